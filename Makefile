@@ -1,0 +1,59 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# `make scores DATA="folder …"`: folders with images/ and masks/.
+DATA ?= data/val/ecssd
+DEMO := demo_out
+
+.PHONY: help demo test lint bench scores lite clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/hqsam: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed: set PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV): about 3 minutes and 6 GB (PyTorch with its CUDA libraries)."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -c 'import cv2' || \
+		{ echo "OpenCV needs system libraries: apt-get install libgl1 libglib2.0-0"; rm -f $@; exit 1; }
+	@touch $@
+
+$(VENV)/.test: $(BIN)/hqsam
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+demo: $(BIN)/hqsam ## masks of the sample scenes and of two real photos, and a picture of them
+	@rm -rf $(DEMO)
+	$(BIN)/hqsam segment sample_data/images --boxes sample_data/boxes.json --output $(DEMO)/scenes
+	@photos=$$($(BIN)/python -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("ultralytics").origin).parent / "assets")'); \
+	set -x; $(BIN)/hqsam segment $$photos --boxes sample_data/photos.json --output $(DEMO)/photos && \
+	$(BIN)/python -m hqsam_cli.outputs.contact_sheet $(DEMO)/contact_sheet.png \
+		--images $$photos $(DEMO)/photos --images sample_data/images $(DEMO)/scenes
+	@echo "Masks:  $(DEMO)/photos/masks, $(DEMO)/scenes/masks"
+	@echo "COCO:   $(DEMO)/photos/instances.json, $(DEMO)/scenes/instances.json"
+	@echo "Open:   $(DEMO)/contact_sheet.png"
+
+lint: $(VENV)/.test ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## ruff, mypy and the test suite
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
+	$(BIN)/python tests/bench/speed.py
+
+scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box prompts
+	$(BIN)/python tests/bench/scores.py $(DATA)
+
+lite: $(VENV)/.test ## train the embedded model: make lite TRAIN=folder-of-sets OUT=folder
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train]'
+	$(BIN)/python -m hqsam_cli.training.lite $(TRAIN) $(OUT)
+
+clean: ## remove what make made
+	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,83 @@
+"""What people see while a command works: one-line messages and progress, on stderr alone."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+
+def stderr_console() -> Console:
+    """A console on the stderr of this moment."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def error_line(text: str) -> None:
+    """Print a fatal error as one line."""
+    stderr_console().print(Text.assemble(("hqsam: error: ", "bold red"), _one_line(text)))
+
+
+def _one_line(text: str) -> str:
+    """Text that keeps to one line whatever is in it: file names may hold newlines, or bytes that are no UTF-8."""
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
+
+
+class ConsoleReporter:
+    """Progress of a run: a bar on a terminal, and messages between.
+
+    Args:
+        quiet: no bar and no messages but errors.
+        verbose: a line for every image.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.console = stderr_console()
+        self.bar: Any = None
+        self.boxes = 0
+
+    def say(self, text: str, style: str = "") -> None:
+        """A message for people, unless they asked for quiet."""
+        if not self.quiet:
+            self._line(Text.assemble(("hqsam: ", "dim"), (_one_line(text), style)))
+
+    def on_start(self, images: int, boxes: int | None, already_done: int) -> None:
+        """The run begins."""
+        if already_done:
+            self.say(f"{already_done} of {images} images were done before; going on with the rest")
+        if not self.quiet and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=images, initial=already_done, unit="image", dynamic_ncols=True, smoothing=0.1)
+
+    def on_image(self, record: dict[str, Any]) -> None:
+        """An image is done: its outputs are in place, or it failed."""
+        self.boxes += len(record["annotations"])
+        if record["error"] is not None:
+            self._line(Text.assemble(("hqsam: failed: ", "red"), _one_line(record["error"])))
+        elif self.verbose:
+            self.say(f"{record['file_name']}: {len(record['annotations'])} masks")
+        if self.bar is not None:
+            self.bar.set_postfix(masks=self.boxes, refresh=False)
+            self.bar.update()
+
+    def on_problem(self, text: str) -> None:
+        """Something people should know that did not fail an image."""
+        self.say(text, "yellow")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _line(self, text: Text) -> None:
+        if self.bar is not None:
+            self.bar.clear()
+        self.console.print(text)
+        if self.bar is not None:
+            self.bar.refresh()

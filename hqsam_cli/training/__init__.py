@@ -1,0 +1,1 @@
+"""Training: data, augmentation, prompts, losses and the loop."""

@@ -1,0 +1,116 @@
+"""Prompts drawn from a mask, as a user or a detector would give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models.prompt_encoder import (
+    ABSENT,
+    BACKGROUND_POINT,
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND_POINT,
+    PADDING_POINT,
+    PromptBatch,
+)
+
+MOST_POINTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMix:
+    """Probabilities of the kinds; what is left over is a box and points together."""
+
+    box: float = 0.72
+    points: float = 0.16
+    coarse: float = 0.08
+
+
+class SampledPrompt(NamedTuple):
+    """Points (T, 2) and labels (T,) with T = `MOST_POINTS` + 2, and a coarse mask (S / 4, S / 4), 0 / 255."""
+
+    points: np.ndarray
+    labels: np.ndarray
+    coarse: np.ndarray
+    has_coarse: bool
+
+
+def sampled_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix) -> SampledPrompt:
+    """A prompt for `mask`, uint8 0 / 1 (S, S), which is not empty."""
+    size = mask.shape[0] // 4
+    coarse = np.zeros((size, size), np.float32)
+    draw = rng.random()
+    points: list[tuple[float, float, int]] = []
+    has_coarse = mix.box + mix.points <= draw < mix.box + mix.points + mix.coarse
+    if draw < mix.box:
+        points = _box(rng, mask)
+    elif has_coarse:
+        coarse = noisy_mask(rng, mask, size)
+        points = _box(rng, mask) if rng.random() < 0.5 else []
+    elif draw < mix.box + mix.points:
+        points = [*_points(rng, mask), (0.0, 0.0, PADDING_POINT)]
+    else:
+        points = [*_points(rng, mask)[: MOST_POINTS], *_box(rng, mask)]
+    filled = np.full((MOST_POINTS + 2, 3), (0, 0, ABSENT), np.float32)
+    filled[: len(points)] = np.array(points, np.float32).reshape(-1, 3)
+    return SampledPrompt(filled[:, :2].copy(), filled[:, 2].astype(np.int64), coarse, has_coarse)
+
+
+def _box(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float, int]]:
+    """The tight box: a third of the time exact, else moved by about 5 %, now and then by up to 20 %."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+    sides = np.tile(box[2:] - box[:2], 2)
+    kind = rng.random()
+    if kind > 0.33:
+        limit = 0.2 if kind > 0.93 else 0.08
+        box += np.clip(rng.normal(0, limit / 2, 4), -limit, limit) * sides
+        box = np.clip(box, 0, mask.shape[0])
+    return [(box[0], box[1], BOX_TOP_LEFT), (box[2], box[3], BOX_BOTTOM_RIGHT)]
+
+
+def _points(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float, int]]:
+    """One to ten points; the first is inside, later ones are outside a third of the time."""
+    count = int(rng.integers(1, MOST_POINTS + 1))
+    inside, outside = np.argwhere(mask), np.argwhere(mask == 0)
+    chosen = []
+    for i in range(count):
+        negative = i > 0 and len(outside) > 0 and rng.random() < 0.3
+        pool = outside if negative else inside
+        y, x = pool[rng.integers(len(pool))]
+        chosen.append((float(x), float(y), BACKGROUND_POINT if negative else FOREGROUND_POINT))
+    if rng.random() < 0.4:
+        depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        chosen[0] = (float(x), float(y), FOREGROUND_POINT)
+    return chosen
+
+
+def noisy_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndarray:
+    """A coarse version of `mask` as 0 / 255 float32 (size, size): swollen, shrunken, holes and bumps."""
+    small = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.5, 0.03 * size))
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), rng.uniform(1, 4))
+    noise *= rng.uniform(0, 0.3) / (noise.std() + 1e-6)
+    return ((blurred + noise > rng.uniform(0.35, 0.65)) * 255).astype(np.float32)
+
+
+def prompt_batch(batch: dict[str, Tensor]) -> PromptBatch:
+    """The prompts of a collated batch of samples, one an image."""
+    count = len(batch["labels"])
+    longest = int((batch["labels"] != ABSENT).sum(dim=1).max())
+    has_coarse = batch["has_coarse"]
+    return PromptBatch(
+        image_index=torch.arange(count, device=has_coarse.device),
+        points=batch["points"][:, :longest],
+        labels=batch["labels"][:, :longest],
+        masks=batch["coarse"] if bool(has_coarse.any()) else None,
+        has_mask=has_coarse,
+        ragged=True,
+    )
