@@ -16,13 +16,16 @@ def stderr_console() -> Console:
 
 def error_line(text: str) -> None:
     """Print a fatal error as one line."""
-    stderr_console().print(Text.assemble(("hqsam: error: ", "bold red"), _one_line(text)))
+    stderr_console().print(Text.assemble(("hqsam: error: ", "bold red"), one_line(text)))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Text that keeps to one line whatever is in it: file names may hold newlines, or bytes that are no UTF-8."""
     clean = text.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
+
+
+MOST_PROBLEMS = 20
 
 
 class ConsoleReporter:
@@ -38,14 +41,15 @@ class ConsoleReporter:
         self.verbose = verbose
         self.console = stderr_console()
         self.bar: Any = None
-        self.boxes = 0
+        self.masks = 0
+        self.problems = 0
 
     def say(self, text: str, style: str = "") -> None:
         """A message for people, unless they asked for quiet."""
         if not self.quiet:
-            self._line(Text.assemble(("hqsam: ", "dim"), (_one_line(text), style)))
+            self._line(Text.assemble(("hqsam: ", "dim"), (one_line(text), style)))
 
-    def on_start(self, images: int, boxes: int | None, already_done: int) -> None:
+    def on_start(self, images: int, already_done: int) -> None:
         """The run begins."""
         if already_done:
             self.say(f"{already_done} of {images} images were done before; going on with the rest")
@@ -56,24 +60,32 @@ class ConsoleReporter:
 
     def on_image(self, record: dict[str, Any]) -> None:
         """An image is done: its outputs are in place, or it failed."""
-        self.boxes += len(record["annotations"])
+        self.masks += len(record["annotations"])
         if record["error"] is not None:
-            self._line(Text.assemble(("hqsam: failed: ", "red"), _one_line(record["error"])))
+            self.on_failure(record["error"])
         elif self.verbose:
             self.say(f"{record['file_name']}: {len(record['annotations'])} masks")
         if self.bar is not None:
-            self.bar.set_postfix(masks=self.boxes, refresh=False)
+            self.bar.set_postfix(masks=self.masks, refresh=False)
             self.bar.update()
 
+    def on_failure(self, text: str) -> None:
+        """An image that could not be done; said even where quiet is asked for."""
+        self._line(Text.assemble(("hqsam: failed: ", "red"), one_line(text)))
+
     def on_problem(self, text: str) -> None:
-        """Something people should know that did not fail an image."""
-        self.say(text, "yellow")
+        """Something people should know that did not fail an image; after the twentieth only if they ask."""
+        self.problems += 1
+        if self.verbose or self.problems <= MOST_PROBLEMS:
+            self.say(text, "yellow")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away, and own up to what was not shown."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+        if not self.verbose and self.problems > MOST_PROBLEMS:
+            self.say(f"{self.problems - MOST_PROBLEMS} more such messages; --verbose shows all", "yellow")
 
     def _line(self, text: Text) -> None:
         if self.bar is not None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import NoInputError, UsageError
-from .console import ConsoleReporter, stderr_console
+from .console import ConsoleReporter, one_line, stderr_console
 
 if TYPE_CHECKING:
     from ..images.find import SourceImage
@@ -63,18 +61,13 @@ detector ./imgs | hqsam segment ./imgs --boxes - --output - | jq -r '.annotation
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Destination:
-    """Where results go: a folder with formats, or NDJSON on stdout."""
-
-    folder: str | None
-    formats: frozenset[str]
-
-
 def segment(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Images, folders (searched recursively), globs, or - for paths from stdin."),
+        typer.Argument(
+            metavar="INPUT...",
+            help="Images, folders (searched recursively), globs, or - for paths from stdin.",
+        ),
     ],
     boxes: Annotated[
         str | None,
@@ -117,7 +110,13 @@ def segment(
     ] = None,
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder, or - for NDJSON on stdout."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            rich_help_panel=RESULTS,
+            help="Folder, or - for NDJSON on stdout.",
+        ),
     ] = "hqsam_out",
     formats: Annotated[
         list[Format] | None,
@@ -127,7 +126,8 @@ def segment(
         bool, typer.Option("--overwrite", rich_help_panel=RESULTS, help="Start again instead of continuing.")
     ] = False,
     multimask: Annotated[
-        bool, typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU.")
+        bool,
+        typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
     ] = False,
     model: Annotated[
         str,
@@ -179,71 +179,152 @@ def segment(
     The same command again continues where it stopped.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    destination = _destination(output, formats)
-    _check_prompt_options(inputs, boxes, points, coarse_masks, frame)
-    table = _prompt_table(boxes, images_json, points, coarse_masks, frame, score_threshold, max_boxes)
-    images = _images(inputs, null, destination)
-    for problem in table.problems:
-        reporter.on_problem(problem)
+    formats_wanted = _formats(output, formats)
+    _check_prompt_options(inputs, boxes=boxes, points=points, coarse_masks=coarse_masks, frame=frame)
+    sources = _sources(inputs, null, output)
+
+    from ..prompts.table import load_prompts
+
+    table = load_prompts(
+        boxes=boxes,
+        images_json=images_json,
+        points=points,
+        coarse_masks=coarse_masks,
+        frame=frame,
+        score_threshold=score_threshold,
+        max_boxes=max_boxes,
+        stdin=sys.stdin.buffer,
+    )
+    table.bind([source.file_name for source in sources])
+    for text in table.rejected:
+        reporter.on_failure(text)
+    for text in table.problems:
+        reporter.on_problem(text)
     if dry_run:
-        _print_plan(images, table, destination, model)
+        _print_plan(sources, table, output, formats_wanted, model)
         return
 
     from ..inference.device import resolved_device, resolved_dtype
     from ..inference.segmenter import Segmenter
-    from ..models.checkpoints import load_model, model_hash
+    from ..models.checkpoints import checkpoint_path, file_hash, load_model
+    from ..runs.pipeline import Job, segment_images
 
     chosen = resolved_device(device)
     precision = resolved_dtype(dtype, chosen)
-    hq_sam = load_model(model)
+    checkpoint = checkpoint_path(model)
+    hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
+    reporter.say(f"model {model} on {chosen} in {str(precision).removeprefix('torch.')}{hint}")
+    hq_sam = load_model(checkpoint)
     if mask_output is not MaskOutput.sam and not hq_sam.has_hq:
         raise UsageError(
-            f"{model} is a plain SAM without the HQ token, so it has no {mask_output.value} masks: "
+            f"{checkpoint} is a plain SAM without the HQ token, so it has no {mask_output.value} masks: "
             "pass --mask-output sam, or an HQ-SAM checkpoint"
         )
-    note = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
-    reporter.say(f"model {model} on {chosen} in {str(precision).removeprefix('torch.')}{note}")
-
-    from ..runs.pipeline import Job, segment_images
-
-    flags = {
-        "--model": model_hash(model),
-        "--mask-output": mask_output.value,
-        "--multimask": str(multimask),
-        "--boxes": _content_hash(boxes),
-        "--images-json": _content_hash(images_json),
-        "--points": _content_hash(points),
-        "--coarse-masks": _content_hash(coarse_masks),
-        "--frame": str(frame),
-        "--score-threshold": str(score_threshold),
-        "--max-boxes": str(max_boxes),
-        "--format": ",".join(sorted(destination.formats)),
-        "--dtype": str(precision),
-        "--batch-size": str(batch_size),
-        "--prompts-per-batch": str(prompts_per_batch),
-        "--exif": exif.value,
-        "--max-pixels": str(max_pixels),
-    }
     job = Job(
-        images=images,
+        images=sources,
         prompts=table,
-        output=destination.folder,
-        formats=destination.formats,
+        output=None if output == STDIN else Path(output),
+        formats=formats_wanted,
         exif=exif.value,
         max_pixels=max_pixels,
         batch_size=batch_size,
         workers=workers,
-        flags=flags,
+        multimask=multimask,
+        flags={
+            "--model": file_hash(checkpoint)[:16],
+            "--mask-output": mask_output.value,
+            "--multimask": str(multimask),
+            "--boxes": table.digest("boxes"),
+            "--images-json": table.digest("images_json"),
+            "--points": table.digest("points"),
+            "--coarse-masks": table.digest("coarse_masks"),
+            "--frame": str(frame),
+            "--score-threshold": str(score_threshold),
+            "--max-boxes": str(max_boxes),
+            "--format": ",".join(sorted(formats_wanted)),
+            "--device": chosen.type,
+            "--dtype": str(precision).removeprefix("torch."),
+            "--batch-size": str(batch_size),
+            "--prompts-per-batch": str(prompts_per_batch),
+            "--exif": exif.value,
+            "--max-pixels": str(max_pixels),
+        },
         overwrite=overwrite,
+        stream=sys.stdout.buffer if output == STDIN else None,
     )
     segmenter = Segmenter(
-        hq_sam.to(chosen).eval(),
+        hq_sam.to(chosen),
         mask_output=mask_output.value,
         choice="all" if multimask else "single",
         dtype=precision,
         prompts_per_batch=prompts_per_batch,
     )
-    summary = segment_images(job, segmenter, reporter)
-    reporter.close()
-    _say_summary(reporter, summary)
-    raise typer.Exit(summary.exit_code)
+    try:
+        summary = segment_images(job, segmenter, reporter)
+    finally:
+        reporter.close()
+    _say_summary(reporter, summary, len(sources))
+    raise typer.Exit(summary.exit_code or (3 if table.rejected else 0))
+
+
+def _formats(output: str, formats: list[Format] | None) -> frozenset[str]:
+    """What to write; a UsageError where it cannot go to stdout."""
+    if output != STDIN:
+        return frozenset(f.value for f in formats or (Format.coco, Format.png))
+    if any(f is not Format.ndjson for f in formats or ()):
+        raise UsageError("--output - writes NDJSON alone: leave --format out, or give a folder")
+    return frozenset({Format.ndjson.value})
+
+
+def _check_prompt_options(
+    inputs: list[str], *, boxes: str | None, points: str | None, coarse_masks: str | None, frame: bool
+) -> None:
+    files = [path for path in (boxes, points, coarse_masks) if path is not None]
+    if not files and not frame:
+        raise UsageError(
+            "nothing says what to segment: pass --boxes FILE, --points FILE or --coarse-masks PATH, "
+            "or --frame to take each whole image as the box"
+        )
+    if frame and files:
+        raise UsageError("--frame is a prompt of its own: leave --boxes, --points and --coarse-masks out")
+    if [*inputs, *files].count(STDIN) > 1:
+        raise UsageError("stdin can be read once: only one of INPUT, --boxes, --points and --coarse-masks may be -")
+
+
+def _sources(inputs: list[str], null: bool, output: str) -> list[SourceImage]:
+    from ..images.find import find_images
+
+    exclude = [] if output == STDIN else [output]
+    sources = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
+    if not sources:
+        raise NoInputError(f"no image in {', '.join(inputs)}: give images, folders of images, or globs")
+    return sources
+
+
+def _print_plan(
+    sources: list[SourceImage], table: PromptTable, output: str, formats: frozenset[str], model: str
+) -> None:
+    """The plan of a dry run, as a table."""
+    from rich.table import Table
+
+    counts = [len(table.for_image(source.file_name).prompts) for source in sources]
+    plan = Table(title="hqsam segment, dry run", show_header=False, title_justify="left")
+    plan.add_row("images", f"{len(sources)}")
+    plan.add_row("prompts", f"{sum(counts)}, in {sum(map(bool, counts))} images")
+    plan.add_row("model", model)
+    plan.add_row("output", "stdout" if output == STDIN else one_line(output))
+    plan.add_row("formats", ", ".join(sorted(formats)))
+    stderr_console().print(plan)
+
+
+def _say_summary(reporter: ConsoleReporter, summary: Summary, images: int) -> None:
+    rate = summary.done / summary.seconds if summary.seconds else 0.0
+    parts = [f"{summary.done} of {images} images", f"{summary.masks} masks"]
+    parts += [f"{summary.already_done} done before"] if summary.already_done else []
+    parts += [f"{len(summary.failed)} failed"] if summary.failed else []
+    parts += [f"{summary.seconds:.1f} s", f"{rate:.2f} images/s"]
+    reporter.say(("interrupted: " if summary.interrupted else "") + ", ".join(parts))
+    if summary.interrupted:
+        reporter.say("the same command continues")
+    for path in summary.files:
+        reporter.say(f"wrote {path}", "green")

@@ -22,6 +22,7 @@ from ..models.prompt_encoder import (
     PADDING_POINT,
     PromptBatch,
 )
+from ..models.sam import normalised
 from ..records import Prompt
 
 
@@ -65,12 +66,12 @@ def framed_image(image: np.ndarray, frame: Frame) -> np.ndarray:
     return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def normalised_batch(images: list[np.ndarray], side: int, mean: Tensor, std: Tensor) -> Tensor:
-    """Framed images as one float32 batch (B, 3, S, S) on the device of `mean`; padding is zero."""
-    batch = torch.zeros(len(images), 3, side, side, device=mean.device)
+def normalised_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
+    """Framed images as one float32 batch (B, 3, S, S); padding is zero."""
+    batch = torch.zeros(len(images), 3, side, side, device=device)
     for row, image in zip(batch, images, strict=True):
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(mean.device, non_blocking=True)
-        row[:, : image.shape[0], : image.shape[1]] = (pixels.permute(2, 0, 1) - mean) / std
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device, non_blocking=True)
+        row[:, : image.shape[0], : image.shape[1]] = normalised(pixels.permute(2, 0, 1))
     return batch
 
 
@@ -84,7 +85,9 @@ def framed_mask(mask: np.ndarray, frame: Frame) -> Tensor:
     return (small > 0.5) * 255.0
 
 
-def prompt_batch(prompts: list[Prompt], frames: list[Frame], image_index: list[int], device: torch.device) -> PromptBatch:
+def prompt_batch(
+    prompts: list[Prompt], frames: list[Frame], image_index: list[int], device: torch.device
+) -> PromptBatch:
     """Prompts in the pixels of their images as one flat batch.
 
     Args:

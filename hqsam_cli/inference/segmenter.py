@@ -76,7 +76,7 @@ class Segmenter:
         """Features of framed images; halves the batch when the device's memory does not hold it."""
         model = self.model
         try:
-            batch = normalised_batch(images, model.image_size, model.pixel_mean, model.pixel_std)
+            batch = normalised_batch(images, model.image_size, model.device)
             return model.encode(batch, hq=self.mask_output != "sam")
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
@@ -101,9 +101,7 @@ class Segmenter:
         """Instances of each prompt of a chunk of (row of the image, prompt), rows ascending."""
         first, last = chunk[0][0], chunk[-1][0]
         own = [frames[row] for row, _ in chunk]
-        batch = prompt_batch(
-            [prompt for _, prompt in chunk], own, [row - first for row, _ in chunk], self.model.device
-        )
+        batch = prompt_batch([prompt for _, prompt in chunk], own, [row - first for row, _ in chunk], self.model.device)
         logits, iou = self.model.predict(
             features.rows(first, last), batch, mask_output=self.mask_output, choice=self.choice
         )
@@ -111,9 +109,6 @@ class Segmenter:
         masks = mask_crops(logits.float().flatten(0, 1), [frame for frame in own for _ in range(per_prompt)])
         estimates = iou.float().tolist()
         return [
-            [
-                Instance(prompt, masks[n * per_prompt + k], estimates[n][k], k)
-                for k in range(per_prompt)
-            ]
+            [Instance(prompt, masks[n * per_prompt + k], estimates[n][k], k) for k in range(per_prompt)]
             for n, (_, prompt) in enumerate(chunk)
         ]

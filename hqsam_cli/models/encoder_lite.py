@@ -35,7 +35,14 @@ class ConvNorm(nn.Module):
     """
 
     def __init__(
-        self, width_in: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, activate: bool
+        self,
+        width_in: int,
+        width_out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        activate: bool,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -136,7 +143,11 @@ def imagenet_backbone_state(weights: dict[str, Tensor], pixel_std: Tensor) -> di
         pixel_std: (3,) SAM's pixel standard deviation; the network was trained on (x - 127) / 128, so its
             stem is rescaled to see the same numbers. The means differ by 0.1 standard deviations at most.
     """
-    names = {"_expand_conv": "expand.conv", "_depthwise_conv": "depthwise.conv", "_project_conv": "project.conv"}
+    names = {
+        "_expand_conv": "expand.conv",
+        "_depthwise_conv": "depthwise.conv",
+        "_project_conv": "project.conv",
+    }
     state = {"stem.conv.weight": weights["_conv_stem.weight"] * (pixel_std / 128).view(1, 3, 1, 1)}
     _copy_norm(weights, "_bn0", state, "stem.norm")
     index = 0

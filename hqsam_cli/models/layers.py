@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,7 +33,7 @@ class MLP(nn.Module):
     def __init__(self, width_in: int, width_hidden: int, width_out: int, depth: int) -> None:
         super().__init__()
         widths = [width_in, *[width_hidden] * (depth - 1), width_out]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width_in) to (..., width_out)."""

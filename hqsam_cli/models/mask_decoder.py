@@ -51,9 +51,7 @@ class MaskDecoder(nn.Module):
             nn.ConvTranspose2d(embed_dim // 4, width, 2, stride=2),
             nn.GELU(),
         )
-        self.output_hypernetworks_mlps = nn.ModuleList(
-            MLP(embed_dim, embed_dim, width, 3) for _ in range(MASK_TOKENS)
-        )
+        self.output_hypernetworks_mlps = nn.ModuleList(MLP(embed_dim, embed_dim, width, 3) for _ in range(MASK_TOKENS))
         self.iou_prediction_head = MLP(embed_dim, 256, MASK_TOKENS, 3)
         self.has_hq = has_hq
         if has_hq:

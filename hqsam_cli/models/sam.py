@@ -19,6 +19,12 @@ MaskOutput = Literal["sum", "hq", "sam"]
 MaskChoice = Literal["single", "best", "all"]
 
 
+def normalised(pixels: Tensor) -> Tensor:
+    """Pixels 0 to 255, (..., 3, H, W), as the float32 numbers the encoders were trained on."""
+    mean = torch.tensor(PIXEL_MEAN, device=pixels.device).view(3, 1, 1)
+    return (pixels - mean) / torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1)
+
+
 class ImageFeatures(NamedTuple):
     """What the model remembers of B images.
 
@@ -46,9 +52,6 @@ class HQSam(nn.Module):
         has_hq: False for a plain SAM, which can only make `sam` masks.
     """
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
-
     def __init__(
         self,
         image_encoder: nn.Module,
@@ -64,13 +67,11 @@ class HQSam(nn.Module):
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)
         self.mask_decoder = MaskDecoder(EMBED_DIM, early_dim, early_stride=early_stride, has_hq=has_hq)
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.pixel_mean.device
+        return self.mask_decoder.iou_token.weight.device
 
     def encode(self, images: Tensor, *, hq: bool = True) -> ImageFeatures:
         """Features of normalised images (B, 3, S, S); `hq` False leaves the HQ features out."""
@@ -80,9 +81,7 @@ class HQSam(nn.Module):
         """Features from what the image encoder returned."""
         return ImageFeatures(embedding, self.mask_decoder.hq_features(embedding, early) if hq else None)
 
-    def decode(
-        self, features: ImageFeatures, prompts: PromptBatch, *, mask_tokens: Sequence[int] = (0,)
-    ) -> MaskLogits:
+    def decode(self, features: ImageFeatures, prompts: PromptBatch, *, mask_tokens: Sequence[int] = (0,)) -> MaskLogits:
         """Logits of a flat batch of prompts, at a quarter of the model frame's resolution.
 
         The HQ token takes part where `features` has HQ features.
@@ -110,7 +109,12 @@ class HQSam(nn.Module):
         )
 
     def predict(
-        self, features: ImageFeatures, prompts: PromptBatch, *, mask_output: MaskOutput, choice: MaskChoice = "single"
+        self,
+        features: ImageFeatures,
+        prompts: PromptBatch,
+        *,
+        mask_output: MaskOutput,
+        choice: MaskChoice = "single",
     ) -> tuple[Tensor, Tensor]:
         """Mask logits and IoU estimates as users ask for them.
 

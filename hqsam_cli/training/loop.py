@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ..models.sam import HQSam
+from ..models.sam import HQSam, normalised
 from .augment import AugmentConfig
 from .data import PairFolder, PromptedMasks, Stretch
 from .losses import edge_weight, hard_iou, mask_loss
@@ -46,8 +46,8 @@ class Stage:
     lr: float
     encoder_lr: float
     weights: dict[str, float]
-    augment: AugmentConfig = AugmentConfig()
-    mix: PromptMix = PromptMix()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    mix: PromptMix = field(default_factory=PromptMix)
     seed: int = 0
 
 
@@ -83,8 +83,7 @@ def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
 def stage_loss(model: HQSam, batch: dict[str, Tensor], part: str) -> tuple[Tensor, dict[str, float]]:
     """Loss of a batch and what to log of it."""
     prompts = prompt_batch(batch)
-    images = (batch["image"].float() - model.pixel_mean) / model.pixel_std
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = normalised(batch["image"]).contiguous(memory_format=torch.channels_last)
     target = batch["mask"].float()
     size = target.shape[-1]
     if part == "hq":

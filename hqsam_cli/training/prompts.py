@@ -56,7 +56,7 @@ def sampled_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix) -
     elif draw < mix.box + mix.points:
         points = [*_points(rng, mask), (0.0, 0.0, PADDING_POINT)]
     else:
-        points = [*_points(rng, mask)[: MOST_POINTS], *_box(rng, mask)]
+        points = [*_points(rng, mask)[:MOST_POINTS], *_box(rng, mask)]
     filled = np.full((MOST_POINTS + 2, 3), (0, 0, ABSENT), np.float32)
     filled[: len(points)] = np.array(points, np.float32).reshape(-1, 3)
     return SampledPrompt(filled[:, :2].copy(), filled[:, 2].astype(np.int64), coarse, has_coarse)

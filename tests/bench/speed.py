@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hqsam_cli.models.checkpoints import load_model
 from rich.console import Console
 from rich.table import Table
 
 from hqsam_cli.inference.segmenter import Segmenter
-from hqsam_cli.models.checkpoints import load_model
 from hqsam_cli.records import Prompt
 
 HEIGHT, WIDTH = 1080, 810

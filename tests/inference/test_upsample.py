@@ -10,7 +10,17 @@ from torch.nn import functional
 from hqsam_cli.inference.preprocess import Frame
 from hqsam_cli.inference.upsample import mask_crops
 
-PHOTO_SIZES = [(480, 640), (1080, 810), (333, 500), (3000, 4000), (64, 64), (1, 300), (700, 9), (1024, 1024), (97, 31)]
+PHOTO_SIZES = [
+    (480, 640),
+    (1080, 810),
+    (333, 500),
+    (3000, 4000),
+    (64, 64),
+    (1, 300),
+    (700, 9),
+    (1024, 1024),
+    (97, 31),
+]
 
 
 def plain_mask(logits: torch.Tensor, frame: Frame) -> np.ndarray:

@@ -1,0 +1,200 @@
+"""SAM's ViT image encoder: window attention, four global blocks, decomposed relative positions.
+
+State keys are those of the official checkpoints. Attention needs no bias matrix: the score
+scale · q·k + q·R_row + q·R_column is one dot product of longer vectors, the query followed by its two
+relative terms against the key followed by one-hot vectors of its row and column. So it runs through plain
+scaled dot-product attention, and its flash kernels, without the (heads, N, N) bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .layers import LayerNorm2d
+
+PATCH = 16
+WINDOW = 14
+CHANNEL_STEP = 8  # attention kernels want head widths of a multiple of this
+
+
+@dataclass(frozen=True, slots=True)
+class ViTConfig:
+    """Sizes of one ViT; `global_blocks` attend over the whole image, the others over windows."""
+
+    dim: int
+    depth: int
+    heads: int
+    global_blocks: tuple[int, ...]
+
+
+class ViTImageEncoder(nn.Module):
+    """ViT with a convolutional neck to the embedding.
+
+    Args:
+        config: sizes.
+        image_size: side S of the frame in pixels.
+        embed_dim: channels of the embedding.
+    """
+
+    def __init__(self, config: ViTConfig, image_size: int = 1024, embed_dim: int = 256) -> None:
+        super().__init__()
+        side = image_size // PATCH
+        self.first_global = config.global_blocks[0]
+        self.patch_embed = PatchEmbed(config.dim)
+        self.pos_embed = nn.Parameter(torch.zeros(1, side, side, config.dim))
+        self.blocks = nn.ModuleList(
+            Block(config.dim, config.heads, side, 0 if i in config.global_blocks else WINDOW)
+            for i in range(config.depth)
+        )
+        self.neck = nn.Sequential(
+            nn.Conv2d(config.dim, embed_dim, 1, bias=False),
+            LayerNorm2d(embed_dim),
+            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
+            LayerNorm2d(embed_dim),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Image embedding and early features.
+
+        Args:
+            x: (B, 3, S, S) normalised images.
+
+        Returns:
+            The embedding (B, embed_dim, S / 16, S / 16), and the output of the first global block
+            (B, dim, S / 16, S / 16), the early feature that HQ-SAM fuses.
+        """
+        x = self.patch_embed(x) + self.pos_embed
+        early = x
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index == self.first_global:
+                early = x
+        return self.neck(x.permute(0, 3, 1, 2)), early.permute(0, 3, 1, 2)
+
+
+class PatchEmbed(nn.Module):
+    """Patches of 16 pixels as vectors, channels last."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, PATCH, stride=PATCH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, S / 16, S / 16, dim)."""
+        return self.proj(x).permute(0, 2, 3, 1)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each with a norm before and a residual around it."""
+
+    def __init__(self, dim: int, heads: int, side: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = Attention(dim, heads, window or side)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = BlockMLP(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, dim) to the same shape."""
+        y = self.norm1(x)
+        if self.window:
+            windows, padded = windows_of(y, self.window)
+            y = image_of(self.attn(windows), self.window, padded, (x.shape[1], x.shape[2]))
+        else:
+            y = self.attn(y)
+        x = x + y
+        return x + self.mlp(self.norm2(x))
+
+
+class BlockMLP(nn.Module):
+    """Four times wider, GELU; the keys are `lin1` and `lin2`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(dim, 4 * dim)
+        self.lin2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., dim) to the same shape."""
+        return self.lin2(functional.gelu(self.lin1(x)))
+
+
+class Attention(nn.Module):
+    """Multi-head attention over a square of `side` x `side` with relative positions."""
+
+    def __init__(self, dim: int, heads: int, side: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, dim // heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, dim // heads))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, side, side, dim) to the same shape."""
+        batch, height, width, _ = x.shape
+        qkv = self.qkv(x).view(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        out = relative_attention(q, k, v, relative_table(self.rel_pos_h, height), relative_table(self.rel_pos_w, width))
+        return self.proj(out.transpose(1, 2).reshape(batch, height, width, -1))
+
+
+def relative_table(positions: Tensor, side: int) -> Tensor:
+    """Vectors of all offsets between two of `side` places: (2 side - 1, d) to (side, side, d), query first."""
+    places = torch.arange(side, device=positions.device)
+    return positions[places[:, None] - places[None, :] + side - 1]
+
+
+def relative_attention(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Attention with a decomposed relative position, without its bias matrix.
+
+    Args:
+        q, k, v: (B, heads, H * W, d).
+        rows: (H, H, d), `columns`: (W, W, d), from `relative_table`.
+
+    Returns:
+        (B, heads, H * W, d).
+    """
+    height, width, depth = rows.shape[0], columns.shape[0], q.shape[-1]
+    scale = depth**-0.5
+    grid = q.unflatten(2, (height, width))
+    by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, rows.to(q.dtype)).flatten(2, 3)
+    by_column = torch.einsum("bnhwc,wkc->bnhwk", grid, columns.to(q.dtype)).flatten(2, 3)
+    places = torch.arange(height * width, device=q.device)
+    one_hot = torch.cat([_one_hot(places // width, height), _one_hot(places % width, width)], dim=1).to(k.dtype)
+    extra = height + width
+    fill = -(depth + extra) % CHANNEL_STEP
+    queries = functional.pad(torch.cat([q, by_row / scale, by_column / scale], dim=-1), (0, fill))
+    keys = functional.pad(torch.cat([k, one_hot.expand(*k.shape[:2], -1, -1)], dim=-1), (0, fill))
+    # The fused kernels want values as wide as keys.
+    values = functional.pad(v, (0, extra + fill))
+    return functional.scaled_dot_product_attention(queries, keys, values, scale=scale)[..., :depth]
+
+
+def _one_hot(places: Tensor, count: int) -> Tensor:
+    return functional.one_hot(places, count)
+
+
+def windows_of(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
+    """(B, H, W, C) as (B * windows, window, window, C), zero-padded at the right and the bottom.
+
+    Returns:
+        The windows and the padded height and width.
+    """
+    batch, height, width, channels = x.shape
+    x = functional.pad(x, (0, 0, 0, -width % window, 0, -height % window))
+    padded = (x.shape[1], x.shape[2])
+    x = x.view(batch, padded[0] // window, window, padded[1] // window, window, channels)
+    return x.transpose(2, 3).reshape(-1, window, window, channels), padded
+
+
+def image_of(windows: Tensor, window: int, padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """The inverse of `windows_of`: (B, H, W, C) without the padding."""
+    rows, columns = padded[0] // window, padded[1] // window
+    x = windows.view(-1, rows, columns, window, window, windows.shape[-1]).transpose(2, 3)
+    return x.reshape(-1, *padded, windows.shape[-1])[:, : size[0], : size[1]]

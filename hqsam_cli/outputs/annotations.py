@@ -1,0 +1,61 @@
+"""The record of an image: what the journal, NDJSON and COCO JSON are made of."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..records import Instance
+from .rle import rle_from_crop, tight_box
+
+DECIMALS = 6  # so that equal runs are equal bytes
+MULTIMASKS = 3
+
+
+def annotation_record(instance: Instance, image_id: int, *, multimask: bool) -> dict[str, Any]:
+    """One COCO annotation.
+
+    Its score is the detector's times SAM's IoU estimate, clamped to 0 to 1. Of a multimask run, the three
+    masks of prompt n have ids 3n - 2 to 3n and name their prompt.
+    """
+    prompt = instance.prompt
+    detector = 1.0 if prompt.score is None else prompt.score
+    box = tight_box(instance.mask)
+    record: dict[str, Any] = {
+        "id": MULTIMASKS * (prompt.annotation_id - 1) + instance.mask_index + 1 if multimask else prompt.annotation_id,
+        "image_id": image_id,
+        "category_id": prompt.category_id,
+        "segmentation": rle_from_crop(instance.mask),
+        "area": int(instance.mask.bits.sum()),
+        "bbox": [float(n) for n in box],
+        "iscrowd": 0,
+        "score": round(min(max(detector * instance.sam_iou, 0.0), 1.0), DECIMALS),
+        "sam_iou": round(instance.sam_iou, DECIMALS),
+    }
+    if multimask:
+        record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
+    return record
+
+
+def image_record(
+    file_name: str,
+    image_id: int,
+    size: tuple[int, int] | None,
+    annotations: list[dict[str, Any]],
+    error: str | None = None,
+) -> dict[str, Any]:
+    """One image of the results; `size` is (width, height), unknown where the image could not be read."""
+    width, height = size or (None, None)
+    return {
+        "file_name": file_name,
+        "image_id": image_id,
+        "width": width,
+        "height": height,
+        "annotations": annotations,
+        "error": error,
+    }
+
+
+def json_line(record: dict[str, Any]) -> bytes:
+    """A record as one line of ASCII; bytes of a name that are not UTF-8 survive as lone surrogates."""
+    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"

@@ -1,0 +1,276 @@
+"""From image files to results: decoding ahead, the model in the middle, writing behind.
+
+Images go through in groups of `batch_size` that depend on the order of the inputs alone. A group in which
+one image is not done is done again as a whole: the last bits of a float depend on the company it is computed
+in, and a continued run is to give the bytes of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from ..errors import ImageError
+from ..images.decode import decoded_image
+from ..images.find import SourceImage
+from ..outputs.annotations import annotation_record, image_record, json_line
+from ..outputs.coco import write_coco, write_ndjson
+from ..outputs.png import write_id_map, write_masks
+from ..prompts.frame import fit_to_frame
+from ..records import ImagePrompts, Instance, Prompt
+from .interrupt import Interrupt
+from .journal import Journal, cannot_write
+
+GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
+
+
+class SegmentsImages(Protocol):
+    """What the pipeline needs of a `Segmenter`."""
+
+    def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
+
+
+class PromptsByName(Protocol):
+    """What the pipeline needs of a `PromptTable`."""
+
+    categories: list[dict[str, Any]]
+
+    def for_image(self, file_name: str) -> ImagePrompts: ...
+
+
+class Reporter(Protocol):
+    """Whoever tells people how it goes."""
+
+    def on_start(self, images: int, already_done: int) -> None: ...
+
+    def on_image(self, record: dict[str, Any]) -> None: ...
+
+    def on_problem(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do.
+
+    Attributes:
+        images: in the order of the results.
+        prompts: of each image.
+        output: the folder, or None to write NDJSON to `stream`.
+        formats: of `coco`, `png`, `idmap` and `ndjson`.
+        flags: everything results depend on; see `Journal`.
+    """
+
+    images: list[SourceImage]
+    prompts: PromptsByName
+    output: Path | None
+    formats: frozenset[str]
+    exif: str
+    max_pixels: int
+    batch_size: int
+    workers: int
+    multimask: bool
+    flags: dict[str, str]
+    overwrite: bool = False
+    stream: BinaryIO | None = None
+
+
+@dataclass(slots=True)
+class Summary:
+    """How it went.
+
+    Attributes:
+        done: images segmented now; `already_done` those of earlier runs.
+        failed: one sentence for each image that failed.
+    """
+
+    done: int = 0
+    already_done: int = 0
+    masks: int = 0
+    seconds: float = 0.0
+    failed: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 some images failed, 130 interrupted."""
+        return 130 if self.interrupted else 3 if self.failed else 0
+
+
+@dataclass(slots=True)
+class _Decoded:
+    """An image ready for the model, or the sentence that says why it is not."""
+
+    source: SourceImage
+    image_id: int
+    pixels: np.ndarray | None = None
+    prompts: list[Prompt] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+def segment_images(job: Job, segmenter: SegmentsImages, reporter: Reporter) -> Summary:
+    """Run the job to its end, to an interrupt, or to a fatal error.
+
+    Raises:
+        HqsamError: outputs cannot be written, or were made with other flags.
+    """
+    began = time.monotonic()
+    journal = None if job.output is None else Journal(job.output, job.flags, overwrite=job.overwrite)
+    try:
+        summary = _Run(job, segmenter, reporter, journal).through_all_groups()
+        if journal is not None and not summary.interrupted:
+            summary.files = _collected_files(job, journal)
+    finally:
+        if journal is not None:
+            journal.close()
+    summary.seconds = time.monotonic() - began
+    return summary
+
+
+def _collected_files(job: Job, journal: Journal) -> list[Path]:
+    """Write the files that are about all images together; returns what the output folder holds."""
+    assert job.output is not None
+    names = [image.file_name for image in job.images]
+    files = []
+    try:
+        if "coco" in job.formats:
+            files.append(job.output / "instances.json")
+            write_coco(files[-1], lambda: journal.records(names), job.prompts.categories)
+        if "ndjson" in job.formats:
+            files.append(job.output / "instances.ndjson")
+            write_ndjson(files[-1], journal.records(names))
+    except OSError as error:
+        raise cannot_write(files[-1], error) from None
+    return files + [job.output / name for kind, name in (("png", "masks"), ("idmap", "idmaps")) if kind in job.formats]
+
+
+class _Run:
+    """The three stages of one run and what passes between them."""
+
+    def __init__(self, job: Job, segmenter: SegmentsImages, reporter: Reporter, journal: Journal | None) -> None:
+        self.job = job
+        self.segmenter = segmenter
+        self.reporter = reporter
+        self.journal = journal
+        self.summary = Summary()
+
+    def through_all_groups(self) -> Summary:
+        """Decode ahead, segment, write behind, and journal in order."""
+        groups = self._groups_to_do()
+        self.reporter.on_start(len(self.job.images), self.summary.already_done)
+        waiting: deque[list[Future[_Decoded]]] = deque()
+        writing: deque[list[Future[dict[str, Any]]]] = deque()
+        decoders = ThreadPoolExecutor(self.job.workers, "decode")
+        writers = ThreadPoolExecutor(self.job.workers, "write")
+        try:
+            with Interrupt() as interrupt:
+                while True:
+                    while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
+                        waiting.append([decoders.submit(self._decoded, source) for source in group])
+                    if not waiting or interrupt.wanted:
+                        break
+                    ready = [future.result() for future in waiting.popleft()]
+                    made = self._segmented(ready)
+                    writing.append([writers.submit(self._written, *item) for item in zip(ready, made, strict=True)])
+                    del ready, made
+                    if len(writing) > GROUPS_AHEAD:
+                        self._commit(writing.popleft())
+                while writing:
+                    self._commit(writing.popleft())
+                self.summary.interrupted = interrupt.wanted and bool(waiting)
+        finally:
+            decoders.shutdown(cancel_futures=True)
+            writers.shutdown(cancel_futures=True)
+        return self.summary
+
+    def _groups_to_do(self) -> Iterator[list[SourceImage]]:
+        """Groups with an image that is not done."""
+        size, images = self.job.batch_size, self.job.images
+        groups = [images[start : start + size] for start in range(0, len(images), size)]
+        if self.journal is not None:
+            done = self.journal.is_done
+            groups = [group for group in groups if not all(done(image.file_name) for image in group)]
+        self.summary.already_done = len(images) - sum(map(len, groups))
+        return iter(groups)
+
+    def _decoded(self, source: SourceImage) -> _Decoded:
+        """Decode one image and fit its prompts to it."""
+        asked = self.job.prompts.for_image(source.file_name)
+        item = _Decoded(source, asked.image_id)
+        try:
+            pixels = decoded_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
+            height, width = pixels.shape[:2]
+            item.prompts, item.problems = fit_to_frame(asked, width, height)
+            item.pixels = pixels
+        except ImageError as error:
+            item.error = str(error)
+        return item
+
+    def _segmented(self, ready: list[_Decoded]) -> list[list[Instance]]:
+        """Instances of a group; if the model fails on it, of each image alone, so that one cannot harm the rest."""
+        usable = [item for item in ready if item.pixels is not None]
+        try:
+            results = iter(self._ask(usable))
+        except Exception:
+            results = iter([self._asked_alone(item) for item in usable])
+        return [next(results) if item.pixels is not None else [] for item in ready]
+
+    def _asked_alone(self, item: _Decoded) -> list[Instance]:
+        try:
+            return self._ask([item])[0]
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            item.error = f"{item.source.path}: the model failed on it ({reason}); report this with the image"
+            return []
+
+    def _ask(self, items: list[_Decoded]) -> list[list[Instance]]:
+        return self.segmenter.segment([i.pixels for i in items if i.pixels is not None], [i.prompts for i in items])
+
+    def _written(self, item: _Decoded, instances: list[Instance]) -> dict[str, Any]:
+        """Write the outputs of one image; its record."""
+        for problem in item.problems:
+            self.reporter.on_problem(problem)
+        name, job = item.source.file_name, self.job
+        size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
+        item.pixels = None
+        if item.error is not None or size is None:
+            return image_record(name, item.image_id, size, [], item.error)
+        annotations = [annotation_record(i, item.image_id, multimask=job.multimask) for i in instances]
+        try:
+            if job.output is not None and "png" in job.formats:
+                write_masks(job.output / "masks" / name, instances, annotations)
+            if job.output is not None and "idmap" in job.formats:
+                write_id_map(job.output / "idmaps" / f"{name}.png", instances, annotations, size)
+        except ImageError as error:
+            return image_record(name, item.image_id, size, [], str(error))
+        except OSError as error:
+            if error.errno not in NAME_ERRORS:
+                raise cannot_write(job.output or Path(name), error) from None
+            text = f"{item.source.path}: its outputs cannot have that name ({error.strerror}); rename it"
+            return image_record(name, item.image_id, size, [], text)
+        return image_record(name, item.image_id, size, annotations)
+
+    def _commit(self, group: list[Future[dict[str, Any]]]) -> None:
+        """Journal a group whose outputs are in place, or print its lines."""
+        records = [future.result() for future in group]
+        if self.journal is not None:
+            self.journal.append(records)
+        elif self.job.stream is not None:
+            self.job.stream.write(b"".join(map(json_line, records)))
+            self.job.stream.flush()
+        for record in records:
+            self.summary.done += record["error"] is None
+            self.summary.masks += len(record["annotations"])
+            if record["error"] is not None:
+                self.summary.failed.append(record["error"])
+            self.reporter.on_image(record)

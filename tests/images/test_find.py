@@ -1,0 +1,75 @@
+"""Which images are found, and their names."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from hqsam_cli.errors import UsageError
+from hqsam_cli.images.find import find_images
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "imgs/b.JPG",
+        "imgs/a.png",
+        "imgs/a.jpg",
+        "imgs/sub/c.webp",
+        "imgs/.hidden/d.jpg",
+        "imgs/notes.txt",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / "imgs/folder.jpg").mkdir()
+    (tmp_path / "imgs/folder.jpg/e.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(inputs: list[str], **options: object) -> list[str]:
+    return [image.file_name for image in find_images(inputs, **options)]  # type: ignore[arg-type]
+
+
+def test_a_folder_is_searched_and_names_are_relative_to_it(tree: Path) -> None:
+    expected = ["a.jpg", "a.png", "b.JPG", "folder.jpg/e.png", "sub/c.webp"]
+    assert names(["imgs"]) == expected
+    assert names([str(tree / "imgs")]) == expected
+
+
+def test_files_and_globs_are_named_by_their_path(tree: Path) -> None:
+    assert names(["imgs/a.jpg", "./imgs/../imgs/b.JPG"]) == ["imgs/a.jpg", "imgs/b.JPG"]
+    assert names(["imgs/**/*.png"]) == ["imgs/a.png", "imgs/folder.jpg/e.png"]
+    os.chdir("imgs/sub")
+    outside = find_images([str(tree / "imgs/a.jpg")])[0]
+    assert outside.file_name == str(tree / "imgs/a.jpg").lstrip("/")
+
+
+def test_stdin_by_line_or_by_nul(tree: Path) -> None:
+    assert names(["-"], stdin=io.BytesIO(b"imgs/a.jpg\r\nimgs/b.JPG\n\n")) == ["imgs/a.jpg", "imgs/b.JPG"]
+    odd = b"imgs/new\nline.jpg\0imgs/\xff.jpg\0"
+    assert names(["-"], stdin=io.BytesIO(odd), null_separated=True) == [
+        "imgs/new\nline.jpg",
+        "imgs/\udcff.jpg",
+    ]
+
+
+def test_a_missing_file_is_kept_for_the_run_to_report(tree: Path) -> None:
+    assert names(["imgs/gone.jpg"]) == ["imgs/gone.jpg"]
+    assert names(["empty*.jpg"]) == []
+
+
+def test_the_output_folder_is_not_an_input(tree: Path) -> None:
+    assert "sub/c.webp" not in names(["imgs"], exclude=["imgs/sub"])
+
+
+def test_the_same_image_twice_is_one_and_two_of_a_name_are_refused(tree: Path) -> None:
+    assert names(["imgs", "imgs"]) == names(["imgs"])
+    (tree / "more").mkdir()
+    (tree / "more/a.jpg").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"a\.jpg"):
+        names(["imgs", "more"])
