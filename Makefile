@@ -32,7 +32,8 @@ demo: $(BIN)/hqsam ## masks of the sample scenes and of two real photos, and a p
 	@photos=$$($(BIN)/python -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("ultralytics").origin).parent / "assets")'); \
 	set -x; $(BIN)/hqsam segment $$photos --boxes sample_data/photos.json --output $(DEMO)/photos && \
 	$(BIN)/python -m hqsam_cli.outputs.contact_sheet $(DEMO)/contact_sheet.png \
-		--images $$photos $(DEMO)/photos --images sample_data/images $(DEMO)/scenes
+		--images $$photos $(DEMO)/photos \
+		--images sample_data/images $(DEMO)/scenes
 	@echo "Masks:  $(DEMO)/photos/masks, $(DEMO)/scenes/masks"
 	@echo "COCO:   $(DEMO)/photos/instances.json, $(DEMO)/scenes/instances.json"
 	@echo "Open:   $(DEMO)/contact_sheet.png"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import ImageError
 
@@ -14,7 +15,21 @@ from ..errors import ImageError
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 DEFAULT_MAX_PIXELS = 200_000_000
 WHITE = (255, 255, 255)
-_opening = threading.Lock()
+
+# What brings stored pixels upright, and its inverse, by EXIF orientation; 1 and unknown values turn nothing.
+TURNS = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_LEFT_RIGHT),
+    3: (Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_180),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.FLIP_TOP_BOTTOM),
+    5: (Image.Transpose.TRANSPOSE, Image.Transpose.TRANSPOSE),
+    6: (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_90),
+    7: (Image.Transpose.TRANSVERSE, Image.Transpose.TRANSVERSE),
+    8: (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270),
+}
+
+# What Pillow says of metadata and sizes is either an error of ours or of no use to people.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+_limit = threading.Lock()
 
 
 def decoded_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
@@ -32,46 +47,70 @@ def decoded_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_M
     """
     try:
         if os.path.isdir(path):
-            raise ImageError(f"{path}: a folder, not an image; give the folder itself as an input")
+            raise ImageError(_folder(path))
         if os.path.getsize(path) == 0:
             raise ImageError(f"{path}: the file is empty; fetch it again")
-        with _opened(path) as image:
+        _raise_pillow_limit(max_pixels)
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
-                raise ImageError(
-                    f"{path}: {image.width} x {image.height} pixels are over the limit of {max_pixels}; "
-                    "raise --max-pixels if the file can be trusted"
-                )
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image) if exif == "apply" else image, path)
+                raise Image.DecompressionBombError
+            return _rgb(_turned(image, exif), path)
     except ImageError:
         raise
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
-    except PermissionError:
-        raise ImageError(f"{path}: no permission to read it") from None
+    except Image.DecompressionBombError:
+        text = f"{path}: over the limit of {max_pixels} pixels; raise --max-pixels if the file can be trusted"
+        raise ImageError(text) from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: not an image that can be read ({', '.join(FORMATS)})") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        text = f"{path}: not an image that can be read ({', '.join(FORMATS)}); convert it, or leave it out"
+        raise ImageError(text) from None
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file; check the path") from None
+    # A damaged file makes decoders raise about anything, and it is always the file that is to blame.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageError(f"{path}: broken image ({reason}); fetch it again") from None
+        raise ImageError(f"{path}: broken image ({reason}); fetch it again, or convert it to RGB") from None
 
 
-def _opened(path: str) -> Image.Image:
-    """The image with its header read, whatever its size.
+def _folder(path: str) -> str:
+    if os.access(path, os.R_OK | os.X_OK):
+        return f"{path}: a folder, not an image; give the folder itself as an input"
+    return f"{path}: a folder that cannot be read; check its permissions"
 
-    Pillow's own limit is a global that warns at 89 megapixels and fails at twice that; ours, which follows
-    from the same header, is checked by the caller before any pixel is decoded.
+
+def _raise_pillow_limit(max_pixels: int) -> None:
+    """Let Pillow open what the caller allows.
+
+    Its limit is one for the whole process, and is looked at again while pixels are decoded; so it is raised as
+    far as the largest image anybody allows, and never lifted. What is over the limit of one call is up to that call.
     """
-    with _opening:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(path, formats=FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+    with _limit:
+        if Image.MAX_IMAGE_PIXELS is not None:
+            Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+
+
+def _turned(image: Image.Image, exif: str) -> Image.Image:
+    """The loaded image, upright for `apply` and as stored for `ignore`."""
+    stored = _orientation(image)
+    image.load()
+    left = _orientation(image)
+    if exif == "apply":
+        return image.transpose(TURNS[left][0]) if left in TURNS else image
+    # Pillow turns a TIFF while it loads it, and then takes the tag away.
+    return image.transpose(TURNS[stored][1]) if stored in TURNS and left != stored else image
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1, as stored, where there is none or it is damaged."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return 1
 
 
 def _rgb(image: Image.Image, path: str) -> np.ndarray:
-    """Pixels of an opened image as uint8 (H, W, 3)."""
+    """Pixels of a loaded image as uint8 (H, W, 3)."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return np.repeat(_eight_bits(np.asarray(image), path)[..., None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -83,9 +122,11 @@ def _rgb(image: Image.Image, path: str) -> np.ndarray:
 
 
 def _eight_bits(values: np.ndarray, path: str) -> np.ndarray:
-    """Grey values of 16 bits or more, (H, W), as 8 bits: over 0 to 65535, or over their own range if beyond it."""
+    """Grey values (H, W) as 8 bits: 16 bits by their full range, 32 bits and floats by the range they use."""
+    if values.dtype.itemsize == 2:
+        return np.round(values / np.float32(257)).astype(np.uint8)
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ImageError(f"{path}: holds values that are no numbers; convert it to 8 bits first")
-    low, high = min(0.0, float(values.min())), max(65535.0, float(values.max()))
-    return np.round((values - low) * (255 / (high - low))).astype(np.uint8)
+    low, high = float(values.min()), float(values.max())
+    return np.round((values - low) * (255 / (high - low or 1.0))).astype(np.uint8)

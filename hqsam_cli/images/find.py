@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -36,24 +37,30 @@ def find_images(
 ) -> list[SourceImage]:
     """All images of the inputs, in a stable order, each once.
 
-    A folder is searched recursively and its images are named relative to it. A file, a match of a glob and
-    a path from stdin are named relative to the working directory (outside it: by their absolute path
-    without the leading slash); they are kept even where they do not exist, so that the run reports them.
+    A folder is searched recursively (not into links to folders) and its images are named relative to it. A
+    file, a match of a glob and a path from stdin are named relative to the working directory (outside it: by
+    their absolute path without the leading slash). What cannot be read, a missing file or a folder without
+    permission, is kept so that the run reports it.
 
     Args:
         inputs: files, folders, globs, or `-` for paths from `stdin`.
         null_separated: paths on `stdin` end in NUL rather than in a newline.
-        exclude: folders that are never entered, such as the output.
+        exclude: folders below an input that are not entered, such as the output.
 
     Raises:
         UsageError: two different images would have the same name in the results.
     """
     banned = {os.path.realpath(folder) for folder in exclude or []}
     found: dict[str, SourceImage] = {}
+    seen: set[str] = set()
     for item in inputs:
         for image in _images_of(item, stdin, null_separated, banned):
+            place = os.path.abspath(image.path)
+            if place in seen:
+                continue
+            seen.add(place)
             known = found.setdefault(image.file_name, image)
-            if known.path != image.path and os.path.realpath(known.path) != os.path.realpath(image.path):
+            if known is not image and os.path.realpath(known.path) != os.path.realpath(image.path):
                 raise UsageError(
                     f"{known.path} and {image.path} would both be called {image.file_name} in the results: "
                     "give the folder that holds both"
@@ -69,11 +76,11 @@ def _images_of(item: str, stdin: BinaryIO | None, null_separated: bool, banned: 
             yield SourceImage(path, named_by_path(path))
     elif os.path.isdir(item):
         for path in _walk(item, banned):
-            yield SourceImage(path, os.path.relpath(path, item).replace(os.sep, "/"))
+            name = os.path.relpath(path, item).replace(os.sep, "/")
+            yield SourceImage(path, named_by_path(item) if name == os.curdir else name)
     elif not os.path.lexists(item) and glob.has_magic(item):
-        for path in sorted(glob.glob(item, recursive=True)):
-            if path.lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(path):
-                yield SourceImage(path, named_by_path(path))
+        for path in _matches(item, banned):
+            yield SourceImage(path, named_by_path(path))
     else:
         yield SourceImage(item, named_by_path(item))
 
@@ -87,8 +94,9 @@ def _paths(stdin: BinaryIO, null_separated: bool) -> Iterator[str]:
 
 
 def _walk(folder: str, banned: set[str]) -> Iterator[str]:
-    """Image files below a folder, sorted by path; hidden and banned folders are not entered."""
-    for root, folders, files in os.walk(folder, followlinks=False):
+    """Image files below a folder, sorted; hidden and banned folders are not entered, unreadable ones come last."""
+    unreadable: list[str] = []
+    for root, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(error.filename)):
         folders[:] = sorted(
             name
             for name in folders
@@ -97,6 +105,19 @@ def _walk(folder: str, banned: set[str]) -> Iterator[str]:
         for name in sorted(files):
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
                 yield os.path.join(root, name)
+    yield from unreadable
+
+
+def _matches(pattern: str, banned: set[str]) -> Iterator[str]:
+    """Image files that a glob means, sorted, but for those in a banned folder below where the wildcards begin."""
+    fixed = os.path.dirname(re.split(r"[*?[]", pattern, maxsplit=1)[0])
+    below = os.path.join(os.path.realpath(fixed), "")
+    inner = tuple(os.path.join(folder, "") for folder in banned if folder.startswith(below))
+    for path in sorted(glob.glob(pattern, recursive=True)):
+        if path.lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(path):
+            folder = os.path.join(os.path.realpath(os.path.dirname(path)), "")
+            if not folder.startswith(inner):
+                yield path
 
 
 def named_by_path(path: str) -> str:

@@ -9,16 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from ..errors import HqsamError
 
 STDIN = "-"
+EXAMPLES = 3  # named of many alike
+LARGEST_NUMBER = 1e9  # a coordinate beyond is no pixel
+LARGEST_ID = 2**53  # what every reader of JSON holds exactly
+
+Use = Literal["box", "points", "mask", "frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +32,38 @@ class FileImage:
     """An image a file speaks of.
 
     Attributes:
-        key: its id in the file, as text.
+        key: what annotations of the file call it.
         image_id: the id the results keep, or None where it is no integer.
         file_name: or None: then `key` equals the stem of an image file.
         size: (width, height) or None.
     """
 
     key: str
-    image_id: int | None
-    file_name: str | None
-    size: tuple[int, int] | None
+    image_id: int | None = None
+    file_name: str | None = None
+    size: tuple[int, int] | None = None
+
+    @property
+    def label(self) -> str:
+        """What people know it by."""
+        return f"image id {self.key}" if self.file_name is None else self.file_name
 
 
 @dataclass(frozen=True, slots=True)
 class FileAnnotation:
-    """One object a file speaks of; `box` holds corners, `mask` a COCO segmentation."""
+    """One object a file speaks of.
+
+    Attributes:
+        key: of its image.
+        annotation_id: or None where it has none.
+        value: what the file was read for: the corners of a box, points (n, 3), or a COCO segmentation.
+    """
 
     key: str
-    annotation_id: int | None
-    category_id: int
-    score: float | None
-    box: tuple[float, float, float, float] | None
-    points: np.ndarray | None
-    mask: Any
+    value: Any
+    annotation_id: int | None = None
+    category_id: int = 1
+    score: float | None = None
 
 
 @dataclass(slots=True)
@@ -58,13 +73,15 @@ class PromptFile:
     Attributes:
         path: for messages.
         digest: SHA-256 of its content.
-        refused: ids of images that must not be looked for.
+        by_stem: its image ids are stems of file names, for want of a list of images.
+        refused: keys of images that must not be looked for.
         rejected: a sentence about each of them.
-        problems: sentences about annotations that were dropped.
+        problems: sentences about what was left out.
     """
 
     path: str
     digest: str = ""
+    by_stem: bool = False
     images: dict[str, FileImage] = field(default_factory=dict)
     annotations: list[FileAnnotation] = field(default_factory=list)
     categories: list[dict[str, Any]] = field(default_factory=list)
@@ -73,32 +90,37 @@ class PromptFile:
     problems: list[str] = field(default_factory=list)
 
 
-def read_prompt_file(path: str, stdin: BinaryIO | None = None) -> PromptFile:
+def read_prompt_file(
+    path: str, use: Use | None, *, stdin: BinaryIO | None = None, listed: PromptFile | None = None
+) -> PromptFile:
     """Records of a file, or of stdin for `-`.
+
+    Args:
+        use: what its annotations are read for; None reads images and categories alone.
+        listed: the file that lists the images of a results list.
 
     Raises:
         HqsamError: unreadable, not JSON, or JSON of another kind.
     """
     name = "stdin" if path == STDIN else path
     content = _content(path, stdin)
-    document = _document(content, name)
+    document, lines = _document(content, name)
     file = PromptFile(name, hashlib.sha256(content).hexdigest())
-    if isinstance(document, dict) and isinstance(document.get("images"), list):
-        _read_coco(file, document)
-    elif isinstance(document, list) and all(isinstance(item, dict) and "image_id" in item for item in document):
-        _read_annotations(file, document, results=True)
-    elif isinstance(document, _Lines) or (isinstance(document, dict) and "file_name" in document):
-        _read_lines(file, document if isinstance(document, _Lines) else _Lines([document]))
+    if lines is not None:
+        annotations = _line_annotations(file, lines)
+    elif isinstance(document, dict) and isinstance(document.get("images"), list):
+        annotations = _coco_annotations(file, document)
+    elif isinstance(document, list) and _are_results(document):
+        annotations = document
+        _add_result_images(file, document, listed)
     else:
         raise HqsamError(
-            f"{name}: JSON, but no COCO: expected an object with images and annotations, a list of results "
-            "with image_id, or a line an image with file_name and annotations"
+            f"{name}: JSON, but no COCO: give an object with images and annotations, a list of results with "
+            "image_id, or a line an image with file_name and annotations"
         )
+    if use is not None:
+        _read_annotations(file, annotations, use)
     return file
-
-
-class _Lines(list[Any]):
-    """Documents of an NDJSON file."""
 
 
 def _content(path: str, stdin: BinaryIO | None) -> bytes:
@@ -112,171 +134,198 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
         raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a COCO or NDJSON file") from None
 
 
-def _document(content: bytes, name: str) -> Any:
+def _document(content: bytes, name: str) -> tuple[Any, list[Any] | None]:
+    """The JSON document, or the documents of NDJSON; a single image is NDJSON of one line."""
     try:
-        return json.loads(content)
+        document = json.loads(content)
+        return document, [document] if isinstance(document, dict) and "file_name" in document else None
     except RecursionError:
-        raise HqsamError(f"{name}: JSON nested too deeply to be COCO") from None
+        raise HqsamError(f"{name}: JSON nested too deeply to be COCO; give a COCO or NDJSON file") from None
     except ValueError as whole:
-        lines = _Lines()
+        lines: list[Any] = []
         for number, line in enumerate(content.splitlines(), 1):
-            if not line.strip():
-                continue
             try:
-                lines.append(json.loads(line))
+                lines += [json.loads(line)] if line.strip() else []
             except (ValueError, RecursionError):
                 reason = f"line {number} is not JSON" if lines else f"not JSON ({whole})"
                 raise HqsamError(f"{name}: {reason}; give a COCO or NDJSON file") from None
         if not lines:
             raise HqsamError(f"{name}: empty; give a COCO or NDJSON file") from None
-        return lines
+        return None, lines
 
 
-def _read_coco(file: PromptFile, document: dict[str, Any]) -> None:
-    for number, item in enumerate(document["images"]):
-        _add_image(file, item, f"image entry {number}")
+def _coco_annotations(file: PromptFile, document: dict[str, Any]) -> list[Any]:
+    """Keep the images and categories of COCO instances; returns their annotations."""
+    for number, item in enumerate(document["images"], 1):
+        where = f"image entry {number}"
+        image_id = item.get("id") if isinstance(item, dict) else None
+        if not isinstance(image_id, int | str):
+            file.problems.append(f"{file.path}: {where} has no id; left out")
+        elif str(image_id) in file.images:
+            file.problems.append(f"{file.path}: {where} has the id {image_id} of an earlier one; left out")
+        else:
+            _add_image(file, str(image_id), item, image_id, where)
     categories = document.get("categories")
+    known: set[int] = set()
     for item in categories if isinstance(categories, list) else []:
-        if isinstance(item, dict) and _integer(item.get("id")) is not None:
+        category_id = integer(item.get("id")) if isinstance(item, dict) else None
+        if category_id is not None and category_id not in known:
+            known.add(category_id)
             file.categories.append(item)
     annotations = document.get("annotations", [])
     if not isinstance(annotations, list):
-        raise HqsamError(f"{file.path}: annotations is no list; give COCO instances JSON")
-    _read_annotations(file, annotations)
+        raise HqsamError(f"{file.path}: its annotations are no list; give COCO instances JSON")
+    return annotations
 
 
-def _read_lines(file: PromptFile, lines: _Lines) -> None:
+def _line_annotations(file: PromptFile, lines: list[Any]) -> list[Any]:
+    """Keep the images of NDJSON; returns their annotations with the line as the image they belong to."""
+    annotations: list[Any] = []
     for number, line in enumerate(lines, 1):
         key = f"line {number}"
-        if not isinstance(line, dict) or not isinstance(line.get("annotations", []), list):
-            file.problems.append(f"{file.path}: {key} is no image with annotations; ignored")
+        own = (line.get("annotations") or []) if isinstance(line, dict) else None
+        if not isinstance(own, list):
+            file.problems.append(f"{file.path}: {key} is no image with annotations; left out")
             continue
-        image = {**line, "id": line.get("image_id", key)}
-        if not _add_image(file, image, key):
-            continue
-        own = [a for a in line.get("annotations", []) if isinstance(a, dict)]
-        _read_annotations(file, [{**a, "image_id": image["id"]} for a in own])
+        _add_image(file, key, line, line.get("image_id"), key)
+        annotations += [{**item, "image_id": key} if isinstance(item, dict) else item for item in own]
+    return annotations
 
 
-def _add_image(file: PromptFile, item: Any, where: str) -> bool:
-    """Keep one image; False where it was refused."""
-    name = item.get("file_name") if isinstance(item, dict) else None
-    if not isinstance(name, str) or not name or not isinstance(item.get("id"), int | str):
-        file.problems.append(f"{file.path}: {where} has no file_name and id; ignored")
-        return False
-    key = str(item["id"])
-    if unsafe_name(name):
+def _are_results(items: list[Any]) -> bool:
+    """Whether a list holds COCO results, be some of them damaged; none at all are results too."""
+    return not items or any(isinstance(item, dict) and "image_id" in item for item in items)
+
+
+def _add_result_images(file: PromptFile, results: list[Any], listed: PromptFile | None) -> None:
+    """Images of a results list: those that are listed elsewhere, else whatever its ids name."""
+    if listed is not None:
+        file.images, file.refused, file.categories = listed.images, listed.refused, listed.categories
+        return
+    file.by_stem = True
+    for item in results:
+        if isinstance(item, dict) and isinstance(item.get("image_id"), int | str):
+            key = str(item["image_id"])
+            file.images.setdefault(key, FileImage(key, integer(item["image_id"])))
+
+
+def _add_image(file: PromptFile, key: str, item: dict[str, Any], image_id: Any, where: str) -> None:
+    name = item.get("file_name")
+    if not isinstance(name, str) or not name:
+        file.problems.append(f"{file.path}: {where} has no file_name; left out")
+        file.refused.add(key)
+    elif leaves_folder(name):
         file.rejected.append(
             f"{file.path}: file_name {name!r} leaves the image folder; make it relative to that folder"
         )
         file.refused.add(key)
-        return False
-    width, height = _integer(item.get("width")), _integer(item.get("height"))
-    size = (width, height) if width and height and width > 0 and height > 0 else None
-    file.images[key] = FileImage(key, _integer(item["id"]), str(PurePosixPath(name)), size)
-    return True
+    else:
+        width, height = integer(item.get("width")), integer(item.get("height"))
+        size = (width, height) if width and height and width > 0 and height > 0 else None
+        file.images[key] = FileImage(key, integer(image_id), str(PurePosixPath(name)), size)
 
 
-def unsafe_name(name: str) -> bool:
-    """Whether a name from outside could point outside of a folder."""
-    return (
-        name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or "\0" in name or name[1:2] == ":"
-    )
+def leaves_folder(name: str) -> bool:
+    """Whether a name from a file is absolute, or could climb out of the folder of the images."""
+    absolute = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name) is not None
+    return absolute or ".." in re.split(r"[/\\]", name) or "\0" in name
 
 
-def _read_annotations(file: PromptFile, items: list[Any], *, results: bool = False) -> None:
-    """Keep the sound annotations; of a results list, images are whatever the ids say."""
-    unknown: dict[str, int] = {}
-    crowds = 0
+def _read_annotations(file: PromptFile, items: list[Any], use: Use) -> None:
+    """Keep the sound annotations, and say of the others why not."""
+    field_name, read = READERS[use]
+    notes: dict[str, list[str]] = {}
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict) or not isinstance(item.get("image_id"), int | str):
-            file.problems.append(f"{file.path}: annotation entry {number} has no image_id; ignored")
+            notes.setdefault("annotations without image_id, left out", []).append(f"entry {number}")
             continue
         key = str(item["image_id"])
         if key in file.refused:
             continue
-        if results:
-            file.images.setdefault(key, FileImage(key, _integer(item["image_id"]), None, None))
-        elif key not in file.images:
-            unknown[key] = unknown.get(key, 0) + 1
+        if key not in file.images:
+            notes.setdefault("annotations of unlisted images, left out", []).append(f"image id {key}")
             continue
-        if item.get("iscrowd") in (1, True):
-            crowds += 1
-            continue
-        annotation = _annotation(file, item, key, number)
-        if annotation is not None:
-            file.annotations.append(annotation)
-    if crowds:
-        file.problems.append(f"{file.path}: {crowds} crowd regions are not objects; ignored")
-    for key, count in list(unknown.items())[:5]:
-        file.problems.append(f"{file.path}: {count} annotations of image id {key}, which is not in images; ignored")
-    if len(unknown) > 5:
-        rest = sum(list(unknown.values())[5:])
-        file.problems.append(f"{file.path}: {rest} annotations of {len(unknown) - 5} more unknown image ids; ignored")
+        annotation_id = integer(item.get("id"))
+        shown = f"entry {number}" if annotation_id is None else annotation_id
+        where = f"annotation {shown} of {file.images[key].label}"
+        value = item.get(field_name)
+        if item.get("iscrowd") == 1:
+            notes.setdefault("crowd regions, left out", []).append(where)
+        elif value is None or value == []:
+            notes.setdefault(f"annotations without {field_name}, left out", []).append(where)
+        else:
+            try:
+                value = read(value)
+            except ValueError as error:
+                file.problems.append(f"{file.path}: {where}: {field_name} {_short(value)} {error}; left out")
+                continue
+            category, score = integer(item.get("category_id")), number_or_none(item.get("score"))
+            if score is None and item.get("score") is not None:
+                notes.setdefault("scores that are no numbers, ignored", []).append(where)
+            file.annotations.append(
+                FileAnnotation(key, value, annotation_id, 1 if category is None else category, score)
+            )
+    for reason, examples in notes.items():
+        file.problems.append(f"{file.path}: {reason}: {len(examples)} ({some_of(examples)})")
 
 
-def _annotation(file: PromptFile, item: dict[str, Any], key: str, number: int) -> FileAnnotation | None:
-    annotation_id = _integer(item.get("id"))
-    where = (
-        f"{file.path}: annotation {annotation_id if annotation_id is not None else f'entry {number}'} of image {key}"
-    )
-    box, points = None, None
-    if item.get("bbox") is not None:
-        box = _corners(item["bbox"])
-        if box is None:
-            file.problems.append(f"{where}: bbox {_short(item['bbox'])} is no x, y, width > 0, height > 0; ignored")
-            return None
-    if item.get("points") is not None:
-        points = _points(item["points"])
-        if points is None:
-            file.problems.append(f"{where}: points {_short(item['points'])} are no [x, y, 1 or 0]; ignored")
-            return None
-    mask = item.get("segmentation") or None
-    score = _number(item.get("score"))
-    category = _integer(item.get("category_id"))
-    category = 1 if category is None else category
-    return FileAnnotation(key, annotation_id, category, score, box, points, mask)
-
-
-def _corners(bbox: Any) -> tuple[float, float, float, float] | None:
-    """xywh as corners, or None where it is no box."""
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        return None
-    numbers = [n for n in map(_number, bbox) if n is not None]
-    if len(numbers) != 4 or numbers[2] <= 0 or numbers[3] <= 0:
-        return None
-    x, y, width, height = numbers
+def _corners(value: Any) -> tuple[float, float, float, float]:
+    """xywh as corners."""
+    numbers = [number_or_none(n) for n in value] if isinstance(value, list) else []
+    if len(numbers) != 4 or None in numbers:
+        raise ValueError("is not four finite numbers x, y, width, height")
+    x, y, width, height = (n for n in numbers if n is not None)
+    if width <= 0 or height <= 0:
+        raise ValueError("has no area")
     return x, y, x + width, y + height
 
 
-def _points(value: Any) -> np.ndarray | None:
-    """Points as float32 (n, 3), or None where one of them is no point."""
-    rows = list(_point_rows(value)) if isinstance(value, list) and value else [None]
-    return None if None in rows else np.array(rows, np.float32)
+def _points(value: Any) -> np.ndarray:
+    """Points as float32 (n, 3): x, y, label."""
+    rows = [[number_or_none(n) for n in row] if isinstance(row, list) else [] for row in _listed(value)]
+    if not all(len(row) == 3 and None not in row and row[2] in (0, 1) for row in rows):
+        raise ValueError("is not a list of [x, y, 1 or 0]")
+    return np.array(rows, np.float32)
 
 
-def _point_rows(value: list[Any]) -> Iterator[tuple[float, float, float] | None]:
-    for row in value:
-        numbers = [_number(n) for n in row] if isinstance(row, list) and len(row) == 3 else [None]
-        x, y, label = numbers if len(numbers) == 3 else (None, None, None)
-        yield (x, y, label) if x is not None and y is not None and label in (0, 1) else None  # type: ignore[misc]
+def _segmentation(value: Any) -> Any:
+    """An RLE or polygons; their content is checked against the image."""
+    if isinstance(value, dict) and "counts" in value and "size" in value:
+        return value
+    return _listed(value)
 
 
-def _number(value: Any) -> float | None:
-    """A finite float of a sensible size, or None."""
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("is of another kind")
+    return value
+
+
+READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "box": ("bbox", _corners),
+    "points": ("points", _points),
+    "mask": ("segmentation", _segmentation),
+}
+
+
+def number_or_none(value: Any) -> float | None:
+    """A finite float within reason, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) and abs(number) < 1e9 else None
+    return float(value) if abs(value) < LARGEST_NUMBER and math.isfinite(value) else None
 
 
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
+def integer(value: Any) -> int | None:
+    """An integer that can be an id, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST_ID else None
+
+
+def some_of(names: list[str]) -> str:
+    """The first few of many, each once."""
+    different = list(dict.fromkeys(names))
+    return ", ".join(different[:EXAMPLES]) + (", …" if len(different) > EXAMPLES else "")
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"

@@ -3,225 +3,211 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..errors import HqsamError
 from ..records import ImagePrompts, Prompt
-from .files import FileImage, PromptFile, read_prompt_file
+from .files import FileAnnotation, PromptFile, Use, integer, read_prompt_file, some_of
+from .names import matched_names
 
-DEFAULT_CATEGORIES = [{"id": 1, "name": "object"}]
-FIELDS = {"box": "bbox", "points": "points", "mask": "segmentation"}  # of a prompt, and what COCO calls them
+DEFAULT_CATEGORY = {"id": 1, "name": "object"}
 
 
 @dataclass(slots=True)
 class _Entry:
-    """One image of the files and its prompts so far."""
+    """What is known of one image of the run; prompts by annotation id, in input order."""
 
-    image: FileImage
-    prompts: list[Prompt]
+    image_id: int | None = None
+    size: tuple[int, int] | None = None
+    prompts: dict[int, Prompt] = field(default_factory=dict)
 
 
 class PromptTable:
-    """Prompts of images by their names.
+    """Prompts of images by their names: files are added first, then `bind` joins them with the images of the run.
+
+    Args:
+        frame: give every image itself as the prompt.
+        mask_folder: coarse masks as PNGs: `<image>/<annotation id>.png`, `<image>.png` or `<stem>.png`.
+        score_threshold: prompts that score less are dropped; those without a score stay.
+        max_boxes: only the best of an image are kept.
 
     Attributes:
         categories: COCO categories the results keep.
-        problems: sentences about what was dropped.
+        problems: sentences about what was left out.
         rejected: sentences about images whose names leave the image folder; the run ends with exit code 3.
+        digests: by option, a hash of what was read for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        frame: bool = False,
+        mask_folder: Path | None = None,
+        score_threshold: float | None = None,
+        max_boxes: int | None = None,
+    ) -> None:
         self.categories: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self.rejected: list[str] = []
-        self.frame = False
-        self.mask_folder: Path | None = None
         self.digests: dict[str, str] = {}
+        self._frame = frame
+        self._mask_folder = mask_folder
+        self._score_threshold = score_threshold
+        self._max_boxes = max_boxes
+        self._files: list[tuple[PromptFile, Use, list[FileAnnotation]]] = []
         self._entries: dict[str, _Entry] = {}
-        self._bound: dict[str, _Entry] = {}
-        self._ids: Callable[[], int] = iter(range(1, 2**62)).__next__
+        self._owners: dict[int, str] = {}  # the image of each annotation id
+        self._largest_id = 0
 
     def for_image(self, file_name: str) -> ImagePrompts:
         """Prompts of an image; none where no file speaks of it."""
-        entry = self._bound.get(file_name)
-        image_id = entry.image.image_id if entry else None
-        return ImagePrompts(
-            file_name,
-            hashed_id(file_name) if image_id is None else image_id,
-            entry.image.size if entry else None,
-            entry.prompts if entry else [],
-        )
+        entry = self._entries.get(file_name) or _Entry()
+        image_id = hashed_id(file_name) if entry.image_id is None else entry.image_id
+        return ImagePrompts(file_name, image_id, entry.size, list(entry.prompts.values()))
 
     def digest(self, option: str) -> str:
         """A short hash of what was read for an option of `load_prompts`; `none` where nothing was."""
         return self.digests.get(option, "none")[:16]
 
-    def bind(self, file_names: list[str]) -> None:
-        """Find the entry of each image of the run: by its name, else by a path that ends like it."""
-        if not self.categories:
-            self.categories = DEFAULT_CATEGORIES
-        matches: dict[str, list[str]] = defaultdict(list)
-        find = _Finder(self._entries)
-        for name in file_names:
-            found = find(name)
-            if len(found) > 1:
-                self.problems.append(f"{name}: could be any of {', '.join(found[:3])} in the prompt file; left out")
-            elif found:
-                matches[found[0]].append(name)
-        for key, names in matches.items():
-            exact = [name for name in names if name == key]
-            if len(names) > 1 and not exact:
-                self.problems.append(f"{key} in the prompt file could be any of {', '.join(names[:3])}; left out")
-                continue
-            self._bound[(exact or names)[0]] = self._entries[key]
-        idle = [key for key, entry in self._entries.items() if key not in matches and entry.prompts]
-        if idle:
-            lost = sum(len(self._entries[key].prompts) for key in idle)
-            some = ", ".join(idle[:3]) + (", …" if len(idle) > 3 else "")
-            self.problems.append(f"{lost} prompts are of {len(idle)} images that are not among the inputs: {some}")
-        if self.frame:
-            for name in file_names:
-                self._entry(name).prompts.append(Prompt(self._ids(), frame=True))
-        if self.mask_folder is not None:
-            for name in file_names:
-                self._add_masks(name, self.mask_folder)
-
-    def add_file(self, file: PromptFile, use: str, *, images: PromptFile | None = None) -> None:
-        """Join a file into the table; an annotation whose id is there already adds to that prompt.
-
-        Args:
-            use: which of `box`, `points` and `mask` its annotations are read for.
-            images: where the images of a results list are described.
-        """
+    def add_file(self, file: PromptFile, use: Use) -> None:
+        """Take in a file; its annotations that have no id of their own get one, whatever the images of the run."""
         self.problems += file.problems
         self.rejected += file.rejected
-        known = file.images if images is None else {**file.images, **images.images}
-        self.categories = self.categories or file.categories or (images.categories if images else [])
-        there = {p.annotation_id: (e, i) for e in self._entries.values() for i, p in enumerate(e.prompts)}
-        first_free = 1 + max([0, *there, *(a.annotation_id or 0 for a in file.annotations)])
-        self._ids = iter(range(first_free, 2**62)).__next__
-        taken = set(there)
-        renamed = missing = 0
-        for image in known.values():
-            if image.file_name is not None:
-                self._entry_of(image)
+        self.categories = self.categories or list(file.categories)
+        given = [a.annotation_id for a in file.annotations if a.annotation_id is not None]
+        self._largest_id = max([self._largest_id, *given])
+        taken: set[int] = set()
+        numbered, repeated = [], []
         for annotation in file.annotations:
-            given = getattr(annotation, use)
-            if given is None:
-                missing += 1
-                continue
-            entry = self._entry_of(known[annotation.key])
-            annotation_id = annotation.annotation_id
-            joined, index = there.get(annotation_id, (None, 0)) if annotation_id is not None else (None, 0)
-            if joined is entry:
-                entry.prompts[index] = replace(entry.prompts[index], **{use: given})
-                continue
-            if annotation_id is None or annotation_id in taken:
-                renamed += annotation_id is not None
-                annotation_id = self._ids()
-            taken.add(annotation_id)
-            prompt = Prompt(annotation_id, annotation.category_id, score=annotation.score)
-            entry.prompts.append(replace(prompt, **{use: given}))
-        if missing:
-            self.problems.append(f"{file.path}: {missing} annotations without a {FIELDS[use]}; ignored")
-        if renamed:
-            self.problems.append(f"{file.path}: {renamed} annotation ids were there before; given new ones")
+            number = annotation.annotation_id
+            if number is None or number in taken:
+                repeated += [] if number is None else [str(number)]
+                number = self._fresh_id()
+            taken.add(number)
+            numbered.append(replace(annotation, annotation_id=number))
+        self._say_renumbered(file.path, repeated)
+        self._files.append((file, use, numbered))
 
-    def keep_best(self, score_threshold: float | None, max_boxes: int | None) -> None:
-        """Drop prompts that score less than the threshold, and all but the best of an image."""
+    def bind(self, file_names: list[str]) -> None:
+        """Find the prompts of each image of the run, once: by its name, else by a path that ends like it.
+
+        Raises:
+            HqsamError: a results list without images has no image id that is the stem of an image.
+        """
+        for file, use, numbered in self._files:
+            names = self._bound_names(file, file_names)
+            self._join(file.path, use, ((names[a.key], a) for a in numbered if a.key in names))
+            idle = [file.images[a.key].label for a in numbered if a.key not in names]
+            if idle:
+                self.problems.append(f"{file.path}: prompts that match no input: {len(idle)} ({some_of(idle)})")
+        if self._mask_folder is not None:
+            self._join(str(self._mask_folder), "mask", self._folder_masks(self._mask_folder, file_names))
+        if self._frame:
+            self._join("--frame", "frame", ((name, FileAnnotation("", True)) for name in file_names))
+        without = [name for name in file_names if name not in self._entries]
+        if without:
+            self.problems.append(f"images that no prompt file mentions: {len(without)} ({some_of(without)})")
+        self._tell_image_ids_apart()
         for entry in self._entries.values():
-            kept = [
-                p for p in entry.prompts if score_threshold is None or p.score is None or p.score >= score_threshold
-            ]
-            if max_boxes is not None and len(kept) > max_boxes:
-                order = sorted(range(len(kept)), key=lambda i: -_score(kept[i]))[:max_boxes]
-                kept = [kept[i] for i in sorted(order)]
-            entry.prompts = kept
+            entry.prompts = self._best(entry.prompts)
+        self._complete_categories()
 
-    def _entry_of(self, image: FileImage) -> _Entry:
-        # A name with a slash in front cannot be that of a file, so it marks a stem.
-        key = image.file_name if image.file_name is not None else f"/{image.key}"
-        return self._entries.setdefault(key, _Entry(image, []))
+    def _bound_names(self, file: PromptFile, file_names: list[str]) -> dict[str, str]:
+        """Names of images of the run by the keys the file has for them."""
+        names, doubts = matched_names(file, file_names)
+        self.problems += [f"{file.path}: {doubt}" for doubt in doubts]
+        if file.by_stem and file.images and not names and not doubts:
+            raise HqsamError(
+                f"{file.path}: a COCO results list, none of whose image ids is the name of an input; "
+                "pass --images-json FILE with the images they stand for"
+            )
+        for key, name in names.items():
+            entry = self._entries.setdefault(name, _Entry())
+            entry.image_id = file.images[key].image_id if entry.image_id is None else entry.image_id
+            entry.size = entry.size or file.images[key].size
+        return names
 
-    def _entry(self, name: str) -> _Entry:
-        """The bound entry of an image of the run, made where there is none."""
-        return self._bound.setdefault(name, _Entry(FileImage("", None, name, None), []))
+    def _join(self, source: str, use: Use, items: Iterable[tuple[str, FileAnnotation]]) -> None:
+        """Add to the prompt of the image that has the annotation's id already; else make a prompt."""
+        elsewhere = []
+        for name, annotation in items:
+            prompts = self._entries.setdefault(name, _Entry()).prompts
+            number = annotation.annotation_id
+            if number is None:
+                number = self._fresh_id()
+            elif self._owners.get(number, name) != name:
+                elsewhere.append(str(number))
+                number = self._fresh_id()
+            self._owners[number] = name
+            self._largest_id = max(self._largest_id, number)
+            prompt = prompts.get(number) or Prompt(number, annotation.category_id, score=annotation.score)
+            prompts[number] = replace(prompt, **{use: annotation.value})
+        self._say_renumbered(source, elsewhere)
 
-    def _add_masks(self, name: str, folder: Path) -> None:
-        """Coarse masks of an image: `<name>/<annotation id>.png`, else `<name>.png` or `<stem>.png`."""
-        entry = self._entry(name)
-        own = folder / name
-        if own.is_dir():
-            for number, path in sorted(_numbered(own)):
-                for index, prompt in enumerate(entry.prompts):
-                    if prompt.annotation_id == number:
-                        entry.prompts[index] = replace(prompt, mask=path)
-                        break
+    def _folder_masks(self, folder: Path, file_names: list[str]) -> Iterable[tuple[str, FileAnnotation]]:
+        """Coarse masks of a folder; one mask for an image as a whole belongs to its only prompt."""
+        for name in file_names:
+            numbered, whole = _masks_of(folder, name)
+            for number, path in numbered:
+                yield name, FileAnnotation("", path, number)
+            if whole is not None:
+                own = list(self._entries[name].prompts) if name in self._entries else []
+                if len(own) > 1:
+                    self.problems.append(f"{whole}: one mask for {len(own)} prompts of {name}; left out")
                 else:
-                    entry.prompts.append(Prompt(number, mask=path))
-            return
-        for path in (folder / f"{name}.png", (folder / name).with_suffix(".png")):
-            if path.is_file():
-                if not entry.prompts:
-                    entry.prompts.append(Prompt(self._ids(), mask=path))
-                elif len(entry.prompts) == 1:
-                    entry.prompts[0] = replace(entry.prompts[0], mask=path)
-                else:
-                    self.problems.append(f"{path}: one mask for {len(entry.prompts)} prompts of {name}; left out")
-                return
+                    yield name, FileAnnotation("", whole, own[0] if own else None)
+
+    def _fresh_id(self) -> int:
+        self._largest_id += 1
+        return self._largest_id
+
+    def _say_renumbered(self, source: str, ids: list[str]) -> None:
+        if ids:
+            self.problems.append(
+                f"{source}: annotation ids given to another before, replaced by new ones: {len(ids)} ({some_of(ids)})"
+            )
+
+    def _tell_image_ids_apart(self) -> None:
+        """An id two images of the run share is left to the first; the others get one of their own."""
+        owners: dict[int, str] = {}
+        for name, entry in self._entries.items():
+            if entry.image_id is not None and owners.setdefault(entry.image_id, name) != name:
+                owner = owners[entry.image_id]
+                self.problems.append(f"{name}: has the image id {entry.image_id} of {owner}; given a new one")
+                entry.image_id = None
+
+    def _best(self, prompts: dict[int, Prompt]) -> dict[int, Prompt]:
+        """What the threshold and the number of boxes let through; no score beats any score."""
+        threshold = -math.inf if self._score_threshold is None else self._score_threshold
+        scores = {number: math.inf if p.score is None else p.score for number, p in prompts.items()}
+        best = set(sorted(prompts, key=lambda number: -scores[number])[: self._max_boxes])
+        return {number: p for number, p in prompts.items() if number in best and scores[number] >= threshold}
+
+    def _complete_categories(self) -> None:
+        """Describe every category a prompt has, so that readers of the results find it."""
+        used = {p.category_id for entry in self._entries.values() for p in entry.prompts.values()}
+        missing = sorted(used - {category["id"] for category in self.categories})
+        self.categories += [{"id": n, "name": f"category {n}"} if n != 1 else DEFAULT_CATEGORY for n in missing]
+        self.categories = self.categories or [DEFAULT_CATEGORY]
 
 
-class _Finder:
-    """Names of the entries that an image of the run can mean."""
-
-    def __init__(self, entries: Iterable[str]) -> None:
-        self.names: set[str] = set()
-        self.tails: dict[str, list[str]] = defaultdict(list)
-        self.stems: dict[str, str] = {}
-        for name in entries:
-            if name.startswith("/"):
-                self.stems[_plain_number(name[1:])] = name
-                continue
-            self.names.add(name)
-            for tail in _tails(name):
-                self.tails[tail].append(name)
-
-    def __call__(self, name: str) -> list[str]:
-        if name in self.names:
-            return [name]
-        for tail in _tails(name):
-            if tail in self.names:
-                return [tail]
-        if name in self.tails:
-            return self.tails[name]
-        stem = self.stems.get(_plain_number(PurePosixPath(name).stem))
-        return [] if stem is None else [stem]
-
-
-def _tails(name: str) -> Iterator[str]:
-    """`b/c.jpg` and `c.jpg` of `a/b/c.jpg`, longest first."""
-    while "/" in name:
-        name = name.split("/", 1)[1]
-        yield name
-
-
-def _plain_number(text: str) -> str:
-    """A number without leading zeros; anything else as it is."""
-    return str(int(text)) if text.isascii() and text.isdigit() else text
-
-
-def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
-    for path in folder.glob("*.png"):
-        if path.stem.isascii() and path.stem.isdigit():
-            yield int(path.stem), path
-
-
-def _score(prompt: Prompt) -> float:
-    return 1.0 if prompt.score is None else prompt.score
+def _masks_of(folder: Path, name: str) -> tuple[list[tuple[int, Path]], Path | None]:
+    """PNGs of an image by annotation id, and the one that is for the image as a whole."""
+    own = folder / name
+    # os.path rather than pathlib, which raises where a name is too long.
+    if os.path.isdir(own):
+        stems = (path.stem for path in own.glob("*.png"))
+        numbers = sorted((int(stem), stem) for stem in stems if stem.isascii() and stem.isdigit())
+        return [(number, own / f"{stem}.png") for number, stem in numbers if integer(number) is not None], None
+    for path in (f"{own}.png", f"{os.path.splitext(own)[0]}.png"):
+        if os.path.isfile(path):
+            return [], Path(path)
+    return [], None
 
 
 def hashed_id(file_name: str) -> int:
@@ -242,27 +228,43 @@ def load_prompts(
 ) -> PromptTable:
     """The table of everything the command line names; `bind` it to the images before use.
 
+    Args:
+        boxes, points: COCO instances, COCO results or NDJSON files, or `-` for `stdin`.
+        images_json: the file that lists the images of results lists.
+        coarse_masks: such a file, or a folder of PNGs.
+
     Raises:
         HqsamError: a file cannot be read, or is of another kind.
     """
-    table = PromptTable()
-    table.frame = frame
-    images = read_prompt_file(images_json, stdin) if images_json is not None else None
-    if images is not None:
-        table.digests["images_json"] = images.digest
-    for option, path, use in (
+    folder = Path(coarse_masks) if coarse_masks is not None and os.path.isdir(coarse_masks) else None
+    table = PromptTable(frame=frame, mask_folder=folder, score_threshold=score_threshold, max_boxes=max_boxes)
+    listed = None
+    if images_json is not None:
+        listed = read_prompt_file(images_json, None, stdin=stdin)
+        table.digests["images_json"] = listed.digest
+        table.problems += listed.problems
+        table.rejected += listed.rejected
+    uses: list[tuple[str, str | None, Use]] = [
         ("boxes", boxes, "box"),
         ("points", points, "points"),
-        ("coarse_masks", coarse_masks, "mask"),
-    ):
-        if path is None:
-            continue
-        if use == "mask" and Path(path).is_dir():
-            table.mask_folder = Path(path)
-            table.digests[option] = path
-            continue
-        file = read_prompt_file(path, stdin)
-        table.digests[option] = file.digest
-        table.add_file(file, use, images=images)
-    table.keep_best(score_threshold, max_boxes)
+        ("coarse_masks", coarse_masks if folder is None else None, "mask"),
+    ]
+    for option, path, use in uses:
+        if path is not None:
+            file = read_prompt_file(path, use, stdin=stdin, listed=listed)
+            table.digests[option] = file.digest
+            table.add_file(file, use)
+    if listed is not None and not table.categories:
+        table.categories = list(listed.categories)
+    if folder is not None:
+        table.digests["coarse_masks"] = _folder_digest(folder)
     return table
+
+
+def _folder_digest(folder: Path) -> str:
+    """A hash of the PNGs of a folder by name, size and time of change."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.png")):
+        status = path.stat()
+        digest.update(os.fsencode(path) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return digest.hexdigest()

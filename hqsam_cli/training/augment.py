@@ -16,13 +16,19 @@ class AugmentConfig:
 
     Attributes:
         scale: range of the longest side over the frame's side; log-uniform.
-        composite: probability of pasting another object into the image.
+        composite: probability of pasting other objects into the image.
+        pastes: most objects pasted.
+        mosaic: probability of making the image one cell of a grid of images.
+        component: probability of asking for one part of a mask that falls into several large ones.
         color: half range of brightness, contrast and saturation factors around 1.
         least_object: share of the frame the object must cover after the crop.
     """
 
     scale: tuple[float, float] = (0.65, 1.7)
-    composite: float = 0.25
+    composite: float = 0.35
+    pastes: int = 4
+    mosaic: float = 0.4
+    component: float = 0.4
     color: float = 0.35
     least_object: float = 0.0015
 
@@ -67,29 +73,83 @@ def _offset(rng: np.random.Generator, length: int, size: int, first: int, last: 
     return int(np.clip(centre - rng.integers(size // 4, size - size // 4), 0, length - size))
 
 
-def composited(
-    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask: np.ndarray
+def one_component(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+    """One of the large connected parts of a mask, or the mask where there is only one."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    large = [i for i in range(1, count) if areas[i - 1] > 0.15 * areas.sum()]
+    return (labels == large[rng.integers(len(large))]).astype(np.uint8) if len(large) > 1 else mask
+
+
+def mosaic(
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, others: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`image` with the object of `other` pasted in at a random place; the object to find is either one."""
+    """`image` in a random cell of a grid with three others: only the prompt tells which object is meant."""
+    side = max(image.shape[:2])
+    y, x = (int(side * rng.uniform(0.3, 0.7)) for _ in range(2))
+    cells = [(0, y, 0, x), (0, y, x, side), (y, side, 0, x), (y, side, x, side)]
+    canvas, target = np.empty((side, side, 3), np.uint8), np.zeros((side, side), np.uint8)
+    home = int(rng.integers(4))
+    # Sometimes two cells are one, for wide and high images.
+    if rng.random() < 0.5:
+        cells[home] = (0, side, *cells[home][2:]) if rng.random() < 0.5 else (*cells[home][:2], 0, side)
+    sources = iter(others)
+    for index in [i for i in range(4) if i != home] + [home]:
+        top, bottom, left, right = cells[index]
+        source, its_mask = (image, mask) if index == home else (next(sources), None)
+        piece, its_mask = _covering(rng, source, its_mask, bottom - top, right - left)
+        canvas[top:bottom, left:right] = piece
+        if its_mask is not None:
+            target[top:bottom, left:right] = its_mask
+    return canvas, target
+
+
+def _covering(
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray | None, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """A random crop of that size from an image scaled just so that it covers it."""
+    scale = max(height / image.shape[0], width / image.shape[1])
+    size = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    y, x = int(rng.integers(size[1] - height + 1)), int(rng.integers(size[0] - width + 1))
+    image = cv2.resize(image, size, interpolation=method)[y : y + height, x : x + width]
+    if mask is not None:
+        soft = cv2.resize(mask * np.float32(255), size, interpolation=method)
+        mask = (soft[y : y + height, x : x + width] > 127.5).astype(np.uint8)
+    return image, mask
+
+
+def composited(
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, others: list[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`image` with other objects pasted in at random places; the object to find is any that is still seen."""
+    image, masks, areas = image.copy(), [mask], [int(mask.sum())]
+    for other, other_mask in others:
+        pasted = _pasted(rng, image, other, other_mask)
+        masks = [m & ~pasted & 1 for m in masks] + [pasted]
+        areas.append(int(pasted.sum()))
+    seen = [m for m, area in zip(masks, areas, strict=True) if m.sum() > 0.4 * area]
+    return image, seen[rng.integers(len(seen))] if seen else masks[-1]
+
+
+def _pasted(rng: np.random.Generator, image: np.ndarray, other: np.ndarray, other_mask: np.ndarray) -> np.ndarray:
+    """Paste the object of `other` into `image`, in place; its mask there, uint8 0 / 1."""
+    target = np.zeros(image.shape[:2], np.uint8)
     rows, columns = np.flatnonzero(other_mask.any(axis=1)), np.flatnonzero(other_mask.any(axis=0))
     if not len(rows):
-        return image, mask
-    piece = other[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    shape = other_mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return target
+    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    piece, shape = other[box], other_mask[box]
     height, width = image.shape[:2]
-    factor = rng.uniform(0.25, 0.8) * min(height / piece.shape[0], width / piece.shape[1])
+    factor = rng.uniform(0.15, 0.75) * min(height / piece.shape[0], width / piece.shape[1])
     h, w = max(4, round(piece.shape[0] * factor)), max(4, round(piece.shape[1] * factor))
     piece = cv2.resize(piece, (w, h), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     alpha = cv2.resize(shape.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
     y, x = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
-    image, pasted = image.copy(), np.zeros_like(mask)
     region = image[y : y + h, x : x + w]
     region[:] = np.round(region + (piece.astype(np.float32) - region) * alpha[..., None]).astype(np.uint8)
-    pasted[y : y + h, x : x + w] = alpha > 0.5
-    rest = mask & ~pasted & 1
-    if rng.random() < 0.5 and rest.sum() > 0.3 * mask.sum():
-        return image, rest
-    return image, pasted
+    target[y : y + h, x : x + w] = alpha > 0.5
+    return target
 
 
 def color_jittered(rng: np.random.Generator, image: np.ndarray, config: AugmentConfig) -> np.ndarray:

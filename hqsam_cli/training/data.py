@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from .augment import AugmentConfig, color_jittered, composited, framed
+from .augment import AugmentConfig, color_jittered, composited, framed, mosaic, one_component
 from .prompts import PromptMix, sampled_prompt
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -73,8 +73,13 @@ class PromptedMasks(Dataset[dict[str, Tensor]]):
     def _sample(self, rng: np.random.Generator) -> dict[str, Tensor] | None:
         """One sample, or None where too little of the object was left to learn from."""
         image, mask = self._pair(rng)
+        if rng.random() < self.augment.component:
+            mask = one_component(rng, mask)
+        if rng.random() < self.augment.mosaic:
+            image, mask = mosaic(rng, image, mask, [self._pair(rng)[0] for _ in range(3)])
         if rng.random() < self.augment.composite:
-            image, mask = composited(rng, image, mask, *self._pair(rng))
+            count = int(rng.integers(1, self.augment.pastes + 1))
+            image, mask = composited(rng, image, mask, [self._pair(rng) for _ in range(count)])
         image, mask = framed(rng, color_jittered(rng, image, self.augment), mask, self.size, self.augment)
         if mask.sum() < self.augment.least_object * self.size**2:
             return None

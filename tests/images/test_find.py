@@ -65,11 +65,32 @@ def test_a_missing_file_is_kept_for_the_run_to_report(tree: Path) -> None:
 
 def test_the_output_folder_is_not_an_input(tree: Path) -> None:
     assert "sub/c.webp" not in names(["imgs"], exclude=["imgs/sub"])
+    assert names(["**/*.webp", "imgs/*/*.webp"], exclude=["imgs/sub"]) == []
+
+
+def test_an_output_above_the_inputs_hides_none_of_them(tree: Path) -> None:
+    for output in (".", "imgs", "imgs/sub"):
+        assert names(["imgs/sub"], exclude=[output]) == ["c.webp"]
+        assert names(["imgs/sub/*.webp"], exclude=[output]) == ["imgs/sub/c.webp"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_skipped_in_silence(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert names(["imgs"])[-1] == "sub"
+    assert names(["imgs/sub"]) == ["imgs/sub"]
 
 
 def test_the_same_image_twice_is_one_and_two_of_a_name_are_refused(tree: Path) -> None:
     assert names(["imgs", "imgs"]) == names(["imgs"])
+    assert names(["imgs", "imgs/a.jpg", str(tree / "imgs/*.png")]) == names(["imgs"])
     (tree / "more").mkdir()
     (tree / "more/a.jpg").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"a\.jpg"):
+    with pytest.raises(UsageError, match=r"imgs/a\.jpg and more/a\.jpg"):
         names(["imgs", "more"])

@@ -1,0 +1,1 @@
+"""Measuring masks against the truth, by the protocols that produced the paper's numbers."""

@@ -1,0 +1,96 @@
+"""GrabCut and `lite` on folders of photos with masks: `make scores DATA="folder …"`.
+
+Each folder holds `images/` and `masks/` (.png, equal stems). The prompt is the tight box of the mask. GrabCut
+is OpenCV's, five iterations from the box; `lite` gives three rows: its SAM part alone, the HQ masks, and their
+sum, which is what `hqsam segment` writes. IoU and boundary IoU are means over images, in percent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from hqsam_cli.evaluation.metrics import boundary_iou, iou
+from hqsam_cli.images.decode import decoded_image
+from hqsam_cli.inference.segmenter import Segmenter
+from hqsam_cli.models.checkpoints import checkpoint_path, load_model
+from hqsam_cli.records import Prompt
+
+Box = tuple[float, float, float, float]
+Method = Callable[[np.ndarray, Box], np.ndarray]
+
+
+def grabcut_mask(image: np.ndarray, box: Box) -> np.ndarray:
+    """OpenCV's GrabCut from a box, bool (H, W)."""
+    cv2.setRNGSeed(0)
+    mask = np.zeros(image.shape[:2], np.uint8)
+    x0, y0, x1, y1 = (int(n) for n in box)
+    # A box that covers everything leaves GrabCut without background: keep a line of it.
+    x0, y0 = max(x0, 1), max(y0, 1)
+    x1, y1 = min(x1, image.shape[1] - 1), min(y1, image.shape[0] - 1)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(image[..., ::-1].copy(), mask, (x0, y0, x1 - x0, y1 - y0), *models, 5, cv2.GC_INIT_WITH_RECT)
+    return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
+
+
+def model_method(segmenter: Segmenter) -> Method:
+    """The segmenter as a function of an image and a box."""
+    return lambda image, box: segmenter.segment([image], [[Prompt(1, box=box)]])[0][0].mask.full()
+
+
+def tight_box(mask: np.ndarray) -> Box:
+    """First to last set pixel, both inside, as corners."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def scores(folder: Path, methods: dict[str, Method]) -> dict[str, tuple[float, float]]:
+    """Mean IoU and mean boundary IoU of each method, in percent."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+    images = sorted((folder / "images").glob("*.jpg"))
+    if not images:
+        raise SystemExit(f"{folder}: no images/*.jpg; give folders with images/ and masks/ in DATA")
+    for path in tqdm(images, desc=folder.name, disable=None):
+        truth = cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE) > 127
+        image = decoded_image(str(path))
+        for name, method in methods.items():
+            mask = method(image, tight_box(truth))
+            found[name].append((iou(mask, truth), boundary_iou(mask, truth)))
+    return {name: tuple(100 * np.mean(rows, axis=0)) for name, rows in found.items()}
+
+
+def main() -> None:
+    """Print a table a folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--model", default="lite")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    model = load_model(checkpoint_path(arguments.model))
+    methods: dict[str, Method] = {"GrabCut": grabcut_mask}
+    for output in ("sam", "hq", "sum"):
+        methods[f"{arguments.model} {output}"] = model_method(Segmenter(model, mask_output=output))  # type: ignore[arg-type]
+    results = {}
+    for folder in arguments.folders:
+        results[folder.name] = found = scores(folder, methods)
+        table = Table(title=f"{folder.name}, {len(list((folder / 'images').glob('*.jpg')))} images, tight box")
+        table.add_column("")
+        table.add_column("mIoU", justify="right")
+        table.add_column("mBIoU", justify="right")
+        for name, (region, edge) in found.items():
+            table.add_row(name, f"{region:.1f}", f"{edge:.1f}")
+        Console().print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""What each image of a run is asked, from one file or several."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hqsam_cli.errors import HqsamError
+from hqsam_cli.prompts.table import PromptTable, load_prompts
+
+
+def instances(boxes: list[tuple[Any, ...]], names: dict[Any, str], **more: Any) -> dict[str, Any]:
+    """COCO instances from (id, image id, score) and image names by id."""
+    return {
+        "images": [{"id": key, "file_name": name} for key, name in names.items()],
+        "annotations": [
+            {"image_id": image, "bbox": [n, 0, 5, 5]}
+            | ({} if number is None else {"id": number})
+            | ({} if not score else {"score": score[0]})
+            for n, (number, image, *score) in enumerate(boxes)
+        ],
+        **more,
+    }
+
+
+@pytest.fixture
+def bound(tmp_path: Path) -> Any:
+    def table_of(file_names: list[str], **options: Any) -> PromptTable:
+        for option in ("boxes", "points", "coarse_masks", "images_json"):
+            if isinstance(options.get(option), dict | list):
+                path = tmp_path / f"{option}.json"
+                path.write_text(json.dumps(options[option]))
+                options[option] = str(path)
+        table = load_prompts(**options)
+        table.bind(file_names)
+        return table
+
+    return table_of
+
+
+def ids(table: PromptTable, name: str) -> list[int]:
+    return [prompt.annotation_id for prompt in table.for_image(name).prompts]
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_run", "matches"),
+    [
+        (["a.jpg"], ["a.jpg"], {"a.jpg": [1]}),
+        (["a.jpg"], ["imgs/a.jpg"], {"imgs/a.jpg": [1]}),
+        (["val/a.jpg"], ["a.jpg"], {"a.jpg": [1]}),
+        (["x/a.jpg", "y/a.jpg"], ["imgs/y/a.jpg"], {"imgs/y/a.jpg": [2]}),
+        (["a.jpg", "imgs/a.jpg"], ["imgs/a.jpg"], {"imgs/a.jpg": [2]}),
+        (["a.jpg"], ["a.jpg", "sub/a.jpg"], {"a.jpg": [1], "sub/a.jpg": []}),
+        (["x/a.jpg"], ["y/a.jpg"], {"y/a.jpg": []}),
+        (["aa.jpg"], ["a.jpg"], {"a.jpg": []}),
+    ],
+)
+def test_images_match_by_name_or_by_the_end_of_a_path(
+    bound: Any, in_file: list[str], in_run: list[str], matches: dict[str, list[int]]
+) -> None:
+    boxes = instances([(n, n) for n in range(1, 1 + len(in_file))], dict(enumerate(in_file, 1)))
+    table = bound(in_run, boxes=boxes)
+    assert {name: ids(table, name) for name in in_run} == matches
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_run"), [(["x/a.jpg", "y/a.jpg"], ["a.jpg"]), (["a.jpg"], ["x/a.jpg", "y/a.jpg"])]
+)
+def test_ambiguous_names_are_said_and_left_out(bound: Any, in_file: list[str], in_run: list[str]) -> None:
+    table = bound(in_run, boxes=instances([(1, 1)], dict(enumerate(in_file, 1))))
+    assert not any(ids(table, name) for name in in_run)
+    assert any("a.jpg could be any of x/a.jpg, y/a.jpg" in problem for problem in table.problems)
+
+
+def test_names_that_are_not_utf8_match(bound: Any) -> None:
+    assert ids(bound(["\udcff.jpg"], boxes=instances([(4, 1)], {1: "\udcff.jpg"})), "\udcff.jpg") == [4]
+
+
+def test_results_find_images_by_stem(bound: Any) -> None:
+    results = [{"image_id": 139, "bbox": [1, 2, 3, 4]}, {"image_id": "cat", "bbox": [1, 2, 3, 4]}]
+    table = bound(["val/000000000139.jpg", "cat.png", "dog.png"], boxes=results)
+    assert ids(table, "val/000000000139.jpg") == [1] and ids(table, "cat.png") == [2]
+    assert table.for_image("val/000000000139.jpg").image_id == 139
+    assert [problem for problem in table.problems if "dog.png" in problem]
+
+
+def test_results_find_images_in_a_list_of_them(bound: Any) -> None:
+    listed = instances([], {3: "b.jpg", 4: "../c.jpg"}, categories=[{"id": 1, "name": "person"}])
+    results = [{"image_id": n, "bbox": [1, 2, 3, 4]} for n in (3, 4, 5)]
+    table = bound(["b.jpg", "5.jpg"], boxes=results, images_json=listed)
+    assert ids(table, "b.jpg") == [1] and ids(table, "5.jpg") == []
+    assert table.for_image("b.jpg").image_id == 3
+    assert table.categories == [{"id": 1, "name": "person"}]
+    assert len(table.rejected) == 1 and "../c.jpg" in table.rejected[0]
+    assert any("image id 5" in problem for problem in table.problems)
+
+
+def test_results_that_fit_no_image_say_what_to_pass(bound: Any) -> None:
+    with pytest.raises(HqsamError, match=r"boxes\.json: a COCO results list.* pass --images-json"):
+        bound(["a.jpg"], boxes=[{"image_id": 139, "bbox": [1, 2, 3, 4]}])
+    assert bound(["a.jpg"], boxes=[]).for_image("a.jpg").prompts == []
+
+
+def test_an_image_no_file_mentions_is_named_and_has_the_id_of_its_name(bound: Any) -> None:
+    table = bound(["a.jpg", "b\udcff.jpg"], boxes=instances([], {5: "a.jpg"}))
+    assert table.for_image("a.jpg").image_id == 5
+    assert table.for_image("b\udcff.jpg").image_id == int(hashlib.sha256(b"b\xff.jpg").hexdigest()[:13], 16)
+    assert table.problems == ["images that no prompt file mentions: 1 (b\udcff.jpg)"]
+
+
+def test_prompts_without_an_image_in_the_run_are_counted(bound: Any) -> None:
+    table = bound(["a.jpg"], boxes=instances([(1, 1), (2, 2), (3, 2)], {1: "a.jpg", 2: "gone.jpg"}))
+    assert any("2 (gone.jpg)" in problem for problem in table.problems)
+
+
+def test_ids_are_kept_or_counted_from_one(bound: Any) -> None:
+    names = {1: "a.jpg", 2: "b.jpg"}
+    table = bound(["b.jpg", "a.jpg"], boxes=instances([(None, 2), (None, 1), (None, 2)], names))
+    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([2], [1, 3])
+    assert table.problems == []
+    table = bound(["a.jpg", "b.jpg"], boxes=instances([(40, 1), (7, 2), (40, 2), (None, 1), (True, 1)], names))
+    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([40, 42, 43], [7, 41])
+    assert len(table.problems) == 1 and "annotation ids" in table.problems[0] and "1 (40)" in table.problems[0]
+
+
+def test_ids_do_not_depend_on_which_images_are_in_the_run(bound: Any) -> None:
+    boxes = instances([(None, 1), (None, 2)], {1: "a.jpg", 2: "b.jpg"})
+    assert ids(bound(["b.jpg"], boxes=boxes), "b.jpg") == [2]
+
+
+def test_huge_and_odd_ids_end_in_usable_ones(bound: Any) -> None:
+    boxes = instances([(2**63, 10**30), (-3, 10**30), ("x", 10**30)], {10**30: "a.jpg"})
+    table = bound(["a.jpg"], boxes=boxes)
+    assert ids(table, "a.jpg") == [1, -3, 2]
+    assert 0 <= table.for_image("a.jpg").image_id < 2**52
+
+
+def test_an_image_id_is_given_to_one_image(bound: Any, tmp_path: Path) -> None:
+    path = tmp_path / "boxes.ndjson"
+    path.write_text("".join(json.dumps({"file_name": f"{n}.jpg", "image_id": 1}) + "\n" for n in range(2)))
+    table = bound(["0.jpg", "1.jpg"], boxes=str(path))
+    assert table.for_image("0.jpg").image_id == 1 != table.for_image("1.jpg").image_id
+    assert any("1.jpg: has the image id 1 of 0.jpg" in problem for problem in table.problems)
+
+
+def test_equal_boxes_are_all_kept(bound: Any) -> None:
+    boxes = instances([(1, 1), (2, 1)], {1: "a.jpg"})
+    boxes["annotations"][1]["bbox"] = boxes["annotations"][0]["bbox"]
+    assert ids(bound(["a.jpg"], boxes=boxes), "a.jpg") == [1, 2]
+
+
+def test_the_threshold_and_the_number_of_boxes(bound: Any) -> None:
+    scores = [(0.3,), (0.9,), (), (0.5,), (0.5,)]
+    boxes = instances([(n, 1, *score) for n, score in enumerate(scores, 1)], {1: "a.jpg"})
+    assert ids(bound(["a.jpg"], boxes=boxes, score_threshold=0.5), "a.jpg") == [2, 3, 4, 5]
+    assert ids(bound(["a.jpg"], boxes=boxes, max_boxes=3), "a.jpg") == [2, 3, 4]
+    assert ids(bound(["a.jpg"], boxes=boxes, max_boxes=4, score_threshold=0.6), "a.jpg") == [2, 3]
+
+
+def test_categories_are_kept_and_never_missing(bound: Any) -> None:
+    names = {1: "a.jpg"}
+    assert bound(["a.jpg"], boxes=instances([(1, 1)], names)).categories == [{"id": 1, "name": "object"}]
+    boxes = instances([(1, 1), (2, 1)], names, categories=[{"id": 3, "name": "cat", "supercategory": "pet"}, {"id": 3}])
+    boxes["annotations"][0]["category_id"] = 3
+    boxes["annotations"][1]["category_id"] = 9
+    assert bound(["a.jpg"], boxes=boxes).categories == [
+        {"id": 3, "name": "cat", "supercategory": "pet"},
+        {"id": 9, "name": "category 9"},
+    ]
+
+
+def test_boxes_points_and_masks_of_one_id_are_one_prompt(bound: Any) -> None:
+    boxes = instances([(1, 1, 0.5), (2, 1)], {1: "val/a.jpg"})
+    points = instances([(2, 9), (2, 9), (5, 9)], {9: "a.jpg"})
+    for annotation in points["annotations"]:
+        annotation |= {"points": [[1, 1, 1]], "segmentation": [[0, 0, 9, 0, 9, 9]]}
+    masks = {**points, "annotations": points["annotations"][1:]}
+    table = bound(["imgs/a.jpg"], points=points)
+    assert ids(table, "imgs/a.jpg") == [2, 6, 5]
+    table = bound(["a.jpg"], boxes=boxes, points=points, coarse_masks=masks)
+    first, second, *others = table.for_image("a.jpg").prompts
+    assert (first.annotation_id, first.score, first.points, first.mask) == (1, 0.5, None, None)
+    assert second.annotation_id == 2 and second.box is not None and second.points is not None and second.mask
+    assert [(prompt.annotation_id, prompt.box, bool(prompt.mask)) for prompt in others] == [
+        (6, None, False),
+        (5, None, True),
+    ]
+    assert table.for_image("a.jpg").image_id == 1
+
+
+def test_an_id_of_another_image_is_not_joined(bound: Any) -> None:
+    points = instances([(1, 2)], {2: "b.jpg"})
+    points["annotations"][0]["points"] = [[1, 1, 1]]
+    table = bound(["a.jpg", "b.jpg"], boxes=instances([(1, 1)], {1: "a.jpg"}), points=points)
+    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([1], [2])
+    assert any("annotation ids" in problem for problem in table.problems)
+
+
+def test_a_folder_of_masks_alone_or_joined(bound: Any, tmp_path: Path) -> None:
+    for name in ("a.jpg/3.png", "a.jpg/x.png", "b.jpg.png", "sub/c.png", "d.jpg.png", "e.jpg/3.png"):
+        path = tmp_path / "masks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), 255, np.uint8)).save(path)
+    names = ["a.jpg", "b.jpg", "sub/c.jpg", "d.jpg", "e.jpg", "f.jpg", "x" * 254 + ".jpg"]
+    table = bound(names, coarse_masks=str(tmp_path / "masks"))
+    assert [len(ids(table, name)) for name in names] == [1, 1, 1, 1, 1, 0, 0]
+    assert ids(table, "a.jpg") == [3] and len({ids(table, name)[0] for name in names[:5]}) == 5
+
+    boxes = instances([(3, 1, 0.9), (4, 1, 0.8), (5, 2), (6, 4), (7, 4)], {1: "a.jpg", 2: "b.jpg", 4: "d.jpg"})
+    table = bound(names, boxes=boxes, coarse_masks=str(tmp_path / "masks"), score_threshold=0.85)
+    assert [p.mask is not None and p.box is not None for p in table.for_image("a.jpg").prompts] == [True]
+    assert table.for_image("b.jpg").prompts[0].mask == tmp_path / "masks/b.jpg.png"
+    assert [p.mask for p in table.for_image("d.jpg").prompts] == [None, None]
+    assert any("d.jpg.png: one mask for 2 prompts" in problem for problem in table.problems)
+
+
+def test_a_changed_mask_folder_has_another_digest(bound: Any, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/a.jpg.png").write_bytes(b"1")
+    before = bound(["a.jpg"], coarse_masks=str(tmp_path / "masks")).digest("coarse_masks")
+    (tmp_path / "masks/b.jpg.png").write_bytes(b"1")
+    assert before != bound(["a.jpg"], coarse_masks=str(tmp_path / "masks")).digest("coarse_masks")
+
+
+def test_frame_is_a_prompt_for_every_image(bound: Any) -> None:
+    table = bound(["b.jpg", "a.jpg"], frame=True)
+    assert [(ids(table, name), table.for_image(name).prompts[0].frame) for name in ("b.jpg", "a.jpg")] == [
+        ([1], True),
+        ([2], True),
+    ]
+    assert table.problems == []
+
+
+def test_a_data_set_of_coco_size_loads_in_seconds(bound: Any) -> None:
+    boxes = instances([(n, n % 5000, 0.5) for n in range(36_000)], {n: f"val2017/{n:012}.jpg" for n in range(5000)})
+    names = [f"{n:012}.jpg" for n in range(5000)]
+    start = time.perf_counter()
+    table = bound(names, boxes=boxes, max_boxes=5)
+    assert sum(len(ids(table, name)) for name in names) == 25_000
+    assert time.perf_counter() - start < 5
