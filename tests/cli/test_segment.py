@@ -1,0 +1,191 @@
+"""`hqsam segment` from the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from tests.cli.conftest import Run
+
+
+def disc(centre: int) -> np.ndarray:
+    y, x = np.mgrid[:120, :160]
+    return (x - centre) ** 2 + (y - 60) ** 2 < 35**2
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return np.count_nonzero(a & b) / np.count_nonzero(a | b)
+
+
+def test_the_bare_command_writes_coco_and_masks_and_says_where(hqsam: Run, photos: Path) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json")
+    assert result.code == 0
+    assert result.out == ""
+    assert "--model vit_l" in result.err
+    assert "hqsam_out/instances.json" in result.err
+    coco = COCO("hqsam_out/instances.json")
+    assert {image["file_name"]: image["id"] for image in coco.imgs.values()} == {"a.jpg": 11, "sub/b.png": 12}
+    assert coco.cats == {3: {"id": 3, "name": "disc"}}
+    assert sorted(coco.anns) == [5, 7, 8]
+    for number, name, centre in ((5, "a.jpg", 60), (7, "sub/b.png", 90)):
+        annotation = coco.anns[number]
+        mask = coco_mask.decode(annotation["segmentation"]).astype(bool)
+        assert overlap(mask, disc(centre)) > 0.9
+        assert np.array_equal(cv2.imread(f"hqsam_out/masks/{name}/{number}.png", cv2.IMREAD_GRAYSCALE) > 0, mask)
+        assert annotation["area"] == mask.sum()
+        assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
+        assert annotation["iscrowd"] == 0
+    first = coco.anns[5]
+    assert first["score"] == pytest.approx(min(1, max(0, 0.5 * first["sam_iou"])), abs=1e-6)
+
+
+def test_again_is_already_done_and_other_flags_are_refused_by_name(hqsam: Run, photos: Path) -> None:
+    arguments = ("segment", photos, "--boxes", "dets.json", "--format", "coco")
+    assert hqsam(*arguments).code == 0
+    before = Path("hqsam_out/instances.json").read_bytes()
+    again = hqsam(*arguments)
+    assert again.code == 0
+    assert "2 of 2 images were done before" in again.err
+    assert Path("hqsam_out/instances.json").read_bytes() == before
+    changed = hqsam(*arguments, "--mask-output", "hq")
+    assert changed.code == 2
+    assert "--mask-output was sum, is hq" in changed.err
+    assert hqsam(*arguments, "--mask-output", "hq", "--overwrite").code == 0
+    assert Path("hqsam_out/instances.json").read_bytes() != before
+
+
+def test_ndjson_on_stdout_alone(hqsam: Run, photos: Path) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--output", "-")
+    assert result.code == 0
+    assert [
+        (line["file_name"], line["image_id"], len(line["annotations"]), line["error"]) for line in result.lines
+    ] == [
+        ("a.jpg", 11, 1, None),
+        ("sub/b.png", 12, 2, None),
+    ]
+    assert not Path("hqsam_out").exists()
+    refused = hqsam("segment", photos, "--boxes", "dets.json", "--output", "-", "--format", "png")
+    assert refused.code == 2
+
+
+def test_paths_and_boxes_through_pipes(hqsam: Run, photos: Path) -> None:
+    names = hqsam("segment", "-", "--boxes", "dets.json", "-o", "-", stdin=b"imgs/a.jpg\nimgs/sub/b.png\n")
+    assert [len(line["annotations"]) for line in names.lines] == [1, 2]
+    zero = hqsam("segment", "-0", "-", "--boxes", "dets.json", "-o", "-", stdin=b"imgs/a.jpg\0")
+    assert [line["file_name"] for line in zero.lines] == ["imgs/a.jpg"]
+    piped = hqsam("segment", photos, "--boxes", "-", "-o", "-", stdin=names.out.encode())
+    assert [len(line["annotations"]) for line in piped.lines] == [1, 2]
+    assert hqsam("segment", "-", "--boxes", "-", stdin=b"").code == 2
+
+
+def test_points_masks_frame_and_multimask(hqsam: Run, photos: Path) -> None:
+    Path("points.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": 11, "file_name": "a.jpg"}],
+                "annotations": [{"id": 5, "image_id": 11, "points": [[60, 60, 1], [150, 10, 0]]}],
+            }
+        )
+    )
+    points = hqsam("segment", photos, "--points", "points.json", "-o", "-")
+    assert [len(line["annotations"]) for line in points.lines] == [1, 0]
+    joined = hqsam("segment", photos, "--points", "points.json", "--boxes", "dets.json", "-o", "-")
+    assert [len(line["annotations"]) for line in joined.lines] == [1, 2]
+    assert joined.lines[0]["annotations"][0]["sam_iou"] != points.lines[0]["annotations"][0]["sam_iou"]
+
+    Path("coarse/a.jpg").mkdir(parents=True)
+    Image.fromarray(disc(60).astype(np.uint8) * 255).save("coarse/a.jpg/5.png")
+    coarse = hqsam("segment", photos, "--coarse-masks", "coarse", "-o", "-")
+    assert [len(line["annotations"]) for line in coarse.lines] == [1, 0]
+
+    frame = hqsam("segment", photos, "--frame", "-o", "-")
+    assert [len(line["annotations"]) for line in frame.lines] == [1, 1]
+
+    three = hqsam("segment", photos, "--boxes", "dets.json", "--multimask", "-o", "-")
+    annotations = three.lines[0]["annotations"]
+    assert [(a["prompt_id"], a["mask_index"]) for a in annotations] == [(5, 0), (5, 1), (5, 2)]
+    assert len({a["id"] for line in three.lines for a in line["annotations"]}) == 9
+
+
+def test_id_maps(hqsam: Run, photos: Path) -> None:
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "idmap", "-f", "ndjson").code == 0
+    ids = cv2.imread("hqsam_out/idmaps/sub/b.png.png", cv2.IMREAD_UNCHANGED)
+    assert ids.dtype == np.uint16
+    assert set(np.unique(ids)) <= {0, 1, 2}
+    lines = [json.loads(line) for line in Path("hqsam_out/instances.ndjson").read_text().splitlines()]
+    assert [line["file_name"] for line in lines] == ["a.jpg", "sub/b.png"]
+    assert not Path("hqsam_out/masks").exists()
+
+
+def test_bad_images_are_named_and_harm_no_other(hqsam: Run, photos: Path) -> None:
+    (photos / "empty.jpg").write_bytes(b"")
+    whole = (photos / "a.jpg").read_bytes()
+    (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    Image.new("L", (200, 200)).save(photos / "large.png")
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--max-pixels", "30000")
+    assert result.code == 3
+    failures = [line for line in result.err.splitlines() if "failed:" in line]
+    assert len(failures) == 3
+    assert all(any(name in line for line in failures) for name in ("empty.jpg", "cut.jpg", "large.png"))
+    coco = COCO("hqsam_out/instances.json")
+    assert sorted(coco.anns) == [5, 7, 8]
+
+
+def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photos: Path) -> None:
+    document = json.loads(Path("dets.json").read_text())
+    document["images"][0] |= {"width": 320, "height": 240}
+    document["images"].append({"id": 13, "file_name": "../secret.jpg"})
+    document["annotations"].append({"id": 9, "image_id": 13, "bbox": [0, 0, 5, 5]})
+    Path("other.json").write_text(json.dumps(document))
+    result = hqsam("segment", photos, "--boxes", "other.json")
+    assert result.code == 3
+    assert "320 x 240" in result.err
+    assert "../secret.jpg" in result.err
+    assert sorted(COCO("hqsam_out/instances.json").anns) == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["imgs"], 2, "--boxes"),
+        (["imgs", "--boxes", "dets.json", "--frame"], 2, "--frame"),
+        (["imgs", "--boxes", "gone.json"], 1, "gone.json"),
+        (["imgs", "--boxes", "imgs/a.jpg"], 1, "not JSON"),
+        (["nothing*.jpg", "--frame"], 4, "no image"),
+        (["imgs", "--frame", "--device", "cuda:99"], 2, "cuda:99"),
+        (["imgs", "--frame", "--dtype", "int4"], 2, "int4"),
+        (["imgs", "--frame", "--model", "vit_x"], 2, "vit_x"),
+        (["imgs", "--frame", "--mask-output", "best"], 2, "best"),
+        (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
+        (["gone.jpg", "--frame"], 3, "gone.jpg"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_their_exit_code(
+    hqsam: Run, photos: Path, arguments: list[str], code: int, said: str
+) -> None:
+    result = hqsam("segment", *arguments)
+    assert result.code == code
+    assert said in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_dry_run_does_nothing(hqsam: Run, photos: Path) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--dry-run")
+    assert result.code == 0
+    assert "3, in 2 images" in result.err
+    assert not Path("hqsam_out").exists()
+
+
+def test_help_is_quick_because_torch_stays_out() -> None:
+    code = "import sys; import hqsam_cli.cli; sys.exit(any(m in sys.modules for m in ('torch', 'cv2', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
