@@ -45,5 +45,5 @@ def boundary(mask: np.ndarray, width: int) -> np.ndarray:
 
 def boundary_iou(predicted: np.ndarray, truth: np.ndarray, ratio: float = DILATION_RATIO) -> float:
     """IoU of the boundaries of two bool masks (H, W); 1 where both are empty."""
-    width = boundary_width(*truth.shape, ratio)
+    width = boundary_width(truth.shape[0], truth.shape[1], ratio)
     return iou(boundary(predicted, width), boundary(truth, width))

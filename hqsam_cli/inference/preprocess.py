@@ -47,8 +47,8 @@ class Frame:
         """The frame of an image of that size."""
         scale = side / max(height, width)
         # A line of pixels would round to nothing; the authors' rounding otherwise.
-        inner = (max(1, int(length * scale + 0.5)) for length in (height, width))
-        return cls(height, width, *inner, side)
+        inner_height, inner_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
+        return cls(height, width, inner_height, inner_width, side)
 
     def to_frame(self, points: np.ndarray) -> np.ndarray:
         """x and y (n, 2) in the image's pixels to the frame's."""

@@ -52,7 +52,7 @@ class Segmenter:
         busy = [i for i, own in enumerate(prompts) if own]
         if not busy:
             return results
-        frames = [Frame.of(*images[i].shape[:2], self.model.image_size) for i in busy]
+        frames = [Frame.of(images[i].shape[0], images[i].shape[1], self.model.image_size) for i in busy]
         with torch.inference_mode(), self._autocast():
             features = self._features([framed_image(images[i], f) for i, f in zip(busy, frames, strict=True)])
             flat = [(row, prompt) for row, i in enumerate(busy) for prompt in prompts[i]]

@@ -139,6 +139,7 @@ class MaskDecoder(nn.Module):
         weight and one output channel is left: nine matrix products a prompt and as many shifted additions.
         """
         first, norm, gelu, last = self.embedding_maskfeature
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
         hidden = gelu(norm(first(upscaled)))
         taps = torch.einsum("po,oikl->pkli", token, last.weight).flatten(1, 2) @ hidden.flatten(2)
         constant = token @ last.bias

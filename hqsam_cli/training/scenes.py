@@ -19,6 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..images.decode import decoded_image
+
 SUPERSAMPLING = 3
 
 
@@ -186,7 +188,7 @@ def render_scene(
         seen = coverage > 0.5
         masks = [mask & ~seen for mask in masks] + [seen]
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.7))
-    image += rng.normal(0, rng.uniform(1.0, 4.0), image.shape)
+    image = image + rng.normal(0, rng.uniform(1.0, 4.0), image.shape)
     return Scene(np.clip(image, 0, 255).astype(np.uint8), np.stack(masks), names)
 
 
@@ -221,8 +223,8 @@ def main() -> None:
         rng = np.random.default_rng((arguments.seed, number))
         background = None
         if photos and rng.random() < 0.6:
-            photo = cv2.imread(str(photos[rng.integers(len(photos))]))
-            background = cv2.resize(photo, (arguments.size, arguments.size))[..., ::-1]
+            photo = decoded_image(str(photos[rng.integers(len(photos))]))
+            background = cv2.resize(photo, (arguments.size, arguments.size))
         scene = render_scene(
             rng, arguments.size, arguments.size, objects=int(rng.integers(1, 4)), background=background
         )

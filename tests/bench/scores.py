@@ -59,7 +59,7 @@ def scores(folder: Path, methods: dict[str, Method]) -> dict[str, tuple[float, f
     if not images:
         raise SystemExit(f"{folder}: no images/*.jpg; give folders with images/ and masks/ in DATA")
     for path in tqdm(images, desc=folder.name, disable=None):
-        truth = cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE) > 127
+        truth = np.asarray(cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)) > 127
         image = decoded_image(str(path))
         for name, method in methods.items():
             mask = method(image, tight_box(truth))
@@ -77,7 +77,7 @@ def main() -> None:
     model = load_model(checkpoint_path(arguments.model))
     methods: dict[str, Method] = {"GrabCut": grabcut_mask}
     for output in ("sam", "hq", "sum"):
-        methods[f"{arguments.model} {output}"] = model_method(Segmenter(model, mask_output=output))  # type: ignore[arg-type]
+        methods[f"{arguments.model} {output}"] = model_method(Segmenter(model, mask_output=output))
     results = {}
     for folder in arguments.folders:
         results[folder.name] = found = scores(folder, methods)

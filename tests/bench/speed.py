@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hqsam_cli.models.checkpoints import load_model
 from rich.console import Console
 from rich.table import Table
 
 from hqsam_cli.inference.segmenter import Segmenter
+from hqsam_cli.models.checkpoints import load_model
 from hqsam_cli.records import Prompt
 
 HEIGHT, WIDTH = 1080, 810
@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vit_tiny.pth"
         torch.save(theirs.state_dict(), path)
-        ours = load_model(str(path)).eval()
+        ours = load_model(path).eval()
     predictor = SamPredictor(theirs.to(arguments.device))
     segmenter = Segmenter(ours.to(arguments.device))
     work = random_work(arguments.images, arguments.boxes)
@@ -69,7 +69,7 @@ def main() -> None:
         return masks
 
     def hqsam() -> list[np.ndarray]:
-        prompts = [[Prompt(i, box=tuple(map(float, b))) for i, b in enumerate(boxes)] for _, boxes in work]
+        prompts = [[Prompt(i, box=(*b.tolist(),)) for i, b in enumerate(boxes)] for _, boxes in work]
         results = segmenter.segment([photo for photo, _ in work], prompts)
         return [np.stack([instance.mask.full() for instance in made]) for made in results]
 

@@ -41,7 +41,8 @@ def test_the_bare_command_writes_coco_and_masks_and_says_where(hqsam: Run, photo
         annotation = coco.anns[number]
         mask = coco_mask.decode(annotation["segmentation"]).astype(bool)
         assert overlap(mask, disc(centre)) > 0.9
-        assert np.array_equal(cv2.imread(f"hqsam_out/masks/{name}/{number}.png", cv2.IMREAD_GRAYSCALE) > 0, mask)
+        png = np.asarray(cv2.imread(f"hqsam_out/masks/{name}/{number}.png", cv2.IMREAD_GRAYSCALE))
+        assert np.array_equal(png > 0, mask)
         assert annotation["area"] == mask.sum()
         assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
         assert annotation["iscrowd"] == 0
@@ -119,7 +120,7 @@ def test_points_masks_frame_and_multimask(hqsam: Run, photos: Path) -> None:
 
 def test_id_maps(hqsam: Run, photos: Path) -> None:
     assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "idmap", "-f", "ndjson").code == 0
-    ids = cv2.imread("hqsam_out/idmaps/sub/b.png.png", cv2.IMREAD_UNCHANGED)
+    ids = np.asarray(cv2.imread("hqsam_out/idmaps/sub/b.png.png", cv2.IMREAD_UNCHANGED))
     assert ids.dtype == np.uint16
     assert set(np.unique(ids)) <= {0, 1, 2}
     lines = [json.loads(line) for line in Path("hqsam_out/instances.ndjson").read_text().splitlines()]

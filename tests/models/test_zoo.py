@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hqsam_cli.models.sam import HQSam
-from hqsam_cli.models.zoo import build_model
+from hqsam_cli.models.zoo import VITS, build_model
 
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 
@@ -35,7 +35,7 @@ def test_parameters_and_keys(
     assert parameters(model.prompt_encoder) == 6_220
     assert sum(parameters(getattr(model.mask_decoder, part)) for part in HQ_MODULES) == hq
     assert len(model.state_dict()) == keys
-    assert model.mask_decoder.compress_vit_feat[0].weight.shape == (early_dim, 256, 2, 2)
+    assert model.state_dict()["mask_decoder.compress_vit_feat.0.weight"].shape == (early_dim, 256, 2, 2)
     plain = build_model(name, has_hq=False)
     assert len(plain.state_dict()) == keys - 25
     assert not hasattr(plain.mask_decoder, "hf_token")
@@ -47,7 +47,7 @@ def test_large_models_compute_the_shapes_of_the_paper(name: str) -> None:
     with torch.device("meta"):
         embedding, early = model.image_encoder(torch.empty(1, 3, 1024, 1024))
     assert embedding.shape == (1, 256, 64, 64)
-    assert early.shape == (1, model.mask_decoder.compress_vit_feat[0].weight.shape[0], 64, 64)
+    assert early.shape == (1, VITS[name].dim, 64, 64)
 
 
 def test_lite_fits_its_package() -> None:

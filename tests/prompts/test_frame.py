@@ -68,7 +68,7 @@ def test_coarse_masks_of_every_kind_are_the_same_pixels(tmp_path: Path, shape: n
     compressed["counts"] = compressed["counts"].decode()
     edges = np.flatnonzero(np.diff(np.r_[0, shape.T.ravel(), 0]))
     listed = {"size": [40, 60], "counts": np.diff(np.r_[0, edges, shape.size]).tolist()}
-    pngs = {
+    pngs: dict[str, np.ndarray] = {
         "eight": shape.astype(np.uint8) * 255,
         "soft": np.where(shape, 128, 127).astype(np.uint8),
         "ones": shape.astype(np.uint8),
