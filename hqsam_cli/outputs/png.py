@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,17 @@ MAX_ID = 65_535
 
 def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[str, Any]]) -> None:
     """`<folder>/<annotation id>.png`, 1 bit a pixel, for each instance; masks of an earlier run go."""
-    names = {f"{annotation['id']}.png" for annotation in annotations}
-    if folder.is_dir():
-        for stale in folder.glob("*.png"):
-            if stale.name not in names:
-                stale.unlink()
+    remove_masks(folder, keep={f"{annotation['id']}.png" for annotation in annotations})
     for instance, annotation in zip(instances, annotations, strict=True):
         pixels = instance.mask.full().astype(np.uint8) * 255
         _write_png(folder / f"{annotation['id']}.png", pixels, [cv2.IMWRITE_PNG_BILEVEL, 1])
+
+
+def remove_masks(folder: Path, keep: Collection[str] = ()) -> None:
+    """Take away the masks of an image, but for those of the names to keep."""
+    for mask in folder.glob("*.png"):
+        if mask.name not in keep:
+            mask.unlink()
 
 
 def write_id_map(
@@ -52,6 +56,6 @@ def write_id_map(
 def _write_png(path: Path, pixels: np.ndarray, options: list[int]) -> None:
     done, encoded = cv2.imencode(".png", pixels, options)
     if not done:
-        raise ImageError(f"{path}: OpenCV cannot write {pixels.shape[1]} x {pixels.shape[0]} pixels as PNG")
+        raise ImageError(f"{path}: OpenCV cannot write {pixels.shape[1]} x {pixels.shape[0]} pixels as PNG; use --format coco")
     with atomic_file(path) as file:
         file.write(encoded.tobytes())

@@ -2,16 +2,21 @@
 
 Images go through in groups of `batch_size` that depend on the order of the inputs alone. A group in which
 one image is not done is done again as a whole: the last bits of a float depend on the company it is computed
-in, and a continued run is to give the bytes of an unbroken one.
+in, and a continued run is to give the bytes of an unbroken one. An image is done while its file and its
+prompts are what they were: a photo that was replaced, or another of the same name, is segmented anew.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import math
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -23,7 +28,7 @@ from ..images.decode import decoded_image
 from ..images.find import SourceImage
 from ..outputs.annotations import annotation_record, image_record, json_line
 from ..outputs.coco import write_coco, write_ndjson
-from ..outputs.png import write_id_map, write_masks
+from ..outputs.png import remove_masks, write_id_map, write_masks
 from ..prompts.frame import fit_to_frame
 from ..records import ImagePrompts, Instance, Prompt
 from .interrupt import Interrupt
@@ -48,7 +53,7 @@ class PromptsByName(Protocol):
 
 
 class Reporter(Protocol):
-    """Whoever tells people how it goes."""
+    """Whoever tells people how it goes; called from one thread, about images in input order."""
 
     def on_start(self, images: int, already_done: int) -> None: ...
 
@@ -112,10 +117,14 @@ class _Decoded:
 
     source: SourceImage
     image_id: int
+    fingerprint: str
     pixels: np.ndarray | None = None
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     error: str | None = None
+
+
+_Writing = list[tuple[_Decoded, "Future[dict[str, Any]]"]]  # a group on its way to disk
 
 
 def segment_images(job: Job, segmenter: SegmentsImages, reporter: Reporter) -> Summary:
@@ -127,14 +136,40 @@ def segment_images(job: Job, segmenter: SegmentsImages, reporter: Reporter) -> S
     began = time.monotonic()
     journal = None if job.output is None else Journal(job.output, job.flags, overwrite=job.overwrite)
     try:
-        summary = _Run(job, segmenter, reporter, journal).through_all_groups()
-        if journal is not None and not summary.interrupted:
-            summary.files = _collected_files(job, journal)
+        if job.output is not None:
+            _make_folders(job.output, job.formats)
+        with Interrupt() as interrupt:
+            summary = _Run(job, segmenter, reporter, journal, interrupt).through_all_groups()
+            if journal is not None and not summary.interrupted:
+                summary.files = _collected_files(job, journal)
     finally:
         if journal is not None:
             journal.close()
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def _make_folders(output: Path, formats: frozenset[str]) -> None:
+    """Make the folders of the PNGs, so that what is wrong with them is no image's fault."""
+    for folder in _png_folders(output, formats):
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+
+
+def _png_folders(output: Path, formats: frozenset[str]) -> list[Path]:
+    return [output / name for kind, name in (("png", "masks"), ("idmap", "idmaps")) if kind in formats]
+
+
+def _image_fingerprint(source: SourceImage, prompts: ImagePrompts) -> str:
+    """What the results of an image depend on beside the flags: the state of its file, its ids and its prompts."""
+    try:
+        status = os.stat(source.path)
+        state = f"{status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        state = "unreadable"
+    return hashlib.sha256(f"{state} {prompts!r}".encode()).hexdigest()[:16]
 
 
 def _collected_files(job: Job, journal: Journal) -> list[Path]:
@@ -151,17 +186,25 @@ def _collected_files(job: Job, journal: Journal) -> list[Path]:
             write_ndjson(files[-1], journal.records(names))
     except OSError as error:
         raise cannot_write(files[-1], error) from None
-    return files + [job.output / name for kind, name in (("png", "masks"), ("idmap", "idmaps")) if kind in job.formats]
+    return files + _png_folders(job.output, job.formats)
 
 
 class _Run:
     """The three stages of one run and what passes between them."""
 
-    def __init__(self, job: Job, segmenter: SegmentsImages, reporter: Reporter, journal: Journal | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        segmenter: SegmentsImages,
+        reporter: Reporter,
+        journal: Journal | None,
+        interrupt: Interrupt,
+    ) -> None:
         self.job = job
         self.segmenter = segmenter
         self.reporter = reporter
         self.journal = journal
+        self.interrupt = interrupt
         self.summary = Summary()
 
     def through_all_groups(self) -> Summary:
@@ -169,25 +212,26 @@ class _Run:
         groups = self._groups_to_do()
         self.reporter.on_start(len(self.job.images), self.summary.already_done)
         waiting: deque[list[Future[_Decoded]]] = deque()
-        writing: deque[list[Future[dict[str, Any]]]] = deque()
+        writing: deque[_Writing] = deque()
         decoders = ThreadPoolExecutor(self.job.workers, "decode")
         writers = ThreadPoolExecutor(self.job.workers, "write")
         try:
-            with Interrupt() as interrupt:
-                while True:
-                    while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
-                        waiting.append([decoders.submit(self._decoded, source) for source in group])
-                    if not waiting or interrupt.wanted:
-                        break
-                    ready = [future.result() for future in waiting.popleft()]
-                    made = self._segmented(ready)
-                    writing.append([writers.submit(self._written, *item) for item in zip(ready, made, strict=True)])
-                    del ready, made
-                    if len(writing) > GROUPS_AHEAD:
-                        self._commit(writing.popleft())
-                while writing:
+            while True:
+                while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
+                    waiting.append([decoders.submit(self._decoded, source) for source in group])
+                if not waiting or self.interrupt.wanted:
+                    break
+                ready = [future.result() for future in waiting.popleft()]
+                made = self._segmented(ready)
+                pairs = zip(ready, made, strict=True)
+                writing.append([(item, writers.submit(self._written, item, own)) for item, own in pairs])
+                del ready, made, pairs
+                # What is written is noted at once: a crash loses little, and a full disk stops the run soon.
+                while writing and (len(writing) > GROUPS_AHEAD or all(future.done() for _, future in writing[0])):
                     self._commit(writing.popleft())
-                self.summary.interrupted = interrupt.wanted and bool(waiting)
+            while writing:
+                self._commit(writing.popleft())
+            self.summary.interrupted = self.interrupt.wanted and bool(waiting)
         finally:
             decoders.shutdown(cancel_futures=True)
             writers.shutdown(cancel_futures=True)
@@ -197,16 +241,18 @@ class _Run:
         """Groups with an image that is not done."""
         size, images = self.job.batch_size, self.job.images
         groups = [images[start : start + size] for start in range(0, len(images), size)]
-        if self.journal is not None:
-            done = self.journal.is_done
-            groups = [group for group in groups if not all(done(image.file_name) for image in group)]
+        groups = [group for group in groups if not all(map(self._is_done, group))]
         self.summary.already_done = len(images) - sum(map(len, groups))
         return iter(groups)
+
+    def _is_done(self, source: SourceImage) -> bool:
+        known = None if self.journal is None else self.journal.fingerprint_of(source.file_name)
+        return known is not None and known == _image_fingerprint(source, self.job.prompts.for_image(source.file_name))
 
     def _decoded(self, source: SourceImage) -> _Decoded:
         """Decode one image and fit its prompts to it."""
         asked = self.job.prompts.for_image(source.file_name)
-        item = _Decoded(source, asked.image_id)
+        item = _Decoded(source, asked.image_id, _image_fingerprint(source, asked))
         try:
             pixels = decoded_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
             height, width = pixels.shape[:2]
@@ -221,6 +267,8 @@ class _Run:
         usable = [item for item in ready if item.pixels is not None]
         try:
             results = iter(self._ask(usable))
+        except MemoryError:
+            raise
         except Exception:
             results = iter([self._asked_alone(item) for item in usable])
         return [next(results) if item.pixels is not None else [] for item in ready]
@@ -228,6 +276,8 @@ class _Run:
     def _asked_alone(self, item: _Decoded) -> list[Instance]:
         try:
             return self._ask([item])[0]
+        except MemoryError:
+            raise
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             item.error = f"{item.source.path}: the model failed on it ({reason}); report this with the image"
@@ -237,38 +287,56 @@ class _Run:
         return self.segmenter.segment([i.pixels for i in items if i.pixels is not None], [i.prompts for i in items])
 
     def _written(self, item: _Decoded, instances: list[Instance]) -> dict[str, Any]:
-        """Write the outputs of one image; its record."""
-        for problem in item.problems:
-            self.reporter.on_problem(problem)
-        name, job = item.source.file_name, self.job
+        """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""
+        name, path = item.source.file_name, item.source.path
         size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
         item.pixels = None
-        if item.error is not None or size is None:
-            return image_record(name, item.image_id, size, [], item.error)
-        annotations = [annotation_record(i, item.image_id, multimask=job.multimask) for i in instances]
-        try:
-            if job.output is not None and "png" in job.formats:
-                write_masks(job.output / "masks" / name, instances, annotations)
-            if job.output is not None and "idmap" in job.formats:
-                write_id_map(job.output / "idmaps" / f"{name}.png", instances, annotations, size)
-        except ImageError as error:
-            return image_record(name, item.image_id, size, [], str(error))
-        except OSError as error:
-            if error.errno not in NAME_ERRORS:
-                raise cannot_write(job.output or Path(name), error) from None
-            text = f"{item.source.path}: its outputs cannot have that name ({error.strerror}); rename it"
-            return image_record(name, item.image_id, size, [], text)
-        return image_record(name, item.image_id, size, annotations)
+        error = item.error
+        if not all(math.isfinite(instance.sam_iou) for instance in instances):
+            error = f"{path}: the model's numbers overflowed; pass --dtype float32"
+        if error is None and size is not None:
+            annotations = [annotation_record(i, item.image_id, multimask=self.job.multimask) for i in instances]
+            try:
+                self._write_pngs(name, instances, annotations, size)
+                return image_record(name, item.image_id, size, annotations)
+            except ImageError as failure:
+                error = str(failure)
+            except OSError as failure:
+                if failure.errno not in NAME_ERRORS:
+                    raise cannot_write(self.job.output or Path(name), failure) from None
+                error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
+        self._remove_pngs(name)
+        return image_record(name, item.image_id, size, [], error)
 
-    def _commit(self, group: list[Future[dict[str, Any]]]) -> None:
+    def _write_pngs(
+        self, name: str, instances: list[Instance], annotations: list[dict[str, Any]], size: tuple[int, int]
+    ) -> None:
+        output, formats = self.job.output, self.job.formats
+        if output is not None and "png" in formats:
+            write_masks(output / "masks" / name, instances, annotations)
+        if output is not None and "idmap" in formats:
+            write_id_map(output / "idmaps" / f"{name}.png", instances, annotations, size)
+
+    def _remove_pngs(self, name: str) -> None:
+        # Where nothing can be removed, nothing was written.
+        if self.job.output is not None:
+            with suppress(OSError):
+                remove_masks(self.job.output / "masks" / name)
+            with suppress(OSError):
+                (self.job.output / "idmaps" / f"{name}.png").unlink(missing_ok=True)
+
+    def _commit(self, group: _Writing) -> None:
         """Journal a group whose outputs are in place, or print its lines."""
-        records = [future.result() for future in group]
+        items = [item for item, _ in group]
+        records = [future.result() for _, future in group]
         if self.journal is not None:
-            self.journal.append(records)
+            self.journal.append((item.fingerprint, record) for item, record in zip(items, records, strict=True))
         elif self.job.stream is not None:
             self.job.stream.write(b"".join(map(json_line, records)))
             self.job.stream.flush()
-        for record in records:
+        for item, record in zip(items, records, strict=True):
+            for problem in item.problems:
+                self.reporter.on_problem(problem)
             self.summary.done += record["error"] is None
             self.summary.masks += len(record["annotations"])
             if record["error"] is not None:
