@@ -19,7 +19,7 @@ from ..errors import HqsamError
 from ..images.decode import decoded_image
 from .atomic import atomic_file
 
-CELL = 480  # longest side of a photo on the sheet
+CELL_HEIGHT, CELL_WIDTH = 400, 560  # what a photo on the sheet fits into
 GAP = 12
 PAPER = 250
 
@@ -47,27 +47,27 @@ def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str]) -> np
 
 def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Pairs of photo and overlay, two pairs a row, on paper: uint8 RGB."""
-    pairs = [np.hstack([_fitted(before), _gap(CELL, GAP // 2), _fitted(after)]) for before, after in cells]
+    pairs = [np.hstack([_fitted(before), _gap(GAP // 2), _fitted(after)]) for before, after in cells]
     if len(pairs) % 2:
         pairs.append(np.full_like(pairs[0], PAPER))
-    space = _gap(CELL, 2 * GAP)
+    space = _gap(2 * GAP)
     rows = [np.hstack([pairs[i], space, pairs[i + 1]]) for i in range(0, len(pairs), 2)]
     return np.vstack([np.pad(row, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=PAPER) for row in rows])
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
-    """The image in the middle of a square cell."""
-    scale = CELL / max(image.shape[:2])
+    """The image in the middle of a cell."""
+    scale = min(CELL_HEIGHT / image.shape[0], CELL_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    cell = np.full((CELL, CELL, 3), PAPER, np.uint8)
-    y, x = (CELL - size[1]) // 2, (CELL - size[0]) // 2
+    cell = _gap(CELL_WIDTH)
+    y, x = (CELL_HEIGHT - size[1]) // 2, (CELL_WIDTH - size[0]) // 2
     cell[y : y + size[1], x : x + size[0]] = small
     return cell
 
 
-def _gap(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), PAPER, np.uint8)
+def _gap(width: int) -> np.ndarray:
+    return np.full((CELL_HEIGHT, width, 3), PAPER, np.uint8)
 
 
 def _color(index: int) -> tuple[int, int, int]:

@@ -56,6 +56,8 @@ def write_id_map(
 def _write_png(path: Path, pixels: np.ndarray, options: list[int]) -> None:
     done, encoded = cv2.imencode(".png", pixels, options)
     if not done:
-        raise ImageError(f"{path}: OpenCV cannot write {pixels.shape[1]} x {pixels.shape[0]} pixels as PNG; use --format coco")
+        raise ImageError(
+            f"{path}: OpenCV cannot write {pixels.shape[1]} x {pixels.shape[0]} pixels as PNG; use --format coco"
+        )
     with atomic_file(path) as file:
         file.write(encoded.tobytes())
