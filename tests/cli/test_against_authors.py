@@ -17,7 +17,11 @@ from tests.models.conftest import randomised
 
 WIDTH, HEIGHT = 400, 300
 BOXES: list[list[float]] = [[30, 40, 200, 180], [0, 0, 400, 300], [250.5, 100.25, 120, 60]]
-POINTS: list[list[list[float]]] = [[[120, 90, 1], [300, 200, 0]], [[200, 150, 1]], [[310, 130, 1], [20, 20, 0], [390, 290, 0]]]
+POINTS: list[list[list[float]]] = [
+    [[120, 90, 1], [300, 200, 0]],
+    [[200, 150, 1]],
+    [[310, 130, 1], [20, 20, 0], [390, 290, 0]],
+]
 
 
 @pytest.fixture(scope="module")

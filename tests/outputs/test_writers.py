@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -116,7 +117,7 @@ def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
 
 
 def test_an_error_names_the_file_and_not_its_stand_in(tmp_path: Path) -> None:
-    with pytest.raises(OSError) as error, atomic_file(tmp_path / ("n" * 256)) as file:
-        file.write(b"x")
-    assert "n" * 256 in str(error.value)
+    path = tmp_path / "a.png"
+    with pytest.raises(OSError, match=r"a\.png"), atomic_file(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
