@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import HqsamError, ImageError
 from ..images.decode import decoded_image
 from ..images.find import SourceImage
 from ..outputs.annotations import annotation_record, image_record, json_line
@@ -170,6 +170,17 @@ def _image_fingerprint(source: SourceImage, prompts: ImagePrompts) -> str:
     except OSError:
         state = "unreadable"
     return hashlib.sha256(f"{state} {prompts!r}".encode()).hexdigest()[:16]
+
+
+def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
+    try:
+        stream.write(b"".join(map(json_line, records)))
+        stream.flush()
+    except BrokenPipeError:  # a reader that has seen enough is no error of ours
+        raise
+    except OSError as error:
+        text = f"stdout: cannot be written ({error.strerror}); mend that, or choose a folder as --output to continue in"
+        raise HqsamError(text) from None
 
 
 def _collected_files(job: Job, journal: Journal) -> list[Path]:
@@ -332,8 +343,7 @@ class _Run:
         if self.journal is not None:
             self.journal.append((item.fingerprint, record) for item, record in zip(items, records, strict=True))
         elif self.job.stream is not None:
-            self.job.stream.write(b"".join(map(json_line, records)))
-            self.job.stream.flush()
+            _print_lines(self.job.stream, records)
         for item, record in zip(items, records, strict=True):
             for problem in item.problems:
                 self.reporter.on_problem(problem)

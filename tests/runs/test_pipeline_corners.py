@@ -209,6 +209,21 @@ def test_lines_of_a_stream_come_in_input_order_and_before_the_end(photos: Path, 
     assert set(tmp_path.rglob("*")) == before
 
 
+def test_a_stream_that_takes_no_more(photos: Path) -> None:
+    class Refuses(io.BytesIO):
+        def __init__(self, error: OSError) -> None:
+            super().__init__()
+            self.error = error
+
+        def flush(self) -> None:
+            raise self.error
+
+    with pytest.raises(HqsamError, match="stdout: cannot be written"):
+        run(photos, None, formats=frozenset({"ndjson"}), stream=Refuses(OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(BrokenPipeError):
+        run(photos, None, formats=frozenset({"ndjson"}), stream=Refuses(BrokenPipeError()))
+
+
 def test_problems_are_told_in_input_order(photos: Path, tmp_path: Path) -> None:
     _, reporter = run(photos, tmp_path / "out", prompts=NumberedBoxes(photos, place=90.0), workers=4)
     assert [text.split(":")[0] for text in reporter.problems] == NAMES
