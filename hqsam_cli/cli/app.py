@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -43,9 +42,9 @@ def main() -> None:
     except HqsamError as error:
         error_line(str(error))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our stdout has seen enough. The interpreter would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except MemoryError as error:
+        detail = f" ({error})" if str(error) else ""
+        error_line(f"out of memory{detail}: lower --batch-size, --prompts-per-batch or --max-pixels")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
