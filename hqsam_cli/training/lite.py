@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from ..inference.memory import keep_freed_memory
 from ..models.encoder_lite import LiteImageEncoder, imagenet_backbone_state
 from ..models.sam import PIXEL_STD, HQSam
 from .augment import AugmentConfig
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
 
     names = sorted(ALL_SETS)
     folders = [pair_folder(arguments.data / name, 1.0) for name in names if (arguments.data / name).is_dir()]
