@@ -9,6 +9,9 @@ import typer
 from .. import __version__
 from ..errors import HqsamError
 from .console import error_line
+from .eval import EPILOG as EVAL_EPILOG
+from .eval import evaluate
+from .segment import EPILOG as SEGMENT_EPILOG
 from .segment import segment
 
 app = typer.Typer(
@@ -19,7 +22,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted",
 )
-app.command()(segment)
+app.command(epilog=SEGMENT_EPILOG)(segment)
+app.command("eval", epilog=EVAL_EPILOG)(evaluate)
 
 
 def _print_version(asked: bool) -> None:

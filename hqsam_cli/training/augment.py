@@ -141,7 +141,7 @@ def _pasted(rng: np.random.Generator, image: np.ndarray, other: np.ndarray, othe
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     piece, shape = other[box], other_mask[box]
     height, width = image.shape[:2]
-    factor = rng.uniform(0.15, 0.75) * min(height / piece.shape[0], width / piece.shape[1])
+    factor = np.exp(rng.uniform(np.log(0.07), np.log(0.75))) * min(height / piece.shape[0], width / piece.shape[1])
     h, w = max(4, round(piece.shape[0] * factor)), max(4, round(piece.shape[1] * factor))
     piece = cv2.resize(piece, (w, h), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     alpha = cv2.resize(shape.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)

@@ -33,10 +33,12 @@ ALL_SETS = {
 FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.5, "crackforest_thin": 0.4, "scenes": 1.5}
 
 SALIENT = AugmentConfig(composite=0.25, pastes=1, mosaic=0.0, component=0.0)
+# The sets hold one large object a photo; people also box small ones among many.
+CROWDED = AugmentConfig(scale=(0.4, 1.6), composite=0.55, pastes=7, mosaic=0.45, least_object=0.0006)
 STAGES = (
     Stage("sam-256", "sam", 256, 1600, 16, 6e-4, 3e-4, ALL_SETS, SALIENT, seed=1),
     Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
-    Stage("sam-448", "sam", 448, 900, 8, 4e-4, 2e-4, ALL_SETS, seed=3),
+    Stage("sam-448", "sam", 448, 900, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
     Stage("hq-512", "hq", 512, 600, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
 )
 DEPLOY_SIZE = 512
