@@ -10,6 +10,7 @@ from .. import __version__
 from ..errors import HqsamError
 from .console import error_line
 from .segment import segment
+from .train import train
 
 app = typer.Typer(
     name="hqsam",
@@ -20,6 +21,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted",
 )
 app.command()(segment)
+app.command()(train)
 
 
 def _print_version(asked: bool) -> None:
