@@ -189,18 +189,24 @@ def train(
     # Processes of a team cannot stop one by one; when they are killed, the last save is what they go on from.
     interrupt = Interrupt()
     alone = "WORLD_SIZE" not in os.environ
-    with joined_team(chosen) as team, interrupt if alone else contextlib.nullcontext():
-        if overwrite:
-            if leads:
-                _remove_run(output, table is not None)
-            team.wait()
-        reporter.say(f"base {model} on {team.size} x {chosen} in {str(precision).removeprefix('torch.')}")
-        if table is not None:
-            rows = run_table(table.value, recipe, team, reporter.say, lambda: interrupt.wanted)
-            if leads:
-                _print_table(table.value, rows, json_output)
-            return
-        result = recipes.train(recipe, team, reporter.say, lambda: interrupt.wanted)
+    try:
+        with joined_team(chosen) as team, interrupt if alone else contextlib.nullcontext():
+            if overwrite:
+                if leads:
+                    _remove_run(output, table is not None)
+                team.wait()
+            reporter.say(f"base {model} on {team.size} x {chosen} in {str(precision).removeprefix('torch.')}")
+            if table is not None:
+                rows = run_table(table.value, recipe, team, reporter.say, lambda: interrupt.wanted)
+            else:
+                result = recipes.train(recipe, team, reporter.say, lambda: interrupt.wanted)
+    except KeyboardInterrupt:
+        reporter.say("interrupted: the same command continues")
+        raise
+    if table is not None:
+        if leads:
+            _print_table(table.value, rows, json_output)
+        return
     if not leads:
         return
     for path in result.files:
@@ -226,9 +232,7 @@ def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporte
     for own in sets:
         reporter.say(f"{own.name}: {len(own.pairs)} pairs, weight {own.weight:g}")
         if own.missing:
-            reporter.on_problem(
-                f"{own.name}: {len(own.missing)} images without a mask left out, first {own.missing[0]}"
-            )
+            reporter.on_problem(f"{own.name}: left out for want of a mask: {len(own.missing)}, first {own.missing[0]}")
     return sets
 
 

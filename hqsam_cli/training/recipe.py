@@ -215,7 +215,11 @@ def _close_epoch(recipe: Recipe, training: Training, epoch: int) -> None:
         scores = validate(training.model, recipe.val, mask_output=recipe.mask_output, dtype=recipe.dtype)
         mean = mean_scores(scores)
         entry.update(miou=mean.miou, mbiou=mean.mbiou, sets={name: list(found) for name, found in scores.items()})
-        training.say(f"epoch {epoch} of {recipe.epochs}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
+        given = sum(len(folder.pairs) for folder in recipe.val)
+        training.say(
+            f"epoch {epoch} of {recipe.epochs}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f} "
+            f"on {mean.images} of {given} images"
+        )
     if entry is max(history, key=_merit):
         save_tensors(recipe.learned_file, training.learned, _metadata(recipe, training, entry))
     training.save()
