@@ -249,10 +249,10 @@ def _folder_and_weight(text: str) -> tuple[Path, float]:
 
 
 def _remove_run(output: Path, is_table: bool) -> None:
-    """Forget the runs of a folder: their states and metrics; results stay until there are new ones."""
-    for folder in output.iterdir() if is_table and output.is_dir() else [output]:
-        for name in ("train.pt", "metrics.jsonl"):
-            (folder / name).unlink(missing_ok=True)
+    """Forget the run of a folder, or those of a table's rows; results stay until there are new ones."""
+    for name in ("train.pt", "metrics.jsonl"):
+        for path in output.glob(f"*/{name}" if is_table else name):
+            path.unlink()
 
 
 def _print_table(name: str, rows: list[dict[str, Any]], as_json: bool) -> None:

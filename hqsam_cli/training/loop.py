@@ -25,7 +25,7 @@ from tqdm import tqdm
 from ..errors import HqsamError
 from ..models.sam import HQSam
 from .data import PromptedMasks, Steps, collated, on_device
-from .saving import save_state, write_whole
+from .saving import cannot_save, save_state, write_whole
 from .team import Team
 
 METRICS = "metrics.jsonl"
@@ -122,7 +122,10 @@ class Training:
         spoke = time.monotonic()
         with bar:
             for batch in self._batches(loader):
-                log = self._learn(batch)
+                try:
+                    log = self._learn(batch)
+                except torch.cuda.OutOfMemoryError:
+                    raise MemoryError("the device cannot hold a step") from None
                 self._note_problems(batch["problems"])
                 stretch.add(log)
                 self.step += 1
@@ -217,9 +220,13 @@ class Training:
 
     def write_metrics(self, values: dict[str, Any]) -> None:
         """Append a line to the metrics."""
-        if self.team.leads:
+        if not self.team.leads:
+            return
+        try:
             with self.metrics.open("a") as file:
                 file.write(json.dumps({"stage": self.course.name, "step": self.step, **values}) + "\n")
+        except OSError as error:
+            raise cannot_save(self.metrics, error) from None
 
     def _load(self) -> None:
         """Continue from the checkpoint."""

@@ -28,7 +28,7 @@ from .loop import Course, Training
 from .losses import hard_iou, point_loss
 from .plot import save_plot
 from .prompts import prompt_batch
-from .saving import save_merged, save_tensors
+from .saving import cannot_save, save_merged, save_tensors
 from .team import Team
 from .validate import mean_scores, validate
 from .variants import FULL, Learn, Variant, prepare
@@ -166,7 +166,10 @@ def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable
         HqsamError: an output cannot be written, or the run in the folder is another one.
         KeyboardInterrupt: `stop` said so; the run is saved.
     """
-    recipe.output.mkdir(parents=True, exist_ok=True)
+    try:
+        recipe.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_save(recipe.output, error) from None
     model = prepared_model(recipe, team.device)
     source = RecipeSource(recipe.data, model.image_size, recipe.batch_size * team.size, recipe.seed)
     epoch_steps = source.steps_per_epoch

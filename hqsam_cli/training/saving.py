@@ -17,6 +17,14 @@ from ..outputs.atomic import atomic_file
 from .variants import is_hq_parameter
 
 
+def cannot_save(path: Path, error: OSError) -> HqsamError:
+    """The fatal error of something that cannot be written."""
+    return HqsamError(
+        f"{path}: cannot be written ({error.strerror}); what was saved before is kept: make room and run the "
+        "same command, which continues"
+    )
+
+
 def write_whole(path: Path, content: Callable[[], bytes | memoryview]) -> None:
     """Put a file in the place of what was there, which stays where that fails.
 
@@ -27,10 +35,7 @@ def write_whole(path: Path, content: Callable[[], bytes | memoryview]) -> None:
         with atomic_file(path) as file:
             file.write(content())
     except OSError as error:
-        raise HqsamError(
-            f"{path}: cannot be written ({error.strerror}); what was saved before is kept: make room and run the "
-            "same command, which continues"
-        ) from None
+        raise cannot_save(path, error) from None
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

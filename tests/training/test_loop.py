@@ -107,6 +107,13 @@ def test_a_full_disk_keeps_the_last_good_state(folder: PairFolder, tmp_path: Pat
     assert training(folder, tmp_path).step == 2
 
 
+def test_metrics_that_cannot_grow_are_one_error_too(folder: PairFolder, tmp_path: Path) -> None:
+    training(folder, tmp_path).run(2)
+    going_on = training(folder, tmp_path)
+    with room((tmp_path / "metrics.jsonl").stat().st_size), pytest.raises(HqsamError, match=r"metrics\.jsonl: cannot"):
+        going_on.run(4)
+
+
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(folder: PairFolder, tmp_path: Path) -> None:
     run = training(folder, tmp_path)
     with torch.no_grad():
