@@ -8,11 +8,10 @@ import typer
 
 from .. import __version__
 from ..errors import HqsamError
+from . import eval as eval_command
+from . import segment as segment_command
+from . import train as train_command
 from .console import error_line
-from .eval import EPILOG as EVAL_EPILOG
-from .eval import evaluate
-from .segment import EPILOG as SEGMENT_EPILOG
-from .segment import segment
 
 app = typer.Typer(
     name="hqsam",
@@ -22,8 +21,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted",
 )
-app.command(epilog=SEGMENT_EPILOG)(segment)
-app.command("eval", epilog=EVAL_EPILOG)(evaluate)
+app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
+app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
+app.command("train", epilog=train_command.EPILOG)(train_command.train)
 
 
 def _print_version(asked: bool) -> None:

@@ -56,7 +56,14 @@ def test_a_folder_of_ones_own(tmp_path: Path, folders: tuple[str, str]) -> None:
 def test_a_missing_set_says_what_to_get_and_where_to_put_it(tmp_path: Path) -> None:
     with pytest.raises(HqsamError) as caught:
         found_dataset("coift", tmp_path)
-    for part in (str(tmp_path), "thin_object_detection.zip", "2.45 GB", "huggingface.co", "COIFT/images", "COIFT/masks"):
+    for part in (
+        str(tmp_path),
+        "thin_object_detection.zip",
+        "2.45 GB",
+        "huggingface.co",
+        "COIFT/images",
+        "COIFT/masks",
+    ):
         assert part in str(caught.value)
 
 
