@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from ..errors import HqsamError, ImageError
-from ..evaluation.metrics import boundary_iou, iou
-from ..inference.segmenter import Segmenter
+from ..evaluation.datasets import MaskPair
+from ..evaluation.mask_sets import MaskSetScorer
+from ..evaluation.prompts import prompt_rules
+from ..evaluation.protocols import Evaluator
+from ..evaluation.report import mask_set_rows
+from ..evaluation.runner import Record
 from ..models.sam import HQSam, MaskOutput
-from ..records import Prompt
-from .layouts import PairFolder, read_pair
+from .layouts import PairFolder
 
 
 class Scores(NamedTuple):
@@ -26,13 +29,13 @@ class Scores(NamedTuple):
 def validate(
     model: HQSam, folders: list[PairFolder], *, mask_output: MaskOutput, dtype: torch.dtype
 ) -> dict[str, Scores]:
-    """Scores of each folder; the prompt is the tight box of the mask. Pairs that cannot be read are left out.
+    """What `hqsam eval --protocol deploy` says of each folder. Pairs that cannot be scored are left out.
 
     Raises:
-        HqsamError: no pair of a folder can be read.
+        HqsamError: no pair of a folder can be scored.
     """
-    segmenter = Segmenter(model, mask_output=mask_output, dtype=dtype)
-    return {folder.name: _scores(segmenter, folder) for folder in folders}
+    evaluator = Evaluator(model, "deploy", [mask_output], dtype=dtype)
+    return {folder.name: _scores(evaluator, folder) for folder in folders}
 
 
 def mean_scores(scores: dict[str, Scores]) -> Scores:
@@ -43,19 +46,19 @@ def mean_scores(scores: dict[str, Scores]) -> Scores:
     )
 
 
-def _scores(segmenter: Segmenter, folder: PairFolder) -> Scores:
-    found: list[tuple[float, float]] = []
-    for pair in folder.pairs:
+def _scores(evaluator: Evaluator, folder: PairFolder) -> Scores:
+    rules = prompt_rules("box")
+    scorer = MaskSetScorer(evaluator, rules)
+    records: list[Record] = []
+    for image, mask in folder.pairs:
+        pair = MaskPair(Path(image).stem, Path(image), Path(mask))
+        record: Record = {"file_name": pair.name, "error": None}
         try:
-            image, truth = read_pair(*pair)
+            record |= scorer.record(pair, scorer.loaded(pair))
         except ImageError as error:
-            last = str(error)
-            continue
-        rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
-        box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-        mask = segmenter.segment([image], [[Prompt(1, box=box)]])[0][0].mask.full()
-        found.append((iou(mask, truth > 0), boundary_iou(mask, truth > 0)))
-    if not found:
-        raise HqsamError(f"--val {folder.name}: no pair of it can be read, the last: {last}")
-    miou, mbiou = 100 * np.mean(found, axis=0)
-    return Scores(float(miou), float(mbiou), len(found))
+            record["error"] = str(error)
+        records.append(record)
+    (row,) = mask_set_rows(folder.name, "", records, rules, evaluator.outputs, ())
+    if not row.n:
+        raise HqsamError(f"--val {folder.name}: no pair of it can be scored, the last: {records[-1]['error']}")
+    return Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n)
