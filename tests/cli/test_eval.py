@@ -13,6 +13,7 @@ import torch
 
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
+from hqsam_cli.evaluation.truth import mask_values, truth_mask
 from hqsam_cli.models.zoo import build_model
 
 from .conftest import Run
@@ -27,7 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
-    files = "--json r.json --per-image r.csv --plot r.png --worst 2 worst".split()
+    files = ["--json", "r.json", "--per-image", "r.csv", "--plot", "r.png", "--worst", "2", "worst"]
     result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *files)
     assert result.code == 0 and result.out == ""
     assert "paper" in result.err and "mBIoU" in result.err
@@ -48,7 +49,7 @@ def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
 
 def test_deploy_scores_are_those_of_the_masks_that_segment_writes(hqsam: Run, tmp_path: Path) -> None:
     photos, masks = SAMPLES / "DIS5K/DIS-VD/im", SAMPLES / "DIS5K/DIS-VD/gt"
-    truths = {path.stem: cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 128 for path in masks.iterdir()}
+    truths = {path.stem: truth_mask(path) for path in masks.iterdir()}
     boxes: dict[str, list[dict[str, object]]] = {"images": [], "annotations": [], "categories": []}
     for n, (stem, truth) in enumerate(sorted(truths.items()), 1):
         x0, y0, x1, y1 = tight_box(truth)
@@ -59,7 +60,7 @@ def test_deploy_scores_are_those_of_the_masks_that_segment_writes(hqsam: Run, tm
     assert hqsam("segment", photos, "--boxes", "boxes.json", "-o", "out").code == 0
     scores = []
     for n, (stem, truth) in enumerate(sorted(truths.items()), 1):
-        mask = cv2.imread(str(tmp_path / f"out/masks/{stem}.jpg/{n}.png"), cv2.IMREAD_GRAYSCALE) > 0
+        mask = mask_values(tmp_path / f"out/masks/{stem}.jpg/{n}.png") > 0
         scores.append((iou(mask, truth), boundary_iou(mask, truth)))
     options = ("--protocol", "deploy", "--mask-output", "sum", "--json", "r.json")
     assert hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options).code == 0
@@ -68,7 +69,7 @@ def test_deploy_scores_are_those_of_the_masks_that_segment_writes(hqsam: Run, tm
 
 
 def test_clicks_and_their_curve(hqsam: Run, tmp_path: Path) -> None:
-    options = "--prompt clicks --limit 1 --mask-output sam --json r.json --plot r.svg".split()
+    options = ["--prompt", "clicks", "--limit", "1", "--mask-output", "sam", "--json", "r.json", "--plot", "r.svg"]
     assert hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options).code == 0
     (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert set(row["figures"]) == {"NoC@80", "NoC@85", "NoC@90", ">=20@90"}

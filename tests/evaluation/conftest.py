@@ -24,7 +24,7 @@ class KnownMasks(Evaluator):
     def prepared(self, image: np.ndarray) -> PreparedImage:
         return image  # type: ignore[return-value]
 
-    def masks(self, photo: PreparedImage, prompts: list[Prompt]):  # type: ignore[no-untyped-def, override]
+    def masks(self, photo: PreparedImage, prompts: list[Prompt]):  # type: ignore[no-untyped-def]
         image: np.ndarray = photo  # type: ignore[assignment]
         return {name: ([self.rule(image, p, name) for p in prompts], [0.5] * len(prompts)) for name in self.outputs}
 

@@ -149,7 +149,7 @@ def test_average_precision_is_the_definition(tmp_path: Path, agnostic: bool) -> 
 
 
 def test_only_scored_images_count(tmp_path: Path) -> None:
-    document, results = random_case()
+    document, _results = random_case()
     perfect = [
         {**{k: a[k] for k in ("image_id", "category_id", "segmentation")}, "score": 0.9}
         for a in document["annotations"]

@@ -88,7 +88,7 @@ def test_broken_pairs_are_named_and_counted_and_in_no_mean(folder: Path, box_fil
     write(folder, "f_size", np.full((30, 80), 255, np.uint8))
     write(folder, "g_photo", np.full((60, 80), 255, np.uint8))
     (folder / "images" / "g_photo.jpg").write_bytes(b"no photo")
-    results, heard = run(folder, box_filler)
+    results, _heard = run(folder, box_filler)
     assert [row.n for row in results.rows] == [2, 2]
     assert results.rows[1].figures["mIoU"] == pytest.approx(100)
     for name, reason in (

@@ -17,7 +17,7 @@ from hqsam_cli.training import recipe as recipes
 from hqsam_cli.training.layouts import PairFolder
 from hqsam_cli.training.team import Team
 from hqsam_cli.training.validate import Scores, validate
-from tests.runs.boxes_as_masks import BoxSegmenter
+from tests.evaluation.conftest import KnownMasks, filled_box
 
 
 @pytest.fixture
@@ -84,12 +84,14 @@ def test_the_learning_rate_falls_to_a_tenth_and_more_epochs_may_follow(
 def test_validation_scores_the_truth_itself_full(
     folder: PairFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With masks that are boxes, a segmenter that fills its box is right; pairs that are broken do not count."""
+    """With masks that are boxes, a model that fills its box is right; pairs that are broken do not count."""
     mask = np.zeros((120, 160), np.uint8)
     mask[30:70, 20:90] = 255
     cv2.imwrite(str(tmp_path / "box.png"), mask)
     image = folder.pairs[0][0]
     boxes = PairFolder("boxes", [(image, str(tmp_path / "box.png")), (image, str(tmp_path / "gone.png"))])
-    monkeypatch.setattr("hqsam_cli.training.validate.Segmenter", lambda *_, **__: BoxSegmenter())
+    evaluator = KnownMasks(filled_box)
+    evaluator.outputs = ("hq",)
+    monkeypatch.setattr("hqsam_cli.training.validate.Evaluator", lambda *_, **__: evaluator)
     model: Any = None
     assert validate(model, [boxes], mask_output="hq", dtype=torch.float32) == {"boxes": Scores(100.0, 100.0, 1)}
