@@ -38,14 +38,15 @@ def boundary(mask: np.ndarray, width: int) -> np.ndarray:
     if not box_width:
         return result
     box = (slice(y, y + box_height), slice(x, x + box_width))
-    inside = _eroded_columns(_eroded_columns(mask[box], width).T, width).T
-    result[box] = mask[box] & ~inside
+    # OpenCV transposes in blocks, several times faster than a strided copy.
+    inside = cv2.transpose(_eroded_columns(cv2.transpose(_eroded_columns(mask[box], width)), width))
+    result[box] = mask[box] ^ inside.view(bool)
     return result
 
 
 def _eroded_columns(mask: np.ndarray, width: int) -> np.ndarray:
-    """Pixels whose 2 `width` + 1 neighbours up and down are all set; outside is not set."""
-    packed = np.packbits(np.ascontiguousarray(mask), axis=1)
+    """Pixels whose 2 `width` + 1 neighbours up and down are all set, uint8 0 / 1; outside is not set."""
+    packed = np.packbits(mask, axis=1)
     runs = np.pad(packed, ((width, width), (0, 0)))
     # A run twice as long is the run and the one right behind it.
     length, wanted = 1, 2 * width + 1
@@ -54,7 +55,7 @@ def _eroded_columns(mask: np.ndarray, width: int) -> np.ndarray:
         length *= 2
     if length < wanted:
         runs = runs[: length - wanted] & runs[wanted - length :]
-    return np.unpackbits(runs, axis=1, count=mask.shape[1]).view(bool)
+    return np.unpackbits(runs, axis=1, count=mask.shape[1])
 
 
 def boundary_iou(predicted: np.ndarray, truth: np.ndarray, ratio: float = DILATION_RATIO) -> float:
