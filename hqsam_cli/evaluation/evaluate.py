@@ -14,6 +14,7 @@ from .mask_sets import MaskSetScorer
 from .paper import paper_figures
 from .prompts import PromptRule, random_generator
 from .protocols import Evaluator
+from .refine import RefineMask
 from .report import Row, mask_set_rows, mean_rows, per_image_lines
 from .runner import Record, evaluated_records, evaluation_journal
 from .video import VideoScorer, frame_boxes, video_figures, video_frames
@@ -32,6 +33,7 @@ class Settings:
         detections: a detector's boxes instead of the truth's.
         limit: only so many images, the first ones.
         curves: score the boundary at several widths.
+        refine: adds a row of refined masks, on sets of one object an image.
         flags: everything numbers depend on, by name; see `Journal`.
     """
 
@@ -44,6 +46,7 @@ class Settings:
     limit: int | None = None
     seed: int = 0
     curves: bool = False
+    refine: RefineMask | None = None
     resume: bool = False
 
 
@@ -121,11 +124,11 @@ def _mask_set(
         raise UsageError("--detections: only for coco, lvis, uvo, ytvis and davis; this set's boxes are of its masks")
     pairs = mask_pairs(dataset, settings.coarse)
     ratios = BOUNDARY_RATIOS if settings.curves else ()
-    scorer = MaskSetScorer(evaluator, settings.rules, ratios=ratios, seed=settings.seed)
+    scorer = MaskSetScorer(evaluator, settings.rules, ratios=ratios, seed=settings.seed, refine=settings.refine)
     records = _scored(dataset, pairs, scorer, settings, progress, results)
     results.scorer = scorer
     results.pairs |= {(dataset.key, pair.name): pair for pair in pairs}
-    return mask_set_rows(dataset.key, architecture, records, settings.rules, evaluator.outputs, ratios)
+    return mask_set_rows(dataset.key, architecture, records, settings.rules, scorer.outputs, ratios)
 
 
 def _instances(
@@ -184,6 +187,8 @@ def _video(
 
 
 def _boxes_only(settings: Settings, dataset: Dataset) -> None:
+    if settings.refine is not None:
+        raise UsageError(f"--refine: only for sets of one object an image; leave it out for {dataset.title}")
     if [rule.kind for rule in settings.rules] != ["box"]:
         raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
 
@@ -206,8 +211,7 @@ def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
         panels = {"truth": loaded.truth}
         if rule.kind != "clicks":
             prompts = scorer.prompts(rule, loaded, random_generator(scorer.seed, pair.name))
-            for name, (masks, _) in scorer.evaluator.masks(photo, prompts).items():
-                panels[name] = masks[0]
+            panels |= {name: masks[0] for name, masks in scorer.masks(photo, loaded.image, prompts).items()}
         paths.append(folder / f"{rank:03d}_{line[0]}_{pair.name}_{100 * line[4]:.0f}.png")
         write_comparison(paths[-1], loaded.image, panels)
     return paths
