@@ -10,7 +10,9 @@ import typer
 from .. import __version__
 from ..errors import HqsamError
 from .console import error_line
+from .info import info
 from .segment import segment
+from .weights import weights
 
 app = typer.Typer(
     name="hqsam",
@@ -21,6 +23,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted",
 )
 app.command()(segment)
+app.add_typer(weights, name="weights")
+app.command()(info)
 
 
 def _print_version(asked: bool) -> None:
