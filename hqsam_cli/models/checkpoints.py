@@ -130,7 +130,7 @@ def merged_checkpoint(sam: Path, hq_only: Path) -> tuple[dict[str, Tensor], dict
         )
     for what, ours, theirs in (
         ("architecture", base.architecture, added.architecture),
-        ("image_size", base.metadata.get("image_size"), added.metadata.get("image_size")),
+        ("image_size", str(base.model.image_size), added.metadata.get("image_size")),
     ):
         if theirs is not None and ours != theirs:
             raise HqsamError(f"{hq_only}: {what} {theirs}, but {sam} has {ours}; give the SAM they were trained on")
