@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,7 +28,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         columns: headings, or none.
         rows: cells as text, or as text and style.
     """
-    table = Table(*columns, show_header=bool(columns), box=SIMPLE_HEAD if columns else None, pad_edge=False)
+    table = Table(show_header=bool(columns), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns or [""] * len(rows[0]):
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(
             *(Text(one_line(cell)) if isinstance(cell, str) else Text(one_line(cell[0]), cell[1]) for cell in row)

@@ -165,7 +165,9 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise HqsamError(f"{path}: holds no dictionary of tensors; give a model's state dict")
     return content, {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
 
@@ -195,10 +197,14 @@ def write_checkpoint(
         from safetensors.torch import save
 
         file.write(save(tensors, metadata={"format": "pt", **metadata}))
-    elif metadata:
-        torch.save({"model": tensors, METADATA: dict(metadata)}, file)
-    else:
-        torch.save(tensors, file)
+        return
+    try:
+        torch.save({"model": tensors, METADATA: dict(metadata)} if metadata else tensors, file)
+    except RuntimeError as error:
+        # Its zip writer trips over its own feet when a write fails; what the disk said is the context.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def inferred_architecture(state: Mapping[str, Tensor]) -> str | None:
@@ -213,7 +219,7 @@ def inferred_architecture(state: Mapping[str, Tensor]) -> str | None:
 
 def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
     """Which architecture HQ modules are of; raises unless they are complete."""
-    channels = state[FUSION_KEY].shape[0]
+    channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
     tiny = channels == TinyViTImageEncoder.early_dim
     architecture = VIT_TINY if tiny else vit_of_width(channels) or LITE
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}

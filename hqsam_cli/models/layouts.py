@@ -76,7 +76,7 @@ def transformers_key(key: str) -> str:
 
 def is_transformers(state: Mapping[str, Tensor]) -> bool:
     """Whether the tensors have the names of `transformers`."""
-    return THEIR_ENCODER in state
+    return THEIR_ENCODER in state and state[THEIR_ENCODER].ndim == 4
 
 
 def is_hq(key: str) -> bool:
@@ -130,7 +130,6 @@ def transformers_config(architecture: str, *, has_hq: bool) -> dict[str, Any]:
     return {
         "architectures": ["SamHQModel" if has_hq else "SamModel"],
         "model_type": kind,
-        "dtype": "float32",
         "vision_config": encoder,
         "mask_decoder_config": decoder,
         "prompt_encoder_config": {"model_type": f"{kind}_prompt_encoder"},

@@ -108,8 +108,12 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, tiny: dict[str, Tensor])
     (tmp_path / "empty.pth").write_bytes(b"")
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({0: torch.zeros(3)}, tmp_path / "numbers.pth")
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
-    for name in ("cut.pth", "text.pth", "empty.pth", "cut.safetensors", "list.pth", "other.pth", "gone.pth"):
+    torch.save({"mask_decoder.compress_vit_feat.0.weight": torch.zeros(())}, tmp_path / "scalar.pth")
+    torch.save({"vision_encoder.pos_embed": torch.zeros(())}, tmp_path / "theirs.pth")
+    names = ("cut.pth", "text.pth", "empty.pth", "cut.safetensors", "list.pth", "other.pth", "gone.pth")
+    for name in (*names, "numbers.pth", "scalar.pth", "theirs.pth"):
         with pytest.raises(HqsamError) as caught:
             load_model(tmp_path / name)
         assert name in str(caught.value)
