@@ -12,6 +12,8 @@ from . import eval as eval_command
 from . import segment as segment_command
 from . import train as train_command
 from .console import error_line
+from .info import info
+from .weights import weights
 
 app = typer.Typer(
     name="hqsam",
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
+app.add_typer(weights, name="weights")
+app.command()(info)
 
 
 def _print_version(asked: bool) -> None:

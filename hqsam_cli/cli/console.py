@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
+
+PIPE_WIDTH = 1000
+
+Cell = str | tuple[str, str]
 
 
 def stderr_console() -> Console:
     """A console on the stderr of this moment."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    """Print results for people on stdout.
+
+    Args:
+        columns: headings, or none.
+        rows: cells as text, or as text and style.
+    """
+    table = Table(show_header=bool(columns), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns or [""] * len(rows[0]):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(
+            *(Text(one_line(cell)) if isinstance(cell, str) else Text(one_line(cell[0]), cell[1]) for cell in row)
+        )
+    # Into a pipe the lines are as long as they need to be.
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print results for programs on stdout."""
+    print(json.dumps(value, indent=2))
 
 
 def error_line(text: str) -> None:

@@ -135,7 +135,7 @@ def segment(
             metavar="NAME|PATH",
             envvar="HQSAM_MODEL",
             rich_help_panel=SPEED,
-            help="lite, vit_tiny, vit_b, vit_l, vit_h, or an HQ-SAM, SAM or MobileSAM checkpoint.",
+            help="lite, a name of hqsam weights list, or an HQ-SAM, SAM or MobileSAM checkpoint.",
         ),
     ] = DEFAULT_MODEL,
     mask_output: Annotated[
@@ -218,7 +218,7 @@ def segment(
         keep_freed_memory()
     batch_size = batch_size or (1 if chosen.type == "cpu" else 4)
     prompts_per_batch = prompts_per_batch or (8 if chosen.type == "cpu" else 32)
-    checkpoint = checkpoint_path(model)
+    checkpoint = checkpoint_path(model, None if quiet else reporter.say)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {chosen} in {str(precision).removeprefix('torch.')}{hint}")
     hq_sam = load_model(checkpoint)

@@ -1,26 +1,75 @@
-"""Checkpoints of HQ-SAM, SAM and MobileSAM: found by name, read safely, loaded strictly.
+"""Checkpoints of HQ-SAM, SAM and MobileSAM: read safely, loaded strictly, merged and written.
 
 The architecture follows from the shapes of the tensors, never from the name of the file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import pickle
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError
+from .encoder_tiny import TinyViTImageEncoder
+from .hub import checkpoint_path, file_hash
+from .layouts import HQ_KEY, HQ_MODULES, is_hq, is_transformers, official_state, vit_of_width
 from .sam import HQSam
-from .zoo import ARCHITECTURES, LITE, VIT_TINY, VITS, WEIGHTS, build_model
+from .zoo import LITE, VIT_TINY, build_model
 
-LITE_PATH = Path(__file__).parent.parent / "weights" / "lite.safetensors"
+__all__ = [
+    "Checkpoint",
+    "checkpoint_path",
+    "file_hash",
+    "inferred_architecture",
+    "load_model",
+    "merged_checkpoint",
+    "read_checkpoint",
+    "read_state",
+    "write_checkpoint",
+]
+
 WRAPPERS = ("model", "state_dict", "model_state_dict")
-HQ_KEY = "mask_decoder.hf_token.weight"
+METADATA = "hqsam_metadata"
+FUSION_KEY = "mask_decoder.compress_vit_feat.0.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint holds, once names and shapes of its tensors are known to be right.
+
+    Attributes:
+        kind: `HQ-SAM`, `SAM`, or `HQ modules` for those alone.
+        architecture: as in `zoo`.
+        layout: `official` or `transformers`, of the file.
+        state: the tensors under their official names.
+        metadata: what the file says beside them, such as `image_size`.
+        model: a model of these sizes that the tensors were not put into yet; None for HQ modules alone.
+    """
+
+    kind: str
+    architecture: str
+    layout: str
+    state: dict[str, Tensor]
+    metadata: dict[str, str]
+    model: HQSam | None
+
+    @property
+    def parameters(self) -> tuple[int, int]:
+        """How many there are, and how many of them in the HQ modules."""
+        named = self.state.items() if self.model is None else self.model.named_parameters()
+        counts = [(tensor.numel(), is_hq(key)) for key, tensor in named]
+        return sum(count for count, _ in counts), sum(count for count, hq in counts if hq)
+
+    @property
+    def dtypes(self) -> list[str]:
+        """Of the tensors that are no integers."""
+        kinds = {tensor.dtype for tensor in self.state.values() if tensor.is_floating_point()}
+        return sorted(str(kind).removeprefix("torch.") for kind in kinds)
 
 
 def load_model(path: Path) -> HQSam:
@@ -29,7 +78,25 @@ def load_model(path: Path) -> HQSam:
     Raises:
         HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
     """
-    state, metadata = read_state(path)
+    checkpoint = read_checkpoint(path)
+    model = checkpoint.model
+    if model is None:
+        raise HqsamError(f"{path}: HQ modules alone; put them into their SAM: hqsam weights merge SAM {path} -o OUT")
+    state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
+    model.load_state_dict(state, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Whatever this package knows of, checked strictly.
+
+    Raises:
+        HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
+    """
+    raw, metadata = read_state(path)
+    state, layout = official_state(raw), "transformers" if is_transformers(raw) else "official"
+    if FUSION_KEY in state and all(map(is_hq, state)):
+        return Checkpoint("HQ modules", _architecture_of_hq(path, state), layout, state, metadata, None)
     architecture = inferred_architecture(state)
     if architecture is None:
         first = next(iter(state), "none")
@@ -37,12 +104,38 @@ def load_model(path: Path) -> HQSam:
             f"{path}: holds no SAM or HQ-SAM model (first key: {first}); "
             "give a checkpoint of lite, vit_tiny, vit_b, vit_l or vit_h"
         )
-    has_hq = HQ_KEY in state
+    kind = "HQ-SAM" if HQ_KEY in state else "SAM"
     size = metadata.get("image_size", "1024")
-    model = build_model(architecture, has_hq=has_hq, image_size=int(size) if size.isdigit() else 1024)
-    _check_tensors(path, f"{'HQ-SAM' if has_hq else 'SAM'} {architecture}", model.state_dict(), state)
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, assign=True)
-    return model.eval().requires_grad_(False)
+    model = build_model(architecture, has_hq=HQ_KEY in state, image_size=int(size) if size.isdigit() else 1024)
+    _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
+    return Checkpoint(kind, architecture, layout, state, metadata, model)
+
+
+def merged_checkpoint(sam: Path, hq_only: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a SAM and the HQ modules that were trained on it, as one HQ-SAM.
+
+    Args:
+        sam: a SAM, or an HQ-SAM whose HQ modules are left out.
+        hq_only: the HQ modules, nothing else.
+
+    Raises:
+        HqsamError: either holds too little or too much, or they do not fit each other.
+    """
+    base, added = read_checkpoint(sam), read_checkpoint(hq_only)
+    if base.model is None:
+        raise HqsamError(f"{sam}: HQ modules alone; the SAM comes first, then they")
+    if added.model is not None:
+        raise HqsamError(
+            f"{hq_only}: a whole {added.kind}; give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} alone"
+        )
+    for what, ours, theirs in (
+        ("architecture", base.architecture, added.architecture),
+        ("image_size", str(base.model.image_size), added.metadata.get("image_size")),
+    ):
+        if theirs is not None and ours != theirs:
+            raise HqsamError(f"{hq_only}: {what} {theirs}, but {sam} has {ours}; give the SAM they were trained on")
+    own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
+    return own | added.state, added.metadata | base.metadata
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -68,12 +161,15 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise HqsamError(f"{path}: not a checkpoint that torch can read ({reason}); fetch it again") from None
+    metadata = content.get(METADATA, {}) if isinstance(content, dict) else {}
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise HqsamError(f"{path}: holds no dictionary of tensors; give a model's state dict")
-    return content, {}
+    return content, {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -81,23 +177,57 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            # `format` says which library wrote the file, nothing about the model.
+            return tensors, {key: value for key, value in (file.metadata() or {}).items() if key != "format"}
     except SafetensorError as error:
         raise HqsamError(f"{path}: damaged safetensors file ({error}); fetch it again") from None
 
 
-def inferred_architecture(state: dict[str, Tensor]) -> str | None:
-    """Which architecture the tensors are of, or None."""
+def write_checkpoint(
+    file: BinaryIO, state: Mapping[str, Tensor], metadata: Mapping[str, str], *, safetensors: bool
+) -> None:
+    """Write tensors as safetensors or as a torch file.
+
+    A torch file without metadata is a plain state dict, as the authors' are; with metadata the state dict is
+    wrapped, for there is no other place for it.
+    """
+    tensors = {key: tensor.contiguous() for key, tensor in state.items()}
+    if safetensors:
+        from safetensors.torch import save
+
+        file.write(save(tensors, metadata={"format": "pt", **metadata}))
+        return
+    try:
+        torch.save({"model": tensors, METADATA: dict(metadata)} if metadata else tensors, file)
+    except RuntimeError as error:
+        # Its zip writer trips over its own feet when a write fails; what the disk said is the context.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def inferred_architecture(state: Mapping[str, Tensor]) -> str | None:
+    """Which architecture the tensors of a whole model are of, or None; official names."""
     if "image_encoder.stem.conv.weight" in state:
         return LITE
     if "image_encoder.patch_embed.seq.0.c.weight" in state:
         return VIT_TINY
     positions = state.get("image_encoder.pos_embed")
-    widths = {config.dim: name for name, config in VITS.items()}
-    return widths.get(positions.shape[-1]) if positions is not None and positions.ndim == 4 else None
+    return vit_of_width(positions.shape[-1]) if positions is not None and positions.ndim == 4 else None
 
 
-def _check_tensors(path: Path, name: str, wanted: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
+    """Which architecture HQ modules are of; raises unless they are complete."""
+    channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
+    tiny = channels == TinyViTImageEncoder.early_dim
+    architecture = VIT_TINY if tiny else vit_of_width(channels) or LITE
+    wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
+    _check_tensors(path, f"HQ modules of {architecture}", wanted, state)
+    return architecture
+
+
+def _check_tensors(path: Path, name: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
     """Raise unless keys and shapes are equal."""
     missing = [key for key in wanted if key not in state]
     unexpected = [key for key in state if key not in wanted]
@@ -114,47 +244,3 @@ def _check_tensors(path: Path, name: str, wanted: dict[str, Tensor], state: dict
                 f"{path}: looks like {name}, but {key} is {tuple(state[key].shape)}, not {tuple(tensor.shape)}; "
                 "only models of the official sizes can be used"
             )
-
-
-def checkpoint_path(model: str) -> Path:
-    """The file of a model name or path; official weights are fetched on first use and their hash is checked.
-
-    Raises:
-        UsageError: neither a name nor a file.
-        HqsamError: the weights cannot be fetched, or are not the official ones.
-    """
-    if model == LITE:
-        return LITE_PATH
-    if model in WEIGHTS:
-        return _fetched(model)
-    if not Path(model).is_file():
-        raise UsageError(f"--model {model}: neither a file nor one of {', '.join(ARCHITECTURES)}")
-    return Path(model)
-
-
-def _fetched(model: str) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    weights = WEIGHTS[model]
-    try:
-        path = Path(hf_hub_download(weights.repository, weights.file))
-    except (OSError, ValueError) as error:
-        # Everything the hub client raises for an address it cannot reach derives from these.
-        reason = type(error).__name__
-        raise HqsamError(
-            f"--model {model}: {weights.file} ({weights.size:,} bytes) of {weights.repository} is not in the cache "
-            f"and cannot be fetched ({reason}): fetch it elsewhere and pass its path, --model PATH/{weights.file}"
-        ) from None
-    if file_hash(path) != weights.sha256:
-        raise HqsamError(f"{path}: not the official {weights.file} (its SHA-256 differs); delete it and run again")
-    return path
-
-
-@cache
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, read once a process."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

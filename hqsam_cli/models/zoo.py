@@ -1,8 +1,6 @@
-"""The models there are: their sizes, and where their official weights live."""
+"""The models there are, and their sizes."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -18,46 +16,6 @@ VITS = {
     "vit_h": ViTConfig(1280, 32, 16, (7, 15, 23, 31)),
 }
 LITE, VIT_TINY = "lite", "vit_tiny"
-ARCHITECTURES = (LITE, VIT_TINY, *VITS)
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsFile:
-    """One official file on the Hugging Face hub."""
-
-    repository: str
-    file: str
-    size: int
-    sha256: str
-
-
-HQ_SAM = "lkeab/hq-sam"
-WEIGHTS = {
-    "vit_tiny": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_tiny.pth",
-        42_526_881,
-        "0f32c075ccdd870ae54db2f7630e7a0878ede5a2b06d05d6fe02c65a82fb7196",
-    ),
-    "vit_b": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_b.pth",
-        379_335_069,
-        "14a9d662cd6f5a9c2dba6d40ab0058d88d287e4a18fd6fdc6ad5fb1a3fdeaa57",
-    ),
-    "vit_l": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_l.pth",
-        1_254_865_805,
-        "e1a6c385d62bf005ded91a54d5ec55c985cfc4103ef89c08d90f39f04934c343",
-    ),
-    "vit_h": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_h.pth",
-        2_570_940_653,
-        "a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
-    ),
-}
 
 
 def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024) -> HQSam:

@@ -6,39 +6,17 @@ test extra. `hqsam_cli`'s decoder is a third row, so that the comparison is seen
 
 from __future__ import annotations
 
-import re
 import warnings
 
 import torch
 from torch import Tensor
 
-RENAMES = (
-    (r"\.norm(\d)\.", r".layer_norm\1."),
-    (r"norm_final_attn", "layer_norm_final_attn"),
-    (r"output_upscaling\.0", "upscale_conv1"),
-    (r"output_upscaling\.1", "upscale_layer_norm"),
-    (r"output_upscaling\.3", "upscale_conv2"),
-    (r"^hf_token", "hq_token"),
-    (r"^hf_mlp", "hq_mask_mlp"),
-    (r"compress_vit_feat\.0", "compress_vit_conv1"),
-    (r"compress_vit_feat\.1", "compress_vit_norm"),
-    (r"compress_vit_feat\.3", "compress_vit_conv2"),
-    (r"embedding_encoder\.0", "encoder_conv1"),
-    (r"embedding_encoder\.1", "encoder_norm"),
-    (r"embedding_encoder\.3", "encoder_conv2"),
-    (r"embedding_maskfeature\.0", "mask_conv1"),
-    (r"embedding_maskfeature\.1", "mask_norm"),
-    (r"embedding_maskfeature\.3", "mask_conv2"),
-)
-MLPS = r"^(hq_mask_mlp|iou_prediction_head|output_hypernetworks_mlps\.\d)\.layers\.(\d)\."
-MLP_LAYERS = {"0": "proj_in", "1": "layers.0", "2": "proj_out"}
+from hqsam_cli.models.layouts import transformers_key
 
 
 def renamed(key: str) -> str:
     """The name `transformers` gives a tensor of the authors' decoder."""
-    for old, new in RENAMES:
-        key = re.sub(old, new, key)
-    return re.sub(MLPS, lambda m: f"{m[1]}.{MLP_LAYERS[m[2]]}.", key)
+    return transformers_key(f"mask_decoder.{key}").removeprefix("mask_decoder.")
 
 
 def main() -> None:

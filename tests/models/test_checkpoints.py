@@ -11,8 +11,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.models.checkpoints import checkpoint_path, inferred_architecture, load_model
+from hqsam_cli.errors import HqsamError
+from hqsam_cli.models.checkpoints import (
+    inferred_architecture,
+    load_model,
+    merged_checkpoint,
+    read_checkpoint,
+    read_state,
+    write_checkpoint,
+)
+from hqsam_cli.models.hub import checkpoint_path
+from hqsam_cli.models.layouts import is_hq
 from hqsam_cli.models.zoo import build_model
 
 
@@ -99,22 +108,101 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, tiny: dict[str, Tensor])
     (tmp_path / "empty.pth").write_bytes(b"")
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({0: torch.zeros(3)}, tmp_path / "numbers.pth")
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
-    for name in ("cut.pth", "text.pth", "empty.pth", "cut.safetensors", "list.pth", "other.pth", "gone.pth"):
+    torch.save({"mask_decoder.compress_vit_feat.0.weight": torch.zeros(())}, tmp_path / "scalar.pth")
+    torch.save({"vision_encoder.pos_embed": torch.zeros(())}, tmp_path / "theirs.pth")
+    names = ("cut.pth", "text.pth", "empty.pth", "cut.safetensors", "list.pth", "other.pth", "gone.pth")
+    for name in (*names, "numbers.pth", "scalar.pth", "theirs.pth"):
         with pytest.raises(HqsamError) as caught:
             load_model(tmp_path / name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
 
 
-def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checkpoint_path("lite").is_file()
-    with pytest.raises(UsageError, match="vit_tiny"):
-        checkpoint_path("vit_giant")
+def rewritten(path: Path, state: dict[str, Tensor], metadata: dict[str, str], *, safetensors: bool) -> Path:
+    with open(path, "wb") as file:
+        write_checkpoint(file, state, metadata, safetensors=safetensors)
+    return path
 
 
-def test_offline_says_which_file_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(HqsamError, match=r"sam_hq_vit_l\.pth.*--model"):
-        checkpoint_path("vit_l")
+def test_torch_and_safetensors_hold_the_same_metadata_too(tmp_path: Path) -> None:
+    lite = read_checkpoint(checkpoint_path("lite"))
+    assert "image_size" in lite.metadata
+    one = rewritten(tmp_path / "one.pth", lite.state, lite.metadata, safetensors=False)
+    state, metadata = read_state(one)
+    two = rewritten(tmp_path / "two.safetensors", state, metadata, safetensors=True)
+    for path in (one, two):
+        again = read_checkpoint(path)
+        assert again.metadata == lite.metadata
+        assert again.state.keys() == lite.state.keys()
+        assert all(torch.equal(again.state[key], lite.state[key]) for key in lite.state)
+        assert again.dtypes == ["float16"]
+        assert load_model(path).image_size == int(lite.metadata["image_size"])
+    assert one.stat().st_size < 1.1 * two.stat().st_size
+
+
+def test_a_torch_file_without_metadata_is_a_state_dict_as_the_authors_write_it(
+    tmp_path: Path, tiny: dict[str, Tensor]
+) -> None:
+    path = rewritten(tmp_path / "plain.pth", tiny, {}, safetensors=False)
+    assert torch.load(path, weights_only=True).keys() == tiny.keys()
+
+
+def test_parameters_are_the_published_ones(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    torch.save(tiny, tmp_path / "tiny.pth")
+    found = read_checkpoint(tmp_path / "tiny.pth")
+    assert (found.kind, found.architecture, found.layout) == ("HQ-SAM", "vit_tiny", "official")
+    assert found.parameters == (10_578_604, 448_512)
+    assert found.dtypes == ["float32"]
+
+
+@pytest.fixture
+def parts(tmp_path: Path, tiny: dict[str, Tensor]) -> tuple[Path, Path]:
+    """The same HQ-SAM in two files: the SAM, and the HQ modules."""
+    torch.save({key: value for key, value in tiny.items() if not is_hq(key)}, tmp_path / "sam.pth")
+    save_file({key: value for key, value in tiny.items() if is_hq(key)}, tmp_path / "hq.safetensors")
+    return tmp_path / "sam.pth", tmp_path / "hq.safetensors"
+
+
+def test_a_sam_and_its_hq_modules_make_one_model(
+    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
+) -> None:
+    found = read_checkpoint(parts[1])
+    assert (found.kind, found.architecture, found.parameters) == ("HQ modules", "vit_tiny", (448_512, 448_512))
+    with pytest.raises(HqsamError, match="hqsam weights merge"):
+        load_model(parts[1])
+    torch.save(merged_checkpoint(*parts)[0], tmp_path / "merged.pth")
+    assert same(tmp_path / "merged.pth", tiny)
+
+
+def test_hq_modules_of_an_hq_sam_are_replaced_and_its_metadata_stays(tmp_path: Path) -> None:
+    lite = read_checkpoint(checkpoint_path("lite"))
+    added = {key: value.float() + 1 for key, value in lite.state.items() if is_hq(key)}
+    hq = rewritten(tmp_path / "hq.pth", added, {"architecture": "lite", "trained_on": "x"}, safetensors=False)
+    state, metadata = merged_checkpoint(checkpoint_path("lite"), hq)
+    assert metadata == lite.metadata | {"trained_on": "x"}
+    assert state.keys() == lite.state.keys()
+    for key, value in state.items():
+        assert torch.equal(value, added[key] if is_hq(key) else lite.state[key])
+
+
+def test_what_does_not_fit_together_is_not_merged(
+    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
+) -> None:
+    sam, hq = parts
+    modules = {key: value for key, value in tiny.items() if is_hq(key)}
+    torch.save(tiny, tmp_path / "whole.pth")
+    torch.save(dict(list(modules.items())[:-1]), tmp_path / "short.pth")
+    torch.save({key: value for key, value in tiny.items() if "iou_token" not in key}, tmp_path / "part.pth")
+    save_file(modules, tmp_path / "small.safetensors", metadata={"image_size": "512"})
+    for base, added, said in (
+        (sam, tmp_path / "whole.pth", "whole.pth: a whole HQ-SAM"),
+        (sam, tmp_path / "short.pth", "short.pth: .*1 keys missing"),
+        (tmp_path / "part.pth", hq, "part.pth: .*iou_token"),
+        (hq, hq, "hq.safetensors: HQ modules alone"),
+        (checkpoint_path("lite"), hq, "hq.safetensors: architecture vit_tiny.*lite"),
+        (sam, tmp_path / "small.safetensors", "small.safetensors: image_size 512.*1024"),
+    ):
+        with pytest.raises(HqsamError, match=said):
+            merged_checkpoint(base, added)

@@ -1,0 +1,107 @@
+"""`hqsam info`: what a bug report needs."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+from .. import __version__
+from .console import print_json, print_table
+
+# Distributions by what they are imported as; the first that is installed counts.
+PACKAGES = {
+    "torch": ("torch",),
+    "torchvision": ("torchvision",),
+    "ultralytics": ("ultralytics",),
+    "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "pycocotools": ("pycocotools",),
+    "numpy": ("numpy",),
+    "Pillow": ("Pillow",),
+    "safetensors": ("safetensors",),
+    "huggingface_hub": ("huggingface_hub",),
+    "typer": ("typer",),
+    "rich": ("rich",),
+    "tqdm": ("tqdm",),
+}
+
+
+def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
+    """Versions, devices, the cache, and which weights are here: what a bug report needs."""
+    facts = environment()
+    if as_json:
+        print_json(facts)
+        return
+    hub = facts["hub"]
+    here = [row["name"] if row["state"] == "here" else f"{row['name']} ({row['state']})" for row in facts["weights"]]
+    rows = [
+        ("hqsam", facts["hqsam"]),
+        ("Python", facts["python"]),
+        ("platform", facts["platform"]),
+        *((name, found or "not installed") for name, found in facts["packages"].items()),
+        *((device["name"], f"{device['description']}; {', '.join(device['dtypes'])}") for device in facts["devices"]),
+        ("--device auto", facts["auto"]),
+        ("hub", "not usable" if hub is None else f"{hub['endpoint']}{', offline' if hub['offline'] else ''}"),
+        ("hub cache", "-" if hub is None else hub["cache"]),
+        ("weights here", ", ".join(here) or "none"),
+    ]
+    print_table((), rows)
+
+
+def environment() -> dict[str, Any]:
+    """What `hqsam info --json` prints; a package that is missing or broken is said, never an error."""
+    devices, auto = _devices()
+    hub, weights = _hub()
+    return {
+        "hqsam": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(distributions) for name, distributions in PACKAGES.items()},
+        "devices": devices,
+        "auto": auto,
+        "hub": hub,
+        "weights": weights,
+    }
+
+
+def _version(distributions: tuple[str, ...]) -> str | None:
+    for name in distributions:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _devices() -> tuple[list[dict[str, Any]], str]:
+    """Devices that torch sees with the precisions `--dtype` can ask of them, and what `auto` takes."""
+    try:
+        import torch
+
+        from ..inference.device import DTYPES, resolved_device, resolved_dtype
+    except (ImportError, OSError) as error:  # OSError: a library that torch is linked to
+        return [], f"torch cannot be imported ({error})"
+    devices = [{"name": "cpu", "description": f"{torch.get_num_threads()} threads", "dtypes": list(DTYPES)}]
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        memory = f"{properties.total_memory / 2**30:.0f} GiB, compute capability {properties.major}.{properties.minor}"
+        description = f"{properties.name}, {memory}, CUDA {torch.version.cuda}"
+        devices.append({"name": f"cuda:{index}", "description": description, "dtypes": list(DTYPES)})
+    if torch.backends.mps.is_available():
+        devices.append({"name": "mps", "description": platform.processor(), "dtypes": list(DTYPES)})
+    device = resolved_device("auto")
+    return devices, f"{device}, {str(resolved_dtype('auto', device)).removeprefix('torch.')}"
+
+
+def _hub() -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Where weights come from and are kept, and those that are here."""
+    try:
+        from huggingface_hub import constants
+
+        from ..models.hub import inventory
+    except ImportError:
+        return None, []
+    hub = {"endpoint": constants.ENDPOINT, "cache": constants.HF_HUB_CACHE, "offline": constants.HF_HUB_OFFLINE}
+    return hub, [row for row in inventory() if row["state"] != "absent"]

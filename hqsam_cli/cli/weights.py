@@ -1,0 +1,231 @@
+"""`hqsam weights`: official weights and checkpoints of one's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from ..errors import HqsamError, NoInputError, UsageError
+from .console import ConsoleReporter, print_json, print_table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+weights = typer.Typer(no_args_is_help=True, help="Official weights, and checkpoints of one's own.")
+
+
+class Layout(str, Enum):
+    """How the tensors of a checkpoint are named."""
+
+    official = "official"
+    transformers = "transformers"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A .pth, .pt or .safetensors file.")]
+SUFFIXES = (".pth", ".pt", ".safetensors")
+STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
+
+
+@weights.command("list")
+def list_weights(as_json: AsJson = False) -> None:
+    """The weights there are names for, and which of them are on this machine."""
+    from ..models.hub import inventory
+
+    rows = inventory()
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("name", "file", "size", "here", "from"),
+        [
+            (
+                row["name"],
+                row["file"],
+                "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB",
+                STATES[row["state"]],
+                row["repository"] or "the package",
+            )
+            for row in rows
+        ],
+    )
+
+
+@weights.command()
+def pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="vit_l and so on; see hqsam weights list.")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+) -> None:
+    """Fetch official weights, or fetch damaged ones anew; prints their paths."""
+    from ..models.hub import WEIGHTS, fetched
+
+    unknown = [name for name in names if name not in WEIGHTS]
+    if unknown:
+        raise UsageError(f"{unknown[0]}: no such weights; there are {', '.join(WEIGHTS)}")
+    reporter = ConsoleReporter(quiet=quiet)
+    for name in names:
+        typer.echo(fetched(name, None if quiet else reporter.say, repair=True))
+
+
+@weights.command()
+def verify(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME|PATH]...", help="All that are on this machine unless given.")
+    ] = None,
+) -> None:
+    """Compare files with the hashes of the official ones; exit code 1 where one differs."""
+    from ..models.hub import WEIGHTS, inventory
+
+    names = models or [row["name"] for row in inventory() if row["path"] and row["sha256"]]
+    if not names:
+        raise NoInputError("no official weights are on this machine; get some: hqsam weights pull NAME")
+    checked = [(name, *_verdict(name)) for name in names]
+    print_table(
+        ("name", "result", "file"),
+        [(name, (verdict, "red" if bad else "green"), str(path)) for name, bad, verdict, path in checked],
+    )
+    wrong = [name for name, bad, _, _ in checked if bad]
+    if wrong:
+        known = [name for name in wrong if name in WEIGHTS]
+        remedy = f"fetch again: hqsam weights pull {' '.join(known)}" if known else "use them only if you know them"
+        raise HqsamError(f"{len(wrong)} of {len(checked)} are not official weights; {remedy}")
+
+
+def _verdict(model: str) -> tuple[bool, str, Path]:
+    """Whether a file differs from the official one, in words, and where it is."""
+    from ..models.hub import WEIGHTS, difference, file_hash, local_path, official_name
+
+    path = local_path(model)
+    if model in WEIGHTS:
+        problem = difference(path, WEIGHTS[model])
+        return problem is not None, problem or "official", path
+    sha256 = file_hash(path)
+    name = official_name(sha256)
+    return name is None, f"official {name}" if name else f"SHA-256 {sha256} is of no official file", path
+
+
+@weights.command()
+def info(
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH")],
+    as_json: AsJson = False,
+) -> None:
+    """What a checkpoint holds: architecture, parameters, share of the HQ modules, hash, dtype, metadata."""
+    from ..models.checkpoints import file_hash, read_checkpoint
+    from ..models.hub import local_path, official_name
+
+    path = local_path(model)
+    found = read_checkpoint(path)
+    parameters, of_hq = found.parameters
+    facts: dict[str, Any] = {
+        "path": str(path),
+        "kind": found.kind,
+        "architecture": found.architecture,
+        "official": official_name(file_hash(path)),
+        "layout": found.layout,
+        "image_size": found.model and found.model.image_size,
+        "parameters": parameters,
+        "hq_parameters": of_hq,
+        "hq_share": round(of_hq / parameters, 6),
+        "dtypes": found.dtypes,
+        "bytes": path.stat().st_size,
+        "sha256": file_hash(path),
+        "metadata": found.metadata,
+    }
+    if as_json:
+        print_json(facts)
+        return
+    facts["parameters"], facts["hq_parameters"] = f"{parameters:,}", f"{of_hq:,}"
+    facts["hq_share"], facts["bytes"] = f"{of_hq / parameters:.2%}", f"{facts['bytes']:,}"
+    facts["dtypes"] = ", ".join(found.dtypes)
+    facts["metadata"] = ", ".join(f"{key}={value}" for key, value in sorted(found.metadata.items()))
+    print_table((), [(key.replace("_", " "), str(value or "-")) for key, value in facts.items()])
+
+
+@weights.command()
+def merge(
+    sam: Annotated[str, typer.Argument(metavar="SAM", help="The SAM, by name or path.")],
+    hq_only: Annotated[Path, typer.Argument(metavar="HQ_ONLY", help="The HQ modules trained on it.")],
+    output: Output,
+) -> None:
+    """Put a SAM and HQ modules together into one HQ-SAM checkpoint.
+
+    HQ modules that the SAM has already are replaced.
+    """
+    from ..models.checkpoints import merged_checkpoint
+    from ..models.hub import checkpoint_path
+
+    _check_suffix(output)
+    reporter = ConsoleReporter()
+    state, metadata = merged_checkpoint(checkpoint_path(sam, reporter.say), hq_only)
+    _write(output, state, metadata)
+    reporter.say(f"wrote {output}", "green")
+
+
+@weights.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A name, a .pth or .safetensors, or a folder.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .pth, .pt or .safetensors file, or a folder for transformers.")
+    ],
+    layout: Annotated[
+        Layout | None, typer.Option(help="Names of the tensors; transformers in a folder, else official.")
+    ] = None,
+) -> None:
+    """Rewrite a checkpoint: .pth, .safetensors, or the layout of transformers, each to each.
+
+    The layout of IN is seen from its tensors. A folder gets model.safetensors and the config.json that
+    SamHQModel.from_pretrained reads.
+    """
+    from ..models.checkpoints import read_checkpoint
+    from ..models.hub import TRANSFORMERS_FILE, checkpoint_path
+    from ..models.layouts import transformers_config, transformers_state
+
+    is_folder = output.is_dir() or not output.suffix
+    if is_folder and layout is Layout.official:
+        raise UsageError(f"{output}: a folder is for the layout of transformers; name a .pth or .safetensors file")
+    file = output / TRANSFORMERS_FILE if is_folder else output
+    _check_suffix(file)
+    reporter = ConsoleReporter()
+    found = read_checkpoint(checkpoint_path(source, reporter.say))
+    state = found.state
+    if is_folder or layout is Layout.transformers:
+        if found.model is None:
+            raise UsageError(f"{source}: HQ modules alone have no place there; first: hqsam weights merge")
+        state = transformers_state(state, found.architecture)
+    _write(file, state, found.metadata)
+    reporter.say(f"wrote {file}", "green")
+    if is_folder:
+        config = transformers_config(found.architecture, has_hq=found.kind == "HQ-SAM")
+        with _written(output / "config.json") as stream:
+            stream.write(json.dumps(config, indent=2).encode() + b"\n")
+        reporter.say(f"wrote {output / 'config.json'}", "green")
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: end it in one of {', '.join(SUFFIXES)}, so that its format is known")
+
+
+def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    from ..models.checkpoints import write_checkpoint
+
+    with _written(path) as file:
+        write_checkpoint(file, state, metadata, safetensors=path.suffix == ".safetensors")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears when the block ends well; one line where it cannot."""
+    from ..outputs.atomic import atomic_file
+
+    try:
+        with atomic_file(path) as file:
+            yield file
+    except OSError as error:
+        raise HqsamError(f"{path}: cannot be written ({error.strerror}); mend that, or write elsewhere") from None
