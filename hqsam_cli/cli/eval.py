@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UsageError
 from .console import ConsoleReporter
-from .segment import DEFAULT_MODEL, MaskOutput
+from .options import DEFAULT_MODEL, DeviceOption, DtypeOption, MaskOutput, ModelOption, compute_of, no_hq_message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ class Protocol(str, Enum):
     deploy = "deploy"
 
 
-DATA, PROTOCOL, RESULTS, SPEED = "Data", "Protocol", "Results", "Model and speed"
+DATA, PROTOCOL, RESULTS = "Data", "Protocol", "Results"
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -117,26 +117,9 @@ def evaluate(
         tuple[int, Path] | None,
         typer.Option(metavar="K DIR", rich_help_panel=RESULTS, help="Pictures of the K worst images."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|PATH",
-            envvar="HQSAM_MODEL",
-            rich_help_panel=SPEED,
-            help="lite, vit_tiny, vit_b, vit_l, vit_h, or an HQ-SAM, SAM or MobileSAM checkpoint.",
-        ),
-    ] = DEFAULT_MODEL,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", rich_help_panel=SPEED, help="Where to compute.")
-    ] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|float32|bfloat16|float16",
-            rich_help_panel=SPEED,
-            help="Precision; auto is bfloat16 on GPUs that have it.",
-        ),
-    ] = "auto",
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
 ) -> None:
     """Score SAM and HQ-SAM on a data set, by the protocol of the paper or as deployed.
@@ -162,15 +145,11 @@ def evaluate(
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import results_table, write_json, write_per_image
-    from ..inference.device import resolved_device, resolved_dtype
-    from ..inference.memory import keep_freed_memory
     from ..models.checkpoints import checkpoint_path, file_hash, inferred_architecture, load_model
 
-    place = resolved_device(device)
-    precision = resolved_dtype(dtype, place)
-    if place.type == "cpu":
-        keep_freed_memory()
-    checkpoint = checkpoint_path(model)
+    compute = compute_of(device, dtype)
+    reporter = ConsoleReporter(quiet=quiet)
+    checkpoint = checkpoint_path(model, None if quiet else reporter.say)
     hq_sam = load_model(checkpoint)
     architecture = inferred_architecture(hq_sam.state_dict()) or ""
     outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
@@ -184,8 +163,8 @@ def evaluate(
         "model hash": file_hash(checkpoint),
         "mask outputs": ",".join(outputs),
         "frame": str(hq_sam.image_size),
-        "dtype": str(precision).removeprefix("torch."),
-        "device": place.type,
+        "dtype": compute.dtype_name,
+        "device": compute.device.type,
         "seed": str(seed),
         "limit": str(limit or ""),
     }
@@ -199,12 +178,12 @@ def evaluate(
         limit=limit,
         seed=seed,
         curves=plot is not None and not clicks,
-        refine=cascadepsp(str(place)) if refine else None,
+        refine=cascadepsp(str(compute.device)) if refine else None,
         resume=resume,
     )
-    evaluator = Evaluator(hq_sam.to(place), chosen.value, outputs, dtype=precision)
-    reporter = ConsoleReporter(quiet=quiet)
-    reporter.say(f"{architecture} ({checkpoint.name}) on {place} in {about['dtype']}, protocol {chosen.value}")
+    evaluator = Evaluator(hq_sam.to(compute.device), chosen.value, outputs, dtype=compute.dtype)
+    where = f"{compute.device} in {compute.dtype_name}"
+    reporter.say(f"{architecture} ({checkpoint.name}) on {where}, protocol {chosen.value}")
     try:
         results = evaluate(settings, evaluator, architecture, EvalProgress(reporter))
     except KeyboardInterrupt:
@@ -285,7 +264,7 @@ def _outputs(wanted: list[MaskOutput] | None, has_hq: bool, checkpoint: Path) ->
     names = {output.value for output in wanted} if wanted else set(there)
     absent = names - set(there)
     if absent:
-        raise UsageError(f"{checkpoint} is a plain SAM without the HQ token: it has no {min(absent)} masks")
+        raise UsageError(no_hq_message(checkpoint, min(absent)))
     return [output for output in there if output in names]
 
 

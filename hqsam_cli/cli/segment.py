@@ -11,23 +11,24 @@ import typer
 
 from ..errors import NoInputError, UsageError
 from .console import ConsoleReporter, one_line, stderr_console
+from .options import (
+    DEFAULT_MODEL,
+    SPEED,
+    DeviceOption,
+    DtypeOption,
+    MaskOutput,
+    ModelOption,
+    compute_of,
+    no_hq_message,
+)
 
 if TYPE_CHECKING:
     from ..images.find import SourceImage
     from ..prompts.table import PromptTable
     from ..runs.pipeline import Summary
 
-DEFAULT_MODEL = "lite"
 DEFAULT_MAX_PIXELS = 200_000_000
 STDIN = "-"
-
-
-class MaskOutput(str, Enum):
-    """Which logits become the mask."""
-
-    sum = "sum"
-    hq = "hq"
-    sam = "sam"
 
 
 class Format(str, Enum):
@@ -46,7 +47,7 @@ class Exif(str, Enum):
     ignore = "ignore"
 
 
-PROMPTS, RESULTS, SPEED = "What to segment", "Results", "Model and speed"
+PROMPTS, RESULTS = "What to segment", "Results"
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -129,30 +130,13 @@ def segment(
         bool,
         typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
     ] = False,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|PATH",
-            envvar="HQSAM_MODEL",
-            rich_help_panel=SPEED,
-            help="lite, a name of hqsam weights list, or an HQ-SAM, SAM or MobileSAM checkpoint.",
-        ),
-    ] = DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     mask_output: Annotated[
         MaskOutput,
         typer.Option(rich_help_panel=SPEED, help="SAM plus HQ logits, the HQ logits alone, or plain SAM."),
     ] = MaskOutput.sum,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", rich_help_panel=SPEED, help="Where to compute.")
-    ] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|float32|bfloat16|float16",
-            rich_help_panel=SPEED,
-            help="Precision; auto is bfloat16 on GPUs that have it.",
-        ),
-    ] = "auto",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     batch_size: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Images encoded at once: 4, or 1 on a CPU."),
@@ -206,27 +190,19 @@ def segment(
         _print_plan(sources, table, output, formats_wanted, model)
         return
 
-    from ..inference.device import resolved_device, resolved_dtype
-    from ..inference.memory import keep_freed_memory
     from ..inference.segmenter import Segmenter
     from ..models.checkpoints import checkpoint_path, file_hash, load_model
     from ..runs.pipeline import Job, segment_images
 
-    chosen = resolved_device(device)
-    precision = resolved_dtype(dtype, chosen)
-    if chosen.type == "cpu":
-        keep_freed_memory()
-    batch_size = batch_size or (1 if chosen.type == "cpu" else 4)
-    prompts_per_batch = prompts_per_batch or (8 if chosen.type == "cpu" else 32)
+    compute = compute_of(device, dtype)
+    batch_size = batch_size or (1 if compute.on_cpu else 4)
+    prompts_per_batch = prompts_per_batch or (8 if compute.on_cpu else 32)
     checkpoint = checkpoint_path(model, None if quiet else reporter.say)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
-    reporter.say(f"model {model} on {chosen} in {str(precision).removeprefix('torch.')}{hint}")
+    reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
     hq_sam = load_model(checkpoint)
     if mask_output is not MaskOutput.sam and not hq_sam.has_hq:
-        raise UsageError(
-            f"{checkpoint} is a plain SAM without the HQ token, so it has no {mask_output.value} masks: "
-            "pass --mask-output sam, or an HQ-SAM checkpoint"
-        )
+        raise UsageError(no_hq_message(checkpoint, mask_output.value))
     job = Job(
         images=sources,
         prompts=table,
@@ -249,8 +225,8 @@ def segment(
             "--score-threshold": str(score_threshold),
             "--max-boxes": str(max_boxes),
             "--format": ",".join(sorted(formats_wanted)),
-            "--device": chosen.type,
-            "--dtype": str(precision).removeprefix("torch."),
+            "--device": compute.device.type,
+            "--dtype": compute.dtype_name,
             "--batch-size": str(batch_size),
             "--prompts-per-batch": str(prompts_per_batch),
             "--exif": exif.value,
@@ -260,10 +236,10 @@ def segment(
         stream=sys.stdout.buffer if output == STDIN else None,
     )
     segmenter = Segmenter(
-        hq_sam.to(chosen),
+        hq_sam.to(compute.device),
         mask_output=mask_output.value,
         choice="all" if multimask else "single",
-        dtype=precision,
+        dtype=compute.dtype,
         prompts_per_batch=prompts_per_batch,
     )
     try:

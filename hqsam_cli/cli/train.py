@@ -16,6 +16,7 @@ import typer
 
 from ..errors import UsageError
 from .console import ConsoleReporter
+from .options import DEFAULT_MODEL, DeviceOption, compute_of
 
 if TYPE_CHECKING:
     from ..training.layouts import PairFolder
@@ -81,7 +82,7 @@ def train(
             metavar="NAME|PATH",
             help="The base: a SAM, MobileSAM or HQ-SAM checkpoint, or a name that --model of segment knows.",
         ),
-    ] = "lite",
+    ] = DEFAULT_MODEL,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,9 +117,7 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=COURSE, help="New HQ modules though the base has some.")
     ] = False,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", rich_help_panel=COURSE, help="Where to compute.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     dtype: Annotated[
         str,
         typer.Option(metavar="auto|float32|bfloat16", rich_help_panel=COURSE, help="Precision of the forward pass."),
@@ -163,8 +162,6 @@ def train(
     if table is not None and not val:
         raise UsageError("--table compares scores: pass --val FOLDER")
 
-    from ..inference.device import resolved_device, resolved_dtype
-    from ..inference.memory import keep_freed_memory
     from ..models.checkpoints import checkpoint_path
     from ..runs.interrupt import Interrupt
     from ..training import recipe as recipes
@@ -173,9 +170,8 @@ def train(
     from ..training.team import joined_team
     from ..training.variants import VARIANTS, Variant
 
-    chosen = resolved_device(device)
-    precision = resolved_dtype(dtype, chosen)
-    if str(precision) == "torch.float16":
+    compute = compute_of(device, dtype)
+    if compute.dtype_name == "float16":
         raise UsageError("--dtype float16: gradients would vanish in it; use bfloat16 or float32")
     recipe = recipes.Recipe(
         base=checkpoint_path(model),
@@ -187,7 +183,7 @@ def train(
         lr=lr,
         lr_step=lr_step,
         image_size=image_size,
-        dtype=precision,
+        dtype=compute.dtype,
         workers=workers,
         seed=seed,
         checkpoint_steps=checkpoint_steps,
@@ -196,17 +192,16 @@ def train(
         variant=VARIANTS[variant.value] if fusion is FusionName.full else Variant(fusion=fusion.value),
         command=shlex.join(["hqsam", *sys.argv[1:]]),
     )
-    keep_freed_memory()
     # Processes of a team cannot stop one by one; when they are killed, the last save is what they go on from.
     interrupt = Interrupt()
     alone = "WORLD_SIZE" not in os.environ
     try:
-        with joined_team(chosen) as team, interrupt if alone else contextlib.nullcontext():
+        with joined_team(compute.device) as team, interrupt if alone else contextlib.nullcontext():
             if overwrite:
                 if leads:
                     _remove_run(output, table is not None)
                 team.wait()
-            reporter.say(f"base {model} on {team.size} x {chosen} in {str(precision).removeprefix('torch.')}")
+            reporter.say(f"base {model} on {team.size} x {compute.device} in {compute.dtype_name}")
             if table is not None:
                 rows = run_table(table.value, recipe, team, reporter.say, lambda: interrupt.wanted)
             else:
