@@ -48,6 +48,7 @@ test: lint ## ruff, mypy and the test suite
 
 bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
 	$(BIN)/python tests/bench/speed.py
+	$(BIN)/python tests/bench/boundary.py
 
 scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box prompts
 	$(BIN)/python tests/bench/scores.py $(DATA)

@@ -45,14 +45,12 @@ class ImagePrompts:
         image_id: COCO image id.
         size: (width, height) that the prompt file claims, or None; prompts refer to that frame.
         prompts: in input order.
-        problems: one sentence for each prompt that was dropped before the image was seen.
     """
 
     file_name: str
     image_id: int
     size: tuple[int, int] | None = None
     prompts: list[Prompt] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

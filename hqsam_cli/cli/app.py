@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
 
 from .. import __version__
 from ..errors import HqsamError
+from . import eval as eval_command
+from . import info as info_command
+from . import segment as segment_command
+from . import train as train_command
+from . import weights as weights_command
 from .console import error_line
-from .info import info
-from .segment import segment
-from .weights import weights
 
 app = typer.Typer(
     name="hqsam",
@@ -22,9 +23,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted",
 )
-app.command()(segment)
-app.add_typer(weights, name="weights")
-app.command()(info)
+app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
+app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
+app.command("train", epilog=train_command.EPILOG)(train_command.train)
+app.add_typer(weights_command.weights, name="weights")
+app.command("info")(info_command.info)
 
 
 def _print_version(asked: bool) -> None:
@@ -47,9 +50,9 @@ def main() -> None:
     except HqsamError as error:
         error_line(str(error))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our stdout has seen enough. The interpreter would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except MemoryError as error:
+        detail = f" ({error})" if str(error) else ""
+        error_line(f"out of memory{detail}: lower --batch-size, --prompts-per-batch or --max-pixels")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

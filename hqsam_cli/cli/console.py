@@ -97,6 +97,11 @@ class ConsoleReporter:
             self.say(f"{record['file_name']}: {len(record['annotations'])} masks")
         if self.bar is not None:
             self.bar.set_postfix(masks=self.masks, refresh=False)
+        self.advance()
+
+    def advance(self) -> None:
+        """One image less to do."""
+        if self.bar is not None:
             self.bar.update()
 
     def on_failure(self, text: str) -> None:

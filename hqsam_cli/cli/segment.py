@@ -154,11 +154,13 @@ def segment(
         ),
     ] = "auto",
     batch_size: Annotated[
-        int, typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Images encoded at once.")
-    ] = 4,
+        int | None,
+        typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Images encoded at once: 4, or 1 on a CPU."),
+    ] = None,
     prompts_per_batch: Annotated[
-        int, typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Prompts decoded at once.")
-    ] = 32,
+        int | None,
+        typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Prompts decoded at once: 32, or 8 on a CPU."),
+    ] = None,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Threads that decode and write.")
     ] = 4,
@@ -205,12 +207,17 @@ def segment(
         return
 
     from ..inference.device import resolved_device, resolved_dtype
+    from ..inference.memory import keep_freed_memory
     from ..inference.segmenter import Segmenter
     from ..models.checkpoints import checkpoint_path, file_hash, load_model
     from ..runs.pipeline import Job, segment_images
 
     chosen = resolved_device(device)
     precision = resolved_dtype(dtype, chosen)
+    if chosen.type == "cpu":
+        keep_freed_memory()
+    batch_size = batch_size or (1 if chosen.type == "cpu" else 4)
+    prompts_per_batch = prompts_per_batch or (8 if chosen.type == "cpu" else 32)
     checkpoint = checkpoint_path(model, None if quiet else reporter.say)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {chosen} in {str(precision).removeprefix('torch.')}{hint}")

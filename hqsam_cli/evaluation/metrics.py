@@ -1,4 +1,4 @@
-"""IoU and boundary IoU of binary masks, as the authors of HQ-SAM compute them."""
+"""IoU, boundary IoU and contour accuracy of binary masks, as the authors of each protocol compute them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 DILATION_RATIO = 0.02
+CONTOUR_RATIO = 0.008
 
 
 def iou(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -22,9 +23,9 @@ def boundary_width(height: int, width: int, ratio: float = DILATION_RATIO) -> in
 def boundary(mask: np.ndarray, width: int) -> np.ndarray:
     """Pixels of a mask within `width` of what is not mask; the border of the image counts as not mask.
 
-    Equal bit for bit to the mask without its `width`-fold 3 x 3 erosion on a zero-padded copy: that erosion
-    keeps the pixels whose chessboard distance to the nearest zero is over `width`. Only the box around the
-    mask is looked at.
+    Equal bit for bit to the mask without its `width`-fold 3 x 3 erosion on a zero-padded copy, which keeps the
+    pixels whose square of 2 `width` + 1 lies in the mask. The square is taken column by column and then row by
+    row, on eight pixels a byte, and only in the box around the mask.
 
     Args:
         mask: bool (H, W).
@@ -33,17 +34,65 @@ def boundary(mask: np.ndarray, width: int) -> np.ndarray:
         bool (H, W).
     """
     result = np.zeros_like(mask)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    x, y, box_width, box_height = cv2.boundingRect(mask.view(np.uint8))
+    if not box_width:
         return result
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    padded = np.pad(mask[box].astype(np.uint8), 1)
-    distance = cv2.distanceTransform(padded, cv2.DIST_C, 3)[1:-1, 1:-1]
-    result[box] = mask[box] & (distance <= width)
+    box = (slice(y, y + box_height), slice(x, x + box_width))
+    # OpenCV transposes in blocks, several times faster than a strided copy.
+    inside = cv2.transpose(_eroded_columns(cv2.transpose(_eroded_columns(mask[box], width)), width))
+    result[box] = mask[box] ^ inside.view(bool)
     return result
+
+
+def _eroded_columns(mask: np.ndarray, width: int) -> np.ndarray:
+    """Pixels whose 2 `width` + 1 neighbours up and down are all set, uint8 0 / 1; outside is not set."""
+    packed = np.packbits(mask, axis=1)
+    runs = np.pad(packed, ((width, width), (0, 0)))
+    # A run twice as long is the run and the one right behind it.
+    length, wanted = 1, 2 * width + 1
+    while 2 * length <= wanted:
+        runs = runs[:-length] & runs[length:]
+        length *= 2
+    if length < wanted:
+        runs = runs[: length - wanted] & runs[wanted - length :]
+    return np.unpackbits(runs, axis=1, count=mask.shape[1])
 
 
 def boundary_iou(predicted: np.ndarray, truth: np.ndarray, ratio: float = DILATION_RATIO) -> float:
     """IoU of the boundaries of two bool masks (H, W); 1 where both are empty."""
     width = boundary_width(truth.shape[0], truth.shape[1], ratio)
     return iou(boundary(predicted, width), boundary(truth, width))
+
+
+def contour_f(predicted: np.ndarray, truth: np.ndarray, ratio: float = CONTOUR_RATIO) -> float:
+    """DAVIS' contour accuracy F of two bool masks (H, W) (Perazzi et al., CVPR 2016).
+
+    The harmonic mean of the shares of each contour that lie within a disk of `ratio` of the diagonal of the
+    other; 1 where both are empty, 0 where one is.
+    """
+    ours, theirs = _contour(predicted), _contour(truth)
+    radius = int(np.ceil(ratio * float(np.hypot(*truth.shape))))
+    grid = np.arange(-radius, radius + 1)
+    disk = (grid[:, None] ** 2 + grid**2 <= radius**2).astype(np.uint8)
+    count, true_count = np.count_nonzero(ours), np.count_nonzero(theirs)
+    if not count and not true_count:
+        return 1.0
+    if not count or not true_count:
+        return 0.0
+    near_ours, near_theirs = (cv2.dilate(c.view(np.uint8), disk).view(bool) for c in (ours, theirs))
+    precision = np.count_nonzero(ours & near_theirs) / count
+    recall = np.count_nonzero(theirs & near_ours) / true_count
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _contour(mask: np.ndarray) -> np.ndarray:
+    """Pixels that differ from their neighbour to the right, below, or both; the last row and column look one way."""
+    east, south, both = mask.copy(), mask.copy(), mask.copy()
+    east[:, :-1] = mask[:, 1:]
+    south[:-1] = mask[1:]
+    both[:-1, :-1] = mask[1:, 1:]
+    contour = (mask ^ east) | (mask ^ south) | (mask ^ both)
+    contour[-1] = mask[-1] ^ east[-1]
+    contour[:, -1] = mask[:, -1] ^ south[:, -1]
+    contour[-1, -1] = False
+    return contour

@@ -47,6 +47,9 @@ class Segmenter:
         Args:
             images: RGB uint8 (H, W, 3), of any sizes.
             prompts: of each image, fit to its frame; an image without any is not encoded.
+
+        Raises:
+            MemoryError: the device is too small for one image or one prompt at a time.
         """
         results: list[list[Instance]] = [[] for _ in images]
         busy = [i for i, own in enumerate(prompts) if own]
@@ -80,7 +83,7 @@ class Segmenter:
             return model.encode(batch, hq=self.mask_output != "sam")
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
-                raise
+                raise MemoryError("the device cannot hold one image: take a smaller --model") from None
         log.warning("out of device memory: encoding fewer than %d images at once", len(images))
         torch.cuda.empty_cache()
         halves = [self._features(half) for half in (images[: len(images) // 2], images[len(images) // 2 :])]
@@ -90,7 +93,7 @@ class Segmenter:
     def _halve_prompts(self) -> None:
         """Half as many prompts at once from now on; gives up at one."""
         if self.prompts_per_batch == 1:
-            raise torch.cuda.OutOfMemoryError("out of device memory with a single prompt: take a smaller --model")
+            raise MemoryError("the device cannot hold one prompt: take a smaller --model")
         self.prompts_per_batch //= 2
         torch.cuda.empty_cache()
         log.warning("out of device memory: going on with %d prompts at once", self.prompts_per_batch)

@@ -93,7 +93,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
     """
-    raw, metadata = read_state(path)
+    return _checked(path, *read_state(path))
+
+
+def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
+    """Tensors as the checkpoint they are; `path` is for the error of those that are none."""
     state, layout = official_state(raw), "transformers" if is_transformers(raw) else "official"
     if FUSION_KEY in state and all(map(is_hq, state)):
         return Checkpoint("HQ modules", _architecture_of_hq(path, state), layout, state, metadata, None)
@@ -111,12 +115,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(kind, architecture, layout, state, metadata, model)
 
 
-def merged_checkpoint(sam: Path, hq_only: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a SAM and the HQ modules that were trained on it, as one HQ-SAM.
+def merged_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
+    """A SAM and the HQ modules that were trained on it as one HQ-SAM.
 
     Args:
         sam: a SAM, or an HQ-SAM whose HQ modules are left out.
-        hq_only: the HQ modules, nothing else.
+        hq_only: the HQ modules, nothing else; where its metadata differs it counts, for it was made later.
 
     Raises:
         HqsamError: either holds too little or too much, or they do not fit each other.
@@ -128,14 +132,13 @@ def merged_checkpoint(sam: Path, hq_only: Path) -> tuple[dict[str, Tensor], dict
         raise HqsamError(
             f"{hq_only}: a whole {added.kind}; give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} alone"
         )
-    for what, ours, theirs in (
-        ("architecture", base.architecture, added.architecture),
-        ("image_size", str(base.model.image_size), added.metadata.get("image_size")),
-    ):
-        if theirs is not None and ours != theirs:
-            raise HqsamError(f"{hq_only}: {what} {theirs}, but {sam} has {ours}; give the SAM they were trained on")
+    if base.architecture != added.architecture:
+        raise HqsamError(
+            f"{hq_only}: HQ modules of {added.architecture}, but {sam} is {base.architecture}; "
+            "give the SAM they were trained on"
+        )
     own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
-    return own | added.state, added.metadata | base.metadata
+    return _checked(hq_only, own | added.state, base.metadata | added.metadata)
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -129,8 +129,12 @@ class MaskDecoder(nn.Module):
             sam = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
         hq = None
         if hq_features is not None:
-            hq = self._hq_logits(self.hf_mlp(hidden[:, 1 + MASK_TOKENS]), upscaled, hq_features, image_index)
+            hq = self._hq_logits(self._hq_weights(hidden), upscaled, hq_features, image_index)
         return MaskLogits(sam, hq, self.iou_prediction_head(hidden[:, 0]))
+
+    def _hq_weights(self, hidden: Tensor) -> Tensor:
+        """The HQ mask's weights of the features, (P, C / 8), from the tokens after the transformer (P, 6 + T, C)."""
+        return self.hf_mlp(hidden[:, 1 + MASK_TOKENS])
 
     def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:
         """token · (embedding_maskfeature(upscaled) + hq_features), with the token contracted first.

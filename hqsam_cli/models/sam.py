@@ -63,6 +63,7 @@ class HQSam(nn.Module):
     ) -> None:
         super().__init__()
         self.image_size = image_size
+        self.early_dim, self.early_stride = early_dim, early_stride
         self.has_hq = has_hq
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)

@@ -1,4 +1,4 @@
-"""Augmentation of an image and its mask: scale and crop, composites, colour."""
+"""Augmentation of an image and its mask: HQ-SAM's jitter, and what `lite` needs: composites, mosaics, colour."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 
 from ..models.sam import PIXEL_MEAN
 
+JITTER = (0.1, 2.0)  # longest side over the frame's, in HQ-SAM's training
+JITTER_PADDING = 128
+
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """Strengths.
+    """Strengths of what `lite` is trained with.
 
     Attributes:
         scale: range of the longest side over the frame's side; log-uniform.
@@ -71,6 +74,34 @@ def _offset(rng: np.random.Generator, length: int, size: int, first: int, last: 
         return 0 if rng.random() < 0.5 else -int(rng.integers(size - length + 1))
     centre = int(rng.integers(first, last + 1))
     return int(np.clip(centre - rng.integers(size // 4, size - size // 4), 0, length - size))
+
+
+def large_scale_jittered(
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """HQ-SAM's augmentation: a flip, a scale of 0.1 to 2 of the frame, a random crop, padding at right and bottom.
+
+    Both are resized bilinearly without anti-aliasing, as the authors do, so the mask has soft edges. The object
+    may be lost; whoever asks draws again.
+
+    Args:
+        image: uint8 (H, W, 3).
+        mask: uint8 0 / 1 (H, W).
+
+    Returns:
+        The frame, uint8 (size, size, 3) padded with 128, and the mask in it, uint8 0 to 255 padded with 0.
+    """
+    if rng.random() < 0.5:
+        image, mask = image[:, ::-1], mask[:, ::-1]
+    factor = rng.uniform(*JITTER) * size / max(image.shape[:2])
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    y, x = (int(rng.integers(max(side - size, 0) + 1)) for side in (height, width))
+    frame, target = np.full((size, size, 3), JITTER_PADDING, np.uint8), np.zeros((size, size), np.uint8)
+    for canvas, source in ((frame, image), (target, mask * np.uint8(255))):
+        scaled = cv2.resize(np.ascontiguousarray(source), (width, height), interpolation=cv2.INTER_LINEAR)
+        part = scaled[y : y + size, x : x + size]
+        canvas[: part.shape[0], : part.shape[1]] = part
+    return frame, target
 
 
 def one_component(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
@@ -141,7 +172,7 @@ def _pasted(rng: np.random.Generator, image: np.ndarray, other: np.ndarray, othe
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     piece, shape = other[box], other_mask[box]
     height, width = image.shape[:2]
-    factor = rng.uniform(0.15, 0.75) * min(height / piece.shape[0], width / piece.shape[1])
+    factor = np.exp(rng.uniform(np.log(0.07), np.log(0.75))) * min(height / piece.shape[0], width / piece.shape[1])
     h, w = max(4, round(piece.shape[0] * factor)), max(4, round(piece.shape[1] * factor))
     piece = cv2.resize(piece, (w, h), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     alpha = cv2.resize(shape.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)

@@ -8,16 +8,65 @@ part, then, with SAM frozen, the HQ part alone on the sets with fine masks.
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
-from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
 
+from ..inference.memory import keep_freed_memory
 from ..models.encoder_lite import LiteImageEncoder, imagenet_backbone_state
-from ..models.sam import PIXEL_STD, HQSam
+from ..models.layouts import is_hq
+from ..models.sam import PIXEL_STD, HQSam, normalised
 from .augment import AugmentConfig
-from .data import pair_folder
-from .loop import Stage, run_stage
+from .data import CompositeSource, PromptedMasks
+from .layouts import PairFolder, pair_folder
+from .loop import Course, Training
+from .losses import edge_weight, hard_iou, mask_loss
+from .prompts import PromptMix, prompt_batch
+from .saving import save_tensors
+from .team import Team
+
+WARMUP_STEPS = 50
+# The stem and the first stages of the backbone stay as ImageNet made them: they hold most of the pixels, so most
+# of the cost, and the least that depends on the task.
+FROZEN = ("image_encoder.stem", "image_encoder.stages.0.", "image_encoder.stages.1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage learns and for how long.
+
+    Attributes:
+        name: its name in logs and checkpoints.
+        part: `sam` trains everything but the HQ modules (which take no part); `hq` the HQ modules alone, on
+            a frozen SAM.
+        size: side of the frame in pixels.
+        steps, batch: number of steps and samples a step.
+        lr: peak learning rate; it warms up over 50 steps and falls to zero linearly.
+        encoder_lr: peak learning rate of the image encoder's backbone.
+        weights: share of the samples a set of images gets, by its name; sets not named are left out.
+    """
+
+    name: str
+    part: Literal["sam", "hq"]
+    size: int
+    steps: int
+    batch: int
+    lr: float
+    encoder_lr: float
+    weights: dict[str, float]
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    mix: PromptMix = field(default_factory=PromptMix)
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """Share of the peak learning rate."""
+        return min((step + 1) / WARMUP_STEPS, (self.steps - step) / (self.steps - WARMUP_STEPS), 1.0)
+
 
 ALL_SETS = {
     "ecssd": 3.0,
@@ -32,11 +81,13 @@ ALL_SETS = {
 FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.5, "crackforest_thin": 0.4, "scenes": 1.5}
 
 SALIENT = AugmentConfig(composite=0.25, pastes=1, mosaic=0.0, component=0.0)
+# The sets hold one large object a photo; people also box small ones among many.
+CROWDED = AugmentConfig(scale=(0.4, 1.6), composite=0.55, pastes=7, mosaic=0.45, least_object=0.0006)
 STAGES = (
     Stage("sam-256", "sam", 256, 1600, 16, 6e-4, 3e-4, ALL_SETS, SALIENT, seed=1),
-    Stage("sam-320", "sam", 320, 2000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
-    Stage("sam-448", "sam", 448, 900, 8, 4e-4, 2e-4, ALL_SETS, seed=3),
-    Stage("hq-512", "hq", 512, 500, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
+    Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
+    Stage("sam-448", "sam", 448, 900, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
+    Stage("hq-512", "hq", 512, 600, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
 )
 DEPLOY_SIZE = 512
 
@@ -60,10 +111,93 @@ def new_lite() -> HQSam:
     return model
 
 
+class StageObjective(nn.Module):
+    """From a batch to the loss of a stage, with edges weighted, since small models otherwise settle for blobs."""
+
+    def __init__(self, model: HQSam, part: Literal["sam", "hq"]) -> None:
+        super().__init__()
+        self.model = model
+        self.part = part
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a collated batch of `PromptedMasks`, and what to log beside it."""
+        images = normalised(batch["image"]).contiguous(memory_format=torch.channels_last)
+        target = batch["mask"].float() / 255
+        return self._hq(images, batch, target) if self.part == "hq" else self._sam(images, batch, target)
+
+    def _hq(self, images: Tensor, batch: dict[str, Tensor], target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.no_grad():
+            encoded = self.model.image_encoder(images)
+        decoded = self.model.decode(self.model.fused(*encoded, hq=True), prompt_batch(batch), mask_tokens=())
+        assert decoded.hq is not None
+        full = _at_size(decoded.hq, target)
+        loss = mask_loss(full, target, edge_weight(target, target.shape[-1] // 64)).mean()
+        return loss, {"iou": hard_iou(full[:, None], target[:, None]).mean()}
+
+    def _sam(self, images: Tensor, batch: dict[str, Tensor], target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        features = self.model.encode(images, hq=False)
+        decoded = self.model.decode(features, prompt_batch(batch), mask_tokens=(0, 1, 2, 3))
+        sam = decoded.sam.float()
+        single = mask_loss(_at_size(sam[:, :1], target), target, edge_weight(target, target.shape[-1] // 32)).mean()
+        # The three masks of an ambiguous prompt: only the best of them is told to improve (SAM, section 3).
+        small = functional.avg_pool2d(target[:, None], 4)
+        three = mask_loss(sam[:, 1:].flatten(0, 1), small.expand(-1, 3, -1, -1).flatten(0, 1)).view(-1, 3)
+        iou = hard_iou(sam, small)
+        estimate = functional.mse_loss(decoded.iou.float(), iou)
+        loss = single + 0.3 * three.min(dim=1).values.mean() + estimate
+        return loss, {"single": single.detach(), "iou": iou[:, 0].mean()}
+
+
+def _at_size(logits: Tensor, target: Tensor) -> Tensor:
+    """Logits (N, 1, h, w) at the resolution of a target (N, H, W): (N, H, W)."""
+    return functional.interpolate(logits.float(), target.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+
+
+def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
+    """Parameter groups of the stage; everything else is frozen."""
+    backbone: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        learns = is_hq(name) if stage.part == "hq" else not is_hq(name)
+        learns = learns and not name.startswith(FROZEN)
+        parameter.requires_grad_(learns)
+        if learns:
+            (backbone if name.startswith("image_encoder.stages.") else rest).append(parameter)
+    groups = [{"params": backbone, "peak": stage.encoder_lr}, {"params": rest, "peak": stage.lr}]
+    return [group for group in groups if group["params"]]
+
+
+def run_stage(model: HQSam, stage: Stage, folders: list[PairFolder], out: Path, *, device: str, workers: int) -> None:
+    """Train `model` in place through one stage, or what is left of it; it ends with its averaged weights."""
+    chosen = [PairFolder(f.name, f.pairs, stage.weights[f.name]) for f in folders if stage.weights.get(f.name)]
+    samples = PromptedMasks(CompositeSource(chosen, stage.size, stage.mix, stage.augment), stage.seed)
+    model.image_size = model.prompt_encoder.image_size = stage.size
+    model.to(device)
+    optimizer = torch.optim.AdamW(trained_groups(model, stage), lr=0.0, weight_decay=0.01)
+    course = Course(
+        name=stage.name,
+        steps=stage.steps,
+        batch=stage.batch,
+        rate=stage.rate,
+        dtype=torch.bfloat16,
+        clip=1.0,
+        average=0.998,
+        workers=workers,
+    )
+    objective, team = StageObjective(model, stage.part), Team(torch.device(device))
+    training = Training(model, objective, optimizer, samples, course, out, team, _say)
+    training.run(stage.steps)
+    training.take_average()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def save_lite(model: HQSam, path: Path, image_size: int) -> None:
     """Write the model as half-precision safetensors with what a loader must know in the metadata."""
-    state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    save_file(state, path, metadata={"architecture": "lite", "image_size": str(image_size)})
+    state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    save_tensors(path, state, {"architecture": "lite", "image_size": str(image_size)})
 
 
 def main() -> None:
@@ -75,9 +209,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
 
     names = sorted(ALL_SETS)
-    folders = [pair_folder(arguments.data / name, 1.0) for name in names if (arguments.data / name).is_dir()]
+    folders = [pair_folder(arguments.data / name) for name in names if (arguments.data / name).is_dir()]
     print("sets:", ", ".join(f"{f.name} ({len(f.pairs)})" for f in folders))
     model = new_lite()
     for stage in STAGES:

@@ -1,174 +1,292 @@
-"""One stage of training: a loop over steps that can be killed and goes on where its last checkpoint was."""
+"""The loop over steps, the same for every recipe; it can be killed and goes on where its last checkpoint was.
+
+Nothing random lives outside the samples, which are functions of their number, so the position in the run is
+all that has to be remembered beside the weights and the optimiser.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import math
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import cv2
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ..models.sam import HQSam, normalised
-from .augment import AugmentConfig
-from .data import PairFolder, PromptedMasks, Stretch
-from .losses import edge_weight, hard_iou, mask_loss
-from .prompts import PromptMix, prompt_batch
+from ..errors import HqsamError
+from ..models.sam import HQSam
+from .data import PromptedMasks, Steps, collated, on_device
+from .saving import cannot_save, save_state, write_whole
+from .team import Team
+
+METRICS = "metrics.jsonl"
+LOG_STEPS = 20
+SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What one stage learns and for how long.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How a run goes.
 
     Attributes:
-        name: its name in logs and checkpoints.
-        part: `sam` trains everything but the HQ modules (which take no part); `hq` the HQ modules alone, on
-            a frozen SAM.
-        size: side of the frame in pixels.
-        steps, batch: number of steps and samples a step.
-        lr: peak learning rate; it warms up over 50 steps and falls to zero linearly.
-        encoder_lr: peak learning rate of the image encoder's backbone.
-        weights: share of the samples a set of images gets, by its name; sets not named are left out.
+        name: of the run, in logs and of its checkpoint.
+        steps, batch: number of steps, and samples a step of each process.
+        rate: the share of its `peak` learning rate that each parameter group has at a step.
+        dtype: precision of the forward pass.
+        clip: largest norm of the gradient, or None.
+        average: decay of an exponential moving average of the weights, or None for none.
+        settings: what results depend on, by the flag that says it; a checkpoint of others is refused.
     """
 
     name: str
-    part: Literal["sam", "hq"]
-    size: int
     steps: int
     batch: int
-    lr: float
-    encoder_lr: float
-    weights: dict[str, float]
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    mix: PromptMix = field(default_factory=PromptMix)
-    seed: int = 0
+    rate: Callable[[int], float]
+    dtype: torch.dtype = torch.float32
+    clip: float | None = None
+    average: float | None = None
+    checkpoint_steps: int = 100
+    workers: int = 0
+    settings: dict[str, str] = field(default_factory=dict)
 
 
-HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
-WARMUP_STEPS = 50
-CHECKPOINT_STEPS = 100
-EMA_DECAY = 0.998
+class Training:
+    """A run: its model, how far it is, and what it met.
 
+    Args:
+        model: whose learned parameters are those that require a gradient; trained in place.
+        objective: a module that holds the model and turns a batch into a loss and numbers to log.
+        optimizer: its groups have a `peak` learning rate each.
+        folder: gets `<name>.pt`, the state of the run, and a line of `metrics.jsonl` every `LOG_STEPS`.
+        say: tells people something, in one line.
+        stop: whether somebody wants the run to end; it is saved and ends with KeyboardInterrupt.
 
-def is_hq_parameter(name: str) -> bool:
-    """Whether a parameter belongs to one of the five HQ modules."""
-    return name.startswith("mask_decoder.") and name.split(".")[1] in HQ_MODULES
-
-
-def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
-    """Parameter groups of the stage; everything else is frozen.
-
-    The stem and the first two stages of the backbone stay as ImageNet made them: they hold most of the
-    pixels, so most of the cost, and the least that depends on the task.
+    Attributes:
+        step: number of steps done.
+        notes: what the recipe wants to remember, plain values; saved with the state.
+        skipped: problems with files, each once.
+        images_per_second: of the last stretch of steps.
     """
-    backbone: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        frozen = name.startswith(("image_encoder.stem", "image_encoder.stages.0.", "image_encoder.stages.1."))
-        learns = is_hq_parameter(name) if stage.part == "hq" else not (is_hq_parameter(name) or frozen)
-        parameter.requires_grad_(learns)
-        if learns:
-            (backbone if name.startswith("image_encoder.stages.") else rest).append(parameter)
-    groups = [{"params": backbone, "peak": stage.encoder_lr}, {"params": rest, "peak": stage.lr}]
-    return [group for group in groups if group["params"]]
 
+    def __init__(
+        self,
+        model: HQSam,
+        objective: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        samples: PromptedMasks,
+        course: Course,
+        folder: Path,
+        team: Team,
+        say: Callable[[str], None],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.model, self.objective, self.optimizer, self.samples = model, objective, optimizer, samples
+        self.course, self.team = course, team
+        self.say, self.stop = say, stop
+        self.checkpoint, self.metrics = folder / f"{course.name}.pt", folder / METRICS
+        self.learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.average = {name: p.detach().clone() for name, p in self.learned.items()} if course.average else {}
+        self.step = 0
+        self.notes: dict[str, Any] = {}
+        self.skipped: set[str] = set()
+        self.images_per_second = 0.0
+        if self.checkpoint.exists():
+            self._load()
 
-def stage_loss(model: HQSam, batch: dict[str, Tensor], part: str) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch and what to log of it."""
-    prompts = prompt_batch(batch)
-    images = normalised(batch["image"]).contiguous(memory_format=torch.channels_last)
-    target = batch["mask"].float()
-    size = target.shape[-1]
-    if part == "hq":
-        with torch.no_grad():
-            encoded = model.image_encoder(images)
-        features = model.fused(*encoded, hq=True)
-        logits = model.decode(features, prompts, mask_tokens=()).hq
-        assert logits is not None
-        full = functional.interpolate(logits.float(), (size, size), mode="bilinear", align_corners=False)[:, 0]
-        loss = mask_loss(full, target, edge_weight(target, size // 64)).mean()
-        return loss, {"loss": loss.item(), "iou": hard_iou(full[:, None], target[:, None]).mean().item()}
+    def run(self, last: int) -> None:
+        """Train up to step `last`, and save."""
+        if self.step >= last:
+            return
+        course, team = self.course, self.team
+        loader = DataLoader(
+            self.samples,
+            batch_sampler=Steps(self.step, last, course.batch, team.rank, team.size),
+            collate_fn=collated,
+            num_workers=course.workers,
+            worker_init_fn=_begin_worker,
+            pin_memory=team.device.type == "cuda",
+        )
+        images = course.batch * team.size
+        hidden = None if team.leads else True  # None: shown on a terminal alone
+        bar = tqdm(total=course.steps, initial=self.step, desc=course.name, unit="step", disable=hidden, mininterval=1)
+        stretch = _Stretch(images)
+        spoke = time.monotonic()
+        with bar:
+            for batch in self._batches(loader):
+                try:
+                    log = self._learn(batch)
+                except torch.cuda.OutOfMemoryError:
+                    raise MemoryError("the device cannot hold a step") from None
+                self._note_problems(batch["problems"])
+                stretch.add(log)
+                self.step += 1
+                bar.update()
+                stopped = self.stop()
+                due = stopped or self.step % course.checkpoint_steps == 0
+                if due or self.step % LOG_STEPS == 0 or self.step == last:
+                    means = stretch.means()
+                    self.images_per_second = stretch.images_per_second
+                    self._write_means(means)
+                    text = ", ".join(f"{key} {value:.3f}" for key, value in means.items())
+                    text += f", {self.images_per_second:.1f} images/s"
+                    bar.set_postfix_str(text, refresh=False)
+                    if bar.disable and time.monotonic() - spoke > SECONDS_BETWEEN_LINES:
+                        spoke = time.monotonic()
+                        left = timedelta(seconds=round((course.steps - self.step) * images / self.images_per_second))
+                        self._tell(f"{course.name}: step {self.step} of {course.steps}, {text}, {left} left")
+                    stretch = _Stretch(images)
+                if due:
+                    self.save()
+                if stopped:
+                    raise KeyboardInterrupt
+        self.skipped = team.union(self.skipped)
+        self.save()
 
-    features = model.encode(images, hq=False)
-    decoded = model.decode(features, prompts, mask_tokens=(0, 1, 2, 3))
-    sam = decoded.sam.float()
-    full = functional.interpolate(sam[:, :1], (size, size), mode="bilinear", align_corners=False)[:, 0]
-    single = mask_loss(full, target, edge_weight(target, size // 32)).mean()
-    # The three masks of an ambiguous prompt: only the best of them is told to improve (SAM, section 3).
-    small = functional.avg_pool2d(target[:, None], 4)
-    three = mask_loss(sam[:, 1:].flatten(0, 1), small.expand(-1, 3, -1, -1).flatten(0, 1)).view(-1, 3)
-    iou = hard_iou(sam, small)
-    estimate = functional.mse_loss(decoded.iou.float(), iou)
-    loss = single + 0.3 * three.min(dim=1).values.mean() + estimate
-    return loss, {"loss": loss.item(), "single": single.item(), "iou": iou[:, 0].mean().item()}
+    def save(self) -> None:
+        """Write the state of the run; only what is learned of the model."""
+        if not self.team.leads:
+            return
+        state = {
+            "model": {name: parameter.detach() for name, parameter in self.learned.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "step": self.step,
+            "settings": self.course.settings,
+            "notes": self.notes,
+            "skipped": sorted(self.skipped),
+        }
+        save_state(self.checkpoint, state)
 
+    @torch.no_grad()
+    def take_average(self) -> None:
+        """Make the averaged weights the model's."""
+        for name, parameter in self.learned.items():
+            parameter.copy_(self.average[name])
 
-def run_stage(model: HQSam, stage: Stage, folders: list[PairFolder], out: Path, *, device: str, workers: int) -> None:
-    """Train `model` in place through one stage; its averaged weights are what is left at the end.
-
-    `out/<stage>.pt` holds the state of an unfinished stage, `out/metrics.jsonl` a line every 20 steps.
-    """
-    chosen = [PairFolder(f.name, f.pairs, stage.weights[f.name]) for f in folders if stage.weights.get(f.name)]
-    samples = PromptedMasks(chosen, stage.size, stage.mix, stage.augment, stage.seed)
-    model.image_size = model.prompt_encoder.image_size = stage.size
-    model.to(device)
-    optimizer = torch.optim.AdamW(trained_groups(model, stage), lr=0.0, weight_decay=0.01)
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    checkpoint, first = out / f"{stage.name}.pt", 0
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        average, first = saved["average"], saved["step"]
-    loader = DataLoader(
-        samples,
-        batch_size=stage.batch,
-        sampler=Stretch(first * stage.batch, stage.steps * stage.batch),
-        num_workers=workers,
-        worker_init_fn=lambda _: cv2.setNumThreads(0),
-    )
-    model.train()
-    began = time.monotonic()
-    progress = tqdm(loader, initial=first, total=stage.steps, desc=stage.name, mininterval=10)
-    for step, batch in enumerate(progress, start=first):
-        share = min((step + 1) / WARMUP_STEPS, (stage.steps - step) / (stage.steps - WARMUP_STEPS), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * share
-        batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            loss, log = stage_loss(model, batch, stage.part)
-        optimizer.zero_grad(set_to_none=True)
+    def _learn(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """One step."""
+        course = self.course
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * course.rate(self.step)
+        device = self.team.device
+        with torch.autocast(device.type, course.dtype, enabled=course.dtype != torch.float32):
+            loss, log = self.objective(on_device(batch, device))
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
-        optimizer.step()
-        update_average(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
-        if step % 20 == 0:
-            rate = (step + 1 - first) * stage.batch / (time.monotonic() - began)
-            line = {"stage": stage.name, "step": step, **log, "images_per_second": round(rate, 2)}
-            with (out / "metrics.jsonl").open("a") as metrics:
-                metrics.write(json.dumps(line) + "\n")
-        if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == stage.steps:
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average,
-                "step": step + 1,
-            }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
-    model.load_state_dict(average)
+        if course.clip is not None:
+            nn.utils.clip_grad_norm_(list(self.learned.values()), course.clip)
+        self.optimizer.step()
+        if course.average is not None:
+            self._update_average(min(course.average, (self.step + 1) / (self.step + 10)))
+        return {"loss": loss.detach(), **log}
+
+    @torch.no_grad()
+    def _update_average(self, decay: float) -> None:
+        for name, parameter in self.learned.items():
+            self.average[name].lerp_(parameter, 1 - decay)
+
+    def _batches(self, loader: DataLoader) -> Any:
+        """Batches, and errors of the workers without the traceback that travels with them."""
+        try:
+            yield from loader
+        except HqsamError as error:
+            raise HqsamError(str(error).rsplit("HqsamError: ", 1)[-1].strip()) from None
+
+    def _note_problems(self, problems: list[str]) -> None:
+        for text in problems:
+            if text not in self.skipped:
+                self.skipped.add(text)
+                self._tell(f"skipped: {text}")
+
+    def _tell(self, text: str) -> None:
+        """Say something without breaking the bar."""
+        with tqdm.external_write_mode():
+            self.say(text)
+
+    def _write_means(self, means: dict[str, float]) -> None:
+        if not math.isfinite(means["loss"]):
+            raise HqsamError(f"the loss is no number at step {self.step}: lower --lr, or take --dtype float32")
+        line = {"images_per_second": round(self.images_per_second, 2), "lr": self.optimizer.param_groups[-1]["lr"]}
+        self.write_metrics({**means, **line})
+
+    def write_metrics(self, values: dict[str, Any]) -> None:
+        """Append a line to the metrics."""
+        if not self.team.leads:
+            return
+        try:
+            with self.metrics.open("a") as file:
+                file.write(json.dumps({"stage": self.course.name, "step": self.step, **values}) + "\n")
+        except OSError as error:
+            raise cannot_save(self.metrics, error) from None
+
+    def _load(self) -> None:
+        """Continue from the checkpoint."""
+        try:
+            saved = torch.load(self.checkpoint, map_location=self.team.device, weights_only=True)
+        except Exception as error:  # a damaged file makes it raise about anything
+            raise HqsamError(f"{self.checkpoint}: not the state of a run ({type(error).__name__}); delete it") from None
+        changed = [key for key, value in saved.get("settings", {}).items() if self.course.settings.get(key) != value]
+        if changed:
+            raise HqsamError(
+                f"{self.checkpoint}: begun with another {', '.join(changed)}; run it as before, or choose another "
+                "--output, or start again with --overwrite"
+            )
+        with torch.no_grad():
+            for name, parameter in self.learned.items():
+                parameter.copy_(saved["model"][name])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.average = {name: saved["average"][name] for name in self.average}
+        self.step = saved["step"]
+        self.notes = saved.get("notes", {})
+        self.skipped = set(saved.get("skipped", ()))
+        if self.team.leads and self.metrics.exists():
+            lines = self.metrics.read_bytes().splitlines(keepends=True)
+            write_whole(self.metrics, lambda: b"".join(line for line in lines if not self._is_ahead(line)))
+
+    def _is_ahead(self, line: bytes) -> bool:
+        """Whether a line of the metrics is torn, or of steps of this run that are to come again."""
+        try:
+            values = json.loads(line)
+        except ValueError:
+            return True
+        return values["stage"] == self.course.name and values["step"] > self.step
 
 
-@torch.no_grad()
-def update_average(average: dict[str, Tensor], model: HQSam, decay: float) -> None:
-    """Move the exponential moving average of the weights towards the model's."""
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            average[name].lerp_(parameter.detach(), 1 - decay)
+def _begin_worker(_number: int) -> None:
+    """One thread each, and no part in how the main process handles signals."""
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class _Stretch:
+    """Means over the steps since the last line of the log."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+        self.began = time.monotonic()
+        self.steps = 0
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, log: dict[str, Tensor]) -> None:
+        """Count a step; nothing is fetched from the device."""
+        self.steps += 1
+        self.sums = {key: value + self.sums[key] if self.sums else value for key, value in log.items()}
+
+    def means(self) -> dict[str, float]:
+        """Mean of each number."""
+        return {key: value.item() / self.steps for key, value in self.sums.items()}
+
+    @property
+    def images_per_second(self) -> float:
+        """Throughput of all processes."""
+        return self.steps * self.images / max(time.monotonic() - self.began, 1e-9)

@@ -1,28 +1,90 @@
-"""Losses between mask logits and masks."""
+"""Losses between mask logits and masks.
+
+HQ-SAM is trained like Mask2Former, on points as PointRend draws them (Kirillov et al., CVPR 2020): three
+quarters of them are where the logits are least certain among three times as many, the rest anywhere.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+POINTS = 112 * 112
+CANDIDATES = 3 * POINTS
+UNCERTAIN = POINTS * 3 // 4
+POINT_DRAWS = CANDIDATES + POINTS - UNCERTAIN
+BOUNDARY = 0.02  # of the diagonal, as in boundary IoU
 
 
 def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Binary cross-entropy plus dice of each row, (N,).
 
     Args:
-        logits: (N, H, W).
-        target: (N, H, W) in 0 to 1.
-        weight: (N, H, W) importance of each pixel in both terms, or None for 1.
+        logits: (N, ...).
+        target: (N, ...) in 0 to 1.
+        weight: (N, ...) importance of each pixel in both terms, or None for 1.
     """
     logits, target = logits.float().flatten(1), target.flatten(1)
     weight = torch.ones_like(target) if weight is None else weight.flatten(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    entropy = (entropy * weight).sum(1) / weight.sum(1)
+    entropy = (entropy * weight).sum(1) / weight.sum(1).clamp(min=1)
     probability = logits.sigmoid()
     overlap = (probability * target * weight).sum(1)
     dice = 1 - (2 * overlap + 1) / (((probability + target) * weight).sum(1) + 1)
     return entropy + dice
+
+
+def at_points(maps: Tensor, points: Tensor) -> Tensor:
+    """Values of maps (N, H, W) at points (N, P, 2), x and y in 0 to 1 of each map, bilinear: (N, P)."""
+    grid = (2 * points - 1).unsqueeze(2)
+    return functional.grid_sample(maps.unsqueeze(1), grid, mode="bilinear", align_corners=False)[:, 0, :, 0]
+
+
+@torch.no_grad()
+def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
+    """The points a loss is computed on, (N, POINTS, 2), x and y in 0 to 1.
+
+    Args:
+        logits: (N, h, w).
+        draws: (N, POINT_DRAWS, 2) uniform random numbers; the first `CANDIDATES` are candidates, of which the
+            `UNCERTAIN` with logits nearest to 0 are taken, the others are points as they are.
+    """
+    candidates, anywhere = draws[:, :CANDIDATES], draws[:, CANDIDATES:]
+    chosen = at_points(logits, candidates).abs().topk(UNCERTAIN, dim=1, largest=False).indices
+    return torch.cat([candidates.gather(1, chosen.unsqueeze(2).expand(-1, -1, 2)), anywhere], dim=1)
+
+
+def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: bool = False) -> Tensor:
+    """Binary cross-entropy plus dice on PointRend's points, the mean over masks: a scalar.
+
+    Args:
+        logits: (N, h, w), at any resolution.
+        target: (N, H, W) in 0 to 1, at any other; places are compared in shares of the sides.
+        draws: random numbers, see `loss_points`.
+        boundary_only: count only points within 2 % of the diagonal from the target's contour.
+    """
+    logits = logits.float()
+    points = loss_points(logits, draws)
+    weight = at_points(boundary_band(target), points) if boundary_only else None
+    return mask_loss(at_points(logits, points), at_points(target, points), weight).mean()
+
+
+def boundary_band(target: Tensor) -> Tensor:
+    """1 within `BOUNDARY` of the diagonal on either side of a mask's contour, else 0: (N, H, W)."""
+    height, width = target.shape[-2:]
+    reach = max(1, round(BOUNDARY * math.hypot(height, width)))
+    inside = (target > 0.5).float()
+    return _swollen(inside, reach) * _swollen(1 - inside, reach)
+
+
+def _swollen(mask: Tensor, reach: int) -> Tensor:
+    """A 0 / 1 mask (N, H, W) dilated by a square, one axis after the other."""
+    side = 2 * reach + 1
+    rows = functional.max_pool2d(mask, (side, 1), stride=1, padding=(reach, 0))
+    return functional.max_pool2d(rows, (1, side), stride=1, padding=(0, reach))
 
 
 def edge_weight(target: Tensor, reach: int) -> Tensor:

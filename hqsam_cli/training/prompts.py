@@ -25,7 +25,7 @@ MOST_POINTS = 10
 
 @dataclass(frozen=True, slots=True)
 class PromptMix:
-    """Probabilities of the kinds; what is left over is a box and points together."""
+    """Probabilities of the kinds of prompts `lite` is trained with; what is left over is a box and points together."""
 
     box: float = 0.72
     points: float = 0.16
@@ -42,7 +42,7 @@ class SampledPrompt(NamedTuple):
 
 
 def sampled_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix) -> SampledPrompt:
-    """A prompt for `mask`, uint8 0 / 1 (S, S), which is not empty."""
+    """A prompt of `mix` for `mask`, uint8 0 / 1 (S, S), which is not empty."""
     size = mask.shape[0] // 4
     coarse = np.zeros((size, size), np.float32)
     draw = rng.random()
@@ -57,6 +57,43 @@ def sampled_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix) -
         points = [*_points(rng, mask), (0.0, 0.0, PADDING_POINT)]
     else:
         points = [*_points(rng, mask)[:MOST_POINTS], *_box(rng, mask)]
+    return _padded(points, coarse, has_coarse)
+
+
+def recipe_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
+    """HQ-SAM's training prompt: evenly the tight box, ten points inside, or a noisy coarse mask alone.
+
+    An object of fewer than ten pixels gives as many points as it has. (In the authors' code that made the whole
+    batch lose its point prompts.)
+
+    Args:
+        mask: uint8 0 to 255 (S, S), over 127 somewhere.
+    """
+    kind = rng.integers(3)
+    size = mask.shape[0] // 4
+    no_mask = np.zeros((size, size), np.float32)
+    rows, columns = np.nonzero(mask > 127)
+    if kind == 0:
+        # Unlike elsewhere the far corner is the last pixel, not the edge behind it: so the weights were trained.
+        first, last = (columns.min(), rows.min(), BOX_TOP_LEFT), (columns.max(), rows.max(), BOX_BOTTOM_RIGHT)
+        return _padded([first, last], no_mask, False)
+    if kind == 1:
+        chosen = rng.choice(len(rows), min(MOST_POINTS, len(rows)), replace=False)
+        points = [(columns[i], rows[i], FOREGROUND_POINT) for i in chosen]
+        return _padded([*points, (0, 0, PADDING_POINT)], no_mask, False)
+    return _padded([], recipe_coarse_mask(rng, mask, size), True)
+
+
+def recipe_coarse_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndarray:
+    """HQ-SAM's coarse mask, 0 / 255 float32 (size, size): noise wherever an eighth of the resolution loses detail."""
+    small = cv2.resize(mask.astype(np.float32) / 255, (size, size), interpolation=cv2.INTER_LINEAR)
+    eighth = cv2.resize(small, (size // 8, size // 8), interpolation=cv2.INTER_LINEAR)
+    lost = np.abs(small - cv2.resize(eighth, (size, size), interpolation=cv2.INTER_LINEAR)) >= 0.01
+    return ((small + rng.standard_normal(small.shape, np.float32) * lost > 0.5) * 255).astype(np.float32)
+
+
+def _padded(points: list[tuple[float, float, int]], coarse: np.ndarray, has_coarse: bool) -> SampledPrompt:
+    """A prompt whose list of points is filled up with absent ones."""
     filled = np.full((MOST_POINTS + 2, 3), (0, 0, ABSENT), np.float32)
     filled[: len(points)] = np.array(points, np.float32).reshape(-1, 3)
     return SampledPrompt(filled[:, :2].copy(), filled[:, 2].astype(np.int64), coarse, has_coarse)

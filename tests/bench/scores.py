@@ -18,7 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from hqsam_cli.evaluation.datasets import found_dataset, mask_pairs
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
+from hqsam_cli.evaluation.prompts import tight_box
+from hqsam_cli.evaluation.truth import truth_mask
 from hqsam_cli.images.decode import decoded_image
 from hqsam_cli.inference.segmenter import Segmenter
 from hqsam_cli.models.checkpoints import checkpoint_path, load_model
@@ -46,23 +49,14 @@ def model_method(segmenter: Segmenter) -> Method:
     return lambda image, box: segmenter.segment([image], [[Prompt(1, box=box)]])[0][0].mask.full()
 
 
-def tight_box(mask: np.ndarray) -> Box:
-    """First to last set pixel, both inside, as corners."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
-
-
 def scores(folder: Path, methods: dict[str, Method]) -> dict[str, tuple[float, float]]:
     """Mean IoU and mean boundary IoU of each method, in percent."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    images = sorted((folder / "images").glob("*.jpg"))
-    if not images:
-        raise SystemExit(f"{folder}: no images/*.jpg; give folders with images/ and masks/ in DATA")
-    for path in tqdm(images, desc=folder.name, disable=None):
-        truth = np.asarray(cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)) > 127
-        image = decoded_image(str(path))
+    for pair in tqdm(mask_pairs(found_dataset(str(folder), folder)), desc=folder.name, disable=None):
+        truth, image = truth_mask(pair.mask), decoded_image(str(pair.image), exif="ignore")
+        x0, y0, x1, y1 = tight_box(truth)
         for name, method in methods.items():
-            mask = method(image, tight_box(truth))
+            mask = method(image, (x0, y0, x1 + 1, y1 + 1))
             found[name].append((iou(mask, truth), boundary_iou(mask, truth)))
     return {name: tuple(100 * np.mean(rows, axis=0)) for name, rows in found.items()}
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hqsam_cli.evaluation.metrics import boundary, boundary_iou, boundary_width, iou
+from hqsam_cli.evaluation.metrics import boundary, boundary_iou, boundary_width, contour_f, iou
 
 
 def eroded_boundary(mask: np.ndarray, width: int) -> np.ndarray:
@@ -58,3 +58,43 @@ def test_scores_of_known_masks() -> None:
     outer, inner = 60 * 60 - 54 * 54, 30 * 60 - 24 * 54
     common = 3 * 60 + 2 * 27 * 3
     assert boundary_iou(half, square) == pytest.approx(common / (outer + inner - common))
+
+
+def literal_f(predicted: np.ndarray, truth: np.ndarray, radius: int) -> float:
+    """DAVIS' F by distances: a contour pixel counts where the other contour is within `radius`."""
+
+    def contour(mask: np.ndarray) -> np.ndarray:
+        height, width = mask.shape
+        edge = np.zeros_like(mask)
+        for y in range(height):
+            for x in range(width):
+                east, south = min(x + 1, width - 1), min(y + 1, height - 1)
+                around = [mask[y, east], mask[south, x], mask[south, east]]
+                if y == height - 1:
+                    around = [mask[y, east]]
+                if x == width - 1:
+                    around = [mask[south, x]]
+                edge[y, x] = any(other != mask[y, x] for other in around)
+        edge[-1, -1] = False
+        return edge
+
+    def share(one: np.ndarray, other: np.ndarray) -> float:
+        here, there = np.argwhere(one), np.argwhere(other)
+        distances = np.sqrt(((here[:, None] - there[None]) ** 2).sum(axis=2)).min(axis=1)
+        return float((distances <= radius).mean())
+
+    ours, theirs = contour(predicted), contour(truth)
+    precision, recall = share(ours, theirs), share(theirs, ours)
+    return 2 * precision * recall / (precision + recall)
+
+
+def test_contour_f_is_the_definition() -> None:
+    rng = np.random.default_rng(1)
+    noise = cv2.GaussianBlur(rng.normal(size=(70, 90)), (0, 0), 5)
+    shifted = np.roll(noise, (2, 3), (0, 1))
+    radius = int(np.ceil(0.03 * np.hypot(70, 90)))
+    for predicted, truth in (((noise > 0), (shifted > 0)), ((noise > 0.03), (noise > 0)), ((noise > 0), (noise > 0))):
+        assert contour_f(predicted, truth, 0.03) == pytest.approx(literal_f(predicted, truth, radius))
+    empty = np.zeros((70, 90), bool)
+    assert contour_f(empty, empty) == 1.0
+    assert contour_f(empty, noise > 0) == 0.0

@@ -1,4 +1,4 @@
-"""Training samples and losses."""
+"""Training samples: what they hold, what they depend on, what they skip."""
 
 from __future__ import annotations
 
@@ -10,46 +10,132 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hqsam_cli.models.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT
-from hqsam_cli.models.zoo import build_model
-from hqsam_cli.training.augment import AugmentConfig
-from hqsam_cli.training.data import PairFolder, PromptedMasks, Stretch, pair_folder
-from hqsam_cli.training.loop import HQ_MODULES, Stage, run_stage
-from hqsam_cli.training.losses import mask_loss
-from hqsam_cli.training.prompts import PromptMix, prompt_batch, sampled_prompt
-from hqsam_cli.training.scenes import render_scene
+from hqsam_cli.errors import HqsamError
+from hqsam_cli.models.prompt_encoder import (
+    ABSENT,
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND_POINT,
+    PADDING_POINT,
+)
+from hqsam_cli.training.augment import AugmentConfig, large_scale_jittered
+from hqsam_cli.training.data import CompositeSource, PromptedMasks, RecipeSource, Source, Steps, collated
+from hqsam_cli.training.layouts import PairFolder
+from hqsam_cli.training.prompts import PromptMix, prompt_batch, recipe_prompt, sampled_prompt
+
+SIZE = 96
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> PairFolder:
-    root = tmp_path_factory.mktemp("set")
-    for kind in ("images", "masks"):
-        (root / kind).mkdir()
-    for number in range(4):
-        scene = render_scene(np.random.default_rng(number), 120, 160, objects=1, kinds=["blob"])
-        cv2.imwrite(str(root / "images" / f"{number}.jpg"), scene.image[..., ::-1])
-        cv2.imwrite(str(root / "masks" / f"{number}.png"), scene.masks[0].astype(np.uint8) * 255)
-    return pair_folder(root, 1.0)
+def recipe_samples(folder: PairFolder, batch: int = 2) -> PromptedMasks:
+    return PromptedMasks(RecipeSource([folder], SIZE, batch, seed=5), seed=5)
 
 
-def test_a_missing_mask_is_named(folder: PairFolder, tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images/lonely.jpg").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"lonely\.png"):
-        pair_folder(tmp_path, 1.0)
+@pytest.mark.parametrize("kind", ["recipe", "composite"])
+def test_a_sample_depends_on_seed_and_number_alone(folder: PairFolder, kind: str) -> None:
+    def samples() -> PromptedMasks:
+        source: Source = RecipeSource([folder], SIZE, 2, seed=3)
+        if kind == "composite":
+            source = CompositeSource([folder], SIZE, PromptMix(), AugmentConfig())
+        return PromptedMasks(source, seed=3)
 
-
-def test_a_sample_depends_on_seed_and_number_alone(folder: PairFolder) -> None:
-    samples = PromptedMasks([folder], 96, PromptMix(), AugmentConfig(), seed=3)
-    for number in range(20):
-        one, same = samples[number], samples[number]
+    first, second = samples(), samples()
+    for number in reversed(range(12)):
+        one, same = first[number], second[number]
+        assert one.pop("problems") == same.pop("problems") == []
         assert all(torch.equal(one[key], same[key]) for key in one)
-        assert one["image"].shape == (3, 96, 96)
-        assert one["mask"].any()
-    assert not torch.equal(samples[0]["image"], samples[1]["image"])
+        assert one["image"].shape == (3, SIZE, SIZE)
+        assert int(one["mask"].max()) == 255
+    assert not torch.equal(first[0]["image"], first[1]["image"])
 
 
-def test_prompts_are_of_the_object() -> None:
+def test_an_epoch_has_every_pair_once_and_another_order_each_time(folder: PairFolder) -> None:
+    source = RecipeSource([folder], SIZE, 2, seed=0)
+    assert source.steps_per_epoch == 2
+    orders = [[source._place(epoch * 4 + place) for place in range(4)] for epoch in range(6)]
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_weights_say_how_often_a_pair_comes(folder: PairFolder) -> None:
+    double, half = PairFolder("a", folder.pairs, 2.5), PairFolder("b", folder.pairs, 0.5)
+    source = RecipeSource([double, half], SIZE, 1, seed=0)
+    assert source.epoch_length == 12
+    counts = np.bincount([source._place(number) for number in range(12)], minlength=8)
+    assert sorted(counts[:4]) == [2, 2, 3, 3]
+    assert sorted(counts[4:]) == [0, 0, 1, 1]
+
+
+def test_fewer_pairs_than_a_batch_are_refused(folder: PairFolder) -> None:
+    with pytest.raises(HqsamError, match="--batch-size"):
+        RecipeSource([folder], SIZE, 5, seed=0)
+
+
+def test_two_processes_see_what_one_would() -> None:
+    alone = list(Steps(3, 5, 4))
+    team = [list(Steps(3, 5, 2, rank, 2)) for rank in range(2)]
+    assert [left + right for left, right in zip(*team, strict=True)] == alone
+
+
+def test_the_jitter_keeps_image_and_mask_together() -> None:
+    mask = np.zeros((60, 90), np.uint8)
+    mask[20:50, 30:80] = 1
+    image = np.stack([mask * np.uint8(200), np.full_like(mask, 7), mask], axis=2)
+    scales = []
+    for seed in range(60):
+        frame, target = large_scale_jittered(np.random.default_rng(seed), image, mask, 64)
+        inside = frame[..., 1] == 7
+        assert np.abs(frame[..., 0] / 200 - target / 255)[inside].max() < 0.02
+        assert not target[~inside].any()
+        scales.append(inside.any(axis=0).sum() / 64)
+    assert min(scales) < 0.3
+    assert max(scales) == 1.0
+
+
+def test_a_crop_without_the_object_is_drawn_again(tmp_path: Path) -> None:
+    image, mask = np.full((200, 200, 3), 90, np.uint8), np.zeros((200, 200), np.uint8)
+    mask[2:12, 2:12] = 255
+    cv2.imwrite(str(tmp_path / "a.jpg"), image)
+    cv2.imwrite(str(tmp_path / "a.png"), mask)
+    pair = (str(tmp_path / "a.jpg"), str(tmp_path / "a.png"))
+    samples = recipe_samples(PairFolder("corner", [pair]), batch=1)
+    assert all((samples[number]["mask"] > 127).any() for number in range(40))
+
+
+def test_recipe_prompts_are_the_papers() -> None:
+    mask = np.zeros((128, 128), np.uint8)
+    mask[30:60, 40:100] = 255
+    kinds = {"box": 0, "points": 0, "mask": 0}
+    for seed in range(150):
+        prompt = recipe_prompt(np.random.default_rng(seed), mask)
+        given = prompt.labels != ABSENT
+        if prompt.has_coarse:
+            kinds["mask"] += 1
+            assert not given.any()
+            assert set(np.unique(prompt.coarse)) == {0, 255}
+            small = cv2.resize(mask, (32, 32), interpolation=cv2.INTER_AREA)
+            assert ((prompt.coarse > 127) == (small > 127)).mean() > 0.6
+        elif BOX_TOP_LEFT in prompt.labels:
+            kinds["box"] += 1
+            assert prompt.labels[given].tolist() == [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]
+            assert prompt.points[given].tolist() == [[40, 30], [99, 59]]
+        else:
+            kinds["points"] += 1
+            assert prompt.labels[given].tolist() == [FOREGROUND_POINT] * 10 + [PADDING_POINT]
+            places = prompt.points[:10].astype(int)
+            assert len({tuple(place) for place in places}) == 10
+            assert all(mask[y, x] for x, y in places)
+    assert min(kinds.values()) > 30
+
+
+def test_an_object_of_three_pixels_gives_three_points() -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10, 20:23] = 255
+    prompts = [recipe_prompt(np.random.default_rng(seed), mask) for seed in range(30)]
+    counts = {int((prompt.labels == FOREGROUND_POINT).sum()) for prompt in prompts if not prompt.has_coarse}
+    assert counts == {0, 3}
+
+
+def test_prompts_of_lite_are_of_the_object() -> None:
     mask = np.zeros((128, 128), np.uint8)
     mask[30:60, 40:100] = 1
     for seed in range(60):
@@ -67,30 +153,22 @@ def test_prompts_are_of_the_object() -> None:
 
 
 def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: PairFolder) -> None:
-    samples = PromptedMasks([folder], 96, PromptMix(), AugmentConfig(), seed=0)
-    batch = next(iter(DataLoader(samples, batch_size=8, sampler=Stretch(0, 8))))
+    batch = next(iter(DataLoader(recipe_samples(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collated)))
     prompts = prompt_batch(batch)
-    assert prompts.labels.shape[1] == int((batch["labels"] != ABSENT).sum(1).max())
+    assert prompts.labels.shape == (8, int((batch["labels"] != ABSENT).sum(1).max()))
 
 
-def test_loss_is_small_for_the_truth_and_large_for_its_opposite() -> None:
-    target = (torch.arange(64).view(1, 8, 8) % 3 == 0).float()
-    assert float(mask_loss(20 * (target - 0.5), target)) < 0.01
-    assert float(mask_loss(20 * (0.5 - target), target)) > 5
-
-
-@pytest.mark.parametrize("part", ["sam", "hq"])
-def test_a_stage_changes_its_part_alone_and_continues(folder: PairFolder, tmp_path: Path, part: str) -> None:
-    stage = Stage("test", part, 64, 3, 2, 1e-3, 1e-3, {folder.name: 1.0})  # type: ignore[arg-type]
-    torch.manual_seed(0)
-    model = build_model("lite", image_size=64)
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    run_stage(model, stage, [folder], tmp_path, device="cpu", workers=0)
-    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
-    hq = {key for key in before if key.split(".")[0] == "mask_decoder" and key.split(".")[1] in HQ_MODULES}
-    assert changed
-    assert changed <= hq if part == "hq" else not changed & hq
-    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 1
-    finished = {key: value.clone() for key, value in model.state_dict().items()}
-    run_stage(model, stage, [folder], tmp_path, device="cpu", workers=0)
-    assert all(torch.equal(value, finished[key]) for key, value in model.state_dict().items())
+def test_bad_pairs_are_replaced_and_named(folder: PairFolder, tmp_path: Path) -> None:
+    broken, empty = tmp_path / "broken.jpg", tmp_path / "empty.png"
+    broken.write_bytes(b"no photo")
+    image, mask = folder.pairs[0]
+    cv2.imwrite(str(empty), np.zeros((120, 160), np.uint8))
+    mixed = PairFolder("mixed", [(str(broken), mask), (image, str(empty)), *folder.pairs])
+    samples = recipe_samples(mixed)
+    found = [samples[number] for number in range(6)]
+    problems = {text for sample in found for text in sample["problems"]}
+    assert all(any(name in text for text in problems) for name in ("broken.jpg", "empty.png"))
+    assert all((sample["mask"] > 127).any() for sample in found)
+    hopeless = PromptedMasks(RecipeSource([PairFolder("bad", [(str(broken), mask)])], SIZE, 1, seed=0), seed=0)
+    with pytest.raises(HqsamError, match=r"in a row.*broken\.jpg"):
+        hopeless[0]

@@ -1,0 +1,292 @@
+"""`hqsam eval`: the paper's numbers, by the protocols that made them."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ..errors import UsageError
+from .console import ConsoleReporter
+from .segment import DEFAULT_MODEL, MaskOutput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..evaluation.prompts import PromptRule
+
+
+class Protocol(str, Enum):
+    """How a photo is put before the model."""
+
+    paper = "paper"
+    deploy = "deploy"
+
+
+DATA, PROTOCOL, RESULTS, SPEED = "Data", "Protocol", "Results", "Model and speed"
+
+EPILOG = """
+[bold]Examples[/bold]
+
+hqsam eval --dataset dis
+
+hqsam eval --dataset hq4 --data-root /data --model vit_l --json hq4.json
+
+hqsam eval --dataset coco --detections focalnet.json --model vit_l
+
+hqsam eval --dataset coift --prompt points:1,3,5,5+5,10,10+5 --plot points.png
+
+hqsam eval --dataset ./my_photos --worst 20 ./worst
+"""
+
+
+def evaluate(
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            rich_help_panel=DATA,
+            help="A set of the paper (see --list), hq4 for its four and their mean, or a folder with "
+            "images/ and masks/, im/ and gt/, or images/ and annotations.json.",
+        ),
+    ] = None,
+    show_list: Annotated[
+        bool, typer.Option("--list", rich_help_panel=DATA, help="All data sets, and which are found.")
+    ] = False,
+    data_root: Annotated[
+        Path, typer.Option(metavar="DIR", envvar="HQSAM_DATA", rich_help_panel=DATA, help="Where data sets are.")
+    ] = Path("data"),
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, rich_help_panel=DATA, help="Only the first N images.")
+    ] = None,
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=DATA,
+            help="A detector's COCO results (DAVIS: boxes by frame) instead of boxes of the truth.",
+        ),
+    ] = None,
+    coarse_masks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", rich_help_panel=DATA, help="PNGs for --prompt mask, by the stem of the image."),
+    ] = None,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(
+            rich_help_panel=PROTOCOL,
+            help="paper: the authors' evaluation of the four sets, and the default for them. "
+            "deploy: what hqsam segment does, and the default elsewhere.",
+        ),
+    ] = None,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            metavar="PROMPT",
+            rich_help_panel=PROTOCOL,
+            help="box, box-noise:0.2, points:1,3,5,5+5 (inside+outside), mask, or clicks.",
+        ),
+    ] = "box",
+    mask_output: Annotated[
+        list[MaskOutput] | None,
+        typer.Option(rich_help_panel=PROTOCOL, help="Repeatable; all that the model has unless given."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", rich_help_panel=PROTOCOL, help="Of drawn prompts.")] = 42,
+    resume: Annotated[
+        bool, typer.Option("--resume", rich_help_panel=RESULTS, help="Go on with what an interrupted run has scored.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", rich_help_panel=RESULTS, help="All figures as JSON.")
+    ] = None,
+    per_image: Annotated[
+        Path | None, typer.Option(metavar="FILE", rich_help_panel=RESULTS, help="CSV with the scores of each image.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=RESULTS, help="PNG, PDF or SVG: mBIoU by boundary width, or mIoU by clicks."
+        ),
+    ] = None,
+    worst: Annotated[
+        tuple[int, Path] | None,
+        typer.Option(metavar="K DIR", rich_help_panel=RESULTS, help="Pictures of the K worst images."),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH",
+            envvar="HQSAM_MODEL",
+            rich_help_panel=SPEED,
+            help="lite, vit_tiny, vit_b, vit_l, vit_h, or an HQ-SAM, SAM or MobileSAM checkpoint.",
+        ),
+    ] = DEFAULT_MODEL,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", rich_help_panel=SPEED, help="Where to compute.")
+    ] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|float32|bfloat16|float16",
+            rich_help_panel=SPEED,
+            help="Precision; auto is bfloat16 on GPUs that have it.",
+        ),
+    ] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
+) -> None:
+    """Score SAM and HQ-SAM on a data set, by the protocol of the paper or as deployed.
+
+    The table goes to the terminal, or to stderr where stdout is not one; --json FILE keeps the figures.
+    """
+    if show_list:
+        _print_list(data_root)
+        return
+    if dataset is None:
+        raise UsageError("--dataset: say which, or pass --list to see them")
+
+    from ..evaluation.datasets import HQ4
+    from ..evaluation.prompts import prompt_rules
+
+    rules = prompt_rules(prompt)
+    clicks = rules[0].kind == "clicks"
+    chosen = protocol or Protocol("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
+    _check(rules, chosen, plot)
+
+    from ..evaluation.evaluate import Settings, evaluate, write_worst
+    from ..evaluation.pictures import write_curves
+    from ..evaluation.protocols import Evaluator
+    from ..evaluation.report import results_table, write_json, write_per_image
+    from ..inference.device import resolved_device, resolved_dtype
+    from ..inference.memory import keep_freed_memory
+    from ..models.checkpoints import checkpoint_path, file_hash, inferred_architecture, load_model
+
+    place = resolved_device(device)
+    precision = resolved_dtype(dtype, place)
+    if place.type == "cpu":
+        keep_freed_memory()
+    reporter = ConsoleReporter(quiet=quiet)
+    checkpoint = checkpoint_path(model, None if quiet else reporter.say)
+    hq_sam = load_model(checkpoint)
+    architecture = inferred_architecture(hq_sam.state_dict()) or ""
+    outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
+    about = {
+        "data set": dataset,
+        "data root": str(data_root),
+        "protocol": chosen.value,
+        "prompt": prompt,
+        "detections": str(detections or ""),
+        "model": architecture,
+        "model hash": file_hash(checkpoint),
+        "mask outputs": ",".join(outputs),
+        "frame": str(hq_sam.image_size),
+        "dtype": str(precision).removeprefix("torch."),
+        "device": place.type,
+        "seed": str(seed),
+        "limit": str(limit or ""),
+    }
+    settings = Settings(
+        dataset=dataset,
+        root=data_root,
+        rules=rules,
+        flags={**about, "coarse": str(coarse_masks), "curves": str(plot is not None)},
+        coarse=coarse_masks,
+        detections=detections,
+        limit=limit,
+        seed=seed,
+        curves=plot is not None and not clicks,
+        resume=resume,
+    )
+    evaluator = Evaluator(hq_sam.to(place), chosen.value, outputs, dtype=precision)
+    reporter.say(f"{architecture} ({checkpoint.name}) on {place} in {about['dtype']}, protocol {chosen.value}")
+    try:
+        results = evaluate(settings, evaluator, architecture, EvalProgress(reporter))
+    except KeyboardInterrupt:
+        reporter.say("interrupted: the same command with --resume goes on")
+        raise
+    finally:
+        reporter.close()
+
+    title = f"{architecture}, protocol {chosen.value}, prompt {prompt}; gains over SAM in brackets"
+    _table_console().print(results_table(title, results.rows))
+    if results.broken:
+        reporter.say(f"{len(results.broken)} images are in no figure", "yellow")
+    if json_file is not None:
+        write_json(json_file, {**about, "left out": results.broken}, results.rows)
+    if per_image is not None:
+        write_per_image(per_image, results.lines)
+    if plot is not None:
+        write_curves(plot, results.rows, clicks=clicks)
+    if worst is not None:
+        write_worst(worst[1], worst[0], results)
+    for path in (json_file, per_image, plot, worst[1] if worst else None):
+        if path is not None:
+            reporter.say(f"wrote {path}", "green")
+    raise typer.Exit(3 if results.broken else 0)
+
+
+def _table_console() -> Console:
+    """The terminal, be it behind stdout or not; wide where nobody looks, so that nothing is cut off."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout if sys.stdout.isatty() else sys.stderr, width=None if sys.stderr.isatty() else 160)
+
+
+class EvalProgress:
+    """Progress of an evaluation on a `ConsoleReporter`: a bar a data set."""
+
+    def __init__(self, reporter: ConsoleReporter) -> None:
+        self.reporter = reporter
+
+    def on_dataset(self, title: str, images: int) -> None:
+        """A data set begins."""
+        self.reporter.close()
+        self.reporter.say(f"{title}: {images} images")
+        self.reporter.on_start(images, 0)
+
+    def on_record(self, record: dict[str, Any]) -> None:
+        """An image is scored, or could not be."""
+        if record["error"] is not None:
+            self.reporter.on_failure(record["error"])
+        self.reporter.advance()
+
+    def on_problem(self, text: str) -> None:
+        """Something was left out."""
+        self.reporter.on_problem(text)
+
+
+def _check(rules: list[PromptRule], protocol: Protocol, plot: Path | None) -> None:
+    """Raise where options do not fit each other, before anything is loaded."""
+    if rules[0].kind == "clicks" and protocol is Protocol.paper:
+        raise UsageError("--prompt clicks: clicks are made on the photo itself; leave --protocol paper out")
+    if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UsageError(f"--plot {plot}: name it .png, .pdf or .svg")
+
+
+def _outputs(wanted: list[MaskOutput] | None, has_hq: bool, checkpoint: Path) -> list[Literal["sam", "hq", "sum"]]:
+    """The rows of the table, SAM first."""
+    there: list[Literal["sam", "hq", "sum"]] = ["sam", "hq", "sum"] if has_hq else ["sam"]
+    names = {output.value for output in wanted} if wanted else set(there)
+    absent = names - set(there)
+    if absent:
+        raise UsageError(f"{checkpoint} is a plain SAM without the HQ token: it has no {min(absent)} masks")
+    return [output for output in there if output in names]
+
+
+def _print_list(root: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..evaluation.datasets import DATASETS, dataset_is_found
+
+    table = Table(title=f"data sets under {root}", title_justify="left")
+    for column in ("name", "data set", "images", "found", "photos and truth", "archive", "from"):
+        table.add_column(column, justify="right" if column == "images" else "left", overflow="fold")
+    for dataset in DATASETS.values():
+        found = "yes" if dataset_is_found(dataset, root) else "no"
+        archive = f"{dataset.archive}, {dataset.size}"
+        places = f"{dataset.images}\n{dataset.truth}"
+        table.add_row(dataset.key, dataset.title, str(dataset.count or "–"), found, places, archive, dataset.source)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    typer.echo("hq4 is dis, coift, hrsod and thinobject, and their mean.", err=True)

@@ -1,0 +1,285 @@
+"""`hqsam train`: the HQ token on a frozen SAM, and the paper's ablations."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from .console import ConsoleReporter
+
+if TYPE_CHECKING:
+    from ..training.layouts import PairFolder
+
+
+class VariantName(str, Enum):
+    """What makes the HQ mask; the rows of the paper's table 2."""
+
+    full = "full"
+    context = "context"
+    token = "token"
+    scaled = "scaled"
+    boundary = "boundary"
+    hq_context = "hq-context"
+
+
+class FusionName(str, Enum):
+    """Where the HQ features come from; the rows of the paper's table 3."""
+
+    none = "none"
+    decoder = "decoder"
+    early = "early"
+    final = "final"
+    full = "full"
+
+
+class LearnName(str, Enum):
+    """What is learned; the rows of the paper's table 4."""
+
+    hq = "hq"
+    token = "token"
+    decoder = "decoder"
+    all = "all"
+
+
+class TableName(str, Enum):
+    """The paper's ablation tables."""
+
+    tokens = "tokens"
+    fusion = "fusion"
+    strategies = "strategies"
+
+
+EPILOG = """
+[bold]Examples[/bold]
+
+hqsam train --model sam_vit_b_01ec64.pth --hqseg ./train/data --val ./photos
+
+hqsam train --model lite --data ./ours:3 --data ./theirs --val ./held_back --epochs 12
+
+hqsam train --model sam_vit_b_01ec64.pth --data ./ours --val ./held_back --table fusion
+
+torchrun --nproc-per-node 8 --no-python hqsam train --model sam_vit_l_0b3195.pth --hqseg ./train/data
+"""
+
+DATA, COURSE, ABLATION = "What to learn from", "How", "Ablations"
+
+
+def train(
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="The base: a SAM, MobileSAM or HQ-SAM checkpoint, or a name that --model of segment knows.",
+        ),
+    ] = "lite",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER[:WEIGHT]",
+            rich_help_panel=DATA,
+            help="Images with masks: images/ and masks/, im/ and gt/, or .jpg beside .png. Repeatable; "
+            "WEIGHT is how often each pair comes in an epoch.",
+        ),
+    ] = None,
+    hqseg: Annotated[
+        Path | None,
+        typer.Option(metavar="ROOT", rich_help_panel=DATA, help="HQSeg-44K in its authors' layout, all seven sets."),
+    ] = None,
+    val: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Validated on after each epoch. Repeatable."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Results.")] = Path("hqsam_train"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again instead of continuing.")] = False,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Rounds of the data.")] = 12,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Images a step of each process.")
+    ] = 4,
+    lr: Annotated[float, typer.Option(metavar="X", rich_help_panel=COURSE, help="Learning rate of Adam.")] = 1e-3,
+    lr_step: Annotated[
+        int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Epochs until it falls to a tenth.")
+    ] = 10,
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="S", min=64, rich_help_panel=COURSE, help="Side of the model's frame; the base's own."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", rich_help_panel=COURSE, help="New HQ modules though the base has some.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", rich_help_panel=COURSE, help="Where to compute.")
+    ] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(metavar="auto|float32|bfloat16", rich_help_panel=COURSE, help="Precision of the forward pass."),
+    ] = "auto",
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=0, rich_help_panel=COURSE, help="Processes that make samples.")
+    ] = 4,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, rich_help_panel=COURSE, help="Of everything random.")] = 42,
+    checkpoint_steps: Annotated[
+        int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Steps between saves of the run's state.")
+    ] = 200,
+    variant: Annotated[
+        VariantName, typer.Option(rich_help_panel=ABLATION, help="Another output token, or another loss.")
+    ] = VariantName.full,
+    fusion: Annotated[
+        FusionName, typer.Option(rich_help_panel=ABLATION, help="Other sources of the HQ features.")
+    ] = FusionName.full,
+    learn: Annotated[
+        LearnName, typer.Option(rich_help_panel=ABLATION, help="Learn a part of SAM instead of the HQ modules.")
+    ] = LearnName.hq,
+    table: Annotated[
+        TableName | None,
+        typer.Option(rich_help_panel=ABLATION, help="Run all rows of one of the paper's tables, and print it."),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="The result on stdout as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+) -> None:
+    """Train the HQ token and its features on a frozen SAM, as the paper does.
+
+    DIR gets hqsam.safetensors, which --model of segment takes, hq_only.safetensors, a few MB, metrics.jsonl and
+    metrics.png. The same command again continues where it stopped.
+    """
+    leads = os.environ.get("RANK", "0") == "0"
+    reporter = ConsoleReporter(quiet=quiet or not leads)
+    if lr <= 0:
+        raise UsageError(f"--lr {lr}: must be over 0")
+    if not data and hqseg is None:
+        raise UsageError("nothing says what to learn from: pass --data FOLDER, or --hqseg ROOT")
+    ablations = [variant is not VariantName.full, fusion is not FusionName.full, learn is not LearnName.hq]
+    if sum([*ablations, table is not None]) > 1:
+        raise UsageError("--variant, --fusion, --learn and --table are one ablation each: pass one of them")
+    if table is not None and not val:
+        raise UsageError("--table compares scores: pass --val FOLDER")
+
+    from ..inference.device import resolved_device, resolved_dtype
+    from ..inference.memory import keep_freed_memory
+    from ..models.checkpoints import checkpoint_path
+    from ..runs.interrupt import Interrupt
+    from ..training import recipe as recipes
+    from ..training.layouts import pair_folder
+    from ..training.tables import run_table
+    from ..training.team import joined_team
+    from ..training.variants import VARIANTS, Variant
+
+    chosen = resolved_device(device)
+    precision = resolved_dtype(dtype, chosen)
+    if str(precision) == "torch.float16":
+        raise UsageError("--dtype float16: gradients would vanish in it; use bfloat16 or float32")
+    recipe = recipes.Recipe(
+        base=checkpoint_path(model, None if reporter.quiet else reporter.say),
+        data=_training_sets(data or [], hqseg, reporter),
+        val=[pair_folder(folder) for folder in val or []],
+        output=output,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        lr_step=lr_step,
+        image_size=image_size,
+        dtype=precision,
+        workers=workers,
+        seed=seed,
+        checkpoint_steps=checkpoint_steps,
+        fresh=fresh,
+        learn=learn.value,
+        variant=VARIANTS[variant.value] if fusion is FusionName.full else Variant(fusion=fusion.value),
+        command=shlex.join(["hqsam", *sys.argv[1:]]),
+    )
+    keep_freed_memory()
+    # Processes of a team cannot stop one by one; when they are killed, the last save is what they go on from.
+    interrupt = Interrupt()
+    alone = "WORLD_SIZE" not in os.environ
+    try:
+        with joined_team(chosen) as team, interrupt if alone else contextlib.nullcontext():
+            if overwrite:
+                if leads:
+                    _remove_run(output, table is not None)
+                team.wait()
+            reporter.say(f"base {model} on {team.size} x {chosen} in {str(precision).removeprefix('torch.')}")
+            if table is not None:
+                rows = run_table(table.value, recipe, team, reporter.say, lambda: interrupt.wanted)
+            else:
+                result = recipes.train(recipe, team, reporter.say, lambda: interrupt.wanted)
+    except KeyboardInterrupt:
+        reporter.say("interrupted: the same command continues")
+        raise
+    if table is not None:
+        if leads:
+            _print_table(table.value, rows, json_output)
+        return
+    if not leads:
+        return
+    for path in result.files:
+        reporter.say(f"wrote {path}", "green")
+    if result.skipped:
+        reporter.say(f"{len(result.skipped)} pairs were of no use and were skipped", "yellow")
+    if json_output:
+        best = {**result.best, "skipped": len(result.skipped), "images_per_second": result.images_per_second}
+        typer.echo(json.dumps(best))
+    raise typer.Exit(3 if result.skipped else 0)
+
+
+def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporter) -> list[PairFolder]:
+    """The sets of the command line; what is missing in them is said."""
+    from ..training.layouts import hqseg_folders, pair_folder
+
+    sets = [pair_folder(folder, weight) for folder, weight in map(_folder_and_weight, data)]
+    if hqseg is not None:
+        found, absent = hqseg_folders(hqseg)
+        sets += found
+        for folder in absent:
+            reporter.on_problem(f"HQSeg-44K is not whole: nothing in {folder}")
+    for own in sets:
+        reporter.say(f"{own.name}: {len(own.pairs)} pairs, weight {own.weight:g}")
+        if own.missing:
+            reporter.on_problem(f"{own.name}: left out for want of a mask: {len(own.missing)}, first {own.missing[0]}")
+    return sets
+
+
+def _folder_and_weight(text: str) -> tuple[Path, float]:
+    """`FOLDER:WEIGHT`, or a folder alone, which may have a colon in its name."""
+    folder, _, tail = text.rpartition(":")
+    try:
+        weight = float(tail) if folder else 1.0
+    except ValueError:
+        return Path(text), 1.0
+    if not 0 < weight <= 1000:
+        raise UsageError(f"--data {text}: the weight must be over 0 and at most 1000")
+    return Path(folder or text), weight
+
+
+def _remove_run(output: Path, is_table: bool) -> None:
+    """Forget the run of a folder, or those of a table's rows; results stay until there are new ones."""
+    for name in ("train.pt", "metrics.jsonl"):
+        for path in output.glob(f"*/{name}" if is_table else name):
+            path.unlink()
+
+
+def _print_table(name: str, rows: list[dict[str, Any]], as_json: bool) -> None:
+    """A table's rows beside the paper's."""
+    if as_json:
+        typer.echo(json.dumps({"table": name, "rows": rows}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=f"{name}; paper: ViT-L, mean of DIS, COIFT, HRSOD and ThinObject", title_justify="left")
+    shown.add_column("")
+    for column in ("mIoU", "mBIoU", "epoch", "paper mIoU", "paper mBIoU"):
+        shown.add_column(column, justify="right")
+    for row in rows:
+        scores = [row[key] for key in ("miou", "mbiou", "paper_miou", "paper_mbiou")]
+        texts = ["–" if score is None else f"{score:.1f}" for score in scores]
+        shown.add_row(row["title"], *texts[:2], str(row["epoch"] or "–"), *texts[2:])
+    Console(width=max(100, shutil.get_terminal_size().columns)).print(shown)

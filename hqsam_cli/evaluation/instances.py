@@ -1,0 +1,264 @@
+"""Many objects an image: COCO, LVIS, UVO, YouTube-VIS frame by frame, and any COCO-style JSON.
+
+Prompts are boxes, of the truth or of a detector; scores of results are the box's times SAM's estimate of the IoU
+(HQ-SAM, supplement). Average precision is `faster-coco-eval`'s: of masks, and of boundaries (Cheng et al., CVPR 2021).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import HqsamError, ImageError
+from ..images.decode import DEFAULT_MAX_PIXELS, decoded_image
+from ..outputs.rle import rle_from_crop
+from ..prompts.masks import mask_pixels
+from ..records import MaskCrop, Prompt
+from .datasets import Dataset
+from .metrics import boundary_iou, iou
+from .protocols import Evaluator
+from .runner import Record
+
+STRICT_RATIO = 0.01  # of the diagonal: the paper's "strict" boundary AP
+COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # results an image that count
+
+
+@dataclass(frozen=True, slots=True)
+class TrueImage:
+    """An image and what is to be found in it.
+
+    Attributes:
+        truths: COCO annotations.
+        boxes: what prompts the model: xywh, with `category_id` and, from a detector, `score`.
+    """
+
+    name: str
+    image_id: int
+    path: Path
+    truths: list[dict[str, Any]]
+    boxes: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class InstanceSet:
+    """A COCO-style data set.
+
+    Attributes:
+        document: `images`, `annotations` and `categories`, as COCO has them.
+        images: in the order of the document.
+        problems: what was left out, a sentence each.
+    """
+
+    dataset: Dataset
+    document: dict[str, Any]
+    images: list[TrueImage]
+    problems: list[str] = field(default_factory=list)
+
+
+def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
+    """Read a data set's JSON, and the detector's boxes where there are some.
+
+    Raises:
+        HqsamError: no such JSON, or detections of other images.
+    """
+    document = _frames_as_images(_json(Path(dataset.truth)))
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document.get(key), list):
+            raise HqsamError(f"{dataset.truth}: has no list of {key}; give COCO-style instances")
+    truths: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for annotation in document["annotations"]:
+        truths[annotation["image_id"]].append(annotation)
+    boxes = _detected(detections, document) if detections is not None else truths
+    result = InstanceSet(dataset, document, [])
+    root = Path(dataset.images)
+    for image in document["images"]:
+        own = boxes.get(image["id"], [])
+        usable = [box for box in own if not box.get("iscrowd") and box["bbox"][2] > 0 and box["bbox"][3] > 0]
+        flat = sum(1 for box in own if not box.get("iscrowd")) - len(usable)
+        if flat:
+            result.problems.append(f"{image.get('file_name')}: {flat} boxes without an area; left out")
+        name = _file_name(image)
+        result.images.append(TrueImage(name, image["id"], root / name, truths.get(image["id"], []), usable))
+    return result
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a JSON file") from None
+    except ValueError as error:
+        raise HqsamError(f"{path}: is not JSON ({error}); fetch it again") from None
+
+
+def _file_name(image: dict[str, Any]) -> str:
+    """The path of an image under the folder of images; LVIS gives a COCO address instead of a name."""
+    name = image.get("file_name")
+    if name is None:
+        name = "/".join(str(image["coco_url"]).split("/")[-2:])
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise HqsamError(f"the data set names an image outside its folder, {name!r}; mend its JSON")
+    return str(name)
+
+
+def _detected(path: Path, document: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    """Boxes of a COCO results list, or of a COCO document with annotations, by image."""
+    content = _json(path)
+    found = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(found, list) or not all(isinstance(item, dict) and "bbox" in item for item in found):
+        raise HqsamError(f"{path}: holds no list of results with a bbox; give a detector's COCO results")
+    known = {image["id"] for image in document["images"]}
+    strange = {item.get("image_id") for item in found} - known
+    if strange:
+        raise HqsamError(
+            f"{path}: {len(strange)} of its image ids are not of this data set (first: {min(strange, key=str)}); "
+            "give detections made on the same images"
+        )
+    boxes: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for item in found:
+        boxes[item["image_id"]].append(item)
+    return boxes
+
+
+def _frames_as_images(document: Any) -> dict[str, Any]:
+    """A YouTube-VIS document with every frame as an image of its own; other documents as they are."""
+    if not isinstance(document, dict):
+        return {}
+    if "videos" not in document:
+        return document
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    first: dict[int, int] = {}
+    for video in document["videos"]:
+        first[video["id"]] = len(images) + 1
+        for name in video["file_names"]:
+            size = {"width": video["width"], "height": video["height"]}
+            images.append({"id": len(images) + 1, "file_name": name, **size})
+    for track in document["annotations"]:
+        for frame, (shape, box) in enumerate(zip(track["segmentations"], track["bboxes"], strict=True)):
+            if shape is None or box is None:
+                continue
+            area = (track.get("areas") or [None] * (frame + 1))[frame]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": first[track["video_id"]] + frame,
+                    "category_id": track["category_id"],
+                    "iscrowd": track.get("iscrowd", 0),
+                    "segmentation": shape,
+                    "bbox": box,
+                    "area": box[2] * box[3] if area is None else area,
+                }
+            )
+    return {"images": images, "annotations": annotations, "categories": document["categories"]}
+
+
+class InstanceScorer:
+    """Results, and with boxes of the truth also IoUs, of the images of an instance set.
+
+    Args:
+        from_truth: the boxes are the truth's, so each mask has its own truth.
+    """
+
+    def __init__(self, evaluator: Evaluator, *, from_truth: bool, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        self.evaluator = evaluator
+        self.from_truth = from_truth
+        self.max_pixels = max_pixels
+
+    def loaded(self, image: TrueImage) -> np.ndarray:
+        """The pixels of an image; COCO's boxes and masks are of the image as it is stored."""
+        return decoded_image(str(image.path), exif="ignore", max_pixels=self.max_pixels)
+
+    def record(self, image: TrueImage, pixels: np.ndarray) -> Record:
+        """`results`, by mask output, of COCO's form; `scores`, likewise, lists of IoU and boundary IoU."""
+        outputs = self.evaluator.outputs
+        results: dict[str, list[dict[str, Any]]] = {output: [] for output in outputs}
+        scores: dict[str, list[list[float]]] = {output: [] for output in outputs}
+        if image.boxes:
+            height, width = pixels.shape[:2]
+            truths = [_truth_pixels(image, box, width, height) for box in image.boxes] if self.from_truth else None
+            prompts = [Prompt(n, box=_corners(box["bbox"])) for n, box in enumerate(image.boxes)]
+            answers = self.evaluator.masks(self.evaluator.prepared(pixels), prompts)
+            for output, (masks, estimates) in answers.items():
+                for n, (box, mask, estimate) in enumerate(zip(image.boxes, masks, estimates, strict=True)):
+                    results[output].append(
+                        {
+                            "image_id": image.image_id,
+                            "category_id": box["category_id"],
+                            "segmentation": rle_from_crop(MaskCrop(mask, 0, 0, width, height)),
+                            "score": float(box.get("score", 1.0)) * estimate,
+                        }
+                    )
+                    if truths is not None:
+                        scores[output].append([iou(mask, truths[n]), boundary_iou(mask, truths[n])])
+        return {"image_id": image.image_id, "results": results, "scores": scores}
+
+
+def _truth_pixels(image: TrueImage, annotation: dict[str, Any], width: int, height: int) -> np.ndarray:
+    try:
+        return mask_pixels(annotation["segmentation"], width, height)
+    except ValueError as error:
+        raise ImageError(f"{image.path}: the mask of annotation {annotation.get('id')} {error}") from None
+
+
+def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:
+    x, y, width, height = box
+    return x, y, x + width, y + height
+
+
+def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str) -> dict[str, float]:
+    """AP of masks (and by size), and of boundaries at 2 and at 1 percent of the diagonal, in percent.
+
+    Only images that were scored count, so that a part of a data set can be measured.
+    """
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    scored = [record for record in records if record["error"] is None]
+    ids = {record["image_id"] for record in scored}
+    truth = COCO()
+    truth.dataset = {
+        **whole.document,
+        "images": [image for image in whole.document["images"] if image["id"] in ids],
+        "annotations": [_countable(a) for a in whole.document["annotations"] if a["image_id"] in ids],
+    }
+    truth.createIndex()
+    results = [result for record in scored for result in record["results"][output]]
+    if not results:
+        return {name: 0.0 for name in ("AP", "AP_S", "AP_M", "AP_L", "AP_B", "AP_B strict")}
+    found = truth.loadRes(results)
+    figures: dict[str, float] = {}
+    for kind, name, ratio in (
+        ("segm", "AP", 0.02),
+        ("boundary", "AP_B", 0.02),
+        ("boundary", "AP_B strict", STRICT_RATIO),
+    ):
+        lvis = whole.dataset.lvis
+        evaluation = COCOeval_faster(
+            truth, found, iouType=kind, lvis_style=lvis, print_function=_silent, boundary_dilation_ratio=ratio
+        )
+        evaluation.params.maxDets = [LVIS_DETECTIONS] if lvis else [1, 10, COCO_DETECTIONS]
+        evaluation.params.useCats = int(not whole.dataset.class_agnostic)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        labels = evaluation.params.areaRngLbl
+        sizes = {"": "all", "_S": "small", "_M": "medium", "_L": "large"} if kind == "segm" else {"": "all"}
+        for ending, label in sizes.items():
+            precision = evaluation.eval["precision"][:, :, :, labels.index(label), -1]
+            counted = precision[precision > -1]
+            figures[f"{name}{ending}"] = 100 * float(counted.mean()) if counted.size else float("nan")
+    return figures
+
+
+def _countable(annotation: dict[str, Any]) -> dict[str, Any]:
+    """An annotation with what COCO's evaluation takes for granted."""
+    return {"iscrowd": 0, "area": annotation["bbox"][2] * annotation["bbox"][3], **annotation}
+
+
+def _silent(*_: object) -> None:
+    """Where the library would print."""

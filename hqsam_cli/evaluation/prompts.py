@@ -1,0 +1,138 @@
+"""Prompts drawn from the truth, as the paper draws them (HQ-SAM, section 4 and its supplement).
+
+`box` is the tight box; `box-noise:0.2` moves and stretches it as DN-DETR does; `points:1,3,5+5` are points in the
+object and, after the plus, outside of it; `mask` is a coarse mask from a file; `clicks` is `clicks.py`'s.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from ..errors import UsageError
+from ..records import Prompt
+
+POINT_TRIALS = 3
+PromptKind = Literal["box", "box-noise", "points", "mask", "clicks"]
+FORMS = "box, box-noise:0.2, points:1,3,5,5+5, mask or clicks"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRule:
+    """How to draw the prompt of an object.
+
+    Attributes:
+        label: its row in a table.
+        trials: how often it is drawn; scores are means over trials.
+        noise: of `box-noise`, as a share of the box.
+        inside, outside: how many points.
+    """
+
+    kind: PromptKind
+    label: str
+    trials: int = 1
+    noise: float = 0.0
+    inside: int = 0
+    outside: int = 0
+
+
+def prompt_rules(text: str) -> list[PromptRule]:
+    """The rules of `--prompt`.
+
+    Raises:
+        UsageError: no such prompt.
+    """
+    kind, _, detail = text.partition(":")
+    try:
+        if kind in ("box", "mask", "clicks") and not detail:
+            return [PromptRule(kind, kind)]  # type: ignore[arg-type]
+        if kind == "box-noise":
+            noise = float(detail)
+            if noise > 0:
+                return [PromptRule("box-noise", f"box, noise {noise:g}", noise=noise)]
+        if kind == "points":
+            return [_points_rule(part) for part in detail.split(",")]
+    except ValueError:
+        pass
+    raise UsageError(f"--prompt {text}: use {FORMS}")
+
+
+def _points_rule(text: str) -> PromptRule:
+    inside, _, outside = text.partition("+")
+    count, negatives = int(inside), int(outside or 0)
+    if count < 1 or negatives < 0:
+        raise ValueError(text)
+    # A single point is the centre of the object: nothing is drawn, so nothing is repeated.
+    trials = 1 if (count, negatives) == (1, 0) else POINT_TRIALS
+    label = f"{text} point" + ("" if text == "1" else "s")
+    return PromptRule("points", label, trials, inside=count, outside=negatives)
+
+
+def random_generator(seed: int, name: str) -> np.random.Generator:
+    """The generator of one image: the same whatever was evaluated before it."""
+    return np.random.default_rng((seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))))
+
+
+def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """First and last column and row of a bool mask (H, W) that is not empty: x0, y0, x1, y1, all inside."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return x, y, x + width - 1, y + height - 1
+
+
+def drawn_prompt(
+    rule: PromptRule, truth: np.ndarray, rng: np.random.Generator, *, inclusive: bool, coarse: np.ndarray | None
+) -> Prompt:
+    """One prompt for an object.
+
+    Args:
+        truth: bool (H, W) in the frame the prompt is given in.
+        inclusive: a box ends on the last pixel, as the authors' evaluation has it, rather than behind it.
+        coarse: bool (H, W) for the rule `mask`.
+    """
+    if rule.kind == "mask":
+        return Prompt(1, mask=coarse)
+    if rule.kind == "points":
+        return Prompt(1, points=_points(rule, truth, rng))
+    x0, y0, x1, y1 = tight_box(truth)
+    end = 0 if inclusive else 1
+    box = np.array([x0, y0, x1 + end, y1 + end], float)
+    if rule.kind == "box-noise":
+        box = _noisy(box, rule.noise, truth.shape, rng)
+    return Prompt(1, box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])))
+
+
+def _noisy(box: np.ndarray, noise: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """DN-DETR's noise: the centre moves by up to half of `noise` of the size, the size changes by up to `noise`."""
+    size = box[2:] - box[:2]
+    center = (box[:2] + box[2:]) / 2 + rng.uniform(-1, 1, 2) * size * noise / 2
+    size = size + rng.uniform(-1, 1, 2) * size * noise
+    corners = np.concatenate([center - size / 2, center + size / 2])
+    return corners.clip(0, np.array([shape[1], shape[0], shape[1], shape[0]]))
+
+
+def _points(rule: PromptRule, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points as (n, 3) x, y, label. A mask with fewer pixels than points gives each pixel once."""
+    if (rule.inside, rule.outside) == (1, 0):
+        return np.array([[*innermost_pixel(depth(truth)), 1]], float)
+    parts = []
+    for region, count, label in ((truth, rule.inside, 1), (~truth, rule.outside, 0)):
+        places = np.flatnonzero(region)
+        chosen = rng.choice(places, min(count, len(places)), replace=False)
+        y, x = np.divmod(chosen, truth.shape[1])
+        parts.append(np.stack([x, y, np.full(len(chosen), label)], axis=1))
+    return np.concatenate(parts).astype(float)
+
+
+def depth(region: np.ndarray) -> np.ndarray:
+    """Distance of each pixel of a bool region (H, W) from what is outside, the image's border included: float32."""
+    return cv2.distanceTransform(np.pad(region.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+
+
+def innermost_pixel(depths: np.ndarray) -> tuple[int, int]:
+    """x, y of the deepest pixel."""
+    y, x = np.unravel_index(int(depths.argmax()), depths.shape)
+    return int(x), int(y)

@@ -1,0 +1,166 @@
+"""From records to rows: what is printed, plotted and written to JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from ..outputs.atomic import atomic_file
+from .clicks import MOST_CLICKS, TARGETS, clicks_until
+from .metrics import DILATION_RATIO
+from .paper import paper_figures
+from .prompts import PromptRule
+from .runner import Record
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of a table: a data set, a prompt and a mask output.
+
+    Attributes:
+        n: images the figures are over.
+        figures: by metric; percent, but for clicks.
+        paper: what the paper prints for them.
+        curve: x and y of a plot: boundary width against mBIoU, or clicks against mIoU.
+    """
+
+    dataset: str
+    prompt: str
+    output: str
+    n: int
+    figures: dict[str, float]
+    paper: dict[str, float] = field(default_factory=dict)
+    curve: dict[str, list[float]] = field(default_factory=dict)
+
+
+def mask_set_rows(
+    dataset: str,
+    architecture: str,
+    records: Sequence[Record],
+    rules: Sequence[PromptRule],
+    outputs: Sequence[str],
+    ratios: Sequence[float],
+) -> list[Row]:
+    """Rows of a set of one object an image: means over images of means over trials."""
+    scored = [record["scores"] for record in records if record["error"] is None]
+    rows = []
+    for rule in rules:
+        for output in outputs:
+            trials = [np.array(scores[output][rule.label]) for scores in scored]
+            row = Row(dataset, rule.label, output, len(scored), {})
+            if rule.kind == "clicks":
+                row.figures, row.curve = _click_figures([values[0].tolist() for values in trials])
+            elif trials:
+                means = 100 * np.mean([values.mean(axis=0) for values in trials], axis=0)
+                row.figures = {"mIoU": float(means[0]), "mBIoU": float(means[1])}
+                if ratios:
+                    order = np.argsort([DILATION_RATIO, *ratios])
+                    row.curve = {
+                        "x": np.array([DILATION_RATIO, *ratios])[order].tolist(),
+                        "y": means[1:][order].tolist(),
+                    }
+            row.paper = paper_figures(dataset, architecture, rule.label, output)
+            rows.append(row)
+    return rows
+
+
+def _click_figures(ious: list[list[float]]) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """NoC at each target, and how many objects twenty clicks did not bring to 90."""
+    if not ious:
+        return {}, {}
+    figures = {f"NoC@{target:.0%}".rstrip("%"): _mean_clicks(ious, target) for target in TARGETS}
+    figures[f">={MOST_CLICKS}@90"] = float(sum(max(values) < TARGETS[-1] for values in ious))
+    curve = {"x": list(map(float, range(1, MOST_CLICKS + 1))), "y": (100 * np.mean(ious, axis=0)).tolist()}
+    return figures, curve
+
+
+def _mean_clicks(ious: list[list[float]], target: float) -> float:
+    return float(np.mean([clicks_until(values, target) for values in ious]))
+
+
+def mean_rows(name: str, architecture: str, sets: Sequence[Sequence[Row]]) -> list[Row]:
+    """The unweighted means over data sets, row by row; the paper's headline."""
+    rows = []
+    for group in zip(*sets, strict=True):
+        first = group[0]
+        figures = {m: float(np.mean([row.figures[m] for row in group])) for m in first.figures}
+        paper = paper_figures(name, architecture, first.prompt, first.output)
+        rows.append(Row(name, first.prompt, first.output, sum(row.n for row in group), figures, paper))
+    return rows
+
+
+def results_table(title: str, rows: Sequence[Row]) -> Table:
+    """A table of rows: each figure with its gain over SAM's row, and the paper's beside it."""
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row.figures))
+    table = Table(title=title, title_justify="left")
+    for column in ("data set", "n", "prompt", "masks"):
+        table.add_column(column, justify="right" if column == "n" else "left")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    with_paper = any(row.paper for row in rows)
+    if with_paper:
+        table.add_column("paper", justify="right")
+    for row in rows:
+        base = next((r for r in rows if (r.dataset, r.prompt, r.output) == (row.dataset, row.prompt, "sam")), None)
+        cells = [row.dataset, str(row.n), row.prompt, row.output]
+        cells += [_cell(row, base, metric) for metric in metrics]
+        if with_paper:
+            cells.append(" / ".join(f"{row.paper[m]:.1f}" for m in metrics if m in row.paper))
+        table.add_row(*cells, end_section=row.output == rows[-1].output)
+    return table
+
+
+def _cell(row: Row, base: Row | None, metric: str) -> str:
+    value = row.figures.get(metric)
+    if value is None or value != value:
+        return "–"
+    text = f"{value:.1f}"
+    if base is None or base is row:
+        return text
+    return f"{text} ({value - base.figures[metric]:+.1f})"
+
+
+def write_json(path: Path, about: dict[str, Any], rows: Sequence[Row]) -> None:
+    """Everything about an evaluation, and its rows with figures that are not rounded."""
+    document = {**about, "rows": [asdict(row) for row in rows]}
+    with atomic_file(path) as file:
+        file.write(json.dumps(document, indent=1).encode() + b"\n")
+
+
+def per_image_lines(dataset: str, records: Sequence[Record]) -> list[list[Any]]:
+    """`dataset, image, prompt, masks, mean of each metric` of every image, or its error."""
+    lines: list[list[Any]] = []
+    for record in records:
+        head = [dataset, record["file_name"]]
+        if record["error"] is not None:
+            lines.append([*head, "", "", "", "", record["error"]])
+        for output, found in record.get("scores", {}).items():
+            rules = found.items() if isinstance(found, dict) else [("box", found)]
+            for label, trials in rules:
+                if label == "clicks":
+                    lines.append([*head, label, output, trials[0][-1], "", ""])
+                elif trials:
+                    means = np.mean(trials, axis=0)
+                    lines.append([*head, label, output, float(means[0]), float(means[1]), ""])
+        for output, objects in record.get("objects", {}).items():
+            for number, (region, contour) in objects.items():
+                lines.append([*head, f"object {number}", output, region, contour, ""])
+    return lines
+
+
+def write_per_image(path: Path, lines: Sequence[Sequence[Any]]) -> None:
+    """CSV of `per_image_lines`; the second score is F for videos and boundary IoU elsewhere."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["dataset", "image", "prompt", "masks", "iou", "boundary", "error"])
+    writer.writerows(lines)
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))

@@ -1,0 +1,93 @@
+"""Going over a data set once: photos are read ahead, each is scored once, and what is scored is kept.
+
+Records go through the journal of `runs`, so an evaluation that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ..errors import ImageError
+from ..runs.interrupt import Interrupt
+from ..runs.journal import Journal
+
+READ_AHEAD = 4
+Record = dict[str, Any]
+T = TypeVar("T", bound="Named")
+Loaded = TypeVar("Loaded")
+
+
+class Named(Protocol):
+    """One thing to score, known by its name in the data set."""
+
+    @property
+    def name(self) -> str: ...
+
+
+@contextmanager
+def evaluation_journal(flags: dict[str, str], *, resume: bool) -> Iterator[Journal]:
+    """The journal of an evaluation, in the user's cache and under the digest of all that its numbers depend on.
+
+    Without `resume` it begins anew; when the block ends well it is removed.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    digest = hashlib.sha256(repr(sorted(flags.items())).encode()).hexdigest()[:16]
+    journal = Journal(cache / "hqsam" / "eval" / digest, flags, overwrite=not resume)
+    try:
+        yield journal
+        journal.path.unlink(missing_ok=True)
+    finally:
+        journal.close()
+
+
+def evaluated_records(
+    items: Sequence[T],
+    load: Callable[[T], Loaded],
+    score: Callable[[T, Loaded], Record],
+    journal: Journal,
+    on_record: Callable[[Record], None],
+) -> list[Record]:
+    """The record of each item, in their order; `{"file_name", "error", …}`.
+
+    Args:
+        load: reads an item, on a thread; an ImageError makes a record with that error and no scores.
+        score: what the model makes of a loaded item.
+
+    Raises:
+        KeyboardInterrupt: after SIGINT or SIGTERM, when the record in hand is kept.
+    """
+    to_do = [item for item in items if journal.fingerprint_of(item.name) is None]
+    done = {item.name for item in to_do}
+    for record in journal.records(item.name for item in items if item.name not in done):
+        on_record(record)
+    with ThreadPoolExecutor(READ_AHEAD) as pool, Interrupt() as interrupt:
+        for item, future in _read_ahead(pool, to_do, load):
+            record = {"file_name": item.name, "error": None}
+            try:
+                record |= score(item, future.result())
+            except ImageError as error:
+                record["error"] = str(error)
+            journal.append([("scored", record)])
+            on_record(record)
+            if interrupt.wanted:
+                pool.shutdown(cancel_futures=True)
+                raise KeyboardInterrupt
+    return list(journal.records(item.name for item in items))
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, items: Iterable[T], load: Callable[[T], Loaded]
+) -> Iterator[tuple[T, Future[Loaded]]]:
+    waiting: deque[tuple[T, Future[Loaded]]] = deque()
+    for item in items:
+        waiting.append((item, pool.submit(load, item)))
+        if len(waiting) > READ_AHEAD:
+            yield waiting.popleft()
+    yield from waiting

@@ -1,0 +1,157 @@
+"""DAVIS: region J and contour F of the objects of a video, frame by frame (Perazzi et al., CVPR 2016).
+
+HQ-SAM has no memory of earlier frames: each is an image of its own, prompted by boxes of the truth or of a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import HqsamError, ImageError
+from ..images.decode import DEFAULT_MAX_PIXELS, decoded_image
+from ..records import Prompt
+from .datasets import Dataset
+from .metrics import contour_f, iou
+from .prompts import tight_box
+from .protocols import Evaluator
+from .runner import Record
+from .truth import check_same_size
+
+VOID = 255  # pixels of DAVIS that belong to no object
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """One frame: `name` is `sequence/stem`."""
+
+    name: str
+    image: Path
+    ids: Path
+
+
+def video_frames(dataset: Dataset) -> list[VideoFrame]:
+    """The annotated frames of all sequences, in order.
+
+    A list `ImageSets/2017/val.txt` beside the folders of images says which sequences, where it is there.
+
+    Raises:
+        HqsamError: no frame is there.
+    """
+    root, truth = Path(dataset.images), Path(dataset.truth)
+    chosen = root.parents[1] / "ImageSets" / "2017" / "val.txt"
+    listed = chosen.read_text().split() if chosen.is_file() else None
+    names = listed if listed is not None else sorted(folder.name for folder in truth.iterdir() if folder.is_dir())
+    frames = []
+    for sequence in names:
+        for ids in sorted((truth / sequence).glob("*.png")):
+            frames.append(VideoFrame(f"{sequence}/{ids.stem}", root / sequence / f"{ids.stem}.jpg", ids))
+    if not frames:
+        raise HqsamError(f"{truth}: holds no <sequence>/<frame>.png; give the folders of {dataset.title}")
+    return frames
+
+
+def frame_boxes(path: Path) -> dict[str, dict[int, list[float]]]:
+    """Boxes of a file by frame and object: `{"sequence/stem": {"1": [x, y, w, h], …}, …}`.
+
+    Raises:
+        HqsamError: no such file.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        return {
+            frame: {int(key): [float(n) for n in box] for key, box in boxes.items()} for frame, boxes in content.items()
+        }
+    except OSError as error:
+        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a JSON file") from None
+    except (ValueError, TypeError, AttributeError):
+        form = '{"sequence/frame": {"1": [x, y, w, h]}}'
+        raise HqsamError(f"{path}: holds no boxes by frame and object; its form is {form}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFrame:
+    """A frame, uint8 RGB (H, W, 3), and the id of the object at each pixel, (H, W)."""
+
+    image: np.ndarray
+    ids: np.ndarray
+
+
+class VideoScorer:
+    """J and F of each object of a frame.
+
+    Args:
+        boxes: of `frame_boxes`; None takes the truth's.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        boxes: dict[str, dict[int, list[float]]] | None,
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> None:
+        self.evaluator = evaluator
+        self.boxes = boxes
+        self.max_pixels = max_pixels
+
+    def loaded(self, frame: VideoFrame) -> LoadedFrame:
+        """Read a frame; an ImageError names what is wrong with it."""
+        image = decoded_image(str(frame.image), exif="ignore", max_pixels=self.max_pixels)
+        try:
+            with Image.open(frame.ids) as file:
+                ids = np.array(file)
+        except OSError as error:
+            raise ImageError(f"{frame.ids}: no readable image ({error})") from None
+        if ids.ndim != 2:
+            raise ImageError(f"{frame.ids}: has colours instead of object ids; DAVIS 2017 has palette images")
+        check_same_size(frame.ids, ids, image)
+        return LoadedFrame(image, ids)
+
+    def record(self, frame: VideoFrame, loaded: LoadedFrame) -> Record:
+        """`objects`: by mask output and object id, [J, F]. An object without a box scores an empty mask."""
+        objects = [int(n) for n in np.unique(loaded.ids) if n not in (0, VOID)]
+        empty = np.zeros(loaded.ids.shape, bool)
+        own = self._boxes(frame, loaded, objects)
+        asked = [n for n in objects if n in own]
+        scores: dict[str, dict[str, list[float]]] = {output: {} for output in self.evaluator.outputs}
+        answers: dict[Any, Any] = {output: ([], []) for output in self.evaluator.outputs}
+        if asked:
+            prompts = [Prompt(n, box=own[n]) for n in asked]
+            answers = self.evaluator.masks(self.evaluator.prepared(loaded.image), prompts)
+        for output, (masks, _) in answers.items():
+            made = dict(zip(asked, masks, strict=True))
+            for n in objects:
+                mask, truth = made.get(n, empty), loaded.ids == n
+                scores[output][str(n)] = [iou(mask, truth), contour_f(mask, truth)]
+        return {"objects": scores}
+
+    def _boxes(
+        self, frame: VideoFrame, loaded: LoadedFrame, objects: Sequence[int]
+    ) -> dict[int, tuple[float, float, float, float]]:
+        if self.boxes is None:
+            tight = {n: tight_box(loaded.ids == n) for n in objects}
+            return {n: (x0, y0, x1 + 1.0, y1 + 1.0) for n, (x0, y0, x1, y1) in tight.items()}
+        found = self.boxes.get(frame.name, {})
+        return {n: (x, y, x + w, y + h) for n, (x, y, w, h) in found.items()}
+
+
+def video_figures(records: Sequence[Record], output: str) -> dict[str, float]:
+    """J&F, J and F in percent: means over the frames of an object, then over objects, as DAVIS has it."""
+    by_object: dict[str, list[list[float]]] = defaultdict(list)
+    for record in records:
+        if record["error"] is None:
+            sequence = record["file_name"].rpartition("/")[0]
+            for number, scores in record["objects"][output].items():
+                by_object[f"{sequence} {number}"].append(scores)
+    if not by_object:
+        return {"J&F": float("nan"), "J": float("nan"), "F": float("nan")}
+    region, contour = np.mean([np.mean(scores, axis=0) for scores in by_object.values()], axis=0) * 100
+    return {"J&F": float(region + contour) / 2, "J": float(region), "F": float(contour)}

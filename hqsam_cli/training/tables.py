@@ -1,0 +1,92 @@
+"""The ablation tables of the paper, run again on any base and data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .recipe import Recipe, prepared_model, train
+from .team import Team
+from .validate import mean_scores, validate
+from .variants import FULL, VARIANTS, Learn, Variant
+
+BASELINE = "sam"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        name: of its folder; `sam` is the base as it is, nothing is trained.
+        title: what it says.
+        paper: mIoU and mBIoU in the paper, the mean of the four sets with ViT-L, or None.
+        learn, variant: what is trained.
+    """
+
+    name: str
+    title: str
+    paper: tuple[float, float] | tuple[None, float] | None
+    learn: Learn = "hq"
+    variant: Variant = FULL
+
+
+_SAM = Row(BASELINE, "SAM", (79.5, 71.1))
+_FULL = Row("full", "HQ-SAM", (89.1, 81.8))
+_TOKEN = (87.3, 79.2)
+
+TABLES = {
+    "tokens": (
+        _SAM,
+        Row("context", "context tokens, SAM's feature", (85.2, 77.0), variant=VARIANTS["context"]),
+        Row("boundary", "HQ token, SAM's feature, boundary loss", (87.2, 79.3), variant=VARIANTS["boundary"]),
+        Row("scaled", "HQ token, SAM's feature, scaled by SAM's tokens", (87.0, 78.9), variant=VARIANTS["scaled"]),
+        Row("token", "HQ token, SAM's feature", _TOKEN, variant=VARIANTS["token"]),
+        Row("hq-context", "context tokens, HQ features", (88.9, 81.6), variant=VARIANTS["hq-context"]),
+        _FULL,
+    ),
+    "fusion": (
+        _SAM,
+        Row("none", "SAM's feature", _TOKEN, variant=Variant(fusion="none")),
+        Row("decoder", "SAM's feature, convolved", None, variant=Variant(fusion="decoder")),
+        Row("early", "+ early feature", (None, 80.1), variant=Variant(fusion="early")),
+        Row("final", "+ final feature", (None, 81.3), variant=Variant(fusion="final")),
+        _FULL,
+    ),
+    "strategies": (
+        _SAM,
+        Row("all", "all of SAM learns", (38.0, 12.2), learn="all"),
+        Row("decoder", "SAM's decoder learns", (87.6, 79.5), learn="decoder"),
+        Row("output-token", "SAM's output token learns", (87.6, 79.7), learn="token"),
+        _FULL,
+    ),
+}
+
+
+def run_table(
+    name: str, recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
+) -> list[dict[str, Any]]:
+    """Run the rows of a table, each in its own folder below the recipe's output, HQ modules always new.
+
+    Returns:
+        For each row `name`, `title`, `miou`, `mbiou` and `epoch` of its best epoch, `paper_miou`, `paper_mbiou`.
+    """
+    rows = []
+    for row in TABLES[name]:
+        own = replace(recipe, output=recipe.output / row.name, learn=row.learn, variant=row.variant, fresh=True)
+        say(f"table {name}: {row.title}")
+        scores = _baseline(own, team) if row.name == BASELINE else train(own, team, say, stop).best
+        paper = row.paper or (None, None)
+        found = {key: scores.get(key) for key in ("miou", "mbiou", "epoch")}
+        rows.append({"name": row.name, "title": row.title, **found, "paper_miou": paper[0], "paper_mbiou": paper[1]})
+    return rows
+
+
+def _baseline(recipe: Recipe, team: Team) -> dict[str, Any]:
+    """Scores of the base's SAM without the HQ token."""
+    if not team.leads:
+        return {}
+    model = prepared_model(replace(recipe, learn="token"), team.device)
+    mean = mean_scores(validate(model, recipe.val, mask_output="sam", dtype=recipe.dtype))
+    return {"miou": mean.miou, "mbiou": mean.mbiou}

@@ -1,0 +1,75 @@
+"""The processes that train together, as `torchrun` starts them; one alone is a team too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+# While the first process validates and writes, the others wait for it in their next step.
+PATIENCE = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """One process among `size`; the one of rank 0 leads: it validates, writes and speaks."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.rank == 0
+
+    def shared(self, objective: nn.Module, *, all_used: bool) -> nn.Module:
+        """The objective with gradients averaged over the team.
+
+        Args:
+            all_used: every learned parameter takes part in every step.
+        """
+        if self.size == 1:
+            return objective
+        own = [self.device.index] if self.device.type == "cuda" else None
+        # Buffers are frozen with the rest of SAM and equal everywhere.
+        return DistributedDataParallel(
+            objective, device_ids=own, broadcast_buffers=False, find_unused_parameters=not all_used
+        )
+
+    def wait(self) -> None:
+        """Go on when all are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def union(self, own: set[str]) -> set[str]:
+        """The sets of all processes together."""
+        if self.size == 1:
+            return own
+        everyone: list[set[str]] = [set()] * self.size
+        distributed.all_gather_object(everyone, own)
+        return set().union(*everyone)
+
+
+@contextmanager
+def joined_team(device: torch.device) -> Iterator[Team]:
+    """The team that the environment of `torchrun` tells of; each process takes the GPU of its local rank."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Team(device)
+        return
+    rank = int(os.environ["RANK"])
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Team(device, rank, size)
+    finally:
+        distributed.destroy_process_group()

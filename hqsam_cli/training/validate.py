@@ -1,0 +1,64 @@
+"""How good a model is on folders of images with masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ..errors import HqsamError, ImageError
+from ..evaluation.datasets import MaskPair
+from ..evaluation.mask_sets import MaskSetScorer
+from ..evaluation.prompts import prompt_rules
+from ..evaluation.protocols import Evaluator
+from ..evaluation.report import mask_set_rows
+from ..evaluation.runner import Record
+from ..models.sam import HQSam, MaskOutput
+from .layouts import PairFolder
+
+
+class Scores(NamedTuple):
+    """Mean IoU and mean boundary IoU in percent, and of how many images."""
+
+    miou: float
+    mbiou: float
+    images: int
+
+
+def validate(
+    model: HQSam, folders: list[PairFolder], *, mask_output: MaskOutput, dtype: torch.dtype
+) -> dict[str, Scores]:
+    """What `hqsam eval --protocol deploy` says of each folder. Pairs that cannot be scored are left out.
+
+    Raises:
+        HqsamError: no pair of a folder can be scored.
+    """
+    evaluator = Evaluator(model, "deploy", [mask_output], dtype=dtype)
+    return {folder.name: _scores(evaluator, folder) for folder in folders}
+
+
+def mean_scores(scores: dict[str, Scores]) -> Scores:
+    """The paper's headline: the mean over the sets, each of equal weight."""
+    sets = list(scores.values())
+    return Scores(
+        sum(s.miou for s in sets) / len(sets), sum(s.mbiou for s in sets) / len(sets), sum(s.images for s in sets)
+    )
+
+
+def _scores(evaluator: Evaluator, folder: PairFolder) -> Scores:
+    rules = prompt_rules("box")
+    scorer = MaskSetScorer(evaluator, rules)
+    records: list[Record] = []
+    for image, mask in folder.pairs:
+        pair = MaskPair(Path(image).stem, Path(image), Path(mask))
+        record: Record = {"file_name": pair.name, "error": None}
+        try:
+            record |= scorer.record(pair, scorer.loaded(pair))
+        except ImageError as error:
+            record["error"] = str(error)
+        records.append(record)
+    (row,) = mask_set_rows(folder.name, "", records, rules, evaluator.outputs, ())
+    if not row.n:
+        raise HqsamError(f"--val {folder.name}: no pair of it can be scored, the last: {records[-1]['error']}")
+    return Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n)

@@ -1,0 +1,126 @@
+"""The ablations of HQ-SAM: its tables 2 to 4, as decoders with parts left out or exchanged, and other things learned.
+
+What the paper leaves open was decided so:
+
+- *context tokens*: three learned tokens stand in the decoder's sequence where the HQ token would; the mask is
+  made by SAM's own single-mask token and its MLP, both frozen, which see them through attention.
+- *scaled output token*: the HQ token, after the transformer, attends to SAM's four mask tokens by scaled
+  dot-product attention without projections, and what it finds is added to it.
+- *boundary loss*: the loss counts only points within 2 % of the diagonal from the contour of the ground truth.
+- *fusion sources*: `none` is SAM's mask feature as it is, without the convolutions of `embedding_maskfeature`;
+  `decoder` is those convolutions alone. The paper's figures of the rows between are taken for `early` and
+  `final`; it gives none for `decoder`.
+- *output token learned*: the embedding of SAM's mask tokens and the MLP of the single mask.
+- *decoder learned*: all of SAM's mask decoder; *all*: every parameter of SAM, batch norms keeping their statistics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..models.layouts import HQ_MODULES, is_hq
+from ..models.mask_decoder import MASK_TOKENS, MaskDecoder
+from ..models.sam import EMBED_DIM, HQSam
+
+Learn = Literal["hq", "all", "decoder", "token"]
+Token = Literal["hq", "context", "scaled"]
+Fusion = Literal["none", "decoder", "early", "final", "full"]
+
+OUTPUT_TOKEN = ("mask_decoder.mask_tokens.", "mask_decoder.output_hypernetworks_mlps.0.")
+CONTEXT_TOKENS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What makes the HQ mask: which token, from which features, and whether only boundaries count in the loss."""
+
+    token: Token = "hq"
+    fusion: Fusion = "full"
+    boundary_only: bool = False
+
+
+FULL = Variant()
+VARIANTS = {
+    "full": FULL,
+    "context": Variant("context", "none"),
+    "token": Variant("hq", "none"),
+    "scaled": Variant("scaled", "none"),
+    "boundary": Variant("hq", "none", boundary_only=True),
+    "hq-context": Variant("context", "full"),
+}
+
+
+def is_learned(name: str, learn: Learn) -> bool:
+    """Whether a parameter is learned; the others are frozen."""
+    if learn == "hq":
+        return is_hq(name)
+    return name.startswith({"all": ("",), "decoder": ("mask_decoder.",), "token": OUTPUT_TOKEN}[learn])
+
+
+class AblatedDecoder(MaskDecoder):
+    """The HQ decoder with some of its parts left out or exchanged; see the head of this module."""
+
+    def __init__(self, embed_dim: int, early_dim: int, *, early_stride: int, variant: Variant) -> None:
+        super().__init__(embed_dim, early_dim, early_stride=early_stride)
+        self.variant = variant
+        if variant.token == "context":
+            self.hf_token = nn.Embedding(CONTEXT_TOKENS, embed_dim)
+            del self.hf_mlp
+        if variant.fusion == "none":
+            del self.embedding_maskfeature
+        if variant.fusion not in ("early", "full"):
+            del self.compress_vit_feat
+        if variant.fusion not in ("final", "full"):
+            del self.embedding_encoder
+
+    def hq_features(self, embedding: Tensor, early: Tensor) -> Tensor:
+        """As in `MaskDecoder`, from the sources there are; zeros where there are none."""
+        batch, channels, height, width = embedding.shape
+        features = embedding.new_zeros(batch, channels // 8, 4 * height, 4 * width)
+        if self.variant.fusion in ("final", "full"):
+            features = features + self.embedding_encoder(embedding)
+        if self.variant.fusion in ("early", "full"):
+            features = features + self.compress_vit_feat(early)
+        return features
+
+    def _hq_weights(self, hidden: Tensor) -> Tensor:
+        if self.variant.token == "context":
+            return self.output_hypernetworks_mlps[0](hidden[:, 1])
+        token = hidden[:, 1 + MASK_TOKENS]
+        if self.variant.token == "scaled":
+            others = hidden[:, 1 : 1 + MASK_TOKENS]
+            likeness = torch.einsum("pc,pkc->pk", token, others) * token.shape[-1] ** -0.5
+            token = token + torch.einsum("pk,pkc->pc", likeness.softmax(dim=1), others)
+        return self.hf_mlp(token)
+
+    def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:
+        if self.variant.fusion == "none":
+            return (token.unsqueeze(1) @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+        return super()._hq_logits(token, upscaled, hq_features, image_index)
+
+
+def prepare(model: HQSam, *, learn: Learn = "hq", variant: Variant = FULL, fresh: bool = False, seed: int = 0) -> None:
+    """Give a model the decoder that is to be trained, and freeze what is not learned.
+
+    SAM's part keeps its weights. HQ modules are new, initialised as PyTorch does, where the model has none,
+    where they are not those of a whole HQ-SAM, and where `fresh` asks for it.
+    """
+    dim, stride = model.early_dim, model.early_stride
+    torch.manual_seed(seed)
+    decoder = model.mask_decoder
+    if learn != "hq":
+        decoder = MaskDecoder(EMBED_DIM, dim, early_stride=stride, has_hq=False)
+    elif variant != FULL:
+        decoder = AblatedDecoder(EMBED_DIM, dim, early_stride=stride, variant=variant)
+    elif fresh or not model.has_hq:
+        decoder = MaskDecoder(EMBED_DIM, dim, early_stride=stride)
+    if decoder is not model.mask_decoder:
+        sam = {k: v for k, v in model.mask_decoder.state_dict().items() if k.split(".")[0] not in HQ_MODULES}
+        decoder.load_state_dict({**decoder.state_dict(), **sam})
+        model.mask_decoder, model.has_hq = decoder, decoder.has_hq
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(is_learned(name, learn))

@@ -1,0 +1,126 @@
+"""`hqsam eval` as people run it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hqsam_cli.evaluation.metrics import boundary_iou, iou
+from hqsam_cli.evaluation.prompts import tight_box
+from hqsam_cli.evaluation.truth import mask_values, truth_mask
+from hqsam_cli.models.zoo import build_model
+
+from .conftest import Run
+
+SAMPLES = Path(__file__).parents[2] / "sample_data"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("HQSAM_DATA", raising=False)
+
+
+def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
+    files = ["--json", "r.json", "--per-image", "r.csv", "--plot", "r.png", "--worst", "2", "worst"]
+    result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *files)
+    assert result.code == 0 and result.out == ""
+    assert "paper" in result.err and "mBIoU" in result.err
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert (found["protocol"], found["prompt"], found["model"]) == ("paper", "box", "lite")
+    assert len(found["model hash"]) == 64
+    rows = {row["output"]: row for row in found["rows"]}
+    assert list(rows) == ["sam", "hq", "sum"] and all(row["n"] == 6 for row in rows.values())
+    lines = list(csv.DictReader((tmp_path / "r.csv").open()))
+    assert len(lines) == 18
+    mean = np.mean([float(line["iou"]) for line in lines if line["masks"] == "sum"])
+    assert 100 * mean == pytest.approx(rows["sum"]["figures"]["mIoU"])
+    assert cv2.imread(str(tmp_path / "r.png")) is not None
+    worst = sorted((tmp_path / "worst").iterdir())
+    ious = sorted(float(line["iou"]) for line in lines if line["masks"] == "sum")
+    assert [int(path.stem.rpartition("_")[2]) for path in worst] == [round(100 * value) for value in ious[:2]]
+
+
+def test_deploy_scores_are_those_of_the_masks_that_segment_writes(hqsam: Run, tmp_path: Path) -> None:
+    photos, masks = SAMPLES / "DIS5K/DIS-VD/im", SAMPLES / "DIS5K/DIS-VD/gt"
+    truths = {path.stem: truth_mask(path) for path in masks.iterdir()}
+    boxes: dict[str, list[dict[str, object]]] = {"images": [], "annotations": [], "categories": []}
+    for n, (stem, truth) in enumerate(sorted(truths.items()), 1):
+        x0, y0, x1, y1 = tight_box(truth)
+        boxes["images"].append({"id": n, "file_name": f"{stem}.jpg"})
+        box = [x0, y0, x1 - x0 + 1, y1 - y0 + 1]
+        boxes["annotations"].append({"id": n, "image_id": n, "category_id": 1, "bbox": box})
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    assert hqsam("segment", photos, "--boxes", "boxes.json", "-o", "out").code == 0
+    scores = []
+    for n, (stem, truth) in enumerate(sorted(truths.items()), 1):
+        mask = mask_values(tmp_path / f"out/masks/{stem}.jpg/{n}.png") > 0
+        scores.append((iou(mask, truth), boundary_iou(mask, truth)))
+    options = ("--protocol", "deploy", "--mask-output", "sum", "--json", "r.json")
+    assert hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options).code == 0
+    (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert [row["figures"]["mIoU"], row["figures"]["mBIoU"]] == pytest.approx(list(100 * np.mean(scores, axis=0)))
+
+
+def test_clicks_and_their_curve(hqsam: Run, tmp_path: Path) -> None:
+    options = ["--prompt", "clicks", "--limit", "1", "--mask-output", "sam", "--json", "r.json", "--plot", "r.svg"]
+    assert hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options).code == 0
+    (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert set(row["figures"]) == {"NoC@80", "NoC@85", "NoC@90", ">=20@90"}
+    assert len(row["curve"]["y"]) == 20
+    assert "<svg" in (tmp_path / "r.svg").read_text()
+
+
+def test_the_list_says_what_is_there(hqsam: Run) -> None:
+    result = hqsam("eval", "--list", "--data-root", SAMPLES)
+    found = [line.split("│")[1].strip() for line in result.out.splitlines() if line.count("│") > 4 and "│ yes" in line]
+    assert result.code == 0 and found == ["dis"]
+    assert "DIS5K.zip" in result.out and "lvis_v1_val.json" in result.out
+
+
+def test_broken_pairs_are_exit_code_three(hqsam: Run, tmp_path: Path) -> None:
+    for part in ("im", "gt"):
+        (tmp_path / "own" / part).mkdir(parents=True)
+        for path in sorted((SAMPLES / "DIS5K/DIS-VD" / part).iterdir())[:2]:
+            (tmp_path / "own" / part / path.name).write_bytes(path.read_bytes())
+    next(iter(sorted((tmp_path / "own/gt").iterdir()))).unlink()
+    result = hqsam("eval", "--dataset", "own", "--mask-output", "sam")
+    assert result.code == 3
+    assert "gt/01_wheel.png: the mask is missing" in result.err and "1 images are in no figure" in result.err
+
+
+def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    state = build_model("lite", has_hq=False, image_size=128).state_dict()
+    save_file(state, tmp_path / "plain.safetensors", metadata={"image_size": "128"})
+    command = ("eval", "--dataset", "dis", "--data-root", SAMPLES, "--model", "plain.safetensors", "--limit", "1")
+    assert hqsam(*command, "--json", "r.json").code == 0
+    assert [row["output"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]] == ["sam"]
+    refused = hqsam(*command, "--mask-output", "hq")
+    assert refused.code == 2 and "plain SAM" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ([], 2, "--dataset: say which"),
+        (["--dataset", "hrsod"], 1, "get thin_object_detection.zip (2.45 GB)"),
+        (["--dataset", "nothing"], 2, "neither a folder nor one of dis"),
+        (["--dataset", "dis", "--prompt", "boxes"], 2, "use box, box-noise:0.2"),
+        (["--dataset", "dis", "--prompt", "clicks", "--protocol", "paper"], 2, "leave --protocol paper out"),
+        (["--dataset", "dis", "--plot", "curve.xyz"], 2, "name it .png, .pdf or .svg"),
+        (["--dataset", "dis", "--data-root", str(SAMPLES), "--detections", "d.json"], 2, "--detections: only for"),
+    ],
+)
+def test_what_cannot_be_evaluated(hqsam: Run, options: list[str], code: int, message: str) -> None:
+    result = hqsam("eval", *options)
+    assert result.code == code
+    assert message in result.err and "Traceback" not in result.err

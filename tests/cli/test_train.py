@@ -1,0 +1,185 @@
+"""`hqsam train` as people run it: to the end, killed in between, with bad data, and by several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from hqsam_cli.models.checkpoints import read_state
+from hqsam_cli.models.hub import LITE_PATH
+from hqsam_cli.models.layouts import is_hq
+from hqsam_cli.training.scenes import render_scene
+from tests.cli.conftest import Run
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "sample_data" / "DIS5K" / "DIS-VD"
+SMALL = ("--image-size", "64", "--batch-size", "2", "--workers", "0", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight small images with a mask each, .jpg beside .png."""
+    root = tmp_path_factory.mktemp("flat")
+    for number in range(8):
+        scene = render_scene(np.random.default_rng(number), 72, 96, objects=1, kinds=["blob"])
+        cv2.imwrite(str(root / f"{number}.jpg"), scene.image[..., ::-1])
+        cv2.imwrite(str(root / f"{number}.png"), scene.masks[0].astype(np.uint8) * 255)
+    return root
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return read_state(path)[0]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> None:
+    ended = hqsam("train", "--data", SAMPLES, "--val", SAMPLES, "--epochs", 2, *SMALL, "-o", "run", "--json")
+    assert ended.code == 0, ended.err
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "hqsam.safetensors", "hq_only.safetensors", "metrics.jsonl", "metrics.png", "train.pt",
+    }  # fmt: skip
+    state, metadata = read_state(tmp_path / "run" / "hqsam.safetensors")
+    base = tensors(LITE_PATH)
+    assert state.keys() == base.keys()
+    for key, value in base.items():
+        if not is_hq(key):
+            assert state[key].dtype == value.dtype
+            assert torch.equal(state[key], value)
+    learned = tensors(tmp_path / "run" / "hq_only.safetensors")
+    assert all(torch.equal(value, state[key]) for key, value in learned.items())
+    assert not any(torch.equal(value, base[key].float()) for key, value in learned.items())
+
+    result = ended.lines[0]
+    assert result["epoch"] in (1, 2)
+    assert json.loads(metadata["result"])["miou"] == result["miou"]
+    assert metadata["command"].startswith("hqsam train --data ")
+    assert metadata["image_size"] == "64"
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines if "epoch" in line] == [1, 2]
+    assert all(line["images_per_second"] > 0 for line in lines if "loss" in line)
+    with Image.open(tmp_path / "run" / "metrics.png") as plot:
+        assert plot.width > 500
+
+    segmented = hqsam("segment", SAMPLES / "im", "--frame", "--model", "run/hqsam.safetensors", "-o", "masks")
+    assert segmented.code == 0, segmented.err
+
+
+def run_alone(*arguments: str | Path, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[bytes]:
+    """`hqsam train` in its own process."""
+    script = ROOT / "tests" / "cli" / "hqsam_process.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [*launcher, script, "train", *arguments]
+    return subprocess.Popen([str(part) for part in command], env=environment, stderr=subprocess.PIPE)
+
+
+def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
+    hqsam: Run, data: Path, tmp_path: Path
+) -> None:
+    arguments = ("--data", data, "--epochs", "30", *SMALL, "--checkpoint-steps", "1", "--fresh")
+    killed = run_alone(*arguments, "-o", tmp_path / "killed")
+    state = tmp_path / "killed" / "train.pt"
+    while not state.exists() or torch.load(state, weights_only=True)["step"] % 4 in (0, 3):
+        assert killed.poll() is None, killed.communicate()[1].decode()
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    step = torch.load(state, weights_only=True)["step"]
+    assert 0 < step < 120
+
+    continued = hqsam("train", *arguments, "-o", "killed")
+    assert continued.code == 0, continued.err
+    assert f"going on after step {step} of 120" in continued.err
+    assert hqsam("train", *arguments, "-o", "unbroken").code == 0
+    for name in ("hq_only.safetensors", "hqsam.safetensors"):
+        assert equal(tensors(tmp_path / "killed" / name), tensors(tmp_path / "unbroken" / name))
+
+
+def test_two_processes_learn_what_one_does(hqsam: Run, data: Path, tmp_path: Path) -> None:
+    common = ("--data", data, "--val", data, "--epochs", "1", "--lr", "1e-4", *SMALL, "--fresh", "--batch-size")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+    team = run_alone(*common, "2", "-o", tmp_path / "two", launcher=torchrun)
+    assert hqsam("train", *common, "4", "-o", "one").code == 0
+    errors = team.communicate()[1].decode()
+    assert team.returncode == 0, errors
+    assert "on 2 x cpu" in errors
+    one, two = (tensors(tmp_path / name / "hq_only.safetensors") for name in ("one", "two"))
+    for key, value in one.items():
+        torch.testing.assert_close(value, two[key], rtol=1e-3, atol=1e-5)
+
+
+def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for file in data.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "0.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    cv2.imwrite(str(folder / "1.png"), np.zeros((72, 96), np.uint8))
+    (folder / "2.png").unlink()
+    ended = hqsam("train", "--data", folder, "--epochs", 3, *SMALL, "-o", "run", "--json")
+    assert ended.code == 3
+    assert "left out for want of a mask: 1, first" in ended.err
+    for words in ("0.jpg", "an empty mask", "2 pairs were of no use and were skipped"):
+        assert words in ended.err
+    assert ended.lines[0]["skipped"] == 2
+
+
+def test_a_plain_sam_is_a_base_too(hqsam: Run, data: Path, tmp_path: Path) -> None:
+    plain = {key: value for key, value in tensors(LITE_PATH).items() if not is_hq(key)}
+    save_file(plain, tmp_path / "sam.safetensors", {"image_size": "64"})
+    ended = hqsam("train", "--model", "sam.safetensors", "--data", data, "--epochs", 1, *SMALL, "-o", "run")
+    assert ended.code == 0, ended.err
+    assert tensors(tmp_path / "run" / "hqsam.safetensors").keys() == tensors(LITE_PATH).keys()
+
+
+def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
+    arguments = ("train", "--table", "strategies", "--data", data, "--val", data, "--epochs", 1, *SMALL, "-o", "tables")
+    ended = hqsam(*arguments, "--json")
+    assert ended.code == 0, ended.err
+    rows = ended.lines[0]["rows"]
+    assert [row["name"] for row in rows] == ["sam", "all", "decoder", "output-token", "full"]
+    assert all(0 <= row["miou"] <= 100 for row in rows)
+    assert rows[1]["paper_miou"] == 38.0
+    shown = hqsam(*arguments)  # all is done, so this only prints
+    assert shown.code == 0, shown.err
+    assert "all of SAM learns" in shown.out
+    assert "12.2" in shown.out
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ((), "--data FOLDER"),
+        (("--data", "nowhere"), "nowhere: no pair in it"),
+        (("--hqseg", "nowhere"), "no set of HQSeg-44K"),
+        (("--data", "DATA:0"), "the weight must be over 0"),
+        (("--data", "DATA", "--variant", "token", "--fusion", "early"), "one ablation each"),
+        (("--data", "DATA", "--table", "fusion"), "--val FOLDER"),
+        (("--data", "DATA", "--image-size", "100"), "multiple of 32"),
+        (("--data", "DATA", "--batch-size", "100"), "lower --batch-size"),
+        (("--data", "DATA", "--dtype", "float16"), "bfloat16"),
+        (("--data", "DATA", "--lr", "0"), "--lr"),
+        (("--data", "DATA", "--model", "nothing.pth"), "nothing.pth"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_in_one_line(
+    hqsam: Run, data: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    ended = hqsam("train", *(text.replace("DATA", str(data)) for text in arguments), "--device", "cpu")
+    assert ended.code in (1, 2, 4)
+    assert words in ended.err
+    assert "Traceback" not in ended.err

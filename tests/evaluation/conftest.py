@@ -1,0 +1,43 @@
+"""An evaluator whose masks are known, so that scores can be counted by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from hqsam_cli.evaluation.protocols import Evaluator, PreparedImage
+from hqsam_cli.records import Prompt
+
+MaskRule = Callable[[np.ndarray, Prompt, str], np.ndarray]
+
+
+class KnownMasks(Evaluator):
+    """Answers with `rule(image, prompt, output)` instead of asking a model; estimates are 0.5."""
+
+    def __init__(self, rule: MaskRule) -> None:
+        self.protocol = "deploy"
+        self.outputs = ("sam", "sum")
+        self.rule = rule
+
+    def prepared(self, image: np.ndarray) -> PreparedImage:
+        return image  # type: ignore[return-value]
+
+    def masks(self, photo: PreparedImage, prompts: list[Prompt]):  # type: ignore[no-untyped-def]
+        image: np.ndarray = photo  # type: ignore[assignment]
+        return {name: ([self.rule(image, p, name) for p in prompts], [0.5] * len(prompts)) for name in self.outputs}
+
+
+def filled_box(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
+    """The box filled; for `sam` only its upper half."""
+    assert prompt.box is not None
+    x0, y0, x1, y1 = (round(n) for n in prompt.box)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[y0 : (y0 + y1) // 2 if output == "sam" else y1, x0:x1] = True
+    return mask
+
+
+@pytest.fixture
+def box_filler() -> KnownMasks:
+    return KnownMasks(filled_box)

@@ -1,0 +1,206 @@
+"""Folders of photos and masks: what is scored, what is left out, what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hqsam_cli.errors import HqsamError
+from hqsam_cli.evaluation.evaluate import Results, Settings, evaluate, write_worst
+from hqsam_cli.evaluation.metrics import boundary_iou
+from hqsam_cli.evaluation.prompts import prompt_rules
+from hqsam_cli.evaluation.report import Row, mean_rows
+
+from .conftest import KnownMasks
+
+
+class Heard:
+    """What an evaluation told its reporter."""
+
+    def __init__(self) -> None:
+        self.sets: list[tuple[str, int]] = []
+        self.records: list[dict[str, object]] = []
+
+    def on_dataset(self, title: str, images: int) -> None:
+        self.sets.append((title, images))
+
+    def on_record(self, record: dict[str, object]) -> None:
+        self.records.append(record)
+
+    def on_problem(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two photos: a rectangle, and one whose lower half is missing."""
+    root = tmp_path / "set"
+    for name, rows in (("a", slice(10, 50)), ("b", slice(10, 30))):
+        mask = np.zeros((60, 80), np.uint8)
+        mask[rows, 20:60] = 255
+        write(root, name, mask)
+    return root
+
+
+def write(root: Path, name: str, mask: np.ndarray | None, size: tuple[int, int] = (60, 80)) -> None:
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(root / "images" / f"{name}.jpg"), np.full((*size, 3), 90, np.uint8))
+    if mask is not None:
+        cv2.imwrite(str(root / "masks" / f"{name}.png"), mask)
+
+
+def run(folder: Path, evaluator: KnownMasks, prompt: str = "box", **settings: object) -> tuple[Results, Heard]:
+    heard = Heard()
+    made = Settings(str(folder), Path(), prompt_rules(prompt), {"model": "known"}, **settings)  # type: ignore[arg-type]
+    return evaluate(made, evaluator, "known", heard), heard
+
+
+def test_means_are_over_each_image_once(folder: Path, box_filler: KnownMasks) -> None:
+    results, heard = run(folder, box_filler)
+    sam, both = results.rows
+    assert (sam.output, sam.n, both.output, both.n) == ("sam", 2, "sum", 2)
+    assert sam.figures["mIoU"] == pytest.approx(50)
+    assert both.figures == {"mIoU": pytest.approx(100), "mBIoU": pytest.approx(100)}
+    half = []
+    for rows in (slice(10, 50), slice(10, 30)):
+        truth, upper = np.zeros((60, 80), bool), np.zeros((60, 80), bool)
+        truth[rows, 20:60] = True
+        upper[rows.start : (rows.start + rows.stop) // 2, 20:60] = True
+        half.append(boundary_iou(upper, truth))
+    assert sam.figures["mBIoU"] == pytest.approx(50 * sum(half))
+    assert len(heard.records) == 2
+
+
+def test_broken_pairs_are_named_and_counted_and_in_no_mean(folder: Path, box_filler: KnownMasks) -> None:
+    write(folder, "c_missing", None)
+    write(folder, "d_empty", np.zeros((60, 80), np.uint8))
+    write(folder, "e_ones", np.ones((60, 80), np.uint8))
+    write(folder, "f_size", np.full((30, 80), 255, np.uint8))
+    write(folder, "g_photo", np.full((60, 80), 255, np.uint8))
+    (folder / "images" / "g_photo.jpg").write_bytes(b"no photo")
+    results, _heard = run(folder, box_filler)
+    assert [row.n for row in results.rows] == [2, 2]
+    assert results.rows[1].figures["mIoU"] == pytest.approx(100)
+    for name, reason in (
+        ("c_missing.png", "missing"),
+        ("d_empty.png", "empty"),
+        ("e_ones.png", "largest value is 1"),
+        ("f_size.png", "80x30, its photo 80x60"),
+        ("g_photo.jpg", ""),
+    ):
+        assert any(name in text and reason in text for text in results.broken), name
+    assert len(results.broken) == 5
+    assert sum(line[-1] != "" for line in results.lines) == 5
+
+
+def test_a_set_without_one_good_pair_is_an_error(tmp_path: Path, box_filler: KnownMasks) -> None:
+    write(tmp_path / "bad", "a", np.ones((60, 80), np.uint8))
+    with pytest.raises(HqsamError, match=r"not one of 1 images.*largest value is 1"):
+        run(tmp_path / "bad", box_filler)
+
+
+def test_grey_and_many_channel_masks_are_cut_at_128(tmp_path: Path, box_filler: KnownMasks) -> None:
+    mask = np.zeros((60, 80), np.uint8)
+    mask[10:50, 20:60] = 255
+    mask[9, 20:60], mask[50, 20:60] = 128, 60
+    deep = mask.astype(np.uint16) * 257
+    write(tmp_path / "set", "a", mask)
+    write(tmp_path / "set", "b", np.dstack([mask, mask, mask, np.full_like(mask, 255)]))
+    write(tmp_path / "set", "c", deep)
+    results, _ = run(tmp_path / "set", box_filler)
+    assert results.rows[1].n == 3
+    assert results.rows[1].figures["mIoU"] == pytest.approx(100)
+
+
+def test_trials_of_drawn_prompts_are_averaged(folder: Path) -> None:
+    def around_points(image: np.ndarray, prompt: object, output: str) -> np.ndarray:
+        mask = np.zeros(image.shape[:2], bool)
+        for x, y, label in prompt.points.astype(int):  # type: ignore[attr-defined]
+            mask[max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = label
+        return mask
+
+    results, heard = run(folder, KnownMasks(around_points), "points:1,3+2", limit=1)
+    assert [(row.prompt, row.output) for row in results.rows] == [
+        ("1 point", "sam"),
+        ("1 point", "sum"),
+        ("3+2 points", "sam"),
+        ("3+2 points", "sum"),
+    ]
+    trials = heard.records[0]["scores"]["sum"]["3+2 points"]  # type: ignore[index]
+    assert len(trials) == 3 and len({score for score, _ in trials}) > 1
+    assert results.rows[3].figures["mIoU"] == pytest.approx(100 * np.mean([score for score, _ in trials]))
+    assert run(folder, KnownMasks(around_points), "points:1,3+2", limit=1)[0].rows == results.rows
+
+
+def test_coarse_masks_are_prompts(folder: Path, tmp_path: Path) -> None:
+    coarse = tmp_path / "coarse"
+    coarse.mkdir()
+    half = np.zeros((60, 80), np.uint8)
+    half[10:30, 20:60] = 255
+    cv2.imwrite(str(coarse / "a.png"), half)
+    evaluator = KnownMasks(lambda image, prompt, output: prompt.mask)
+    results, _ = run(folder, evaluator, "mask", coarse=coarse)
+    assert results.rows[0].n == 1 and results.rows[0].figures["mIoU"] == pytest.approx(50)
+    assert len(results.broken) == 1 and "b.png" in results.broken[0]
+    with pytest.raises(HqsamError, match="--coarse-masks"):
+        run(folder, evaluator, "mask")
+
+
+def test_boundaries_of_several_widths(folder: Path, box_filler: KnownMasks) -> None:
+    sam = run(folder, box_filler, curves=True)[0].rows[0]
+    assert sam.curve["x"] == sorted(sam.curve["x"]) and 0.02 in sam.curve["x"]
+    assert sam.curve["y"][sam.curve["x"].index(0.02)] == sam.figures["mBIoU"]
+    errors = [abs(value - sam.figures["mIoU"]) for value in sam.curve["y"]]
+    assert errors[-1] < errors[0], "the wider the boundary, the nearer to the IoU"
+
+
+def test_the_worst_come_first(folder: Path, tmp_path: Path) -> None:
+    def good_for_tall(image: np.ndarray, prompt: object, output: str) -> np.ndarray:
+        mask = np.zeros(image.shape[:2], bool)
+        mask[10:50, 20:60] = True
+        return mask
+
+    results, _ = run(folder, KnownMasks(good_for_tall))
+    paths = write_worst(tmp_path / "worst", 1, results)
+    assert [path.name for path in paths] == ["001_set_b_50.png"]
+    picture = cv2.imread(str(paths[0]))
+    assert picture is not None and picture.shape[1] > 3 * 600, "photo, truth and two masks side by side"
+
+
+def test_the_mean_of_sets_does_not_weigh_by_images() -> None:
+    rows = [
+        [Row(name, "box", output, n, {"mIoU": value}) for output in ("sam", "hq")]
+        for name, n, value in (("dis", 470, 60.0), ("coift", 280, 90.0))
+    ]
+    sam, hq = mean_rows("hq4", "vit_l", rows)
+    assert sam.figures == {"mIoU": 75.0} and sam.n == 750
+    assert sam.paper == {"mIoU": 79.5, "mBIoU": 71.1} and hq.paper == {"mIoU": 89.1, "mBIoU": 81.8}
+
+
+def test_an_interrupted_evaluation_goes_on(folder: Path, cache: Path) -> None:
+    asked: list[int] = []
+
+    def breaking(image: np.ndarray, prompt: object, output: str) -> np.ndarray:
+        asked.append(1)
+        if len(asked) == 3:
+            raise RuntimeError("power cut")
+        return np.ones(image.shape[:2], bool)
+
+    with pytest.raises(RuntimeError):
+        run(folder, KnownMasks(breaking))
+    results, heard = run(folder, KnownMasks(breaking), resume=True)
+    assert len(heard.records) == 2 and results.rows[0].n == 2
+    assert len(asked) == 2 + 1 + 2, "the first image is not scored again"
+    assert not list(cache.rglob("*.ndjson")), "nothing is left of an evaluation that ended"
+    run(folder, KnownMasks(breaking), resume=True)
+    assert len(asked) == 5 + 4

@@ -1,0 +1,77 @@
+"""DAVIS: objects of frames, and means over them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hqsam_cli.errors import HqsamError, ImageError
+from hqsam_cli.evaluation.datasets import found_dataset
+from hqsam_cli.evaluation.video import VideoScorer, frame_boxes, video_figures, video_frames
+
+from .conftest import KnownMasks
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two sequences; object 2 of `dog` is seen in its second frame alone."""
+    for sequence, frames in (("cat", 1), ("dog", 2)):
+        for number in range(frames):
+            ids = np.zeros((60, 80), np.uint8)
+            ids[10:50, 10:30] = 1
+            if sequence == "dog" and number == 1:
+                ids[5:25, 40:70] = 2
+            ids[-2:] = 255
+            image = Image.fromarray(ids, "P")
+            image.putpalette([n % 256 for n in range(768)])
+            for part in ("Annotations", "JPEGImages"):
+                (tmp_path / "DAVIS" / part / "480p" / sequence).mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / f"DAVIS/Annotations/480p/{sequence}/{number:05d}.png")
+            photo = tmp_path / f"DAVIS/JPEGImages/480p/{sequence}/{number:05d}.jpg"
+            cv2.imwrite(str(photo), np.full((60, 80, 3), 90, np.uint8))
+    return tmp_path
+
+
+def records(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> list[dict[str, object]]:
+    scorer = VideoScorer(evaluator, None if boxes is None else frame_boxes(boxes))
+    frames = video_frames(found_dataset("davis", root))
+    return [{"file_name": f.name, "error": None, **scorer.record(f, scorer.loaded(f))} for f in frames]
+
+
+def test_frames_come_by_sequence(root: Path) -> None:
+    names = [frame.name for frame in video_frames(found_dataset("davis", root))]
+    assert names == ["cat/00000", "dog/00000", "dog/00001"]
+    (root / "DAVIS/ImageSets/2017").mkdir(parents=True)
+    (root / "DAVIS/ImageSets/2017/val.txt").write_text("dog\n")
+    assert len(video_frames(found_dataset("davis", root))) == 2
+
+
+def test_means_are_over_objects(root: Path, box_filler: KnownMasks) -> None:
+    made = records(root, box_filler)
+    assert list(made[2]["objects"]["sum"]) == ["1", "2"]  # type: ignore[index]
+    assert video_figures(made, "sum") == {"J&F": 100.0, "J": 100.0, "F": 100.0}
+    half = video_figures(made, "sam")
+    assert half["J"] == pytest.approx(50) and 20 < half["F"] < 90
+    assert half["J&F"] == pytest.approx((half["J"] + half["F"]) / 2)
+
+
+def test_boxes_of_a_file_and_objects_it_does_not_know(root: Path, box_filler: KnownMasks, tmp_path: Path) -> None:
+    boxes = {name: {"1": [10, 10, 20, 40]} for name in ("cat/00000", "dog/00000", "dog/00001")}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    figures = video_figures(records(root, box_filler, tmp_path / "boxes.json"), "sum")
+    assert figures["J"] == pytest.approx(100 * 2 / 3), "three objects, and one of them has no box"
+
+
+def test_what_is_no_davis(root: Path, box_filler: KnownMasks, tmp_path: Path) -> None:
+    frame = video_frames(found_dataset("davis", root))[0]
+    Image.open(frame.ids).convert("RGB").save(frame.ids)
+    with pytest.raises(ImageError, match="colours instead of object ids"):
+        VideoScorer(box_filler, None).loaded(frame)
+    (tmp_path / "boxes.json").write_text("[1]")
+    with pytest.raises(HqsamError, match="its form is"):
+        frame_boxes(tmp_path / "boxes.json")

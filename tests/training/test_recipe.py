@@ -1,0 +1,98 @@
+"""Epochs of the recipe: validation, the best kept, the learning rate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hqsam_cli.models.checkpoints import read_state
+from hqsam_cli.models.hub import LITE_PATH
+from hqsam_cli.training import recipe as recipes
+from hqsam_cli.training.layouts import PairFolder
+from hqsam_cli.training.team import Team
+from hqsam_cli.training.validate import Scores, validate
+from tests.evaluation.conftest import KnownMasks, filled_box
+
+
+@pytest.fixture
+def run(folder: PairFolder, tmp_path: Path) -> Callable[..., recipes.Result]:
+    """Train `lite` on four images at 64 pixels, one step an epoch."""
+
+    def start(**options: Any) -> recipes.Result:
+        recipe = recipes.Recipe(
+            base=LITE_PATH, data=[folder], val=[folder], output=tmp_path, image_size=64, workers=0, **options
+        )
+        return recipes.train(recipe, Team(torch.device("cpu")), lambda _: None)
+
+    return start
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, *scores: float | None) -> None:
+    """Validation that gives these scores, one an epoch; at None the process is killed."""
+    coming = iter(scores)
+
+    def fake(*_: Any, **__: Any) -> dict[str, Scores]:
+        score = next(coming)
+        if score is None:
+            raise KeyboardInterrupt
+        return {"set": Scores(score, score, 4)}
+
+    monkeypatch.setattr(recipes, "validate", fake)
+
+
+def test_the_best_epoch_is_kept(
+    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripted(monkeypatch, 10.0, 30.0, 20.0)
+    result = run(epochs=3)
+    assert (result.best["epoch"], result.best["miou"]) == (2, 30.0)
+    learned, metadata = read_state(tmp_path / "hq_only.safetensors")
+    assert json.loads(metadata["result"])["epoch"] == 2
+    last = torch.load(tmp_path / "train.pt", weights_only=True)["model"]
+    assert not torch.equal(learned["mask_decoder.hf_token.weight"], last["mask_decoder.hf_token.weight"])
+
+
+def test_an_epoch_whose_validation_was_killed_is_validated_again(
+    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripted(monkeypatch, 10.0, None)
+    with pytest.raises(KeyboardInterrupt):
+        run(epochs=2)
+    scripted(monkeypatch, 20.0)
+    assert run(epochs=2).best["epoch"] == 2
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line.get("miou")) for line in lines] == [(1, None), (1, 10.0), (2, None), (2, 20.0)]
+
+
+def test_the_learning_rate_falls_to_a_tenth_and_more_epochs_may_follow(
+    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripted(monkeypatch, *[1.0] * 5)
+    run(epochs=2, lr_step=2)
+    run(epochs=5, lr_step=2)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    rates = [line["lr"] for line in lines if "lr" in line]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
+
+
+def test_validation_scores_the_truth_itself_full(
+    folder: PairFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With masks that are boxes, a model that fills its box is right; pairs that are broken do not count."""
+    mask = np.zeros((120, 160), np.uint8)
+    mask[30:70, 20:90] = 255
+    cv2.imwrite(str(tmp_path / "box.png"), mask)
+    image = folder.pairs[0][0]
+    boxes = PairFolder("boxes", [(image, str(tmp_path / "box.png")), (image, str(tmp_path / "gone.png"))])
+    evaluator = KnownMasks(filled_box)
+    evaluator.outputs = ("hq",)
+    monkeypatch.setattr("hqsam_cli.training.validate.Evaluator", lambda *_, **__: evaluator)
+    model: Any = None
+    assert validate(model, [boxes], mask_output="hq", dtype=torch.float32) == {"boxes": Scores(100.0, 100.0, 1)}
