@@ -35,6 +35,7 @@ __all__ = [
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 METADATA = "hqsam_metadata"
+USUAL_SIZE = "1024"
 FUSION_KEY = "mask_decoder.compress_vit_feat.0.weight"
 
 
@@ -109,8 +110,9 @@ def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Ch
             "give a checkpoint of lite, vit_tiny, vit_b, vit_l or vit_h"
         )
     kind = "HQ-SAM" if HQ_KEY in state else "SAM"
-    size = metadata.get("image_size", "1024")
-    model = build_model(architecture, has_hq=HQ_KEY in state, image_size=int(size) if size.isdigit() else 1024)
+    size = metadata.get("image_size", USUAL_SIZE)
+    image_size = int(size if size.isdigit() else USUAL_SIZE)
+    model = build_model(architecture, has_hq=HQ_KEY in state, image_size=image_size)
     _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
     return Checkpoint(kind, architecture, layout, state, metadata, model)
 
@@ -192,8 +194,9 @@ def write_checkpoint(
 ) -> None:
     """Write tensors as safetensors or as a torch file.
 
-    A torch file without metadata is a plain state dict, as the authors' are; with metadata the state dict is
-    wrapped, for there is no other place for it.
+    Safetensors keep the metadata. A torch file is a plain state dict, which the authors' code loads, and has no
+    place for it; only where the frame is not the usual one, so that nobody could load the file right without
+    knowing, the state dict is wrapped together with the metadata.
     """
     tensors = {key: tensor.contiguous() for key, tensor in state.items()}
     if safetensors:
@@ -202,7 +205,8 @@ def write_checkpoint(
         file.write(save(tensors, metadata={"format": "pt", **metadata}))
         return
     try:
-        torch.save({"model": tensors, METADATA: dict(metadata)} if metadata else tensors, file)
+        usual = metadata.get("image_size", USUAL_SIZE) == USUAL_SIZE
+        torch.save(tensors if usual else {"model": tensors, METADATA: dict(metadata)}, file)
     except RuntimeError as error:
         # Its zip writer trips over its own feet when a write fails; what the disk said is the context.
         if isinstance(error.__context__, OSError):

@@ -142,10 +142,11 @@ def test_torch_and_safetensors_hold_the_same_metadata_too(tmp_path: Path) -> Non
     assert one.stat().st_size < 1.1 * two.stat().st_size
 
 
-def test_a_torch_file_without_metadata_is_a_state_dict_as_the_authors_write_it(
+def test_a_torch_file_of_the_usual_frame_is_a_state_dict_as_the_authors_write_it(
     tmp_path: Path, tiny: dict[str, Tensor]
 ) -> None:
-    path = rewritten(tmp_path / "plain.pth", tiny, {}, safetensors=False)
+    metadata = {"image_size": "1024", "command": "hqsam train"}
+    path = rewritten(tmp_path / "plain.pth", tiny, metadata, safetensors=False)
     assert torch.load(path, weights_only=True).keys() == tiny.keys()
 
 
