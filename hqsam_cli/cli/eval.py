@@ -94,6 +94,9 @@ def evaluate(
         list[MaskOutput] | None,
         typer.Option(rich_help_panel=PROTOCOL, help="Repeatable; all that the model has unless given."),
     ] = None,
+    refine: Annotated[
+        bool, typer.Option("--refine", rich_help_panel=PROTOCOL, help="One more row: SAM's masks through CascadePSP.")
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", rich_help_panel=PROTOCOL, help="Of drawn prompts.")] = 42,
     resume: Annotated[
         bool, typer.Option("--resume", rich_help_panel=RESULTS, help="Go on with what an interrupted run has scored.")
@@ -152,11 +155,12 @@ def evaluate(
     rules = prompt_rules(prompt)
     clicks = rules[0].kind == "clicks"
     chosen = protocol or Protocol("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
-    _check(rules, chosen, plot)
+    _check(rules, chosen, plot, refine=refine, mask_output=mask_output)
 
     from ..evaluation.evaluate import Settings, evaluate, write_worst
     from ..evaluation.pictures import write_curves
     from ..evaluation.protocols import Evaluator
+    from ..evaluation.refine import cascadepsp
     from ..evaluation.report import results_table, write_json, write_per_image
     from ..inference.device import resolved_device, resolved_dtype
     from ..inference.memory import keep_freed_memory
@@ -190,12 +194,13 @@ def evaluate(
         dataset=dataset,
         root=data_root,
         rules=rules,
-        flags={**about, "coarse": str(coarse_masks), "curves": str(plot is not None)},
+        flags={**about, "coarse": str(coarse_masks), "curves": str(plot is not None), "refine": str(refine)},
         coarse=coarse_masks,
         detections=detections,
         limit=limit,
         seed=seed,
         curves=plot is not None and not clicks,
+        refine=cascadepsp(str(place)) if refine else None,
         resume=resume,
     )
     evaluator = Evaluator(hq_sam.to(place), chosen.value, outputs, dtype=precision)
@@ -256,10 +261,20 @@ class EvalProgress:
         self.reporter.on_problem(text)
 
 
-def _check(rules: list[PromptRule], protocol: Protocol, plot: Path | None) -> None:
+def _check(
+    rules: list[PromptRule],
+    protocol: Protocol,
+    plot: Path | None,
+    *,
+    refine: bool,
+    mask_output: list[MaskOutput] | None,
+) -> None:
     """Raise where options do not fit each other, before anything is loaded."""
-    if rules[0].kind == "clicks" and protocol is Protocol.paper:
+    clicks = rules[0].kind == "clicks"
+    if clicks and protocol is Protocol.paper:
         raise UsageError("--prompt clicks: clicks are made on the photo itself; leave --protocol paper out")
+    if refine and (clicks or (mask_output and MaskOutput.sam not in mask_output)):
+        raise UsageError("--refine: refines SAM's masks; leave --prompt clicks out, or add --mask-output sam")
     if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UsageError(f"--plot {plot}: name it .png, .pdf or .svg")
 

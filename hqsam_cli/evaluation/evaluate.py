@@ -14,6 +14,7 @@ from .mask_sets import MaskSetScorer
 from .paper import paper_figures
 from .prompts import PromptRule, random_generator
 from .protocols import Evaluator
+from .refine import RefineMask
 from .report import Row, mask_set_rows, mean_rows, per_image_lines
 from .runner import Record, evaluated_records, evaluation_journal
 from .video import VideoScorer, frame_boxes, video_figures, video_frames
@@ -32,6 +33,7 @@ class Settings:
         detections: a detector's boxes instead of the truth's.
         limit: only so many images, the first ones.
         curves: score the boundary at several widths.
+        refine: adds a row of refined masks, on sets of one object an image.
         flags: everything numbers depend on, by name; see `Journal`.
     """
 
@@ -44,6 +46,7 @@ class Settings:
     limit: int | None = None
     seed: int = 0
     curves: bool = False
+    refine: RefineMask | None = None
     resume: bool = False
 
 
@@ -71,121 +74,110 @@ class Progress(Protocol):
 def evaluate(settings: Settings, evaluator: Evaluator, architecture: str, progress: Progress) -> Results:
     """Score a data set, or the four of `hq4` and their mean.
 
+    Args:
+        architecture: of the model, to find the paper's figures by.
+
     Raises:
         HqsamError: files are missing, or not one image could be scored.
         KeyboardInterrupt: interrupted; what is scored is kept for `resume`.
     """
     names = HQ4 if settings.dataset == "hq4" else (settings.dataset,)
     datasets = [found_dataset(name, settings.root) for name in names]
-    results = Results()
-    groups = []
-    for dataset in datasets:
-        run = {"masks": _mask_set, "instances": _instances, "video": _video}[dataset.kind]
-        groups.append(run(dataset, settings, evaluator, architecture, progress, results))
-        results.rows += groups[-1]
+    evaluation = _Evaluation(settings, evaluator, architecture, progress, Results())
+    groups = [evaluation.rows(dataset) for dataset in datasets]
+    results = evaluation.results
+    results.rows = [row for group in groups for row in group]
     if len(groups) > 1:
         results.rows += mean_rows(settings.dataset, architecture, groups)
     return results
 
 
-def _scored(
-    dataset: Dataset,
-    items: Sequence[Any],
-    scorer: Any,
-    settings: Settings,
-    progress: Progress,
-    results: Results,
-) -> list[Record]:
-    """Records of the items, their lines and what is broken among them."""
-    items = items[: settings.limit]
-    progress.on_dataset(dataset.title, len(items))
-    with evaluation_journal({**settings.flags, "data set": dataset.key}, resume=settings.resume) as journal:
-        records = evaluated_records(items, scorer.loaded, scorer.record, journal, progress.on_record)
-    errors = [record["error"] for record in records if record["error"] is not None]
-    if len(errors) == len(records):
-        raise HqsamError(f"{dataset.title}: not one of {len(records)} images could be scored; the first: {errors[0]}")
-    results.broken += errors
-    results.lines += per_image_lines(dataset.key, records)
-    return records
+@dataclass(slots=True)
+class _Evaluation:
+    """What every kind of data set needs."""
 
+    settings: Settings
+    evaluator: Evaluator
+    architecture: str
+    progress: Progress
+    results: Results
 
-def _mask_set(
-    dataset: Dataset,
-    settings: Settings,
-    evaluator: Evaluator,
-    architecture: str,
-    progress: Progress,
-    results: Results,
-) -> list[Row]:
-    if settings.detections is not None:
-        raise UsageError("--detections: only for coco, lvis, uvo, ytvis and davis; this set's boxes are of its masks")
-    pairs = mask_pairs(dataset, settings.coarse)
-    ratios = BOUNDARY_RATIOS if settings.curves else ()
-    scorer = MaskSetScorer(evaluator, settings.rules, ratios=ratios, seed=settings.seed)
-    records = _scored(dataset, pairs, scorer, settings, progress, results)
-    results.scorer = scorer
-    results.pairs |= {(dataset.key, pair.name): pair for pair in pairs}
-    return mask_set_rows(dataset.key, architecture, records, settings.rules, evaluator.outputs, ratios)
+    def rows(self, dataset: Dataset) -> list[Row]:
+        """Rows of one data set."""
+        if dataset.kind == "masks":
+            return self._mask_set(dataset)
+        if [rule.kind for rule in self.settings.rules] != ["box"]:
+            raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
+        if self.settings.refine is not None:
+            raise UsageError(f"--refine: only for sets of one object an image; leave it out for {dataset.title}")
+        return self._instances(dataset) if dataset.kind == "instances" else self._video(dataset)
 
-
-def _instances(
-    dataset: Dataset,
-    settings: Settings,
-    evaluator: Evaluator,
-    architecture: str,
-    progress: Progress,
-    results: Results,
-) -> list[Row]:
-    _boxes_only(settings, dataset)
-    whole = instance_set(dataset, settings.detections)
-    for text in whole.problems:
-        progress.on_problem(text)
-    from_truth = settings.detections is None
-    scorer = InstanceScorer(evaluator, from_truth=from_truth)
-    records = _scored(dataset, whole.images, scorer, settings, progress, results)
-    prompt = "boxes of the truth" if from_truth else "detections"
-    rows = []
-    for output in evaluator.outputs:
-        figures = precision_figures(whole, records, output)
-        scores = [score for record in records if not record["error"] for score in record["scores"][output]]
-        if scores:
-            region, edge = (100 * sum(column) / len(scores) for column in zip(*scores, strict=True))
-            figures = {"mIoU": region, "mBIoU": edge, **figures}
-        n = sum(record["error"] is None for record in records)
-        paper = paper_figures(dataset.key, architecture, prompt, output)
-        rows.append(Row(dataset.key, prompt, output, n, figures, paper))
-    return rows
-
-
-def _video(
-    dataset: Dataset,
-    settings: Settings,
-    evaluator: Evaluator,
-    architecture: str,
-    progress: Progress,
-    results: Results,
-) -> list[Row]:
-    _boxes_only(settings, dataset)
-    boxes = None if settings.detections is None else frame_boxes(settings.detections)
-    records = _scored(dataset, video_frames(dataset), VideoScorer(evaluator, boxes), settings, progress, results)
-    prompt = "boxes of the truth" if boxes is None else "boxes of a file"
-    n = sum(record["error"] is None for record in records)
-    return [
-        Row(
-            dataset.key,
-            prompt,
-            output,
-            n,
-            video_figures(records, output),
-            paper_figures(dataset.key, architecture, prompt, output),
+    def _mask_set(self, dataset: Dataset) -> list[Row]:
+        settings = self.settings
+        if settings.detections is not None:
+            raise UsageError(
+                "--detections: only for coco, lvis, uvo, ytvis and davis; this set's boxes are of its masks"
+            )
+        pairs = mask_pairs(dataset, settings.coarse)
+        ratios = BOUNDARY_RATIOS if settings.curves else ()
+        scorer = MaskSetScorer(
+            self.evaluator, settings.rules, ratios=ratios, seed=settings.seed, refine=settings.refine
         )
-        for output in evaluator.outputs
-    ]
+        records = self._records(dataset, pairs, scorer)
+        self.results.scorer = scorer
+        self.results.pairs |= {(dataset.key, pair.name): pair for pair in pairs}
+        return mask_set_rows(dataset.key, self.architecture, records, settings.rules, scorer.outputs, ratios)
 
+    def _instances(self, dataset: Dataset) -> list[Row]:
+        from_truth = self.settings.detections is None
+        whole = instance_set(dataset, self.settings.detections)
+        for text in whole.problems:
+            self.progress.on_problem(text)
+        records = self._records(dataset, whole.images, InstanceScorer(self.evaluator, from_truth=from_truth))
+        rows = []
+        for output in self.evaluator.outputs:
+            figures = precision_figures(whole, records, output)
+            scores = [score for record in records if not record["error"] for score in record["scores"][output]]
+            if scores:
+                region, edge = (100 * sum(column) / len(scores) for column in zip(*scores, strict=True))
+                figures = {"mIoU": region, "mBIoU": edge, **figures}
+            rows.append(
+                self._row(dataset, "boxes of the truth" if from_truth else "detections", output, records, figures)
+            )
+        return rows
 
-def _boxes_only(settings: Settings, dataset: Dataset) -> None:
-    if [rule.kind for rule in settings.rules] != ["box"]:
-        raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
+    def _video(self, dataset: Dataset) -> list[Row]:
+        file = self.settings.detections
+        scorer = VideoScorer(self.evaluator, None if file is None else frame_boxes(file))
+        records = self._records(dataset, video_frames(dataset), scorer)
+        prompt = "boxes of the truth" if file is None else "boxes of a file"
+        return [
+            self._row(dataset, prompt, output, records, video_figures(records, output))
+            for output in self.evaluator.outputs
+        ]
+
+    def _row(
+        self, dataset: Dataset, prompt: str, output: str, records: Sequence[Record], figures: dict[str, float]
+    ) -> Row:
+        n = sum(record["error"] is None for record in records)
+        paper = paper_figures(dataset.key, self.architecture, prompt, output)
+        return Row(dataset.key, prompt, output, n, figures, paper)
+
+    def _records(self, dataset: Dataset, items: Sequence[Any], scorer: Any) -> list[Record]:
+        """Records of the items; their lines and what is broken among them go to the results."""
+        settings = self.settings
+        items = items[: settings.limit]
+        self.progress.on_dataset(dataset.title, len(items))
+        with evaluation_journal({**settings.flags, "data set": dataset.key}, resume=settings.resume) as journal:
+            records = evaluated_records(items, scorer.loaded, scorer.record, journal, self.progress.on_record)
+        errors = [record["error"] for record in records if record["error"] is not None]
+        if len(errors) == len(records):
+            raise HqsamError(
+                f"{dataset.title}: not one of {len(records)} images could be scored; the first: {errors[0]}"
+            )
+        self.results.broken += errors
+        self.results.lines += per_image_lines(dataset.key, records)
+        return records
 
 
 def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
@@ -206,8 +198,7 @@ def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
         panels = {"truth": loaded.truth}
         if rule.kind != "clicks":
             prompts = scorer.prompts(rule, loaded, random_generator(scorer.seed, pair.name))
-            for name, (masks, _) in scorer.evaluator.masks(photo, prompts).items():
-                panels[name] = masks[0]
+            panels |= {name: masks[0] for name, masks in scorer.masks(photo, loaded.image, prompts).items()}
         paths.append(folder / f"{rank:03d}_{line[0]}_{pair.name}_{100 * line[4]:.0f}.png")
         write_comparison(paths[-1], loaded.image, panels)
     return paths

@@ -14,7 +14,8 @@ from .clicks import click_ious
 from .datasets import MaskPair
 from .metrics import DILATION_RATIO, boundary_iou, iou
 from .prompts import PromptRule, drawn_prompt, random_generator
-from .protocols import Evaluator
+from .protocols import Evaluator, PreparedImage
+from .refine import REFINED, RefineMask
 from .runner import Record
 from .truth import check_same_size, mask_values, truth_mask
 
@@ -35,6 +36,7 @@ class MaskSetScorer:
         rules: one row of results each; `clicks` alone, if at all.
         ratios: widths of the boundary to score beside 0.02, as shares of the diagonal.
         seed: of everything drawn, with the name of the image.
+        refine: makes one more row, SAM's masks after refinement.
     """
 
     def __init__(
@@ -44,13 +46,20 @@ class MaskSetScorer:
         *,
         ratios: Sequence[float] = (),
         seed: int = 0,
+        refine: RefineMask | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
         self.evaluator = evaluator
         self.rules = rules
         self.ratios = ratios
         self.seed = seed
+        self.refine = refine
         self.max_pixels = max_pixels
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The rows of each rule."""
+        return (*self.evaluator.outputs, *((REFINED,) if self.refine else ()))
 
     def loaded(self, pair: MaskPair) -> LoadedPair:
         """Read a pair; an ImageError names what is wrong with it."""
@@ -75,11 +84,10 @@ class MaskSetScorer:
         """
         photo = self.evaluator.prepared(loaded.image)
         rng = random_generator(self.seed, pair.name)
-        outputs = self.evaluator.outputs
-        scores: dict[str, dict[str, list[list[float]]]] = {output: {} for output in outputs}
+        scores: dict[str, dict[str, list[list[float]]]] = {output: {} for output in self.outputs}
         for rule in self.rules:
             if rule.kind == "clicks":
-                for output in outputs:
+                for output in self.evaluator.outputs:
                     only = Evaluator(self.evaluator.model, "deploy", [output], dtype=self.evaluator.dtype)
 
                     def mask_of(prompt: Prompt, one: Evaluator = only) -> np.ndarray:
@@ -88,9 +96,16 @@ class MaskSetScorer:
                     scores[output][rule.label] = [click_ious(mask_of, loaded.truth)]
                 continue
             prompts = self.prompts(rule, loaded, rng)
-            for output, (masks, _) in self.evaluator.masks(photo, prompts).items():
-                scores[output][rule.label] = [self._scores(mask, loaded.truth) for mask in masks]
+            for row, masks in self.masks(photo, loaded.image, prompts).items():
+                scores[row][rule.label] = [self._scores(mask, loaded.truth) for mask in masks]
         return {"scores": scores}
+
+    def masks(self, photo: PreparedImage, image: np.ndarray, prompts: list[Prompt]) -> dict[str, list[np.ndarray]]:
+        """Masks of the prompts, bool (H, W), by row."""
+        made: dict[str, list[np.ndarray]] = {o: masks for o, (masks, _) in self.evaluator.masks(photo, prompts).items()}
+        if self.refine is not None:
+            made[REFINED] = [self.refine(image, mask) for mask in made["sam"]]
+        return made
 
     def prompts(self, rule: PromptRule, loaded: LoadedPair, rng: np.random.Generator) -> list[Prompt]:
         """The prompts of a rule's trials, in the frame of the protocol."""

@@ -25,7 +25,7 @@ from .augment import AugmentConfig
 from .data import CompositeSource, PromptedMasks
 from .layouts import PairFolder, pair_folder
 from .loop import Course, Training
-from .losses import edge_weight, hard_iou, mask_loss
+from .losses import edge_weight, hard_iou, mask_loss, spill
 from .prompts import PromptMix, prompt_batch
 from .saving import save_tensors
 from .team import Team
@@ -86,7 +86,7 @@ CROWDED = AugmentConfig(scale=(0.4, 1.6), composite=0.55, pastes=7, mosaic=0.45,
 STAGES = (
     Stage("sam-256", "sam", 256, 1600, 16, 6e-4, 3e-4, ALL_SETS, SALIENT, seed=1),
     Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
-    Stage("sam-448", "sam", 448, 900, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
+    Stage("sam-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
     Stage("hq-512", "hq", 512, 600, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
 )
 DEPLOY_SIZE = 512
@@ -138,14 +138,16 @@ class StageObjective(nn.Module):
         features = self.model.encode(images, hq=False)
         decoded = self.model.decode(features, prompt_batch(batch), mask_tokens=(0, 1, 2, 3))
         sam = decoded.sam.float()
-        single = mask_loss(_at_size(sam[:, :1], target), target, edge_weight(target, target.shape[-1] // 32)).mean()
+        full = _at_size(sam[:, :1], target)
+        single = mask_loss(full, target, edge_weight(target, target.shape[-1] // 32)).mean()
         # The three masks of an ambiguous prompt: only the best of them is told to improve (SAM, section 3).
         small = functional.avg_pool2d(target[:, None], 4)
         three = mask_loss(sam[:, 1:].flatten(0, 1), small.expand(-1, 3, -1, -1).flatten(0, 1)).view(-1, 3)
         iou = hard_iou(sam, small)
         estimate = functional.mse_loss(decoded.iou.float(), iou)
-        loss = single + 0.3 * three.min(dim=1).values.mean() + estimate
-        return loss, {"single": single.detach(), "iou": iou[:, 0].mean()}
+        beyond = spill(full, target).mean()
+        loss = single + 0.5 * beyond + 0.3 * three.min(dim=1).values.mean() + estimate
+        return loss, {"single": single.detach(), "spill": beyond.detach(), "iou": iou[:, 0].mean()}
 
 
 def _at_size(logits: Tensor, target: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+import types
 from pathlib import Path
 
 import cv2
@@ -124,3 +126,30 @@ def test_what_cannot_be_evaluated(hqsam: Run, options: list[str], code: int, mes
     result = hqsam("eval", *options)
     assert result.code == code
     assert message in result.err and "Traceback" not in result.err
+
+
+def test_refined_masks_are_one_more_row(hqsam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for CascadePSP's package, with its interface: it takes and gives masks of 0 and 255."""
+
+    class Refiner:
+        def __init__(self, device: str) -> None:
+            print("downloading")
+            assert device == "cpu"
+
+        def refine(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            assert image.shape[:2] == mask.shape and set(np.unique(mask)) <= {0, 255}
+            return np.full_like(mask, 255)
+
+    monkeypatch.setitem(sys.modules, "segmentation_refinement", types.SimpleNamespace(Refiner=Refiner))
+    result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, "--limit", "1", "--refine", "--json", "r.json")
+    assert result.code == 0 and result.out == ""
+    rows = {row["output"]: row["figures"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    truth = truth_mask(SAMPLES / "DIS5K/DIS-VD/gt/01_wheel.png")
+    assert rows["sam+cascadepsp"]["mIoU"] == pytest.approx(100 * truth.mean())
+    assert set(rows) == {"sam", "hq", "sum", "sam+cascadepsp"}
+
+
+def test_without_the_package_refinement_says_what_to_install(hqsam: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segmentation_refinement", None)
+    result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, "--refine")
+    assert result.code == 2 and "pip install 'hqsam-cli[refine]'" in result.err

@@ -1,0 +1,45 @@
+"""Post-refinement of SAM's masks by CascadePSP, the paper's other way to better boundaries (its table 4)."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import HqsamError, UsageError
+
+REFINED = "sam+cascadepsp"
+RefineMask = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def cascadepsp(device: str) -> RefineMask:
+    """A function of a photo, uint8 RGB (H, W, 3), and a mask, bool (H, W), to the refined mask.
+
+    The package `segmentation-refinement` fetches CascadePSP's weights on first use.
+
+    Raises:
+        UsageError: the package is not installed.
+        HqsamError: its weights cannot be fetched or loaded.
+    """
+    try:
+        import segmentation_refinement
+    except ImportError:
+        raise UsageError(
+            "--refine needs the package segmentation-refinement: pip install 'hqsam-cli[refine]'"
+        ) from None
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            refiner = segmentation_refinement.Refiner(device=device)
+    except Exception as error:
+        # Whatever goes wrong in there, from the network to the pickle, has the same remedy.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HqsamError(
+            f"--refine: CascadePSP's weights cannot be had ({reason}); put them at ~/.segmentation-refinement/model"
+        ) from None
+
+    def refined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return refiner.refine(image, mask.astype(np.uint8) * 255) > 127
+
+    return refined
