@@ -9,11 +9,11 @@ import typer
 from .. import __version__
 from ..errors import HqsamError
 from . import eval as eval_command
+from . import info as info_command
 from . import segment as segment_command
 from . import train as train_command
+from . import weights as weights_command
 from .console import error_line
-from .info import info
-from .weights import weights
 
 app = typer.Typer(
     name="hqsam",
@@ -26,8 +26,8 @@ app = typer.Typer(
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
-app.add_typer(weights, name="weights")
-app.command()(info)
+app.add_typer(weights_command.weights, name="weights")
+app.command("info")(info_command.info)
 
 
 def _print_version(asked: bool) -> None:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from ..inference.memory import keep_freed_memory
 from ..models.encoder_lite import LiteImageEncoder, imagenet_backbone_state
+from ..models.layouts import is_hq
 from ..models.sam import PIXEL_STD, HQSam, normalised
 from .augment import AugmentConfig
 from .data import CompositeSource, PromptedMasks
@@ -28,7 +29,6 @@ from .losses import edge_weight, hard_iou, mask_loss, spill
 from .prompts import PromptMix, prompt_batch
 from .saving import save_tensors
 from .team import Team
-from .variants import is_hq_parameter
 
 WARMUP_STEPS = 50
 # The stem and the first stages of the backbone stay as ImageNet made them: they hold most of the pixels, so most
@@ -160,7 +160,7 @@ def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
     backbone: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        learns = is_hq_parameter(name) if stage.part == "hq" else not is_hq_parameter(name)
+        learns = is_hq(name) if stage.part == "hq" else not is_hq(name)
         learns = learns and not name.startswith(FROZEN)
         parameter.requires_grad_(learns)
         if learns:
