@@ -87,9 +87,9 @@ STAGES = (
     Stage("sam-256", "sam", 256, 1600, 16, 6e-4, 3e-4, ALL_SETS, SALIENT, seed=1),
     Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
     Stage("sam-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
-    Stage("hq-512", "hq", 512, 600, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
+    Stage("hq-640", "hq", 640, 900, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
 )
-DEPLOY_SIZE = 512
+DEPLOY_SIZE = 640
 
 
 def new_lite() -> HQSam:
