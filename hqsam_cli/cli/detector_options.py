@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..detection.files import EMBEDDED, EMBEDDED_PATH, detector_file
+from ..detection.files import EMBEDDED, detector_file
 from ..detection.settings import DetectorSettings
 from ..errors import UsageError
 
@@ -55,11 +55,6 @@ TrustOption = Annotated[
 def class_names(values: list[str] | None) -> tuple[str, ...]:
     """The classes of `--classes`, given once or several times."""
     return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
-
-
-def has_embedded() -> bool:
-    """Whether this installation carries a detector."""
-    return EMBEDDED_PATH.is_file()
 
 
 def loaded_detector(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..detection.files import EMBEDDED
+from ..detection.files import EMBEDDED, has_embedded
 from ..detection.settings import CONF, IOU, MAX_DET, DetectorSettings
 from ..errors import UsageError
 from .console import ConsoleReporter, one_line, stderr_console
@@ -24,7 +24,6 @@ from .detector_options import (
     TrustOption,
     check_unused,
     class_names,
-    has_embedded,
     loaded_detector,
 )
 from .options import (

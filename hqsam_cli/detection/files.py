@@ -48,6 +48,11 @@ KNOWN = {*ASSETS.values(), *EARLIER}
 SAFE_WAYS = "export it to ONNX where you trust it, or give its boxes with --boxes"
 
 
+def has_embedded() -> bool:
+    """Whether this installation carries a detector."""
+    return EMBEDDED_PATH.is_file()
+
+
 def detector_file(name: str, *, trusted: bool) -> Path:
     """The file of a detector that may be loaded.
 
@@ -61,7 +66,7 @@ def detector_file(name: str, *, trusted: bool) -> Path:
         HqsamError: it cannot be fetched, or what it needs is not installed.
     """
     if name == EMBEDDED:
-        if not EMBEDDED_PATH.is_file():
+        if not has_embedded():
             raise UsageError(f"--detector {name}: this installation has no {EMBEDDED_PATH.name}; name another detector")
         return EMBEDDED_PATH
     path = Path(name)
