@@ -14,6 +14,7 @@ from ..errors import HqsamError
 from ..outputs.atomic import atomic_file
 from .engine import ultralytics
 
+METADATA = "hqsam_detector"
 # Files of the package itself: a name could be that of somebody else's file in the working directory.
 ARCHITECTURES = {"yolo11n": "cfg/models/11/yolo11.yaml", "yolov8n": "cfg/models/v8/yolov8.yaml"}
 
@@ -27,9 +28,10 @@ def write_plain(path: Path, model: torch.nn.Module, architecture: str, imgsz: in
     """
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     names: dict[int, str] = model.names  # type: ignore[assignment]
-    metadata = {"detector": architecture, "names": json.dumps(list(names.values())), "imgsz": str(imgsz)}
+    about = {"architecture": architecture, "imgsz": imgsz, "names": list(names.values())}
     with atomic_file(path) as file:
-        file.write(save({key: tensor.contiguous() for key, tensor in state.items()}, metadata))
+        # One entry: of several, the order in the file would be another each time.
+        file.write(save({key: tensor.contiguous() for key, tensor in state.items()}, {METADATA: json.dumps(about)}))
 
 
 def read_plain(path: Path) -> Any:
@@ -41,21 +43,20 @@ def read_plain(path: Path) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get(METADATA, "{}"))
     except (SafetensorError, OSError) as error:
         raise HqsamError(f"{path}: damaged safetensors file ({error}); fetch it again") from None
-    if metadata.get("detector") not in ARCHITECTURES:
+    if about.get("architecture") not in ARCHITECTURES:
         raise HqsamError(f"{path}: holds no detector; give one that `python -m hqsam_cli.training.detector` made")
     package = ultralytics()
-    yolo = package.YOLO(str(Path(package.__path__[0]) / ARCHITECTURES[metadata["detector"]]))
-    names = json.loads(metadata["names"])
-    model = package.nn.tasks.DetectionModel(yolo.model.yaml, nc=len(names), verbose=False)
+    yolo = package.YOLO(str(Path(package.__path__[0]) / ARCHITECTURES[about["architecture"]]))
+    model = package.nn.tasks.DetectionModel(yolo.model.yaml, nc=len(about["names"]), verbose=False)
     try:
         model.load_state_dict(state)
     except RuntimeError:
-        raise HqsamError(f"{path}: its tensors are not those of {metadata['detector']}; fetch it again") from None
-    model.names = dict(enumerate(names))
+        raise HqsamError(f"{path}: its tensors are not those of {about['architecture']}; fetch it again") from None
+    model.names = dict(enumerate(about["names"]))
     model.args, model.task = yolo.model.args, yolo.task
     yolo.model = model.eval()
-    yolo.overrides["imgsz"] = int(metadata["imgsz"])
+    yolo.overrides["imgsz"] = about["imgsz"]
     return yolo
