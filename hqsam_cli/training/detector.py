@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from ..detection.detector import Detector
 from ..detection.engine import ultralytics
@@ -117,6 +118,7 @@ def trained(yaml: Path, out: Path, *, epochs: int, batch: int, device: str, work
     if not (out / "done").is_file():
         last = weights / "last.pt"
         yolo = package.YOLO(str(last) if last.is_file() else f"{ARCHITECTURE}.yaml")
+        yolo.add_callback("on_train_start", _lay_channels_last)
         yolo.add_callback("on_fit_epoch_end", _say_epoch)
         if last.is_file():
             yolo.train(resume=True, device=device)
@@ -145,6 +147,11 @@ def trained(yaml: Path, out: Path, *, epochs: int, batch: int, device: str, work
             )
         (out / "done").touch()
     return package.YOLO(str(weights / "best.pt"))
+
+
+def _lay_channels_last(trainer: Any) -> None:
+    """Measured a fifth faster on a CPU; ultralytics does it on GPUs alone."""
+    trainer.model.to(memory_format=torch.channels_last)
 
 
 def _say_epoch(trainer: Any) -> None:
