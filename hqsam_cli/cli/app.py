@@ -10,11 +10,11 @@ from .. import __version__
 from ..errors import HqsamError
 from . import detect as detect_command
 from . import eval as eval_command
+from . import info as info_command
 from . import segment as segment_command
 from . import train as train_command
+from . import weights as weights_command
 from .console import error_line
-from .info import info
-from .weights import weights
 
 app = typer.Typer(
     name="hqsam",
@@ -28,8 +28,8 @@ app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
-app.add_typer(weights, name="weights")
-app.command()(info)
+app.add_typer(weights_command.weights, name="weights")
+app.command("info")(info_command.info)
 
 
 def _print_version(asked: bool) -> None:

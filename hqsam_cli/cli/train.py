@@ -174,7 +174,7 @@ def train(
     if compute.dtype_name == "float16":
         raise UsageError("--dtype float16: gradients would vanish in it; use bfloat16 or float32")
     recipe = recipes.Recipe(
-        base=checkpoint_path(model),
+        base=checkpoint_path(model, None if reporter.quiet else reporter.say),
         data=_training_sets(data or [], hqseg, reporter),
         val=[pair_folder(folder) for folder in val or []],
         output=output,

@@ -162,8 +162,8 @@ def merge(
 
     _check_suffix(output)
     reporter = ConsoleReporter()
-    state, metadata = merged_checkpoint(checkpoint_path(sam, reporter.say), hq_only)
-    _write(output, state, metadata)
+    merged = merged_checkpoint(checkpoint_path(sam, reporter.say), hq_only)
+    _write(output, merged.state, merged.metadata)
     reporter.say(f"wrote {output}", "green")
 
 

@@ -35,6 +35,7 @@ __all__ = [
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 METADATA = "hqsam_metadata"
+USUAL_SIZE = "1024"
 FUSION_KEY = "mask_decoder.compress_vit_feat.0.weight"
 
 
@@ -93,7 +94,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
     """
-    raw, metadata = read_state(path)
+    return _checked(path, *read_state(path))
+
+
+def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
+    """Tensors as the checkpoint they are; `path` is for the error of those that are none."""
     state, layout = official_state(raw), "transformers" if is_transformers(raw) else "official"
     if FUSION_KEY in state and all(map(is_hq, state)):
         return Checkpoint("HQ modules", _architecture_of_hq(path, state), layout, state, metadata, None)
@@ -105,18 +110,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "give a checkpoint of lite, vit_tiny, vit_b, vit_l or vit_h"
         )
     kind = "HQ-SAM" if HQ_KEY in state else "SAM"
-    size = metadata.get("image_size", "1024")
-    model = build_model(architecture, has_hq=HQ_KEY in state, image_size=int(size) if size.isdigit() else 1024)
+    size = metadata.get("image_size", USUAL_SIZE)
+    image_size = int(size if size.isdigit() else USUAL_SIZE)
+    model = build_model(architecture, has_hq=HQ_KEY in state, image_size=image_size)
     _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
     return Checkpoint(kind, architecture, layout, state, metadata, model)
 
 
-def merged_checkpoint(sam: Path, hq_only: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a SAM and the HQ modules that were trained on it, as one HQ-SAM.
+def merged_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
+    """A SAM and the HQ modules that were trained on it as one HQ-SAM.
 
     Args:
         sam: a SAM, or an HQ-SAM whose HQ modules are left out.
-        hq_only: the HQ modules, nothing else.
+        hq_only: the HQ modules, nothing else; where its metadata differs it counts, for it was made later.
 
     Raises:
         HqsamError: either holds too little or too much, or they do not fit each other.
@@ -128,14 +134,13 @@ def merged_checkpoint(sam: Path, hq_only: Path) -> tuple[dict[str, Tensor], dict
         raise HqsamError(
             f"{hq_only}: a whole {added.kind}; give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} alone"
         )
-    for what, ours, theirs in (
-        ("architecture", base.architecture, added.architecture),
-        ("image_size", str(base.model.image_size), added.metadata.get("image_size")),
-    ):
-        if theirs is not None and ours != theirs:
-            raise HqsamError(f"{hq_only}: {what} {theirs}, but {sam} has {ours}; give the SAM they were trained on")
+    if base.architecture != added.architecture:
+        raise HqsamError(
+            f"{hq_only}: HQ modules of {added.architecture}, but {sam} is {base.architecture}; "
+            "give the SAM they were trained on"
+        )
     own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
-    return own | added.state, added.metadata | base.metadata
+    return _checked(hq_only, own | added.state, base.metadata | added.metadata)
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -189,8 +194,9 @@ def write_checkpoint(
 ) -> None:
     """Write tensors as safetensors or as a torch file.
 
-    A torch file without metadata is a plain state dict, as the authors' are; with metadata the state dict is
-    wrapped, for there is no other place for it.
+    Safetensors keep the metadata. A torch file is a plain state dict, which the authors' code loads, and has no
+    place for it; only where the frame is not the usual one, so that nobody could load the file right without
+    knowing, the state dict is wrapped together with the metadata.
     """
     tensors = {key: tensor.contiguous() for key, tensor in state.items()}
     if safetensors:
@@ -199,7 +205,8 @@ def write_checkpoint(
         file.write(save(tensors, metadata={"format": "pt", **metadata}))
         return
     try:
-        torch.save({"model": tensors, METADATA: dict(metadata)} if metadata else tensors, file)
+        usual = metadata.get("image_size", USUAL_SIZE) == USUAL_SIZE
+        torch.save(tensors if usual else {"model": tensors, METADATA: dict(metadata)}, file)
     except RuntimeError as error:
         # Its zip writer trips over its own feet when a write fails; what the disk said is the context.
         if isinstance(error.__context__, OSError):

@@ -21,7 +21,8 @@ from typing import Any
 
 from ..errors import HqsamError, UsageError
 
-PACKAGED = {"lite": Path(__file__).parent.parent / "weights" / "lite.safetensors"}
+LITE_PATH = Path(__file__).parent.parent / "weights" / "lite.safetensors"
+PACKAGED = {"lite": LITE_PATH}
 TRANSFORMERS_FILE = "model.safetensors"
 ATTEMPTS = 3  # the client goes on after most broken transfers by itself; this is for those that it gives up
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from ..inference.memory import keep_freed_memory
 from ..models.encoder_lite import LiteImageEncoder, imagenet_backbone_state
+from ..models.layouts import is_hq
 from ..models.sam import PIXEL_STD, HQSam, normalised
 from .augment import AugmentConfig
 from .data import CompositeSource, PromptedMasks
@@ -28,7 +29,6 @@ from .losses import edge_weight, hard_iou, mask_loss, spill
 from .prompts import PromptMix, prompt_batch
 from .saving import save_tensors
 from .team import Team
-from .variants import is_hq_parameter
 
 WARMUP_STEPS = 50
 # The stem and the first stages of the backbone stay as ImageNet made them: they hold most of the pixels, so most
@@ -128,11 +128,15 @@ class StageObjective(nn.Module):
     def _hq(self, images: Tensor, batch: dict[str, Tensor], target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.no_grad():
             encoded = self.model.image_encoder(images)
-        decoded = self.model.decode(self.model.fused(*encoded, hq=True), prompt_batch(batch), mask_tokens=())
+        decoded = self.model.decode(self.model.fused(*encoded, hq=True), prompt_batch(batch))
         assert decoded.hq is not None
-        full = _at_size(decoded.hq, target)
-        loss = mask_loss(full, target, edge_weight(target, target.shape[-1] // 64)).mean()
-        return loss, {"iou": hard_iou(full[:, None], target[:, None]).mean()}
+        # Half of the loss on the HQ logits, as in the paper; half on their sum with SAM's, which is what
+        # `hqsam segment` writes and which a small SAM's confident mistakes would spoil.
+        both = _at_size(torch.cat([decoded.hq, decoded.hq + decoded.sam]), target)
+        weight = edge_weight(target, target.shape[-1] // 64)
+        losses = [mask_loss(full, target, weight).mean() for full in both.chunk(2)]
+        alone, summed = (hard_iou(full[:, None], target[:, None]).mean() for full in both.chunk(2))
+        return (losses[0] + losses[1]) / 2, {"iou": alone, "iou_sum": summed}
 
     def _sam(self, images: Tensor, batch: dict[str, Tensor], target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         features = self.model.encode(images, hq=False)
@@ -151,7 +155,7 @@ class StageObjective(nn.Module):
 
 
 def _at_size(logits: Tensor, target: Tensor) -> Tensor:
-    """Logits (N, 1, h, w) at the resolution of a target (N, H, W): (N, H, W)."""
+    """Logits (K, 1, h, w) at the resolution of a target (N, H, W): (K, H, W)."""
     return functional.interpolate(logits.float(), target.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 
 
@@ -160,7 +164,7 @@ def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
     backbone: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        learns = is_hq_parameter(name) if stage.part == "hq" else not is_hq_parameter(name)
+        learns = is_hq(name) if stage.part == "hq" else not is_hq(name)
         learns = learns and not name.startswith(FROZEN)
         parameter.requires_grad_(learns)
         if learns:

@@ -12,9 +12,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import HqsamError
-from ..models.checkpoints import read_state
+from ..models.checkpoints import read_checkpoint
+from ..models.layouts import is_hq
 from ..outputs.atomic import atomic_file
-from .variants import is_hq_parameter
 
 
 def cannot_save(path: Path, error: OSError) -> HqsamError:
@@ -61,6 +61,5 @@ def save_merged(path: Path, base: Path, learned: Mapping[str, Tensor], metadata:
 
     The base's HQ modules, where it has any, go: the learned tensors either hold new ones or belong to a plain SAM.
     """
-    state, _ = read_state(base)
-    kept = {key: tensor for key, tensor in state.items() if not is_hq_parameter(key)}
+    kept = {key: tensor for key, tensor in read_checkpoint(base).state.items() if not is_hq(key)}
     save_tensors(path, {**kept, **learned}, metadata)

@@ -22,6 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..models.layouts import HQ_MODULES, is_hq
 from ..models.mask_decoder import MASK_TOKENS, MaskDecoder
 from ..models.sam import EMBED_DIM, HQSam
 
@@ -29,7 +30,6 @@ Learn = Literal["hq", "all", "decoder", "token"]
 Token = Literal["hq", "context", "scaled"]
 Fusion = Literal["none", "decoder", "early", "final", "full"]
 
-HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 OUTPUT_TOKEN = ("mask_decoder.mask_tokens.", "mask_decoder.output_hypernetworks_mlps.0.")
 CONTEXT_TOKENS = 3
 
@@ -54,15 +54,10 @@ VARIANTS = {
 }
 
 
-def is_hq_parameter(name: str) -> bool:
-    """Whether a parameter belongs to one of the five HQ modules."""
-    return name.startswith("mask_decoder.") and name.split(".")[1] in HQ_MODULES
-
-
 def is_learned(name: str, learn: Learn) -> bool:
     """Whether a parameter is learned; the others are frozen."""
     if learn == "hq":
-        return is_hq_parameter(name)
+        return is_hq(name)
     return name.startswith({"all": ("",), "decoder": ("mask_decoder.",), "token": OUTPUT_TOKEN}[learn])
 
 

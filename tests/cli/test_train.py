@@ -18,9 +18,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from hqsam_cli.models.checkpoints import read_state
-from hqsam_cli.models.hub import PACKAGED
+from hqsam_cli.models.hub import LITE_PATH
+from hqsam_cli.models.layouts import is_hq
 from hqsam_cli.training.scenes import render_scene
-from hqsam_cli.training.variants import is_hq_parameter
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]
@@ -54,10 +54,10 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
         "hqsam.safetensors", "hq_only.safetensors", "metrics.jsonl", "metrics.png", "train.pt",
     }  # fmt: skip
     state, metadata = read_state(tmp_path / "run" / "hqsam.safetensors")
-    base = tensors(PACKAGED["lite"])
+    base = tensors(LITE_PATH)
     assert state.keys() == base.keys()
     for key, value in base.items():
-        if not is_hq_parameter(key):
+        if not is_hq(key):
             assert state[key].dtype == value.dtype
             assert torch.equal(state[key], value)
     learned = tensors(tmp_path / "run" / "hq_only.safetensors")
@@ -139,11 +139,11 @@ def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path
 
 
 def test_a_plain_sam_is_a_base_too(hqsam: Run, data: Path, tmp_path: Path) -> None:
-    plain = {key: value for key, value in tensors(PACKAGED["lite"]).items() if not is_hq_parameter(key)}
+    plain = {key: value for key, value in tensors(LITE_PATH).items() if not is_hq(key)}
     save_file(plain, tmp_path / "sam.safetensors", {"image_size": "64"})
     ended = hqsam("train", "--model", "sam.safetensors", "--data", data, "--epochs", 1, *SMALL, "-o", "run")
     assert ended.code == 0, ended.err
-    assert tensors(tmp_path / "run" / "hqsam.safetensors").keys() == tensors(PACKAGED["lite"]).keys()
+    assert tensors(tmp_path / "run" / "hqsam.safetensors").keys() == tensors(LITE_PATH).keys()
 
 
 def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:

@@ -16,26 +16,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hqsam_cli.models.checkpoints import checkpoint_path, read_state
+from hqsam_cli.models.checkpoints import read_state
 from hqsam_cli.models.encoder_vit import ViTConfig
-from hqsam_cli.models.hub import WEIGHTS
+from hqsam_cli.models.hub import LITE_PATH, WEIGHTS
 from hqsam_cli.models.layouts import is_hq
 from hqsam_cli.models.zoo import VITS, build_model
 from tests.cli.conftest import Run
 from tests.local_hub import LocalHub, serving, use_hub
 
-LITE = checkpoint_path("lite")
-
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     """A hub whose `vit_tiny` is the model of the package, and whose `mobile_sam` is the same without HQ modules."""
-    state, metadata = read_state(LITE)
+    state, metadata = read_state(LITE_PATH)
     save_file({k: v for k, v in state.items() if not is_hq(k)}, tmp_path / "sam.safetensors", metadata=metadata)
     with serving() as hub:
         use_hub(monkeypatch, hub.url, str(tmp_path / "cache"))
         entries = {
-            "vit_tiny": hub.add("team/hq", "hq.pth", LITE.read_bytes()),
+            "vit_tiny": hub.add("team/hq", "hq.pth", LITE_PATH.read_bytes()),
             "mobile_sam": hub.add("team/sam", "sam.pt", (tmp_path / "sam.safetensors").read_bytes()),
         }
         for name, entry in entries.items():
@@ -81,7 +79,7 @@ def test_the_list_says_what_is_here(hqsam: Run, hub: LocalHub) -> None:
 def test_a_quiet_pull_prints_the_path_alone(hqsam: Run, hub: LocalHub) -> None:
     result = hqsam("weights", "pull", "vit_tiny", "--quiet")
     assert (result.code, result.err) == (0, "")
-    assert Path(result.out.strip()).read_bytes() == LITE.read_bytes()
+    assert Path(result.out.strip()).read_bytes() == LITE_PATH.read_bytes()
 
 
 def test_segment_fetches_on_first_use_and_needs_no_hub_after(
@@ -107,7 +105,7 @@ def test_a_plain_sam_by_name_makes_sam_masks(hqsam: Run, hub: LocalHub, photos: 
 
 
 def test_segment_refuses_wrong_weights_in_one_line(hqsam: Run, hub: LocalHub, photos: Path) -> None:
-    hub.files["team/hq/hq.pth"] = LITE.read_bytes()[:-1] + b"x"
+    hub.files["team/hq/hq.pth"] = LITE_PATH.read_bytes()[:-1] + b"x"
     result = hqsam("segment", photos, "--frame", "--model", "vit_tiny")
     assert result.code == 1
     assert "SHA-256" in result.err
@@ -121,7 +119,7 @@ def test_verify_finds_what_is_damaged_and_pull_repairs_it(hqsam: Run, hub: Local
     sound = hqsam("weights", "verify")
     assert sound.code == 0
     assert "official" in sound.out
-    content = bytearray(LITE.read_bytes())
+    content = bytearray(LITE_PATH.read_bytes())
     content[-1] ^= 1
     path.resolve().write_bytes(content)
     damaged = hqsam("weights", "verify", "vit_tiny")
@@ -133,7 +131,7 @@ def test_verify_finds_what_is_damaged_and_pull_repairs_it(hqsam: Run, hub: Local
 
 
 def test_verify_knows_official_files_by_their_bytes(hqsam: Run, hub: LocalHub) -> None:
-    Path("renamed.bin").write_bytes(LITE.read_bytes())
+    Path("renamed.bin").write_bytes(LITE_PATH.read_bytes())
     known = hqsam("weights", "verify", "renamed.bin")
     assert known.code == 0
     assert "official vit_tiny" in known.out
@@ -148,18 +146,18 @@ def test_info_tells_what_a_file_holds(hqsam: Run) -> None:
     facts = json.loads(hqsam("weights", "info", "lite", "--json").out)
     assert facts["kind"] == "HQ-SAM"
     assert facts["architecture"] == "lite"
-    assert facts["sha256"] == hashlib.sha256(LITE.read_bytes()).hexdigest()
+    assert facts["sha256"] == hashlib.sha256(LITE_PATH.read_bytes()).hexdigest()
     assert facts["dtypes"] == ["float16"]
-    assert facts["bytes"] == LITE.stat().st_size
+    assert facts["bytes"] == LITE_PATH.stat().st_size
     assert facts["hq_share"] == pytest.approx(facts["hq_parameters"] / facts["parameters"], abs=1e-6)
     assert facts["metadata"]["image_size"] == str(facts["image_size"])
-    text = hqsam("weights", "info", LITE).out
+    text = hqsam("weights", "info", LITE_PATH).out
     assert facts["sha256"] in text
     assert f"{facts['parameters']:,}" in text
 
 
 def test_merge_makes_a_checkpoint_that_segments_the_same(hqsam: Run, hub: LocalHub, photos: Path) -> None:
-    state, _ = read_state(LITE)
+    state, _ = read_state(LITE_PATH)
     torch.save({key: value for key, value in state.items() if is_hq(key)}, "hq.pth")
     result = hqsam("weights", "merge", "mobile_sam", "hq.pth", "-o", "whole.safetensors")
     assert result.code == 0, result.err

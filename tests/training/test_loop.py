@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.models.layouts import is_hq
 from hqsam_cli.models.sam import HQSam
 from hqsam_cli.models.zoo import build_model
 from hqsam_cli.training.data import PromptedMasks, RecipeSource
@@ -20,7 +21,7 @@ from hqsam_cli.training.lite import Stage, run_stage
 from hqsam_cli.training.loop import Course, Training
 from hqsam_cli.training.recipe import Objective
 from hqsam_cli.training.team import Team
-from hqsam_cli.training.variants import FULL, is_hq_parameter, prepare
+from hqsam_cli.training.variants import FULL, prepare
 
 CPU = Team(torch.device("cpu"))
 
@@ -131,7 +132,7 @@ def test_a_stage_of_lite_changes_its_part_alone_and_continues(folder: PairFolder
     run_stage(model, stage, [folder], tmp_path, device="cpu", workers=0)
     after = copied(model)
     changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
-    hq = {key for key in before if is_hq_parameter(key)}
+    hq = {key for key in before if is_hq(key)}
     assert changed
     assert changed <= hq if part == "hq" else not changed & hq
     again = small_lite()

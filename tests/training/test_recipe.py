@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hqsam_cli.models.checkpoints import read_state
-from hqsam_cli.models.hub import PACKAGED
+from hqsam_cli.models.hub import LITE_PATH
 from hqsam_cli.training import recipe as recipes
 from hqsam_cli.training.layouts import PairFolder
 from hqsam_cli.training.team import Team
@@ -27,7 +27,7 @@ def run(folder: PairFolder, tmp_path: Path) -> Callable[..., recipes.Result]:
 
     def start(**options: Any) -> recipes.Result:
         recipe = recipes.Recipe(
-            base=PACKAGED["lite"], data=[folder], val=[folder], output=tmp_path, image_size=64, workers=0, **options
+            base=LITE_PATH, data=[folder], val=[folder], output=tmp_path, image_size=64, workers=0, **options
         )
         return recipes.train(recipe, Team(torch.device("cpu")), lambda _: None)
 

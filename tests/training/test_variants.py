@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hqsam_cli.models.layouts import HQ_MODULES, is_hq
 from hqsam_cli.models.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.models.sam import HQSam
 from hqsam_cli.models.zoo import build_model
 from hqsam_cli.training.tables import TABLES
-from hqsam_cli.training.variants import FULL, HQ_MODULES, VARIANTS, Learn, Variant, is_hq_parameter, prepare
+from hqsam_cli.training.variants import FULL, VARIANTS, Learn, Variant, prepare
 
 FUSIONS = ("none", "decoder", "early", "final", "full")
 PROMPT = PromptBatch(
@@ -36,12 +37,12 @@ def hq_logits(model: HQSam, embedding: torch.Tensor, early: torch.Tensor) -> tor
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name != "full"])
 def test_every_variant_trains_and_leaves_sam_alone(name: str) -> None:
     model = small_lite()
-    before = {key: value.clone() for key, value in model.state_dict().items() if not is_hq_parameter(key)}
+    before = {key: value.clone() for key, value in model.state_dict().items() if not is_hq(key)}
     prepare(model, variant=VARIANTS[name])
     hq_logits(model, *features()).square().mean().backward()
     learned = {key: p for key, p in model.named_parameters() if p.requires_grad}
     assert learned
-    assert all(is_hq_parameter(key) and p.grad is not None and p.grad.any() for key, p in learned.items())
+    assert all(is_hq(key) and p.grad is not None and p.grad.any() for key, p in learned.items())
     after = model.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
 
@@ -61,7 +62,7 @@ def test_fusion_sources_are_those_of_the_name(fusion: str) -> None:
     embedding, early = features()
     same = torch.equal(hq_logits(model, embedding, early), hq_logits(model, embedding, early + 1))
     assert same == (fusion in ("none", "decoder", "final"))
-    parts = {name.split(".")[1] for name, _ in model.named_parameters() if is_hq_parameter(name)}
+    parts = {name.split(".")[1] for name, _ in model.named_parameters() if is_hq(name)}
     wanted = {
         "none": set(),
         "decoder": {"embedding_maskfeature"},
@@ -92,7 +93,7 @@ def test_learning_a_part_of_sam_makes_a_plain_sam(learn: Learn, parts: set[str] 
     model = small_lite()
     prepare(model, learn=learn)
     assert not model.has_hq
-    assert not any(is_hq_parameter(key) for key in model.state_dict())
+    assert not any(is_hq(key) for key in model.state_dict())
     learned = {name for name, p in model.named_parameters() if p.requires_grad}
     tops = {name.split(".")[0] for name in learned}
     assert tops == ({"image_encoder", "prompt_encoder", "mask_decoder"} if learn == "all" else {"mask_decoder"})
