@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= data/val/ecssd
 DEMO := demo_out
 
-.PHONY: help demo test lint bench scores lite clean
+.PHONY: help demo test lint bench scores lite detector clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box promp
 lite: $(VENV)/.test ## train the embedded model: make lite TRAIN=folder-of-sets OUT=folder
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train]'
 	$(BIN)/python -m hqsam_cli.training.lite $(TRAIN) $(OUT)
+
+detector: $(BIN)/hqsam ## train the embedded detector: make detector TRAIN=folder-of-sets VAL=folder OUT=folder
+	$(BIN)/python -m hqsam_cli.training.detector $(TRAIN) $(OUT) --val $(VAL)
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache *.egg-info

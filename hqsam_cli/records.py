@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One object to segment; at least one of `box`, `points`, `mask` and `frame` is given.
+    """One object to segment; at least one of `box`, `points`, `mask`, `frame` and `shares` is given.
 
     Attributes:
         annotation_id: id the result carries, unique within a run.
@@ -24,6 +24,7 @@ class Prompt:
         points: float array (n, 3) of x, y, label; label 1 is inside the object, 0 outside.
         mask: coarse mask to refine: a COCO segmentation (RLE or polygons), or the path of a PNG.
         frame: the prompt is the whole image, whatever its size turns out to be.
+        shares: a box as `box`, in shares of the image's width and height, whatever they turn out to be.
         score: the detector's confidence, or None where nobody gave one.
     """
 
@@ -33,6 +34,7 @@ class Prompt:
     points: np.ndarray | None = None
     mask: Any = None
     frame: bool = False
+    shares: tuple[float, float, float, float] | None = None
     score: float | None = None
 
 

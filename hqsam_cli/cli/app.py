@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from ..errors import HqsamError
+from . import detect as detect_command
 from . import eval as eval_command
 from . import info as info_command
 from . import segment as segment_command
@@ -24,6 +25,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
+app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
 app.add_typer(weights_command.weights, name="weights")

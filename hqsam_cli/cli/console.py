@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from ..runs.pipeline import Summary
 
 PIPE_WIDTH = 1000
 
@@ -64,14 +67,16 @@ class ConsoleReporter:
     Args:
         quiet: no bar and no messages but errors.
         verbose: a line for every image.
+        results: what an image gives, in the plural.
     """
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, results: str = "masks") -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self.results = results
         self.console = stderr_console()
         self.bar: Any = None
-        self.masks = 0
+        self.count = 0
         self.problems = 0
 
     def say(self, text: str, style: str = "") -> None:
@@ -90,13 +95,13 @@ class ConsoleReporter:
 
     def on_image(self, record: dict[str, Any]) -> None:
         """An image is done: its outputs are in place, or it failed."""
-        self.masks += len(record["annotations"])
+        self.count += len(record["annotations"])
         if record["error"] is not None:
             self.on_failure(record["error"])
         elif self.verbose:
-            self.say(f"{record['file_name']}: {len(record['annotations'])} masks")
+            self.say(f"{record['file_name']}: {len(record['annotations'])} {self.results}")
         if self.bar is not None:
-            self.bar.set_postfix(masks=self.masks, refresh=False)
+            self.bar.set_postfix({self.results: self.count}, refresh=False)
         self.advance()
 
     def advance(self) -> None:
@@ -113,6 +118,15 @@ class ConsoleReporter:
         self.problems += 1
         if self.verbose or self.problems <= MOST_PROBLEMS:
             self.say(text, "yellow")
+
+    def on_end(self, summary: Summary, images: int) -> None:
+        """The run is over, or was interrupted."""
+        rate = summary.done / summary.seconds if summary.seconds else 0.0
+        parts = [f"{summary.done} of {images} images", f"{summary.masks} {self.results}"]
+        parts += [f"{summary.already_done} done before"] if summary.already_done else []
+        parts += [f"{len(summary.failed)} failed"] if summary.failed else []
+        parts += [f"{summary.seconds:.1f} s", f"{rate:.2f} images/s"]
+        self.say(("interrupted: " if summary.interrupted else "") + ", ".join(parts))
 
     def close(self) -> None:
         """Take the bar away, and own up to what was not shown."""

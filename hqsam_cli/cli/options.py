@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from ..errors import NoInputError
+
 if TYPE_CHECKING:
     import torch
 
+    from ..images.find import SourceImage
+
 DEFAULT_MODEL = "lite"
-SPEED = "Model and speed"
+DEFAULT_MAX_PIXELS = 200_000_000
+STDIN = "-"
+IMAGES, SPEED = "Images", "Model and speed"
+
+
+class Exif(str, Enum):
+    """Whether a photo is turned as its EXIF orientation says."""
+
+    apply = "apply"
+    ignore = "ignore"
 
 
 class MaskOutput(str, Enum):
@@ -22,6 +36,25 @@ class MaskOutput(str, Enum):
     hq = "hq"
     sam = "sam"
 
+
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...", help="Images, folders (searched recursively), globs, or - for paths from stdin."
+    ),
+]
+NullOption = Annotated[
+    bool, typer.Option("--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated.")
+]
+ExifOption = Annotated[
+    Exif, typer.Option(rich_help_panel=IMAGES, help="Turn photos as EXIF says before boxes are read.")
+]
+MaxPixelsOption = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=IMAGES, help="Refuse larger images.")]
+WorkersOption = Annotated[
+    int, typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Threads that decode and write.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every image.")]
 
 ModelOption = Annotated[
     str,
@@ -45,6 +78,21 @@ DtypeOption = Annotated[
 ]
 
 
+def input_images(inputs: list[str], null: bool, output: str) -> list[SourceImage]:
+    """The images that INPUT means, but for what is in the output.
+
+    Raises:
+        NoInputError: there are none.
+    """
+    from ..images.find import find_images
+
+    exclude = [] if output == STDIN else [output]
+    images = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
+    if not images:
+        raise NoInputError(f"no image in {', '.join(inputs)}: give images, folders of images, or globs")
+    return images
+
+
 class Compute(NamedTuple):
     """Where and in which precision to compute."""
 
@@ -55,6 +103,11 @@ class Compute(NamedTuple):
     def dtype_name(self) -> str:
         """`float32` and so on."""
         return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def images_at_once(self) -> int:
+        """Images of a batch, where nobody says how many."""
+        return 1 if self.on_cpu else 4
 
     @property
     def on_cpu(self) -> bool:

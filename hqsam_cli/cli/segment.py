@@ -9,26 +9,48 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import NoInputError, UsageError
+from ..detection.files import EMBEDDED, has_embedded
+from ..detection.settings import CONF, IOU, MAX_DET, DetectorSettings
+from ..errors import UsageError
 from .console import ConsoleReporter, one_line, stderr_console
+from .detector_options import (
+    ClassesOption,
+    ConfOption,
+    DetectorOption,
+    HalfOption,
+    ImgszOption,
+    IouOption,
+    MaxDetOption,
+    TrustOption,
+    check_unused,
+    class_names,
+    loaded_detector,
+)
 from .options import (
+    DEFAULT_MAX_PIXELS,
     DEFAULT_MODEL,
     SPEED,
+    STDIN,
     DeviceOption,
     DtypeOption,
+    Exif,
+    ExifOption,
+    InputsArgument,
     MaskOutput,
+    MaxPixelsOption,
     ModelOption,
+    NullOption,
+    QuietOption,
+    VerboseOption,
+    WorkersOption,
     compute_of,
+    input_images,
     no_hq_message,
 )
 
 if TYPE_CHECKING:
     from ..images.find import SourceImage
     from ..prompts.table import PromptTable
-    from ..runs.pipeline import Summary
-
-DEFAULT_MAX_PIXELS = 200_000_000
-STDIN = "-"
 
 
 class Format(str, Enum):
@@ -40,42 +62,31 @@ class Format(str, Enum):
     ndjson = "ndjson"
 
 
-class Exif(str, Enum):
-    """Whether a photo is turned as its EXIF orientation says."""
-
-    apply = "apply"
-    ignore = "ignore"
-
-
 PROMPTS, RESULTS = "What to segment", "Results"
 
 EPILOG = """
 [bold]Examples[/bold]
 
-hqsam segment ./imgs --boxes dets.json
+hqsam segment ./imgs
+
+hqsam segment ./imgs --detector yolo11n.pt --classes person,dog
 
 hqsam segment ./imgs --boxes dets.json --model vit_l --format coco --output masks
 
 find . -name '*.jpg' -print0 | hqsam segment -0 - --boxes dets.json
 
-detector ./imgs | hqsam segment ./imgs --boxes - --output - | jq -r '.annotations[].score'
+hqsam detect ./imgs --output - | hqsam segment ./imgs --boxes - --output - | jq -r '.annotations[].score'
 """
 
 
 def segment(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Images, folders (searched recursively), globs, or - for paths from stdin.",
-        ),
-    ],
+    inputs: InputsArgument,
     boxes: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE",
+            metavar="PATH",
             rich_help_panel=PROMPTS,
-            help="Boxes: COCO instances JSON, COCO results list, or NDJSON; - reads stdin.",
+            help="Boxes: COCO instances JSON, COCO results list, NDJSON, or a folder of YOLO labels; - reads stdin.",
         ),
     ] = None,
     images_json: Annotated[
@@ -109,14 +120,18 @@ def segment(
         int | None,
         typer.Option(metavar="N", min=1, rich_help_panel=PROMPTS, help="Keep the N best boxes of an image."),
     ] = None,
+    detector: DetectorOption = None,
+    conf: ConfOption = CONF,
+    iou: IouOption = IOU,
+    classes: ClassesOption = None,
+    max_det: MaxDetOption = MAX_DET,
+    imgsz: ImgszOption = None,
+    half: HalfOption = False,
+    trust_detector: TrustOption = False,
     output: Annotated[
         str,
         typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            rich_help_panel=RESULTS,
-            help="Folder, or - for NDJSON on stdout.",
+            "--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder, or - for NDJSON on stdout."
         ),
     ] = "hqsam_out",
     formats: Annotated[
@@ -145,29 +160,30 @@ def segment(
         int | None,
         typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Prompts decoded at once: 32, or 8 on a CPU."),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Threads that decode and write.")
-    ] = 4,
-    exif: Annotated[
-        Exif, typer.Option(rich_help_panel=PROMPTS, help="Turn photos as EXIF says before boxes are read.")
-    ] = Exif.apply,
-    max_pixels: Annotated[
-        int, typer.Option(metavar="N", min=1, rich_help_panel=PROMPTS, help="Refuse larger images.")
-    ] = DEFAULT_MAX_PIXELS,
-    null: Annotated[bool, typer.Option("--null", "-0", help="Paths on stdin are NUL-separated.")] = False,
+    workers: WorkersOption = 4,
+    exif: ExifOption = Exif.apply,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    null: NullOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for every image.")] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Turn images and boxes, points or coarse masks into instance masks.
+    """Turn images into instance masks, by boxes, points or coarse masks, or of whatever a detector finds.
 
     Results go to ./hqsam_out: instances.json (COCO) and masks/<path of the image>/<annotation id>.png.
     The same command again continues where it stopped.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     formats_wanted = _formats(output, formats)
-    _check_prompt_options(inputs, boxes=boxes, points=points, coarse_masks=coarse_masks, frame=frame)
-    sources = _sources(inputs, null, output)
+    files = [path for path in (boxes, points, coarse_masks) if path is not None]
+    _check_prompt_options(inputs, files, frame, detector)
+    if not files and not frame and detector is None:
+        detector = EMBEDDED
+        reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
+    settings = DetectorSettings(conf, iou, class_names(classes), max_det, imgsz, half)
+    if detector is None:
+        check_unused(settings)
+    sources = input_images(inputs, null, output)
 
     from ..prompts.table import load_prompts
 
@@ -181,13 +197,14 @@ def segment(
         max_boxes=max_boxes,
         stdin=sys.stdin.buffer,
     )
-    table.bind([source.file_name for source in sources])
+    if detector is None:
+        table.bind([source.file_name for source in sources])
     for text in table.rejected:
         reporter.on_failure(text)
     for text in table.problems:
         reporter.on_problem(text)
     if dry_run:
-        _print_plan(sources, table, output, formats_wanted, model)
+        _print_plan(sources, table, detector, output, formats_wanted, model)
         return
 
     from ..inference.segmenter import Segmenter
@@ -195,11 +212,15 @@ def segment(
     from ..runs.pipeline import Job, segment_images
 
     compute = compute_of(device, dtype)
-    batch_size = batch_size or (1 if compute.on_cpu else 4)
+    batch_size = batch_size or compute.images_at_once
     prompts_per_batch = prompts_per_batch or (8 if compute.on_cpu else 32)
     checkpoint = checkpoint_path(model, None if quiet else reporter.say)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
+    finder = None
+    if detector is not None:
+        finder = loaded_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
+        table.categories = finder.categories
     hq_sam = load_model(checkpoint)
     if mask_output is not MaskOutput.sam and not hq_sam.has_hq:
         raise UsageError(no_hq_message(checkpoint, mask_output.value))
@@ -231,7 +252,8 @@ def segment(
             "--prompts-per-batch": str(prompts_per_batch),
             "--exif": exif.value,
             "--max-pixels": str(max_pixels),
-        },
+        }
+        | (finder.flags if finder is not None else {}),
         overwrite=overwrite,
         stream=sys.stdout.buffer if output == STDIN else None,
     )
@@ -243,10 +265,14 @@ def segment(
         prompts_per_batch=prompts_per_batch,
     )
     try:
-        summary = segment_images(job, segmenter, reporter)
+        summary = segment_images(job, segmenter, reporter, finder)
     finally:
         reporter.close()
-    _say_summary(reporter, summary, len(sources))
+    reporter.on_end(summary, len(sources))
+    if summary.interrupted:
+        reporter.say("the same command continues")
+    for path in summary.files:
+        reporter.say(f"wrote {path}", "green")
     raise typer.Exit(summary.exit_code or (3 if table.rejected else 0))
 
 
@@ -259,33 +285,27 @@ def _formats(output: str, formats: list[Format] | None) -> frozenset[str]:
     return frozenset({Format.ndjson.value})
 
 
-def _check_prompt_options(
-    inputs: list[str], *, boxes: str | None, points: str | None, coarse_masks: str | None, frame: bool
-) -> None:
-    files = [path for path in (boxes, points, coarse_masks) if path is not None]
-    if not files and not frame:
+def _check_prompt_options(inputs: list[str], files: list[str], frame: bool, detector: str | None) -> None:
+    if not files and not frame and detector is None and not has_embedded():
         raise UsageError(
-            "nothing says what to segment: pass --boxes FILE, --points FILE or --coarse-masks PATH, "
+            "nothing says what to segment: pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
             "or --frame to take each whole image as the box"
         )
     if frame and files:
         raise UsageError("--frame is a prompt of its own: leave --boxes, --points and --coarse-masks out")
+    if detector is not None and (frame or files):
+        raise UsageError("--detector finds the boxes: leave --boxes, --points, --coarse-masks and --frame out")
     if [*inputs, *files].count(STDIN) > 1:
         raise UsageError("stdin can be read once: only one of INPUT, --boxes, --points and --coarse-masks may be -")
 
 
-def _sources(inputs: list[str], null: bool, output: str) -> list[SourceImage]:
-    from ..images.find import find_images
-
-    exclude = [] if output == STDIN else [output]
-    sources = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
-    if not sources:
-        raise NoInputError(f"no image in {', '.join(inputs)}: give images, folders of images, or globs")
-    return sources
-
-
 def _print_plan(
-    sources: list[SourceImage], table: PromptTable, output: str, formats: frozenset[str], model: str
+    sources: list[SourceImage],
+    table: PromptTable,
+    detector: str | None,
+    output: str,
+    formats: frozenset[str],
+    model: str,
 ) -> None:
     """The plan of a dry run, as a table."""
     from rich.table import Table
@@ -293,21 +313,9 @@ def _print_plan(
     counts = [len(table.for_image(source.file_name).prompts) for source in sources]
     plan = Table(title="hqsam segment, dry run", show_header=False, title_justify="left")
     plan.add_row("images", f"{len(sources)}")
-    plan.add_row("prompts", f"{sum(counts)}, in {sum(map(bool, counts))} images")
+    found = f"what {detector} finds" if detector is not None else f"{sum(counts)}, in {sum(map(bool, counts))} images"
+    plan.add_row("prompts", found)
     plan.add_row("model", model)
     plan.add_row("output", "stdout" if output == STDIN else one_line(output))
     plan.add_row("formats", ", ".join(sorted(formats)))
     stderr_console().print(plan)
-
-
-def _say_summary(reporter: ConsoleReporter, summary: Summary, images: int) -> None:
-    rate = summary.done / summary.seconds if summary.seconds else 0.0
-    parts = [f"{summary.done} of {images} images", f"{summary.masks} masks"]
-    parts += [f"{summary.already_done} done before"] if summary.already_done else []
-    parts += [f"{len(summary.failed)} failed"] if summary.failed else []
-    parts += [f"{summary.seconds:.1f} s", f"{rate:.2f} images/s"]
-    reporter.say(("interrupted: " if summary.interrupted else "") + ", ".join(parts))
-    if summary.interrupted:
-        reporter.say("the same command continues")
-    for path in summary.files:
-        reporter.say(f"wrote {path}", "green")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..records import Instance
+from ..records import Instance, Prompt
 from .rle import rle_from_crop, tight_box
 
 DECIMALS = 6  # so that equal runs are equal bytes
@@ -35,6 +35,22 @@ def annotation_record(instance: Instance, image_id: int, *, multimask: bool) -> 
     if multimask:
         record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
     return record
+
+
+def detection_record(prompt: Prompt, image_id: int) -> dict[str, Any]:
+    """One COCO annotation of a box that a detector found, as precise as the detector gives it."""
+    assert prompt.box is not None
+    x0, y0, x1, y1 = prompt.box
+    width, height = round(x1 - x0, DECIMALS), round(y1 - y0, DECIMALS)
+    return {
+        "id": prompt.annotation_id,
+        "image_id": image_id,
+        "category_id": prompt.category_id,
+        "bbox": [x0, y0, width, height],
+        "area": round(width * height, DECIMALS),
+        "iscrowd": 0,
+        "score": prompt.score,
+    }
 
 
 def image_record(

@@ -31,6 +31,15 @@ def write_coco(path: Path, records: Callable[[], Iterable[dict[str, Any]]], cate
         file.write(b'],\n"categories":' + _json(categories) + b"}\n")
 
 
+def write_results(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """A COCO results list, as `pycocotools` and its kin read it beside the truth."""
+    kept = ("image_id", "category_id", "bbox", "score")
+    with atomic_file(path) as file:
+        file.write(b"[\n")
+        _write_items(file, ({key: a[key] for key in kept} for record in records for a in record["annotations"]))
+        file.write(b"]\n")
+
+
 def write_ndjson(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """A line an image."""
     with atomic_file(path) as file:

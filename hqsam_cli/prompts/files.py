@@ -24,7 +24,7 @@ EXAMPLES = 3  # named of many alike
 LARGEST_NUMBER = 1e9  # a coordinate beyond is no pixel
 LARGEST_ID = 2**53  # what every reader of JSON holds exactly
 
-Use = Literal["box", "points", "mask", "frame"]
+Use = Literal["box", "points", "mask", "frame", "shares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class FileAnnotation:
     Attributes:
         key: of its image.
         annotation_id: or None where it has none.
-        value: what the file was read for: the corners of a box, points (n, 3), or a COCO segmentation.
+        value: what the file was read for: corners of a box, in pixels or shares, points (n, 3), or a segmentation.
     """
 
     key: str

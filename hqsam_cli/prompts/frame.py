@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 def fit_to_frame(image: ImagePrompts, width: int, height: int) -> tuple[list[Prompt], list[str]]:
     """Prompts that can be asked of an image of that size, and a sentence for each part that cannot.
 
-    Boxes are clipped to the image, `frame` becomes a box, points outside are dropped, coarse masks become
+    Boxes are clipped to the image, `frame` and `shares` become boxes, points outside are dropped, coarse masks become
     bool arrays (height, width). A prompt stays while a part of it does.
 
     Raises:
@@ -45,7 +45,10 @@ def _fitted(prompt: Prompt, width: int, height: int) -> tuple[Prompt, list[str]]
     box, points, mask = prompt.box, prompt.points, prompt.mask
     if prompt.frame:
         box = (0.0, 0.0, float(width), float(height))
-    elif box is not None:
+    elif prompt.shares is not None:
+        x0, y0, x1, y1 = prompt.shares
+        box = (x0 * width, y0 * height, x1 * width, y1 * height)
+    if box is not None:
         box = _clipped(box, width, height)
         if box is None:
             lost.append(f"box {prompt.annotation_id} lies outside the image; left out")

@@ -21,14 +21,14 @@ def matched_names(file: PromptFile, file_names: list[str]) -> tuple[dict[str, st
         keys[_written(image)].append(image.key)
     ending: dict[str, list[str]] = defaultdict(list)
     for written in keys:
-        for tail in _tails(written):
+        for tail in tails(written):
             ending[tail].append(written)
 
     doubts: list[str] = []
     candidates: dict[str, list[str]] = defaultdict(list)
     for name in file_names:
         stem = _stem_mark(PurePosixPath(name).stem)
-        found = [written for written in (name, *_tails(name), stem) if written in keys][:1] or ending.get(name, [])
+        found = [written for written in (name, *tails(name), stem) if written in keys][:1] or ending.get(name, [])
         if len(found) == 1:
             candidates[found[0]].append(name)
         elif found:
@@ -53,7 +53,7 @@ def _stem_mark(stem: str) -> str:
     return "\0" + (stem.lstrip("0") or "0" if stem.isascii() and stem.isdigit() else stem)
 
 
-def _tails(name: str) -> Iterator[str]:
+def tails(name: str) -> Iterator[str]:
     """`b/c.jpg` and `c.jpg` of `a/b/c.jpg`, longest first."""
     while "/" in name:
         name = name.split("/", 1)[1]

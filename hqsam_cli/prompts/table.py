@@ -14,6 +14,7 @@ from ..errors import HqsamError
 from ..records import ImagePrompts, Prompt
 from .files import FileAnnotation, PromptFile, Use, integer, read_prompt_file, some_of
 from .names import matched_names
+from .yolo import label_files, yolo_annotations, yolo_categories
 
 DEFAULT_CATEGORY = {"id": 1, "name": "object"}
 
@@ -32,6 +33,7 @@ class PromptTable:
 
     Args:
         frame: give every image itself as the prompt.
+        label_folder: boxes as YOLO label files; see `label_files`.
         mask_folder: coarse masks as PNGs: `<image>/<annotation id>.png`, `<image>.png` or `<stem>.png`.
         score_threshold: prompts that score less are dropped; those without a score stay.
         max_boxes: only the best of an image are kept.
@@ -47,15 +49,17 @@ class PromptTable:
         self,
         *,
         frame: bool = False,
+        label_folder: Path | None = None,
         mask_folder: Path | None = None,
         score_threshold: float | None = None,
         max_boxes: int | None = None,
     ) -> None:
-        self.categories: list[dict[str, Any]] = []
+        self.categories: list[dict[str, Any]] = [] if label_folder is None else yolo_categories(label_folder)
         self.problems: list[str] = []
         self.rejected: list[str] = []
         self.digests: dict[str, str] = {}
         self._frame = frame
+        self._label_folder = label_folder
         self._mask_folder = mask_folder
         self._score_threshold = score_threshold
         self._max_boxes = max_boxes
@@ -69,6 +73,18 @@ class PromptTable:
         entry = self._entries.get(file_name) or _Entry()
         image_id = hashed_id(file_name) if entry.image_id is None else entry.image_id
         return ImagePrompts(file_name, image_id, entry.size, list(entry.prompts.values()))
+
+    def detected(self, file_name: str, found: list[Prompt]) -> ImagePrompts:
+        """What a detector found in an image.
+
+        Annotation ids follow from the name of the image and the place in the list alone, so they stay what they are
+        whatever happens to other images: more of them, fewer, or other boxes in them.
+        """
+        image = self.for_image(file_name)
+        # Half of what image ids may be, so that three times as many still are exact in JSON.
+        first = hashed_id(file_name) // 2 + 1
+        own = {n: replace(prompt, annotation_id=n) for n, prompt in enumerate(found, first)}
+        return replace(image, prompts=list(self._best(own).values()))
 
     def digest(self, option: str) -> str:
         """A short hash of what was read for an option of `load_prompts`; `none` where nothing was."""
@@ -105,6 +121,8 @@ class PromptTable:
             idle = [file.images[a.key].label for a in numbered if a.key not in names]
             if idle:
                 self.problems.append(f"{file.path}: prompts that match no input: {len(idle)} ({some_of(idle)})")
+        if self._label_folder is not None:
+            self._join(str(self._label_folder), "shares", self._folder_boxes(self._label_folder, file_names))
         if self._mask_folder is not None:
             self._join(str(self._mask_folder), "mask", self._folder_masks(self._mask_folder, file_names))
         if self._frame:
@@ -148,6 +166,15 @@ class PromptTable:
             prompt = prompts.get(number) or Prompt(number, annotation.category_id, score=annotation.score)
             prompts[number] = replace(prompt, **{use: annotation.value})
         self._say_renumbered(source, elsewhere)
+
+    def _folder_boxes(self, folder: Path, file_names: list[str]) -> Iterable[tuple[str, FileAnnotation]]:
+        """Boxes of a folder of label files; an image with an empty one is known to have none."""
+        files, doubts = label_files(folder, file_names)
+        self.problems += doubts
+        for name in file_names:
+            if name in files:
+                self._entries.setdefault(name, _Entry())
+                yield from ((name, annotation) for annotation in yolo_annotations(files[name], self.problems))
 
     def _folder_masks(self, folder: Path, file_names: list[str]) -> Iterable[tuple[str, FileAnnotation]]:
         """Coarse masks of a folder; one mask for an image as a whole belongs to its only prompt."""
@@ -229,15 +256,18 @@ def load_prompts(
     """The table of everything the command line names; `bind` it to the images before use.
 
     Args:
-        boxes, points: COCO instances, COCO results or NDJSON files, or `-` for `stdin`.
+        boxes, points: COCO instances, COCO results or NDJSON files, or `-` for `stdin`; boxes may be a folder of YOLO
+            label files.
         images_json: the file that lists the images of results lists.
         coarse_masks: such a file, or a folder of PNGs.
 
     Raises:
         HqsamError: a file cannot be read, or is of another kind.
     """
-    folder = Path(coarse_masks) if coarse_masks is not None and os.path.isdir(coarse_masks) else None
-    table = PromptTable(frame=frame, mask_folder=folder, score_threshold=score_threshold, max_boxes=max_boxes)
+    labels, masks = (Path(path) if path is not None and os.path.isdir(path) else None for path in (boxes, coarse_masks))
+    table = PromptTable(
+        frame=frame, label_folder=labels, mask_folder=masks, score_threshold=score_threshold, max_boxes=max_boxes
+    )
     listed = None
     if images_json is not None:
         listed = read_prompt_file(images_json, None, stdin=stdin)
@@ -245,9 +275,9 @@ def load_prompts(
         table.problems += listed.problems
         table.rejected += listed.rejected
     uses: list[tuple[str, str | None, Use]] = [
-        ("boxes", boxes, "box"),
+        ("boxes", boxes if labels is None else None, "box"),
         ("points", points, "points"),
-        ("coarse_masks", coarse_masks if folder is None else None, "mask"),
+        ("coarse_masks", coarse_masks if masks is None else None, "mask"),
     ]
     for option, path, use in uses:
         if path is not None:
@@ -256,15 +286,17 @@ def load_prompts(
             table.add_file(file, use)
     if listed is not None and not table.categories:
         table.categories = list(listed.categories)
-    if folder is not None:
-        table.digests["coarse_masks"] = _folder_digest(folder)
+    if labels is not None:
+        table.digests["boxes"] = _folder_digest(labels, "*.txt")
+    if masks is not None:
+        table.digests["coarse_masks"] = _folder_digest(masks, "*.png")
     return table
 
 
-def _folder_digest(folder: Path) -> str:
-    """A hash of the PNGs of a folder by name, size and time of change."""
+def _folder_digest(folder: Path, pattern: str) -> str:
+    """A hash of the files of a folder by name, size and time of change."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.png")):
+    for path in sorted(folder.rglob(pattern)):
         status = path.stat()
         digest.update(os.fsencode(path) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()

@@ -1,4 +1,7 @@
-"""From image files to results: decoding ahead, the model in the middle, writing behind.
+"""From image files to results: decoding ahead, the models in the middle, writing behind.
+
+A detector, if there is one, finds the prompts of a group just before it is segmented; without a model to segment
+with, what it found is the result.
 
 Images go through in groups of `batch_size` that depend on the order of the inputs alone. A group in which
 one image is not done is done again as a whole: the last bits of a float depend on the company it is computed
@@ -14,19 +17,19 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
 from ..errors import HqsamError, ImageError
 from ..images.decode import decoded_image
 from ..images.find import SourceImage
-from ..outputs.annotations import annotation_record, image_record, json_line
+from ..outputs.annotations import annotation_record, detection_record, image_record, json_line
 from ..outputs.coco import write_coco, write_ndjson
 from ..outputs.png import remove_masks, write_id_map, write_masks
 from ..prompts.frame import fit_to_frame
@@ -35,6 +38,7 @@ from .interrupt import Interrupt
 from .journal import Journal, cannot_write
 
 GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
+Answer = TypeVar("Answer")
 NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
 
 
@@ -44,12 +48,20 @@ class SegmentsImages(Protocol):
     def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
 
 
+class DetectsObjects(Protocol):
+    """What the pipeline needs of a `Detector`."""
+
+    def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]: ...
+
+
 class PromptsByName(Protocol):
     """What the pipeline needs of a `PromptTable`."""
 
     categories: list[dict[str, Any]]
 
     def for_image(self, file_name: str) -> ImagePrompts: ...
+
+    def detected(self, file_name: str, found: list[Prompt]) -> ImagePrompts: ...
 
 
 class Reporter(Protocol):
@@ -68,7 +80,7 @@ class Job:
 
     Attributes:
         images: in the order of the results.
-        prompts: of each image.
+        prompts: of each image; where a detector finds them, their ids.
         output: the folder, or None to write NDJSON to `stream`.
         formats: of `coco`, `png`, `idmap` and `ndjson`.
         flags: everything results depend on; see `Journal`.
@@ -93,7 +105,8 @@ class Summary:
     """How it went.
 
     Attributes:
-        done: images segmented now; `already_done` those of earlier runs.
+        done: images done now; `already_done` those of earlier runs.
+        masks: or boxes, where these are the results.
         failed: one sentence for each image that failed.
     """
 
@@ -123,12 +136,23 @@ class _Decoded:
     problems: list[str] = field(default_factory=list)
     error: str | None = None
 
+    def fit(self, asked: ImagePrompts, pixels: np.ndarray) -> None:
+        """Take over prompts, as far as they fit the image."""
+        height, width = pixels.shape[:2]
+        self.prompts, self.problems = fit_to_frame(asked, width, height)
+
 
 _Writing = list[tuple[_Decoded, "Future[dict[str, Any]]"]]  # a group on its way to disk
 
 
-def segment_images(job: Job, segmenter: SegmentsImages, reporter: Reporter) -> Summary:
+def segment_images(
+    job: Job, segmenter: SegmentsImages | None, reporter: Reporter, detector: DetectsObjects | None = None
+) -> Summary:
     """Run the job to its end, to an interrupt, or to a fatal error.
+
+    Args:
+        segmenter: makes the masks; None where boxes are the results.
+        detector: finds the prompts; None where the job has them.
 
     Raises:
         HqsamError: outputs cannot be written, or were made with other flags.
@@ -139,7 +163,7 @@ def segment_images(job: Job, segmenter: SegmentsImages, reporter: Reporter) -> S
         if job.output is not None:
             _make_folders(job.output, job.formats)
         with Interrupt() as interrupt:
-            summary = _Run(job, segmenter, reporter, journal, interrupt).through_all_groups()
+            summary = _Run(job, segmenter, detector, reporter, journal, interrupt).through_all_groups()
             if journal is not None and not summary.interrupted:
                 summary.files = _collected_files(job, journal)
     finally:
@@ -147,6 +171,34 @@ def segment_images(job: Job, segmenter: SegmentsImages, reporter: Reporter) -> S
             journal.close()
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def _answers(group: list[_Decoded], ask: Callable[[list[_Decoded]], list[list[Answer]]]) -> list[list[Answer]]:
+    """What a model says of a group; if it fails on it, of each image alone, so that one cannot harm the rest."""
+    usable = [item for item in group if item.error is None]
+    try:
+        answers = iter(ask(usable))
+    except MemoryError:
+        raise
+    except Exception:
+        answers = iter([_answer_alone(item, ask) for item in usable])
+    made = {item.source.file_name: next(answers) for item in usable}
+    return [made.get(item.source.file_name, []) for item in group]
+
+
+def _answer_alone(item: _Decoded, ask: Callable[[list[_Decoded]], list[list[Answer]]]) -> list[Answer]:
+    try:
+        return ask([item])[0]
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        item.error = f"{item.source.path}: the model failed on it ({reason}); report this with the image"
+        return []
+
+
+def _pixels(items: list[_Decoded]) -> list[np.ndarray]:
+    return [item.pixels for item in items if item.pixels is not None]
 
 
 def _make_folders(output: Path, formats: frozenset[str]) -> None:
@@ -179,7 +231,7 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
     except BrokenPipeError:  # a reader that has seen enough is no error of ours
         raise
     except OSError as error:
-        text = f"stdout: cannot be written ({error.strerror}); mend that, or choose a folder as --output to continue in"
+        text = f"the results cannot be written ({error.strerror}); mend that, or choose another --output"
         raise HqsamError(text) from None
 
 
@@ -201,25 +253,27 @@ def _collected_files(job: Job, journal: Journal) -> list[Path]:
 
 
 class _Run:
-    """The three stages of one run and what passes between them."""
+    """The stages of one run and what passes between them."""
 
     def __init__(
         self,
         job: Job,
-        segmenter: SegmentsImages,
+        segmenter: SegmentsImages | None,
+        detector: DetectsObjects | None,
         reporter: Reporter,
         journal: Journal | None,
         interrupt: Interrupt,
     ) -> None:
         self.job = job
         self.segmenter = segmenter
+        self.detector = detector
         self.reporter = reporter
         self.journal = journal
         self.interrupt = interrupt
         self.summary = Summary()
 
     def through_all_groups(self) -> Summary:
-        """Decode ahead, segment, write behind, and journal in order."""
+        """Decode ahead, detect and segment, write behind, and journal in order."""
         groups = self._groups_to_do()
         self.reporter.on_start(len(self.job.images), self.summary.already_done)
         waiting: deque[list[Future[_Decoded]]] = deque()
@@ -233,6 +287,7 @@ class _Run:
                 if not waiting or self.interrupt.wanted:
                     break
                 ready = [future.result() for future in waiting.popleft()]
+                self._detect(ready)
                 made = self._segmented(ready)
                 pairs = zip(ready, made, strict=True)
                 writing.append([(item, writers.submit(self._written, item, own)) for item, own in pairs])
@@ -266,36 +321,24 @@ class _Run:
         item = _Decoded(source, asked.image_id, _image_fingerprint(source, asked))
         try:
             pixels = decoded_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
-            height, width = pixels.shape[:2]
-            item.prompts, item.problems = fit_to_frame(asked, width, height)
+            item.fit(asked, pixels)
             item.pixels = pixels
         except ImageError as error:
             item.error = str(error)
         return item
 
+    def _detect(self, ready: list[_Decoded]) -> None:
+        """Give the images of a group the prompts that the detector finds."""
+        if (detector := self.detector) is not None:
+            for item, found in zip(ready, _answers(ready, lambda items: detector.detect(_pixels(items))), strict=True):
+                if item.pixels is not None:
+                    item.fit(self.job.prompts.detected(item.source.file_name, found), item.pixels)
+
     def _segmented(self, ready: list[_Decoded]) -> list[list[Instance]]:
-        """Instances of a group; if the model fails on it, of each image alone, so that one cannot harm the rest."""
-        usable = [item for item in ready if item.pixels is not None]
-        try:
-            results = iter(self._ask(usable))
-        except MemoryError:
-            raise
-        except Exception:
-            results = iter([self._asked_alone(item) for item in usable])
-        return [next(results) if item.pixels is not None else [] for item in ready]
-
-    def _asked_alone(self, item: _Decoded) -> list[Instance]:
-        try:
-            return self._ask([item])[0]
-        except MemoryError:
-            raise
-        except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            item.error = f"{item.source.path}: the model failed on it ({reason}); report this with the image"
-            return []
-
-    def _ask(self, items: list[_Decoded]) -> list[list[Instance]]:
-        return self.segmenter.segment([i.pixels for i in items if i.pixels is not None], [i.prompts for i in items])
+        """Instances of a group."""
+        if (segmenter := self.segmenter) is None:
+            return [[] for _ in ready]
+        return _answers(ready, lambda items: segmenter.segment(_pixels(items), [item.prompts for item in items]))
 
     def _written(self, item: _Decoded, instances: list[Instance]) -> dict[str, Any]:
         """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""
@@ -306,7 +349,10 @@ class _Run:
         if not all(math.isfinite(instance.sam_iou) for instance in instances):
             error = f"{path}: the model's numbers overflowed; pass --dtype float32"
         if error is None and size is not None:
-            annotations = [annotation_record(i, item.image_id, multimask=self.job.multimask) for i in instances]
+            if self.segmenter is None:
+                annotations = [detection_record(prompt, item.image_id) for prompt in item.prompts]
+            else:
+                annotations = [annotation_record(i, item.image_id, multimask=self.job.multimask) for i in instances]
             try:
                 self._write_pngs(name, instances, annotations, size)
                 return image_record(name, item.image_id, size, annotations)

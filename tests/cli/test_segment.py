@@ -158,7 +158,6 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["imgs"], 2, "--boxes"),
         (["imgs", "--boxes", "dets.json", "--frame"], 2, "--frame"),
         (["imgs", "--boxes", "gone.json"], 1, "gone.json"),
         (["imgs", "--boxes", "imgs/a.jpg"], 1, "not JSON"),

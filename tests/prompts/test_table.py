@@ -14,6 +14,7 @@ from PIL import Image
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.prompts.table import PromptTable, load_prompts
+from hqsam_cli.records import Prompt
 
 
 def instances(boxes: list[tuple[Any, ...]], names: dict[Any, str], **more: Any) -> dict[str, Any]:
@@ -245,3 +246,15 @@ def test_a_data_set_of_coco_size_loads_in_seconds(bound: Any) -> None:
     table = bound(names, boxes=boxes, max_boxes=5)
     assert sum(len(ids(table, name)) for name in names) == 25_000
     assert time.perf_counter() - start < 5
+
+
+def test_ids_of_what_a_detector_finds_depend_on_the_image_alone() -> None:
+    found = [Prompt(n, box=(0.0, 0.0, n, n), score=n / 10) for n in (1, 2, 3)]
+    table = PromptTable()
+    names = [f"sub/{number}.jpg" for number in range(1000)]
+    own = {name: [p.annotation_id for p in table.detected(name, found).prompts] for name in names}
+    assert len({number for ids in own.values() for number in ids}) == 3000
+    assert all(0 < 3 * number < 2**53 for ids in own.values() for number in ids)
+    best = PromptTable(max_boxes=1, score_threshold=0.2).detected("sub/7.jpg", found)
+    assert [(p.annotation_id, p.score) for p in best.prompts] == [(own["sub/7.jpg"][2], 0.3)]
+    assert best.image_id == table.for_image("sub/7.jpg").image_id

@@ -218,7 +218,7 @@ def test_a_stream_that_takes_no_more(photos: Path) -> None:
         def flush(self) -> None:
             raise self.error
 
-    with pytest.raises(HqsamError, match="stdout: cannot be written"):
+    with pytest.raises(HqsamError, match="results cannot be written"):
         run(photos, None, formats=frozenset({"ndjson"}), stream=Refuses(OSError(errno.ENOSPC, "No space left")))
     with pytest.raises(BrokenPipeError):
         run(photos, None, formats=frozenset({"ndjson"}), stream=Refuses(BrokenPipeError()))

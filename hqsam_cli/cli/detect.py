@@ -1,0 +1,201 @@
+"""`hqsam detect`: folders of photos to boxes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from ..detection.files import EMBEDDED
+from ..detection.settings import CONF, IOU, MAX_DET, DetectorSettings
+from ..errors import UsageError
+from .console import ConsoleReporter
+from .detector_options import (
+    ClassesOption,
+    ConfOption,
+    DetectorOption,
+    HalfOption,
+    ImgszOption,
+    IouOption,
+    MaxDetOption,
+    TrustOption,
+    class_names,
+    loaded_detector,
+)
+from .options import (
+    DEFAULT_MAX_PIXELS,
+    SPEED,
+    DeviceOption,
+    Exif,
+    ExifOption,
+    InputsArgument,
+    MaxPixelsOption,
+    NullOption,
+    QuietOption,
+    VerboseOption,
+    WorkersOption,
+    compute_of,
+    input_images,
+)
+
+STDOUT, RESULTS = "-", "Results"
+
+
+class Format(str, Enum):
+    """What is written."""
+
+    coco = "coco"
+    results = "results"
+    yolo = "yolo"
+    ndjson = "ndjson"
+
+
+EPILOG = """
+[bold]Examples[/bold]
+
+hqsam detect ./imgs --output dets.json
+
+hqsam detect ./imgs --detector yolo11n.pt --classes person,dog --conf 0.4 --output dets.json
+
+hqsam detect ./imgs --format yolo --output labels
+
+hqsam detect ./imgs --output - | hqsam segment ./imgs --boxes -
+"""
+
+
+def detect(
+    inputs: InputsArgument,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="PATH", rich_help_panel=RESULTS, help="File, folder of labels for yolo, or -."
+        ),
+    ] = "dets.json",
+    form: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            rich_help_panel=RESULTS,
+            help="COCO JSON with images and categories, a COCO results list, YOLO label files, or a line an image. "
+            "coco unless given; ndjson on stdout.",
+        ),
+    ] = None,
+    detector: DetectorOption = None,
+    conf: ConfOption = CONF,
+    iou: IouOption = IOU,
+    classes: ClassesOption = None,
+    max_det: MaxDetOption = MAX_DET,
+    imgsz: ImgszOption = None,
+    half: HalfOption = False,
+    trust_detector: TrustOption = False,
+    device: DeviceOption = "auto",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Images detected at once: 4, or 1 on a CPU."),
+    ] = None,
+    workers: WorkersOption = 4,
+    exif: ExifOption = Exif.apply,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    null: NullOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Find the objects of images: boxes with class and score.
+
+    hqsam segment --boxes reads what this writes. Both in one go, with each image decoded once:
+    hqsam segment --detector.
+    """
+    reporter = ConsoleReporter(quiet=quiet, verbose=verbose, results="boxes")
+    written = form or (Format.ndjson if output == STDOUT else Format.coco)
+    if output == STDOUT and written is not Format.ndjson:
+        raise UsageError(f"--output - writes NDJSON alone: leave --format {written.value} out, or give a path")
+    sources = input_images(inputs, null, output)
+
+    compute = compute_of(device, "auto")
+    settings = DetectorSettings(conf, iou, class_names(classes), max_det, imgsz, half)
+    found = loaded_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
+
+    from ..prompts.table import PromptTable
+    from ..runs.pipeline import Job, segment_images
+
+    table = PromptTable()
+    table.categories = found.categories
+    with _lines(output, written) as lines:
+        job = Job(
+            images=sources,
+            prompts=table,
+            output=None,
+            formats=frozenset({"ndjson"}),
+            exif=exif.value,
+            max_pixels=max_pixels,
+            batch_size=batch_size or compute.images_at_once,
+            workers=workers,
+            multimask=False,
+            flags={},
+            stream=lines,
+        )
+        try:
+            summary = segment_images(job, None, reporter, found)
+        finally:
+            reporter.close()
+        reporter.on_end(summary, len(sources))
+        if output != STDOUT:
+            if summary.interrupted:
+                reporter.say(f"{output} is not written", "yellow")
+            else:
+                _write(Path(output), written, found.categories, lines)
+                reporter.say(f"wrote {output}", "green")
+    raise typer.Exit(summary.exit_code)
+
+
+@contextmanager
+def _lines(output: str, written: Format) -> Iterator[BinaryIO]:
+    """Where the lines of images go: stdout, or a nameless file on the disk of the output, made before any work."""
+    if output == STDOUT:
+        yield sys.stdout.buffer
+        return
+
+    from ..runs.journal import cannot_write
+
+    path = Path(output)
+    folder = path if written is Format.yolo else path.parent
+    if written is not Format.yolo and path.is_dir():
+        raise UsageError(f"{output}: a folder; give the name of a file, or pass --format yolo")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as the run
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    with lines:
+        yield lines
+
+
+def _write(path: Path, form: Format, categories: list[dict[str, Any]], lines: BinaryIO) -> None:
+    """Write the results of all images."""
+    from ..outputs.coco import write_coco, write_ndjson, write_results
+    from ..outputs.yolo import write_yolo
+    from ..runs.journal import cannot_write
+
+    def records() -> Iterator[dict[str, Any]]:
+        lines.seek(0)
+        return map(json.loads, lines)
+
+    try:
+        if form is Format.coco:
+            write_coco(path, records, categories)
+        elif form is Format.results:
+            write_results(path, records())
+        elif form is Format.yolo:
+            write_yolo(path, records(), categories)
+        else:
+            write_ndjson(path, records())
+    except OSError as error:
+        raise cannot_write(path, error) from None

@@ -1,0 +1,79 @@
+"""The options of a detector, which `detect` and `segment` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..detection.files import EMBEDDED, detector_file
+from ..detection.settings import DetectorSettings
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..detection.detector import Detector
+    from .console import ConsoleReporter
+
+DETECTOR = "Detector"
+
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|PATH",
+        rich_help_panel=DETECTOR,
+        help="What finds the objects: a model of ultralytics as .pt or .onnx, a name such as yolo11n.pt, "
+        f"or {EMBEDDED}, the small one in this package.",
+    ),
+]
+ConfOption = Annotated[
+    float, typer.Option(metavar="S", min=0, max=1, rich_help_panel=DETECTOR, help="Drop boxes that score less.")
+]
+IouOption = Annotated[
+    float,
+    typer.Option(metavar="IOU", min=0, max=1, rich_help_panel=DETECTOR, help="Of boxes that overlap more, keep one."),
+]
+ClassesOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME,...", rich_help_panel=DETECTOR, help="Only these classes; repeatable."),
+]
+MaxDetOption = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=DETECTOR, help="Most boxes an image.")]
+ImgszOption = Annotated[
+    int | None,
+    typer.Option(metavar="PIXELS", min=32, rich_help_panel=DETECTOR, help="Longest side it sees; its own by default."),
+]
+HalfOption = Annotated[bool, typer.Option("--half", rich_help_panel=DETECTOR, help="Detect in float16, on a GPU.")]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-detector", rich_help_panel=DETECTOR, help="Load a .pt of unknown origin, which can run code."
+    ),
+]
+
+
+def class_names(values: list[str] | None) -> tuple[str, ...]:
+    """The classes of `--classes`, given once or several times."""
+    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
+
+
+def loaded_detector(
+    name: str, settings: DetectorSettings, device: torch.device, reporter: ConsoleReporter, *, trusted: bool
+) -> Detector:
+    """The detector of a command line, and a line that says which."""
+    path = detector_file(name, trusted=trusted)
+
+    from ..detection.detector import Detector
+
+    detector = Detector(path, settings, device)
+    count = len(settings.classes or detector.categories)
+    reporter.say(f"detector {name} on {device}, {count} {'class' if count == 1 else 'classes'}")
+    return detector
+
+
+def check_unused(settings: DetectorSettings) -> None:
+    """Raise a UsageError where options are given that no detector will see."""
+    default = DetectorSettings().flags
+    idle = [option for option, value in settings.flags.items() if value != default[option]]
+    if idle:
+        raise UsageError(f"{', '.join(idle)}: for a detector, and none is used; see --score-threshold and --max-boxes")

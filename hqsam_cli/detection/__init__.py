@@ -1,0 +1,1 @@
+"""Finding objects: the one place that knows ultralytics; what it finds leaves as `Prompt` records."""

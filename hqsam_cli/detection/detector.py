@@ -1,0 +1,127 @@
+"""Images in, boxes out: the one way through a detector of ultralytics."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import HqsamError, UsageError
+from ..models.hub import file_hash
+from ..records import Prompt
+from .engine import ultralytics
+from .plain import read_plain
+from .settings import DetectorSettings
+
+TASKS = ("detect", "segment", "pose")  # of ultralytics, those that give boxes along the axes
+PIXEL_DECIMALS, SCORE_DECIMALS = 2, 6
+SHOWN_CLASSES = 10
+
+
+class Detector:
+    """A detection, segmentation, pose or world model of ultralytics.
+
+    Args:
+        path: a `.pt`, an `.onnx` or a `.safetensors`; see `detector_file` for which to trust.
+        device: where to compute.
+
+    Attributes:
+        categories: COCO categories; ids are the model's class numbers plus one.
+        flags: all that its boxes depend on, by option.
+
+    Raises:
+        HqsamError: the file is none of these.
+        UsageError: a class the model does not have.
+    """
+
+    def __init__(self, path: Path, settings: DetectorSettings, device: torch.device) -> None:
+        self._yolo = _loaded(path)
+        try:
+            names: dict[int, str] = self._yolo.names
+        except Exception as error:
+            raise HqsamError(f"{path}: ultralytics cannot run it ({_reason(error)})") from None
+        if self._yolo.task not in TASKS:
+            raise UsageError(
+                f"{path}: a model for the task {self._yolo.task}, which gives no boxes; give a detection model"
+            )
+        if settings.half and device.type == "cpu":
+            raise UsageError("--half: a CPU computes in float32; leave it out, or pass --device cuda")
+        self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
+        self.flags = {"--detector": file_hash(path)[:16], **settings.flags}
+        self._arguments: dict[str, Any] = {
+            "conf": settings.conf,
+            "iou": settings.iou,
+            "classes": _class_numbers(settings.classes, names, path) or None,
+            "max_det": settings.max_det,
+            "device": device,
+            "verbose": False,
+            "save": False,
+        }
+        # What is not given is the model's own.
+        self._arguments |= {"imgsz": settings.imgsz} if settings.imgsz is not None else {}
+        self._arguments |= {"half": True} if settings.half else {}
+
+    def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]:
+        """Boxes of each image, in the detector's order, numbered from 1 in each.
+
+        Args:
+            images: RGB uint8 (H, W, 3), of any sizes; seen by the model as one batch.
+        """
+        if not images:
+            return []
+        results = self._yolo.predict([np.ascontiguousarray(image[..., ::-1]) for image in images], **self._arguments)
+        return [_prompts(result) for result in results]
+
+
+def _loaded(path: Path) -> Any:
+    """The `YOLO` of a file."""
+    if path.suffix == ".safetensors":
+        return read_plain(path)
+    try:
+        return ultralytics().YOLO(str(path))
+    except Exception as error:  # a pickle can raise anything
+        raise HqsamError(f"{path}: ultralytics cannot load it ({_reason(error)}); give a detection model") from None
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:160] if lines else type(error).__name__
+
+
+def _class_numbers(wanted: tuple[str, ...], names: dict[int, str], path: Path) -> list[int]:
+    """The numbers of classes, whose names are looked up whatever their case.
+
+    Raises:
+        UsageError: the model has no such class.
+    """
+    numbers = {name.casefold(): number for number, name in names.items()}
+    for name in wanted:
+        if name.casefold() not in numbers:
+            close = get_close_matches(name.casefold(), numbers, n=5, cutoff=0.5)
+            shown = [names[numbers[match]] for match in close] or [*names.values()][:SHOWN_CLASSES]
+            more = ", …" if not close and len(names) > SHOWN_CLASSES else ""
+            raise UsageError(
+                f"--classes {name}: {path.name} has no such class; "
+                f"{'close are' if close else 'it has'}: {', '.join(shown)}{more}"
+            )
+    return [numbers[name.casefold()] for name in wanted]
+
+
+def _prompts(result: Any) -> list[Prompt]:
+    """A result's boxes as prompts, in hundredths of a pixel, so that a file keeps them as they are."""
+    height, width = result.orig_shape
+    corners = result.boxes.xyxy.double().cpu().numpy().clip(0, [width, height, width, height])
+    prompts: list[Prompt] = []
+    for (x0, y0, x1, y1), score, category in zip(
+        corners.round(PIXEL_DECIMALS).tolist(), result.boxes.conf.tolist(), result.boxes.cls.tolist(), strict=True
+    ):
+        # Corners made of position and size are those that a reader of position and size will make.
+        w, h = round(x1 - x0, PIXEL_DECIMALS), round(y1 - y0, PIXEL_DECIMALS)
+        if w > 0 and h > 0:
+            box = (x0, y0, x0 + w, y0 + h)
+            score = min(round(score, SCORE_DECIMALS), 1.0)
+            prompts.append(Prompt(len(prompts) + 1, int(category) + 1, box=box, score=score))
+    return prompts

@@ -1,0 +1,39 @@
+"""ultralytics, imported in one place: quiet, sending and installing nothing, and leaving other libraries alone."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from functools import cache
+from types import ModuleType
+
+import cv2
+import torch
+from PIL import Image
+
+
+@cache
+def ultralytics() -> ModuleType:
+    """The package, made to mind its own business.
+
+    It reads its switches as it is imported and writes its settings where it is told to. What it changes in other
+    libraries is put back: without that, a broken image would make Pillow look for a plugin to install.
+    """
+    os.environ |= {"YOLO_VERBOSE": "False", "YOLO_AUTOINSTALL": "False", "YOLO_OFFLINE": "True"}
+    if "YOLO_CONFIG_DIR" not in os.environ:
+        os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="hqsam-")
+        atexit.register(shutil.rmtree, os.environ["YOLO_CONFIG_DIR"], ignore_errors=True)
+    image_open, torch_save, cv2_threads = Image.open, torch.save, cv2.getNumThreads()
+    omp_threads = os.environ.get("OMP_NUM_THREADS")
+
+    import ultralytics as package
+    import ultralytics.models
+    import ultralytics.nn.tasks
+
+    Image.open, torch.save = image_open, torch_save
+    cv2.setNumThreads(cv2_threads)
+    if omp_threads is None:
+        os.environ.pop("OMP_NUM_THREADS", None)
+    return package

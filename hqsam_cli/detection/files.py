@@ -1,0 +1,117 @@
+"""Which detector a name means, and whether its file may be loaded.
+
+A detector's `.pt` is a pickle: loading it runs whatever its author put into it. One is therefore taken only if it
+is, byte for byte, one that is known, or if the user says so. ONNX and safetensors hold numbers alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import URLError
+
+from ..errors import HqsamError, UsageError
+from ..models.hub import file_hash
+
+EMBEDDED = "object"
+EMBEDDED_PATH = Path(__file__).parent.parent / "weights" / "object-nano.safetensors"
+ASSETS_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+
+# SHA-256 of the files of that release, as many who pinned them on their own agree.
+ASSETS = {
+    "yolov8n.pt": "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",
+    "yolov8s.pt": "1f47a78bf100391c2a140b7ac73a1caae18c32779be7d310658112f7ac9aa78a",
+    "yolov8m.pt": "5d4a90cdc7a21786cc59cd19778e9eafff836df9e2da32524737c7ee6efe4fe5",
+    "yolov8l.pt": "64c9115303f6a25575f82200d1b22ec409fa6bd7d08d0313884fc20d919478cd",
+    "yolov8x.pt": "3df4ada6b4dad6d657868f2fdf7faecfb34dcfccf3a25c4b82079064718524c8",
+    "yolo11n.pt": "0ebbc80d4a7680d14987a577cd21342b65ecfd94632bd9a8da63ae6417644ee1",
+    "yolo11s.pt": "85a76fe86dd8afe384648546b56a7a78580c7cb7b404fc595f97969322d502d5",
+    "yolo11m.pt": "d5ffc1a674953a08e11a8d21e022781b1b23a19b730afc309290bd9fb5305b95",
+    "yolo11l.pt": "9ebd0e09d59811db4b1d61e2bc6730649608b1ac47f8dd01e2da6bca7c20023f",
+    "yolo11x.pt": "7bc158aa95c0ebfdd87f70f01653c1131b93e92522dbe15c228bcd742e773a24",
+    "yolo12n.pt": "419ff3dca37d69bacc93a50fa0c186a1c6f9fe62fae0f108b0872829689e9ca6",
+    "yolo12s.pt": "e915c2c4286e3f6f8610ef106fa3f94a7b8c19b30eccede5887e22c33ef75f58",
+    "yolo26n.pt": "9b09cc8bf347f0fc8a5f7657480587f25db09b34bf33b0652110fb03a8ad4fef",
+    "yolo26s.pt": "646f8bc3fe0a656803d95c294f7852321748cb29d13466a1af8862e2db384a1b",
+    "yolo26m.pt": "401cea9ab23ad19246ff7744859816bc599f350e93c9dd30367b6f0a0745d0b7",
+    "yolo26l.pt": "9fe3c544f2b19bebad7ea41e76d7ad3d88b7c2f10d11d24430c5311f6b32db26",
+    "yolo26x.pt": "9fdd44a31c504547ffb81d2c6d9e6dac3493c8eaa8b0398d3f43bae6c7003e92",
+}
+# Earlier releases of the same models, which many still have.
+EARLIER = {
+    "31e20dde3def09e2cf938c7be6fe23d9150bbbe503982af13345706515f2ef95",  # yolov8n.pt
+    "268e5bb54c640c96c3510224833bc2eeacab4135c6deb41502156e39986b562d",  # yolov8s.pt
+    "6c25b0b63b1a433843f06d821a9ac1deb8d5805f74f0f38772c7308c5adc55a5",  # yolov8m.pt
+}
+KNOWN = {*ASSETS.values(), *EARLIER}
+SAFE_WAYS = "export it to ONNX where you trust it, or give its boxes with --boxes"
+
+
+def has_embedded() -> bool:
+    """Whether this installation carries a detector."""
+    return EMBEDDED_PATH.is_file()
+
+
+def detector_file(name: str, *, trusted: bool) -> Path:
+    """The file of a detector that may be loaded.
+
+    Args:
+        name: `object` for the one in this package, a path, or a model of ultralytics whose hash is known, which is
+            fetched on first use.
+        trusted: the user vouches for a `.pt`.
+
+    Raises:
+        UsageError: no such detector, or a `.pt` nobody vouches for.
+        HqsamError: it cannot be fetched, or what it needs is not installed.
+    """
+    if name == EMBEDDED:
+        if not has_embedded():
+            raise UsageError(f"--detector {name}: this installation has no {EMBEDDED_PATH.name}; name another detector")
+        return EMBEDDED_PATH
+    path = Path(name)
+    asset = name if name.endswith(".pt") else f"{name}.pt"
+    if not path.is_file():
+        if asset not in ASSETS:
+            raise UsageError(
+                f"--detector {name}: no such file, and no model of known hash ({', '.join(sorted(ASSETS))}); "
+                "fetch its file, and pass its path"
+            )
+        return _fetched(asset)
+    if path.suffix == ".pt":
+        if not trusted and file_hash(path) not in KNOWN:
+            raise UsageError(
+                f"{path}: a .pt can run code as it is loaded, and this one is not known here: pass --trust-detector "
+                f"if you trust who made it; else {SAFE_WAYS}"
+            )
+    elif path.suffix == ".onnx":
+        missing = [package for package in ("onnx", "onnxruntime") if find_spec(package) is None]
+        if missing:
+            raise HqsamError(f"{path}: needs {' and '.join(missing)}; pip install {' '.join(missing)}")
+    elif path.suffix != ".safetensors":
+        raise UsageError(f"{path}: a detector is a .pt, an .onnx, or a .safetensors made by this package")
+    return path
+
+
+def _fetched(asset: str) -> Path:
+    """A known model from torch's cache, or from where ultralytics publishes it."""
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / asset
+    url = f"{ASSETS_URL}/{asset}"
+    try:
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=ASSETS[asset], progress=sys.stderr.isatty())
+    except URLError as error:
+        raise HqsamError(
+            f"--detector {asset}: not in {path.parent}, and {url} cannot be fetched ({error.reason}); "
+            "fetch it elsewhere and pass its path"
+        ) from None
+    except OSError as error:
+        raise HqsamError(f"{path}: cannot be written ({error.strerror}); set TORCH_HOME to another folder") from None
+    except RuntimeError:
+        raise HqsamError(f"{url}: not the file that is known (its SHA-256 differs); try again later") from None
+    if file_hash(path) != ASSETS[asset]:
+        raise HqsamError(f"{path}: not the file that is known (its SHA-256 differs); delete it and run again")
+    return path

@@ -1,0 +1,170 @@
+"""`hqsam detect`, and the chain of detector and HQ-SAM, from the outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from hqsam_cli.detection import files
+from tests.cli.conftest import Run
+from tests.detection.conftest import object_detector  # noqa: F401 - a fixture
+
+ARGUMENTS = ("--detector", "object.safetensors", "--conf", "0.001", "--max-det", "3", "--batch-size", "2")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Everything in an output folder but the journal, whose flags differ between the ways to the same masks."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "journal.ndjson"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def detected(hqsam: Run, photos: Path, object_detector: Path) -> Path:  # noqa: F811
+    """`dets.json` of the photos and of a third one of another shape."""
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 90, 3), np.uint8)).save(photos / "c.png")
+    result = hqsam("detect", photos, *ARGUMENTS, "--output", "found/dets.json")
+    assert result.code == 0
+    assert result.out == ""
+    assert "3 of 3 images, 9 boxes" in result.err
+    return Path("found/dets.json")
+
+
+def test_coco_json_that_pycocotools_and_segment_read(hqsam: Run, photos: Path, detected: Path) -> None:
+    coco = COCO(str(detected))
+    assert coco.cats == {1: {"id": 1, "name": "object"}}
+    sizes = {image["file_name"]: (image["width"], image["height"]) for image in coco.imgs.values()}
+    assert sizes == {"a.jpg": (160, 120), "c.png": (90, 200), "sub/b.png": (160, 120)}
+    assert len(coco.anns) == 9
+    for annotation in coco.anns.values():
+        image = coco.imgs[annotation["image_id"]]
+        x, y, w, h = annotation["bbox"]
+        assert x >= 0 and y >= 0 and w > 0 and h > 0
+        assert x + w <= image["width"] and y + h <= image["height"]
+        assert annotation["area"] == pytest.approx(w * h)
+        assert annotation["iscrowd"] == 0
+        assert 0.001 <= annotation["score"] <= 1
+    assert hqsam("detect", photos, *ARGUMENTS, "--format", "results", "-o", "results.json").code == 0
+    assert sorted(coco.loadRes("results.json").anns[1]["bbox"]) == sorted(coco.dataset["annotations"][0]["bbox"])
+    assert len(hqsam("segment", photos, "--boxes", "results.json", "--images-json", detected, "-o", "-").lines) == 3
+
+
+def test_one_pass_two_steps_and_a_pipe_give_the_same_bytes(hqsam: Run, photos: Path, detected: Path) -> None:
+    one = hqsam("segment", photos, *ARGUMENTS, "--output", "one")
+    assert one.code == 0
+    assert "detector object.safetensors on cpu, 1 class" in one.err
+    assert hqsam("segment", photos, "--boxes", detected, "--batch-size", "2", "--output", "two").code == 0
+    lines = hqsam("detect", photos, *ARGUMENTS, "--output", "-").out.encode()
+    assert hqsam("segment", photos, "--boxes", "-", "--batch-size", "2", "-o", "piped", stdin=lines).code == 0
+    masks = contents(Path("one"))
+    assert len(masks) == 10
+    assert contents(Path("two")) == masks
+    assert contents(Path("piped")) == masks
+    assert sorted(COCO("one/instances.json").anns) == sorted(COCO(str(detected)).anns)
+
+
+def test_the_chain_continues_and_an_added_photo_changes_no_id(hqsam: Run, photos: Path, detected: Path) -> None:
+    arguments = ("segment", photos, *ARGUMENTS, "--max-boxes", "2", "--output", "out")
+    assert hqsam(*arguments).code == 0
+    whole = contents(Path("out"))
+    journal = Path("out/journal.ndjson")
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    again = hqsam(*arguments)
+    assert "2 of 3 images were done before" in again.err
+    assert contents(Path("out")) == whole
+    changed = hqsam(*arguments, "--iou", "0.5")
+    assert changed.code == 2
+    assert "--iou was 0.7, is 0.5" in changed.err
+    Image.fromarray(np.zeros((50, 60, 3), np.uint8)).save(photos / "0.png")
+    assert hqsam(*arguments).code == 0
+    assert {name: content for name, content in contents(Path("out")).items() if name in whole}.keys() == whole.keys()
+
+
+def test_yolo_labels_out_and_in(hqsam: Run, photos: Path, detected: Path) -> None:
+    Image.open(photos / "a.jpg").save(photos / "a.png")
+    assert hqsam("detect", photos, *ARGUMENTS, "--format", "yolo", "-o", "labels").code == 0
+    names = sorted(str(path.relative_to("labels")) for path in Path("labels").rglob("*.txt"))
+    assert names == ["a.png.txt", "a.txt", "c.txt", "classes.txt", "sub/b.txt"]
+    result = hqsam("segment", photos, "--boxes", "labels", "-o", "-", "-v")
+    assert result.code == 0
+    assert "left out" not in result.err
+    assert [len(line["annotations"]) for line in result.lines] == [3, 3, 3, 3]
+    direct = hqsam("segment", photos, *ARGUMENTS, "-o", "-")
+    for ours, theirs in zip(result.lines, direct.lines, strict=True):
+        for a, b in zip(ours["annotations"], theirs["annotations"], strict=True):
+            assert (a["category_id"], a["area"]) == (1, pytest.approx(b["area"], rel=0.01))
+
+
+def test_ndjson_keeps_failed_images_apart(hqsam: Run, photos: Path, detected: Path) -> None:
+    (photos / "cut.jpg").write_bytes((photos / "a.jpg").read_bytes()[:300])
+    result = hqsam("detect", photos, *ARGUMENTS, "--output", "-")
+    assert result.code == 3
+    assert "cut.jpg" in result.err
+    lines: dict[str, Any] = {line["file_name"]: line for line in result.lines}
+    assert lines["cut.jpg"]["error"] and not lines["cut.jpg"]["annotations"]
+    assert [len(lines[name]["annotations"]) for name in ("a.jpg", "c.png", "sub/b.png")] == [3, 3, 3]
+    assert hqsam("detect", photos, *ARGUMENTS, "-f", "ndjson", "-o", "dets.ndjson").code == 3
+    assert Path("dets.ndjson").read_text().splitlines() == result.out.splitlines()
+
+
+def test_no_prompts_at_all_means_the_embedded_detector(
+    hqsam: Run,
+    photos: Path,
+    object_detector: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "EMBEDDED_PATH", object_detector)
+    result = hqsam("segment", photos, "--conf", "0.001", "--max-det", "1", "-o", "-")
+    assert result.code == 0
+    assert "no prompts given: segmenting what the detector object of this package finds" in result.err
+    assert [len(line["annotations"]) for line in result.lines] == [1, 1]
+    assert hqsam("segment", photos, "--dry-run").err.count("what object finds") == 1
+    found = hqsam("detect", photos, "--conf", "0.001", "--max-det", "1", "-o", "-")
+    assert [len(line["annotations"]) for line in found.lines] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["detect", "imgs", "--detector", "object.safetensors", "--classes", "objekt"], 2, "close are: object"),
+        (["detect", "imgs", "--detector", "gone.pt"], 2, "gone.pt"),
+        (["detect", "imgs", "--detector", "evil.pt"], 2, "--trust-detector"),
+        (["detect", "imgs", "--detector", "evil.pt", "--trust-detector"], 1, "cannot load it"),
+        (["detect", "nothing*.jpg", "--detector", "object.safetensors"], 4, "no image"),
+        (["detect", "imgs", "--detector", "object.safetensors", "-o", "-", "-f", "coco"], 2, "NDJSON alone"),
+        (["detect", "imgs", "--detector", "object.safetensors", "-o", "imgs"], 2, "a folder"),
+        (["detect", "imgs", "--detector", "object.safetensors", "-o", "dets.json/x"], 1, "cannot be written"),
+        (["segment", "imgs", "--detector", "object.safetensors", "--frame"], 2, "--detector finds the boxes"),
+        (["segment", "imgs", "--detector", "object.safetensors", "--boxes", "dets.json"], 2, "--detector finds"),
+        (["segment", "imgs", "--boxes", "dets.json", "--conf", "0.5"], 2, "--conf: for a detector"),
+        (["segment", "imgs", "--detector", "object.safetensors", "--half"], 2, "--half"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_their_exit_code(
+    hqsam: Run,
+    photos: Path,
+    object_detector: Path,  # noqa: F811
+    arguments: list[str],
+    code: int,
+    said: str,
+) -> None:
+    Path("evil.pt").write_bytes(b"no pickle")
+    result = hqsam(*arguments)
+    assert result.code == code
+    assert said in result.err
+    assert "Traceback" not in result.err
+    assert not Path("hqsam_out").exists()
+
+
+def test_without_a_detector_it_says_what_is_missing(
+    hqsam: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "EMBEDDED_PATH", tmp_path / "gone.safetensors")
+    result = hqsam("segment", photos)
+    assert result.code == 2
+    assert "--detector NAME" in result.err
+    assert hqsam("detect", photos).code == 2

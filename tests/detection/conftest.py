@@ -1,0 +1,55 @@
+"""Detectors with random weights, in files as people have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hqsam_cli.detection.engine import ultralytics
+from hqsam_cli.detection.plain import write_plain
+
+SaveDetector = Callable[[str], Path]
+
+
+@pytest.fixture
+def object_detector(tmp_path: Path) -> Path:
+    """A nano of one class, as this package writes them; it gives boxes from a score of 0.001 on."""
+    torch.manual_seed(0)
+    model = ultralytics().nn.tasks.DetectionModel("yolo11n.yaml", nc=1, verbose=False)
+    model.names = {0: "object"}
+    path = tmp_path / "object.safetensors"
+    write_plain(path, model, "yolo11n", 320)
+    return path
+
+
+@pytest.fixture
+def saved_detector(tmp_path: Path) -> SaveDetector:
+    """`saved_detector(name)` is a `.pt` of that architecture of ultralytics; its classes include person and dog."""
+
+    def save(name: str) -> Path:
+        package = ultralytics()
+        torch.manual_seed(0)
+        yolo = (package.RTDETR if "rtdetr" in name else package.YOLO)(f"{name}.yaml")
+        if len(yolo.model.names) == 80:
+            yolo.model.names = {n: f"thing {n}" for n in range(80)} | {0: "person", 16: "dog"}
+        if name.endswith("-seg"):  # ultralytics drops boxes whose mask is empty, as most random ones are
+            head = yolo.model.model[-1]
+            head.proto.cv3.bn.bias.data.fill_(1.0)
+            for branch in head.cv4:
+                branch[-1].bias.data.fill_(1.0)
+        path = tmp_path / f"{name}.pt"
+        yolo.save(str(path))
+        return path
+
+    return save
+
+
+@pytest.fixture
+def photos() -> list[np.ndarray]:
+    """Two images of different shapes, RGB."""
+    random = np.random.default_rng(0)
+    return [random.integers(0, 255, shape, np.uint8) for shape in ((240, 320, 3), (200, 120, 3))]

@@ -1,0 +1,126 @@
+"""Detectors of ultralytics through our one record."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hqsam_cli.detection.detector import Detector
+from hqsam_cli.detection.engine import ultralytics
+from hqsam_cli.detection.plain import read_plain
+from hqsam_cli.detection.settings import DetectorSettings
+from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.outputs.annotations import detection_record
+from hqsam_cli.prompts.frame import fit_to_frame
+from hqsam_cli.records import ImagePrompts, Prompt
+from tests.detection.conftest import SaveDetector
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n-seg", "yolo12n", "yolo26n", "yolov8s-world", "rtdetr-resnet50"])
+def test_boxes_are_those_of_ultralytics_on_the_same_batch(
+    saved_detector: SaveDetector, photos: list[np.ndarray], name: str
+) -> None:
+    path = saved_detector(name)
+    detector = Detector(path, DetectorSettings(conf=0.0, max_det=20, imgsz=160), CPU)
+    model = ultralytics().YOLO(str(path))
+    theirs = model.predict([photo[..., ::-1] for photo in photos], conf=0.0, max_det=20, imgsz=160, verbose=False)
+    for ours, result, photo in zip(detector.detect(photos), theirs, photos, strict=True):
+        kept = [box for box in result.boxes if (box.xywh[0, 2:] > 0.01).all()]
+        assert len(ours) == len(kept) > 0
+        height, width = photo.shape[:2]
+        corners = np.clip([box.xyxy[0].tolist() for box in kept], 0, [width, height, width, height])
+        assert np.allclose(np.array([p.box for p in ours]), corners, atol=0.02)
+        assert np.allclose(np.array([p.score for p in ours]), [box.conf.item() for box in kept], atol=1e-6)
+        assert [p.category_id for p in ours] == [int(box.cls) + 1 for box in kept]
+    assert len(detector.categories) == 80
+    assert detector.categories[0]["id"] == 1
+
+
+def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np.ndarray]) -> None:
+    detector = Detector(object_detector, DetectorSettings(conf=0.001), CPU)
+    for photo, found in zip(photos, detector.detect(photos), strict=True):
+        assert len(found) > 50
+        height, width = photo.shape[:2]
+        fitted, _ = fit_to_frame(ImagePrompts("a.jpg", 1, None, found), width, height)
+        again = []
+        for prompt in fitted:
+            record = json.loads(json.dumps(detection_record(prompt, 1)))
+            x, y, w, h = record["bbox"]
+            again.append(Prompt(record["id"], record["category_id"], box=(x, y, x + w, y + h), score=record["score"]))
+        assert fit_to_frame(ImagePrompts("a.jpg", 1, None, again), width, height)[0] == fitted
+
+
+def test_only_the_classes_asked_for_whatever_their_case(saved_detector: SaveDetector, photos: list[np.ndarray]) -> None:
+    path = saved_detector("yolov8n")
+    settings = DetectorSettings(conf=0.0, classes=("Dog", "person"), imgsz=160)
+    found = Detector(path, settings, CPU).detect(photos)
+    assert {prompt.category_id for own in found for prompt in own} <= {1, 17}
+    assert all(found)
+
+
+def test_a_class_it_does_not_have_is_answered_with_close_ones(saved_detector: SaveDetector) -> None:
+    path = saved_detector("yolov8n")
+    with pytest.raises(UsageError, match=r"--classes persn: yolov8n\.pt has no such class; close are: person"):
+        Detector(path, DetectorSettings(classes=("persn",)), CPU)
+    with pytest.raises(UsageError, match=r"it has: person, thing 1, .*…"):
+        Detector(path, DetectorSettings(classes=("qqq",)), CPU)
+
+
+def test_what_is_no_detector_is_refused(saved_detector: SaveDetector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="task classify"):
+        Detector(saved_detector("yolo11n-cls"), DetectorSettings(), CPU)
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "tensors.pt")
+    (tmp_path / "cut.pt").write_bytes(b"PK\3\4 and no more")
+    for name in ("tensors.pt", "cut.pt"):
+        with pytest.raises(HqsamError, match=f"{name}: ultralytics cannot load it"):
+            Detector(tmp_path / name, DetectorSettings(), CPU)
+
+
+def test_half_needs_a_gpu(object_detector: Path) -> None:
+    with pytest.raises(UsageError, match="--half"):
+        Detector(object_detector, DetectorSettings(half=True), CPU)
+
+
+def test_plain_files_are_checked(object_detector: Path, tmp_path: Path) -> None:
+    assert object_detector.stat().st_size < 6e6
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(object_detector.read_bytes()[:-100])
+    with pytest.raises(HqsamError, match="damaged"):
+        read_plain(damaged)
+    content = object_detector.read_bytes()
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(content.replace(b"yolo11n", b"yolov8n"))
+    with pytest.raises(HqsamError, match="not those of yolov8n"):
+        read_plain(other)
+    other.write_bytes(content.replace(b"yolo11n", b"../evil"))
+    with pytest.raises(HqsamError, match="holds no detector"):
+        read_plain(other)
+
+
+def test_a_file_of_the_working_directory_is_not_taken_for_the_architecture(
+    object_detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "yolo11n.yaml").write_text("activation: __import__('pathlib').Path('ran').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    read_plain(object_detector)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_ultralytics_leaves_others_alone() -> None:
+    package = ultralytics()
+    assert Image.open.__module__ == "PIL.Image"
+    assert torch.save.__module__ == "torch.serialization"
+    assert package.utils.AUTOINSTALL is False
+    assert package.utils.ONLINE is False
+    assert not Path(package.utils.SETTINGS.file).is_relative_to(Path.home() / ".config")
+    assert Path(os.environ["YOLO_CONFIG_DIR"]) in Path(package.utils.SETTINGS.file).parents
+    assert cv2.getNumThreads() > 0
