@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..detection.files import EMBEDDED, detector_file
+from ..detection.files import detector_file
 from ..detection.settings import DetectorSettings
 from ..errors import UsageError
 
@@ -23,8 +23,7 @@ DetectorOption = Annotated[
     typer.Option(
         metavar="NAME|PATH",
         rich_help_panel=DETECTOR,
-        help="What finds the objects: a model of ultralytics as .pt or .onnx, a name such as yolo11n.pt, "
-        f"or {EMBEDDED}, the small one in this package.",
+        help="What finds the objects: a model of ultralytics as .pt or .onnx, or a name such as yolo11n.pt.",
     ),
 ]
 ConfOption = Annotated[
