@@ -7,6 +7,7 @@ is, byte for byte, one that is known, or if the user says so. ONNX and safetenso
 from __future__ import annotations
 
 import sys
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
@@ -103,9 +104,9 @@ def _fetched(asset: str) -> Path:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), hash_prefix=ASSETS[asset], progress=sys.stderr.isatty())
-    except URLError as error:
+    except (URLError, ConnectionError, TimeoutError, HTTPException) as error:
         raise HqsamError(
-            f"--detector {asset}: not in {path.parent}, and {url} cannot be fetched ({error.reason}); "
+            f"--detector {asset}: not in {path.parent}, and {url} cannot be fetched ({error}); "
             "fetch it elsewhere and pass its path"
         ) from None
     except OSError as error:
