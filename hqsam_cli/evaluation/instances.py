@@ -228,7 +228,7 @@ def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str
         "annotations": [_countable(a) for a in whole.document["annotations"] if a["image_id"] in ids],
     }
     truth.createIndex()
-    results = [result for record in scored for result in record["results"][output]]
+    results = [{**result} for record in scored for result in record["results"][output]]  # the library adds to them
     if not results:
         return {name: 0.0 for name in ("AP", "AP_S", "AP_M", "AP_L", "AP_B", "AP_B strict")}
     found = truth.loadRes(results)
