@@ -38,9 +38,10 @@ def mask_pixels(source: Any, width: int, height: int) -> np.ndarray:
 def _png_pixels(path: Path) -> np.ndarray:
     """Where a PNG is more than half bright; of one that holds only 0 and 1, where it is 1."""
     try:
-        bright = decoded_image(str(path), exif="ignore").max(axis=2)
+        red, green, blue = np.moveaxis(decoded_image(str(path), exif="ignore"), 2, 0)
     except ImageError as error:
         raise ValueError(f"cannot be read, {error}") from None
+    bright = np.maximum(np.maximum(red, green), blue)
     return bright > (127 if bright.max() > 1 else 0)
 
 

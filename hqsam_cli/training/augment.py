@@ -21,6 +21,7 @@ class AugmentConfig:
         scale: range of the longest side over the frame's side; log-uniform.
         composite: probability of pasting other objects into the image.
         pastes: most objects pasted.
+        paste: range of their sizes in shares of the image; log-uniform.
         mosaic: probability of making the image one cell of a grid of images.
         component: probability of asking for one part of a mask that falls into several large ones.
         color: half range of brightness, contrast and saturation factors around 1.
@@ -30,6 +31,7 @@ class AugmentConfig:
     scale: tuple[float, float] = (0.65, 1.7)
     composite: float = 0.35
     pastes: int = 4
+    paste: tuple[float, float] = (0.07, 0.75)
     mosaic: float = 0.4
     component: float = 0.4
     color: float = 0.35
@@ -37,11 +39,12 @@ class AugmentConfig:
 
 
 def framed(
-    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, size: int, config: AugmentConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """Image and mask scaled at random into a frame of `size`: cropped around the object, or padded.
+    rng: np.random.Generator, image: np.ndarray, masks: list[np.ndarray], size: int, config: AugmentConfig
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Image and masks scaled at random into a frame of `size`: cropped around the first object, or padded.
 
-    The padding is the mean pixel, which is what a padded frame holds after normalising.
+    The padding is the mean pixel, which is what a padded frame holds after normalising. Of the masks those are
+    returned that cover `config.least_object` of the frame.
     """
     low, high = np.log(config.scale)
     factor = float(np.exp(rng.uniform(low, high))) * size / max(image.shape[:2])
@@ -50,21 +53,27 @@ def framed(
     height = max(8, round(image.shape[0] * factor / stretch))
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     image = cv2.resize(image, (width, height), interpolation=method)
-    # Threshold after an anti-aliased resize keeps the edge in place to a fraction of a pixel.
-    mask = (cv2.resize(mask * np.float32(255), (width, height), interpolation=method) > 127.5).astype(np.uint8)
-
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        rows, columns = np.array([0]), np.array([0])
-    y = _offset(rng, height, size, int(rows[0]), int(rows[-1]))
-    x = _offset(rng, width, size, int(columns[0]), int(columns[-1]))
+    scaled = [_resized_mask(mask, width, height, method) for mask in masks]
+    left, top, w, h = cv2.boundingRect(scaled[0])
+    y = _offset(rng, height, size, top, top + max(h, 1) - 1)
+    x = _offset(rng, width, size, left, left + max(w, 1) - 1)
     frame = np.empty((size, size, 3), np.uint8)
     frame[:] = np.round(PIXEL_MEAN)
-    target = np.zeros((size, size), np.uint8)
     ys, xs = slice(max(y, 0), min(y + size, height)), slice(max(x, 0), min(x + size, width))
     yd, xd = slice(ys.start - y, ys.stop - y), slice(xs.start - x, xs.stop - x)
-    frame[yd, xd], target[yd, xd] = image[ys, xs], mask[ys, xs]
-    return frame, target
+    frame[yd, xd] = image[ys, xs]
+    targets = []
+    for mask in scaled:
+        target = np.zeros((size, size), np.uint8)
+        target[yd, xd] = mask[ys, xs]
+        if cv2.countNonZero(target) >= max(1, config.least_object * size**2):
+            targets.append(target)
+    return frame, targets
+
+
+def _resized_mask(mask: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
+    """A mask, uint8 0 / 1; the threshold after an anti-aliased resize keeps its edge in place to a part of a pixel."""
+    return cv2.resize(mask * np.uint8(255), (width, height), interpolation=method) // 128
 
 
 def _offset(rng: np.random.Generator, length: int, size: int, first: int, last: int) -> int:
@@ -113,66 +122,73 @@ def one_component(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
 
 
 def mosaic(
-    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, others: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """`image` in a random cell of a grid with three others: only the prompt tells which object is meant."""
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, others: list[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """`image` in a random cell of a grid with three others: only the prompt tells which object is meant.
+
+    Returns:
+        The grid, and the masks of the objects seen in it, `image`'s first if it is.
+    """
     side = max(image.shape[:2])
     y, x = (int(side * rng.uniform(0.3, 0.7)) for _ in range(2))
     cells = [(0, y, 0, x), (0, y, x, side), (y, side, 0, x), (y, side, x, side)]
-    canvas, target = np.empty((side, side, 3), np.uint8), np.zeros((side, side), np.uint8)
+    canvas = np.empty((side, side, 3), np.uint8)
     home = int(rng.integers(4))
     # Sometimes two cells are one, for wide and high images.
     if rng.random() < 0.5:
         cells[home] = (0, side, *cells[home][2:]) if rng.random() < 0.5 else (*cells[home][:2], 0, side)
-    sources = iter(others)
-    for index in [i for i in range(4) if i != home] + [home]:
-        top, bottom, left, right = cells[index]
-        source, its_mask = (image, mask) if index == home else (next(sources), None)
-        piece, its_mask = _covering(rng, source, its_mask, bottom - top, right - left)
-        canvas[top:bottom, left:right] = piece
-        if its_mask is not None:
-            target[top:bottom, left:right] = its_mask
-    return canvas, target
+    masks: list[np.ndarray] = []
+    around = [cell for index, cell in enumerate(cells) if index != home]
+    for (top, bottom, left, right), source in zip([*around, cells[home]], [*others, (image, mask)], strict=True):
+        cell = slice(top, bottom), slice(left, right)
+        canvas[cell], seen = _covering(rng, *source, bottom - top, right - left)
+        for before in masks:
+            before[cell] = 0
+        if cv2.countNonZero(seen):
+            masks.append(np.zeros((side, side), np.uint8))
+            masks[-1][cell] = seen
+    return canvas, masks[::-1]
 
 
 def _covering(
-    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray | None, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray | None]:
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """A random crop of that size from an image scaled just so that it covers it."""
     scale = max(height / image.shape[0], width / image.shape[1])
     size = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     y, x = int(rng.integers(size[1] - height + 1)), int(rng.integers(size[0] - width + 1))
     image = cv2.resize(image, size, interpolation=method)[y : y + height, x : x + width]
-    if mask is not None:
-        soft = cv2.resize(mask * np.float32(255), size, interpolation=method)
-        mask = (soft[y : y + height, x : x + width] > 127.5).astype(np.uint8)
-    return image, mask
+    return image, _resized_mask(mask, *size, method)[y : y + height, x : x + width]
 
 
 def composited(
-    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, others: list[tuple[np.ndarray, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """`image` with other objects pasted in at random places; the object to find is any that is still seen."""
-    image, masks, areas = image.copy(), [mask], [int(mask.sum())]
+    rng: np.random.Generator,
+    image: np.ndarray,
+    masks: list[np.ndarray],
+    others: list[tuple[np.ndarray, np.ndarray]],
+    paste: tuple[float, float],
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """`image` with other objects pasted in at random places, and the masks of those that are still seen, if any."""
+    image, areas = image.copy(), [cv2.countNonZero(mask) for mask in masks]
     for other, other_mask in others:
-        pasted = _pasted(rng, image, other, other_mask)
-        masks = [m & ~pasted & 1 for m in masks] + [pasted]
-        areas.append(int(pasted.sum()))
-    seen = [m for m, area in zip(masks, areas, strict=True) if m.sum() > 0.4 * area]
-    return image, seen[rng.integers(len(seen))] if seen else masks[-1]
+        pasted = _pasted(rng, image, other, other_mask, paste)
+        masks = [mask & ~pasted & 1 for mask in masks] + [pasted]
+        areas.append(cv2.countNonZero(pasted))
+    return image, [mask for mask, area in zip(masks, areas, strict=True) if cv2.countNonZero(mask) > 0.4 * area]
 
 
-def _pasted(rng: np.random.Generator, image: np.ndarray, other: np.ndarray, other_mask: np.ndarray) -> np.ndarray:
+def _pasted(
+    rng: np.random.Generator, image: np.ndarray, other: np.ndarray, other_mask: np.ndarray, paste: tuple[float, float]
+) -> np.ndarray:
     """Paste the object of `other` into `image`, in place; its mask there, uint8 0 / 1."""
     target = np.zeros(image.shape[:2], np.uint8)
-    rows, columns = np.flatnonzero(other_mask.any(axis=1)), np.flatnonzero(other_mask.any(axis=0))
-    if not len(rows):
+    left, top, w, h = cv2.boundingRect(other_mask)
+    if not w:
         return target
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    piece, shape = other[box], other_mask[box]
+    piece, shape = other[top : top + h, left : left + w], other_mask[top : top + h, left : left + w]
     height, width = image.shape[:2]
-    factor = np.exp(rng.uniform(np.log(0.07), np.log(0.75))) * min(height / piece.shape[0], width / piece.shape[1])
+    factor = np.exp(rng.uniform(*np.log(paste))) * min(height / piece.shape[0], width / piece.shape[1])
     h, w = max(4, round(piece.shape[0] * factor)), max(4, round(piece.shape[1] * factor))
     piece = cv2.resize(piece, (w, h), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     alpha = cv2.resize(shape.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)

@@ -24,14 +24,14 @@ MOST_DRAWS = 50  # pairs tried for one sample before the data is given up
 MOST_CROPS = 20  # crops tried before another pair is taken
 EPOCH_ORDER = 1  # keeps the random numbers of an epoch's order apart from those of a sample
 
-Drawn = tuple[np.ndarray, np.ndarray, SampledPrompt]
+Drawn = tuple[np.ndarray, list[np.ndarray], list[SampledPrompt]]
 
 
 class Source(Protocol):
     """Where samples come from."""
 
     def drawn(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
-        """Image uint8 (S, S, 3), mask uint8 0 to 255 (S, S) and prompt, or None where the draw was of no use.
+        """Image uint8 (S, S, 3), K masks uint8 0 to 255 (S, S) with a prompt each, or None if the draw was of no use.
 
         Args:
             number: which sample; None for any, where that one turned out to be of no use.
@@ -43,11 +43,11 @@ class Source(Protocol):
 
 
 class PromptedMasks(Dataset[dict[str, Any]]):
-    """Augmented images with one object and one prompt each.
+    """Augmented images with K prompts each.
 
-    An item holds `image` uint8 (3, S, S), `mask` uint8 0 to 255 (S, S), `points` (T, 2), `labels` (T,),
-    `coarse` float (1, S / 4, S / 4), 0 / 255, with `has_coarse`, `draws` (POINT_DRAWS, 2), the random numbers
-    of the point loss, and `problems`, a line for each file that had to be skipped.
+    An item holds `image` uint8 (3, S, S), `mask` uint8 0 to 255 (K, S, S), `points` (K, T, 2), `labels` (K, T),
+    `coarse` float (K, 1, S / 4, S / 4), 0 / 255, with `has_coarse` (K,), `draws` (K, POINT_DRAWS, 2), the random
+    numbers of the point loss, and `problems`, a line for each file that had to be skipped.
     """
 
     def __init__(self, source: Source, seed: int) -> None:
@@ -65,15 +65,15 @@ class PromptedMasks(Dataset[dict[str, Any]]):
                 drawn = None
                 problems.append(str(error))
             if drawn is not None:
-                image, mask, prompt = drawn
+                image, masks, prompts = drawn
                 return {
                     "image": torch.from_numpy(image).permute(2, 0, 1),
-                    "mask": torch.from_numpy(mask),
-                    "points": torch.from_numpy(prompt.points),
-                    "labels": torch.from_numpy(prompt.labels),
-                    "coarse": torch.from_numpy(prompt.coarse)[None],
-                    "has_coarse": torch.tensor(prompt.has_coarse),
-                    "draws": torch.from_numpy(rng.random((POINT_DRAWS, 2), np.float32)),
+                    "mask": torch.from_numpy(np.stack(masks)),
+                    "points": torch.from_numpy(np.stack([prompt.points for prompt in prompts])),
+                    "labels": torch.from_numpy(np.stack([prompt.labels for prompt in prompts])),
+                    "coarse": torch.from_numpy(np.stack([prompt.coarse for prompt in prompts]))[:, None],
+                    "has_coarse": torch.tensor([prompt.has_coarse for prompt in prompts]),
+                    "draws": torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32)),
                     "problems": problems,
                 }
             wanted = None
@@ -82,9 +82,10 @@ class PromptedMasks(Dataset[dict[str, Any]]):
 
 
 def collated(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Samples as one batch, their problems as one list."""
+    """Samples as one batch: N images, what belongs to their N K prompts in one row each, and all problems."""
     problems = [text for sample in samples for text in sample.pop("problems")]
-    return {**default_collate(samples), "problems": problems}
+    batch = default_collate(samples)
+    return {name: x if name == "image" else x.flatten(0, 1) for name, x in batch.items()} | {"problems": problems}
 
 
 class RecipeSource:
@@ -123,7 +124,7 @@ class RecipeSource:
         for _ in range(MOST_CROPS):
             frame, target = large_scale_jittered(rng, image, mask, self.size)
             if (target > 127).any():
-                return frame, target, recipe_prompt(rng, target)
+                return frame, [target], [recipe_prompt(rng, target)]
         return None
 
     def _place(self, number: int) -> int:
@@ -151,13 +152,18 @@ class CompositeSource:
         size: side S of the frame in pixels.
         mix: how often each kind of prompt is drawn.
         augment: strength of the augmentation.
+        prompts: number of prompts an image. They cost little beside the image encoder. Where there are fewer
+            objects, an object is asked for in several ways.
     """
 
-    def __init__(self, folders: list[PairFolder], size: int, mix: PromptMix, augment: AugmentConfig) -> None:
+    def __init__(
+        self, folders: list[PairFolder], size: int, mix: PromptMix, augment: AugmentConfig, prompts: int = 1
+    ) -> None:
         self.folders = folders
         self.size = size
         self.mix = mix
         self.augment = augment
+        self.prompts = prompts
         weights = np.array([f.weight for f in folders])
         self.shares = weights / weights.sum()
 
@@ -166,15 +172,20 @@ class CompositeSource:
         image, mask = self._pair(rng)
         if rng.random() < self.augment.component:
             mask = one_component(rng, mask)
+        masks = [mask]
         if rng.random() < self.augment.mosaic:
-            image, mask = mosaic(rng, image, mask, [self._pair(rng)[0] for _ in range(3)])
+            image, masks = mosaic(rng, image, mask, [self._pair(rng) for _ in range(3)])
         if rng.random() < self.augment.composite:
-            count = int(rng.integers(1, self.augment.pastes + 1))
-            image, mask = composited(rng, image, mask, [self._pair(rng) for _ in range(count)])
-        image, mask = framed(rng, color_jittered(rng, image, self.augment), mask, self.size, self.augment)
-        if mask.sum() < self.augment.least_object * self.size**2:
+            others = [self._pair(rng) for _ in range(int(rng.integers(1, self.augment.pastes + 1)))]
+            image, masks = composited(rng, image, masks, others, self.augment.paste)
+        if not masks:
             return None
-        return image, mask * np.uint8(255), sampled_prompt(rng, mask, self.mix)
+        masks = [masks[i] for i in rng.permutation(len(masks))[: self.prompts]]
+        image, masks = framed(rng, color_jittered(rng, image, self.augment), masks, self.size, self.augment)
+        if not masks:
+            return None
+        masks = [masks[i % len(masks)] for i in range(self.prompts)]
+        return image, [mask * np.uint8(255) for mask in masks], [sampled_prompt(rng, m, self.mix) for m in masks]
 
     def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A random image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), flipped half of the time."""

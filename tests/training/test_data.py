@@ -18,7 +18,7 @@ from hqsam_cli.models.prompt_encoder import (
     FOREGROUND_POINT,
     PADDING_POINT,
 )
-from hqsam_cli.training.augment import AugmentConfig, large_scale_jittered
+from hqsam_cli.training.augment import AugmentConfig, large_scale_jittered, mosaic
 from hqsam_cli.training.data import CompositeSource, PromptedMasks, RecipeSource, Source, Steps, collated
 from hqsam_cli.training.layouts import PairFolder
 from hqsam_cli.training.prompts import PromptMix, prompt_batch, recipe_prompt, sampled_prompt
@@ -156,6 +156,40 @@ def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: PairFolder) -> Non
     batch = next(iter(DataLoader(recipe_samples(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collated)))
     prompts = prompt_batch(batch)
     assert prompts.labels.shape == (8, int((batch["labels"] != ABSENT).sum(1).max()))
+
+
+def test_prompts_of_one_image_are_of_objects_in_it(folder: PairFolder) -> None:
+    crowded = AugmentConfig(scale=(1.0, 1.0), composite=1.0, pastes=3, paste=(0.2, 0.4), mosaic=0.5, component=0.0)
+    source = CompositeSource([folder], SIZE, PromptMix(box=1.0, points=0.0, coarse=0.0), crowded, prompts=3)
+    batch = collated([PromptedMasks(source, 0)[number] for number in range(6)])
+    prompts = prompt_batch(batch)
+    assert batch["image"].shape == (6, 3, SIZE, SIZE)
+    assert prompts.image_index.tolist() == [i // 3 for i in range(18)]
+    for mask, corners in zip(batch["mask"], prompts.points, strict=True):
+        y, x = torch.nonzero(mask > 127, as_tuple=True)
+        tight = torch.stack([torch.stack([x.min(), y.min()]), torch.stack([x.max(), y.max()]) + 1])
+        sides = (tight[1] - tight[0]).clamp(min=1)
+        assert ((corners - tight).abs() <= 0.2 * sides + 1).all()
+    different = [len({mask.numpy().tobytes() for mask in masks}) for masks in batch["mask"].unflatten(0, (6, 3))]
+    assert max(different) > 1
+
+
+def test_objects_in_the_cells_of_a_mosaic_keep_their_pixels() -> None:
+    rng = np.random.default_rng(0)
+    mask = np.zeros((80, 100), np.uint8)
+    mask[20:60, 30:70] = 1
+    shades = [np.uint8(50), np.uint8(100), np.uint8(150), np.uint8(200)]
+    images = [np.repeat((mask * shade)[..., None], 3, axis=2) for shade in shades]
+    grid, masks = mosaic(rng, images[0], mask, [(image, mask) for image in images[1:]])
+    found = 0
+    for shade in shades:
+        region = np.abs(grid[..., 0].astype(int) - int(shade)) < 3
+        if region.sum() > 200:
+            overlaps = [(region & (seen > 0)).sum() / (region | (seen > 0)).sum() for seen in masks]
+            assert max(overlaps) > 0.85
+            found += 1
+    assert found > 1
+    assert np.sum(masks, axis=0).max() == 1
 
 
 def test_bad_pairs_are_replaced_and_named(folder: PairFolder, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hqsam_cli.training.losses import (
     UNCERTAIN,
     at_points,
     boundary_band,
+    edge_weight,
     loss_points,
     mask_loss,
     point_loss,
@@ -82,3 +83,12 @@ def test_spill_counts_what_is_outside_of_the_box_alone() -> None:
     assert spill(logits, target).tolist() == pytest.approx([0, 0], abs=1e-5)
     logits[1, 12:17, 0:20] = 50
     assert spill(logits, target).tolist() == pytest.approx([0, math.log(1 + 100 / 25)], abs=1e-5)
+
+
+def test_edges_weigh_more_by_the_share_of_the_other_side_around_them() -> None:
+    target = disc(48, 0.3)
+    around = torch.nn.functional.avg_pool2d(target[:, None], 9, stride=1, padding=4)[:, 0]
+    weight = edge_weight(target, 4)
+    torch.testing.assert_close(weight, 1 + 5 * (around - target).abs())
+    assert float(weight[0, 24, 24]) == 1.0
+    assert float(weight.max()) > 3
