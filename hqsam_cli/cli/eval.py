@@ -11,7 +11,16 @@ import typer
 
 from ..errors import UsageError
 from .console import ConsoleReporter
-from .options import DEFAULT_MODEL, DeviceOption, DtypeOption, MaskOutput, ModelOption, compute_of, no_hq_message
+from .options import (
+    DEFAULT_MODEL,
+    DeviceOption,
+    DtypeOption,
+    MaskOutput,
+    ModelOption,
+    check_hq,
+    compute_of,
+    no_hq_message,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,6 +156,8 @@ def evaluate(
     from ..evaluation.report import results_table, write_json, write_per_image
     from ..models.checkpoints import checkpoint_path, file_hash, inferred_architecture, load_model
 
+    for output in mask_output or ():
+        check_hq(model, output.value)
     compute = compute_of(device, dtype)
     reporter = ConsoleReporter(quiet=quiet)
     checkpoint = checkpoint_path(model, None if quiet else reporter.say)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
+from ..detection.files import EMBEDDED_PATH, has_embedded
 from .console import print_json, print_table
 
 # Distributions by what they are imported as; the first that is installed counts.
@@ -46,6 +47,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")
         ("hub", "not usable" if hub is None else f"{hub['endpoint']}{', offline' if hub['offline'] else ''}"),
         ("hub cache", "-" if hub is None else hub["cache"]),
         ("weights here", ", ".join(here) or "none"),
+        ("detector", facts["detector"] or "none in the package"),
     ]
     print_table((), rows)
 
@@ -63,6 +65,7 @@ def environment() -> dict[str, Any]:
         "auto": auto,
         "hub": hub,
         "weights": weights,
+        "detector": str(EMBEDDED_PATH) if has_embedded() else None,
     }
 
 

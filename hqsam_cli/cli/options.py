@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from ..errors import NoInputError
+from ..errors import NoInputError, UsageError
+from ..models.hub import WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -131,8 +132,14 @@ def compute_of(device: str, dtype: str) -> Compute:
     return compute
 
 
-def no_hq_message(checkpoint: Path, output: str) -> str:
-    """Why a plain SAM file has no such masks."""
+def check_hq(model: str, output: str) -> None:
+    """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
+    if output != MaskOutput.sam.value and model in WEIGHTS and not WEIGHTS[model].has_hq:
+        raise UsageError(no_hq_message(model, output))
+
+
+def no_hq_message(checkpoint: Path | str, output: str) -> str:
+    """Why a plain SAM has no such masks."""
     return (
         f"{checkpoint} is a plain SAM without the HQ token, so it has no {output} masks: "
         "pass --mask-output sam, or an HQ-SAM checkpoint"

@@ -43,6 +43,7 @@ from .options import (
     QuietOption,
     VerboseOption,
     WorkersOption,
+    check_hq,
     compute_of,
     input_images,
     no_hq_message,
@@ -176,7 +177,10 @@ def segment(
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     formats_wanted = _formats(output, formats)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
+    if images_json is not None and not files:
+        raise UsageError("--images-json: lists the images of a results list, and none is given; pass --boxes too")
     _check_prompt_options(inputs, files, frame, detector)
+    check_hq(model, mask_output.value)
     if not files and not frame and detector is None:
         detector = EMBEDDED
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")

@@ -40,12 +40,14 @@ class WeightsFile:
         path: of the file in the repository.
         size: bytes.
         sha256: of the bytes; decides whether a file is the official one, wherever it comes from.
+        has_hq: False for a plain SAM.
     """
 
     repository: str
     path: str
     size: int
     sha256: str
+    has_hq: bool = True
 
     @property
     def file(self) -> str:
@@ -84,24 +86,28 @@ WEIGHTS = {
         "checkpoints/sam_vit_b_01ec64.pth",
         375_042_383,
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        has_hq=False,
     ),
     "sam_vit_l": WeightsFile(
         SAM,
         "checkpoints/sam_vit_l_0b3195.pth",
         1_249_524_607,
         "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        has_hq=False,
     ),
     "sam_vit_h": WeightsFile(
         SAM,
         "checkpoints/sam_vit_h_4b8939.pth",
         2_564_550_879,
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        has_hq=False,
     ),
     "mobile_sam": WeightsFile(
         MOBILE_SAM,
         "mobile_sam.pt",
         40_728_226,
         "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        has_hq=False,
     ),
 }
 

@@ -166,6 +166,8 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--frame", "--dtype", "int4"], 2, "int4"),
         (["imgs", "--frame", "--model", "vit_x"], 2, "vit_x"),
         (["imgs", "--frame", "--mask-output", "best"], 2, "best"),
+        (["imgs", "--frame", "--model", "sam_vit_h"], 2, "pass --mask-output sam"),
+        (["imgs", "--images-json", "dets.json"], 2, "pass --boxes"),
         (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
         (["gone.jpg", "--frame"], 3, "gone.jpg"),
     ],
