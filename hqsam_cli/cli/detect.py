@@ -14,7 +14,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from ..detection.files import EMBEDDED
-from ..detection.settings import CONF, IOU, MAX_DET, DetectorSettings
+from ..detection.settings import MAX_DET, DetectorSettings
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .detector_options import (
@@ -89,8 +89,8 @@ def detect(
         ),
     ] = None,
     detector: DetectorOption = None,
-    conf: ConfOption = CONF,
-    iou: IouOption = IOU,
+    conf: ConfOption = None,
+    iou: IouOption = None,
     classes: ClassesOption = None,
     max_det: MaxDetOption = MAX_DET,
     imgsz: ImgszOption = None,

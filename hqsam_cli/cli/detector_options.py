@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..detection.files import detector_file
-from ..detection.settings import DetectorSettings
+from ..detection.settings import CONF, IOU, DetectorSettings
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,15 +23,29 @@ DetectorOption = Annotated[
     typer.Option(
         metavar="NAME|PATH",
         rich_help_panel=DETECTOR,
-        help="What finds the objects: a model of ultralytics as .pt or .onnx, or a name such as yolo11n.pt.",
+        help="What finds the objects: a model of ultralytics as .pt or .onnx, or a name such as yolo11n.pt; object, "
+        "the one in this package, unless given.",
     ),
 ]
 ConfOption = Annotated[
-    float, typer.Option(metavar="S", min=0, max=1, rich_help_panel=DETECTOR, help="Drop boxes that score less.")
+    float | None,
+    typer.Option(
+        metavar="S",
+        min=0,
+        max=1,
+        rich_help_panel=DETECTOR,
+        help=f"Drop boxes that score less; {CONF}, or what the detector asks for.",
+    ),
 ]
 IouOption = Annotated[
-    float,
-    typer.Option(metavar="IOU", min=0, max=1, rich_help_panel=DETECTOR, help="Of boxes that overlap more, keep one."),
+    float | None,
+    typer.Option(
+        metavar="IOU",
+        min=0,
+        max=1,
+        rich_help_panel=DETECTOR,
+        help=f"Of boxes that overlap more, keep one; {IOU}, or what the detector asks for.",
+    ),
 ]
 ClassesOption = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..detection.files import EMBEDDED, has_embedded
-from ..detection.settings import CONF, IOU, MAX_DET, DetectorSettings
+from ..detection.settings import MAX_DET, DetectorSettings
 from ..errors import UsageError
 from .console import ConsoleReporter, one_line, stderr_console
 from .detector_options import (
@@ -122,8 +122,8 @@ def segment(
         typer.Option(metavar="N", min=1, rich_help_panel=PROMPTS, help="Keep the N best boxes of an image."),
     ] = None,
     detector: DetectorOption = None,
-    conf: ConfOption = CONF,
-    iou: IouOption = IOU,
+    conf: ConfOption = None,
+    iou: IouOption = None,
     classes: ClassesOption = None,
     max_det: MaxDetOption = MAX_DET,
     imgsz: ImgszOption = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ..models.hub import file_hash
 from ..records import Prompt
 from .engine import ultralytics
 from .plain import read_plain
-from .settings import DetectorSettings
+from .settings import CONF, IOU, DetectorSettings
 
 TASKS = ("detect", "segment", "pose")  # of ultralytics, those that give boxes along the axes
 PIXEL_DECIMALS, SCORE_DECIMALS = 2, 6
@@ -50,10 +51,14 @@ class Detector:
         if settings.half and device.type == "cpu":
             raise UsageError("--half: a CPU computes in float32; leave it out, or pass --device cuda")
         self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
+        own = self._yolo.overrides
+        conf = own.get("conf", CONF) if settings.conf is None else settings.conf
+        iou = own.get("iou", IOU) if settings.iou is None else settings.iou
+        settings = replace(settings, conf=conf, iou=iou)
         self.flags = {"--detector": file_hash(path)[:16], **settings.flags}
         self._arguments: dict[str, Any] = {
-            "conf": settings.conf,
-            "iou": settings.iou,
+            "conf": conf,
+            "iou": iou,
             "classes": _class_numbers(settings.classes, names, path) or None,
             "max_det": settings.max_det,
             "device": device,

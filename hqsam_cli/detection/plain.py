@@ -19,16 +19,18 @@ METADATA = "hqsam_detector"
 ARCHITECTURES = {"yolo11n": "cfg/models/11/yolo11.yaml", "yolov8n": "cfg/models/v8/yolov8.yaml"}
 
 
-def write_plain(path: Path, model: torch.nn.Module, architecture: str, imgsz: int) -> None:
+def write_plain(path: Path, model: torch.nn.Module, architecture: str, *, imgsz: int, conf: float, iou: float) -> None:
     """Write a detection model's tensors in half precision, with what a reader must know as metadata.
 
     Args:
         model: of that architecture, not fused, with `names` by class.
         imgsz: side it was trained at in pixels.
+        conf, iou: what it asks for where the user does not; see `DetectorSettings`.
     """
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     names: dict[int, str] = model.names  # type: ignore[assignment]
-    about = {"architecture": architecture, "imgsz": imgsz, "names": list(names.values())}
+    defaults = {"imgsz": imgsz, "conf": conf, "iou": iou}
+    about = {"architecture": architecture, "names": list(names.values()), "defaults": defaults}
     with atomic_file(path) as file:
         # One entry: of several, the order in the file would be another each time.
         file.write(save({key: tensor.contiguous() for key, tensor in state.items()}, {METADATA: json.dumps(about)}))
@@ -58,5 +60,5 @@ def read_plain(path: Path) -> Any:
     model.names = dict(enumerate(about["names"]))
     model.args, model.task = yolo.model.args, yolo.task
     yolo.model = model.eval()
-    yolo.overrides["imgsz"] = about["imgsz"]
+    yolo.overrides |= about["defaults"]
     return yolo

@@ -33,6 +33,7 @@ STORED_SIDE = 384  # longest side of a stored image: a little more than is seen,
 SETS = ("ecssd", "ecssd", "pascal_s", "sod_bsds", "ccp_fashion", "balloon", "cwfid_plants")
 SCENES = 200
 LEAST_PART, LEAST_SHARE = 0.15, 0.002  # of the largest part of a mask, and of the image, for a part to be an object
+OVERLAP = 0.5  # of two boxes that overlap more, one is kept: there is one class, and parts of an object look like one
 GAP = 0.02  # of the longer side: parts closer than that belong together
 SCORE_SETTINGS = DetectorSettings(conf=0.001, max_det=100)
 
@@ -111,8 +112,8 @@ def prepared_data(data: Path, val: Path, out: Path, scenes: int) -> Path:
     return yaml
 
 
-def trained(yaml: Path, out: Path, *, epochs: int, batch: int, device: str, workers: int) -> Any:
-    """The best model of a training from scratch, or of what was left of it, as ultralytics' `YOLO`."""
+def trained(yaml: Path, out: Path, *, epochs: int, batch: int, device: str, workers: int) -> Path:
+    """The best model of a training from scratch, or of what was left of it, as ultralytics' own file."""
     package = ultralytics()
     weights = out / "yolo" / "weights"
     if not (out / "done").is_file():
@@ -146,7 +147,15 @@ def trained(yaml: Path, out: Path, *, epochs: int, batch: int, device: str, work
                 seed=0,
             )
         (out / "done").touch()
-    return package.YOLO(str(weights / "best.pt"))
+    return weights / "best.pt"
+
+
+def best_threshold(best: Path, yaml: Path, *, device: str) -> float:
+    """The score above which boxes have the best F1 on the validation set, by ultralytics' own curve."""
+    yolo = ultralytics().YOLO(str(best))  # of its own: it is fused for speed, which changes its tensors
+    settings = {"imgsz": SIDE, "iou": OVERLAP, "device": device, "workers": 0, "plots": False, "verbose": False}
+    box = yolo.val(data=str(yaml), project=str(best.parent), name="val", exist_ok=True, **settings).box
+    return round(float(box.px[box.f1_curve.mean(axis=0).argmax()]), 3)
 
 
 def _lay_channels_last(trainer: Any) -> None:
@@ -206,7 +215,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = resolved_device(arguments.device)
     yaml = prepared_data(arguments.data, arguments.val, arguments.out, arguments.scenes)
-    yolo = trained(
+    best = trained(
         yaml,
         arguments.out,
         epochs=arguments.epochs,
@@ -215,8 +224,9 @@ def main() -> None:
         workers=arguments.workers,
     )
     path = arguments.out / "object-nano.safetensors"
-    write_plain(path, yolo.model, ARCHITECTURE, SIDE)
-    _say(f"wrote {path}")
+    conf = best_threshold(best, yaml, device=str(device))
+    write_plain(path, ultralytics().YOLO(str(best)).model, ARCHITECTURE, imgsz=SIDE, conf=conf, iou=OVERLAP)
+    _say(f"wrote {path}, which asks for --conf {conf}")
     detector = Detector(path, SCORE_SETTINGS, device)
     for folder in (arguments.val, *arguments.score):
         print(f"{folder}: AP50 {average_precision(pair_folder(folder), detector.detect):.3f}")

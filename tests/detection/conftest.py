@@ -22,7 +22,7 @@ def object_detector(tmp_path: Path) -> Path:
     model = ultralytics().nn.tasks.DetectionModel("yolo11n.yaml", nc=1, verbose=False)
     model.names = {0: "object"}
     path = tmp_path / "object.safetensors"
-    write_plain(path, model, "yolo11n", 320)
+    write_plain(path, model, "yolo11n", imgsz=320, conf=0.25, iou=0.7)
     return path
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.engine import ultralytics
-from hqsam_cli.detection.plain import read_plain
+from hqsam_cli.detection.plain import read_plain, write_plain
 from hqsam_cli.detection.settings import DetectorSettings
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.outputs.annotations import detection_record
@@ -43,6 +43,21 @@ def test_boxes_are_those_of_ultralytics_on_the_same_batch(
         assert [p.category_id for p in ours] == [int(box.cls) + 1 for box in kept]
     assert len(detector.categories) == 80
     assert detector.categories[0]["id"] == 1
+
+
+def test_a_file_says_what_it_asks_for_and_the_user_goes_first(
+    object_detector: Path, photos: list[np.ndarray], tmp_path: Path
+) -> None:
+    def count(**settings: float) -> int:
+        return len(Detector(path, DetectorSettings(**settings), CPU).detect(photos[:1])[0])  # type: ignore[arg-type]
+
+    path, model = tmp_path / "own.safetensors", read_plain(object_detector).model
+    write_plain(path, model, "yolo11n", imgsz=320, conf=0.0, iou=1.0)
+    assert count() == 300
+    assert count(conf=1.0) == 0
+    assert 0 < count(iou=0.0) < 300
+    write_plain(path, model, "yolo11n", imgsz=320, conf=1.0, iou=1.0)
+    assert count() == 0
 
 
 def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np.ndarray]) -> None:
