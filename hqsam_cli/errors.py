@@ -21,6 +21,12 @@ class NoInputError(HqsamError):
     exit_code = 4
 
 
+class ReaderGoneError(HqsamError):
+    """Whoever read the results from stdout has seen enough, as `head` does; nothing is said of it."""
+
+    exit_code = 141  # what a shell says of a process that SIGPIPE ended
+
+
 class ImageError(HqsamError):
     """One image cannot be processed; the others go on and the run ends with exit code 3."""
 

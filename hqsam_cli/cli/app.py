@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import typer
 
 from .. import __version__
-from ..errors import HqsamError
+from ..errors import HqsamError, ReaderGoneError
 from . import detect as detect_command
 from . import eval as eval_command
 from . import info as info_command
@@ -22,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted",
+    epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted · 141 reader gone",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
@@ -47,8 +49,17 @@ def _options(
 
 def main() -> None:
     """Run the command and leave with the exit code that says how it went."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A daemon may have closed them. A closed stdout stays closed: results are not to vanish without a word.
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
         app()
+    except ReaderGoneError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python would still flush
+        sys.exit(error.exit_code)
     except HqsamError as error:
         error_line(str(error))
         sys.exit(error.exit_code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +42,7 @@ from .options import (
     WorkersOption,
     compute_of,
     input_images,
+    results_stream,
 )
 
 STDOUT, RESULTS = "-", "Results"
@@ -160,7 +160,7 @@ def detect(
 def _lines(output: str, written: Format) -> Iterator[BinaryIO]:
     """Where the lines of images go: stdout, or a nameless file on the disk of the output, made before any work."""
     if output == STDOUT:
-        yield sys.stdout.buffer
+        yield results_stream()
         return
 
     from ..runs.journal import cannot_write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
 
@@ -87,11 +87,23 @@ def input_images(inputs: list[str], null: bool, output: str) -> list[SourceImage
     """
     from ..images.find import find_images
 
-    exclude = [] if output == STDIN else [output]
+    # Where the output is an input itself, its masks are none.
+    exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in ("masks", "idmaps"))]
     images = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
     if not images:
         raise NoInputError(f"no image in {', '.join(inputs)}: give images, folders of images, or globs")
     return images
+
+
+def results_stream() -> BinaryIO:
+    """Where `--output -` goes.
+
+    Raises:
+        UsageError: stdout is closed.
+    """
+    if sys.stdout is None:
+        raise UsageError("--output -: stdout is closed; give a folder")
+    return sys.stdout.buffer
 
 
 class Compute(NamedTuple):

@@ -47,6 +47,7 @@ from .options import (
     compute_of,
     input_images,
     no_hq_message,
+    results_stream,
 )
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def segment(
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
         raise UsageError("--images-json: lists the images of a results list, and none is given; pass --boxes too")
-    _check_prompt_options(inputs, files, frame, detector)
+    _check_prompt_options(inputs, files, images_json, frame, detector)
     check_hq(model, mask_output.value)
     if not files and not frame and detector is None:
         detector = EMBEDDED
@@ -209,7 +210,7 @@ def segment(
         reporter.on_problem(text)
     if dry_run:
         _print_plan(sources, table, detector, output, formats_wanted, model)
-        return
+        raise typer.Exit(3 if table.rejected else 0)
 
     from ..inference.segmenter import Segmenter
     from ..models.checkpoints import checkpoint_path, file_hash, load_model
@@ -259,7 +260,7 @@ def segment(
         }
         | (finder.flags if finder is not None else {}),
         overwrite=overwrite,
-        stream=sys.stdout.buffer if output == STDIN else None,
+        stream=results_stream() if output == STDIN else None,
     )
     segmenter = Segmenter(
         hq_sam.to(compute.device),
@@ -289,7 +290,9 @@ def _formats(output: str, formats: list[Format] | None) -> frozenset[str]:
     return frozenset({Format.ndjson.value})
 
 
-def _check_prompt_options(inputs: list[str], files: list[str], frame: bool, detector: str | None) -> None:
+def _check_prompt_options(
+    inputs: list[str], files: list[str], images_json: str | None, frame: bool, detector: str | None
+) -> None:
     if not files and not frame and detector is None and not has_embedded():
         raise UsageError(
             "nothing says what to segment: pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
@@ -299,8 +302,8 @@ def _check_prompt_options(inputs: list[str], files: list[str], frame: bool, dete
         raise UsageError("--frame is a prompt of its own: leave --boxes, --points and --coarse-masks out")
     if detector is not None and (frame or files):
         raise UsageError("--detector finds the boxes: leave --boxes, --points, --coarse-masks and --frame out")
-    if [*inputs, *files].count(STDIN) > 1:
-        raise UsageError("stdin can be read once: only one of INPUT, --boxes, --points and --coarse-masks may be -")
+    if [*inputs, *files, images_json].count(STDIN) > 1:
+        raise UsageError("stdin can be read once: only one of INPUT and the files of prompts may be -")
 
 
 def _print_plan(

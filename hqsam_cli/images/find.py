@@ -48,7 +48,8 @@ def find_images(
         exclude: folders below an input that are not entered, such as the output.
 
     Raises:
-        UsageError: two different images would have the same name in the results.
+        UsageError: two different images would have the same name in the results, an input is empty, or paths on
+            stdin end in NUL though that was not said.
     """
     banned = {os.path.realpath(folder) for folder in exclude or []}
     found: dict[str, SourceImage] = {}
@@ -69,6 +70,8 @@ def find_images(
 
 
 def _images_of(item: str, stdin: BinaryIO | None, null_separated: bool, banned: set[str]) -> Iterator[SourceImage]:
+    if not item:
+        raise UsageError("an input is an empty name: give images, folders of images, globs, or -")
     if item == STDIN:
         assert stdin is not None
         for path in _paths(stdin, null_separated):
@@ -89,6 +92,8 @@ def _paths(stdin: BinaryIO, null_separated: bool) -> Iterator[str]:
     separator = b"\0" if null_separated else b"\n"
     for line in stdin.read().split(separator):
         line = line if null_separated else line.rstrip(b"\r")
+        if b"\0" in line:
+            raise UsageError("the paths on stdin end in NUL: pass -0")
         if line:
             yield os.fsdecode(line)
 
@@ -121,9 +126,9 @@ def _matches(pattern: str, banned: set[str]) -> Iterator[str]:
 
 
 def named_by_path(path: str) -> str:
-    """The name of an image that was given by its path."""
+    """The name of an image that was given by its path; never one that means a folder above what it is joined to."""
     absolute = os.path.normpath(os.path.join(os.getcwd(), path))
     relative = os.path.relpath(absolute, os.getcwd())
-    if relative.startswith(os.pardir + os.sep):
-        relative = absolute.lstrip(os.sep)
+    if relative in (os.curdir, os.pardir) or relative.startswith(os.pardir + os.sep):
+        relative = absolute.lstrip(os.sep) or "root"
     return relative.replace(os.sep, "/")

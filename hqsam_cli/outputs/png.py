@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..records import Instance
 from .atomic import atomic_file
 
 MAX_ID = 65_535
+MASK_NAME = re.compile(r"-?\d+\.png")
 
 
 def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[str, Any]]) -> None:
@@ -25,9 +27,9 @@ def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[
 
 
 def remove_masks(folder: Path, keep: Collection[str] = ()) -> None:
-    """Take away the masks of an image, but for those of the names to keep."""
+    """Take away the masks of an image, but for those of the names to keep; other people's files stay."""
     for mask in folder.glob("*.png"):
-        if mask.name not in keep:
+        if MASK_NAME.fullmatch(mask.name) and mask.name not in keep:
             mask.unlink()
 
 

@@ -23,6 +23,7 @@ STDIN = "-"
 EXAMPLES = 3  # named of many alike
 LARGEST_NUMBER = 1e9  # a coordinate beyond is no pixel
 LARGEST_ID = 2**53  # what every reader of JSON holds exactly
+LARGEST_ANNOTATION_ID = LARGEST_ID // 3  # of a prompt, whose three masks have ids of their own
 
 Use = Literal["box", "points", "mask", "frame", "shares"]
 
@@ -158,20 +159,26 @@ def _coco_annotations(file: PromptFile, document: dict[str, Any]) -> list[Any]:
     """Keep the images and categories of COCO instances; returns their annotations."""
     for number, item in enumerate(document["images"], 1):
         where = f"image entry {number}"
-        image_id = item.get("id") if isinstance(item, dict) else None
-        if not isinstance(image_id, int | str):
+        image_id = _key(item.get("id")) if isinstance(item, dict) else None
+        if image_id is None:
             file.problems.append(f"{file.path}: {where} has no id; left out")
-        elif str(image_id) in file.images:
+        elif image_id in file.images:
             file.problems.append(f"{file.path}: {where} has the id {image_id} of an earlier one; left out")
         else:
-            _add_image(file, str(image_id), item, image_id, where)
+            _add_image(file, image_id, item, item.get("id"), where)
+    renamed = [image.label for image in file.images.values() if image.image_id is None]
+    if renamed:
+        count, some = len(renamed), some_of(renamed)
+        file.problems.append(f"{file.path}: image ids that are no integers, given anew: {count} ({some})")
     categories = document.get("categories")
     known: set[int] = set()
     for item in categories if isinstance(categories, list) else []:
         category_id = integer(item.get("id")) if isinstance(item, dict) else None
-        if category_id is not None and category_id not in known:
+        if category_id is None:
+            file.problems.append(f"{file.path}: category {_short(item)} has no integer id; left out")
+        elif category_id not in known:
             known.add(category_id)
-            file.categories.append(item)
+            file.categories.append(item | {"id": category_id})
     annotations = document.get("annotations", [])
     if not isinstance(annotations, list):
         raise HqsamError(f"{file.path}: its annotations are no list; give COCO instances JSON")
@@ -204,8 +211,8 @@ def _add_result_images(file: PromptFile, results: list[Any], listed: PromptFile 
         return
     file.by_stem = True
     for item in results:
-        if isinstance(item, dict) and isinstance(item.get("image_id"), int | str):
-            key = str(item["image_id"])
+        key = _key(item.get("image_id")) if isinstance(item, dict) else None
+        if key is not None:
             file.images.setdefault(key, FileImage(key, integer(item["image_id"])))
 
 
@@ -236,16 +243,16 @@ def _read_annotations(file: PromptFile, items: list[Any], use: Use) -> None:
     field_name, read = READERS[use]
     notes: dict[str, list[str]] = {}
     for number, item in enumerate(items, 1):
-        if not isinstance(item, dict) or not isinstance(item.get("image_id"), int | str):
+        key = _key(item.get("image_id")) if isinstance(item, dict) else None
+        if key is None:
             notes.setdefault("annotations without image_id, left out", []).append(f"entry {number}")
             continue
-        key = str(item["image_id"])
         if key in file.refused:
             continue
         if key not in file.images:
             notes.setdefault("annotations of unlisted images, left out", []).append(f"image id {key}")
             continue
-        annotation_id = integer(item.get("id"))
+        annotation_id = integer(item.get("id"), LARGEST_ANNOTATION_ID)
         shown = f"entry {number}" if annotation_id is None else annotation_id
         where = f"annotation {shown} of {file.images[key].label}"
         value = item.get(field_name)
@@ -260,6 +267,10 @@ def _read_annotations(file: PromptFile, items: list[Any], use: Use) -> None:
                 file.problems.append(f"{file.path}: {where}: {field_name} {_short(value)} {error}; left out")
                 continue
             category, score = integer(item.get("category_id")), number_or_none(item.get("score"))
+            if category is None and item.get("category_id") is not None:
+                notes.setdefault("category_id that is no integer, made 1", []).append(where)
+            if annotation_id is None and item.get("id") is not None:
+                notes.setdefault("id that is no integer a result can have, given anew", []).append(where)
             if score is None and item.get("score") is not None:
                 notes.setdefault("scores that are no numbers, ignored", []).append(where)
             file.annotations.append(
@@ -315,9 +326,18 @@ def number_or_none(value: Any) -> float | None:
     return float(value) if abs(value) < LARGEST_NUMBER and math.isfinite(value) else None
 
 
-def integer(value: Any) -> int | None:
-    """An integer that can be an id, or None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST_ID else None
+def integer(value: Any, largest: int = LARGEST_ID) -> int | None:
+    """An integer that can be an id, or None; some programs write 3 as 3.0."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < largest else None
+
+
+def _key(image_id: Any) -> str | None:
+    """What an image is called within a file, or None where it is called nothing."""
+    if isinstance(image_id, float):
+        image_id = integer(image_id)
+    return str(image_id) if isinstance(image_id, int | str) else None
 
 
 def some_of(names: list[str]) -> str:

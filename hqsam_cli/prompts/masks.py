@@ -27,12 +27,16 @@ def mask_pixels(source: Any, width: int, height: int) -> np.ndarray:
     if isinstance(source, Path):
         mask = _png_pixels(source)
     elif isinstance(source, dict):
-        mask = _rle_pixels(source)
+        mask = _rle_pixels(source, width, height)
     else:
         mask = _polygon_pixels(source, width, height)
-    if mask.shape != (height, width):
-        raise ValueError(f"is of {mask.shape[1]} x {mask.shape[0]} pixels, the image of {width} x {height}")
+    _check_size(mask.shape, width, height)
     return mask
+
+
+def _check_size(shape: tuple[int, ...], width: int, height: int) -> None:
+    if shape != (height, width):
+        raise ValueError(f"is of {shape[1]} x {shape[0]} pixels, the image of {width} x {height}")
 
 
 def _png_pixels(path: Path) -> np.ndarray:
@@ -45,11 +49,11 @@ def _png_pixels(path: Path) -> np.ndarray:
     return bright > (127 if bright.max() > 1 else 0)
 
 
-def _rle_pixels(rle: dict[str, Any]) -> np.ndarray:
+def _rle_pixels(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
     size, counts = rle.get("size"), rle.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and 0 < n < 2**31 for n in size):
         raise ValueError("is RLE without a size [height, width]")
-    height, width = size
+    _check_size(tuple(size), width, height)  # before its runs are drawn: a few bytes can claim gigabytes
     runs = _run_lengths(counts) if isinstance(counts, str) else _counted_runs(counts)
     if (runs < 0).any() or runs.sum() != height * width:
         raise ValueError(f"is RLE whose runs do not make up {width} x {height} pixels")

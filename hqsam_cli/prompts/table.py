@@ -297,6 +297,10 @@ def _folder_digest(folder: Path, pattern: str) -> str:
     """A hash of the files of a folder by name, size and time of change."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob(pattern)):
-        status = path.stat()
-        digest.update(os.fsencode(path) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        try:
+            status = path.stat()
+            state = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError:  # whoever reads it will say so
+            state = "unreadable"
+        digest.update(os.fsencode(path) + f"\0{state}\0".encode())
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..errors import HqsamError
 from .files import FileAnnotation, number_or_none, some_of
 from .names import tails
 
@@ -69,8 +70,16 @@ def _annotation(fields: list[str]) -> FileAnnotation | None:
 
 
 def yolo_categories(folder: Path) -> list[dict[str, Any]]:
-    """COCO categories of `classes.txt`, a name a line, where the folder has one."""
-    if not (folder / CLASSES).is_file():
+    """COCO categories of `classes.txt`, a name a line, where the folder has one.
+
+    Raises:
+        HqsamError: it cannot be read.
+    """
+    path = folder / CLASSES
+    if not path.is_file():
         return []
-    names = (folder / CLASSES).read_text("utf-8", "replace").splitlines()
+    try:
+        names = path.read_text("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise HqsamError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     return [{"id": number, "name": name} for number, name in enumerate(names, 1) if name]

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
-from ..errors import HqsamError, ImageError
+from ..errors import HqsamError, ImageError, ReaderGoneError
 from ..images.decode import decoded_image
 from ..images.find import SourceImage
 from ..outputs.annotations import annotation_record, detection_record, image_record, json_line
@@ -228,8 +228,8 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
     try:
         stream.write(b"".join(map(json_line, records)))
         stream.flush()
-    except BrokenPipeError:  # a reader that has seen enough is no error of ours
-        raise
+    except BrokenPipeError:
+        raise ReaderGoneError from None
     except OSError as error:
         text = f"the results cannot be written ({error.strerror}); mend that, or choose another --output"
         raise HqsamError(text) from None

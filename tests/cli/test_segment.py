@@ -170,6 +170,7 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--images-json", "dets.json"], 2, "pass --boxes"),
         (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
         (["gone.jpg", "--frame"], 3, "gone.jpg"),
+        (["imgs", "--boxes", "-", "--images-json", "-"], 2, "stdin can be read once"),
     ],
 )
 def test_mistakes_end_in_one_line_and_their_exit_code(
@@ -191,3 +192,20 @@ def test_a_dry_run_does_nothing(hqsam: Run, photos: Path) -> None:
 def test_help_is_quick_because_torch_stays_out() -> None:
     code = "import sys; import hqsam_cli.cli; sys.exit(any(m in sys.modules for m in ('torch', 'cv2', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+def test_an_output_among_the_inputs_is_none_of_them(hqsam: Run, photos: Path) -> None:
+    arguments = ("segment", photos, "--boxes", "dets.json", "--format", "png", "--output", photos)
+    assert hqsam(*arguments).code == 0
+    assert "2 of 2 images were done before" in hqsam(*arguments).err
+
+
+def test_a_reader_that_leaves_and_a_closed_stderr_are_no_failures(photos: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    script = Path(__file__).parent / "hqsam_process.py"
+    command = 'exec "$@" 2>&-'
+    arguments = [sys.executable, script, "segment", photos, "--boxes", "dets.json", "--output", "-"]
+    ended = subprocess.run(["sh", "-c", command, "sh", *map(str, arguments)], stdout=write, cwd=photos.parent)
+    os.close(write)
+    assert ended.returncode == 141

@@ -94,3 +94,18 @@ def test_the_same_image_twice_is_one_and_two_of_a_name_are_refused(tree: Path) -
     (tree / "more/a.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match=r"imgs/a\.jpg and more/a\.jpg"):
         names(["imgs", "more"])
+
+
+def test_no_name_leads_out_of_the_folder_of_results(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree / "imgs")
+    paths = io.BytesIO(b"..\n.\n/\nsub/..\n../imgs\n")
+    for image in find_images(["-"], stdin=paths):
+        assert image.file_name not in ("", ".", "..")
+        assert ".." not in image.file_name.split("/")
+
+
+def test_an_empty_input_and_forgotten_0_are_usage_errors(tree: Path) -> None:
+    with pytest.raises(UsageError, match="empty name"):
+        names([""])
+    with pytest.raises(UsageError, match="pass -0"):
+        find_images(["-"], stdin=io.BytesIO(b"imgs/a.jpg\0imgs/b.jpg\0"))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from hqsam_cli.errors import ImageError
 from hqsam_cli.outputs.annotations import annotation_record
-from hqsam_cli.outputs.png import write_id_map, write_masks
+from hqsam_cli.outputs.png import remove_masks, write_id_map, write_masks
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 
 
@@ -69,3 +69,10 @@ def test_a_photo_wider_than_png_can_be_fails_alone(tmp_path: Path) -> None:
     wide = MaskCrop(np.ones((1, 1), bool), 0, 0, 1_000_001, 1)
     with pytest.raises(ImageError, match="1000001 x 1 pixels as PNG"):
         write_masks(tmp_path / "w.tif", *with_annotations([wide], [0.9]))
+
+
+def test_only_masks_of_this_package_are_ever_removed(tmp_path: Path) -> None:
+    for name in ("7.png", "-3.png", "photo.png", "7a.png"):
+        (tmp_path / name).write_bytes(b"")
+    remove_masks(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["7a.png", "photo.png"]

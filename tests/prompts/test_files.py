@@ -198,3 +198,16 @@ def test_garbage_anywhere_is_survived() -> None:
                     survived += len(file.annotations)
                     assert not any("\n" in text for text in file.problems + file.rejected)
     assert survived > 1000
+
+
+def test_ids_that_are_no_integers_are_never_changed_in_silence() -> None:
+    images = [{"id": 2.0, "file_name": "a.jpg"}, {"id": "x", "file_name": "b.jpg"}]
+    kinds = [{"id": 3.0, "name": "cat"}, {"id": "7", "name": "dog"}]
+    wild = box(1, 2, 3, 4, category_id="7") | {"id": 2**53 // 3 + 1, "image_id": "x"}
+    file = read(coco(box(1, 2, 3, 4, category_id=3.0) | {"image_id": 2}, wild, images=images, categories=kinds))
+    assert file.categories == [{"id": 3, "name": "cat"}]
+    assert file.images["2"].image_id == 2
+    assert [(a.annotation_id, a.category_id) for a in file.annotations] == [(7, 3), (None, 1)]
+    said = "\n".join(file.problems)
+    for text in ('{"id": "7", "name": "dog"}', "image ids that are no integers", "made 1: 1", "given anew: 1"):
+        assert text in said

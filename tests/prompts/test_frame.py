@@ -118,6 +118,7 @@ def test_compressed_runs_are_read_as_pycocotools_reads_them() -> None:
         {"size": [40, 60], "counts": [10**30]},
         {"size": [10**6, 10**6], "counts": [10**12]},
         {"size": [60, 40], "counts": [0, 2400]},
+        {"size": [2_000_000, 2_000_000], "counts": [0, 2_000_000_000] * 2_000},
         {"size": [40], "counts": []},
         {"size": "40x60", "counts": None},
         {},

@@ -128,7 +128,9 @@ def test_ids_are_kept_or_counted_from_one(bound: Any) -> None:
     assert table.problems == []
     table = bound(["a.jpg", "b.jpg"], boxes=instances([(40, 1), (7, 2), (40, 2), (None, 1), (True, 1)], names))
     assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([40, 42, 43], [7, 41])
-    assert len(table.problems) == 1 and "annotation ids" in table.problems[0] and "1 (40)" in table.problems[0]
+    unfit, repeated = table.problems
+    assert "no integer" in unfit and "entry 5" in unfit
+    assert "annotation ids" in repeated and "1 (40)" in repeated
 
 
 def test_ids_do_not_depend_on_which_images_are_in_the_run(bound: Any) -> None:

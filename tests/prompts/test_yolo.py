@@ -72,3 +72,10 @@ def test_an_empty_file_says_that_there_is_nothing(tmp_path: Path) -> None:
 def test_a_changed_label_changes_the_digest(tmp_path: Path) -> None:
     first = bound(tmp_path, {"a.txt": "0 0.5 0.5 1 1\n"}, ["a.jpg"]).digest("boxes")
     assert bound(tmp_path, {"a.txt": "0 0.5 0.5 1 0.5 \n"}, ["a.jpg"]).digest("boxes") != first != "none"
+
+
+def test_a_dangling_link_is_named_and_harms_no_other(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").symlink_to("/nowhere")
+    table = bound(tmp_path, {"a.txt": "0 0.5 0.5 1 1\n"}, ["a.jpg", "b.jpg"])
+    assert len(table.for_image("a.jpg").prompts) == 1
+    assert [problem for problem in table.problems if "b.txt: cannot be read" in problem]
