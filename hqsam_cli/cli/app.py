@@ -24,7 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted · 141 reader gone",
+    epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted · "
+    "141 nobody reads stdout any more",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
