@@ -76,7 +76,8 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             rich_help_panel=DATA,
-            help="A detector's COCO results (DAVIS: boxes by frame) instead of boxes of the truth.",
+            help="A detector's COCO results (DAVIS: boxes by frame) instead of boxes of the truth. "
+            "Frames of ytvis have image ids 1, 2, … in the order of its videos.",
         ),
     ] = None,
     coarse_masks: Annotated[
@@ -149,7 +150,7 @@ def evaluate(
     chosen = protocol or Protocol("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
     _check(rules, chosen, plot, refine=refine, mask_output=mask_output)
 
-    from ..evaluation.evaluate import Settings, evaluate, write_worst
+    from ..evaluation.evaluate import Settings, chosen_datasets, evaluate, write_worst
     from ..evaluation.pictures import write_curves
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
@@ -158,6 +159,9 @@ def evaluate(
 
     for output in mask_output or ():
         check_hq(model, output.value)
+    # Before the model, which may have to be fetched.
+    pictures = "--worst" if worst is not None else "--plot" if plot is not None else None
+    datasets = chosen_datasets(dataset, data_root, rules, detections=detections, refine=refine, pictures=pictures)
     compute = compute_of(device, dtype)
     reporter = ConsoleReporter(quiet=quiet)
     checkpoint = checkpoint_path(model, None if quiet else reporter.say)
@@ -180,10 +184,10 @@ def evaluate(
         "limit": str(limit or ""),
     }
     settings = Settings(
-        dataset=dataset,
-        root=data_root,
+        name=dataset,
+        datasets=datasets,
         rules=rules,
-        flags={**about, "coarse": str(coarse_masks), "curves": str(plot is not None), "refine": str(refine)},
+        flags={**about, "data root": "", "curves": str(plot is not None), "refine": str(refine)},
         coarse=coarse_masks,
         detections=detections,
         limit=limit,
@@ -215,6 +219,7 @@ def evaluate(
         write_curves(plot, results.rows, clicks=clicks)
     if worst is not None:
         write_worst(worst[1], worst[0], results)
+    results.forget_journals()
     for path in (json_file, per_image, plot, worst[1] if worst else None):
         if path is not None:
             reporter.say(f"wrote {path}", "green")

@@ -228,13 +228,15 @@ def mask_pairs(dataset: Dataset, coarse: Path | None = None) -> list[MaskPair]:
         coarse: folder of coarse masks by the stem of the photo; the set's own where it has some.
 
     Raises:
-        HqsamError: no photo is there.
+        HqsamError: no photo is there, or two share a mask.
     """
     photos = sorted(path for path in _files(Path(dataset.images)) if path.stem.endswith(dataset.image_ending))
     if not photos:
         raise HqsamError(f"{dataset.images}: holds no images; give the folder of {dataset.title}")
     pairs = []
-    for path in photos:
+    for before, path in zip([None, *photos], photos, strict=False):
+        if before is not None and before.stem == path.stem:
+            raise HqsamError(f"{before} and {path.name} would have the same mask; take one of them away")
         stem = path.stem.removesuffix(dataset.image_ending)
         rough = None
         if coarse is not None:

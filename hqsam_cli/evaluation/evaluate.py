@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import HqsamError, UsageError
+from ..models.hub import file_hash
 from .datasets import HQ4, Dataset, MaskPair, found_dataset, mask_pairs
 from .instances import InstanceScorer, instance_set, precision_figures
 from .mask_sets import MaskSetScorer
@@ -27,7 +28,8 @@ class Settings:
     """What to evaluate, beside the model.
 
     Attributes:
-        dataset: a key of the registry, `hq4`, or a folder.
+        name: what the data sets are called together.
+        datasets: of `chosen_datasets`.
         rules: of the prompts, for sets of one object an image.
         coarse: folder of coarse masks for the rule `mask`.
         detections: a detector's boxes instead of the truth's.
@@ -37,8 +39,8 @@ class Settings:
         flags: everything numbers depend on, by name; see `Journal`.
     """
 
-    dataset: str
-    root: Path
+    name: str
+    datasets: Sequence[Dataset]
     rules: Sequence[PromptRule]
     flags: dict[str, str]
     coarse: Path | None = None
@@ -52,13 +54,23 @@ class Settings:
 
 @dataclass(slots=True)
 class Results:
-    """Rows of the table, lines an image, what was left out, and the pairs behind the worst of them."""
+    """Rows of the table, lines an image, what was left out, and the pairs behind the worst of them.
+
+    Attributes:
+        journals: what `resume` would go on from; to be removed once the results are safe.
+    """
 
     rows: list[Row] = field(default_factory=list)
     lines: list[list[Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     scorer: MaskSetScorer | None = None
     pairs: dict[tuple[str, str], MaskPair] = field(default_factory=dict)
+    journals: list[Path] = field(default_factory=list)
+
+    def forget_journals(self) -> None:
+        """Remove them: the results are where they were asked for."""
+        for path in self.journals:
+            path.unlink(missing_ok=True)
 
 
 class Progress(Protocol):
@@ -71,24 +83,56 @@ class Progress(Protocol):
     def on_problem(self, text: str) -> None: ...
 
 
+def chosen_datasets(
+    name: str,
+    root: Path,
+    rules: Sequence[PromptRule],
+    *,
+    detections: Path | None = None,
+    refine: bool = False,
+    pictures: str | None = None,
+) -> list[Dataset]:
+    """The data sets of a name: a key of the registry, `hq4`, or a folder.
+
+    Args:
+        pictures: the option that asks for pictures, if any.
+
+    Raises:
+        HqsamError: files are missing.
+        UsageError: no such data set, or options that are not for it.
+    """
+    datasets = [found_dataset(own, root) for own in (HQ4 if name == "hq4" else (name,))]
+    for dataset in datasets:
+        one_object = dataset.kind == "masks"
+        if one_object and detections is not None:
+            raise UsageError(
+                "--detections: only for coco, lvis, uvo, ytvis and davis; this set's boxes are of its masks"
+            )
+        if not one_object and [rule.kind for rule in rules] != ["box"]:
+            raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
+        if not one_object and refine:
+            raise UsageError(f"--refine: only for sets of one object an image; leave it out for {dataset.title}")
+        if not one_object and pictures is not None:
+            raise UsageError(f"{pictures}: only for sets of one object an image; leave it out for {dataset.title}")
+    return datasets
+
+
 def evaluate(settings: Settings, evaluator: Evaluator, architecture: str, progress: Progress) -> Results:
-    """Score a data set, or the four of `hq4` and their mean.
+    """Score data sets, and give their mean where there are several.
 
     Args:
         architecture: of the model, to find the paper's figures by.
 
     Raises:
-        HqsamError: files are missing, or not one image could be scored.
+        HqsamError: files are damaged, or not one image could be scored.
         KeyboardInterrupt: interrupted; what is scored is kept for `resume`.
     """
-    names = HQ4 if settings.dataset == "hq4" else (settings.dataset,)
-    datasets = [found_dataset(name, settings.root) for name in names]
     evaluation = _Evaluation(settings, evaluator, architecture, progress, Results())
-    groups = [evaluation.rows(dataset) for dataset in datasets]
+    groups = [evaluation.rows(dataset) for dataset in settings.datasets]
     results = evaluation.results
     results.rows = [row for group in groups for row in group]
     if len(groups) > 1:
-        results.rows += mean_rows(settings.dataset, architecture, groups)
+        results.rows += mean_rows(settings.name, architecture, groups)
     return results
 
 
@@ -106,18 +150,10 @@ class _Evaluation:
         """Rows of one data set."""
         if dataset.kind == "masks":
             return self._mask_set(dataset)
-        if [rule.kind for rule in self.settings.rules] != ["box"]:
-            raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
-        if self.settings.refine is not None:
-            raise UsageError(f"--refine: only for sets of one object an image; leave it out for {dataset.title}")
         return self._instances(dataset) if dataset.kind == "instances" else self._video(dataset)
 
     def _mask_set(self, dataset: Dataset) -> list[Row]:
         settings = self.settings
-        if settings.detections is not None:
-            raise UsageError(
-                "--detections: only for coco, lvis, uvo, ytvis and davis; this set's boxes are of its masks"
-            )
         pairs = mask_pairs(dataset, settings.coarse)
         ratios = BOUNDARY_RATIOS if settings.curves else ()
         scorer = MaskSetScorer(
@@ -168,7 +204,8 @@ class _Evaluation:
         settings = self.settings
         items = items[: settings.limit]
         self.progress.on_dataset(dataset.title, len(items))
-        with evaluation_journal({**settings.flags, "data set": dataset.key}, resume=settings.resume) as journal:
+        with evaluation_journal(self._flags(dataset), resume=settings.resume) as journal:
+            self.results.journals.append(journal.path)
             records = evaluated_records(items, scorer.loaded, scorer.record, journal, self.progress.on_record)
         errors = [record["error"] for record in records if record["error"] is not None]
         if len(errors) == len(records):
@@ -179,14 +216,32 @@ class _Evaluation:
         self.results.lines += per_image_lines(dataset.key, records)
         return records
 
+    def _flags(self, dataset: Dataset) -> dict[str, str]:
+        """All that the numbers of a data set depend on: with the places of its files, as names are not unique."""
+        settings = self.settings
+        return {
+            **settings.flags,
+            "data set": dataset.key,
+            "images": str(Path(dataset.images).resolve()),
+            "truth": str(Path(dataset.truth).resolve()),
+            "detections": "" if settings.detections is None else _content_hash(settings.detections),
+            "coarse": "" if settings.coarse is None else str(settings.coarse.resolve()),
+        }
+
+
+def _content_hash(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a JSON file") from None
+
 
 def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
     """Pictures of the images with the lowest IoU, worst first: photo, truth and every mask output."""
     from .pictures import write_comparison
 
     scorer = results.scorer
-    if scorer is None:
-        raise UsageError("--worst: only for sets of one object an image")
+    assert scorer is not None
     rule = scorer.rules[0]
     output = scorer.evaluator.outputs[-1]
     scored = [line for line in results.lines if line[2:4] == [rule.label, output]]

@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import HqsamError, ImageError
 from ..images.decode import DEFAULT_MAX_PIXELS, decoded_image
 from ..outputs.rle import rle_from_crop
+from ..prompts.files import number_or_none
 from ..prompts.masks import mask_pixels
 from ..records import MaskCrop, Prompt
 from .datasets import Dataset
@@ -34,6 +35,7 @@ class TrueImage:
     """An image and what is to be found in it.
 
     Attributes:
+        size: (width, height) the data set gives, or None.
         truths: COCO annotations.
         boxes: what prompts the model: xywh, with `category_id` and, from a detector, `score`.
     """
@@ -41,6 +43,7 @@ class TrueImage:
     name: str
     image_id: int
     path: Path
+    size: tuple[int, int] | None
     truths: list[dict[str, Any]]
     boxes: list[dict[str, Any]]
 
@@ -65,16 +68,25 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     """Read a data set's JSON, and the detector's boxes where there are some.
 
     Raises:
-        HqsamError: no such JSON, or detections of other images.
+        HqsamError: no such JSON, entries that lack something, or detections of other images.
     """
     document = _frames_as_images(_json(Path(dataset.truth)))
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
             raise HqsamError(f"{dataset.truth}: has no list of {key}; give COCO-style instances")
+    _check_entries(dataset.truth, "image", document["images"], {"id": int})
+    _check_entries(dataset.truth, "category", document["categories"], {"id": int})
+    known = {image["id"] for image in document["images"]}
     truths: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for annotation in document["annotations"]:
+    _check_entries(dataset.truth, "annotation", document["annotations"], {"image_id": int, "category_id": int})
+    for number, annotation in enumerate(document["annotations"], 1):
+        if not _is_box(annotation.get("bbox")) or "segmentation" not in annotation:
+            raise HqsamError(f"{dataset.truth}: annotation {number} needs a bbox of four numbers and a segmentation")
         truths[annotation["image_id"]].append(annotation)
-    boxes = _detected(detections, document) if detections is not None else truths
+    strange = len(truths.keys() - known)
+    if strange:
+        raise HqsamError(f"{dataset.truth}: annotations of {strange} images that it does not list; fetch it again")
+    boxes = truths if detections is None else _detected(detections, document, dataset.class_agnostic)
     result = InstanceSet(dataset, document, [])
     root = Path(dataset.images)
     for image in document["images"]:
@@ -84,7 +96,8 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
         if flat:
             result.problems.append(f"{image.get('file_name')}: {flat} boxes without an area; left out")
         name = _file_name(image)
-        result.images.append(TrueImage(name, image["id"], root / name, truths.get(image["id"], []), usable))
+        size = (image["width"], image["height"]) if image.get("width") and image.get("height") else None
+        result.images.append(TrueImage(name, image["id"], root / name, size, truths.get(image["id"], []), usable))
     return result
 
 
@@ -97,17 +110,32 @@ def _json(path: Path) -> Any:
         raise HqsamError(f"{path}: is not JSON ({error}); fetch it again") from None
 
 
+def _check_entries(path: Path | str, what: str, entries: list[Any], fields: dict[str, type]) -> None:
+    """Raise an HqsamError at the first entry that is no object with these fields."""
+    for number, entry in enumerate(entries, 1):
+        for name, kind in fields.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
+                raise HqsamError(f"{path}: {what} {number} has no {name}; mend it, or fetch the file again")
+
+
+def _is_box(value: Any) -> bool:
+    """Whether a value from a file is four finite numbers."""
+    return isinstance(value, list) and len(value) == 4 and None not in map(number_or_none, value)
+
+
 def _file_name(image: dict[str, Any]) -> str:
     """The path of an image under the folder of images; LVIS gives a COCO address instead of a name."""
     name = image.get("file_name")
     if name is None:
-        name = "/".join(str(image["coco_url"]).split("/")[-2:])
+        name = "/".join(str(image.get("coco_url", "")).split("/")[-2:])
+    if not name:
+        raise HqsamError(f"the data set gives image {image['id']} no file_name; mend its JSON")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise HqsamError(f"the data set names an image outside its folder, {name!r}; mend its JSON")
     return str(name)
 
 
-def _detected(path: Path, document: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+def _detected(path: Path, document: dict[str, Any], class_agnostic: bool) -> dict[int, list[dict[str, Any]]]:
     """Boxes of a COCO results list, or of a COCO document with annotations, by image."""
     content = _json(path)
     found = content.get("annotations") if isinstance(content, dict) else content
@@ -120,9 +148,18 @@ def _detected(path: Path, document: dict[str, Any]) -> dict[int, list[dict[str, 
             f"{path}: {len(strange)} of its image ids are not of this data set (first: {min(strange, key=str)}); "
             "give detections made on the same images"
         )
+    categories = {category["id"] for category in document["categories"]}
     boxes: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for item in found:
-        boxes[item["image_id"]].append(item)
+    for number, item in enumerate(found, 1):
+        if not _is_box(item["bbox"]) or number_or_none(item.get("score")) is None:
+            raise HqsamError(f"{path}: result {number} needs a bbox of four numbers and a score")
+        if not class_agnostic and item.get("category_id") not in categories:
+            raise HqsamError(
+                f"{path}: result {number} has the category_id {item.get('category_id')}, which the data set does not "
+                "know; give detections with its categories"
+            )
+        # Where classes do not count, any known one does.
+        boxes[item["image_id"]].append({**item, "category_id": min(categories, default=1)} if class_agnostic else item)
     return boxes
 
 
@@ -132,6 +169,14 @@ def _frames_as_images(document: Any) -> dict[str, Any]:
         return {}
     if "videos" not in document:
         return document
+    try:
+        return _frames(document)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise HqsamError(f"the data set is no YouTube-VIS JSON ({type(error).__name__}: {error}); mend it") from None
+
+
+def _frames(document: dict[str, Any]) -> dict[str, Any]:
+    """Frames of videos as images, and each frame of a track as an annotation."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     first: dict[int, int] = {}
@@ -182,6 +227,8 @@ class InstanceScorer:
         scores: dict[str, list[list[float]]] = {output: [] for output in outputs}
         if image.boxes:
             height, width = pixels.shape[:2]
+            if image.size not in (None, (width, height)):
+                raise ImageError(f"{image.path}: is {width}x{height}, in the data set {image.size}; fetch it again")
             truths = [_truth_pixels(image, box, width, height) for box in image.boxes] if self.from_truth else None
             prompts = [Prompt(n, box=_corners(box["bbox"])) for n, box in enumerate(image.boxes)]
             answers = self.evaluator.masks(self.evaluator.prepared(pixels), prompts)

@@ -17,14 +17,21 @@ from .prompts import PromptRule, drawn_prompt, random_generator
 from .protocols import Evaluator, PreparedImage
 from .refine import REFINED, RefineMask
 from .runner import Record
-from .truth import check_same_size, mask_values, truth_mask
+from .truth import check_same_size, mask_values, thresholded
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPair:
-    """A photo, uint8 RGB (H, W, 3), its mask and, where asked for, its coarse mask, bool (H, W)."""
+    """A photo and its masks.
+
+    Attributes:
+        image: uint8 RGB (H, W, 3).
+        values: of the mask file, uint8 0 to 255 (H, W); `truth` is where they are over 128, bool.
+        coarse: values of the coarse mask, where one is asked for.
+    """
 
     image: np.ndarray
+    values: np.ndarray
     truth: np.ndarray
     coarse: np.ndarray | None
 
@@ -65,17 +72,19 @@ class MaskSetScorer:
         """Read a pair; an ImageError names what is wrong with it."""
         # A mask is as its photo is stored; what a viewer would turn, both of them would turn.
         image = decoded_image(str(pair.image), exif="ignore", max_pixels=self.max_pixels)
-        truth = truth_mask(pair.mask)
+        values = mask_values(pair.mask)
+        truth = thresholded(pair.mask, values)
         check_same_size(pair.mask, truth, image)
-        if not self.evaluator.in_prompt_frame(truth).any():
+        if not self.evaluator.in_prompt_frame(values).any():
             raise ImageError(f"{pair.mask}: nothing of the mask is left at the size of the model's frame")
         coarse = None
         if any(rule.kind == "mask" for rule in self.rules):
             if pair.coarse is None:
                 raise ImageError(f"{pair.image}: has no coarse mask; give their folder as --coarse-masks")
-            coarse = mask_values(pair.coarse) > 127
+            coarse = mask_values(pair.coarse)
+            thresholded(pair.coarse, coarse)  # for its errors: an empty prompt, or one of 0 and 1, prompts nothing
             check_same_size(pair.coarse, coarse, image)
-        return LoadedPair(image, truth, coarse)
+        return LoadedPair(image, values, truth, coarse)
 
     def record(self, pair: MaskPair, loaded: LoadedPair) -> Record:
         """Scores by mask output and rule: lists over trials of IoU, boundary IoU and those of `ratios`.
@@ -109,7 +118,7 @@ class MaskSetScorer:
 
     def prompts(self, rule: PromptRule, loaded: LoadedPair, rng: np.random.Generator) -> list[Prompt]:
         """The prompts of a rule's trials, in the frame of the protocol."""
-        truth = self.evaluator.in_prompt_frame(loaded.truth)
+        truth = self.evaluator.in_prompt_frame(loaded.values)
         coarse = None if loaded.coarse is None else self.evaluator.in_prompt_frame(loaded.coarse)
         inclusive = self.evaluator.protocol == "paper"
         return [drawn_prompt(rule, truth, rng, inclusive=inclusive, coarse=coarse) for _ in range(rule.trials)]

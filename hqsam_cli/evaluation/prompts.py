@@ -6,6 +6,7 @@ object and, after the plus, outside of it; `mask` is a coarse mask from a file; 
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Literal
@@ -52,7 +53,7 @@ def prompt_rules(text: str) -> list[PromptRule]:
             return [PromptRule(kind, kind)]  # type: ignore[arg-type]
         if kind == "box-noise":
             noise = float(detail)
-            if noise > 0:
+            if 0 < noise < math.inf:
                 return [PromptRule("box-noise", f"box, noise {noise:g}", noise=noise)]
         if kind == "points":
             return [_points_rule(part) for part in detail.split(",")]

@@ -82,11 +82,12 @@ class Evaluator:
             features = self.model.encode(batch, hq=self.model.has_hq)
         return PreparedImage(self.protocol, features, frame, (height, width))
 
-    def in_prompt_frame(self, mask: np.ndarray) -> np.ndarray:
-        """A bool mask (H, W) of the photo as it looks in the frame prompts are given in."""
-        if self.protocol == "deploy":
-            return mask
-        return squashed(mask.astype(np.uint8) * 255, self.model.image_size) > 128
+    def in_prompt_frame(self, values: np.ndarray) -> np.ndarray:
+        """A mask of the photo, uint8 0 to 255 (H, W), as it looks in the frame prompts are given in: bool.
+
+        The authors squash before they threshold, which moves the box of a mask with grey edges.
+        """
+        return (values if self.protocol == "deploy" else squashed(values, self.model.image_size)) > 128
 
     @torch.inference_mode()
     def masks(

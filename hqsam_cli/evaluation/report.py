@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -73,11 +74,11 @@ def mask_set_rows(
 
 
 def _click_figures(ious: list[list[float]]) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """NoC at each target, and how many objects twenty clicks did not bring to 90."""
+    """NoC at each target, and how many objects twenty clicks did not bring to 90 or only just did, as RITM counts."""
     if not ious:
         return {}, {}
     figures = {f"NoC@{target:.0%}".rstrip("%"): _mean_clicks(ious, target) for target in TARGETS}
-    figures[f">={MOST_CLICKS}@90"] = float(sum(max(values) < TARGETS[-1] for values in ious))
+    figures[f">={MOST_CLICKS}@90"] = float(sum(clicks_until(v, TARGETS[-1]) >= MOST_CLICKS for v in ious))
     curve = {"x": list(map(float, range(1, MOST_CLICKS + 1))), "y": (100 * np.mean(ious, axis=0)).tolist()}
     return figures, curve
 
@@ -129,10 +130,12 @@ def _cell(row: Row, base: Row | None, metric: str) -> str:
 
 
 def write_json(path: Path, about: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Everything about an evaluation, and its rows with figures that are not rounded."""
+    """Everything about an evaluation, and its rows with figures that are not rounded; null where there is none."""
     document = {**about, "rows": [asdict(row) for row in rows]}
+    for row in document["rows"]:
+        row["figures"] = {metric: value if math.isfinite(value) else None for metric, value in row["figures"].items()}
     with atomic_file(path) as file:
-        file.write(json.dumps(document, indent=1).encode() + b"\n")
+        file.write(json.dumps(document, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def per_image_lines(dataset: str, records: Sequence[Record]) -> list[list[Any]]:
@@ -142,6 +145,9 @@ def per_image_lines(dataset: str, records: Sequence[Record]) -> list[list[Any]]:
         head = [dataset, record["file_name"]]
         if record["error"] is not None:
             lines.append([*head, "", "", "", "", record["error"]])
+        elif "results" in record and not any(record["scores"].values()):
+            # A detector's boxes have no truth of their own; the image is in the average precision alone.
+            lines += [[*head, "box", output, "", "", ""] for output in record["results"]]
         for output, found in record.get("scores", {}).items():
             rules = found.items() if isinstance(found, dict) else [("box", found)]
             for label, trials in rules:

@@ -35,14 +35,13 @@ class Named(Protocol):
 def evaluation_journal(flags: dict[str, str], *, resume: bool) -> Iterator[Journal]:
     """The journal of an evaluation, in the user's cache and under the digest of all that its numbers depend on.
 
-    Without `resume` it begins anew; when the block ends well it is removed.
+    Without `resume` it begins anew. It stays: whoever has all results removes it.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     digest = hashlib.sha256(repr(sorted(flags.items())).encode()).hexdigest()[:16]
     journal = Journal(cache / "hqsam" / "eval" / digest, flags, overwrite=not resume)
     try:
         yield journal
-        journal.path.unlink(missing_ok=True)
     finally:
         journal.close()
 

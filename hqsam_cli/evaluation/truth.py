@@ -16,7 +16,11 @@ def truth_mask(path: Path) -> np.ndarray:
     Raises:
         ImageError: missing, unreadable, empty, or not of the values 0 to 255.
     """
-    values = mask_values(path)
+    return thresholded(path, mask_values(path))
+
+
+def thresholded(path: Path, values: np.ndarray) -> np.ndarray:
+    """Where the values of a mask file are over 128; see `truth_mask`."""
     mask = values > 128
     if not mask.any():
         largest = int(values.max())

@@ -30,20 +30,22 @@ VOID = 255  # pixels of DAVIS that belong to no object
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """One frame: `name` is `sequence/stem`."""
+    """One frame: `name` is `sequence/stem`, `objects` are the ids of the first frame of its sequence."""
 
     name: str
     image: Path
     ids: Path
+    objects: tuple[int, ...]
 
 
 def video_frames(dataset: Dataset) -> list[VideoFrame]:
-    """The annotated frames of all sequences, in order.
+    """The frames that count of all sequences, in order: as in DAVIS' own evaluation, all but the first and the last.
 
     A list `ImageSets/2017/val.txt` beside the folders of images says which sequences, where it is there.
 
     Raises:
-        HqsamError: no frame is there.
+        HqsamError: no frame is there, or none of more than two in a sequence.
+        ImageError: the first frame of a sequence cannot be read.
     """
     root, truth = Path(dataset.images), Path(dataset.truth)
     chosen = root.parents[1] / "ImageSets" / "2017" / "val.txt"
@@ -51,11 +53,32 @@ def video_frames(dataset: Dataset) -> list[VideoFrame]:
     names = listed if listed is not None else sorted(folder.name for folder in truth.iterdir() if folder.is_dir())
     frames = []
     for sequence in names:
-        for ids in sorted((truth / sequence).glob("*.png")):
-            frames.append(VideoFrame(f"{sequence}/{ids.stem}", root / sequence / f"{ids.stem}.jpg", ids))
+        annotated = sorted((truth / sequence).glob("*.png"))
+        if len(annotated) < 3:
+            continue
+        objects = tuple(int(n) for n in np.unique(object_ids(annotated[0])) if n not in (0, VOID))
+        for ids in annotated[1:-1]:
+            image = root / sequence / f"{ids.stem}.jpg"
+            frames.append(VideoFrame(f"{sequence}/{ids.stem}", image, ids, objects))
     if not frames:
-        raise HqsamError(f"{truth}: holds no <sequence>/<frame>.png; give the folders of {dataset.title}")
+        raise HqsamError(f"{truth}: holds no <sequence> of three <frame>.png; give the folders of {dataset.title}")
     return frames
+
+
+def object_ids(path: Path) -> np.ndarray:
+    """The id of the object at each pixel of an annotated frame, (H, W).
+
+    Raises:
+        ImageError: no palette or grey image.
+    """
+    try:
+        with Image.open(path) as file:
+            ids = np.array(file)
+    except OSError as error:
+        raise ImageError(f"{path}: no readable image ({error})") from None
+    if ids.ndim != 2:
+        raise ImageError(f"{path}: has colours instead of object ids; DAVIS 2017 has palette images")
+    return ids
 
 
 def frame_boxes(path: Path) -> dict[str, dict[int, list[float]]]:
@@ -105,21 +128,18 @@ class VideoScorer:
     def loaded(self, frame: VideoFrame) -> LoadedFrame:
         """Read a frame; an ImageError names what is wrong with it."""
         image = decoded_image(str(frame.image), exif="ignore", max_pixels=self.max_pixels)
-        try:
-            with Image.open(frame.ids) as file:
-                ids = np.array(file)
-        except OSError as error:
-            raise ImageError(f"{frame.ids}: no readable image ({error})") from None
-        if ids.ndim != 2:
-            raise ImageError(f"{frame.ids}: has colours instead of object ids; DAVIS 2017 has palette images")
+        ids = object_ids(frame.ids)
         check_same_size(frame.ids, ids, image)
         return LoadedFrame(image, ids)
 
     def record(self, frame: VideoFrame, loaded: LoadedFrame) -> Record:
-        """`objects`: by mask output and object id, [J, F]. An object without a box scores an empty mask."""
-        objects = [int(n) for n in np.unique(loaded.ids) if n not in (0, VOID)]
+        """`objects`: by mask output and object id, [J, F].
+
+        An object without a box has an empty mask, which is right in a frame that does not show it.
+        """
+        objects = frame.objects
         empty = np.zeros(loaded.ids.shape, bool)
-        own = self._boxes(frame, loaded, objects)
+        own = self._boxes(frame, loaded)
         asked = [n for n in objects if n in own]
         scores: dict[str, dict[str, list[float]]] = {output: {} for output in self.evaluator.outputs}
         answers: dict[Any, Any] = {output: ([], []) for output in self.evaluator.outputs}
@@ -133,11 +153,10 @@ class VideoScorer:
                 scores[output][str(n)] = [iou(mask, truth), contour_f(mask, truth)]
         return {"objects": scores}
 
-    def _boxes(
-        self, frame: VideoFrame, loaded: LoadedFrame, objects: Sequence[int]
-    ) -> dict[int, tuple[float, float, float, float]]:
+    def _boxes(self, frame: VideoFrame, loaded: LoadedFrame) -> dict[int, tuple[float, float, float, float]]:
         if self.boxes is None:
-            tight = {n: tight_box(loaded.ids == n) for n in objects}
+            shown = set(np.unique(loaded.ids).tolist())
+            tight = {n: tight_box(loaded.ids == n) for n in frame.objects if n in shown}
             return {n: (x0, y0, x1 + 1.0, y1 + 1.0) for n, (x0, y0, x1, y1) in tight.items()}
         found = self.boxes.get(frame.name, {})
         return {n: (x, y, x + w, y + h) for n, (x, y, w, h) in found.items()}

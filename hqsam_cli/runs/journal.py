@@ -87,7 +87,7 @@ class Journal:
         except OSError as error:
             file.close()
             if isinstance(error, BlockingIOError):
-                text = f"{folder}: another run is writing here; wait for it, or choose another --output"
+                text = f"{folder}: another run is writing here; wait for it to end"
                 raise HqsamError(text) from None
             raise cannot_write(self.path, error) from None
         return file

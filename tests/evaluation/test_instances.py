@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.errors import HqsamError
+from hqsam_cli.errors import HqsamError, ImageError
 from hqsam_cli.evaluation.datasets import Dataset
 from hqsam_cli.evaluation.instances import InstanceScorer, InstanceSet, instance_set, precision_figures
 from hqsam_cli.evaluation.metrics import boundary, boundary_width, iou
@@ -219,6 +219,12 @@ def test_a_detectors_score_is_multiplied_by_sams(folder: Path, box_filler: Known
     [
         ('[{"image_id": 9, "bbox": [0, 0, 1, 1]}]', "1 of its image ids are not of this data set .first: 9"),
         ("[1]", "holds no list of results"),
+        ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1], "score": 1}]', "result 1 needs a bbox of four"),
+        ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": NaN}]', "four numbers and a score"),
+        (
+            '[{"image_id": 1, "category_id": 99, "bbox": [0, 0, 1, 1], "score": 1}]',
+            "category_id 99, which the data set",
+        ),
         ("{", "is not JSON"),
     ],
 )
@@ -226,6 +232,34 @@ def test_detections_of_something_else(folder: Path, content: str, message: str) 
     (folder / "dets.json").write_text(content)
     with pytest.raises(HqsamError, match=message):
         instance_set(dataset(folder), folder / "dets.json")
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "message"),
+    [
+        ("images", {"file_name": None}, "no file_name"),
+        ("images", {"id": None}, "image 1 has no id"),
+        ("annotations", {"bbox": None}, "annotation 1 needs a bbox"),
+        ("annotations", {"image_id": 77}, "images that it does not list"),
+        ("annotations", {"category_id": "1"}, "annotation 1 has no category_id"),
+    ],
+)
+def test_what_a_data_set_lacks_is_said_at_once(folder: Path, place: str, changes: dict[str, Any], message: str) -> None:
+    document = json.loads((folder / "a.json").read_text())
+    document[place][0] |= changes
+    (folder / "a.json").write_text(json.dumps(document))
+    with pytest.raises(HqsamError, match=message):
+        instance_set(dataset(folder), None)
+
+
+def test_a_photo_of_another_size_is_no_photo_of_the_data_set(folder: Path, box_filler: KnownMasks) -> None:
+    document = json.loads((folder / "a.json").read_text())
+    document["images"][0]["width"] += 1
+    (folder / "a.json").write_text(json.dumps(document))
+    (image,) = instance_set(dataset(folder), None).images
+    scorer = InstanceScorer(box_filler, from_truth=True)
+    with pytest.raises(ImageError, match="in the data set"):
+        scorer.record(image, scorer.loaded(image))
 
 
 @pytest.mark.parametrize("name", ["../1.jpg", "/etc/passwd"])

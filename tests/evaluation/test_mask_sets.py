@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,12 +10,12 @@ import numpy as np
 import pytest
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.evaluation.evaluate import Results, Settings, evaluate, write_worst
+from hqsam_cli.evaluation.evaluate import Results, Settings, chosen_datasets, evaluate, write_worst
 from hqsam_cli.evaluation.metrics import boundary_iou
 from hqsam_cli.evaluation.prompts import prompt_rules
 from hqsam_cli.evaluation.report import Row, mean_rows
 
-from .conftest import KnownMasks
+from .conftest import KnownMasks, filled_box
 
 
 class Heard:
@@ -61,7 +62,9 @@ def write(root: Path, name: str, mask: np.ndarray | None, size: tuple[int, int] 
 
 def run(folder: Path, evaluator: KnownMasks, prompt: str = "box", **settings: object) -> tuple[Results, Heard]:
     heard = Heard()
-    made = Settings(str(folder), Path(), prompt_rules(prompt), {"model": "known"}, **settings)  # type: ignore[arg-type]
+    rules = prompt_rules(prompt)
+    datasets = chosen_datasets(str(folder), Path(), rules)
+    made = Settings(str(folder), datasets, rules, {"model": "known"}, **settings)  # type: ignore[arg-type]
     return evaluate(made, evaluator, "known", heard), heard
 
 
@@ -152,6 +155,8 @@ def test_coarse_masks_are_prompts(folder: Path, tmp_path: Path) -> None:
     results, _ = run(folder, evaluator, "mask", coarse=coarse)
     assert results.rows[0].n == 1 and results.rows[0].figures["mIoU"] == pytest.approx(50)
     assert len(results.broken) == 1 and "b.png" in results.broken[0]
+    cv2.imwrite(str(coarse / "b.png"), half // 255)
+    assert "largest value is 1" in run(folder, evaluator, "mask", coarse=coarse)[0].broken[0]
     with pytest.raises(HqsamError, match="--coarse-masks"):
         run(folder, evaluator, "mask")
 
@@ -198,9 +203,14 @@ def test_an_interrupted_evaluation_goes_on(folder: Path, cache: Path) -> None:
 
     with pytest.raises(RuntimeError):
         run(folder, KnownMasks(breaking))
+    other = folder.parent / "elsewhere" / folder.name
+    shutil.copytree(folder, other)
+    assert run(other, KnownMasks(filled_box), resume=True)[0].rows[0].figures["mIoU"] == pytest.approx(50)
     results, heard = run(folder, KnownMasks(breaking), resume=True)
     assert len(heard.records) == 2 and results.rows[0].n == 2
     assert len(asked) == 2 + 1 + 2, "the first image is not scored again"
+    run(other, KnownMasks(filled_box))[0].forget_journals()
+    results.forget_journals()
     assert not list(cache.rglob("*.ndjson")), "nothing is left of an evaluation that ended"
     run(folder, KnownMasks(breaking), resume=True)
     assert len(asked) == 5 + 4

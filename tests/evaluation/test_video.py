@@ -19,13 +19,15 @@ from .conftest import KnownMasks
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two sequences; object 2 of `dog` is seen in its second frame alone."""
-    for sequence, frames in (("cat", 1), ("dog", 2)):
+    """Two sequences; object 2 of `dog` is not seen in its third frame, and object 3 comes too late to count."""
+    for sequence, frames in (("cat", 3), ("dog", 4)):
         for number in range(frames):
             ids = np.zeros((60, 80), np.uint8)
             ids[10:50, 10:30] = 1
-            if sequence == "dog" and number == 1:
+            if sequence == "dog" and number != 2:
                 ids[5:25, 40:70] = 2
+            if sequence == "dog" and number > 0:
+                ids[30:50, 40:70] = 3
             ids[-2:] = 255
             image = Image.fromarray(ids, "P")
             image.putpalette([n % 256 for n in range(768)])
@@ -43,9 +45,10 @@ def records(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> lis
     return [{"file_name": f.name, "error": None, **scorer.record(f, scorer.loaded(f))} for f in frames]
 
 
-def test_frames_come_by_sequence(root: Path) -> None:
-    names = [frame.name for frame in video_frames(found_dataset("davis", root))]
-    assert names == ["cat/00000", "dog/00000", "dog/00001"]
+def test_frames_come_by_sequence_without_the_first_and_the_last(root: Path) -> None:
+    frames = video_frames(found_dataset("davis", root))
+    assert [frame.name for frame in frames] == ["cat/00001", "dog/00001", "dog/00002"]
+    assert [frame.objects for frame in frames] == [(1,), (1, 2), (1, 2)]
     (root / "DAVIS/ImageSets/2017").mkdir(parents=True)
     (root / "DAVIS/ImageSets/2017/val.txt").write_text("dog\n")
     assert len(video_frames(found_dataset("davis", root))) == 2
@@ -56,15 +59,20 @@ def test_means_are_over_objects(root: Path, box_filler: KnownMasks) -> None:
     assert list(made[2]["objects"]["sum"]) == ["1", "2"]  # type: ignore[index]
     assert video_figures(made, "sum") == {"J&F": 100.0, "J": 100.0, "F": 100.0}
     half = video_figures(made, "sam")
-    assert half["J"] == pytest.approx(50) and 20 < half["F"] < 90
+    # Two objects are half found; the third in one of its frames, and rightly not at all in the other.
+    assert half["J"] == pytest.approx((50 + 50 + (50 + 100) / 2) / 3) and 20 < half["F"] < 90
     assert half["J&F"] == pytest.approx((half["J"] + half["F"]) / 2)
 
 
 def test_boxes_of_a_file_and_objects_it_does_not_know(root: Path, box_filler: KnownMasks, tmp_path: Path) -> None:
-    boxes = {name: {"1": [10, 10, 20, 40]} for name in ("cat/00000", "dog/00000", "dog/00001")}
+    boxes = {name: {"1": [10, 10, 20, 40]} for name in ("cat/00001", "dog/00001", "dog/00002")}
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     figures = video_figures(records(root, box_filler, tmp_path / "boxes.json"), "sum")
-    assert figures["J"] == pytest.approx(100 * 2 / 3), "three objects, and one of them has no box"
+    assert figures["J"] == pytest.approx(100 * (2 + 1 / 2) / 3), "the third object has no box where it is seen"
+    boxes["dog/00002"]["2"] = [40, 5, 30, 20]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    figures = video_figures(records(root, box_filler, tmp_path / "boxes.json"), "sum")
+    assert figures["J"] == pytest.approx(100 * 2 / 3), "and now one where it is not"
 
 
 def test_what_is_no_davis(root: Path, box_filler: KnownMasks, tmp_path: Path) -> None:
