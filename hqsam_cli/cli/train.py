@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shlex
 import shutil
@@ -152,7 +153,7 @@ def train(
     """
     leads = os.environ.get("RANK", "0") == "0"
     reporter = ConsoleReporter(quiet=quiet or not leads)
-    if lr <= 0:
+    if not 0 < lr < math.inf:
         raise UsageError(f"--lr {lr}: must be over 0")
     if not data and hqseg is None:
         raise UsageError("nothing says what to learn from: pass --data FOLDER, or --hqseg ROOT")
@@ -166,17 +167,21 @@ def train(
     from ..runs.interrupt import Interrupt
     from ..training import recipe as recipes
     from ..training.layouts import pair_folder
-    from ..training.tables import run_table
+    from ..training.tables import TABLES, run_table
     from ..training.team import joined_team
     from ..training.variants import VARIANTS, Variant
 
     compute = compute_of(device, dtype)
     if compute.dtype_name == "float16":
         raise UsageError("--dtype float16: gradients would vanish in it; use bfloat16 or float32")
+    # Before the base, which may have to be fetched.
+    sets = _training_sets(data or [], hqseg, reporter)
+    held_back = [pair_folder(folder) for folder in val or []]
+    _say_missing(held_back, reporter)
     recipe = recipes.Recipe(
         base=checkpoint_path(model, None if reporter.quiet else reporter.say),
-        data=_training_sets(data or [], hqseg, reporter),
-        val=[pair_folder(folder) for folder in val or []],
+        data=sets,
+        val=held_back,
         output=output,
         epochs=epochs,
         batch_size=batch_size,
@@ -199,30 +204,33 @@ def train(
         with joined_team(compute.device) as team, interrupt if alone else contextlib.nullcontext():
             if overwrite:
                 if leads:
-                    _remove_run(output, table is not None)
+                    rows_of = [] if table is None else TABLES[table.value]
+                    for folder in [output / row.name for row in rows_of] or [output]:
+                        _remove_run(folder)
                 team.wait()
             reporter.say(f"base {model} on {team.size} x {compute.device} in {compute.dtype_name}")
             if table is not None:
-                rows = run_table(table.value, recipe, team, reporter.say, lambda: interrupt.wanted)
+                rows, skipped = run_table(table.value, recipe, team, reporter.say, lambda: interrupt.wanted)
             else:
                 result = recipes.train(recipe, team, reporter.say, lambda: interrupt.wanted)
+                skipped = result.skipped
     except KeyboardInterrupt:
         reporter.say("interrupted: the same command continues")
         raise
-    if table is not None:
-        if leads:
-            _print_table(table.value, rows, json_output)
-        return
     if not leads:
         return
-    for path in result.files:
-        reporter.say(f"wrote {path}", "green")
-    if result.skipped:
-        reporter.say(f"{len(result.skipped)} pairs were of no use and were skipped", "yellow")
-    if json_output:
-        best = {**result.best, "skipped": len(result.skipped), "images_per_second": result.images_per_second}
-        typer.echo(json.dumps(best))
-    raise typer.Exit(3 if result.skipped else 0)
+    if skipped:
+        reporter.say(f"{len(skipped)} pairs were of no use and were skipped", "yellow")
+    if table is not None:
+        _print_table(table.value, rows, json_output)
+    else:
+        for path in result.files:
+            reporter.say(f"wrote {path}", "green")
+        if json_output:
+            best = {**result.best, "skipped": len(skipped), "images_per_second": result.images_per_second}
+            typer.echo(json.dumps(best))
+    # torchrun takes any other code than 0 for a crash.
+    raise typer.Exit(3 if skipped and alone else 0)
 
 
 def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporter) -> list[PairFolder]:
@@ -237,9 +245,15 @@ def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporte
             reporter.on_problem(f"HQSeg-44K is not whole: nothing in {folder}")
     for own in sets:
         reporter.say(f"{own.name}: {len(own.pairs)} pairs, weight {own.weight:g}")
+    _say_missing(sets, reporter)
+    return sets
+
+
+def _say_missing(sets: list[PairFolder], reporter: ConsoleReporter) -> None:
+    """Name the images that have no mask."""
+    for own in sets:
         if own.missing:
             reporter.on_problem(f"{own.name}: left out for want of a mask: {len(own.missing)}, first {own.missing[0]}")
-    return sets
 
 
 def _folder_and_weight(text: str) -> tuple[Path, float]:
@@ -254,11 +268,10 @@ def _folder_and_weight(text: str) -> tuple[Path, float]:
     return Path(folder or text), weight
 
 
-def _remove_run(output: Path, is_table: bool) -> None:
-    """Forget the run of a folder, or those of a table's rows; results stay until there are new ones."""
+def _remove_run(folder: Path) -> None:
+    """Forget the run of a folder; its results stay until there are new ones."""
     for name in ("train.pt", "metrics.jsonl"):
-        for path in output.glob(f"*/{name}" if is_table else name):
-            path.unlink()
+        (folder / name).unlink(missing_ok=True)
 
 
 def _print_table(name: str, rows: list[dict[str, Any]], as_json: bool) -> None:

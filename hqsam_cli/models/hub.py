@@ -178,8 +178,14 @@ def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
     weights = WEIGHTS[name]
     path = cache_path(weights)
     if repair and path.is_file() and difference(path, weights):
-        path.unlink()  # the client would keep what it finds under this name
-        path = _downloaded(name, say, anew=True)
+        # The client would keep what it finds under this name; a user keeps it until there is something better.
+        aside = path.replace(path.with_name(f"{path.name}.damaged"))
+        try:
+            path = _downloaded(name, say, anew=True)
+        except BaseException:
+            aside.replace(path)
+            raise
+        aside.unlink()
     elif not path.is_file():
         path = _downloaded(name, say)
     if problem := difference(path, weights):

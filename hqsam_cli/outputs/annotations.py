@@ -37,8 +37,11 @@ def annotation_record(instance: Instance, image_id: int, *, multimask: bool) -> 
     return record
 
 
-def detection_record(prompt: Prompt, image_id: int) -> dict[str, Any]:
-    """One COCO annotation of a box that a detector found, as precise as the detector gives it."""
+def detection_record(prompt: Prompt, image_id: int, category: str) -> dict[str, Any]:
+    """One COCO annotation of a box that a detector found, as precise as the detector gives it.
+
+    It carries the name of its category, since a line of NDJSON may be all that a reader gets.
+    """
     assert prompt.box is not None
     x0, y0, x1, y1 = prompt.box
     width, height = round(x1 - x0, DECIMALS), round(y1 - y0, DECIMALS)
@@ -46,6 +49,7 @@ def detection_record(prompt: Prompt, image_id: int) -> dict[str, Any]:
         "id": prompt.annotation_id,
         "image_id": image_id,
         "category_id": prompt.category_id,
+        "category": category,
         "bbox": [x0, y0, width, height],
         "area": round(width * height, DECIMALS),
         "iscrowd": 0,

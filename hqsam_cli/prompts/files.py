@@ -196,6 +196,9 @@ def _line_annotations(file: PromptFile, lines: list[Any]) -> list[Any]:
             continue
         _add_image(file, key, line, line.get("image_id"), key)
         annotations += [{**item, "image_id": key} if isinstance(item, dict) else item for item in own]
+    named = ((integer(a.get("category_id")), a.get("category")) for a in annotations if isinstance(a, dict))
+    names = {number: name for number, name in named if number is not None and isinstance(name, str)}
+    file.categories += [{"id": number, "name": name} for number, name in sorted(names.items())]
     return annotations
 
 

@@ -271,6 +271,8 @@ class _Run:
         self.journal = journal
         self.interrupt = interrupt
         self.summary = Summary()
+        # A detector names all of its classes; a file of prompts need not.
+        self.classes = {} if segmenter else {category["id"]: category["name"] for category in job.prompts.categories}
 
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""
@@ -350,7 +352,7 @@ class _Run:
             error = f"{path}: the model's numbers overflowed; pass --dtype float32"
         if error is None and size is not None:
             if self.segmenter is None:
-                annotations = [detection_record(prompt, item.image_id) for prompt in item.prompts]
+                annotations = [detection_record(p, item.image_id, self.classes[p.category_id]) for p in item.prompts]
             else:
                 annotations = [annotation_record(i, item.image_id, multimask=self.job.multimask) for i in instances]
             try:

@@ -56,7 +56,7 @@ def pair_folder(folder: Path, weight: float = 1.0) -> PairFolder:
         NoInputError: the folder holds no pair.
     """
     for images, masks in LAYOUTS:
-        found = _pairs(folder.name, folder / images, folder / masks, weight)
+        found = _pairs(folder.resolve().name, folder / images, folder / masks, weight)
         if found.pairs:
             return found
     raise NoInputError(f"{folder}: no pair in it; give a folder with images/ and masks/, im/ and gt/, or .jpg and .png")

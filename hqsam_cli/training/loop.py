@@ -101,6 +101,7 @@ class Training:
         self.images_per_second = 0.0
         if self.checkpoint.exists():
             self._load()
+        self._trim_metrics()
 
     def run(self, last: int) -> None:
         """Train up to step `last`, and save."""
@@ -126,7 +127,7 @@ class Training:
                     log = self._learn(batch)
                 except torch.cuda.OutOfMemoryError:
                     raise MemoryError("the device cannot hold a step") from None
-                self._note_problems(batch["problems"])
+                self.note_problems(batch["problems"])
                 stretch.add(log)
                 self.step += 1
                 bar.update()
@@ -148,7 +149,7 @@ class Training:
                     self.save()
                 if stopped:
                     raise KeyboardInterrupt
-        self.skipped = team.union(self.skipped)
+        self.note_problems(sorted(team.union(self.skipped)))
         self.save()
 
     def save(self) -> None:
@@ -165,6 +166,13 @@ class Training:
             "skipped": sorted(self.skipped),
         }
         save_state(self.checkpoint, state)
+
+    def note_problems(self, problems: list[str]) -> None:
+        """Count files that were of no use, and name each once."""
+        for text in problems:
+            if text not in self.skipped:
+                self.skipped.add(text)
+                self._tell(f"skipped: {text}")
 
     @torch.no_grad()
     def take_average(self) -> None:
@@ -200,12 +208,6 @@ class Training:
             yield from loader
         except HqsamError as error:
             raise HqsamError(str(error).rsplit("HqsamError: ", 1)[-1].strip()) from None
-
-    def _note_problems(self, problems: list[str]) -> None:
-        for text in problems:
-            if text not in self.skipped:
-                self.skipped.add(text)
-                self._tell(f"skipped: {text}")
 
     def _tell(self, text: str) -> None:
         """Say something without breaking the bar."""
@@ -248,6 +250,9 @@ class Training:
         self.step = saved["step"]
         self.notes = saved.get("notes", {})
         self.skipped = set(saved.get("skipped", ()))
+
+    def _trim_metrics(self) -> None:
+        """Drop torn lines, and those of steps that are to come again."""
         if self.team.leads and self.metrics.exists():
             lines = self.metrics.read_bytes().splitlines(keepends=True)
             write_whole(self.metrics, lambda: b"".join(line for line in lines if not self._is_ahead(line)))

@@ -215,7 +215,8 @@ def _close_epoch(recipe: Recipe, training: Training, epoch: int) -> None:
     if not training.team.leads:
         return
     if recipe.val:
-        scores = validate(training.model, recipe.val, mask_output=recipe.mask_output, dtype=recipe.dtype)
+        scores, problems = validate(training.model, recipe.val, mask_output=recipe.mask_output, dtype=recipe.dtype)
+        training.note_problems(problems)
         mean = mean_scores(scores)
         entry.update(miou=mean.miou, mbiou=mean.mbiou, sets={name: list(found) for name, found in scores.items()})
         given = sum(len(folder.pairs) for folder in recipe.val)

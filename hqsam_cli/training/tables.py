@@ -66,21 +66,28 @@ TABLES = {
 
 def run_table(
     name: str, recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Run the rows of a table, each in its own folder below the recipe's output, HQ modules always new.
 
     Returns:
-        For each row `name`, `title`, `miou`, `mbiou` and `epoch` of its best epoch, `paper_miou`, `paper_mbiou`.
+        For each row `name`, `title`, `miou`, `mbiou` and `epoch` of its best epoch, `paper_miou`, `paper_mbiou`;
+        and the problems with files that any of them met.
     """
     rows = []
+    skipped: set[str] = set()
     for row in TABLES[name]:
         own = replace(recipe, output=recipe.output / row.name, learn=row.learn, variant=row.variant, fresh=True)
         say(f"table {name}: {row.title}")
-        scores = _baseline(own, team) if row.name == BASELINE else train(own, team, say, stop).best
+        if row.name == BASELINE:
+            scores = _baseline(own, team)
+        else:
+            result = train(own, team, say, stop)
+            scores = result.best
+            skipped.update(result.skipped)
         paper = row.paper or (None, None)
         found = {key: scores.get(key) for key in ("miou", "mbiou", "epoch")}
         rows.append({"name": row.name, "title": row.title, **found, "paper_miou": paper[0], "paper_mbiou": paper[1]})
-    return rows
+    return rows, sorted(skipped)
 
 
 def _baseline(recipe: Recipe, team: Team) -> dict[str, Any]:
@@ -88,5 +95,6 @@ def _baseline(recipe: Recipe, team: Team) -> dict[str, Any]:
     if not team.leads:
         return {}
     model = prepared_model(replace(recipe, learn="token"), team.device)
-    mean = mean_scores(validate(model, recipe.val, mask_output="sam", dtype=recipe.dtype))
+    scores, _ = validate(model, recipe.val, mask_output="sam", dtype=recipe.dtype)
+    mean = mean_scores(scores)
     return {"miou": mean.miou, "mbiou": mean.mbiou}

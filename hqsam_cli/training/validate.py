@@ -28,14 +28,23 @@ class Scores(NamedTuple):
 
 def validate(
     model: HQSam, folders: list[PairFolder], *, mask_output: MaskOutput, dtype: torch.dtype
-) -> dict[str, Scores]:
-    """What `hqsam eval --protocol deploy` says of each folder. Pairs that cannot be scored are left out.
+) -> tuple[dict[str, Scores], list[str]]:
+    """What `hqsam eval --protocol deploy` says of each folder, and of the pairs that cannot be scored, which it omits.
+
+    Folders of equal names are told apart by numbers.
 
     Raises:
         HqsamError: no pair of a folder can be scored.
     """
     evaluator = Evaluator(model, "deploy", [mask_output], dtype=dtype)
-    return {folder.name: _scores(evaluator, folder) for folder in folders}
+    scores: dict[str, Scores] = {}
+    problems: list[str] = []
+    for folder in folders:
+        same = sum(name.split(" (")[0] == folder.name for name in scores)
+        name = f"{folder.name} ({same + 1})" if same else folder.name
+        scores[name], own = _scores(evaluator, folder)
+        problems += own
+    return scores, problems
 
 
 def mean_scores(scores: dict[str, Scores]) -> Scores:
@@ -46,7 +55,7 @@ def mean_scores(scores: dict[str, Scores]) -> Scores:
     )
 
 
-def _scores(evaluator: Evaluator, folder: PairFolder) -> Scores:
+def _scores(evaluator: Evaluator, folder: PairFolder) -> tuple[Scores, list[str]]:
     rules = prompt_rules("box")
     scorer = MaskSetScorer(evaluator, rules)
     records: list[Record] = []
@@ -61,4 +70,5 @@ def _scores(evaluator: Evaluator, folder: PairFolder) -> Scores:
     (row,) = mask_set_rows(folder.name, "", records, rules, evaluator.outputs, ())
     if not row.n:
         raise HqsamError(f"--val {folder.name}: no pair of it can be scored, the last: {records[-1]['error']}")
-    return Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n)
+    problems = [record["error"] for record in records if record["error"] is not None]
+    return Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n), problems

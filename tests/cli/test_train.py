@@ -148,8 +148,11 @@ def test_a_plain_sam_is_a_base_too(hqsam: Run, data: Path, tmp_path: Path) -> No
 
 def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
     arguments = ("train", "--table", "strategies", "--data", data, "--val", data, "--epochs", 1, *SMALL, "-o", "tables")
-    ended = hqsam(*arguments, "--json")
+    Path("tables/mine").mkdir(parents=True)
+    Path("tables/mine/train.pt").write_bytes(b"of another run")
+    ended = hqsam(*arguments, "--json", "--overwrite")
     assert ended.code == 0, ended.err
+    assert Path("tables/mine/train.pt").exists()
     rows = ended.lines[0]["rows"]
     assert [row["name"] for row in rows] == ["sam", "all", "decoder", "output-token", "full"]
     assert all(0 <= row["miou"] <= 100 for row in rows)

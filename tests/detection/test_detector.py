@@ -68,7 +68,7 @@ def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np
         fitted, _ = fit_to_frame(ImagePrompts("a.jpg", 1, None, found), width, height)
         again = []
         for prompt in fitted:
-            record = json.loads(json.dumps(detection_record(prompt, 1)))
+            record = json.loads(json.dumps(detection_record(prompt, 1, "object")))
             x, y, w, h = record["bbox"]
             again.append(Prompt(record["id"], record["category_id"], box=(x, y, x + w, y + h), score=record["score"]))
         assert fit_to_frame(ImagePrompts("a.jpg", 1, None, again), width, height)[0] == fitted

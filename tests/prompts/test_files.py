@@ -211,3 +211,9 @@ def test_ids_that_are_no_integers_are_never_changed_in_silence() -> None:
     said = "\n".join(file.problems)
     for text in ('{"id": "7", "name": "dog"}', "image ids that are no integers", "made 1: 1", "given anew: 1"):
         assert text in said
+
+
+def test_lines_name_the_classes_of_their_boxes() -> None:
+    boxes = [box(1, 2, 3, 4, category_id=n, category=name) for n, name in ((7, "dog"), (1, "person"), (7, "dog"))]
+    file = read({"file_name": "a.jpg", "annotations": boxes})
+    assert file.categories == [{"id": 1, "name": "person"}, {"id": 7, "name": "dog"}]

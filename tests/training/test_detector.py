@@ -64,7 +64,7 @@ def test_average_precision_is_that_of_coco(sets: Path) -> None:
 def test_one_epoch_makes_a_file_that_detects_and_again_only_scores(
     sets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["detector", sets / "data", sets / "out", "--val", sets / "val", "--epochs", "1", "--batch", "4"]
+    arguments = ["detector", sets / "data", sets / "out", "--val", sets / "val", "--epochs", "1", "1", "--batch", "4"]
     monkeypatch.setattr(sys, "argv", [str(a) for a in (*arguments, "--scenes", "1", "--device", "cpu")])
     detector.main()
     out, err = capsys.readouterr()

@@ -38,11 +38,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch, *scores: float | None) -> None:
     """Validation that gives these scores, one an epoch; at None the process is killed."""
     coming = iter(scores)
 
-    def fake(*_: Any, **__: Any) -> dict[str, Scores]:
+    def fake(*_: Any, **__: Any) -> tuple[dict[str, Scores], list[str]]:
         score = next(coming)
         if score is None:
             raise KeyboardInterrupt
-        return {"set": Scores(score, score, 4)}
+        return {"set": Scores(score, score, 4)}, []
 
     monkeypatch.setattr(recipes, "validate", fake)
 
@@ -95,4 +95,6 @@ def test_validation_scores_the_truth_itself_full(
     evaluator.outputs = ("hq",)
     monkeypatch.setattr("hqsam_cli.training.validate.Evaluator", lambda *_, **__: evaluator)
     model: Any = None
-    assert validate(model, [boxes], mask_output="hq", dtype=torch.float32) == {"boxes": Scores(100.0, 100.0, 1)}
+    scores, problems = validate(model, [boxes, boxes], mask_output="hq", dtype=torch.float32)
+    assert scores == {"boxes": Scores(100.0, 100.0, 1), "boxes (2)": Scores(100.0, 100.0, 1)}
+    assert len(problems) == 2 and all("gone.png" in text for text in problems)
