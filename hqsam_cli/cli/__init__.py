@@ -1,5 +1,16 @@
 """The command line: one module a subcommand, each a thin layer over the library."""
 
-from .app import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import signal
+import sys
+
+
+def main() -> None:
+    """The `hqsam` command; from here on an interrupt is an exit code and no traceback, in the midst of imports too."""
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        from .app import run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()

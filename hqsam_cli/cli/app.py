@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 import typer
@@ -48,9 +47,8 @@ def _options(
     """Folders of images to high-quality instance masks with HQ-SAM."""
 
 
-def main() -> None:
+def run() -> None:
     """Run the command and leave with the exit code that says how it went."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A daemon may have closed them. A closed stdout stays closed: results are not to vanish without a word.
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
