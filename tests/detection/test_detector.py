@@ -14,15 +14,21 @@ from PIL import Image
 
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.engine import ultralytics
+from hqsam_cli.detection.files import EMBEDDED_PATH
 from hqsam_cli.detection.plain import read_plain, write_plain
 from hqsam_cli.detection.settings import DetectorSettings
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.evaluation.metrics import iou
+from hqsam_cli.evaluation.prompts import tight_box
+from hqsam_cli.evaluation.truth import truth_mask
+from hqsam_cli.images.decode import decoded_image
 from hqsam_cli.outputs.annotations import detection_record
 from hqsam_cli.prompts.frame import fit_to_frame
 from hqsam_cli.records import ImagePrompts, Prompt
 from tests.detection.conftest import SaveDetector
 
 CPU = torch.device("cpu")
+SAMPLES = Path(__file__).parents[2] / "sample_data" / "DIS5K" / "DIS-VD"
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n-seg", "yolo12n", "yolo26n", "yolov8s-world", "rtdetr-resnet50"])
@@ -139,3 +145,16 @@ def test_ultralytics_leaves_others_alone() -> None:
     assert not Path(package.utils.SETTINGS.file).is_relative_to(Path.home() / ".config")
     assert Path(os.environ["YOLO_CONFIG_DIR"]) in Path(package.utils.SETTINGS.file).parents
     assert cv2.getNumThreads() > 0
+
+
+@pytest.mark.parametrize("name", ["01_wheel", "04_lattice"])
+def test_the_embedded_detector_is_small_and_finds_what_is_there(name: str) -> None:
+    assert EMBEDDED_PATH.stat().st_size <= 6_000_000
+    image = decoded_image(str(SAMPLES / "im" / f"{name}.jpg"))
+    (found,) = Detector(EMBEDDED_PATH, DetectorSettings(), CPU).detect([image])
+    assert found and found[0].box is not None
+    x0, y0, x1, y1 = (round(n) for n in found[0].box)
+    left, top, right, bottom = tight_box(truth_mask(SAMPLES / "gt" / f"{name}.png"))
+    seen, wanted = np.zeros((2, *image.shape[:2]), bool)
+    seen[y0:y1, x0:x1] = wanted[top : bottom + 1, left : right + 1] = True
+    assert iou(seen, wanted) > 0.75
