@@ -32,9 +32,6 @@ from .saving import save_tensors
 from .team import Team
 
 WARMUP_STEPS = 50
-# The stem and the first stages of the backbone stay as ImageNet made them: they hold most of the pixels, so most
-# of the cost, and the least that depends on the task.
-FROZEN = ("image_encoder.stem", "image_encoder.stages.0.", "image_encoder.stages.1.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +48,8 @@ class Stage:
         encoder_lr: peak learning rate of the image encoder's backbone.
         weights: share of the samples a set of images gets, by its name; sets not named are left out.
         prompts: number of prompts an image.
+        frozen: number of the backbone's first stages that stay as they are, and its stem with them. They hold most
+            of the pixels, so most of the cost, and the least that depends on the task.
     """
 
     name: str
@@ -64,6 +63,7 @@ class Stage:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     mix: PromptMix = field(default_factory=PromptMix)
     prompts: int = 1
+    frozen: int = 2
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -86,15 +86,16 @@ FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.5, "crackforest
 SALIENT = AugmentConfig(composite=0.25, pastes=1, mosaic=0.0, component=0.0)
 # The sets hold one large object a photo; people also box small ones among many.
 CROWDED = AugmentConfig(scale=(0.4, 1.6), composite=0.55, pastes=7, mosaic=0.45, least_object=0.0006)
-SMALL = AugmentConfig(scale=(0.7, 1.6), composite=0.9, pastes=12, paste=(0.04, 0.6), mosaic=0.6, least_object=0.0003)
+SMALL = AugmentConfig(scale=(0.7, 1.6), composite=0.8, pastes=12, paste=(0.04, 0.6), mosaic=0.5, least_object=0.0003)
+FINE = AugmentConfig(composite=0.4, pastes=6, paste=(0.05, 0.7), mosaic=0.25)
 STAGES = (
     Stage("sam-256", "sam", 256, 1600, 16, 6e-4, 3e-4, ALL_SETS, SALIENT, seed=1),
     Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
     Stage("sam-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
-    Stage("small-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, SMALL, prompts=4, seed=5),
-    Stage("hq-640", "hq", 640, 900, 8, 1e-3, 0.0, FINE_SETS, AugmentConfig(mosaic=0.2, composite=0.2), seed=4),
+    Stage("small-448", "sam", 448, 1000, 8, 4e-4, 2e-4, ALL_SETS, SMALL, prompts=4, frozen=3, seed=5),
+    Stage("hq-768", "hq", 768, 300, 8, 1e-3, 0.0, FINE_SETS, FINE, prompts=2, seed=4),
 )
-DEPLOY_SIZE = 640
+DEPLOY_SIZE = 768
 
 
 def new_lite() -> HQSam:
@@ -163,9 +164,10 @@ def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
     """Parameter groups of the stage; everything else is frozen."""
     backbone: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
+    frozen = ("image_encoder.stem.", *(f"image_encoder.stages.{n}." for n in range(stage.frozen)))
     for name, parameter in model.named_parameters():
         learns = is_hq(name) if stage.part == "hq" else not is_hq(name)
-        learns = learns and not name.startswith(FROZEN)
+        learns = learns and not name.startswith(frozen)
         parameter.requires_grad_(learns)
         if learns:
             (backbone if name.startswith("image_encoder.stages.") else rest).append(parameter)
