@@ -37,7 +37,7 @@ def annotation_record(instance: Instance, image_id: int, *, multimask: bool) -> 
     return record
 
 
-def detection_record(prompt: Prompt, image_id: int, category: str) -> dict[str, Any]:
+def detection_record(prompt: Prompt, image_id: int, category: str | None) -> dict[str, Any]:
     """One COCO annotation of a box that a detector found, as precise as the detector gives it.
 
     It carries the name of its category, since a line of NDJSON may be all that a reader gets.

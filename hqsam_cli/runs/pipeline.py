@@ -231,8 +231,7 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
     except BrokenPipeError:
         raise ReaderGoneError from None
     except OSError as error:
-        text = f"the results cannot be written ({error.strerror}); mend that, or choose another --output"
-        raise HqsamError(text) from None
+        raise HqsamError(f"the results cannot be written ({error.strerror}); choose another --output") from None
 
 
 def _collected_files(job: Job, journal: Journal) -> list[Path]:
@@ -271,8 +270,7 @@ class _Run:
         self.journal = journal
         self.interrupt = interrupt
         self.summary = Summary()
-        # A detector names all of its classes; a file of prompts need not.
-        self.classes = {} if segmenter else {category["id"]: category["name"] for category in job.prompts.categories}
+        self.names = {category["id"]: category.get("name") for category in job.prompts.categories}
 
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""
@@ -352,7 +350,7 @@ class _Run:
             error = f"{path}: the model's numbers overflowed; pass --dtype float32"
         if error is None and size is not None:
             if self.segmenter is None:
-                annotations = [detection_record(p, item.image_id, self.classes[p.category_id]) for p in item.prompts]
+                annotations = [detection_record(p, item.image_id, self.names.get(p.category_id)) for p in item.prompts]
             else:
                 annotations = [annotation_record(i, item.image_id, multimask=self.job.multimask) for i in instances]
             try:

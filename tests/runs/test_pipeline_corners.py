@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from hqsam_cli.errors import HqsamError
+from hqsam_cli.errors import HqsamError, ReaderGoneError
 from hqsam_cli.images.find import find_images
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
 from tests.runs.boxes_as_masks import BoxSegmenter, TwoBoxes, run
@@ -220,7 +220,7 @@ def test_a_stream_that_takes_no_more(photos: Path) -> None:
 
     with pytest.raises(HqsamError, match="results cannot be written"):
         run(photos, None, formats=frozenset({"ndjson"}), stream=Refuses(OSError(errno.ENOSPC, "No space left")))
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(ReaderGoneError):
         run(photos, None, formats=frozenset({"ndjson"}), stream=Refuses(BrokenPipeError()))
 
 
