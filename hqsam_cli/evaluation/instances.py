@@ -78,7 +78,8 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     _check_entries(dataset.truth, "category", document["categories"], {"id": int})
     known = {image["id"] for image in document["images"]}
     truths: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    _check_entries(dataset.truth, "annotation", document["annotations"], {"image_id": int, "category_id": int})
+    fields = {"id": int, "image_id": int, "category_id": int}
+    _check_entries(dataset.truth, "annotation", document["annotations"], fields)
     for number, annotation in enumerate(document["annotations"], 1):
         if not _is_box(annotation.get("bbox")) or "segmentation" not in annotation:
             raise HqsamError(f"{dataset.truth}: annotation {number} needs a bbox of four numbers and a segmentation")

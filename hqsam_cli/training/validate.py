@@ -39,8 +39,8 @@ def validate(
     evaluator = Evaluator(model, "deploy", [mask_output], dtype=dtype)
     scores: dict[str, Scores] = {}
     problems: list[str] = []
-    for folder in folders:
-        same = sum(name.split(" (")[0] == folder.name for name in scores)
+    for number, folder in enumerate(folders):
+        same = [before.name for before in folders[:number]].count(folder.name)
         name = f"{folder.name} ({same + 1})" if same else folder.name
         scores[name], own = _scores(evaluator, folder)
         problems += own
