@@ -74,12 +74,11 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
             raise HqsamError(f"{dataset.truth}: has no list of {key}; give COCO-style instances")
-    _check_entries(dataset.truth, "image", document["images"], {"id": int})
-    _check_entries(dataset.truth, "category", document["categories"], {"id": int})
+    _check_entries(dataset.truth, "image", document["images"], "id")
+    _check_entries(dataset.truth, "category", document["categories"], "id")
     known = {image["id"] for image in document["images"]}
     truths: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    fields = {"id": int, "image_id": int, "category_id": int}
-    _check_entries(dataset.truth, "annotation", document["annotations"], fields)
+    _check_entries(dataset.truth, "annotation", document["annotations"], "id", "image_id", "category_id")
     for number, annotation in enumerate(document["annotations"], 1):
         if not _is_box(annotation.get("bbox")) or "segmentation" not in annotation:
             raise HqsamError(f"{dataset.truth}: annotation {number} needs a bbox of four numbers and a segmentation")
@@ -111,11 +110,11 @@ def _json(path: Path) -> Any:
         raise HqsamError(f"{path}: is not JSON ({error}); fetch it again") from None
 
 
-def _check_entries(path: Path | str, what: str, entries: list[Any], fields: dict[str, type]) -> None:
-    """Raise an HqsamError at the first entry that is no object with these fields."""
+def _check_entries(path: Path | str, what: str, entries: list[Any], *fields: str) -> None:
+    """Raise an HqsamError at the first entry that is no object with these fields, integers all."""
     for number, entry in enumerate(entries, 1):
-        for name, kind in fields.items():
-            if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
+        for name in fields:
+            if not isinstance(entry, dict) or not isinstance(entry.get(name), int):
                 raise HqsamError(f"{path}: {what} {number} has no {name}; mend it, or fetch the file again")
 
 
