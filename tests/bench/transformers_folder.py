@@ -40,9 +40,7 @@ def main() -> None:
         found = theirs(pixel_values=image, input_boxes=box[None], multimask_output=False, hq_token_only=True)
     difference = float((found.pred_masks.view_as(expected) - expected).abs().max())
     extent = float(expected.max() - expected.min())
-    print(
-        f"transformers {transformers.__version__}: HQ logits differ by up to {difference:.1e} on a range of {extent:.2f}"
-    )
+    print(f"transformers {transformers.__version__}: HQ logits differ by {difference:.1e} on a range of {extent:.2f}")
 
 
 if __name__ == "__main__":
