@@ -93,7 +93,7 @@ STAGES = (
     Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
     Stage("sam-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
     Stage("small-448", "sam", 448, 1000, 8, 4e-4, 2e-4, ALL_SETS, SMALL, prompts=4, frozen=3, seed=5),
-    Stage("hq-768", "hq", 768, 300, 8, 1e-3, 0.0, FINE_SETS, FINE, prompts=2, seed=4),
+    Stage("hq-768", "hq", 768, 500, 8, 1e-3, 0.0, FINE_SETS, FINE, prompts=2, seed=4),
 )
 DEPLOY_SIZE = 768
 
