@@ -234,8 +234,9 @@ def mask_pairs(dataset: Dataset, coarse: Path | None = None) -> list[MaskPair]:
     if not photos:
         raise HqsamError(f"{dataset.images}: holds no images; give the folder of {dataset.title}")
     pairs = []
-    for before, path in zip([None, *photos], photos, strict=False):
-        if before is not None and before.stem == path.stem:
+    first: dict[str, Path] = {}
+    for path in photos:
+        if (before := first.setdefault(path.stem, path)) is not path:
             raise HqsamError(f"{before} and {path.name} would have the same mask; take one of them away")
         stem = path.stem.removesuffix(dataset.image_ending)
         rough = None

@@ -112,6 +112,14 @@ def test_a_set_without_one_good_pair_is_an_error(tmp_path: Path, box_filler: Kno
         run(tmp_path / "bad", box_filler)
 
 
+def test_two_photos_of_one_mask_are_refused_wherever_they_stand(folder: Path, box_filler: KnownMasks) -> None:
+    mask = np.full((60, 80), 255, np.uint8)
+    write(folder, "a.k", mask)  # comes between a.jpg and a.png
+    cv2.imwrite(str(folder / "images" / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    with pytest.raises(HqsamError, match=r"a\.jpg and a\.png would have the same mask"):
+        run(folder, box_filler)
+
+
 def test_grey_and_many_channel_masks_are_cut_at_128(tmp_path: Path, box_filler: KnownMasks) -> None:
     mask = np.zeros((60, 80), np.uint8)
     mask[10:50, 20:60] = 255
