@@ -102,6 +102,7 @@ def chosen_datasets(
         UsageError: no such data set, or options that are not for it.
     """
     datasets = [found_dataset(own, root) for own in (HQ4 if name == "hq4" else (name,))]
+    misfit = "--refine" if refine else pictures
     for dataset in datasets:
         one_object = dataset.kind == "masks"
         if one_object and detections is not None:
@@ -110,10 +111,8 @@ def chosen_datasets(
             )
         if not one_object and [rule.kind for rule in rules] != ["box"]:
             raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
-        if not one_object and refine:
-            raise UsageError(f"--refine: only for sets of one object an image; leave it out for {dataset.title}")
-        if not one_object and pictures is not None:
-            raise UsageError(f"{pictures}: only for sets of one object an image; leave it out for {dataset.title}")
+        if not one_object and misfit is not None:
+            raise UsageError(f"{misfit}: only for sets of one object an image; leave it out for {dataset.title}")
     return datasets
 
 
@@ -224,16 +223,9 @@ class _Evaluation:
             "data set": dataset.key,
             "images": str(Path(dataset.images).resolve()),
             "truth": str(Path(dataset.truth).resolve()),
-            "detections": "" if settings.detections is None else _content_hash(settings.detections),
+            "detections": "" if settings.detections is None else file_hash(settings.detections),
             "coarse": "" if settings.coarse is None else str(settings.coarse.resolve()),
         }
-
-
-def _content_hash(path: Path) -> str:
-    try:
-        return file_hash(path)
-    except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a JSON file") from None
 
 
 def write_worst(folder: Path, count: int, results: Results) -> list[Path]:

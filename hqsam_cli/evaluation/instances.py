@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import HqsamError, ImageError
 from ..images.decode import DEFAULT_MAX_PIXELS, decoded_image
 from ..outputs.rle import rle_from_crop
-from ..prompts.files import number_or_none
+from ..prompts.files import leaves_folder, number_or_none
 from ..prompts.masks import mask_pixels
 from ..records import MaskCrop, Prompt
 from .datasets import Dataset
@@ -130,7 +130,7 @@ def _file_name(image: dict[str, Any]) -> str:
         name = "/".join(str(image.get("coco_url", "")).split("/")[-2:])
     if not name:
         raise HqsamError(f"the data set gives image {image['id']} no file_name; mend its JSON")
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if leaves_folder(str(name)):
         raise HqsamError(f"the data set names an image outside its folder, {name!r}; mend its JSON")
     return str(name)
 

@@ -24,12 +24,11 @@ def mask_pixels(source: Any, width: int, height: int) -> np.ndarray:
     Raises:
         ValueError: what is wrong with it, as the end of a sentence.
     """
-    if isinstance(source, Path):
-        mask = _png_pixels(source)
-    elif isinstance(source, dict):
-        mask = _rle_pixels(source, width, height)
-    else:
-        mask = _polygon_pixels(source, width, height)
+    if isinstance(source, dict):
+        return _rle_pixels(source, width, height)
+    if not isinstance(source, Path):
+        return _polygon_pixels(source, width, height)
+    mask = _png_pixels(source)
     _check_size(mask.shape, width, height)
     return mask
 
