@@ -82,6 +82,25 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
+class ConvNeXtBlock(nn.Module):
+    """A wide depthwise convolution and an MLP of each pixel, added to the input (Liu et al., CVPR 2022).
+
+    Cheap at these strides, and where a pixel learns of the rest of its object.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.norm = LayerNorm2d(width)
+        self.expand = nn.Conv2d(width, 4 * width, 1)
+        self.project = nn.Conv2d(4 * width, width, 1)
+        self.scale = nn.Parameter(torch.full((width, 1, 1), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) to the same."""
+        return x + self.scale * self.project(functional.gelu(self.expand(self.norm(self.depthwise(x)))))
+
+
 class LiteImageEncoder(nn.Module):
     """EfficientNet-Lite0 whose strides 8, 16 and 32 are summed into one stride-16 embedding.
 
@@ -106,6 +125,8 @@ class LiteImageEncoder(nn.Module):
         self.lateral8 = nn.Conv2d(4 * LITE0_STAGES[2][3], embed_dim, 1)
         self.lateral16 = nn.Conv2d(LITE0_STAGES[4][3], embed_dim, 1)
         self.lateral32 = nn.Conv2d(LITE0_STAGES[6][3], embed_dim, 1)
+        self.context32 = nn.Sequential(*(ConvNeXtBlock(embed_dim) for _ in range(2)))
+        self.context16 = ConvNeXtBlock(embed_dim)
         self.neck = nn.Sequential(
             LayerNorm2d(embed_dim),
             nn.GELU(),
@@ -130,9 +151,10 @@ class LiteImageEncoder(nn.Module):
         at8 = self.stages[2](early)
         at16 = self.stages[4](self.stages[3](at8))
         at32 = self.stages[6](self.stages[5](at16))
-        upsampled = functional.interpolate(self.lateral32(at32), scale_factor=2.0, mode="bilinear", align_corners=False)
+        context = self.context32(self.lateral32(at32))
+        upsampled = functional.interpolate(context, scale_factor=2.0, mode="bilinear", align_corners=False)
         embedding = self.lateral8(functional.pixel_unshuffle(at8, 2)) + self.lateral16(at16) + upsampled
-        return self.neck(embedding), early
+        return self.neck(self.context16(embedding)), early
 
 
 def imagenet_backbone_state(weights: dict[str, Tensor], pixel_std: Tensor) -> dict[str, Tensor]:

@@ -69,16 +69,11 @@ class PromptEncoder(nn.Module):
         embed_dim: channels of the image embedding.
         image_size: side S of the model frame in pixels.
         mask_channels: widest hidden layer of the mask downscaling.
-        boxes_as_masks: a box without a mask prompt also comes as one, filled. SAM learns from a billion masks where
-            the two tokens of a small box lie; a small model that saw few does not, and spills over.
     """
 
-    def __init__(
-        self, embed_dim: int, image_size: int, mask_channels: int = 16, *, boxes_as_masks: bool = False
-    ) -> None:
+    def __init__(self, embed_dim: int, image_size: int, mask_channels: int = 16) -> None:
         super().__init__()
         self.image_size = image_size
-        self.boxes_as_masks = boxes_as_masks
         self.pe_layer = RandomFourierPositions(embed_dim)
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
@@ -101,37 +96,14 @@ class PromptEncoder(nn.Module):
         tokens = positions * (labels >= 0).unsqueeze(-1) + kinds[(labels + 1).clamp(min=0)]
         return tokens, (labels != ABSENT) if prompts.ragged else None
 
-    def dense_embeddings(self, prompts: PromptBatch) -> Tensor | None:
-        """What prompts add to the image embedding, (P, embed_dim, S / 16, S / 16), or None: `no_mask_map()` for all."""
-        masks, has_mask = self._mask_prompts(prompts)
-        if masks is None:
-            return None
-        dense = self.mask_downscaling(masks)
-        if has_mask is None:
+    def dense_embeddings(self, prompts: PromptBatch) -> Tensor:
+        """What mask prompts add to the image embedding: (P, embed_dim, S / 16, S / 16)."""
+        if prompts.masks is None:
+            raise ValueError("no prompt of the batch has a mask")
+        dense = self.mask_downscaling(prompts.masks)
+        if prompts.has_mask is None:
             return dense
-        return torch.where(has_mask.view(-1, 1, 1, 1), dense, self.no_mask_map())
-
-    def _mask_prompts(self, prompts: PromptBatch) -> tuple[Tensor | None, Tensor | None]:
-        """`masks` and `has_mask` of a batch, with the boxes where they come as masks."""
-        masks, has_mask = prompts.masks, prompts.has_mask
-        if not self.boxes_as_masks:
-            return masks, has_mask
-        boxes, has_box = self.filled_boxes(prompts)
-        if masks is None:
-            return boxes, has_box
-        if has_mask is None:
-            return masks, None
-        return torch.where(has_mask.view(-1, 1, 1, 1), masks, boxes), has_mask | has_box
-
-    def filled_boxes(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """Boxes as mask prompts, 255 times the share of each cell covered (P, 1, S / 4, S / 4); who has one (P,)."""
-        first = prompts.labels == BOX_TOP_LEFT
-        near = (prompts.points * first.unsqueeze(-1)).sum(dim=1).unsqueeze(-1)
-        far = (prompts.points * (prompts.labels == BOX_BOTTOM_RIGHT).unsqueeze(-1)).sum(dim=1).unsqueeze(-1)
-        cells = torch.arange(0, self.image_size, 4, device=near.device)
-        covered = (torch.minimum(far, cells + 4) - torch.maximum(near, cells)).clamp(min=0) / 4
-        x, y = covered.unbind(dim=1)
-        return (y.unsqueeze(2) * x.unsqueeze(1)).unsqueeze(1) * 255, first.any(dim=1)
+        return torch.where(prompts.has_mask.view(-1, 1, 1, 1), dense, self.no_mask_map())
 
     def no_mask_map(self) -> Tensor:
         """What the absence of a mask prompt adds to every pixel: (1, embed_dim, 1, 1)."""

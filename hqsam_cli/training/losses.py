@@ -37,26 +37,6 @@ def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> T
     return entropy + dice
 
 
-def spill(logits: Tensor, target: Tensor) -> Tensor:
-    """How much of a mask lies outside of the object's box: log(1 + area there / area of the object), (N,).
-
-    Dice says almost nothing of a mask that is many times too large, which is what goes wrong with small objects.
-
-    Args:
-        logits: (N, H, W).
-        target: (N, H, W) in 0 to 1.
-    """
-    rows, columns = (target > 0.5).any(dim=2), (target > 0.5).any(dim=1)
-    box = _from_first_to_last(rows)[:, :, None] & _from_first_to_last(columns)[:, None]
-    outside = (logits.float().sigmoid() * ~box).sum(dim=(1, 2))
-    return torch.log1p(outside / target.sum(dim=(1, 2)).clamp(min=1))
-
-
-def _from_first_to_last(flags: Tensor) -> Tensor:
-    """Bool (N, L) that is set from the first to the last set place of `flags`."""
-    return (flags.int().cumsum(1) > 0) & (flags.int().flip(1).cumsum(1).flip(1) > 0)
-
-
 def at_points(maps: Tensor, points: Tensor) -> Tensor:
     """Values of maps (N, H, W) at points (N, P, 2), x and y in 0 to 1 of each map, bilinear: (N, P)."""
     grid = (2 * points - 1).unsqueeze(2)

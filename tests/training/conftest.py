@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from hqsam_cli.models.checkpoints import load_model
+from hqsam_cli.models.hub import checkpoint_path
+from hqsam_cli.training import teacher
 from hqsam_cli.training.layouts import PairFolder, pair_folder
 from hqsam_cli.training.scenes import render_scene
 
@@ -28,3 +31,18 @@ def set_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def folder(set_folder: Path) -> PairFolder:
     return pair_folder(set_folder)
+
+
+@pytest.fixture(scope="session")
+def lessons(folder: PairFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `lite` sees in frames of 128 pixels: the four images and two mosaics of them."""
+    out = tmp_path_factory.mktemp("lessons")
+    model = load_model(checkpoint_path("lite"))
+    model.image_size = model.prompt_encoder.image_size = 128
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teacher, "SIDE", 128)
+        patch.setattr(teacher, "QUARTER", 32)
+        patch.setattr(teacher, "LEAST_AREA", 4)
+        for number in range(6):
+            teacher.write_lesson(model, [folder], number, out, seed=0)
+    return out

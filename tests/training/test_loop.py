@@ -17,7 +17,7 @@ from hqsam_cli.models.sam import HQSam
 from hqsam_cli.models.zoo import build_model
 from hqsam_cli.training.data import PromptedMasks, RecipeSource
 from hqsam_cli.training.layouts import PairFolder
-from hqsam_cli.training.lite import Stage, run_stage
+from hqsam_cli.training.lite import FINE_SETS, FROZEN, Stage, run_stage
 from hqsam_cli.training.loop import Course, Training
 from hqsam_cli.training.recipe import Objective
 from hqsam_cli.training.team import Team
@@ -124,31 +124,41 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(folder: PairFo
     assert not (tmp_path / "t.pt").exists()
 
 
-@pytest.mark.parametrize("part", ["sam", "hq"])
-def test_a_stage_of_lite_changes_its_part_alone_and_continues(folder: PairFolder, tmp_path: Path, part: str) -> None:
-    stage = Stage("test", part, 64, 3, 2, 1e-3, 1e-3, {folder.name: 1.0})  # type: ignore[arg-type]
+@pytest.fixture(autouse=True)
+def every_set_is_fine(folder: PairFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FINE_SETS, folder.name, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("part", "beginnings"),
+    [("encoder", "image_encoder."), ("sam", ("image_encoder.", "mask_decoder.")), ("hq", "mask_decoder.")],
+)
+def test_a_stage_of_lite_changes_its_part_alone_and_continues(
+    folder: PairFolder, lessons: Path, tmp_path: Path, part: str, beginnings: str | tuple[str, ...]
+) -> None:
+    stage = Stage("test", part, 64, 3, 2, 1e-3, 1e-3, 1e-3, prompts=2)  # type: ignore[arg-type]
     model = small_lite()
     before = copied(model)
-    run_stage(model, stage, [folder], tmp_path, device="cpu", workers=0)
+    run_stage(model, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
     after = copied(model)
     changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
-    hq = {key for key in before if is_hq(key)}
     assert changed
-    assert changed <= hq if part == "hq" else not changed & hq
+    assert all(key.startswith(beginnings) and is_hq(key) == (part == "hq") for key in changed)
+    assert not any(key.startswith(FROZEN) for key in changed)
     again = small_lite()
-    run_stage(again, stage, [folder], tmp_path, device="cpu", workers=0)
+    run_stage(again, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
     assert equal(after, copied(again))
 
 
-def test_a_state_of_the_whole_model_is_continued_too(folder: PairFolder, tmp_path: Path) -> None:
+def test_a_state_of_the_whole_model_is_continued_too(folder: PairFolder, lessons: Path, tmp_path: Path) -> None:
     """Stages were once saved with all tensors, frozen ones included, and nothing beside."""
-    stage = Stage("test", "hq", 64, 4, 2, 1e-3, 0.0, {folder.name: 1.0})
+    stage = Stage("test", "hq", 64, 4, 2, 1e-3)
     model = small_lite()
-    run_stage(model, stage, [folder], tmp_path, device="cpu", workers=0)
+    run_stage(model, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
     saved = torch.load(tmp_path / "test.pt", weights_only=True)
     whole = model.state_dict()
     old = {part: {**whole, **saved[part]} for part in ("model", "average")}
     torch.save({**old, "optimizer": saved["optimizer"], "step": 4}, tmp_path / "test.pt")
     again = small_lite()
-    run_stage(again, stage, [folder], tmp_path, device="cpu", workers=0)
+    run_stage(again, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
     assert equal(copied(model), copied(again))

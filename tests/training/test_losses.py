@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import pytest
 import torch
 
 from hqsam_cli.training.losses import (
@@ -18,7 +15,6 @@ from hqsam_cli.training.losses import (
     loss_points,
     mask_loss,
     point_loss,
-    spill,
 )
 
 
@@ -73,16 +69,6 @@ def test_boundary_loss_ignores_what_lies_inside() -> None:
     hollow = 20 * (target - disc(128, 0.2) - 0.5)
     assert float(point_loss(hollow, target, draws)) > 1
     assert float(point_loss(hollow, target, draws, boundary_only=True)) < 0.5
-
-
-def test_spill_counts_what_is_outside_of_the_box_alone() -> None:
-    target = torch.zeros(2, 20, 20)
-    target[:, 5:10, 5:15:2] = 1
-    logits = torch.full((2, 20, 20), -50.0)
-    logits[:, 5:10, 5:14] = 50
-    assert spill(logits, target).tolist() == pytest.approx([0, 0], abs=1e-5)
-    logits[1, 12:17, 0:20] = 50
-    assert spill(logits, target).tolist() == pytest.approx([0, math.log(1 + 100 / 25)], abs=1e-5)
 
 
 def test_edges_weigh_more_by_the_share_of_the_other_side_around_them() -> None:
