@@ -57,8 +57,7 @@ def framed(
     left, top, w, h = cv2.boundingRect(scaled[0])
     y = _offset(rng, height, size, top, top + max(h, 1) - 1)
     x = _offset(rng, width, size, left, left + max(w, 1) - 1)
-    frame = np.empty((size, size, 3), np.uint8)
-    frame[:] = np.round(PIXEL_MEAN)
+    frame = empty_frame(size)
     ys, xs = slice(max(y, 0), min(y + size, height)), slice(max(x, 0), min(x + size, width))
     yd, xd = slice(ys.start - y, ys.stop - y), slice(xs.start - x, xs.stop - x)
     frame[yd, xd] = image[ys, xs]
@@ -69,6 +68,13 @@ def framed(
         if cv2.countNonZero(target) >= max(1, config.least_object * size**2):
             targets.append(target)
     return frame, targets
+
+
+def empty_frame(size: int) -> np.ndarray:
+    """A frame of padding, uint8 (size, size, 3): the mean pixel, which is zero after normalising."""
+    frame = np.empty((size, size, 3), np.uint8)
+    frame[:] = np.round(PIXEL_MEAN)
+    return frame
 
 
 def _resized_mask(mask: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
@@ -141,7 +147,7 @@ def mosaic(
     around = [cell for index, cell in enumerate(cells) if index != home]
     for (top, bottom, left, right), source in zip([*around, cells[home]], [*others, (image, mask)], strict=True):
         cell = slice(top, bottom), slice(left, right)
-        canvas[cell], seen = _covering(rng, *source, bottom - top, right - left)
+        canvas[cell], seen = covering(rng, *source, bottom - top, right - left)
         for before in masks:
             before[cell] = 0
         if cv2.countNonZero(seen):
@@ -150,10 +156,10 @@ def mosaic(
     return canvas, masks[::-1]
 
 
-def _covering(
+def covering(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A random crop of that size from an image scaled just so that it covers it."""
+    """A random crop of that size from an image scaled just so that it covers it, and from its mask, uint8 0 / 1."""
     scale = max(height / image.shape[0], width / image.shape[1])
     size = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

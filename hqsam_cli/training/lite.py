@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +57,7 @@ class Stage:
         encoder_lr: peak learning rate of the image encoder's backbone.
         decoder_lr: peak learning rate of SAM's mask decoder.
         prompts: number of prompts an image.
+        scale: range of the longest side of a photo over the frame's, where photos are augmented.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Stage:
     encoder_lr: float = 0.0
     decoder_lr: float = 0.0
     prompts: int = 1
+    scale: tuple[float, float] = (0.65, 1.7)
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -78,11 +80,16 @@ class Stage:
 # Share of the samples that a set of fine masks gets.
 FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.5, "crackforest_thin": 0.4, "scenes": 1.5}
 FINE = AugmentConfig(composite=0.4, pastes=6, paste=(0.05, 0.7), mosaic=0.25)
-STAGES = (
+SAM_STAGES = (
     Stage("embedding", "encoder", 512, 1700, 8, lr=1e-3, encoder_lr=5e-4, seed=1),
     Stage("sam", "sam", 1024, 300, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=6, seed=2),
-    Stage("hq", "hq", 1024, 250, 8, lr=1e-3, prompts=2, seed=3),
+    Stage("sam-again", "sam", 1024, 450, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=6, seed=4),
 )
+HQ_STAGES = (
+    Stage("hq-crops", "hq", 512, 400, 8, lr=1e-3, prompts=2, scale=(1.0, 2.4), seed=5),
+    Stage("hq", "hq", 1024, 250, 8, lr=5e-4, prompts=2, seed=6),
+)
+FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's decoder
 # The stem and the first stages stay as ImageNet made them. They hold most of the pixels, so most of the cost, and the
 # least that depends on the task.
 FROZEN = ("image_encoder.stem.", "image_encoder.stages.0.", "image_encoder.stages.1.")
@@ -107,6 +114,29 @@ def new_lite(teacher: HQSam) -> HQSam:
     model.load_state_dict(own, strict=False)
     model.image_encoder.to(memory_format=torch.channels_last)
     return model
+
+
+@torch.no_grad()
+def begin_as_sam(model: HQSam) -> None:
+    """Give the HQ modules weights with which the HQ mask is SAM's, to the pixel where their token is present.
+
+    From there a short training only has to learn what is better. The token and its MLP are copies of SAM's. Of each
+    of SAM's mask features x the HQ features hold x and -x, so their mean is 0, the layer norm divides them by their
+    size, and the second convolution takes their difference: gelu(x) - gelu(-x) = x. A mask is where the product of
+    token and features is positive, which no size changes. The encoder's two features begin with weight 0.
+    """
+    decoder = model.mask_decoder
+    decoder.hf_token.weight.copy_(decoder.mask_tokens.weight[:1])
+    decoder.hf_mlp.load_state_dict(decoder.output_hypernetworks_mlps[0].state_dict())
+    first, norm, _, last = decoder.embedding_maskfeature
+    for layer in (decoder.compress_vit_feat[-1], decoder.embedding_encoder[-1], first, last):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    same = torch.eye(last.weight.shape[0])
+    first.weight[:, :, 1, 1] = torch.cat([same, -same])
+    last.weight[:, :, 1, 1] = torch.cat([same, -same], dim=1)
+    norm.weight.fill_(FEATURE_SIZE)
+    norm.bias.zero_()
 
 
 class StageObjective(nn.Module):
@@ -195,8 +225,9 @@ def stage_samples(stage: Stage, folders: list[PairFolder], lessons: Path) -> Dat
         return EmbeddingCrops(lessons, stage.size, stage.seed)
     if stage.part == "sam":
         return Lessons(lessons, stage.prompts, PromptMix(), stage.seed)
+    augment = replace(FINE, scale=stage.scale)
     chosen = [PairFolder(f.name, f.pairs, FINE_SETS[f.name]) for f in folders if f.name in FINE_SETS]
-    return PromptedMasks(CompositeSource(chosen, stage.size, PromptMix(), FINE, stage.prompts), stage.seed)
+    return PromptedMasks(CompositeSource(chosen, stage.size, PromptMix(), augment, stage.prompts), stage.seed)
 
 
 def run_stage(
@@ -249,17 +280,20 @@ def main() -> None:
     folders = [pair_folder(arguments.data / name) for name in FINE_SETS if (arguments.data / name).is_dir()]
     print("sets of fine masks:", ", ".join(f"{f.name} ({len(f.pairs)})" for f in folders))
     model = new_lite(load_model(checkpoint_path(arguments.teacher)))
-    for stage in STAGES:
-        run_stage(
-            model,
-            stage,
-            folders,
-            arguments.lessons,
-            arguments.out,
-            device=arguments.device,
-            workers=arguments.workers,
-        )
-        save_lite(model, arguments.out / "lite.safetensors", DEPLOY_SIZE)
+    for stages in (SAM_STAGES, HQ_STAGES):
+        for stage in stages:
+            run_stage(
+                model,
+                stage,
+                folders,
+                arguments.lessons,
+                arguments.out,
+                device=arguments.device,
+                workers=arguments.workers,
+            )
+            save_lite(model, arguments.out / "lite.safetensors", DEPLOY_SIZE)
+        if stages is SAM_STAGES:
+            begin_as_sam(model)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from ..inference.preprocess import Frame, framed_image
 from ..models.checkpoints import load_model
 from ..models.hub import checkpoint_path
 from ..models.prompt_encoder import FOREGROUND_POINT, PADDING_POINT, PromptBatch
-from ..models.sam import PIXEL_MEAN, HQSam, ImageFeatures, normalised
-from .layouts import PairFolder, pair_folder, read_pair
+from ..models.sam import HQSam, ImageFeatures, normalised
+from .augment import covering, empty_frame
+from .layouts import pair_folder, read_pair
 from .saving import write_whole
 
 SIDE = 1024  # of a frame, in pixels
@@ -56,7 +57,7 @@ class Objects:
 def photo_frame(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """A photo as `hqsam segment` frames it, uint8 (SIDE, SIDE, 3), and its mask, uint8 0 / 1 (SIDE, SIDE)."""
     inner = framed_image(image, Frame.of(image.shape[0], image.shape[1], SIDE))
-    frame, target = _mean_pixels(), np.zeros((SIDE, SIDE), np.uint8)
+    frame, target = empty_frame(SIDE), np.zeros((SIDE, SIDE), np.uint8)
     frame[: inner.shape[0], : inner.shape[1]] = inner
     target[: inner.shape[0], : inner.shape[1]] = cv2.resize(mask, inner.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return frame, [target]
@@ -66,35 +67,23 @@ def mosaic_frame(
     rng: np.random.Generator, pairs: list[tuple[np.ndarray, np.ndarray]], cells: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """`cells` by `cells` photos, each filling its cell, and their masks: many small objects."""
-    frame, targets = _mean_pixels(), []
+    frame, targets = empty_frame(SIDE), []
     side = SIDE // cells
     for place, (image, mask) in enumerate(pairs):
         y, x = (side * n for n in divmod(place, cells))
-        scale = side / min(image.shape[:2])
-        size = [max(side, round(length * scale)) for length in image.shape[1::-1]]
-        left, top = (int(rng.integers(length - side + 1)) for length in size)
-        cut = (slice(top, top + side), slice(left, left + side))
-        frame[y : y + side, x : x + side] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)[cut]
         target = np.zeros((SIDE, SIDE), np.uint8)
-        target[y : y + side, x : x + side] = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)[cut]
+        cell = slice(y, y + side), slice(x, x + side)
+        frame[cell], target[cell] = covering(rng, image, mask, side, side)
         targets.append(target)
     return frame, targets
 
 
-def _mean_pixels() -> np.ndarray:
-    """An empty frame: the mean pixel is zero after normalising."""
-    frame = np.empty((SIDE, SIDE, 3), np.uint8)
-    frame[:] = np.round(PIXEL_MEAN)
-    return frame
-
-
-def drawn_frame(folders: list[PairFolder], number: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+def drawn_frame(pairs: list[tuple[str, str]], number: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Frame and masks of a number: first each photo once, then mosaics.
 
     Raises:
         ImageError: a file is of no use.
     """
-    pairs = [pair for folder in folders for pair in folder.pairs]
     if number < len(pairs):
         return photo_frame(*read_pair(*pairs[number]))
     rng = np.random.default_rng((seed, number))
@@ -172,7 +161,7 @@ def read_frame(path: Path) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
-def write_lesson(teacher: HQSam, folders: list[PairFolder], number: int, out: Path, seed: int) -> None:
+def write_lesson(teacher: HQSam, pairs: list[tuple[str, str]], number: int, out: Path, seed: int) -> None:
     """Write what the teacher sees in a frame, unless it is there.
 
     Raises:
@@ -182,7 +171,7 @@ def write_lesson(teacher: HQSam, folders: list[PairFolder], number: int, out: Pa
     pixels, objects, embedding = lesson_paths(out, number)
     if embedding.exists():
         return
-    frame, masks = drawn_frame(folders, number, seed)
+    frame, masks = drawn_frame(pairs, number, seed)
     _, coded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     write_whole(pixels, coded.tobytes)
     seen = embedding_of(teacher, read_frame(pixels))  # as the student will see it
@@ -221,11 +210,11 @@ def main() -> None:
     teacher = load_model(checkpoint_path(arguments.teacher)).to(arguments.device)
     teacher.image_encoder.to(memory_format=torch.channels_last)
     folders = [pair_folder(path) for path in sorted(arguments.data.iterdir()) if path.is_dir()]
-    count = sum(len(folder.pairs) for folder in folders) + arguments.mosaics
-    order = np.random.default_rng(arguments.seed).permutation(count)[: arguments.frames]
+    pairs = [pair for folder in folders for pair in folder.pairs]
+    order = np.random.default_rng(arguments.seed).permutation(len(pairs) + arguments.mosaics)[: arguments.frames]
     for number in tqdm(order, unit="frame"):
         try:
-            write_lesson(teacher, folders, int(number), arguments.out, arguments.seed)
+            write_lesson(teacher, pairs, int(number), arguments.out, arguments.seed)
         except ImageError as error:
             print(f"skipped: {error}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""A small set of drawn objects."""
+"""A small set of drawn objects, and a small model."""
 
 from __future__ import annotations
 
@@ -7,12 +7,31 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from hqsam_cli.models.checkpoints import load_model
 from hqsam_cli.models.hub import checkpoint_path
+from hqsam_cli.models.sam import HQSam
+from hqsam_cli.models.zoo import build_model
 from hqsam_cli.training import teacher
 from hqsam_cli.training.layouts import PairFolder, pair_folder
 from hqsam_cli.training.scenes import render_scene
+
+
+def small_lite() -> HQSam:
+    """`lite` with equal random weights each time, for frames of 64 pixels."""
+    torch.manual_seed(0)
+    return build_model("lite", image_size=64)
+
+
+def copied(model: HQSam) -> dict[str, torch.Tensor]:
+    """Its state as it is now."""
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether all that `one` holds is the same in `other`."""
+    return all(torch.equal(value, other[key]) for key, value in one.items())
 
 
 @pytest.fixture(scope="session")
@@ -44,5 +63,5 @@ def lessons(folder: PairFolder, tmp_path_factory: pytest.TempPathFactory) -> Pat
         patch.setattr(teacher, "QUARTER", 32)
         patch.setattr(teacher, "LEAST_AREA", 4)
         for number in range(6):
-            teacher.write_lesson(model, [folder], number, out, seed=0)
+            teacher.write_lesson(model, folder.pairs, number, out, seed=0)
     return out

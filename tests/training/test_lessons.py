@@ -122,7 +122,7 @@ def test_prompts_of_a_lesson_are_of_its_objects(lessons: Path) -> None:
 def test_a_lesson_that_is_there_stays(lessons: Path, folder: PairFolder, tmp_path: Path) -> None:
     mine = shutil.copytree(lessons, tmp_path / "lessons")
     before = lesson_paths(mine, 0)[2].stat().st_mtime_ns
-    write_lesson(load_model(checkpoint_path("lite")), [folder], 0, mine, seed=0)
+    write_lesson(load_model(checkpoint_path("lite")), folder.pairs, 0, mine, seed=0)
     assert lesson_paths(mine, 0)[2].stat().st_mtime_ns == before
 
 

@@ -12,27 +12,16 @@ import pytest
 import torch
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.models.layouts import is_hq
-from hqsam_cli.models.sam import HQSam
-from hqsam_cli.models.zoo import build_model
 from hqsam_cli.training.data import PromptedMasks, RecipeSource
 from hqsam_cli.training.layouts import PairFolder
-from hqsam_cli.training.lite import FINE_SETS, FROZEN, Stage, run_stage
 from hqsam_cli.training.loop import Course, Training
 from hqsam_cli.training.recipe import Objective
 from hqsam_cli.training.team import Team
 from hqsam_cli.training.variants import FULL, prepare
 
+from .conftest import copied, equal, small_lite
+
 CPU = Team(torch.device("cpu"))
-
-
-def small_lite() -> HQSam:
-    torch.manual_seed(0)
-    return build_model("lite", image_size=64)
-
-
-def copied(model: HQSam) -> dict[str, torch.Tensor]:
-    return {key: value.clone() for key, value in model.state_dict().items()}
 
 
 def training(
@@ -50,10 +39,6 @@ def training(
         lambda: made.step == stop_at,
     )  # fmt: skip
     return made
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(value, other[key]) for key, value in one.items())
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_weights(folder: PairFolder, tmp_path: Path) -> None:
@@ -122,43 +107,3 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(folder: PairFo
     with pytest.raises(HqsamError, match="--lr"):
         run.run(6)
     assert not (tmp_path / "t.pt").exists()
-
-
-@pytest.fixture(autouse=True)
-def every_set_is_fine(folder: PairFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FINE_SETS, folder.name, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("part", "beginnings"),
-    [("encoder", "image_encoder."), ("sam", ("image_encoder.", "mask_decoder.")), ("hq", "mask_decoder.")],
-)
-def test_a_stage_of_lite_changes_its_part_alone_and_continues(
-    folder: PairFolder, lessons: Path, tmp_path: Path, part: str, beginnings: str | tuple[str, ...]
-) -> None:
-    stage = Stage("test", part, 64, 3, 2, 1e-3, 1e-3, 1e-3, prompts=2)  # type: ignore[arg-type]
-    model = small_lite()
-    before = copied(model)
-    run_stage(model, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
-    after = copied(model)
-    changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
-    assert changed
-    assert all(key.startswith(beginnings) and is_hq(key) == (part == "hq") for key in changed)
-    assert not any(key.startswith(FROZEN) for key in changed)
-    again = small_lite()
-    run_stage(again, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
-    assert equal(after, copied(again))
-
-
-def test_a_state_of_the_whole_model_is_continued_too(folder: PairFolder, lessons: Path, tmp_path: Path) -> None:
-    """Stages were once saved with all tensors, frozen ones included, and nothing beside."""
-    stage = Stage("test", "hq", 64, 4, 2, 1e-3)
-    model = small_lite()
-    run_stage(model, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
-    saved = torch.load(tmp_path / "test.pt", weights_only=True)
-    whole = model.state_dict()
-    old = {part: {**whole, **saved[part]} for part in ("model", "average")}
-    torch.save({**old, "optimizer": saved["optimizer"], "step": 4}, tmp_path / "test.pt")
-    again = small_lite()
-    run_stage(again, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
-    assert equal(copied(model), copied(again))
