@@ -130,13 +130,14 @@ def begin_as_sam(model: HQSam) -> None:
     decoder.hf_mlp.load_state_dict(decoder.output_hypernetworks_mlps[0].state_dict())
     first, norm, _, last = decoder.embedding_maskfeature
     for layer in (decoder.compress_vit_feat[-1], decoder.embedding_encoder[-1], first, last):
-        layer.weight.zero_()
-        layer.bias.zero_()
-    same = torch.eye(last.weight.shape[0])
-    first.weight[:, :, 1, 1] = torch.cat([same, -same])
-    last.weight[:, :, 1, 1] = torch.cat([same, -same], dim=1)
-    norm.weight.fill_(FEATURE_SIZE)
-    norm.bias.zero_()
+        for parameter in layer.parameters():
+            parameter.zero_()
+    centre = (slice(None), slice(None), 1, 1)
+    same = torch.eye(len(last.get_parameter("weight")))
+    first.get_parameter("weight")[centre] = torch.cat([same, -same])
+    last.get_parameter("weight")[centre] = torch.cat([same, -same], dim=1)
+    norm.get_parameter("weight").fill_(FEATURE_SIZE)
+    norm.get_parameter("bias").zero_()
 
 
 class StageObjective(nn.Module):
