@@ -78,7 +78,7 @@ class Stage:
 
 
 # Share of the samples that a set of fine masks gets.
-FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.5, "crackforest_thin": 0.4, "scenes": 1.5}
+FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.6, "crackforest_thin": 0.7, "scenes": 1.5}
 FINE = AugmentConfig(composite=0.4, pastes=6, paste=(0.05, 0.7), mosaic=0.25)
 SAM_STAGES = (
     Stage("embedding", "encoder", 512, 1700, 8, lr=1e-3, encoder_lr=5e-4, seed=1),
