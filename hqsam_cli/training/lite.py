@@ -86,8 +86,8 @@ SAM_STAGES = (
     Stage("sam-again", "sam", 1024, 450, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=6, seed=4),
 )
 HQ_STAGES = (
-    Stage("hq-crops", "hq", 512, 400, 8, lr=1e-3, prompts=2, scale=(1.0, 2.4), seed=5),
-    Stage("hq", "hq", 1024, 250, 8, lr=5e-4, prompts=2, seed=6),
+    Stage("hq-crops", "hq", 512, 400, 8, lr=2e-4, prompts=2, scale=(1.0, 2.4), seed=5),
+    Stage("hq", "hq", 1024, 250, 8, lr=2e-4, prompts=2, seed=6),
 )
 FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's decoder
 # The stem and the first stages stay as ImageNet made them. They hold most of the pixels, so most of the cost, and the
@@ -123,7 +123,8 @@ def begin_as_sam(model: HQSam) -> None:
     From there a short training only has to learn what is better. The token and its MLP are copies of SAM's. Of each
     of SAM's mask features x the HQ features hold x and -x, so their mean is 0, the layer norm divides them by their
     size, and the second convolution takes their difference: gelu(x) - gelu(-x) = x. A mask is where the product of
-    token and features is positive, which no size changes. The encoder's two features begin with weight 0.
+    token and features is positive, which no size changes. As the features grow to 1, so the token shrinks: with
+    smaller ones the first steps of Adam undo all this. The encoder's two features begin with weight 0.
     """
     decoder = model.mask_decoder
     decoder.hf_token.weight.copy_(decoder.mask_tokens.weight[:1])
@@ -136,8 +137,10 @@ def begin_as_sam(model: HQSam) -> None:
     same = torch.eye(len(last.get_parameter("weight")))
     first.get_parameter("weight")[centre] = torch.cat([same, -same])
     last.get_parameter("weight")[centre] = torch.cat([same, -same], dim=1)
-    norm.get_parameter("weight").fill_(FEATURE_SIZE)
+    norm.get_parameter("weight").fill_(1.0)
     norm.get_parameter("bias").zero_()
+    for parameter in decoder.hf_mlp.layers[-1].parameters():
+        parameter.mul_(FEATURE_SIZE)
 
 
 class StageObjective(nn.Module):
