@@ -88,6 +88,7 @@ SAM_STAGES = (
 HQ_STAGES = (
     Stage("hq-crops", "hq", 512, 400, 8, lr=2e-4, prompts=2, scale=(1.0, 2.4), seed=5),
     Stage("hq", "hq", 1024, 250, 8, lr=2e-4, prompts=2, seed=6),
+    Stage("hq-again", "hq", 1024, 130, 8, lr=4e-4, prompts=2, seed=7),
 )
 FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's decoder
 # The stem and the first stages stay as ImageNet made them. They hold most of the pixels, so most of the cost, and the
