@@ -70,6 +70,8 @@ def joined_team(device: torch.device) -> Iterator[Team]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield Team(device, rank, size)
+        team = Team(device, rank, size)
+        yield team
+        team.wait()  # gloo now and then aborts a process that leaves while another still works
     finally:
         distributed.destroy_process_group()
