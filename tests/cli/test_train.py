@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -79,6 +80,15 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     assert segmented.code == 0, segmented.err
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As `run_alone` has; how sums are split between threads decides how they round."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def run_alone(*arguments: str | Path, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[bytes]:
     """`hqsam train` in its own process."""
     script = ROOT / "tests" / "cli" / "hqsam_process.py"
@@ -87,6 +97,7 @@ def run_alone(*arguments: str | Path, launcher: tuple[str, ...] = (sys.executabl
     return subprocess.Popen([str(part) for part in command], env=environment, stderr=subprocess.PIPE)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
     hqsam: Run, data: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +120,7 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
         assert equal(tensors(tmp_path / "killed" / name), tensors(tmp_path / "unbroken" / name))
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_learn_what_one_does(hqsam: Run, data: Path, tmp_path: Path) -> None:
     common = ("--data", data, "--val", data, "--epochs", "1", "--lr", "1e-4", *SMALL, "--fresh", "--batch-size")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
@@ -117,10 +129,16 @@ def test_two_processes_learn_what_one_does(hqsam: Run, data: Path, tmp_path: Pat
     errors = team.communicate()[1].decode()
     assert team.returncode == 0, errors
     assert "on 2 x cpu" in errors
-    one, two = (tensors(tmp_path / name / "hq_only.safetensors") for name in ("one", "two"))
-    close = torch.cat([torch.isclose(x, two[key], rtol=1e-3, atol=1e-5).flatten() for key, x in one.items()])
-    # Of a gradient that is nothing but rounding Adam makes a step of the whole learning rate, in either direction.
-    assert close.float().mean() > 0.9999
+    one, two = (torch.load(tmp_path / name / "train.pt", weights_only=True) for name in ("one", "two"))
+    for place, state in one["optimizer"]["state"].items():
+        for moment in ("exp_avg", "exp_avg_sq"):
+            mine, theirs = state[moment], two["optimizer"]["state"][place][moment]
+            assert (mine - theirs).norm() < 1e-3 * mine.norm(), (place, moment)
+    # Adam's first step is the whole learning rate in the direction of the sign, also of a gradient that is 0 but for
+    # its rounding: seen are 7 of 100,000 weights that went the other way.
+    weights = (tensors(tmp_path / name / "hq_only.safetensors") for name in ("one", "two"))
+    mine, theirs = (torch.cat([tensor.flatten() for _, tensor in sorted(part.items())]) for part in weights)
+    assert torch.isclose(mine, theirs, rtol=1e-3, atol=1e-5).float().mean() > 0.9998
 
 
 def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path: Path) -> None:
