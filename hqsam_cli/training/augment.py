@@ -53,7 +53,7 @@ def framed(
     height = max(8, round(image.shape[0] * factor / stretch))
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     image = cv2.resize(image, (width, height), interpolation=method)
-    scaled = [_resized_mask(mask, width, height, method) for mask in masks]
+    scaled = [resized_mask(mask, width, height, method) for mask in masks]
     left, top, w, h = cv2.boundingRect(scaled[0])
     y = _offset(rng, height, size, top, top + max(h, 1) - 1)
     x = _offset(rng, width, size, left, left + max(w, 1) - 1)
@@ -77,7 +77,7 @@ def empty_frame(size: int) -> np.ndarray:
     return frame
 
 
-def _resized_mask(mask: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
+def resized_mask(mask: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
     """A mask, uint8 0 / 1; the threshold after an anti-aliased resize keeps its edge in place to a part of a pixel."""
     return cv2.resize(mask * np.uint8(255), (width, height), interpolation=method) // 128
 
@@ -165,7 +165,7 @@ def covering(
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     y, x = int(rng.integers(size[1] - height + 1)), int(rng.integers(size[0] - width + 1))
     image = cv2.resize(image, size, interpolation=method)[y : y + height, x : x + width]
-    return image, _resized_mask(mask, *size, method)[y : y + height, x : x + width]
+    return image, resized_mask(mask, *size, method)[y : y + height, x : x + width]
 
 
 def composited(

@@ -285,20 +285,12 @@ def main() -> None:
     folders = [pair_folder(arguments.data / name) for name in FINE_SETS if (arguments.data / name).is_dir()]
     print("sets of fine masks:", ", ".join(f"{f.name} ({len(f.pairs)})" for f in folders))
     model = new_lite(load_model(checkpoint_path(arguments.teacher)))
-    for stages in (SAM_STAGES, HQ_STAGES):
-        for stage in stages:
-            run_stage(
-                model,
-                stage,
-                folders,
-                arguments.lessons,
-                arguments.out,
-                device=arguments.device,
-                workers=arguments.workers,
-            )
-            save_lite(model, arguments.out / "lite.safetensors", DEPLOY_SIZE)
-        if stages is SAM_STAGES:
+    lessons, out, device, workers = arguments.lessons, arguments.out, arguments.device, arguments.workers
+    for stage in (*SAM_STAGES, *HQ_STAGES):
+        if stage is HQ_STAGES[0]:
             begin_as_sam(model)
+        run_stage(model, stage, folders, lessons, out, device=device, workers=workers)
+        save_lite(model, out / "lite.safetensors", DEPLOY_SIZE)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from ..models.checkpoints import load_model
 from ..models.hub import checkpoint_path
 from ..models.prompt_encoder import FOREGROUND_POINT, PADDING_POINT, PromptBatch
 from ..models.sam import HQSam, ImageFeatures, normalised
-from .augment import covering, empty_frame
+from .augment import covering, empty_frame, resized_mask
 from .layouts import pair_folder, read_pair
 from .saving import write_whole
 
@@ -136,7 +136,7 @@ def different_and_trusted(logits: Tensor, estimates: Tensor) -> Tensor:
 
 def objects_of(truth: list[np.ndarray], found: np.ndarray) -> Objects:
     """The objects of a frame: masks of the data uint8 0 / 1 (SIDE, SIDE), and those found, at a quarter of it."""
-    masks = [cv2.resize(mask * 255, (QUARTER, QUARTER), interpolation=cv2.INTER_AREA) > 127 for mask in truth]
+    masks = [resized_mask(mask, QUARTER, QUARTER, cv2.INTER_AREA) for mask in truth]
     is_truth = [True] * len(masks) + [False] * len(found)
     both = [*masks, *found]
     seen = [i for i, mask in enumerate(both) if mask.sum() > LEAST_AREA]

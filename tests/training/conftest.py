@@ -18,10 +18,10 @@ from hqsam_cli.training.layouts import PairFolder, pair_folder
 from hqsam_cli.training.scenes import render_scene
 
 
-def small_lite() -> HQSam:
+def small_lite(**options: bool) -> HQSam:
     """`lite` with equal random weights each time, for frames of 64 pixels."""
     torch.manual_seed(0)
-    return build_model("lite", image_size=64)
+    return build_model("lite", image_size=64, **options).eval()
 
 
 def copied(model: HQSam) -> dict[str, torch.Tensor]:

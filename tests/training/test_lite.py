@@ -56,7 +56,7 @@ def test_a_state_of_the_whole_model_is_continued_too(folder: PairFolder, lessons
 
 
 def test_the_hq_part_begins_with_sams_masks() -> None:
-    model = small_lite().eval()
+    model = small_lite()
     own = {key: value for key, value in copied(model).items() if not is_hq(key)}
     begin_as_sam(model)
     boxes = torch.tensor([[[8.0, 8.0], [50.0, 40.0]], [[0.0, 20.0], [30.0, 60.0]]])

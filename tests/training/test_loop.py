@@ -28,7 +28,7 @@ def training(
     folder: PairFolder, out: Path, *, stop_at: int | None = None, settings: dict[str, str] | None = None
 ) -> Training:
     """Six steps of two images on a small `lite`, saved every two."""
-    model = small_lite().eval()
+    model = small_lite()
     prepare(model)
     learned = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam([{"params": learned, "peak": 1e-3}])

@@ -8,19 +8,15 @@ import torch
 from hqsam_cli.models.layouts import HQ_MODULES, is_hq
 from hqsam_cli.models.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.models.sam import HQSam
-from hqsam_cli.models.zoo import build_model
 from hqsam_cli.training.tables import TABLES
 from hqsam_cli.training.variants import FULL, VARIANTS, Learn, Variant, prepare
+
+from .conftest import small_lite
 
 FUSIONS = ("none", "decoder", "early", "final", "full")
 PROMPT = PromptBatch(
     torch.tensor([0]), torch.tensor([[[8.0, 8.0], [50.0, 50.0]]]), torch.tensor([[BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]])
 )
-
-
-def small_lite(**options: bool) -> HQSam:
-    torch.manual_seed(0)
-    return build_model("lite", image_size=64, **options).eval()
 
 
 def features() -> tuple[torch.Tensor, torch.Tensor]:
