@@ -11,9 +11,11 @@ import torch
 from torch.utils.data import Dataset
 
 from ..errors import NoInputError
+from .data import PromptedMasks
 from .prompts import PromptMix, sampled_prompt
 from .teacher import Objects, lesson_paths, read_frame
 
+EMBEDDING_CHANNELS = 256
 STRIDE, COARSEST = 16, 32  # of the embedding, and of the student's features: crops lie on its grid
 
 
@@ -74,8 +76,8 @@ class EmbeddingCrops(Dataset[dict[str, Any]]):
 class Lessons(Dataset[dict[str, Any]]):
     """Whole frames with the teacher's embedding and K objects, each asked for with a prompt.
 
-    An item is like one of `PromptedMasks`, with `embedding` as in `EmbeddingCrops`, and masks at a quarter of the
-    frame. Half of the objects are those of the data, as far as there are both kinds.
+    An item is like one of `PromptedMasks`, with `embedding` as in `EmbeddingCrops`, masks at a quarter of the frame,
+    and `taught`, which is true. Half of the objects are those of the data, as far as there are both kinds.
     """
 
     def __init__(self, folder: Path, prompts: int, mix: PromptMix, seed: int) -> None:
@@ -93,6 +95,7 @@ class Lessons(Dataset[dict[str, Any]]):
         return {
             "image": torch.from_numpy(frame).permute(2, 0, 1),
             "embedding": torch.from_numpy(read_embedding(self.folder, chosen).copy())[None],
+            "taught": torch.tensor([True]),
             "mask": torch.from_numpy(masks * np.uint8(255)),
             "points": torch.from_numpy(np.stack([prompt.points for prompt in prompts])),
             "labels": torch.from_numpy(np.stack([prompt.labels for prompt in prompts])),
@@ -106,3 +109,28 @@ class Lessons(Dataset[dict[str, Any]]):
         kinds = [rng.permutation(np.flatnonzero(truth == kind)) for kind in (True, False)]
         kinds = [np.resize(kind, self.prompts) for kind in kinds if len(kind)]
         return np.stack(kinds, axis=1).ravel()[: self.prompts]
+
+
+class LessonsAndPhotos(Dataset[dict[str, Any]]):
+    """Lessons and augmented photos in turn.
+
+    A photo's item is like a lesson's, with the masks of the data alone, their edges soft, so that what is thinner
+    than a pixel of them is not lost. No teacher saw it: `taught` is false, and its `embedding` zeros.
+    """
+
+    def __init__(self, lessons: Lessons, photos: PromptedMasks) -> None:
+        self.lessons, self.photos = lessons, photos
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        if number % 2 == 0:
+            return self.lessons[number // 2]
+        photo = self.photos[number // 2]
+        side = photo["image"].shape[-1]
+        masks = [
+            cv2.resize(mask, (side // 4, side // 4), interpolation=cv2.INTER_AREA) for mask in photo["mask"].numpy()
+        ]
+        photo["mask"] = torch.from_numpy(np.stack(masks))
+        photo["embedding"] = torch.zeros(1, side // STRIDE, side // STRIDE, EMBEDDING_CHANNELS, dtype=torch.float16)
+        photo["taught"] = torch.tensor([False])
+        del photo["draws"]
+        return photo

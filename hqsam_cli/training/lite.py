@@ -31,7 +31,7 @@ from ..models.zoo import LITE, build_model
 from .augment import AugmentConfig
 from .data import CompositeSource, PromptedMasks
 from .layouts import PairFolder, pair_folder
-from .lessons import EmbeddingCrops, Lessons
+from .lessons import EmbeddingCrops, Lessons, LessonsAndPhotos
 from .loop import Course, Training
 from .losses import edge_weight, hard_iou, mask_loss
 from .prompts import PromptMix, prompt_batch
@@ -57,6 +57,7 @@ class Stage:
         encoder_lr: peak learning rate of the image encoder's backbone.
         decoder_lr: peak learning rate of SAM's mask decoder.
         prompts: number of prompts an image.
+        photos: whether every second sample of `sam` is an augmented photo, which no teacher saw.
         scale: range of the longest side of a photo over the frame's, where photos are augmented.
     """
 
@@ -69,6 +70,7 @@ class Stage:
     encoder_lr: float = 0.0
     decoder_lr: float = 0.0
     prompts: int = 1
+    photos: bool = False
     scale: tuple[float, float] = (0.65, 1.7)
     seed: int = 0
 
@@ -77,19 +79,32 @@ class Stage:
         return min((step + 1) / WARMUP_STEPS, (self.steps - step) / (self.steps - WARMUP_STEPS), 1.0)
 
 
-# Share of the samples that a set of fine masks gets.
+# Share of the samples that a set gets: of those with fine masks for the HQ part, of all for the SAM part, which is to
+# know objects first.
 FINE_SETS = {"ecssd": 3.0, "ccp_fashion": 0.6, "cwfid_plants": 0.6, "crackforest_thin": 0.7, "scenes": 1.5}
-FINE = AugmentConfig(composite=0.4, pastes=6, paste=(0.05, 0.7), mosaic=0.25)
-SAM_STAGES = (
+ALL_SETS = {
+    "ecssd": 3.0,
+    "pascal_s": 1.0,
+    "sod_bsds": 1.0,
+    "ccp_fashion": 1.0,
+    "balloon": 0.3,
+    "cwfid_plants": 0.3,
+    "crackforest_thin": 0.2,
+    "scenes": 0.6,
+}
+AUGMENT = AugmentConfig(composite=0.4, pastes=6, paste=(0.05, 0.7), mosaic=0.25)
+# In the order they were run: SAM, the HQ part on it, SAM once more, and the HQ part again, from where it was.
+STAGES = (
     Stage("embedding", "encoder", 512, 1700, 8, lr=1e-3, encoder_lr=5e-4, seed=1),
     Stage("sam", "sam", 1024, 300, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=6, seed=2),
     Stage("sam-again", "sam", 1024, 450, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=6, seed=4),
-)
-HQ_STAGES = (
     Stage("hq-crops", "hq", 512, 400, 8, lr=2e-4, prompts=2, scale=(1.0, 2.4), seed=5),
     Stage("hq", "hq", 1024, 250, 8, lr=2e-4, prompts=2, seed=6),
     Stage("hq-again", "hq", 1024, 130, 8, lr=4e-4, prompts=2, seed=7),
+    Stage("sam-photos", "sam", 1024, 620, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=3, photos=True, seed=8),
+    Stage("hq-last", "hq", 1024, 500, 8, lr=4e-4, prompts=2, seed=9),
 )
+FIRST_OF_HQ = "hq-crops"
 FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's decoder
 # The stem and the first stages stay as ImageNet made them. They hold most of the pixels, so most of the cost, and the
 # least that depends on the task.
@@ -185,7 +200,8 @@ class StageObjective(nn.Module):
         three = mask_loss(sam[:, 1:].flatten(0, 1), target.repeat_interleave(3, dim=0)).view(-1, 3)
         iou = hard_iou(sam, target[:, None])
         estimate = functional.mse_loss(decoded.iou.float(), iou)
-        unexplained = _unexplained(features.embedding, batch["embedding"])
+        taught = batch["taught"]
+        unexplained = _unexplained(features.embedding[taught], batch["embedding"][taught])
         loss = single + 0.3 * three.min(dim=1).values.mean() + estimate + unexplained
         return loss, {"single": single.detach(), "unexplained": unexplained.detach(), "iou": iou[:, 0].mean()}
 
@@ -201,38 +217,40 @@ def _at_size(logits: Tensor, target: Tensor) -> Tensor:
     return functional.interpolate(logits.float(), target.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 
 
+def peak_rate(name: str, stage: Stage) -> float | None:
+    """Peak learning rate of a parameter in a stage, or None where it is frozen."""
+    if is_hq(name):
+        return stage.lr if stage.part == "hq" else None
+    if name.startswith("mask_decoder."):
+        return stage.decoder_lr if stage.part == "sam" else None
+    if stage.part == "hq" or not name.startswith("image_encoder.") or name.startswith(FROZEN):
+        return None
+    return stage.encoder_lr if name.startswith(BACKBONE) else stage.lr
+
+
 def trained_groups(model: HQSam, stage: Stage) -> list[dict[str, object]]:
-    """Parameter groups of the stage; everything else is frozen."""
-    backbone: list[nn.Parameter] = []
-    decoder: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
+    """Parameter groups of the stage, one a learning rate; everything else is frozen."""
+    groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        learns = (
-            is_hq(name) if stage.part == "hq" else name.startswith("image_encoder.") and not name.startswith(FROZEN)
-        )
-        tuned = stage.part == "sam" and name.startswith("mask_decoder.") and not is_hq(name)
-        parameter.requires_grad_(learns or tuned)
-        if tuned:
-            decoder.append(parameter)
-        elif learns:
-            (backbone if name.startswith(BACKBONE) else rest).append(parameter)
-    groups = [
-        {"params": backbone, "peak": stage.encoder_lr},
-        {"params": decoder, "peak": stage.decoder_lr},
-        {"params": rest, "peak": stage.lr},
-    ]
-    return [group for group in groups if group["params"]]
+        rate = peak_rate(name, stage)
+        parameter.requires_grad_(rate is not None)
+        if rate is not None:
+            groups.setdefault(rate, []).append(parameter)
+    return [{"params": parameters, "peak": rate} for rate, parameters in groups.items()]
 
 
 def stage_samples(stage: Stage, folders: list[PairFolder], lessons: Path) -> Dataset[dict[str, Any]]:
     """What a stage learns from."""
     if stage.part == "encoder":
         return EmbeddingCrops(lessons, stage.size, stage.seed)
-    if stage.part == "sam":
-        return Lessons(lessons, stage.prompts, PromptMix(), stage.seed)
-    augment = replace(FINE, scale=stage.scale)
-    chosen = [PairFolder(f.name, f.pairs, FINE_SETS[f.name]) for f in folders if f.name in FINE_SETS]
-    return PromptedMasks(CompositeSource(chosen, stage.size, PromptMix(), augment, stage.prompts), stage.seed)
+    shares = FINE_SETS if stage.part == "hq" else ALL_SETS
+    chosen = [PairFolder(f.name, f.pairs, shares[f.name]) for f in folders if f.name in shares]
+    augment = replace(AUGMENT, scale=stage.scale)
+    photos = PromptedMasks(CompositeSource(chosen, stage.size, PromptMix(), augment, stage.prompts), stage.seed)
+    if stage.part == "hq":
+        return photos
+    taught = Lessons(lessons, stage.prompts, PromptMix(), stage.seed)
+    return LessonsAndPhotos(taught, photos) if stage.photos else taught
 
 
 def run_stage(
@@ -282,12 +300,12 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
 
-    folders = [pair_folder(arguments.data / name) for name in FINE_SETS if (arguments.data / name).is_dir()]
-    print("sets of fine masks:", ", ".join(f"{f.name} ({len(f.pairs)})" for f in folders))
+    folders = [pair_folder(arguments.data / name) for name in ALL_SETS if (arguments.data / name).is_dir()]
+    print("sets:", ", ".join(f"{f.name} ({len(f.pairs)})" for f in folders))
     model = new_lite(load_model(checkpoint_path(arguments.teacher)))
     lessons, out, device, workers = arguments.lessons, arguments.out, arguments.device, arguments.workers
-    for stage in (*SAM_STAGES, *HQ_STAGES):
-        if stage is HQ_STAGES[0]:
+    for stage in STAGES:
+        if stage.name == FIRST_OF_HQ:
             begin_as_sam(model)
         run_stage(model, stage, folders, lessons, out, device=device, workers=workers)
         save_lite(model, out / "lite.safetensors", DEPLOY_SIZE)

@@ -15,8 +15,17 @@ from hqsam_cli.models.checkpoints import load_model
 from hqsam_cli.models.hub import checkpoint_path
 from hqsam_cli.models.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT
 from hqsam_cli.models.sam import PIXEL_MEAN
+from hqsam_cli.training.augment import AugmentConfig
+from hqsam_cli.training.data import CompositeSource, PromptedMasks, collated
 from hqsam_cli.training.layouts import PairFolder
-from hqsam_cli.training.lessons import EmbeddingCrops, Lessons, lesson_numbers, read_embedding, read_objects
+from hqsam_cli.training.lessons import (
+    EmbeddingCrops,
+    Lessons,
+    LessonsAndPhotos,
+    lesson_numbers,
+    read_embedding,
+    read_objects,
+)
 from hqsam_cli.training.prompts import PromptMix
 from hqsam_cli.training.teacher import (
     SIDE,
@@ -133,3 +142,17 @@ def test_what_is_missing_or_damaged_is_named(lessons: Path, tmp_path: Path) -> N
     lesson_paths(mine, 2)[0].write_bytes(b"torn")
     with pytest.raises(HqsamError, match=r"000002\.jpg"):
         read_frame(lesson_paths(mine, 2)[0])
+
+
+def test_lessons_and_photos_come_in_turn_and_make_one_batch(lessons: Path, folder: PairFolder) -> None:
+    taught = Lessons(lessons, 2, BOXES, seed=0)
+    photos = PromptedMasks(CompositeSource([folder], 128, BOXES, AugmentConfig(), 2), seed=0)
+    samples = LessonsAndPhotos(taught, photos)
+    batch = collated([samples[number] for number in range(4)])
+    assert batch["taught"].tolist() == [True, False, True, False]
+    assert torch.equal(batch["image"][2], taught[1]["image"])
+    assert torch.equal(batch["image"][3], photos[1]["image"])
+    assert not batch["embedding"][1].any()
+    # A soft mask covers as much as the one it was made of, however thin that is.
+    share = photos[1]["mask"].float().mean(dim=(1, 2)) / 255
+    assert torch.allclose(batch["mask"][6:].float().mean(dim=(1, 2)) / 255, share, atol=1e-3)

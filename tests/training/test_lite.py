@@ -9,15 +9,26 @@ import torch
 
 from hqsam_cli.models.layouts import is_hq
 from hqsam_cli.models.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
+from hqsam_cli.training.data import collated
 from hqsam_cli.training.layouts import PairFolder
-from hqsam_cli.training.lite import FINE_SETS, FROZEN, Stage, begin_as_sam, run_stage
+from hqsam_cli.training.lite import (
+    ALL_SETS,
+    FINE_SETS,
+    FROZEN,
+    Stage,
+    StageObjective,
+    begin_as_sam,
+    run_stage,
+    stage_samples,
+)
 
 from .conftest import copied, equal, small_lite
 
 
 @pytest.fixture(autouse=True)
-def every_set_is_fine(folder: PairFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def every_set_is_used(folder: PairFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FINE_SETS, folder.name, 1.0)
+    monkeypatch.setitem(ALL_SETS, folder.name, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +50,23 @@ def test_a_stage_of_lite_changes_its_part_alone_and_continues(
     again = small_lite()
     run_stage(again, stage, [folder], lessons, tmp_path, device="cpu", workers=0)
     assert equal(after, copied(again))
+
+
+def test_what_no_teacher_saw_teaches_masks_but_no_embedding(folder: PairFolder, lessons: Path, tmp_path: Path) -> None:
+    stage = Stage("test", "sam", 128, 1, 2, 1e-3, 1e-3, 1e-3, prompts=2, photos=True)
+    model = small_lite()
+    batch = collated([stage_samples(stage, [folder], lessons)[number] for number in range(2)])
+    model.image_size = model.prompt_encoder.image_size = 128
+    objective = StageObjective(model, "sam")
+    loss, log = objective(batch)
+    untaught = {**batch, "embedding": batch["embedding"].clone()}
+    untaught["embedding"][1] = 7.0
+    assert objective(untaught)[0] == loss
+    untaught["mask"] = batch["mask"].clone()
+    untaught["mask"][2:] = 255 - untaught["mask"][2:]
+    other, logged = objective(untaught)
+    assert other != loss
+    assert logged["unexplained"] == log["unexplained"]
 
 
 def test_a_state_of_the_whole_model_is_continued_too(folder: PairFolder, lessons: Path, tmp_path: Path) -> None:
