@@ -138,7 +138,7 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
 def _document(content: bytes, name: str) -> tuple[Any, list[Any] | None]:
     """The JSON document, or the documents of NDJSON; a single image is NDJSON of one line."""
     try:
-        document = json.loads(content)
+        document = _parsed(content)
         return document, [document] if isinstance(document, dict) and "file_name" in document else None
     except RecursionError:
         raise HqsamError(f"{name}: JSON nested too deeply to be COCO; give a COCO or NDJSON file") from None
@@ -146,13 +146,18 @@ def _document(content: bytes, name: str) -> tuple[Any, list[Any] | None]:
         lines: list[Any] = []
         for number, line in enumerate(content.splitlines(), 1):
             try:
-                lines += [json.loads(line)] if line.strip() else []
+                lines += [_parsed(line)] if line.strip() else []
             except (ValueError, RecursionError):
                 reason = f"line {number} is not JSON" if lines else f"not JSON ({whole})"
                 raise HqsamError(f"{name}: {reason}; give a COCO or NDJSON file") from None
         if not lines:
             raise HqsamError(f"{name}: empty; give a COCO or NDJSON file") from None
         return None, lines
+
+
+def _parsed(text: bytes) -> Any:
+    """The value of a JSON text. NaN and the infinities, which Python writes and JSON does not know, are null."""
+    return json.loads(text, parse_constant=lambda _name: None)
 
 
 def _coco_annotations(file: PromptFile, document: dict[str, Any]) -> list[Any]:

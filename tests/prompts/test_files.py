@@ -217,3 +217,9 @@ def test_lines_name_the_classes_of_their_boxes() -> None:
     boxes = [box(1, 2, 3, 4, category_id=n, category=name) for n, name in ((7, "dog"), (1, "person"), (7, "dog"))]
     file = read({"file_name": "a.jpg", "annotations": boxes})
     assert file.categories == [{"id": 1, "name": "person"}, {"id": 7, "name": "dog"}]
+
+
+def test_what_json_does_not_know_is_null() -> None:
+    """Python writes NaN, and of a category all is passed on to the output."""
+    file = read(coco(box(1, 2, 3, 4), categories=[{"id": 3, "name": "cat", "area": float("nan")}]))
+    assert file.categories == [{"id": 3, "name": "cat", "area": None}]
