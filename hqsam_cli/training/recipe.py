@@ -190,7 +190,7 @@ def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable
     training = Training(model, objective, optimizer, samples, course, recipe.output, team, say, stop)
     count = sum(p.numel() for p in learned)
     say(f"{count:,} parameters learn from {len(source.pairs)} pairs, {recipe.epochs} epochs of {epoch_steps} steps")
-    if training.step:
+    if 0 < training.step < course.steps:
         say(f"going on after step {training.step} of {course.steps}")
     history = training.notes.setdefault("epochs", [])
     for epoch in range(len(history), recipe.epochs):
