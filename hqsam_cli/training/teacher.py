@@ -59,7 +59,7 @@ def photo_frame(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[n
     inner = framed_image(image, Frame.of(image.shape[0], image.shape[1], SIDE))
     frame, target = empty_frame(SIDE), np.zeros((SIDE, SIDE), np.uint8)
     frame[: inner.shape[0], : inner.shape[1]] = inner
-    target[: inner.shape[0], : inner.shape[1]] = resized_mask(mask, *inner.shape[1::-1], cv2.INTER_LINEAR)
+    target[: inner.shape[0], : inner.shape[1]] = resized_mask(mask, inner.shape[1], inner.shape[0], cv2.INTER_LINEAR)
     return frame, [target]
 
 
