@@ -11,11 +11,11 @@ import torch
 from torch.utils.data import Dataset
 
 from ..errors import NoInputError
+from ..models.sam import EMBED_DIM
 from .data import PromptedMasks
 from .prompts import PromptMix, sampled_prompt
 from .teacher import Objects, lesson_paths, read_frame
 
-EMBEDDING_CHANNELS = 256
 STRIDE, COARSEST = 16, 32  # of the embedding, and of the student's features: crops lie on its grid
 
 
@@ -112,7 +112,7 @@ class Lessons(Dataset[dict[str, Any]]):
 
 
 class LessonsAndPhotos(Dataset[dict[str, Any]]):
-    """Lessons and augmented photos in turn.
+    """Lessons and augmented photos in turn, so a batch of an even size has as many of each.
 
     A photo's item is like a lesson's, with the masks of the data alone, their edges soft, so that what is thinner
     than a pixel of them is not lost. No teacher saw it: `taught` is false, and its `embedding` zeros.
@@ -130,7 +130,7 @@ class LessonsAndPhotos(Dataset[dict[str, Any]]):
             cv2.resize(mask, (side // 4, side // 4), interpolation=cv2.INTER_AREA) for mask in photo["mask"].numpy()
         ]
         photo["mask"] = torch.from_numpy(np.stack(masks))
-        photo["embedding"] = torch.zeros(1, side // STRIDE, side // STRIDE, EMBEDDING_CHANNELS, dtype=torch.float16)
+        photo["embedding"] = torch.zeros(1, side // STRIDE, side // STRIDE, EMBED_DIM, dtype=torch.float16)
         photo["taught"] = torch.tensor([False])
         del photo["draws"]
         return photo

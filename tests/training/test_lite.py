@@ -52,7 +52,7 @@ def test_a_stage_of_lite_changes_its_part_alone_and_continues(
     assert equal(after, copied(again))
 
 
-def test_what_no_teacher_saw_teaches_masks_but_no_embedding(folder: PairFolder, lessons: Path, tmp_path: Path) -> None:
+def test_what_no_teacher_saw_teaches_masks_but_no_embedding(folder: PairFolder, lessons: Path) -> None:
     stage = Stage("test", "sam", 128, 1, 2, 1e-3, 1e-3, 1e-3, prompts=2, photos=True)
     model = small_lite()
     batch = collated([stage_samples(stage, [folder], lessons)[number] for number in range(2)])
