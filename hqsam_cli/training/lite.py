@@ -104,7 +104,7 @@ STAGES = (
     Stage("sam-photos", "sam", 1024, 620, 4, lr=2e-4, encoder_lr=1e-4, decoder_lr=5e-5, prompts=3, photos=True, seed=8),
     Stage("hq-last", "hq", 1024, 500, 8, lr=4e-4, prompts=2, seed=9),
 )
-FIRST_OF_HQ = "hq-crops"
+FIRST_OF_HQ = next(stage for stage in STAGES if stage.part == "hq")
 FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's decoder
 # The stem and the first stages stay as ImageNet made them. They hold most of the pixels, so most of the cost, and the
 # least that depends on the task.
@@ -243,14 +243,17 @@ def stage_samples(stage: Stage, folders: list[PairFolder], lessons: Path) -> Dat
     """What a stage learns from."""
     if stage.part == "encoder":
         return EmbeddingCrops(lessons, stage.size, stage.seed)
-    shares = FINE_SETS if stage.part == "hq" else ALL_SETS
+    if stage.part == "hq":
+        return augmented_photos(stage, folders, FINE_SETS)
+    taught = Lessons(lessons, stage.prompts, PromptMix(), stage.seed)
+    return LessonsAndPhotos(taught, augmented_photos(stage, folders, ALL_SETS)) if stage.photos else taught
+
+
+def augmented_photos(stage: Stage, folders: list[PairFolder], shares: dict[str, float]) -> PromptedMasks:
+    """Augmented photos of the sets that have a share of the samples."""
     chosen = [PairFolder(f.name, f.pairs, shares[f.name]) for f in folders if f.name in shares]
     augment = replace(AUGMENT, scale=stage.scale)
-    photos = PromptedMasks(CompositeSource(chosen, stage.size, PromptMix(), augment, stage.prompts), stage.seed)
-    if stage.part == "hq":
-        return photos
-    taught = Lessons(lessons, stage.prompts, PromptMix(), stage.seed)
-    return LessonsAndPhotos(taught, photos) if stage.photos else taught
+    return PromptedMasks(CompositeSource(chosen, stage.size, PromptMix(), augment, stage.prompts), stage.seed)
 
 
 def run_stage(
@@ -305,7 +308,7 @@ def main() -> None:
     model = new_lite(load_model(checkpoint_path(arguments.teacher)))
     lessons, out, device, workers = arguments.lessons, arguments.out, arguments.device, arguments.workers
     for stage in STAGES:
-        if stage.name == FIRST_OF_HQ:
+        if stage is FIRST_OF_HQ:
             begin_as_sam(model)
         run_stage(model, stage, folders, lessons, out, device=device, workers=workers)
         save_lite(model, out / "lite.safetensors", DEPLOY_SIZE)
