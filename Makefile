@@ -3,11 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # `make scores DATA="folder …"`: folders with images/ and masks/.
 DATA ?= data/val/ecssd
-# `make lite`: a name of `hqsam weights list`, or a checkpoint.
-TEACHER ?= mobile_sam
 DEMO := demo_out
 
-.PHONY: help demo test lint bench scores lite detector clean
+.PHONY: help demo test lint bench scores detector clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -54,11 +52,6 @@ bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
 
 scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box prompts
 	$(BIN)/python tests/bench/scores.py $(DATA)
-
-lite: $(VENV)/.test ## train the embedded model: make lite TRAIN=folder-of-sets OUT=folder
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train]'
-	$(BIN)/python -m hqsam_cli.training.teacher $(TRAIN) $(OUT)/lessons --teacher $(TEACHER) --frames 1908
-	$(BIN)/python -m hqsam_cli.training.lite $(TRAIN) $(OUT)/lessons $(OUT) --teacher $(TEACHER)
 
 detector: $(BIN)/hqsam ## train the embedded detector: make detector TRAIN=folder-of-sets VAL=folder OUT=folder
 	$(BIN)/python -m hqsam_cli.training.detector $(TRAIN) $(OUT) --val $(VAL)

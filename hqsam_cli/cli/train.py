@@ -53,6 +53,35 @@ class LearnName(str, Enum):
     all = "all"
 
 
+class InitName(str, Enum):
+    """How new HQ modules begin."""
+
+    random = "random"
+    sam = "sam"
+
+
+class TrainedName(str, Enum):
+    """What the loss is of."""
+
+    hq = "hq"
+    sum = "sum"
+    both = "both"
+
+
+class AugmentationName(str, Enum):
+    """How photos are varied."""
+
+    paper = "paper"
+    strong = "strong"
+
+
+class ScheduleName(str, Enum):
+    """How the learning rate falls."""
+
+    step = "step"
+    linear = "linear"
+
+
 class TableName(str, Enum):
     """The paper's ablation tables."""
 
@@ -118,6 +147,47 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=COURSE, help="New HQ modules though the base has some.")
     ] = False,
+    init: Annotated[
+        InitName,
+        typer.Option(rich_help_panel=COURSE, help="How new HQ modules begin: at random, or with SAM's own mask."),
+    ] = InitName.random,
+    mask_output: Annotated[
+        TrainedName,
+        typer.Option(
+            rich_help_panel=COURSE, help="What the loss is of: the HQ mask, its sum with SAM's, or half each."
+        ),
+    ] = TrainedName.hq,
+    augmentation: Annotated[
+        AugmentationName,
+        typer.Option(rich_help_panel=COURSE, help="HQ-SAM's, or a stronger one for a few thousand photos."),
+    ] = AugmentationName.paper,
+    prompts: Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Prompts an image.")] = 1,
+    keep_sam: Annotated[
+        float,
+        typer.Option(
+            metavar="WEIGHT",
+            min=0,
+            rich_help_panel=COURSE,
+            help="Weight of a second loss: objects that SAM finds by itself are to stay as they are.",
+        ),
+    ] = 0.0,
+    frames: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            rich_help_panel=COURSE,
+            help="Encode N augmented images once, into DIR/frames, 3.5 MB each, and learn from these; 0: always new.",
+        ),
+    ] = 0,
+    lr_schedule: Annotated[
+        ScheduleName,
+        typer.Option(rich_help_panel=COURSE, help="Falling in steps, or linearly to zero after a warm-up."),
+    ] = ScheduleName.step,
+    ema_decay: Annotated[
+        float | None,
+        typer.Option(metavar="X", min=0, max=1, rich_help_panel=COURSE, help="Keep a moving average of the weights."),
+    ] = None,
     device: DeviceOption = "auto",
     dtype: Annotated[
         str,
@@ -160,6 +230,8 @@ def train(
     ablations = [variant is not VariantName.full, fusion is not FusionName.full, learn is not LearnName.hq]
     if sum([*ablations, table is not None]) > 1:
         raise UsageError("--variant, --fusion, --learn and --table are one ablation each: pass one of them")
+    if frames and learn is LearnName.all:
+        raise UsageError("--frames: an encoder that learns cannot be asked once and for all; leave it out")
     if table is not None and not val:
         raise UsageError("--table compares scores: pass --val FOLDER")
 
@@ -193,6 +265,14 @@ def train(
         seed=seed,
         checkpoint_steps=checkpoint_steps,
         fresh=fresh,
+        init=init.value,
+        trained=mask_output.value,
+        augmentation=augmentation.value,
+        prompts=prompts,
+        keep_sam=keep_sam,
+        frames=frames,
+        schedule=lr_schedule.value,
+        ema_decay=ema_decay,
         learn=learn.value,
         variant=VARIANTS[variant.value] if fusion is FusionName.full else Variant(fusion=fusion.value),
         command=shlex.join(["hqsam", *sys.argv[1:]]),

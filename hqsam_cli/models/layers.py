@@ -10,7 +10,11 @@ from torch.nn import functional
 
 
 class LayerNorm2d(nn.Module):
-    """Layer norm over the channels of an NCHW tensor, eps 1e-6 as in SAM."""
+    """Layer norm over the channels of an NCHW tensor, eps 1e-6 as in SAM.
+
+    Computed over the last axis of the permuted tensor, which is several times faster than over axis 1 and for
+    channels-last tensors, such as those of the decoder, moves nothing in memory.
+    """
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
         super().__init__()
@@ -19,12 +23,14 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape; computed in float32 whatever the dtype of `x`."""
-        dtype = x.dtype
-        x = x.float()
-        variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
-        scale = torch.rsqrt(variance + self.eps) * self.weight.view(1, -1, 1, 1)
-        return torch.addcmul(self.bias.view(1, -1, 1, 1) - mean * scale, x, scale).to(dtype)
+        """(B, C, H, W) to the same shape in channels-last; means and variances are of float32."""
+        last, sizes = x.permute(0, 2, 3, 1), self.weight.shape
+        if x.is_cpu:
+            with torch.autocast("cpu", enabled=False):  # there one call takes bfloat16 beside weights in float32
+                normed = functional.layer_norm(last, sizes, self.weight, self.bias, self.eps)
+        else:
+            normed = functional.layer_norm(last.float(), sizes, self.weight, self.bias, self.eps).to(x.dtype)
+        return normed.permute(0, 3, 1, 2)
 
 
 class MLP(nn.Module):

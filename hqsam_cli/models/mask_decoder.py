@@ -126,7 +126,7 @@ class MaskDecoder(nn.Module):
         sam = upscaled.new_empty(upscaled.shape[0], 0, *upscaled.shape[-2:])
         if mask_tokens:
             weights = torch.stack([self.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in mask_tokens], dim=1)
-            sam = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+            sam = products(upscaled, weights)
         hq = None
         if hq_features is not None:
             hq = self._hq_logits(self._hq_weights(hidden), upscaled, hq_features, image_index)
@@ -144,17 +144,26 @@ class MaskDecoder(nn.Module):
         """
         first, norm, gelu, last = self.embedding_maskfeature
         assert isinstance(last, nn.Conv2d) and last.bias is not None
-        hidden = gelu(norm(first(upscaled)))
-        taps = torch.einsum("po,oikl->pkli", token, last.weight).flatten(1, 2) @ hidden.flatten(2)
-        constant = token @ last.bias
-        height, width = hidden.shape[-2:]
-        taps = nn.functional.pad(taps.unflatten(2, (height, width)), (1, 1, 1, 1))
-        logits = token.unsqueeze(1) @ per_prompt(hq_features.flatten(2), image_index)
-        logits = logits.unflatten(2, (height, width)) + constant.view(-1, 1, 1, 1)
+        weights = torch.einsum("po,oikl->pkli", token, last.weight).flatten(1, 2)
+        taps = products(gelu(norm(first(upscaled))), weights)
+        height, width = taps.shape[-2:]
+        taps = nn.functional.pad(taps, (1, 1, 1, 1))
+        constant = (token @ last.bias).view(-1, 1, 1, 1)
+        logits = products(per_prompt(hq_features, image_index), token.unsqueeze(1)) + constant
         for tap in range(9):
             row, column = divmod(tap, 3)
             logits = logits + taps[:, tap : tap + 1, row : row + height, column : column + width]
         return logits
+
+
+def products(features: Tensor, weights: Tensor) -> Tensor:
+    """Inner products of the pixels of feature maps (P, C, H, W) with K vectors each, (P, K, C): (P, K, H, W).
+
+    Pixels are the rows of the matrix product, so channels-last features are read as they lie in memory, and their
+    gradient comes back in the same layout.
+    """
+    rows = features.permute(0, 2, 3, 1).flatten(1, 2)
+    return (rows @ weights.transpose(1, 2)).transpose(1, 2).unflatten(2, features.shape[-2:])
 
 
 def _early_fusion(early_dim: int, early_stride: int, embed_dim: int, width: int) -> nn.Sequential:

@@ -7,89 +7,119 @@ would have seen, and several processes see together what one would have seen alo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, default_collate
+from torch.utils.data import Dataset, Sampler
 
 from ..errors import HqsamError, ImageError
-from .augment import AugmentConfig, color_jittered, composited, framed, large_scale_jittered, mosaic, one_component
-from .layouts import PairFolder, read_pair
+from .augment import (
+    STRONG,
+    Augmentation,
+    color_jittered,
+    composite,
+    large_scale_jittered,
+    mosaic,
+    one_component,
+    scaled_and_cropped,
+)
+from .frames import FrameCache
+from .layouts import PairFolder, read_alpha, read_pair
 from .losses import POINT_DRAWS
-from .prompts import PromptMix, SampledPrompt, recipe_prompt, sampled_prompt
+from .prompts import paper_prompt, varied_prompt
 
-MOST_DRAWS = 50  # pairs tried for one sample before the data is given up
+MOST_DRAWS = 50  # pairs tried for one frame before the data is given up
 MOST_CROPS = 20  # crops tried before another pair is taken
-EPOCH_ORDER = 1  # keeps the random numbers of an epoch's order apart from those of a sample
-
-Drawn = tuple[np.ndarray, list[np.ndarray], list[SampledPrompt]]
-
-
-class Source(Protocol):
-    """Where samples come from."""
-
-    def drawn(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
-        """Image uint8 (S, S, 3), K masks uint8 0 to 255 (S, S) with a prompt each, or None if the draw was of no use.
-
-        Args:
-            number: which sample; None for any, where that one turned out to be of no use.
-
-        Raises:
-            ImageError: a file was of no use.
-        """
-        ...
+# These keep the random numbers of a sample's frame, of its prompts, of an epoch's order, and of frames that come
+# again apart.
+PROMPTS, EPOCH_ORDER, FRAME_ORDER = 1, 2, 3
 
 
-class PromptedMasks(Dataset[dict[str, Any]]):
-    """Augmented images with K prompts each.
+class Drawn(NamedTuple):
+    """An augmented image, uint8 (S, S, 3), and the masks of K objects in it, uint8 0 to 255, (S, S) each."""
 
-    An item holds `image` uint8 (3, S, S), `mask` uint8 0 to 255 (K, S, S), `points` (K, T, 2), `labels` (K, T),
-    `coarse` float (K, 1, S / 4, S / 4), 0 / 255, with `has_coarse` (K,), `draws` (K, POINT_DRAWS, 2), the random
-    numbers of the point loss, and `problems`, a line for each file that had to be skipped.
+    image: np.ndarray
+    masks: list[np.ndarray]
+
+
+class Samples(Dataset[dict[str, Any]]):
+    """Augmented images with P prompts each.
+
+    An item holds `number`, that of its frame; `image`, uint8 (3, S, S), or `encoded`, what the cache has of it;
+    `objects`, bool (K, S, S), all masks of the frame; of its prompts `mask`, uint8 0 to 255 (P, S, S), `points`
+    (P, T, 2), `labels` (P, T), `coarse` float (P, 1, S / 4, S / 4), 0 / 255, with `has_coarse` (P,), and `draws`
+    (P, POINT_DRAWS, 2), the random numbers of the point loss; `pick`, a random number for whoever has to choose
+    something of this sample; and `problems`, a line for each file that had to be skipped.
+
+    Args:
+        source: where frames come from.
+        prompts: P. Where there are fewer objects, an object is asked for in several ways.
+        cache: frames that come again and again; None makes a new one for each sample.
     """
 
-    def __init__(self, source: Source, seed: int) -> None:
-        self.source = source
-        self.seed = seed
+    def __init__(self, source: FrameSource, seed: int, prompts: int = 1, cache: FrameCache | None = None) -> None:
+        self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
 
     def __getitem__(self, number: int) -> dict[str, Any]:
+        frame = self._frame_number(number)
+        rng = np.random.default_rng((self.seed, number, PROMPTS))
+        encoded = None if self.cache is None else self.cache.read(frame)
+        item: dict[str, Any] = {"number": frame, "encoded": encoded, "pick": float(rng.random()), "problems": []}
+        if encoded is not None:
+            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in encoded.objects]
+        else:
+            image, masks = self._new_frame(frame, item["problems"])
+            item["image"] = torch.from_numpy(image).permute(2, 0, 1)
+            item["objects"] = np.stack([mask > 127 for mask in masks])
+        order = rng.permutation(len(masks))
+        chosen = [masks[order[i % len(masks)]] for i in range(self.prompts)]
+        draw_prompt = paper_prompt if self.source.augmentation == "paper" else varied_prompt
+        prompts = [draw_prompt(rng, mask) for mask in chosen]
+        return item | {
+            "mask": torch.from_numpy(np.stack(chosen)),
+            "points": torch.from_numpy(np.stack([prompt.points for prompt in prompts])),
+            "labels": torch.from_numpy(np.stack([prompt.labels for prompt in prompts])),
+            "coarse": torch.from_numpy(np.stack([prompt.coarse for prompt in prompts]))[:, None],
+            "has_coarse": torch.tensor([prompt.has_coarse for prompt in prompts]),
+            "draws": torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32)),
+        }
+
+    def _frame_number(self, number: int) -> int:
+        """Which frame a sample shows: its own, or, of a cache, each once before any comes again."""
+        if self.cache is None or number < self.cache.frames:
+            return number
+        turn, place = divmod(number, self.cache.frames)
+        return int(np.random.default_rng((self.seed, turn, FRAME_ORDER)).permutation(self.cache.frames)[place])
+
+    def _new_frame(self, number: int, problems: list[str]) -> Drawn:
         rng = np.random.default_rng((self.seed, number))
-        problems: list[str] = []
         wanted: int | None = number
         for _ in range(MOST_DRAWS):
             try:
-                drawn = self.source.drawn(rng, wanted)
+                drawn = self.source.draw(rng, wanted)
             except ImageError as error:
                 drawn = None
                 problems.append(str(error))
             if drawn is not None:
-                image, masks, prompts = drawn
-                return {
-                    "image": torch.from_numpy(image).permute(2, 0, 1),
-                    "mask": torch.from_numpy(np.stack(masks)),
-                    "points": torch.from_numpy(np.stack([prompt.points for prompt in prompts])),
-                    "labels": torch.from_numpy(np.stack([prompt.labels for prompt in prompts])),
-                    "coarse": torch.from_numpy(np.stack([prompt.coarse for prompt in prompts]))[:, None],
-                    "has_coarse": torch.tensor([prompt.has_coarse for prompt in prompts]),
-                    "draws": torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32)),
-                    "problems": problems,
-                }
+                return drawn
             wanted = None
         last = problems[-1] if problems else "crops keep losing the object"
         raise HqsamError(f"{MOST_DRAWS} pairs in a row were of no use, the last: {last}; check --data")
 
 
-def collated(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Samples as one batch: N images, what belongs to their N K prompts in one row each, and all problems."""
-    problems = [text for sample in samples for text in sample.pop("problems")]
-    batch = default_collate(samples)
-    return {name: x if name == "image" else x.flatten(0, 1) for name, x in batch.items()} | {"problems": problems}
+def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Samples as one batch: what belongs to their N P prompts in one row each, lists of what belongs to a frame."""
+    own = ("mask", "points", "labels", "coarse", "has_coarse", "draws")
+    rows: dict[str, Any] = {name: torch.cat([sample[name] for sample in samples]) for name in own}
+    frames = {name: [sample.get(name) for sample in samples] for name in ("number", "encoded", "pick", "image")}
+    objects = [sample.get("objects") for sample in samples]
+    return {**rows, **frames, "objects": objects, "problems": [text for s in samples for text in s["problems"]]}
 
 
-class RecipeSource:
-    """The paper's samples: each pair once an epoch in random order, large-scale jitter, a flip, one of three prompts.
+class FrameSource:
+    """Frames of pairs: each pair once an epoch in random order.
 
     A set's weight is how often each of its pairs comes in an epoch: 2 twice, 0.5 a random half of them. What is
     left of an epoch after its last whole batch is dropped, as the authors do; it is another part each time.
@@ -98,34 +128,71 @@ class RecipeSource:
 
     Args:
         folders: the sets.
-        size: side S of the frame in pixels.
+        size: side S of the model's square in pixels.
         batch: samples a step, of all processes together.
         seed: of the order.
+        augmentation: `paper` is HQ-SAM's large-scale jitter and a flip; `strong` scales less widely and adds colors,
+            mosaics, single parts of masks, and alpha mattes on other photos.
 
     Raises:
         HqsamError: there are fewer pairs than make a batch.
     """
 
-    def __init__(self, folders: list[PairFolder], size: int, batch: int, seed: int) -> None:
+    def __init__(
+        self, folders: list[PairFolder], size: int, batch: int, seed: int, augmentation: Augmentation = "paper"
+    ) -> None:
         self.pairs = [pair for folder in folders for pair in folder.pairs]
+        self.photos = [pair for pair in self.pairs if pair.alpha is None] or self.pairs
         self.parts = [(len(folder.pairs), max(1, round(folder.weight * len(folder.pairs)))) for folder in folders]
-        self.size = size
-        self.seed = seed
+        self.size, self.seed, self.augmentation = size, seed, augmentation
         self.steps_per_epoch = sum(wanted for _, wanted in self.parts) // batch
         self.epoch_length = self.steps_per_epoch * batch
         self.order: tuple[int, np.ndarray] | None = None
         if not self.epoch_length:
             raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}: lower --batch-size")
 
-    def drawn(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
-        """See `Source`."""
+    def draw(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
+        """The frame of a sample, or None if the draw was of no use.
+
+        Args:
+            number: which sample; None for any, where that one turned out to be of no use.
+
+        Raises:
+            ImageError: a file was of no use.
+        """
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
-        image, mask = read_pair(*self.pairs[index])
+        if self.augmentation == "strong":
+            return self._strong(rng, index)
+        image, mask = read_pair(self.pairs[index])
         for _ in range(MOST_CROPS):
-            frame, target = large_scale_jittered(rng, image, mask, self.size)
+            square, target = large_scale_jittered(rng, image, mask, self.size)
             if (target > 127).any():
-                return frame, [target], [recipe_prompt(rng, target)]
+                return Drawn(square, [target])
         return None
+
+    def _strong(self, rng: np.random.Generator, index: int) -> Drawn | None:
+        image, mask = self._flipped(rng, index)
+        if rng.random() < STRONG.component:
+            mask = one_component(rng, mask)
+        masks = [mask]
+        if rng.random() < STRONG.mosaic:
+            others = [self._flipped(rng, int(rng.integers(len(self.pairs)))) for _ in range(3)]
+            image, masks = mosaic(rng, image, mask, others)
+        if not masks:
+            return None
+        image, masks = scaled_and_cropped(rng, color_jittered(rng, image), masks, self.size)
+        return Drawn(image, [found * np.uint8(255) for found in masks]) if masks else None
+
+    def _flipped(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), flipped half of the time; mattes on other photos."""
+        pair = self.pairs[index]
+        image, mask = read_pair(pair)
+        if pair.alpha is not None and rng.random() < STRONG.composite:
+            background, _ = read_pair(self.photos[rng.integers(len(self.photos))])
+            image, mask = composite(rng, image, read_alpha(pair.alpha, image.shape), background)
+        if rng.random() < 0.5:
+            image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
+        return image, mask
 
     def _place(self, number: int) -> int:
         """The pair of a sample."""
@@ -142,58 +209,6 @@ class RecipeSource:
             chosen += [own] * rounds + [rng.choice(own, rest, replace=False)]
             first += count
         return rng.permutation(np.concatenate(chosen))
-
-
-class CompositeSource:
-    """Samples for a small model that learns SAM's task from little: strong augmentation, composites, mosaics.
-
-    Args:
-        folders: sets to draw from, a set's weight being its share of the samples.
-        size: side S of the frame in pixels.
-        mix: how often each kind of prompt is drawn.
-        augment: strength of the augmentation.
-        prompts: number of prompts an image. They cost little beside the image encoder. Where there are fewer
-            objects, an object is asked for in several ways.
-    """
-
-    def __init__(
-        self, folders: list[PairFolder], size: int, mix: PromptMix, augment: AugmentConfig, prompts: int = 1
-    ) -> None:
-        self.folders = folders
-        self.size = size
-        self.mix = mix
-        self.augment = augment
-        self.prompts = prompts
-        weights = np.array([f.weight for f in folders])
-        self.shares = weights / weights.sum()
-
-    def drawn(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
-        """See `Source`; every pair is drawn at random."""
-        image, mask = self._pair(rng)
-        if rng.random() < self.augment.component:
-            mask = one_component(rng, mask)
-        masks = [mask]
-        if rng.random() < self.augment.mosaic:
-            image, masks = mosaic(rng, image, mask, [self._pair(rng) for _ in range(3)])
-        if rng.random() < self.augment.composite:
-            others = [self._pair(rng) for _ in range(int(rng.integers(1, self.augment.pastes + 1)))]
-            image, masks = composited(rng, image, masks, others, self.augment.paste)
-        if not masks:
-            return None
-        masks = [masks[i] for i in rng.permutation(len(masks))[: self.prompts]]
-        image, masks = framed(rng, color_jittered(rng, image, self.augment), masks, self.size, self.augment)
-        if not masks:
-            return None
-        masks = [masks[i % len(masks)] for i in range(self.prompts)]
-        return image, [mask * np.uint8(255) for mask in masks], [sampled_prompt(rng, m, self.mix) for m in masks]
-
-    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """A random image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), flipped half of the time."""
-        folder = self.folders[rng.choice(len(self.folders), p=self.shares)]
-        image, mask = read_pair(*folder.pairs[rng.integers(len(folder.pairs))])
-        if rng.random() < 0.5:
-            image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
-        return image, mask
 
 
 class Steps(Sampler[list[int]]):
@@ -216,6 +231,6 @@ class Steps(Sampler[list[int]]):
         return self.last - self.first
 
 
-def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
-    """The tensors of a batch on a device."""
-    return {key: value.to(device, non_blocking=True) for key, value in batch.items() if isinstance(value, Tensor)}
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """A batch whose tensors are on a device; those of frames follow when they are needed."""
+    return {key: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for key, x in batch.items()}

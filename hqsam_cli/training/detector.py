@@ -76,14 +76,14 @@ def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -
 def write_set(folder: Path, pairs: PairFolder, prefix: str) -> int:
     """The pairs of a set as samples; how many. What cannot be read is named and left out."""
     count = 0
-    for image_path, mask_path in pairs.pairs:
+    for pair in pairs.pairs:
         try:
-            image, mask = read_pair(image_path, mask_path)
+            image, mask = read_pair(pair)
         except ImageError as error:
             _say(f"left out: {error}")
             continue
         if boxes := object_boxes(mask):
-            write_sample(folder, f"{prefix}-{Path(image_path).stem}", image, boxes)
+            write_sample(folder, f"{prefix}-{Path(pair.image).stem}", image, boxes)
             count += 1
     return count
 
@@ -212,8 +212,8 @@ def average_precision(pairs: PairFolder, detect: Callable[[list[np.ndarray]], li
     images: list[dict[str, Any]] = []
     truths: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
-    for number, (image_path, mask_path) in enumerate(pairs.pairs, 1):
-        image, mask = read_pair(image_path, mask_path)
+    for number, pair in enumerate(pairs.pairs, 1):
+        image, mask = read_pair(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
         for box in object_boxes(mask):
             own = {"id": len(truths) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}

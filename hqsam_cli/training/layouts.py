@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..prompts.masks import mask_pixels
 
 # Folder of the images and folder of the masks: ours, DIS5K's, and masks lying beside their images.
 LAYOUTS = (("images", "masks"), ("im", "gt"), (".", "."))
+ALPHA = "alpha"  # beside the folder of the masks, 8-bit mattes of some or all images
 FLAT_SUFFIXES = (".jpg", ".jpeg")  # where masks, which are .png, lie in the same folder
 
 # HQSeg-44K as its authors lay it out: name, images, masks (HQ-SAM, section 4.1).
@@ -32,19 +34,27 @@ HQSEG_44K = (
 )
 
 
+class Pair(NamedTuple):
+    """Paths of an image, of its mask, and, where there is one, of its alpha matte."""
+
+    image: str
+    mask: str
+    alpha: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PairFolder:
     """One set of images, each with one mask.
 
     Attributes:
         name: what it is called in messages.
-        pairs: paths of images and their masks, sorted.
+        pairs: sorted.
         weight: how often each pair is seen in an epoch, or the set's share of the samples.
         missing: images that have no mask; they are left out.
     """
 
     name: str
-    pairs: list[tuple[str, str]]
+    pairs: list[Pair]
     weight: float = 1.0
     missing: list[str] = field(default_factory=list)
 
@@ -79,25 +89,37 @@ def _pairs(name: str, images: Path, masks: Path, weight: float) -> PairFolder:
     suffixes = FLAT_SUFFIXES if images == masks else IMAGE_SUFFIXES
     found = PairFolder(name, [], weight)
     for image in sorted(p for p in images.glob("*") if p.suffix.lower() in suffixes):
-        mask = masks / f"{image.stem}.png"
+        mask, alpha = masks / f"{image.stem}.png", masks.parent / ALPHA / f"{image.stem}.png"
         if mask.is_file():
-            found.pairs.append((str(image), str(mask)))
+            found.pairs.append(Pair(str(image), str(mask), str(alpha) if alpha.is_file() else None))
         else:
             found.missing.append(str(image))
     return found
 
 
-def read_pair(image_path: str, mask_path: str) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """An image, uint8 RGB (H, W, 3) whatever it was stored as, and its mask, uint8 0 / 1 (H, W).
 
     Raises:
         ImageError: either cannot be read, they differ in size, or the mask is empty.
     """
-    image = decoded_image(image_path)
+    image = decoded_image(pair.image)
     try:
-        mask = mask_pixels(Path(mask_path), image.shape[1], image.shape[0])
+        mask = mask_pixels(Path(pair.mask), image.shape[1], image.shape[0])
     except ValueError as error:
-        raise ImageError(f"{mask_path}: {error}; make it a mask of {image_path}, or leave both out") from None
+        raise ImageError(f"{pair.mask}: {error}; make it a mask of {pair.image}, or leave both out") from None
     if not mask.any():
-        raise ImageError(f"{mask_path}: an empty mask; leave it and its image out")
+        raise ImageError(f"{pair.mask}: an empty mask; leave it and its image out")
     return image, mask.astype(np.uint8)
+
+
+def read_alpha(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An alpha matte, uint8 (H, W), of an image whose array has that shape.
+
+    Raises:
+        ImageError: it cannot be read, or is of another size.
+    """
+    alpha = decoded_image(path, exif="ignore").max(axis=2)
+    if alpha.shape != shape[:2]:
+        raise ImageError(f"{path}: of another size than its image; make it a matte of that image, or leave it out")
+    return alpha

@@ -10,7 +10,8 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 from ..errors import HqsamError
 from ..models.sam import HQSam
-from .data import Steps, collated, on_device
+from .data import Steps, collate, to_device
 from .saving import cannot_save, save_state, write_whole
 from .team import Team
 
@@ -111,7 +112,7 @@ class Training:
         loader = DataLoader(
             self.samples,
             batch_sampler=Steps(self.step, last, course.batch, team.rank, team.size),
-            collate_fn=collated,
+            collate_fn=collate,
             num_workers=course.workers,
             worker_init_fn=_begin_worker,
             pin_memory=team.device.type == "cuda",
@@ -174,11 +175,21 @@ class Training:
                 self.skipped.add(text)
                 self._tell(f"skipped: {text}")
 
-    @torch.no_grad()
-    def take_average(self) -> None:
-        """Make the averaged weights the model's."""
-        for name, parameter in self.learned.items():
-            parameter.copy_(self.average[name])
+    @property
+    def result(self) -> dict[str, Tensor]:
+        """The learned tensors as they would be kept: averaged, where there is an average."""
+        return self.average or {name: parameter.detach() for name, parameter in self.learned.items()}
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """While it lasts the model has its averaged weights, where there are some."""
+        own = {name: p.detach().clone() for name, p in self.learned.items()}
+        with torch.no_grad():
+            for name, parameter in self.learned.items():
+                parameter.copy_(self.result[name])
+            yield
+            for name, parameter in self.learned.items():
+                parameter.copy_(own[name])
 
     def _learn(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """One step."""
@@ -187,7 +198,7 @@ class Training:
             group["lr"] = group["peak"] * course.rate(self.step)
         device = self.team.device
         with torch.autocast(device.type, course.dtype, enabled=course.dtype != torch.float32):
-            loss, log = self.objective(on_device(batch, device))
+            loss, log = self.objective(to_device(batch, device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if course.clip is not None:

@@ -17,6 +17,7 @@ CANDIDATES = 3 * POINTS
 UNCERTAIN = POINTS * 3 // 4
 POINT_DRAWS = CANDIDATES + POINTS - UNCERTAIN
 BOUNDARY = 0.02  # of the diagonal, as in boundary IoU
+CONTOUR = 2  # pixels of the logits on either side of another model's contour
 
 
 def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -72,10 +73,28 @@ def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: 
     return mask_loss(at_points(logits, points), at_points(target, points), weight).mean()
 
 
+def kept_loss(logits: Tensor, answers: Tensor) -> Tensor:
+    """How far masks leave those of another model, the mean over masks: a scalar.
+
+    Pixels next to the other's contour do not count: what lies there is what the HQ mask is to do better.
+
+    Args:
+        logits: (N, h, w).
+        answers: bool (N, h, w), the other's masks.
+    """
+    if not len(answers):
+        return logits.float().sum()  # 0, and no gradient
+    target = answers.float()
+    return mask_loss(logits, target, 1 - _band(target, CONTOUR)).mean()
+
+
 def boundary_band(target: Tensor) -> Tensor:
     """1 within `BOUNDARY` of the diagonal on either side of a mask's contour, else 0: (N, H, W)."""
-    height, width = target.shape[-2:]
-    reach = max(1, round(BOUNDARY * math.hypot(height, width)))
+    return _band(target, max(1, round(BOUNDARY * math.hypot(*target.shape[-2:]))))
+
+
+def _band(target: Tensor, reach: int) -> Tensor:
+    """1 within `reach` pixels on either side of a mask's contour, else 0: (N, H, W)."""
     inside = (target > 0.5).float()
     return _swollen(inside, reach) * _swollen(1 - inside, reach)
 
@@ -85,28 +104,6 @@ def _swollen(mask: Tensor, reach: int) -> Tensor:
     side = 2 * reach + 1
     rows = functional.max_pool2d(mask, (side, 1), stride=1, padding=(reach, 0))
     return functional.max_pool2d(rows, (1, side), stride=1, padding=(0, reach))
-
-
-def edge_weight(target: Tensor, reach: int) -> Tensor:
-    """1 far from an edge, up to about 3.5 on it.
-
-    A pixel counts more the more its neighbourhood differs from it (the weighting of F3Net, Wei et al.,
-    AAAI 2020): small models otherwise settle for blobs.
-
-    Args:
-        target: (N, H, W) in 0 to 1.
-        reach: half side of the neighbourhood in pixels.
-    """
-    mean = _summed(_summed(target, reach, 1), reach, 2) / (2 * reach + 1) ** 2
-    return 1 + 5 * (mean - target).abs()
-
-
-def _summed(x: Tensor, reach: int, axis: int) -> Tensor:
-    """Sums over `reach` places on either side along an axis, 0 beyond the ends; the cost knows nothing of `reach`."""
-    ends = [0, 0] * (x.dim() - 1 - axis) + [reach + 1, reach]
-    sums = functional.pad(x, ends).cumsum(axis)
-    length = x.shape[axis]
-    return sums.narrow(axis, 2 * reach + 1, length) - sums.narrow(axis, 0, length)
 
 
 def hard_iou(logits: Tensor, target: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch.nn import functional
 
 from ..models.prompt_encoder import (
     ABSENT,
@@ -25,11 +25,14 @@ MOST_POINTS = 10
 
 @dataclass(frozen=True, slots=True)
 class PromptMix:
-    """Probabilities of the kinds of prompts `lite` is trained with; what is left over is a box and points together."""
+    """Probabilities of the kinds of a varied prompt; what is left over is a box and points together."""
 
     box: float = 0.72
     points: float = 0.16
     coarse: float = 0.08
+
+
+MIX = PromptMix()
 
 
 class SampledPrompt(NamedTuple):
@@ -41,8 +44,13 @@ class SampledPrompt(NamedTuple):
     has_coarse: bool
 
 
-def sampled_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix) -> SampledPrompt:
-    """A prompt of `mix` for `mask`, uint8 0 / 1 (S, S), which is not empty."""
+def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = MIX) -> SampledPrompt:
+    """A prompt as a detector or an impatient person would give it: boxes that are a little off, few points.
+
+    Args:
+        mask: uint8 0 to 255 (S, S), over 127 somewhere.
+    """
+    mask = (mask > 127).astype(np.uint8)
     size = mask.shape[0] // 4
     coarse = np.zeros((size, size), np.float32)
     draw = rng.random()
@@ -60,7 +68,7 @@ def sampled_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix) -
     return _padded(points, coarse, has_coarse)
 
 
-def recipe_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
+def paper_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
     """HQ-SAM's training prompt: evenly the tight box, ten points inside, or a noisy coarse mask alone.
 
     An object of fewer than ten pixels gives as many points as it has. (In the authors' code that made the whole
@@ -81,10 +89,10 @@ def recipe_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
         chosen = rng.choice(len(rows), min(MOST_POINTS, len(rows)), replace=False)
         points = [(columns[i], rows[i], FOREGROUND_POINT) for i in chosen]
         return _padded([*points, (0, 0, PADDING_POINT)], no_mask, False)
-    return _padded([], recipe_coarse_mask(rng, mask, size), True)
+    return _padded([], paper_coarse_mask(rng, mask, size), True)
 
 
-def recipe_coarse_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndarray:
+def paper_coarse_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndarray:
     """HQ-SAM's coarse mask, 0 / 255 float32 (size, size): noise wherever an eighth of the resolution loses detail."""
     small = cv2.resize(mask.astype(np.float32) / 255, (size, size), interpolation=cv2.INTER_LINEAR)
     eighth = cv2.resize(small, (size // 8, size // 8), interpolation=cv2.INTER_LINEAR)
@@ -138,16 +146,37 @@ def noisy_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndar
     return ((blurred + noise > rng.uniform(0.35, 0.65)) * 255).astype(np.float32)
 
 
-def prompt_batch(batch: dict[str, Tensor]) -> PromptBatch:
+def prompt_batch(batch: dict[str, Any]) -> PromptBatch:
     """The prompts of a collated batch of samples, equally many an image."""
     count = len(batch["labels"])
     longest = int((batch["labels"] != ABSENT).sum(dim=1).max())
     has_coarse = batch["has_coarse"]
     return PromptBatch(
-        image_index=torch.arange(count, device=has_coarse.device) // (count // len(batch["image"])),
+        image_index=torch.arange(count, device=has_coarse.device) // (count // len(batch["number"])),
         points=batch["points"][:, :longest],
         labels=batch["labels"][:, :longest],
         masks=batch["coarse"] if bool(has_coarse.any()) else None,
         has_mask=has_coarse,
+        ragged=True,
+    )
+
+
+def join_prompts(first: PromptBatch, boxes: PromptBatch) -> PromptBatch:
+    """Prompts of the same images as one batch; the second are boxes alone."""
+    added, wide = len(boxes.labels), first.labels.shape[1] - 2
+    if wide < 0:  # coarse masks alone
+        first = replace(
+            first,
+            points=functional.pad(first.points, (0, 0, 0, -wide)),
+            labels=functional.pad(first.labels, (0, -wide), value=ABSENT),
+        )
+        wide = 0
+    assert first.has_mask is not None
+    return PromptBatch(
+        image_index=torch.cat([first.image_index, boxes.image_index]),
+        points=torch.cat([first.points, functional.pad(boxes.points, (0, 0, 0, wide))]),
+        labels=torch.cat([first.labels, functional.pad(boxes.labels, (0, wide), value=ABSENT)]),
+        masks=None if first.masks is None else functional.pad(first.masks, (0, 0, 0, 0, 0, 0, 0, added)),
+        has_mask=torch.cat([first.has_mask, first.has_mask.new_zeros(added)]),
         ragged=True,
     )

@@ -11,31 +11,34 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
 from .. import __version__
 from ..errors import UsageError
 from ..models.checkpoints import file_hash, inferred_architecture, load_model, read_state
-from ..models.sam import HQSam, MaskOutput, normalised
+from ..models.sam import HQSam, MaskOutput
 from ..models.zoo import VITS
-from .data import PromptedMasks, RecipeSource
+from .augment import Augmentation
+from .criterion import Criterion, Trained
+from .data import FrameSource, Samples
+from .frames import FrameCache
 from .layouts import PairFolder
 from .loop import Course, Training
-from .losses import hard_iou, point_loss
 from .plot import save_plot
-from .prompts import prompt_batch
 from .saving import cannot_save, save_merged, save_tensors
 from .team import Team
 from .validate import mean_scores, validate
-from .variants import FULL, Learn, Variant, prepare
+from .variants import FULL, Init, Learn, Variant, prepare
 
 CHECKPOINT = "hqsam.safetensors"
 HQ_ONLY, LEARNED_ONLY = "hq_only.safetensors", "learned.safetensors"
 PLOT = "metrics.png"
+FRAMES = "frames"  # folder of encoded frames
+WARMUP_STEPS = 50
+
+Schedule = Literal["step", "linear"]
 STRIDE = 32  # frames must be whole in the coarsest features
 
 
@@ -48,9 +51,16 @@ class Recipe:
         data, val: sets to learn from and to validate on; without the latter the last weights count as the best.
         output: folder of the results; a run that is there is continued.
         batch_size: samples a step of each process.
-        lr_step: epochs after which the learning rate falls to a tenth, again and again.
+        lr_step: epochs after which the learning rate falls to a tenth, again and again, where `schedule` is `step`.
         image_size: side of the frame in pixels, or None for the base's.
         fresh: start with new HQ modules though the base has some.
+        init: of new HQ modules: at random, or with SAM's own mask.
+        trained, keep_sam: see `Criterion`.
+        augmentation: see `FrameSource`.
+        prompts: an image.
+        frames: how many frames are encoded once and then come again and again; 0 makes a new one for each sample.
+        schedule: of the learning rate: `step`, or `linear`, a warm-up of 50 steps and a fall to zero at the end.
+        ema_decay: of an exponential moving average of the weights, which is then what is validated and kept.
         command: what the user ran, for the metadata.
     """
 
@@ -68,14 +78,24 @@ class Recipe:
     seed: int = 42
     checkpoint_steps: int = 200
     fresh: bool = False
+    init: Init = "random"
+    trained: Trained = "hq"
+    augmentation: Augmentation = "paper"
+    prompts: int = 1
+    keep_sam: float = 0.0
+    frames: int = 0
+    schedule: Schedule = "step"
+    ema_decay: float | None = None
     learn: Learn = "hq"
     variant: Variant = FULL
     command: str = ""
 
     @property
     def mask_output(self) -> MaskOutput:
-        """What is trained and validated."""
-        return "hq" if self.learn == "hq" else "sam"
+        """What is validated."""
+        if self.learn != "hq":
+            return "sam"
+        return "hq" if self.trained == "hq" else "sum"
 
     @property
     def learned_file(self) -> Path:
@@ -95,9 +115,24 @@ class Recipe:
             "--dtype": str(self.dtype),
             "--seed": str(self.seed),
             "--fresh": str(self.fresh),
+            "--init": self.init,
+            "--mask-output": self.trained,
+            "--augmentation": self.augmentation,
+            "--prompts": str(self.prompts),
+            "--keep-sam": str(self.keep_sam),
+            "--frames": str(self.frames),
+            "--lr-schedule": self.schedule if self.schedule == "step" else f"{self.schedule} over {self.epochs} epochs",
+            "--ema-decay": str(self.ema_decay),
             "--learn": self.learn,
             "--variant": str(self.variant),
         }
+
+    def frames_digest(self, team: Team) -> str:
+        """What encoded frames depend on; those of another run may lie beside them."""
+        settings = self.settings(team)
+        keys = ("--model", "--data", "--batch-size", "--image-size", "--dtype", "--seed", "--augmentation")
+        own = [settings[key] for key in keys] + [self.keep_sam > 0, __version__]
+        return hashlib.sha256(json.dumps(own).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,29 +151,6 @@ class Result:
     files: list[Path]
 
 
-class Objective(nn.Module):
-    """From a batch to the recipe's loss; the image encoder runs without gradient unless it learns."""
-
-    def __init__(self, model: HQSam, learn: Learn, variant: Variant) -> None:
-        super().__init__()
-        self.model = model
-        self.learn = learn
-        self.boundary_only = variant.boundary_only
-
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a collated batch of `PromptedMasks`, and what to log beside it."""
-        model, hq = self.model, self.learn == "hq"
-        with torch.set_grad_enabled(self.learn == "all"):
-            encoded = model.image_encoder(normalised(batch["image"]))
-        decoded = model.decode(model.fused(*encoded, hq=hq), prompt_batch(batch), mask_tokens=() if hq else (0,))
-        logits = decoded.hq if hq else decoded.sam
-        assert logits is not None
-        target = batch["mask"].float() / 255
-        loss = point_loss(logits[:, 0], target, batch["draws"], boundary_only=self.boundary_only)
-        small = functional.interpolate(target[:, None], logits.shape[-2:], mode="area")
-        return loss, {"iou": hard_iou(logits, small).mean()}
-
-
 def prepared_model(recipe: Recipe, device: torch.device) -> HQSam:
     """The base with what is to be learned, on its device, in evaluation mode: SAM's statistics stay as they are.
 
@@ -152,8 +164,8 @@ def prepared_model(recipe: Recipe, device: torch.device) -> HQSam:
         wanted = f"is trained at {model.image_size}" if fixed else f"wants a multiple of {STRIDE}"
         raise UsageError(f"--image-size {size}: {recipe.base} {wanted}")
     model.image_size = model.prompt_encoder.image_size = size
-    prepare(model, learn=recipe.learn, variant=recipe.variant, fresh=recipe.fresh, seed=recipe.seed)
-    return model.to(device).eval()
+    prepare(model, learn=recipe.learn, variant=recipe.variant, fresh=recipe.fresh, init=recipe.init, seed=recipe.seed)
+    return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False) -> Result:
@@ -171,22 +183,28 @@ def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable
     except OSError as error:
         raise cannot_save(recipe.output, error) from None
     model = prepared_model(recipe, team.device)
-    source = RecipeSource(recipe.data, model.image_size, recipe.batch_size * team.size, recipe.seed)
+    source = FrameSource(recipe.data, model.image_size, recipe.batch_size * team.size, recipe.seed, recipe.augmentation)
     epoch_steps = source.steps_per_epoch
     learned = [p for p in model.parameters() if p.requires_grad]
     course = Course(
         name="train",
         steps=recipe.epochs * epoch_steps,
         batch=recipe.batch_size,
-        rate=lambda step: 0.1 ** (step // epoch_steps // recipe.lr_step),
+        rate=lambda step: _rate(recipe, step, epoch_steps),
         dtype=recipe.dtype,
+        average=recipe.ema_decay,
         checkpoint_steps=recipe.checkpoint_steps,
         workers=recipe.workers,
         settings=recipe.settings(team),
     )
-    objective = team.shared(Objective(model, recipe.learn, recipe.variant), all_used=recipe.learn == "hq")
+    cache = FrameCache(recipe.output / FRAMES / recipe.frames_digest(team), recipe.frames) if recipe.frames else None
+    criterion = Criterion(
+        model, recipe.learn, recipe.variant,
+        trained=recipe.trained, keep_sam=recipe.keep_sam, cache=cache, seed=recipe.seed,
+    )  # fmt: skip
+    objective = team.shared(criterion, all_used=recipe.learn == "hq")
     optimizer = torch.optim.Adam([{"params": learned, "peak": recipe.lr}], lr=recipe.lr)
-    samples = PromptedMasks(source, recipe.seed)
+    samples = Samples(source, recipe.seed, recipe.prompts, cache)
     training = Training(model, objective, optimizer, samples, course, recipe.output, team, say, stop)
     count = sum(p.numel() for p in learned)
     say(f"{count:,} parameters learn from {len(source.pairs)} pairs, {recipe.epochs} epochs of {epoch_steps} steps")
@@ -207,6 +225,14 @@ def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable
     return Result(best, sorted(training.skipped), training.images_per_second, files)
 
 
+def _rate(recipe: Recipe, step: int, epoch_steps: int) -> float:
+    """The share of the peak learning rate at a step."""
+    if recipe.schedule == "step":
+        return 0.1 ** (step // epoch_steps // recipe.lr_step)
+    steps = recipe.epochs * epoch_steps
+    return min((step + 1) / WARMUP_STEPS, (steps - step) / max(steps - WARMUP_STEPS, 1), 1.0)
+
+
 def _close_epoch(recipe: Recipe, training: Training, epoch: int) -> None:
     """Validate, keep the learned tensors if they are the best so far, and remember all that."""
     entry: dict[str, Any] = {"epoch": epoch, "step": training.step}
@@ -215,7 +241,8 @@ def _close_epoch(recipe: Recipe, training: Training, epoch: int) -> None:
     if not training.team.leads:
         return
     if recipe.val:
-        scores, problems = validate(training.model, recipe.val, mask_output=recipe.mask_output, dtype=recipe.dtype)
+        with training.averaged():
+            scores, problems = validate(training.model, recipe.val, mask_output=recipe.mask_output, dtype=recipe.dtype)
         training.note_problems(problems)
         mean = mean_scores(scores)
         entry.update(miou=mean.miou, mbiou=mean.mbiou, sets={name: list(found) for name, found in scores.items()})
@@ -225,7 +252,7 @@ def _close_epoch(recipe: Recipe, training: Training, epoch: int) -> None:
             f"on {mean.images} of {given} images"
         )
     if entry is max(history, key=_merit):
-        save_tensors(recipe.learned_file, training.learned, _metadata(recipe, training, entry))
+        save_tensors(recipe.learned_file, training.result, _metadata(recipe, training, entry))
     training.save()
     training.write_metrics(entry)
     save_plot(training.metrics, history, recipe.output / PLOT)
@@ -253,5 +280,5 @@ def _metadata(recipe: Recipe, training: Training, entry: dict[str, Any]) -> dict
 
 def _digest(folders: list[PairFolder]) -> str:
     """The file names and weights of sets, wherever they lie."""
-    names = [[folder.weight, *(Path(image).name for image, _ in folder.pairs)] for folder in folders]
+    names = [[folder.weight, *(Path(pair.image).name for pair in folder.pairs)] for folder in folders]
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]

@@ -59,8 +59,8 @@ def _scores(evaluator: Evaluator, folder: PairFolder) -> tuple[Scores, list[str]
     rules = prompt_rules("box")
     scorer = MaskSetScorer(evaluator, rules)
     records: list[Record] = []
-    for image, mask in folder.pairs:
-        pair = MaskPair(Path(image).stem, Path(image), Path(mask))
+    for found in folder.pairs:
+        pair = MaskPair(Path(found.image).stem, Path(found.image), Path(found.mask))
         record: Record = {"file_name": pair.name, "error": None}
         try:
             record |= scorer.record(pair, scorer.loaded(pair))

@@ -23,15 +23,17 @@ import torch
 from torch import Tensor, nn
 
 from ..models.layouts import HQ_MODULES, is_hq
-from ..models.mask_decoder import MASK_TOKENS, MaskDecoder
+from ..models.mask_decoder import MASK_TOKENS, MaskDecoder, products
 from ..models.sam import EMBED_DIM, HQSam
 
 Learn = Literal["hq", "all", "decoder", "token"]
 Token = Literal["hq", "context", "scaled"]
+Init = Literal["random", "sam"]
 Fusion = Literal["none", "decoder", "early", "final", "full"]
 
 OUTPUT_TOKEN = ("mask_decoder.mask_tokens.", "mask_decoder.output_hypernetworks_mlps.0.")
 CONTEXT_TOKENS = 3
+FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +101,23 @@ class AblatedDecoder(MaskDecoder):
 
     def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:
         if self.variant.fusion == "none":
-            return (token.unsqueeze(1) @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+            return products(upscaled, token.unsqueeze(1))
         return super()._hq_logits(token, upscaled, hq_features, image_index)
 
 
-def prepare(model: HQSam, *, learn: Learn = "hq", variant: Variant = FULL, fresh: bool = False, seed: int = 0) -> None:
+def prepare(
+    model: HQSam,
+    *,
+    learn: Learn = "hq",
+    variant: Variant = FULL,
+    fresh: bool = False,
+    init: Init = "random",
+    seed: int = 0,
+) -> None:
     """Give a model the decoder that is to be trained, and freeze what is not learned.
 
-    SAM's part keeps its weights. HQ modules are new, initialised as PyTorch does, where the model has none,
-    where they are not those of a whole HQ-SAM, and where `fresh` asks for it.
+    SAM's part keeps its weights. HQ modules are new where the model has none, where they are not those of a whole
+    HQ-SAM, and where `fresh` asks for it: as PyTorch makes them, as in the paper, or such that their mask is SAM's.
     """
     dim, stride = model.early_dim, model.early_stride
     torch.manual_seed(seed)
@@ -122,5 +132,34 @@ def prepare(model: HQSam, *, learn: Learn = "hq", variant: Variant = FULL, fresh
         sam = {k: v for k, v in model.mask_decoder.state_dict().items() if k.split(".")[0] not in HQ_MODULES}
         decoder.load_state_dict({**decoder.state_dict(), **sam})
         model.mask_decoder, model.has_hq = decoder, decoder.has_hq
+        if init == "sam" and decoder.has_hq:
+            begin_as_sam(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_learned(name, learn))
+
+
+@torch.no_grad()
+def begin_as_sam(model: HQSam) -> None:
+    """Give the HQ modules weights with which the HQ mask is SAM's, to the pixel where their token is present.
+
+    From there a short training only has to learn what is better. The token and its MLP are copies of SAM's. Of each
+    of SAM's mask features x the HQ features hold x and -x, so their mean is 0, the layer norm divides them by their
+    size, and the second convolution takes their difference: gelu(x) - gelu(-x) = x. A mask is where the product of
+    token and features is positive, which no size changes. As the features grow to 1, so the token shrinks: with
+    smaller ones the first steps of Adam undo all this. The encoder's two features begin with weight 0.
+    """
+    decoder = model.mask_decoder
+    decoder.hf_token.weight.copy_(decoder.mask_tokens.weight[:1])
+    decoder.hf_mlp.load_state_dict(decoder.output_hypernetworks_mlps[0].state_dict())
+    first, norm, _, last = decoder.embedding_maskfeature
+    for layer in (decoder.compress_vit_feat[-1], decoder.embedding_encoder[-1], first, last):
+        for parameter in layer.parameters():
+            parameter.zero_()
+    centre = (slice(None), slice(None), 1, 1)
+    same = torch.eye(len(last.get_parameter("weight")))
+    first.get_parameter("weight")[centre] = torch.cat([same, -same])
+    last.get_parameter("weight")[centre] = torch.cat([same, -same], dim=1)
+    norm.get_parameter("weight").fill_(1.0)
+    norm.get_parameter("bias").zero_()
+    for parameter in decoder.hf_mlp.layers[-1].parameters():
+        parameter.mul_(FEATURE_SIZE)

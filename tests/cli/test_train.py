@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -78,15 +77,6 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
 
     segmented = hqsam("segment", SAMPLES / "im", "--frame", "--model", "run/hqsam.safetensors", "-o", "masks")
     assert segmented.code == 0, segmented.err
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As `run_alone` has; how sums are split between threads decides how they round."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def run_alone(*arguments: str | Path, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[bytes]:

@@ -9,19 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.models.checkpoints import load_model
-from hqsam_cli.models.hub import checkpoint_path
 from hqsam_cli.models.sam import HQSam
 from hqsam_cli.models.zoo import build_model
-from hqsam_cli.training import teacher
 from hqsam_cli.training.layouts import PairFolder, pair_folder
 from hqsam_cli.training.scenes import render_scene
 
 
-def small_lite(**options: bool) -> HQSam:
-    """`lite` with equal random weights each time, for frames of 64 pixels."""
+def small_model(**options: bool) -> HQSam:
+    """A `vit_tiny` with equal random weights each time, for squares of 64 pixels."""
     torch.manual_seed(0)
-    return build_model("lite", image_size=64, **options).eval()
+    return build_model("vit_tiny", image_size=64, **options).eval()
 
 
 def copied(model: HQSam) -> dict[str, torch.Tensor]:
@@ -50,18 +47,3 @@ def set_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def folder(set_folder: Path) -> PairFolder:
     return pair_folder(set_folder)
-
-
-@pytest.fixture(scope="session")
-def lessons(folder: PairFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `lite` sees in frames of 128 pixels: the four images and two mosaics of them."""
-    out = tmp_path_factory.mktemp("lessons")
-    model = load_model(checkpoint_path("lite"))
-    model.image_size = model.prompt_encoder.image_size = 128
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(teacher, "SIDE", 128)
-        patch.setattr(teacher, "QUARTER", 32)
-        patch.setattr(teacher, "LEAST_AREA", 4)
-        for number in range(6):
-            teacher.write_lesson(model, folder.pairs, number, out, seed=0)
-    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,38 +19,34 @@ from hqsam_cli.models.prompt_encoder import (
     FOREGROUND_POINT,
     PADDING_POINT,
 )
-from hqsam_cli.training.augment import AugmentConfig, large_scale_jittered, mosaic
-from hqsam_cli.training.data import CompositeSource, PromptedMasks, RecipeSource, Source, Steps, collated
-from hqsam_cli.training.layouts import PairFolder
-from hqsam_cli.training.prompts import PromptMix, prompt_batch, recipe_prompt, sampled_prompt
+from hqsam_cli.training.augment import Augmentation, Strength, composite, large_scale_jittered, mosaic
+from hqsam_cli.training.data import FrameSource, Samples, Steps, collate
+from hqsam_cli.training.layouts import Pair, PairFolder
+from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
 
 SIZE = 96
 
 
-def recipe_samples(folder: PairFolder, batch: int = 2) -> PromptedMasks:
-    return PromptedMasks(RecipeSource([folder], SIZE, batch, seed=5), seed=5)
+def samples_of(folder: PairFolder, batch: int = 2, augmentation: Augmentation = "paper", prompts: int = 1) -> Samples:
+    return Samples(FrameSource([folder], SIZE, batch, seed=5, augmentation=augmentation), seed=5, prompts=prompts)
 
 
-@pytest.mark.parametrize("kind", ["recipe", "composite"])
-def test_a_sample_depends_on_seed_and_number_alone(folder: PairFolder, kind: str) -> None:
-    def samples() -> PromptedMasks:
-        source: Source = RecipeSource([folder], SIZE, 2, seed=3)
-        if kind == "composite":
-            source = CompositeSource([folder], SIZE, PromptMix(), AugmentConfig())
-        return PromptedMasks(source, seed=3)
-
-    first, second = samples(), samples()
+@pytest.mark.parametrize("augmentation", ["paper", "strong"])
+def test_a_sample_depends_on_seed_and_number_alone(folder: PairFolder, augmentation: Augmentation) -> None:
+    first, second = (samples_of(folder, augmentation=augmentation) for _ in range(2))
     for number in reversed(range(12)):
         one, same = first[number], second[number]
         assert one.pop("problems") == same.pop("problems") == []
-        assert all(torch.equal(one[key], same[key]) for key in one)
+        for key, value in one.items():
+            equal = torch.equal(value, same[key]) if isinstance(value, torch.Tensor) else np.all(value == same[key])
+            assert equal, key
         assert one["image"].shape == (3, SIZE, SIZE)
         assert int(one["mask"].max()) == 255
     assert not torch.equal(first[0]["image"], first[1]["image"])
 
 
 def test_an_epoch_has_every_pair_once_and_another_order_each_time(folder: PairFolder) -> None:
-    source = RecipeSource([folder], SIZE, 2, seed=0)
+    source = FrameSource([folder], SIZE, 2, seed=0)
     assert source.steps_per_epoch == 2
     orders = [[source._place(epoch * 4 + place) for place in range(4)] for epoch in range(6)]
     assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
@@ -58,7 +55,7 @@ def test_an_epoch_has_every_pair_once_and_another_order_each_time(folder: PairFo
 
 def test_weights_say_how_often_a_pair_comes(folder: PairFolder) -> None:
     double, half = PairFolder("a", folder.pairs, 2.5), PairFolder("b", folder.pairs, 0.5)
-    source = RecipeSource([double, half], SIZE, 1, seed=0)
+    source = FrameSource([double, half], SIZE, 1, seed=0)
     assert source.epoch_length == 12
     counts = np.bincount([source._place(number) for number in range(12)], minlength=8)
     assert sorted(counts[:4]) == [2, 2, 3, 3]
@@ -67,7 +64,7 @@ def test_weights_say_how_often_a_pair_comes(folder: PairFolder) -> None:
 
 def test_fewer_pairs_than_a_batch_are_refused(folder: PairFolder) -> None:
     with pytest.raises(HqsamError, match="--batch-size"):
-        RecipeSource([folder], SIZE, 5, seed=0)
+        FrameSource([folder], SIZE, 5, seed=0)
 
 
 def test_two_processes_see_what_one_would() -> None:
@@ -96,17 +93,17 @@ def test_a_crop_without_the_object_is_drawn_again(tmp_path: Path) -> None:
     mask[2:12, 2:12] = 255
     cv2.imwrite(str(tmp_path / "a.jpg"), image)
     cv2.imwrite(str(tmp_path / "a.png"), mask)
-    pair = (str(tmp_path / "a.jpg"), str(tmp_path / "a.png"))
-    samples = recipe_samples(PairFolder("corner", [pair]), batch=1)
+    pair = Pair(str(tmp_path / "a.jpg"), str(tmp_path / "a.png"))
+    samples = samples_of(PairFolder("corner", [pair]), batch=1)
     assert all((samples[number]["mask"] > 127).any() for number in range(40))
 
 
-def test_recipe_prompts_are_the_papers() -> None:
+def test_paper_prompts_are_the_papers() -> None:
     mask = np.zeros((128, 128), np.uint8)
     mask[30:60, 40:100] = 255
     kinds = {"box": 0, "points": 0, "mask": 0}
     for seed in range(150):
-        prompt = recipe_prompt(np.random.default_rng(seed), mask)
+        prompt = paper_prompt(np.random.default_rng(seed), mask)
         given = prompt.labels != ABSENT
         if prompt.has_coarse:
             kinds["mask"] += 1
@@ -130,40 +127,41 @@ def test_recipe_prompts_are_the_papers() -> None:
 def test_an_object_of_three_pixels_gives_three_points() -> None:
     mask = np.zeros((64, 64), np.uint8)
     mask[10, 20:23] = 255
-    prompts = [recipe_prompt(np.random.default_rng(seed), mask) for seed in range(30)]
+    prompts = [paper_prompt(np.random.default_rng(seed), mask) for seed in range(30)]
     counts = {int((prompt.labels == FOREGROUND_POINT).sum()) for prompt in prompts if not prompt.has_coarse}
     assert counts == {0, 3}
 
 
-def test_prompts_of_lite_are_of_the_object() -> None:
+def test_varied_prompts_are_of_the_object() -> None:
     mask = np.zeros((128, 128), np.uint8)
-    mask[30:60, 40:100] = 1
+    mask[30:60, 40:100] = 255
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        box = sampled_prompt(rng, mask, PromptMix(box=1.0, points=0.0, coarse=0.0))
+        box = varied_prompt(rng, mask, PromptMix(box=1.0, points=0.0, coarse=0.0))
         corners = box.points[(box.labels == BOX_TOP_LEFT) | (box.labels == BOX_BOTTOM_RIGHT)]
         assert np.abs(corners - [[40, 30], [100, 60]]).max() <= 0.2 * 60 + 1
-        points = sampled_prompt(rng, mask, PromptMix(box=0.0, points=1.0, coarse=0.0))
+        points = varied_prompt(rng, mask, PromptMix(box=0.0, points=1.0, coarse=0.0))
         for (x, y), label in zip(points.points.astype(int), points.labels, strict=True):
             if label in (0, 1):
-                assert mask[y, x] == (label == FOREGROUND_POINT)
-        coarse = sampled_prompt(rng, mask, PromptMix(box=0.0, points=0.0, coarse=1.0))
+                assert (mask[y, x] > 0) == (label == FOREGROUND_POINT)
+        coarse = varied_prompt(rng, mask, PromptMix(box=0.0, points=0.0, coarse=1.0))
         assert coarse.has_coarse
         assert set(np.unique(coarse.coarse)) <= {0, 255}
 
 
 def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: PairFolder) -> None:
-    batch = next(iter(DataLoader(recipe_samples(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collated)))
+    batch = next(iter(DataLoader(samples_of(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collate)))
     prompts = prompt_batch(batch)
     assert prompts.labels.shape == (8, int((batch["labels"] != ABSENT).sum(1).max()))
 
 
-def test_prompts_of_one_image_are_of_objects_in_it(folder: PairFolder) -> None:
-    crowded = AugmentConfig(scale=(1.0, 1.0), composite=1.0, pastes=3, paste=(0.2, 0.4), mosaic=0.5, component=0.0)
-    source = CompositeSource([folder], SIZE, PromptMix(box=1.0, points=0.0, coarse=0.0), crowded, prompts=3)
-    batch = collated([PromptedMasks(source, 0)[number] for number in range(6)])
+def test_prompts_of_one_image_are_of_objects_in_it(folder: PairFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hqsam_cli.training.data.STRONG", Strength(mosaic=1.0, component=0.0))
+    monkeypatch.setattr("hqsam_cli.training.data.varied_prompt", partial(varied_prompt, mix=PromptMix(1.0, 0.0, 0.0)))
+    samples = samples_of(folder, augmentation="strong", prompts=3)
+    batch = collate([samples[number] for number in range(6)])
     prompts = prompt_batch(batch)
-    assert batch["image"].shape == (6, 3, SIZE, SIZE)
+    assert len(batch["image"]) == 6
     assert prompts.image_index.tolist() == [i // 3 for i in range(18)]
     for mask, corners in zip(batch["mask"], prompts.points, strict=True):
         y, x = torch.nonzero(mask > 127, as_tuple=True)
@@ -195,14 +193,28 @@ def test_objects_in_the_cells_of_a_mosaic_keep_their_pixels() -> None:
 def test_bad_pairs_are_replaced_and_named(folder: PairFolder, tmp_path: Path) -> None:
     broken, empty = tmp_path / "broken.jpg", tmp_path / "empty.png"
     broken.write_bytes(b"no photo")
-    image, mask = folder.pairs[0]
+    image, mask, _ = folder.pairs[0]
     cv2.imwrite(str(empty), np.zeros((120, 160), np.uint8))
-    mixed = PairFolder("mixed", [(str(broken), mask), (image, str(empty)), *folder.pairs])
-    samples = recipe_samples(mixed)
+    mixed = PairFolder("mixed", [Pair(str(broken), mask), Pair(image, str(empty)), *folder.pairs])
+    samples = samples_of(mixed)
     found = [samples[number] for number in range(6)]
     problems = {text for sample in found for text in sample["problems"]}
     assert all(any(name in text for text in problems) for name in ("broken.jpg", "empty.png"))
     assert all((sample["mask"] > 127).any() for sample in found)
-    hopeless = PromptedMasks(RecipeSource([PairFolder("bad", [(str(broken), mask)])], SIZE, 1, seed=0), seed=0)
+    hopeless = Samples(FrameSource([PairFolder("bad", [Pair(str(broken), mask)])], SIZE, 1, seed=0), seed=0)
     with pytest.raises(HqsamError, match=r"in a row.*broken\.jpg"):
         hopeless[0]
+
+
+def test_a_matte_brings_no_old_background_along() -> None:
+    """A red disc with a soft edge on green, put on blue: nowhere is it green."""
+    y, x = np.mgrid[:120, :160]
+    alpha = np.clip(40 - np.hypot(y - 60, x - 80), 0, 12) / 12
+    image = (alpha[..., None] * [220, 0, 0] + (1 - alpha[..., None]) * [0, 220, 0]).astype(np.uint8)
+    blue = np.full((50, 50, 3), (0, 0, 220), np.uint8)
+    matte = np.round(alpha * 255).astype(np.uint8)
+    mixed, mask = composite(np.random.default_rng(0), image, matte, blue)
+    assert np.array_equal(mask, matte > 127)
+    expected = alpha[..., None] * [220, 0, 0] + (1 - alpha[..., None]) * [0, 0, 220]
+    assert np.abs(mixed - expected).max() < 40
+    assert mixed[..., 1].max() < 40

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.errors import ImageError, NoInputError
-from hqsam_cli.training.layouts import HQSEG_44K, hqseg_folders, pair_folder, read_pair
+from hqsam_cli.training.layouts import HQSEG_44K, Pair, hqseg_folders, pair_folder, read_alpha, read_pair
 
 
 def write(path: Path, pixels: np.ndarray, mode: str | None = None) -> Path:
@@ -33,8 +33,8 @@ def test_each_layout_is_known(tmp_path: Path, square: np.ndarray, images: str, m
         write(tmp_path / masks / f"{stem}.png", square)
     write(tmp_path / images / "lonely.jpg", square)
     found = pair_folder(tmp_path, 2.0)
-    assert [Path(image).name for image, _ in found.pairs] == ["a.jpg", "b.jpg"]
-    assert [Path(mask).name for _, mask in found.pairs] == ["a.png", "b.png"]
+    assert [Path(pair.image).name for pair in found.pairs] == ["a.jpg", "b.jpg"]
+    assert [Path(pair.mask).name for pair in found.pairs] == ["a.png", "b.png"]
     assert [Path(image).name for image in found.missing] == ["lonely.jpg"]
     assert found.weight == 2.0
 
@@ -59,7 +59,7 @@ def test_sets_of_hqseg_are_found_and_missing_ones_named(tmp_path: Path, square: 
 def test_images_of_any_kind_are_rgb(tmp_path: Path, square: np.ndarray, mode: str) -> None:
     image = write(tmp_path / "i.png", np.repeat(square[..., None], 3, axis=2), mode)
     mask = write(tmp_path / "m.png", square)
-    pixels, truth = read_pair(str(image), str(mask))
+    pixels, truth = read_pair(Pair(str(image), str(mask)))
     assert pixels.shape == (20, 30, 3)
     assert pixels.dtype == truth.dtype == np.uint8
     assert np.array_equal(truth, square // 255)
@@ -69,7 +69,7 @@ def test_images_of_any_kind_are_rgb(tmp_path: Path, square: np.ndarray, mode: st
 def test_masks_of_zero_and_one_are_masks_too(tmp_path: Path, square: np.ndarray, stored: int) -> None:
     image = write(tmp_path / "i.png", square)
     mask = write(tmp_path / "m.png", square // 255 * np.uint8(stored))
-    assert read_pair(str(image), str(mask))[1].sum() == 100
+    assert read_pair(Pair(str(image), str(mask)))[1].sum() == 100
 
 
 def test_pairs_of_no_use_say_why(tmp_path: Path, square: np.ndarray) -> None:
@@ -81,9 +81,22 @@ def test_pairs_of_no_use_say_why(tmp_path: Path, square: np.ndarray) -> None:
     }
     for words, mask in cases.items():
         with pytest.raises(ImageError, match=words) as error:
-            read_pair(image, str(mask))
+            read_pair(Pair(image, str(mask)))
         assert mask.name in str(error.value)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no photo")
     with pytest.raises(ImageError, match=r"broken\.jpg"):
-        read_pair(str(broken), str(tmp_path / "empty.png"))
+        read_pair(Pair(str(broken), str(tmp_path / "empty.png")))
+
+
+def test_mattes_lie_beside_the_masks_and_are_of_their_images(tmp_path: Path, square: np.ndarray) -> None:
+    for stem in ("a", "b"):
+        write(tmp_path / "images" / f"{stem}.jpg", np.repeat(square[..., None], 3, axis=2))
+        write(tmp_path / "masks" / f"{stem}.png", square)
+    write(tmp_path / "alpha" / "a.png", square // 2)
+    first, second = pair_folder(tmp_path).pairs
+    assert first.alpha is not None
+    assert second.alpha is None
+    assert np.array_equal(read_alpha(first.alpha, square.shape), square // 2)
+    with pytest.raises(ImageError, match=r"a\.png: of another size"):
+        read_alpha(first.alpha, (20, 31))

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.training.data import PromptedMasks, RecipeSource
+from hqsam_cli.training.criterion import Criterion
+from hqsam_cli.training.data import FrameSource, Samples
 from hqsam_cli.training.layouts import PairFolder
 from hqsam_cli.training.loop import Course, Training
-from hqsam_cli.training.recipe import Objective
 from hqsam_cli.training.team import Team
 from hqsam_cli.training.variants import FULL, prepare
 
-from .conftest import copied, equal, small_lite
+from .conftest import copied, equal, small_model
 
 CPU = Team(torch.device("cpu"))
 
@@ -27,15 +27,15 @@ CPU = Team(torch.device("cpu"))
 def training(
     folder: PairFolder, out: Path, *, stop_at: int | None = None, settings: dict[str, str] | None = None
 ) -> Training:
-    """Six steps of two images on a small `lite`, saved every two."""
-    model = small_lite()
+    """Six steps of two images on a small model, saved every two."""
+    model = small_model()
     prepare(model)
     learned = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam([{"params": learned, "peak": 1e-3}])
     course = Course(name="t", steps=6, batch=2, rate=lambda _: 1.0, checkpoint_steps=2, settings=settings or {})
-    samples = PromptedMasks(RecipeSource([folder], 64, 2, seed=1), seed=1)
+    samples = Samples(FrameSource([folder], 64, 2, seed=1), seed=1)
     made = Training(
-        model, Objective(model, "hq", FULL), optimizer, samples, course, out, CPU, lambda _: None,
+        model, Criterion(model, "hq", FULL), optimizer, samples, course, out, CPU, lambda _: None,
         lambda: made.step == stop_at,
     )  # fmt: skip
     return made

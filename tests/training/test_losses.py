@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hqsam_cli.training.losses import (
@@ -11,7 +12,7 @@ from hqsam_cli.training.losses import (
     UNCERTAIN,
     at_points,
     boundary_band,
-    edge_weight,
+    kept_loss,
     loss_points,
     mask_loss,
     point_loss,
@@ -71,10 +72,9 @@ def test_boundary_loss_ignores_what_lies_inside() -> None:
     assert float(point_loss(hollow, target, draws, boundary_only=True)) < 0.5
 
 
-def test_edges_weigh_more_by_the_share_of_the_other_side_around_them() -> None:
-    target = disc(48, 0.3)
-    around = torch.nn.functional.avg_pool2d(target[:, None], 9, stride=1, padding=4)[:, 0]
-    weight = edge_weight(target, 4)
-    torch.testing.assert_close(weight, 1 + 5 * (around - target).abs())
-    assert float(weight[0, 24, 24]) == 1.0
-    assert float(weight.max()) > 3
+def test_what_another_model_says_counts_but_for_its_contour() -> None:
+    answers = disc(64, 0.3) > 0.5
+    wider, elsewhere = disc(64, 0.3 + 1.5 / 64), torch.roll(disc(64, 0.3), 12, dims=2)
+    right, finer, wrong = (float(kept_loss(20 * (mask - 0.5), answers)) for mask in (answers.float(), wider, elsewhere))
+    assert finer == pytest.approx(right, abs=1e-6)
+    assert wrong > right + 1

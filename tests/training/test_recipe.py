@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.errors import HqsamError
 from hqsam_cli.models.checkpoints import read_state
 from hqsam_cli.models.hub import LITE_PATH
 from hqsam_cli.training import recipe as recipes
-from hqsam_cli.training.layouts import PairFolder
+from hqsam_cli.training.layouts import Pair, PairFolder
 from hqsam_cli.training.team import Team
 from hqsam_cli.training.validate import Scores, validate
 from tests.evaluation.conftest import KnownMasks, filled_box
@@ -82,6 +83,40 @@ def test_the_learning_rate_falls_to_a_tenth_and_more_epochs_may_follow(
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
 
 
+def test_the_linear_schedule_warms_up_and_ends_at_nothing(
+    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(recipes, "WARMUP_STEPS", 2)
+    scripted(monkeypatch, *[1.0] * 6)
+    run(epochs=6, schedule="linear")
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    rates = [line["lr"] for line in lines if "lr" in line]
+    assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 0.75e-3, 0.5e-3, 0.25e-3])
+
+
+def test_what_is_kept_is_the_average_and_the_run_goes_on_without_it(
+    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripted(monkeypatch, 1.0, 2.0)
+    run(epochs=2, ema_decay=0.5)
+    state = torch.load(tmp_path / "train.pt", weights_only=True)
+    kept, _ = read_state(tmp_path / "hq_only.safetensors")
+    token = "mask_decoder.hf_token.weight"
+    assert torch.equal(kept[token], state["average"][token])
+    assert not torch.equal(kept[token], state["model"][token])
+
+
+def test_frames_of_a_run_come_again_and_are_no_others(
+    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripted(monkeypatch, *[1.0] * 3)
+    run(epochs=3, frames=4, augmentation="strong", prompts=2, keep_sam=1.0, trained="both", init="sam", fresh=True)
+    (folder,) = (tmp_path / "frames").iterdir()
+    assert len(list(folder.iterdir())) == 4
+    with pytest.raises(HqsamError, match="--frames"):
+        run(epochs=3, frames=3, augmentation="strong", prompts=2, keep_sam=1.0, trained="both", init="sam", fresh=True)
+
+
 def test_validation_scores_the_truth_itself_full(
     folder: PairFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,8 +124,8 @@ def test_validation_scores_the_truth_itself_full(
     mask = np.zeros((120, 160), np.uint8)
     mask[30:70, 20:90] = 255
     cv2.imwrite(str(tmp_path / "box.png"), mask)
-    image = folder.pairs[0][0]
-    boxes = PairFolder("boxes", [(image, str(tmp_path / "box.png")), (image, str(tmp_path / "gone.png"))])
+    image = folder.pairs[0].image
+    boxes = PairFolder("boxes", [Pair(image, str(tmp_path / name)) for name in ("box.png", "gone.png")])
     evaluator = KnownMasks(filled_box)
     evaluator.outputs = ("hq",)
     monkeypatch.setattr("hqsam_cli.training.validate.Evaluator", lambda *_, **__: evaluator)

@@ -11,7 +11,7 @@ from hqsam_cli.models.sam import HQSam
 from hqsam_cli.training.tables import TABLES
 from hqsam_cli.training.variants import FULL, VARIANTS, Learn, Variant, prepare
 
-from .conftest import small_lite
+from .conftest import copied, equal, small_model
 
 FUSIONS = ("none", "decoder", "early", "final", "full")
 PROMPT = PromptBatch(
@@ -21,7 +21,7 @@ PROMPT = PromptBatch(
 
 def features() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(2)
-    return torch.randn(1, 256, 4, 4, generator=generator), torch.randn(1, 24, 16, 16, generator=generator)
+    return torch.randn(1, 256, 4, 4, generator=generator), torch.randn(1, 160, 4, 4, generator=generator)
 
 
 def hq_logits(model: HQSam, embedding: torch.Tensor, early: torch.Tensor) -> torch.Tensor:
@@ -32,7 +32,7 @@ def hq_logits(model: HQSam, embedding: torch.Tensor, early: torch.Tensor) -> tor
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name != "full"])
 def test_every_variant_trains_and_leaves_sam_alone(name: str) -> None:
-    model = small_lite()
+    model = small_model()
     before = {key: value.clone() for key, value in model.state_dict().items() if not is_hq(key)}
     prepare(model, variant=VARIANTS[name])
     hq_logits(model, *features()).square().mean().backward()
@@ -45,7 +45,7 @@ def test_every_variant_trains_and_leaves_sam_alone(name: str) -> None:
 
 @torch.no_grad()
 def test_full_is_the_plain_decoder() -> None:
-    model, plain = small_lite(), small_lite()
+    model, plain = small_model(), small_model()
     prepare(model, variant=FULL)
     assert torch.equal(hq_logits(model, *features()), hq_logits(plain, *features()))
 
@@ -53,7 +53,7 @@ def test_full_is_the_plain_decoder() -> None:
 @pytest.mark.parametrize("fusion", FUSIONS)
 @torch.no_grad()
 def test_fusion_sources_are_those_of_the_name(fusion: str) -> None:
-    model = small_lite()
+    model = small_model()
     prepare(model, variant=Variant(fusion=fusion))  # type: ignore[arg-type]
     embedding, early = features()
     same = torch.equal(hq_logits(model, embedding, early), hq_logits(model, embedding, early + 1))
@@ -72,7 +72,7 @@ def test_fusion_sources_are_those_of_the_name(fusion: str) -> None:
 @torch.no_grad()
 def test_context_tokens_make_no_mask_of_their_own() -> None:
     """Without them in the sequence their mask is SAM's."""
-    model = small_lite()
+    model = small_model()
     prepare(model, variant=VARIANTS["context"])
     embedding, early = features()
     with_tokens = model.decode(model.fused(embedding, early, hq=True), PROMPT)
@@ -86,7 +86,7 @@ def test_context_tokens_make_no_mask_of_their_own() -> None:
     "learn, parts", [("all", None), ("decoder", None), ("token", {"mask_tokens", "output_hypernetworks_mlps"})]
 )
 def test_learning_a_part_of_sam_makes_a_plain_sam(learn: Learn, parts: set[str] | None) -> None:
-    model = small_lite()
+    model = small_model()
     prepare(model, learn=learn)
     assert not model.has_hq
     assert not any(is_hq(key) for key in model.state_dict())
@@ -98,7 +98,7 @@ def test_learning_a_part_of_sam_makes_a_plain_sam(learn: Learn, parts: set[str] 
 
 
 def test_a_plain_sam_gets_new_modules_and_an_hq_sam_keeps_its_own() -> None:
-    plain, seeded = small_lite(has_hq=False), small_lite(has_hq=False)
+    plain, seeded = small_model(has_hq=False), small_model(has_hq=False)
     sam = {key: value.clone() for key, value in plain.state_dict().items()}
     prepare(plain, seed=7)
     prepare(seeded, seed=7)
@@ -107,7 +107,7 @@ def test_a_plain_sam_gets_new_modules_and_an_hq_sam_keeps_its_own() -> None:
     assert all(torch.equal(value, state[key]) for key, value in sam.items())
     assert all(torch.equal(value, state[key]) for key, value in seeded.state_dict().items())
 
-    model = small_lite()
+    model = small_model()
     token = model.mask_decoder.hf_token.weight.clone()
     prepare(model)
     assert torch.equal(model.mask_decoder.hf_token.weight, token)
@@ -120,3 +120,19 @@ def test_tables_begin_with_sam_and_end_with_hq_sam() -> None:
         assert (rows[0].title, rows[0].paper) == ("SAM", (79.5, 71.1))
         assert (rows[-1].title, rows[-1].paper, rows[-1].variant) == ("HQ-SAM", (89.1, 81.8), FULL)
         assert len({row.name for row in rows}) == len(rows)
+
+
+def test_new_modules_may_begin_with_sams_masks() -> None:
+    model = small_model(has_hq=False)
+    own = copied(model)
+    prepare(model, init="sam")
+    boxes = torch.tensor([[[8.0, 8.0], [50.0, 40.0]], [[0.0, 20.0], [30.0, 60.0]]])
+    labels = torch.tensor([[BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]] * 2)
+    with torch.inference_mode():
+        features = model.encode(torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+        decoded = model.decode(features, PromptBatch(torch.zeros(2, dtype=torch.long), boxes, labels))
+    assert decoded.hq is not None
+    seen = decoded.sam > 0
+    assert seen.any() and not seen.all()
+    assert ((decoded.hq > 0) == seen).float().mean() > 0.9999  # all but where a logit is 0 to the last bit
+    assert equal(own, model.state_dict())

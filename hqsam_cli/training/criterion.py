@@ -1,0 +1,123 @@
+"""From a batch of samples to the loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..models.mask_decoder import MaskLogits
+from ..models.prompt_encoder import PromptBatch
+from ..models.sam import HQSam, normalised
+from .frames import EncodedFrame, FrameCache, box_prompts, no_objects, sams_objects
+from .losses import hard_iou, kept_loss, point_loss
+from .prompts import join_prompts, prompt_batch
+from .variants import Learn, Variant
+
+Trained = Literal["hq", "sum", "both"]
+SEEDS = 1_000_003  # more than there are frames of a run
+
+
+class Criterion(nn.Module):
+    """The loss of HQ-SAM's training, on what of the model learns.
+
+    Args:
+        model: whose image encoder runs without gradient unless it learns.
+        trained: which mask the loss is of: the HQ logits alone, as in the paper, their sum with SAM's, or half and
+            half. Where SAM itself learns, it is SAM's.
+        keep_sam: weight of a second loss: on objects that SAM finds by itself, and that no mask of the data is of,
+            the trained masks are to answer a box as SAM does.
+        cache: where encoded frames are kept, or None.
+        seed: of the points where SAM is asked for objects.
+    """
+
+    def __init__(
+        self,
+        model: HQSam,
+        learn: Learn,
+        variant: Variant,
+        *,
+        trained: Trained = "hq",
+        keep_sam: float = 0.0,
+        cache: FrameCache | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model, self.learn, self.trained, self.keep_sam = model, learn, trained, keep_sam
+        self.boundary_only = variant.boundary_only
+        self.cache, self.seed = cache, seed
+
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a collated batch of `Samples`, and what to log beside it."""
+        model, hq = self.model, self.learn == "hq"
+        prompts, answers = prompt_batch(batch), torch.zeros(0)
+        if self.learn == "all":
+            embedding, early = model.image_encoder(self._pixels(batch["image"]))
+        else:
+            frames = self._frames(batch)
+            embedding = torch.stack([frame.embedding.float() for frame in frames])
+            early = torch.stack([frame.early.float() for frame in frames])
+            if self.keep_sam:
+                kept, answers = _kept_prompts(frames, batch["pick"], model.device)
+                prompts = join_prompts(prompts, kept)
+        features = model.fused(embedding, early, hq=hq)
+        masks = self._masks(model.decode(features, prompts, mask_tokens=(0,) if self._uses_sam else ()))
+        count = len(batch["mask"])
+        target = batch["mask"].float() / 255
+        losses = [point_loss(m[:count], target, batch["draws"], boundary_only=self.boundary_only) for m in masks]
+        loss = torch.stack(losses).mean()
+        small = functional.interpolate(target[:, None], masks[0].shape[-2:], mode="area")
+        log = {"iou": hard_iou(masks[-1][:count, None], small).mean()}
+        if self.keep_sam:
+            departure = torch.stack([kept_loss(m[count:], answers) for m in masks]).mean()
+            loss = loss + self.keep_sam * departure
+            log["kept"] = departure.detach()
+        return loss, log
+
+    @property
+    def _uses_sam(self) -> bool:
+        return self.learn != "hq" or self.trained != "hq"
+
+    def _masks(self, decoded: MaskLogits) -> list[Tensor]:
+        """The logits (P, h, w) that the loss is of."""
+        if self.learn != "hq":
+            return [decoded.sam[:, 0]]
+        assert decoded.hq is not None
+        found = [] if self.trained == "sum" else [decoded.hq[:, 0]]
+        return found if self.trained == "hq" else [*found, (decoded.hq + decoded.sam)[:, 0]]
+
+    def _pixels(self, images: list[Tensor]) -> Tensor:
+        pixels = normalised(torch.stack(images).to(self.model.device, non_blocking=True))
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def _frames(self, batch: dict[str, Any]) -> list[EncodedFrame]:
+        """The frames of a batch, as the cache has them; those that it lacks are encoded, and kept."""
+        frames, cache, model = list(batch["encoded"]), self.cache, self.model
+        new = [row for row, frame in enumerate(frames) if frame is None]
+        if new:
+            encoded = model.image_encoder(self._pixels([batch["image"][row] for row in new]))
+            for row, embedding, early in zip(new, *encoded, strict=True):
+                number = batch["number"][row]
+                found = EncodedFrame(embedding, early, batch["objects"][row], *no_objects(model))
+                if self.keep_sam:
+                    boxes, answers = sams_objects(model, embedding[None], self.seed * SEEDS + number)
+                    found = replace(found, boxes=boxes, answers=answers)
+                frames[row] = found if cache is None else cache.keep(number, found)
+        device = model.device
+        return [replace(f, embedding=f.embedding.to(device), early=f.early.to(device)) for f in frames]
+
+
+def _kept_prompts(frames: list[EncodedFrame], picks: list[float], device: torch.device) -> tuple[PromptBatch, Tensor]:
+    """A box of one of the objects that SAM finds in each frame, and SAM's answers, bool (M, h, w)."""
+    some = [(row, pick) for row, pick in enumerate(picks) if len(frames[row].boxes)]
+    chosen = [(row, int(pick * len(frames[row].boxes))) for row, pick in some]
+    boxes = torch.stack([frames[row].boxes[i] for row, i in chosen]) if chosen else torch.zeros(0, 4)
+    side = frames[0].answers.shape[-2:]
+    answers = torch.stack([frames[row].answers[i] for row, i in chosen]) if chosen else torch.zeros(0, *side)
+    prompts = box_prompts(boxes, device)
+    rows = torch.tensor([row for row, _ in chosen], dtype=torch.long, device=device)
+    return PromptBatch(rows, prompts.points, prompts.labels), answers.to(device)

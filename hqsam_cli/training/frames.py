@@ -1,0 +1,125 @@
+"""Frames that were encoded once: what the frozen part of the model says of an augmented image, on disk.
+
+The image encoder never changes while the HQ modules learn, so an augmented image that went through it once serves
+many steps, each with other prompts; a step then costs the decoder alone. A frame takes about 3.5 MB at 1024 pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT, PromptBatch
+from ..models.sam import HQSam, ImageFeatures
+from .saving import save_tensors
+
+POINTS = 4  # asked of SAM in a frame; each that it is sure of gives an object
+SURE = 0.8  # SAM's own estimate of the IoU from which its mask counts
+LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model's square
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """What is remembered of a frame.
+
+    Attributes:
+        embedding: (256, S / 16, S / 16), half precision where it comes from a cache.
+        early: (C, h, w), early features of the encoder, likewise.
+        objects: bool array (K, S, S), the masks that prompts are drawn from.
+        boxes: (M, 4) x0, y0, x1, y1 in pixels of the square: objects that SAM finds by itself; M may be 0.
+        answers: bool (M, S / 4, S / 4), SAM's masks when it is asked with those boxes.
+    """
+
+    embedding: Tensor
+    early: Tensor
+    objects: np.ndarray
+    boxes: Tensor
+    answers: Tensor
+
+
+class FrameCache:
+    """A folder of encoded frames.
+
+    Args:
+        folder: where they lie, or will.
+        frames: how many there are to be; when all are, nothing is encoded any more.
+    """
+
+    def __init__(self, folder: Path, frames: int) -> None:
+        self.folder, self.frames = folder, frames
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, number: int) -> EncodedFrame | None:
+        """A frame, or None if it has not been encoded yet."""
+        from safetensors.torch import load_file
+
+        path = self._path(number)
+        if not path.exists():
+            return None
+        found = load_file(path)
+        side = found["objects"].shape[-2]
+        objects = np.unpackbits(found["objects"].numpy(), axis=2, count=side).astype(bool)
+        return EncodedFrame(found["embedding"], found["early"], objects, found["boxes"], found["answers"])
+
+    def keep(self, number: int, frame: EncodedFrame) -> EncodedFrame:
+        """Write a frame; returns it as it will be read, so that the first step it serves is no other than the next."""
+        frame = replace(frame, embedding=frame.embedding.half().cpu(), early=frame.early.half().cpu())
+        objects = torch.from_numpy(np.packbits(frame.objects, axis=2))
+        tensors = {"embedding": frame.embedding, "early": frame.early, "boxes": frame.boxes, "answers": frame.answers}
+        save_tensors(self._path(number), {**tensors, "objects": objects}, {})
+        return frame
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.safetensors"
+
+
+def no_objects(model: HQSam) -> tuple[Tensor, Tensor]:
+    """Boxes and answers of a frame in which SAM was not asked for objects."""
+    side = model.image_size // 4
+    return torch.zeros(0, 4), torch.zeros(0, side, side, dtype=torch.bool)
+
+
+@torch.no_grad()
+def sams_objects(model: HQSam, embedding: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Objects as SAM sees them, without the HQ token: boxes (M, 4), and its masks of these boxes, bool (M, h, w).
+
+    At each of a few random points the mask that SAM is surest of gives a box; its answer to the box is what counts.
+
+    Args:
+        embedding: (1, 256, S / 16, S / 16).
+    """
+    features, size = ImageFeatures(embedding.float(), None), model.image_size
+    places = torch.rand(POINTS, 1, 2, generator=torch.Generator().manual_seed(seed)) * size
+    points = torch.cat([places, torch.zeros_like(places)], dim=1)
+    at_points = _prompts(points, (FOREGROUND_POINT, PADDING_POINT), model.device)
+    logits, sure = model.predict(features, at_points, mask_output="sam", choice="best")
+    scale = size // logits.shape[-1]
+    boxes = torch.zeros(0, 4)
+    for mask, estimate in zip(logits[:, 0] > 0, sure[:, 0].tolist(), strict=True):
+        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+        if estimate < SURE or not len(rows):
+            continue
+        sides = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        box = torch.stack(sides).float().cpu() * scale
+        if (box[2:] - box[:2]).min() >= LEAST_SIDE:
+            boxes = torch.cat([boxes, box[None]])
+    boxes = torch.unique(boxes, dim=0)
+    if not len(boxes):
+        return no_objects(model)
+    answers, _ = model.predict(features, box_prompts(boxes, model.device), mask_output="sam")
+    return boxes, (answers[:, 0] > 0).cpu()
+
+
+def box_prompts(boxes: Tensor, device: torch.device) -> PromptBatch:
+    """Boxes (M, 4) of one image as a batch of prompts."""
+    return _prompts(boxes.view(-1, 2, 2), (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT), device)
+
+
+def _prompts(points: Tensor, labels: tuple[int, int], device: torch.device) -> PromptBatch:
+    count = len(points)
+    kinds = torch.tensor(labels, device=device).expand(count, -1)
+    return PromptBatch(torch.zeros(count, dtype=torch.long, device=device), points.to(device), kinds)

@@ -1,0 +1,96 @@
+"""Frames that are encoded once: the same steps as without, each of them once a turn, and SAM's own objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hqsam_cli.models.sam import HQSam, ImageFeatures, normalised
+from hqsam_cli.training.criterion import Criterion
+from hqsam_cli.training.data import FrameSource, Samples, collate
+from hqsam_cli.training.frames import FrameCache, sams_objects
+from hqsam_cli.training.layouts import PairFolder
+from hqsam_cli.training.variants import FULL, prepare
+
+from .conftest import small_model
+
+
+@pytest.fixture
+def model() -> HQSam:
+    made = small_model()
+    prepare(made, init="sam", fresh=True)
+    return made
+
+
+def batch_of(folder: PairFolder, cache: FrameCache | None, numbers: range) -> dict[str, Any]:
+    samples = Samples(FrameSource([folder], 64, 2, seed=1, augmentation="strong"), seed=1, prompts=2, cache=cache)
+    return collate([samples[number] for number in numbers])
+
+
+def test_a_frame_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
+    folder: PairFolder, model: HQSam, tmp_path: Path
+) -> None:
+    cache = FrameCache(tmp_path, 2)
+    criterion = Criterion(model, "hq", FULL, trained="both", keep_sam=0.5, cache=cache, seed=1)
+    first, log = criterion(batch_of(folder, cache, range(2)))
+    assert set(log) == {"iou", "kept"}
+    again = batch_of(folder, cache, range(2))
+    assert all(image is None for image in again["image"])
+    assert torch.equal(criterion(again)[0], first)
+
+    plain = Criterion(model, "hq", FULL, trained="both", keep_sam=0.5, seed=1)
+    torch.testing.assert_close(plain(batch_of(folder, None, range(2)))[0], first, atol=5e-3, rtol=0)
+
+
+def test_each_frame_comes_once_before_any_comes_again(folder: PairFolder, model: HQSam, tmp_path: Path) -> None:
+    cache = FrameCache(tmp_path, 4)
+    criterion = Criterion(model, "hq", FULL, cache=cache)
+    criterion(batch_of(folder, cache, range(4)))
+    assert len(list(tmp_path.iterdir())) == 4
+    turns = [batch_of(folder, cache, range(4 * turn, 4 * turn + 4)) for turn in (1, 2, 3)]
+    assert all(sorted(turn["number"]) == [0, 1, 2, 3] for turn in turns)
+    assert not all(torch.equal(turn["points"], turns[0]["points"]) for turn in turns)  # other prompts each time
+
+
+def test_an_unbounded_source_never_repeats(folder: PairFolder) -> None:
+    assert batch_of(folder, None, range(9, 13))["number"] == [9, 10, 11, 12]
+
+
+@torch.no_grad()
+def test_objects_that_sam_finds_are_its_answers_to_boxes(
+    folder: PairFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hqsam_cli.training.frames.SURE", -np.inf)
+    monkeypatch.setattr("hqsam_cli.training.frames.LEAST_SIDE", 1)
+    image = batch_of(folder, None, range(1))["image"][0]
+    embedding, _ = model.image_encoder(normalised(image[None]))
+    boxes, answers = sams_objects(model, embedding, seed=3)
+    assert boxes.shape == (len(answers), 4)
+    assert (boxes[:, 2:] > boxes[:, :2]).all()
+    assert answers.dtype == torch.bool
+    same = sams_objects(model, embedding, seed=3)
+    assert torch.equal(boxes, same[0])
+    assert ImageFeatures(embedding, None).hq is None
+
+
+def test_nothing_is_kept_where_sam_is_sure_of_nothing(
+    folder: PairFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hqsam_cli.training.frames.SURE", np.inf)
+    loss, log = Criterion(model, "hq", FULL, keep_sam=1.0)(batch_of(folder, None, range(2)))
+    assert torch.isfinite(loss)
+    assert float(log["kept"]) == 0
+    loss.backward()
+
+
+def test_what_is_trained_is_what_the_loss_is_of(folder: PairFolder, model: HQSam) -> None:
+    losses = {
+        trained: Criterion(model, "hq", FULL, trained=trained)(batch_of(folder, None, range(2)))[0].item()
+        for trained in ("hq", "sum", "both")
+    }
+    assert losses["both"] == pytest.approx((losses["hq"] + losses["sum"]) / 2)
+    assert losses["hq"] != pytest.approx(losses["sum"])
