@@ -31,7 +31,7 @@ demo: $(BIN)/hqsam ## masks of the sample scenes and of two real photos, and a p
 	$(BIN)/hqsam segment sample_data/images --boxes sample_data/boxes.json --output $(DEMO)/scenes
 	@photos=$$($(BIN)/python -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("ultralytics").origin).parent / "assets")'); \
 	set -x; $(BIN)/hqsam segment $$photos --boxes sample_data/photos.json --output $(DEMO)/photos && \
-	$(BIN)/python -m hqsam_cli.outputs.contact_sheet $(DEMO)/contact_sheet.png \
+	$(BIN)/python -m hqsam_cli.recipes.contact_sheet $(DEMO)/contact_sheet.png \
 		--images $$photos $(DEMO)/photos \
 		--images sample_data/images $(DEMO)/scenes
 	@echo "Masks:  $(DEMO)/photos/masks, $(DEMO)/scenes/masks"
@@ -54,7 +54,7 @@ scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box promp
 	$(BIN)/python tests/bench/scores.py $(DATA)
 
 detector: $(BIN)/hqsam ## train the embedded detector: make detector TRAIN=folder-of-sets VAL=folder OUT=folder
-	$(BIN)/python -m hqsam_cli.training.detector $(TRAIN) $(OUT) --val $(VAL)
+	$(BIN)/python -m hqsam_cli.recipes.detector $(TRAIN) $(OUT) --val $(VAL)
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from hqsam_cli.models.hub import WeightsFile
+from hqsam_cli.weights.hub import WeightsFile
 
 
 class LocalHub:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..runs.pipeline import Summary
+    from ..batch.pipeline import Summary
 
 PIPE_WIDTH = 1000
 

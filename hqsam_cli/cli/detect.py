@@ -123,8 +123,8 @@ def detect(
     settings = DetectorSettings(conf, iou, class_names(classes), max_det, imgsz, half)
     found = loaded_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
 
+    from ..batch.pipeline import Job, segment_images
     from ..prompts.table import PromptTable
-    from ..runs.pipeline import Job, segment_images
 
     table = PromptTable()
     table.categories = found.categories
@@ -163,7 +163,7 @@ def _lines(output: str, written: Format) -> Iterator[BinaryIO]:
         yield results_stream()
         return
 
-    from ..runs.journal import cannot_write
+    from ..batch.journal import cannot_write
 
     path = Path(output)
     folder = path if written is Format.yolo else path.parent
@@ -180,9 +180,9 @@ def _lines(output: str, written: Format) -> Iterator[BinaryIO]:
 
 def _write(path: Path, form: Format, categories: list[dict[str, Any]], lines: BinaryIO) -> None:
     """Write the results of all images."""
-    from ..outputs.coco import write_coco, write_ndjson, write_results
-    from ..outputs.yolo import write_yolo
-    from ..runs.journal import cannot_write
+    from ..batch.journal import cannot_write
+    from ..formats.coco_writer import write_coco, write_ndjson, write_results
+    from ..formats.yolo_writer import write_yolo
 
     def records() -> Iterator[dict[str, Any]]:
         lines.seek(0)

@@ -142,7 +142,7 @@ def evaluate(
     if dataset is None:
         raise UsageError("--dataset: say which, or pass --list to see them")
 
-    from ..evaluation.datasets import HQ4
+    from ..data.sets import HQ4
     from ..evaluation.prompts import prompt_rules
 
     rules = prompt_rules(prompt)
@@ -155,7 +155,7 @@ def evaluate(
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import results_table, write_json, write_per_image
-    from ..models.checkpoints import checkpoint_path, file_hash, inferred_architecture, load_model
+    from ..weights.checkpoints import checkpoint_path, file_hash, inferred_architecture, load_model
 
     for output in mask_output or ():
         check_hq(model, output.value)
@@ -288,7 +288,7 @@ def _print_list(root: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..evaluation.datasets import DATASETS, dataset_is_found
+    from ..data.sets import DATASETS, dataset_is_found
 
     table = Table(title=f"data sets under {root}", title_justify="left")
     for column in ("name", "data set", "images", "found", "photos and truth", "archive", "from"):

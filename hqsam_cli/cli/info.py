@@ -83,7 +83,7 @@ def _devices() -> tuple[list[dict[str, Any]], str]:
     try:
         import torch
 
-        from ..inference.device import DTYPES, resolved_device, resolved_dtype
+        from ..devices import DTYPES, resolved_device, resolved_dtype
     except (ImportError, OSError) as error:  # OSError: a library that torch is linked to
         return [], f"torch cannot be imported ({error})"
     devices = [{"name": "cpu", "description": f"{torch.get_num_threads()} threads", "dtypes": list(DTYPES)}]
@@ -103,7 +103,7 @@ def _hub() -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     try:
         from huggingface_hub import constants
 
-        from ..models.hub import inventory
+        from ..weights.hub import inventory
     except ImportError:
         return None, []
     hub = {"endpoint": constants.ENDPOINT, "cache": constants.HF_HUB_CACHE, "offline": constants.HF_HUB_OFFLINE}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 import typer
 
 from ..errors import NoInputError, UsageError
-from ..models.hub import WEIGHTS
+from ..weights.hub import WEIGHTS
 
 if TYPE_CHECKING:
     import torch
 
-    from ..images.find import SourceImage
+    from ..io.find import SourceImage
 
 DEFAULT_MODEL = "lite"
 DEFAULT_MAX_PIXELS = 200_000_000
@@ -85,7 +85,7 @@ def input_images(inputs: list[str], null: bool, output: str) -> list[SourceImage
     Raises:
         NoInputError: there are none.
     """
-    from ..images.find import find_images
+    from ..io.find import find_images
 
     # Where the output is an input itself, its masks are none.
     exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in ("masks", "idmaps"))]
@@ -134,8 +134,8 @@ def compute_of(device: str, dtype: str) -> Compute:
     Raises:
         UsageError: no such device or precision.
     """
-    from ..inference.device import resolved_device, resolved_dtype
-    from ..inference.memory import keep_freed_memory
+    from ..devices import resolved_device, resolved_dtype
+    from ..memory import keep_freed_memory
 
     place = resolved_device(device)
     compute = Compute(place, resolved_dtype(dtype, place))

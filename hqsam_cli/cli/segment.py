@@ -51,7 +51,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..images.find import SourceImage
+    from ..io.find import SourceImage
     from ..prompts.table import PromptTable
 
 
@@ -212,9 +212,9 @@ def segment(
         _print_plan(sources, table, detector, output, formats_wanted, model)
         raise typer.Exit(3 if table.rejected else 0)
 
-    from ..inference.segmenter import Segmenter
-    from ..models.checkpoints import checkpoint_path, file_hash, load_model
-    from ..runs.pipeline import Job, segment_images
+    from ..batch.pipeline import Job, segment_images
+    from ..predictor import Segmenter
+    from ..weights.checkpoints import checkpoint_path, file_hash, load_model
 
     compute = compute_of(device, dtype)
     batch_size = batch_size or compute.images_at_once

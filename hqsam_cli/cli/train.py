@@ -20,7 +20,7 @@ from .console import ConsoleReporter
 from .options import DEFAULT_MODEL, DeviceOption, compute_of
 
 if TYPE_CHECKING:
-    from ..training.layouts import PairFolder
+    from ..data.pairs import PairFolder
 
 
 class VariantName(str, Enum):
@@ -235,13 +235,13 @@ def train(
     if table is not None and not val:
         raise UsageError("--table compares scores: pass --val FOLDER")
 
-    from ..models.checkpoints import checkpoint_path
-    from ..runs.interrupt import Interrupt
+    from ..batch.interrupt import Interrupt
+    from ..data.pairs import pair_folder
     from ..training import recipe as recipes
-    from ..training.layouts import pair_folder
+    from ..training.distributed import joined_team
     from ..training.tables import TABLES, run_table
-    from ..training.team import joined_team
     from ..training.variants import VARIANTS, Variant
+    from ..weights.checkpoints import checkpoint_path
 
     compute = compute_of(device, dtype)
     if compute.dtype_name == "float16":
@@ -315,7 +315,7 @@ def train(
 
 def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporter) -> list[PairFolder]:
     """The sets of the command line; what is missing in them is said."""
-    from ..training.layouts import hqseg_folders, pair_folder
+    from ..data.pairs import hqseg_folders, pair_folder
 
     sets = [pair_folder(folder, weight) for folder, weight in map(_folder_and_weight, data)]
     if hqseg is not None:

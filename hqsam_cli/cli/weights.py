@@ -36,7 +36,7 @@ STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("
 @weights.command("list")
 def list_weights(as_json: AsJson = False) -> None:
     """The weights there are names for, and which of them are on this machine."""
-    from ..models.hub import inventory
+    from ..weights.hub import inventory
 
     rows = inventory()
     if as_json:
@@ -63,7 +63,7 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> None:
     """Fetch official weights, or fetch damaged ones anew; prints their paths."""
-    from ..models.hub import WEIGHTS, fetched
+    from ..weights.hub import WEIGHTS, fetched
 
     unknown = [name for name in names if name not in WEIGHTS]
     if unknown:
@@ -80,7 +80,7 @@ def verify(
     ] = None,
 ) -> None:
     """Compare files with the hashes of the official ones; exit code 1 where one differs."""
-    from ..models.hub import WEIGHTS, inventory
+    from ..weights.hub import WEIGHTS, inventory
 
     names = models or [row["name"] for row in inventory() if row["path"] and row["sha256"]]
     if not names:
@@ -99,7 +99,7 @@ def verify(
 
 def _verdict(model: str) -> tuple[bool, str, Path]:
     """Whether a file differs from the official one, in words, and where it is."""
-    from ..models.hub import WEIGHTS, difference, file_hash, local_path, official_name
+    from ..weights.hub import WEIGHTS, difference, file_hash, local_path, official_name
 
     path = local_path(model)
     if model in WEIGHTS:
@@ -116,8 +116,8 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """What a checkpoint holds: architecture, parameters, share of the HQ modules, hash, dtype, metadata."""
-    from ..models.checkpoints import file_hash, read_checkpoint
-    from ..models.hub import local_path, official_name
+    from ..weights.checkpoints import file_hash, read_checkpoint
+    from ..weights.hub import local_path, official_name
 
     path = local_path(model)
     found = read_checkpoint(path)
@@ -157,8 +157,8 @@ def merge(
 
     HQ modules that the SAM has already are replaced.
     """
-    from ..models.checkpoints import merged_checkpoint
-    from ..models.hub import checkpoint_path
+    from ..weights.checkpoints import merged_checkpoint
+    from ..weights.hub import checkpoint_path
 
     _check_suffix(output)
     reporter = ConsoleReporter()
@@ -182,9 +182,9 @@ def convert(
     The layout of IN is seen from its tensors. A folder gets model.safetensors and the config.json that
     SamHQModel.from_pretrained reads.
     """
-    from ..models.checkpoints import read_checkpoint
-    from ..models.hub import TRANSFORMERS_FILE, checkpoint_path
-    from ..models.layouts import transformers_config, transformers_state
+    from ..weights.checkpoints import read_checkpoint
+    from ..weights.conversion import transformers_config, transformers_state
+    from ..weights.hub import TRANSFORMERS_FILE, checkpoint_path
 
     is_folder = output.is_dir() or not output.suffix
     if is_folder and layout is Layout.official:
@@ -213,7 +213,7 @@ def _check_suffix(path: Path) -> None:
 
 
 def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    from ..models.checkpoints import write_checkpoint
+    from ..weights.checkpoints import write_checkpoint
 
     with _written(path) as file:
         write_checkpoint(file, state, metadata, safetensors=path.suffix == ".safetensors")
@@ -222,7 +222,7 @@ def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str])
 @contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
     """A file that appears when the block ends well; one line where it cannot."""
-    from ..outputs.atomic import atomic_file
+    from ..io.atomic import atomic_file
 
     try:
         with atomic_file(path) as file:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ..errors import HqsamError, UsageError
-from ..models.hub import file_hash
 from ..records import Prompt
+from ..weights.hub import file_hash
 from .engine import ultralytics
 from .plain import read_plain
 from .settings import CONF, IOU, DetectorSettings

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from ..errors import HqsamError, UsageError
-from ..models.hub import file_hash
+from ..weights.hub import file_hash
 
 EMBEDDED = "object"
 EMBEDDED_PATH = Path(__file__).parent.parent / "weights" / "object-nano.safetensors"

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..errors import HqsamError
-from ..outputs.atomic import atomic_file
+from ..io.atomic import atomic_file
 from .engine import ultralytics
 
 METADATA = "hqsam_detector"
@@ -49,7 +49,7 @@ def read_plain(path: Path) -> Any:
     except (SafetensorError, OSError) as error:
         raise HqsamError(f"{path}: damaged safetensors file ({error}); fetch it again") from None
     if about.get("architecture") not in ARCHITECTURES:
-        raise HqsamError(f"{path}: holds no detector; give one that `python -m hqsam_cli.training.detector` made")
+        raise HqsamError(f"{path}: holds no detector; give one that `python -m hqsam_cli.recipes.detector` made")
     package = ultralytics()
     yolo = package.YOLO(str(Path(package.__path__[0]) / ARCHITECTURES[about["architecture"]]))
     model = package.nn.tasks.DetectionModel(yolo.model.yaml, nc=len(about["names"]), verbose=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..data.sets import HQ4, Dataset, MaskPair, found_dataset, mask_pairs
 from ..errors import HqsamError, UsageError
-from ..models.hub import file_hash
-from .datasets import HQ4, Dataset, MaskPair, found_dataset, mask_pairs
+from ..weights.hub import file_hash
 from .instances import InstanceScorer, instance_set, precision_figures
 from .mask_sets import MaskSetScorer
 from .paper import paper_figures

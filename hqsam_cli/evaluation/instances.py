@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
-from ..images.decode import DEFAULT_MAX_PIXELS, decoded_image
-from ..outputs.rle import rle_from_crop
-from ..prompts.files import leaves_folder, number_or_none
-from ..prompts.masks import mask_pixels
+from ..formats.prompt_files import leaves_folder, number_or_none
+from ..formats.rle import rle_from_crop
+from ..io.images import DEFAULT_MAX_PIXELS, decoded_image
+from ..io.masks import mask_pixels
 from ..records import MaskCrop, Prompt
-from .datasets import Dataset
 from .metrics import boundary_iou, iou
 from .protocols import Evaluator
 from .runner import Record

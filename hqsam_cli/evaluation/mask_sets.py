@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..data.sets import MaskPair
+from ..data.truth import check_same_size, mask_values, thresholded
 from ..errors import ImageError
-from ..images.decode import DEFAULT_MAX_PIXELS, decoded_image
+from ..io.images import DEFAULT_MAX_PIXELS, decoded_image
 from ..records import Prompt
 from .clicks import click_ious
-from .datasets import MaskPair
 from .metrics import DILATION_RATIO, boundary_iou, iou
 from .prompts import PromptRule, drawn_prompt, random_generator
 from .protocols import Evaluator, PreparedImage
 from .refine import REFINED, RefineMask
 from .runner import Record
-from .truth import check_same_size, mask_values, thresholded
 
 
 @dataclass(frozen=True, slots=True)

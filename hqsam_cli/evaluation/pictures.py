@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..outputs.atomic import atomic_file
-from ..outputs.contact_sheet import overlay
+from ..io.atomic import atomic_file
+from ..recipes.contact_sheet import overlay
 from .report import Row
 
 CELL_HEIGHT = 480

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..inference.preprocess import Frame, framed_image, normalised_batch, prompt_batch
-from ..inference.upsample import mask_crops
-from ..models.sam import HQSam, ImageFeatures, MaskOutput
+from ..modeling.sam import HQSam, ImageFeatures, MaskOutput
 from ..records import Prompt
+from ..transforms import Frame, framed_image, normalised_batch, prompt_batch
+from ..upsample import mask_crops
 
 Protocol = Literal["paper", "deploy"]
 

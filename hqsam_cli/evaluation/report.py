@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from ..outputs.atomic import atomic_file
+from ..io.atomic import atomic_file
 from .clicks import MOST_CLICKS, TARGETS, clicks_until
 from .metrics import DILATION_RATIO
 from .paper import paper_figures

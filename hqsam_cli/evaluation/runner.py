@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ..batch.interrupt import Interrupt
+from ..batch.journal import Journal
 from ..errors import ImageError
-from ..runs.interrupt import Interrupt
-from ..runs.journal import Journal
 
 READ_AHEAD = 4
 Record = dict[str, Any]

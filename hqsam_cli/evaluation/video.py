@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..data.sets import Dataset
+from ..data.truth import check_same_size
 from ..errors import HqsamError, ImageError
-from ..images.decode import DEFAULT_MAX_PIXELS, decoded_image
+from ..io.images import DEFAULT_MAX_PIXELS, decoded_image
 from ..records import Prompt
-from .datasets import Dataset
 from .metrics import contour_f, iou
 from .prompts import tight_box
 from .protocols import Evaluator
 from .runner import Record
-from .truth import check_same_size
 
 VOID = 255  # pixels of DAVIS that belong to no object
 

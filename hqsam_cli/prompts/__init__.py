@@ -1,1 +1,1 @@
-"""Where prompts come from: box files, points, coarse masks; all end as one table of `ImagePrompts`."""
+"""From what a file said to what an image is asked: matched to images, filtered, fit to the image's size."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import HqsamError
+from ..formats.prompt_files import FileAnnotation, PromptFile, Use, integer, read_prompt_file, some_of
+from ..formats.yolo import label_files, yolo_annotations, yolo_categories
 from ..records import ImagePrompts, Prompt
-from .files import FileAnnotation, PromptFile, Use, integer, read_prompt_file, some_of
-from .names import matched_names
-from .yolo import label_files, yolo_annotations, yolo_categories
+from .match import matched_names
 
 DEFAULT_CATEGORY = {"id": 1, "name": "object"}
 

@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ..models.sam import PIXEL_MEAN
+from ..modeling.sam import PIXEL_MEAN
 
 Augmentation = Literal["paper", "strong"]
 

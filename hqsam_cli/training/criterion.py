@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.mask_decoder import MaskLogits
-from ..models.prompt_encoder import PromptBatch
-from ..models.sam import HQSam, normalised
+from ..modeling.mask_decoder import MaskLogits
+from ..modeling.prompt_encoder import PromptBatch
+from ..modeling.sam import HQSam, normalised
 from .frames import EncodedFrame, FrameCache, box_prompts, no_objects, sams_objects
 from .losses import hard_iou, kept_loss, point_loss
 from .prompts import join_prompts, prompt_batch

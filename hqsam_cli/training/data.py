@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ..data.pairs import PairFolder, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
 from .augment import (
     STRONG,
@@ -26,7 +27,6 @@ from .augment import (
     scaled_and_cropped,
 )
 from .frames import FrameCache
-from .layouts import PairFolder, read_alpha, read_pair
 from .losses import POINT_DRAWS
 from .prompts import paper_prompt, varied_prompt
 

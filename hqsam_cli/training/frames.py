@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT, PromptBatch
-from ..models.sam import HQSam, ImageFeatures
+from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT, PromptBatch
+from ..modeling.sam import HQSam, ImageFeatures
 from .saving import save_tensors
 
 POINTS = 4  # asked of SAM in a frame; each that it is sure of gives an object

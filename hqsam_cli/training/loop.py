@@ -24,10 +24,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..errors import HqsamError
-from ..models.sam import HQSam
+from ..modeling.sam import HQSam
 from .data import Steps, collate, to_device
+from .distributed import Team
 from .saving import cannot_save, save_state, write_whole
-from .team import Team
 
 METRICS = "metrics.jsonl"
 LOG_STEPS = 20

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..models.prompt_encoder import (
+from ..modeling.prompt_encoder import (
     ABSENT,
     BACKGROUND_POINT,
     BOX_BOTTOM_RIGHT,

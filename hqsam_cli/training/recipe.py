@@ -16,19 +16,19 @@ from typing import Any, Literal
 import torch
 
 from .. import __version__
+from ..data.pairs import PairFolder
 from ..errors import UsageError
-from ..models.checkpoints import file_hash, inferred_architecture, load_model, read_state
-from ..models.sam import HQSam, MaskOutput
-from ..models.zoo import VITS
+from ..modeling.sam import HQSam, MaskOutput
+from ..weights.checkpoints import file_hash, inferred_architecture, load_model, read_state
+from ..weights.registry import VITS
 from .augment import Augmentation
 from .criterion import Criterion, Trained
 from .data import FrameSource, Samples
+from .distributed import Team
 from .frames import FrameCache
-from .layouts import PairFolder
 from .loop import Course, Training
 from .plot import save_plot
 from .saving import cannot_save, save_merged, save_tensors
-from .team import Team
 from .validate import mean_scores, validate
 from .variants import FULL, Init, Learn, Variant, prepare
 

@@ -12,9 +12,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import HqsamError
-from ..models.checkpoints import read_checkpoint
-from ..models.layouts import is_hq
-from ..outputs.atomic import atomic_file
+from ..io.atomic import atomic_file
+from ..weights.checkpoints import read_checkpoint
+from ..weights.conversion import is_hq
 
 
 def cannot_save(path: Path, error: OSError) -> HqsamError:

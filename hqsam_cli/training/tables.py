@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .distributed import Team
 from .recipe import Recipe, prepared_model, train
-from .team import Team
 from .validate import mean_scores, validate
 from .variants import FULL, VARIANTS, Learn, Variant
 

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import torch
 
+from ..data.pairs import PairFolder
+from ..data.sets import MaskPair
 from ..errors import HqsamError, ImageError
-from ..evaluation.datasets import MaskPair
 from ..evaluation.mask_sets import MaskSetScorer
 from ..evaluation.prompts import prompt_rules
 from ..evaluation.protocols import Evaluator
 from ..evaluation.report import mask_set_rows
 from ..evaluation.runner import Record
-from ..models.sam import HQSam, MaskOutput
-from .layouts import PairFolder
+from ..modeling.sam import HQSam, MaskOutput
 
 
 class Scores(NamedTuple):

@@ -22,9 +22,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..models.layouts import HQ_MODULES, is_hq
-from ..models.mask_decoder import MASK_TOKENS, MaskDecoder, products
-from ..models.sam import EMBED_DIM, HQSam
+from ..modeling.mask_decoder import MASK_TOKENS, MaskDecoder, products
+from ..modeling.sam import EMBED_DIM, HQSam
+from ..weights.conversion import HQ_MODULES, is_hq
 
 Learn = Literal["hq", "all", "decoder", "token"]
 Token = Literal["hq", "context", "scaled"]

@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from hqsam_cli.evaluation.datasets import found_dataset, mask_pairs
+from hqsam_cli.data.sets import found_dataset, mask_pairs
+from hqsam_cli.data.truth import truth_mask
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
-from hqsam_cli.evaluation.truth import truth_mask
-from hqsam_cli.images.decode import decoded_image
-from hqsam_cli.inference.segmenter import Segmenter
-from hqsam_cli.models.checkpoints import checkpoint_path, load_model
+from hqsam_cli.io.images import decoded_image
+from hqsam_cli.predictor import Segmenter
 from hqsam_cli.records import Prompt
+from hqsam_cli.weights.checkpoints import checkpoint_path, load_model
 
 Box = tuple[float, float, float, float]
 Method = Callable[[np.ndarray, Box], np.ndarray]

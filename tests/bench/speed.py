@@ -23,10 +23,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hqsam_cli.inference.memory import keep_freed_memory
-from hqsam_cli.inference.segmenter import Segmenter
-from hqsam_cli.models.checkpoints import load_model
+from hqsam_cli.memory import keep_freed_memory
+from hqsam_cli.predictor import Segmenter
 from hqsam_cli.records import Prompt
+from hqsam_cli.weights.checkpoints import load_model
 
 HEIGHT, WIDTH = 1080, 810
 Work = list[tuple[np.ndarray, np.ndarray]]  # photos, and boxes (N, 4) as corners

@@ -11,7 +11,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from hqsam_cli.models.layouts import transformers_key
+from hqsam_cli.weights.conversion import transformers_key
 
 
 def renamed(key: str) -> str:
@@ -27,7 +27,7 @@ def main() -> None:
     from transformers.models.sam_hq.configuration_sam_hq import SamHQMaskDecoderConfig
     from transformers.models.sam_hq.modeling_sam_hq import SamHQMaskDecoder
 
-    from hqsam_cli.models.mask_decoder import MaskDecoder
+    from hqsam_cli.modeling.mask_decoder import MaskDecoder
 
     torch.manual_seed(0)
     authors = sam_model_registry["vit_b"](checkpoint=None).eval()

@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from tests.cli.conftest import Run
-from tests.models.conftest import randomised
+from tests.modeling.conftest import randomised
 
 WIDTH, HEIGHT = 400, 300
 BOXES: list[list[float]] = [[30, 40, 200, 180], [0, 0, 400, 300], [250.5, 100.25, 120, 60]]

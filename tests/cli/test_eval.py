@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.data.truth import mask_values, truth_mask
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
-from hqsam_cli.evaluation.truth import mask_values, truth_mask
-from hqsam_cli.models.zoo import build_model
+from hqsam_cli.weights.registry import build_model
 
 from .conftest import Run
 

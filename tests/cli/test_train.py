@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from hqsam_cli.models.checkpoints import read_state
-from hqsam_cli.models.hub import LITE_PATH
-from hqsam_cli.models.layouts import is_hq
-from hqsam_cli.training.scenes import render_scene
+from hqsam_cli.recipes.scenes import render_scene
+from hqsam_cli.weights.checkpoints import read_state
+from hqsam_cli.weights.conversion import is_hq
+from hqsam_cli.weights.hub import LITE_PATH
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]

@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hqsam_cli.models.checkpoints import read_state
-from hqsam_cli.models.encoder_vit import ViTConfig
-from hqsam_cli.models.hub import LITE_PATH, WEIGHTS
-from hqsam_cli.models.layouts import is_hq
-from hqsam_cli.models.zoo import VITS, build_model
+from hqsam_cli.modeling.vit import ViTConfig
+from hqsam_cli.weights.checkpoints import read_state
+from hqsam_cli.weights.conversion import is_hq
+from hqsam_cli.weights.hub import LITE_PATH, WEIGHTS
+from hqsam_cli.weights.registry import VITS, build_model
 from tests.cli.conftest import Run
 from tests.local_hub import LocalHub, serving, use_hub
 

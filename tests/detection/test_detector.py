@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from hqsam_cli.data.truth import truth_mask
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.engine import ultralytics
 from hqsam_cli.detection.files import EMBEDDED_PATH
@@ -20,10 +21,9 @@ from hqsam_cli.detection.settings import DetectorSettings
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import tight_box
-from hqsam_cli.evaluation.truth import truth_mask
-from hqsam_cli.images.decode import decoded_image
-from hqsam_cli.outputs.annotations import detection_record
-from hqsam_cli.prompts.frame import fit_to_frame
+from hqsam_cli.formats.annotations import detection_record
+from hqsam_cli.io.images import decoded_image
+from hqsam_cli.prompts.fit import fit_to_frame
 from hqsam_cli.records import ImagePrompts, Prompt
 from tests.detection.conftest import SaveDetector
 

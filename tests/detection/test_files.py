@@ -11,7 +11,7 @@ import pytest
 from hqsam_cli.detection import files
 from hqsam_cli.detection.files import detector_file
 from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.models.hub import file_hash
+from hqsam_cli.weights.hub import file_hash
 
 
 class _Evil:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from hqsam_cli.data.sets import Dataset
 from hqsam_cli.errors import HqsamError, ImageError
-from hqsam_cli.evaluation.datasets import Dataset
 from hqsam_cli.evaluation.instances import InstanceScorer, InstanceSet, instance_set, precision_figures
 from hqsam_cli.evaluation.metrics import boundary, boundary_width, iou
 

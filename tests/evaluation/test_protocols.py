@@ -13,9 +13,9 @@ from torch.nn import functional
 from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import drawn_prompt, prompt_rules, random_generator
 from hqsam_cli.evaluation.protocols import Evaluator
-from hqsam_cli.inference.segmenter import Segmenter
-from hqsam_cli.models.checkpoints import load_model
+from hqsam_cli.predictor import Segmenter
 from hqsam_cli.records import Prompt
+from hqsam_cli.weights.checkpoints import load_model
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_paper_protocol_is_the_authors_evaluation(
 
 @pytest.mark.parametrize("output", ["sam", "hq", "sum"])
 def test_the_deploy_protocol_is_hqsam_segment(output: str, photos: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    from hqsam_cli.models.checkpoints import checkpoint_path
+    from hqsam_cli.weights.checkpoints import checkpoint_path
 
     model = load_model(checkpoint_path("lite"))
     evaluator = Evaluator(model, "deploy", ["sam", "hq", "sum"], prompts_per_batch=2)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqsam_cli.data.sets import found_dataset
 from hqsam_cli.errors import HqsamError, ImageError
-from hqsam_cli.evaluation.datasets import found_dataset
 from hqsam_cli.evaluation.video import VideoScorer, frame_boxes, video_figures, video_frames
 
 from .conftest import KnownMasks

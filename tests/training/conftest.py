@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.models.sam import HQSam
-from hqsam_cli.models.zoo import build_model
-from hqsam_cli.training.layouts import PairFolder, pair_folder
-from hqsam_cli.training.scenes import render_scene
+from hqsam_cli.data.pairs import PairFolder, pair_folder
+from hqsam_cli.modeling.sam import HQSam
+from hqsam_cli.recipes.scenes import render_scene
+from hqsam_cli.weights.registry import build_model
 
 
 def small_model(**options: bool) -> HQSam:

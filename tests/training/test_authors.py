@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hqsam_cli.models.layouts import HQ_MODULES
-from hqsam_cli.models.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT
-from hqsam_cli.models.sam import HQSam
+from hqsam_cli.modeling.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT
+from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.losses import POINT_DRAWS
 from hqsam_cli.training.variants import FULL, prepare
+from hqsam_cli.weights.conversion import HQ_MODULES
 
 DIM = 768  # vit_b
 LR = 1e-3

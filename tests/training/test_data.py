@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from hqsam_cli.data.pairs import Pair, PairFolder
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.models.prompt_encoder import (
+from hqsam_cli.modeling.prompt_encoder import (
     ABSENT,
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
@@ -21,7 +22,6 @@ from hqsam_cli.models.prompt_encoder import (
 )
 from hqsam_cli.training.augment import Augmentation, Strength, composite, large_scale_jittered, mosaic
 from hqsam_cli.training.data import FrameSource, Samples, Steps, collate
-from hqsam_cli.training.layouts import Pair, PairFolder
 from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
 
 SIZE = 96

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.models.sam import HQSam, ImageFeatures, normalised
+from hqsam_cli.data.pairs import PairFolder
+from hqsam_cli.modeling.sam import HQSam, ImageFeatures, normalised
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import FrameSource, Samples, collate
 from hqsam_cli.training.frames import FrameCache, sams_objects
-from hqsam_cli.training.layouts import PairFolder
 from hqsam_cli.training.variants import FULL, prepare
 
 from .conftest import small_model

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from hqsam_cli.data.pairs import PairFolder
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import FrameSource, Samples
-from hqsam_cli.training.layouts import PairFolder
+from hqsam_cli.training.distributed import Team
 from hqsam_cli.training.loop import Course, Training
-from hqsam_cli.training.team import Team
 from hqsam_cli.training.variants import FULL, prepare
 
 from .conftest import copied, equal, small_model

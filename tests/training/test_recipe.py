@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.data.pairs import Pair, PairFolder
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.models.checkpoints import read_state
-from hqsam_cli.models.hub import LITE_PATH
 from hqsam_cli.training import recipe as recipes
-from hqsam_cli.training.layouts import Pair, PairFolder
-from hqsam_cli.training.team import Team
+from hqsam_cli.training.distributed import Team
 from hqsam_cli.training.validate import Scores, validate
+from hqsam_cli.weights.checkpoints import read_state
+from hqsam_cli.weights.hub import LITE_PATH
 from tests.evaluation.conftest import KnownMasks, filled_box
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hqsam_cli.models.layouts import HQ_MODULES, is_hq
-from hqsam_cli.models.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
-from hqsam_cli.models.sam import HQSam
+from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
+from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.training.tables import TABLES
 from hqsam_cli.training.variants import FULL, VARIANTS, Learn, Variant, prepare
+from hqsam_cli.weights.conversion import HQ_MODULES, is_hq
 
 from .conftest import copied, equal, small_model
 

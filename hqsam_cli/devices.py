@@ -1,0 +1,43 @@
+"""Which device and which precision to compute with."""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import UsageError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def resolved_device(name: str) -> torch.device:
+    """The device of `--device`; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name}: no such device; use auto, cpu, cuda, cuda:N or mps") from None
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise UsageError(f"--device {name}: this machine shows {count} CUDA devices; use --device cpu or auto")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("--device mps: not available on this machine; use --device cpu or auto")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"--device {name}: use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def resolved_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision of `--dtype`; `auto` is bfloat16 on GPUs that compute in it, else float32."""
+    if name == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    if name not in DTYPES:
+        raise UsageError(f"--dtype {name}: use auto, {', '.join(DTYPES)}")
+    return DTYPES[name]

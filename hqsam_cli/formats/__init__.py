@@ -1,0 +1,1 @@
+"""What other programs read and write: a file a format."""

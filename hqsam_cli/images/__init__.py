@@ -1,1 +1,0 @@
-"""Finding and decoding images: one EXIF policy and one size check for everybody who looks at pixels."""

@@ -1,1 +1,0 @@
-"""Batches of images and ragged prompts through a model, up to masks in each image's own pixels."""

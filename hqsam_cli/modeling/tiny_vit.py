@@ -1,0 +1,191 @@
+"""TinyViT, the image encoder of MobileSAM and of light HQ-SAM (`vit_tiny`).
+
+State keys are those of the official checkpoints, with the classification head they carry and never use.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .layers import LayerNorm2d
+from .vit import image_of, windows_of
+
+DIMS = (64, 128, 160, 320)
+DEPTHS = (2, 2, 6, 2)
+HEADS = (2, 4, 5, 10)
+WINDOWS = (7, 7, 14, 7)
+EXPANSION = 4
+CLASSES = 1000
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution without bias and batch norm; the keys are `c` and `bn`."""
+
+    def __init__(self, width_in: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.add_module("c", nn.Conv2d(width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False))
+        self.add_module("bn", nn.BatchNorm2d(width_out))
+
+
+class TinyViTImageEncoder(nn.Module):
+    """Convolutions, then windowed attention at strides 8 and 16, and SAM's neck.
+
+    Args:
+        embed_dim: channels of the embedding.
+    """
+
+    early_dim = DIMS[2]
+
+    def __init__(self, embed_dim: int = 256) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed()
+        self.layers = nn.ModuleList([Stage(index) for index in range(4)])
+        self.norm_head = nn.LayerNorm(DIMS[-1])
+        self.head = nn.Linear(DIMS[-1], CLASSES)
+        self.neck = nn.Sequential(
+            nn.Conv2d(DIMS[-1], embed_dim, 1, bias=False),
+            LayerNorm2d(embed_dim),
+            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
+            LayerNorm2d(embed_dim),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Image embedding (B, embed_dim, S / 16, S / 16) and early features (B, 160, S / 16, S / 16).
+
+        Args:
+            x: (B, 3, S, S) normalised images.
+        """
+        x = self.layers[1](self.layers[0](self.patch_embed(x)))
+        early = x
+        return self.neck(self.layers[3](self.layers[2](x))), early
+
+
+class PatchEmbed(nn.Module):
+    """Two strided convolutions to stride 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seq = nn.Sequential(ConvNorm(3, DIMS[0] // 2, 3, 2), nn.GELU(), ConvNorm(DIMS[0] // 2, DIMS[0], 3, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, 64, S / 4, S / 4)."""
+        return self.seq(x)
+
+
+class Stage(nn.Module):
+    """Blocks of one width, then a change of width, which halves the resolution but for the last time."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        dim = DIMS[index]
+        if index == 0:
+            blocks: list[nn.Module] = [ConvBlock(dim) for _ in range(DEPTHS[0])]
+        else:
+            blocks = [AttentionBlock(dim, HEADS[index], WINDOWS[index]) for _ in range(DEPTHS[index])]
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = None
+        if index < 3:
+            # SAM's embedding has stride 16, so the last merge keeps the resolution.
+            self.downsample = Merge(dim, DIMS[index + 1], 1 if index == 2 else 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, dim, H, W) to the next stage's input."""
+        for block in self.blocks:
+            x = block(x)
+        return x if self.downsample is None else self.downsample(x)
+
+
+class ConvBlock(nn.Module):
+    """MobileNetV2's block with GELU, also after the residual."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(dim, EXPANSION * dim)
+        self.conv2 = ConvNorm(EXPANSION * dim, EXPANSION * dim, 3, groups=EXPANSION * dim)
+        self.conv3 = ConvNorm(EXPANSION * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, dim, H, W) to the same shape."""
+        y = functional.gelu(self.conv2(functional.gelu(self.conv1(x))))
+        return functional.gelu(x + self.conv3(y))
+
+
+class Merge(nn.Module):
+    """From one width to the next."""
+
+    def __init__(self, width_in: int, width_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(width_in, width_out)
+        self.conv2 = ConvNorm(width_out, width_out, 3, stride, groups=width_out)
+        self.conv3 = ConvNorm(width_out, width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width_in, H, W) to (B, width_out, H / stride, W / stride)."""
+        return self.conv3(functional.gelu(self.conv2(functional.gelu(self.conv1(x)))))
+
+
+class AttentionBlock(nn.Module):
+    """Window attention, a depthwise convolution across window borders, an MLP."""
+
+    def __init__(self, dim: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.attn = Attention(dim, heads, window)
+        self.local_conv = ConvNorm(dim, dim, 3, groups=dim)
+        self.mlp = NormedMLP(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, dim, H, W) to the same shape."""
+        last = x.permute(0, 2, 3, 1)
+        windows, padded = windows_of(last, self.window)
+        seen = self.attn(windows.flatten(1, 2)).unflatten(1, (self.window, self.window))
+        last = last + image_of(seen, self.window, padded, (last.shape[1], last.shape[2]))
+        last = self.local_conv(last.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return (last + self.mlp(last)).permute(0, 3, 1, 2)
+
+
+class NormedMLP(nn.Module):
+    """Layer norm and two linear layers with GELU between."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.fc1 = nn.Linear(dim, EXPANSION * dim)
+        self.fc2 = nn.Linear(EXPANSION * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., dim) to the same shape."""
+        return self.fc2(functional.gelu(self.fc1(self.norm(x))))
+
+
+class Attention(nn.Module):
+    """Multi-head attention in a window with a learned bias for each absolute offset (row, column)."""
+
+    attention_bias_idxs: Tensor
+
+    def __init__(self, dim: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        places = list(product(range(window), range(window)))
+        offsets: dict[tuple[int, int], int] = {}
+        indices = [
+            offsets.setdefault((abs(a[0] - b[0]), abs(a[1] - b[1])), len(offsets)) for a in places for b in places
+        ]
+        self.attention_biases = nn.Parameter(torch.zeros(heads, len(offsets)))
+        table = torch.tensor(indices).view(len(places), len(places))
+        self.register_buffer("attention_bias_idxs", table, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(windows, N, dim) to the same shape."""
+        qkv = self.qkv(self.norm(x)).unflatten(2, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
+        q, k, v = qkv.unbind(0)
+        bias = self.attention_biases[:, self.attention_bias_idxs].to(q.dtype)
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+        return self.proj(out.transpose(1, 2).flatten(2))

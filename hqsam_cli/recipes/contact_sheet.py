@@ -1,0 +1,121 @@
+"""A picture of results: photo beside photo with its masks.
+
+    python -m hqsam_cli.recipes.contact_sheet OUT.png --images FOLDER RUN [--images FOLDER RUN ...]
+
+RUN is an output folder with `instances.json`; FOLDER is where its images are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import HqsamError
+from ..io.atomic import atomic_file
+from ..io.images import decoded_image
+
+CELL_HEIGHT, CELL_WIDTH = 400, 560  # what a photo on the sheet fits into
+GAP = 12
+PAPER = 250
+
+
+def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str]) -> np.ndarray:
+    """The image with each mask in a colour of its own, outlined, and its label: uint8 RGB of the same size.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        masks: bool (H, W) each.
+    """
+    drawn = image.copy()
+    thickness = max(1, round(max(image.shape[:2]) / 400))
+    for index, mask in enumerate(masks):
+        color = _color(index)
+        drawn[mask] = (0.45 * drawn[mask] + 0.55 * np.array(color)).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(drawn, outlines, -1, tuple(int(c * 0.55) for c in color), thickness, cv2.LINE_AA)
+    for index, (mask, label) in enumerate(zip(masks, labels, strict=True)):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            _write(drawn, label, int(columns.mean()), int(rows.mean()), _color(index))
+    return drawn
+
+
+def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Pairs of photo and overlay, two pairs a row, on paper: uint8 RGB."""
+    pairs = [np.hstack([_fitted(before), _gap(GAP // 2), _fitted(after)]) for before, after in cells]
+    if len(pairs) % 2:
+        pairs.append(np.full_like(pairs[0], PAPER))
+    space = _gap(2 * GAP)
+    rows = [np.hstack([pairs[i], space, pairs[i + 1]]) for i in range(0, len(pairs), 2)]
+    return np.vstack([np.pad(row, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=PAPER) for row in rows])
+
+
+def _fitted(image: np.ndarray) -> np.ndarray:
+    """The image in the middle of a cell."""
+    scale = min(CELL_HEIGHT / image.shape[0], CELL_WIDTH / image.shape[1])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    cell = _gap(CELL_WIDTH)
+    y, x = (CELL_HEIGHT - size[1]) // 2, (CELL_WIDTH - size[0]) // 2
+    cell[y : y + size[1], x : x + size[0]] = small
+    return cell
+
+
+def _gap(width: int) -> np.ndarray:
+    return np.full((CELL_HEIGHT, width, 3), PAPER, np.uint8)
+
+
+def _color(index: int) -> tuple[int, int, int]:
+    """Colours that differ however many there are: hues a golden section apart."""
+    hue = int(180 * ((0.58 + 0.618034 * index) % 1))
+    r, g, b = cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
+    return r, g, b
+
+
+def _write(image: np.ndarray, text: str, x: int, y: int, color: tuple[int, int, int]) -> None:
+    """A label on a dark plate, centred at x, y and kept within the image."""
+    scale = max(0.4, max(image.shape[:2]) / 1200)
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    x = int(np.clip(x - width // 2, 2, max(2, image.shape[1] - width - 2)))
+    y = int(np.clip(y + height // 2, height + 2, max(height + 2, image.shape[0] - base - 2)))
+    cv2.rectangle(image, (x - 3, y - height - 3), (x + width + 3, y + base), (25, 25, 25), -1)
+    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
+
+
+def _cells_of_run(images: Path, run: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    from pycocotools import mask as coco_mask
+
+    try:
+        results: dict[str, Any] = json.loads((run / "instances.json").read_text())
+    except (OSError, ValueError) as error:
+        raise HqsamError(f"{run}/instances.json: cannot be read ({error}); run hqsam segment first") from None
+    names = {category["id"]: category["name"] for category in results["categories"]}
+    cells = []
+    for image in results["images"]:
+        pixels = decoded_image(str(images / image["file_name"]))
+        own = [a for a in results["annotations"] if a["image_id"] == image["id"]]
+        masks = [coco_mask.decode(a["segmentation"]).astype(bool) for a in own]
+        labels = [f"{names.get(a['category_id'], a['category_id'])} {a['score']:.2f}" for a in own]
+        cells.append((pixels, overlay(pixels, masks, labels)))
+    return cells
+
+
+def main() -> None:
+    """Write the sheet of one or more runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--images", nargs=2, type=Path, action="append", required=True, metavar=("FOLDER", "RUN"))
+    arguments = parser.parse_args()
+    cells = [cell for images, run in arguments.images for cell in _cells_of_run(images, run)]
+    _, encoded = cv2.imencode(".png", contact_sheet(cells)[..., ::-1])
+    with atomic_file(arguments.out) as file:
+        file.write(encoded.tobytes())
+
+
+if __name__ == "__main__":
+    main()

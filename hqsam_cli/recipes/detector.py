@@ -1,0 +1,272 @@
+"""The recipe of the embedded detector: `python -m hqsam_cli.recipes.detector DATA OUT --val FOLDER`.
+
+DATA holds one folder a set, each with `images/` and `masks/`; OUT collects the YOLO data set made of them, the
+checkpoints of ultralytics, and at the end `object-nano.safetensors`, a detector of one class, `object`. Run it
+again after a stop and it goes on; once it is done, it only writes that file again and scores it on `--val`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..data.pairs import PairFolder, pair_folder, read_pair
+from ..detection.detector import Detector
+from ..detection.engine import ultralytics
+from ..detection.plain import write_plain
+from ..detection.settings import DetectorSettings
+from ..devices import resolved_device
+from ..errors import ImageError
+from .scenes import render_scene
+
+ARCHITECTURE, CLASS = "yolo11n", "object"
+# Most epochs are spent where they are cheap: a network from scratch learns what an object is from small images too.
+SIDES = (160, 256)
+STORED_SIDE = 384  # longest side of a stored image: a little more than is seen, for the scale to be jittered
+# Sets whose objects are boxed; hairline cracks are no objects. A set is named several times to be seen as often.
+SETS = ("ecssd", "ecssd", "pascal_s", "sod_bsds", "ccp_fashion", "balloon", "cwfid_plants")
+SCENES = 200
+LEAST_PART, LEAST_SHARE = 0.15, 0.002  # of the largest part of a mask, and of the image, for a part to be an object
+OVERLAP = 0.5  # of two boxes that overlap more, one is kept: there is one class, and parts of an object look like one
+GAP = 0.02  # of the longer side: parts closer than that belong together
+SCORE_SETTINGS = DetectorSettings(conf=0.001, max_det=100)
+
+Box = tuple[int, int, int, int]
+
+
+def object_boxes(mask: np.ndarray) -> list[Box]:
+    """x, y, width and height of the separate objects of a mask, uint8 0 / 1 (H, W), the largest first.
+
+    A mask of a photo may hold several objects, and crumbs and slits that are none of theirs.
+    """
+    side = 2 * round(GAP * max(mask.shape) / 2) + 1
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    _, labels = cv2.connectedComponents(closed, connectivity=8)
+    areas = np.bincount(labels[mask > 0])
+    least = max(LEAST_PART * areas.max(), LEAST_SHARE * mask.size)
+    large = sorted(np.flatnonzero(areas >= least), key=lambda label: -areas[label])
+    return [_tight_box((labels == label) & (mask > 0)) for label in large]
+
+
+def _tight_box(mask: np.ndarray) -> Box:
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return x, y, width, height
+
+
+def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -> None:
+    """An image, RGB (H, W, 3), made small, and its boxes as a YOLO label file: `images/` and `labels/` of a folder."""
+    height, width = image.shape[:2]
+    scale = min(1.0, STORED_SIDE / max(height, width))
+    small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / "images" / f"{name}.jpg"), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    lines = (f"0 {(x + w / 2) / width} {(y + h / 2) / height} {w / width} {h / height}\n" for x, y, w, h in boxes)
+    (folder / "labels" / f"{name}.txt").write_text("".join(lines))
+
+
+def write_set(folder: Path, pairs: PairFolder, prefix: str) -> int:
+    """The pairs of a set as samples; how many. What cannot be read is named and left out."""
+    count = 0
+    for pair in pairs.pairs:
+        try:
+            image, mask = read_pair(pair)
+        except ImageError as error:
+            _say(f"left out: {error}")
+            continue
+        if boxes := object_boxes(mask):
+            write_sample(folder, f"{prefix}-{Path(pair.image).stem}", image, boxes)
+            count += 1
+    return count
+
+
+def write_scenes(folder: Path, count: int) -> None:
+    """Drawn scenes as samples, with a box around what is seen of each object."""
+    for number in range(count):
+        rng = np.random.default_rng((STORED_SIDE, number))
+        scene = render_scene(rng, STORED_SIDE, STORED_SIDE, objects=int(rng.integers(1, 5)))
+        seen = [mask for mask in scene.masks if mask.mean() > LEAST_SHARE]
+        write_sample(folder, f"scenes-{number:04d}", scene.image, [_tight_box(mask) for mask in seen])
+
+
+def prepared_data(data: Path, val: Path, out: Path, scenes: int) -> Path:
+    """The YOLO data set of the sets below `data`, made once; its YAML."""
+    yaml = out / "data" / "data.yaml"
+    if yaml.is_file():
+        return yaml
+    for number, name in enumerate(SETS):
+        if (data / name).is_dir():
+            count = write_set(out / "data" / "train", pair_folder(data / name), f"{name}-{number}")
+            _say(f"{name}: {count} images")
+    write_scenes(out / "data" / "train", scenes)
+    _say(f"validation: {write_set(out / 'data' / 'val', pair_folder(val), 'val')} images")
+    # JSON is YAML; written last, it says that the rest is there.
+    content = {"path": str(yaml.parent.resolve()), "train": "train/images", "val": "val/images", "names": {0: CLASS}}
+    yaml.write_text(json.dumps(content) + "\n")
+    return yaml
+
+
+def trained(yaml: Path, out: Path, *, epochs: list[int], batch: int, device: str, workers: int) -> Path:
+    """The best model of a training from scratch, or of what was left of it, as ultralytics' own file.
+
+    Args:
+        epochs: at each of `SIDES`; training at one goes on with the best model of the one before.
+    """
+    start = f"{ARCHITECTURE}.yaml"
+    for side, count in zip(SIDES, epochs, strict=True):
+        start = str(_trained_at(side, start, yaml, out, epochs=count, batch=batch, device=device, workers=workers))
+    return Path(start)
+
+
+def _trained_at(
+    side: int, start: str, yaml: Path, out: Path, *, epochs: int, batch: int, device: str, workers: int
+) -> Path:
+    """The best model of a training at one side of the frame."""
+    package = ultralytics()
+    folder = out / f"yolo-{side}"
+    weights, done = folder / "weights", folder / "done"
+    if done.is_file():
+        return weights / "best.pt"
+    last = weights / "last.pt"
+    yolo = package.YOLO(str(last) if last.is_file() else start)
+    yolo.add_callback("on_train_start", _quicken)
+    yolo.add_callback("on_fit_epoch_end", _say_epoch)
+    if last.is_file():
+        yolo.train(resume=True, device=device)
+    else:
+        yolo.train(
+            data=str(yaml),
+            epochs=epochs,
+            batch=batch,
+            nbs=batch,
+            imgsz=side,
+            device=device,
+            workers=workers,
+            project=str(out.resolve()),
+            name=folder.name,
+            exist_ok=True,
+            pretrained=start.endswith(".pt"),
+            optimizer="AdamW",
+            lr0=0.002 if start.endswith(".yaml") else 0.0005,
+            cos_lr=True,
+            warmup_epochs=1,
+            close_mosaic=max(1, epochs // 6),
+            patience=epochs,
+            plots=False,
+            cache="ram",
+            verbose=False,
+            seed=0,
+        )
+    done.touch()
+    return weights / "best.pt"
+
+
+def best_threshold(best: Path, yaml: Path, *, device: str) -> float:
+    """The score above which boxes have the best F1 on the validation set, by ultralytics' own curve."""
+    yolo = ultralytics().YOLO(str(best))  # of its own: it is fused for speed, which changes its tensors
+    settings = {"imgsz": SIDES[-1], "iou": OVERLAP, "device": device, "workers": 0, "plots": False, "verbose": False}
+    box = yolo.val(data=str(yaml), project=str(best.parent), name="val", exist_ok=True, **settings).box
+    return round(float(box.px[box.f1_curve.mean(axis=0).argmax()]), 3)
+
+
+def _quicken(trainer: Any) -> None:
+    """Channels last and bfloat16, on a CPU that has it up to twice as fast; ultralytics has them on GPUs alone."""
+    trainer.model.to(memory_format=torch.channels_last)
+    if trainer.device.type == "cpu":
+        predict = trainer.model.predict
+
+        def quick_predict(*arguments: Any, **options: Any) -> Any:
+            with torch.autocast("cpu", torch.bfloat16):
+                return _in_float32(predict(*arguments, **options))
+
+        trainer.model.predict = quick_predict
+
+
+def _in_float32(value: Any) -> Any:
+    """Tensors of floats, in whatever nest of lists and dicts, as float32."""
+    if isinstance(value, dict):
+        return {key: _in_float32(own) for key, own in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_in_float32(own) for own in value)
+    return value.float()
+
+
+def _say_epoch(trainer: Any) -> None:
+    if trainer.epoch < trainer.epochs:  # it is called once more, for the best of them
+        precision = trainer.metrics["metrics/mAP50(B)"]
+        _say(f"epoch {trainer.epoch + 1} of {trainer.epochs}: AP50 {precision:.3f}, {trainer.epoch_time:.0f} s")
+
+
+def average_precision(pairs: PairFolder, detect: Callable[[list[np.ndarray]], list[list[Any]]]) -> float:
+    """AP at IoU 0.5 of a detector's boxes for the objects of masks, by COCO's evaluation."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    images: list[dict[str, Any]] = []
+    truths: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for number, pair in enumerate(pairs.pairs, 1):
+        image, mask = read_pair(pair)
+        images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
+        for box in object_boxes(mask):
+            own = {"id": len(truths) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            truths.append(own | {"bbox": list(box), "area": box[2] * box[3]})
+        for prompt in detect([image])[0]:
+            x0, y0, x1, y1 = prompt.box
+            own = {"image_id": number, "category_id": 1, "score": prompt.score}
+            results.append(own | {"bbox": [x0, y0, x1 - x0, y1 - y0]})
+    if not results:
+        return 0.0
+    truth = COCO({"images": images, "annotations": truths, "categories": [{"id": 1, "name": CLASS}]})
+    evaluation = COCOeval_faster(truth, truth.loadRes(results), iouType="bbox", print_function=lambda *_: None)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return float(evaluation.stats[1])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Prepare, train, write, score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--val", type=Path, required=True, help="folder with images/ and masks/ to choose and score by")
+    parser.add_argument("--score", type=Path, nargs="*", default=[], help="more such folders to score")
+    parser.add_argument("--epochs", type=int, nargs=len(SIDES), default=[20, 8], metavar="N", help=f"at {SIDES}")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=0)
+    arguments = parser.parse_args()
+    device = resolved_device(arguments.device)
+    yaml = prepared_data(arguments.data, arguments.val, arguments.out, arguments.scenes)
+    best = trained(
+        yaml,
+        arguments.out,
+        epochs=arguments.epochs,
+        batch=arguments.batch,
+        device=str(device),
+        workers=arguments.workers,
+    )
+    path = arguments.out / "object-nano.safetensors"
+    conf = best_threshold(best, yaml, device=str(device))
+    write_plain(path, ultralytics().YOLO(str(best)).model, ARCHITECTURE, imgsz=SIDES[-1], conf=conf, iou=OVERLAP)
+    _say(f"wrote {path}, which asks for --conf {conf}")
+    detector = Detector(path, SCORE_SETTINGS, device)
+    for folder in (arguments.val, *arguments.score):
+        print(f"{folder}: AP50 {average_precision(pair_folder(folder), detector.detect):.3f}")
+
+
+if __name__ == "__main__":
+    main()

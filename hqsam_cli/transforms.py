@@ -1,0 +1,134 @@
+"""From photos and prompts in their own pixels to the model's square frame.
+
+The longest side becomes S; the rest of the frame is zero after normalising.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from .modeling.prompt_encoder import (
+    ABSENT,
+    BACKGROUND_POINT,
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND_POINT,
+    PADDING_POINT,
+    PromptBatch,
+)
+from .modeling.sam import normalised
+from .records import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where an image lies in the model's frame.
+
+    Attributes:
+        height, width: size of the image in its own pixels.
+        inner_height, inner_width: its size in the frame; the rest is padding.
+        side: S.
+    """
+
+    height: int
+    width: int
+    inner_height: int
+    inner_width: int
+    side: int
+
+    @classmethod
+    def of(cls, height: int, width: int, side: int) -> Frame:
+        """The frame of an image of that size."""
+        scale = side / max(height, width)
+        # A line of pixels would round to nothing; the authors' rounding otherwise.
+        inner_height, inner_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
+        return cls(height, width, inner_height, inner_width, side)
+
+    def to_frame(self, points: np.ndarray) -> np.ndarray:
+        """x and y (n, 2) in the image's pixels to the frame's."""
+        return points * np.array([self.inner_width / self.width, self.inner_height / self.height])
+
+
+def framed_image(image: np.ndarray, frame: Frame) -> np.ndarray:
+    """The image at its size in the frame, uint8 (inner_height, inner_width, 3).
+
+    Pillow's bilinear filter is anti-aliased when it shrinks; the weights were trained with it.
+    """
+    if image.shape[:2] == (frame.inner_height, frame.inner_width):
+        return image
+    size = (frame.inner_width, frame.inner_height)
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+def normalised_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
+    """Framed images as one float32 batch (B, 3, S, S); padding is zero."""
+    batch = torch.zeros(len(images), 3, side, side, device=device)
+    for row, image in zip(batch, images, strict=True):
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device, non_blocking=True)
+        row[:, : image.shape[0], : image.shape[1]] = normalised(pixels.permute(2, 0, 1))
+    return batch
+
+
+def framed_mask(mask: np.ndarray, frame: Frame) -> Tensor:
+    """A coarse mask, bool (H, W), as the mask prompt HQ-SAM was trained with: 0 / 255, float (S / 4, S / 4)."""
+    inner = framed_image(mask.astype(np.uint8) * 255, frame)
+    full = torch.zeros(1, 1, frame.side, frame.side)
+    full[0, 0, : inner.shape[0], : inner.shape[1]] = torch.from_numpy(inner / np.float32(255))
+    quarter = (frame.side // 4, frame.side // 4)
+    small = functional.interpolate(full, quarter, mode="bilinear", align_corners=False)[0, 0]
+    return (small > 0.5) * 255.0
+
+
+def prompt_batch(
+    prompts: list[Prompt], frames: list[Frame], image_index: list[int], device: torch.device
+) -> PromptBatch:
+    """Prompts in the pixels of their images as one flat batch.
+
+    Args:
+        prompts: P prompts, fit to their images; `mask` is a bool array or None.
+        frames: the frame of each prompt's image.
+        image_index: the row of each prompt's image among the features.
+    """
+    rows = [_labelled_points(prompt, frame) for prompt, frame in zip(prompts, frames, strict=True)]
+    longest = max(len(row) for row in rows)
+    filled = np.zeros((len(rows), longest, 3), np.float32)
+    filled[..., 2] = ABSENT
+    for target, row in zip(filled, rows, strict=True):
+        target[: len(row)] = row
+    masks = None
+    if any(prompt.mask is not None for prompt in prompts):
+        side = frames[0].side // 4
+        masks = torch.zeros(len(prompts), 1, side, side)
+        for target_mask, prompt, frame in zip(masks, prompts, frames, strict=True):
+            if prompt.mask is not None:
+                target_mask[0] = framed_mask(prompt.mask, frame)
+        masks = masks.to(device)
+    tensor = torch.from_numpy(filled).to(device)
+    return PromptBatch(
+        image_index=torch.tensor(image_index, device=device),
+        points=tensor[..., :2],
+        labels=tensor[..., 2].long(),
+        masks=masks,
+        has_mask=torch.tensor([prompt.mask is not None for prompt in prompts], device=device),
+        ragged=any(len(row) < longest for row in rows),
+    )
+
+
+def _labelled_points(prompt: Prompt, frame: Frame) -> np.ndarray:
+    """Points and corners of a prompt as (T, 3) x, y, label in the frame, in SAM's order."""
+    parts = []
+    if prompt.points is not None and len(prompt.points):
+        labels = np.where(prompt.points[:, 2:] > 0.5, FOREGROUND_POINT, BACKGROUND_POINT)
+        parts.append(np.hstack([frame.to_frame(prompt.points[:, :2]), labels]))
+        if prompt.box is None:
+            parts.append(np.array([[0, 0, PADDING_POINT]]))
+    if prompt.box is not None:
+        corners = frame.to_frame(np.array(prompt.box).reshape(2, 2))
+        parts.append(np.hstack([corners, [[BOX_TOP_LEFT], [BOX_BOTTOM_RIGHT]]]))
+    return np.vstack(parts) if parts else np.zeros((0, 3))

@@ -1,0 +1,96 @@
+"""From low-resolution logits to masks at the size of the photo, working only where the mask is.
+
+SAM resizes logits twice, bilinearly: by four to its frame, then (without the padding) to the photo. Values
+between negative samples stay negative, so only the surroundings of positive samples need either step. Every
+pixel is the same as after the two full resizes, because both steps keep the coordinates of the full frame.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .records import MaskCrop
+from .transforms import Frame
+
+GROW = 2  # low-resolution samples around the positive ones; with one, the second resize can miss a tap
+SCALE = 4  # from low-resolution logits to the frame
+
+
+def positive_regions(logits: Tensor) -> list[tuple[int, int, int, int] | None]:
+    """For each of (N, h, w) logits: first row, last row, first and last column with a value over 0, or None."""
+    positive = logits > 0
+    rows, columns = positive.any(dim=2), positive.any(dim=1)
+    height, width = logits.shape[1:]
+    bounds = torch.stack(
+        [
+            rows.int().argmax(1),
+            height - 1 - rows.flip(1).int().argmax(1),
+            columns.int().argmax(1),
+            width - 1 - columns.flip(1).int().argmax(1),
+        ],
+        dim=1,
+    ).tolist()
+    return [tuple(bound) if some else None for bound, some in zip(bounds, rows.any(dim=1).tolist(), strict=True)]
+
+
+def mask_crops(logits: Tensor, frames: list[Frame]) -> list[MaskCrop]:
+    """Masks (logits over 0) at the size of each photo.
+
+    Args:
+        logits: (N, S / 4, S / 4) float.
+        frames: the frame of each row's photo.
+    """
+    regions = positive_regions(logits)
+    return [_crop(row, region, frame) for row, region, frame in zip(logits, regions, frames, strict=True)]
+
+
+def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, frame: Frame) -> MaskCrop:
+    empty = MaskCrop(np.zeros((0, 0), bool), 0, 0, frame.width, frame.height)
+    if region is None:
+        return empty
+    top, bottom, left, right = region
+    rows = _Axis.of(top, bottom, logits.shape[0], frame.inner_height, frame.height)
+    columns = _Axis.of(left, right, logits.shape[1], frame.inner_width, frame.width)
+    if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
+        return empty
+    small = logits[None, None, rows.first : rows.last, columns.first : columns.last]
+    # Every crop starts on a sample, so a plain resize by four has the phase of the full one; what it clamps
+    # differently lies beside negative samples only.
+    middle = functional.interpolate(small, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
+    low, high, weight = columns.taps(logits.device)
+    across = middle[:, low] * (1 - weight) + middle[:, high] * weight
+    low, high, weight = rows.taps(logits.device)
+    weight = weight[:, None]
+    bits = (across[low] * (1 - weight) + across[high] * weight) > 0
+    return MaskCrop(bits.cpu().numpy(), columns.out_first, rows.out_first, frame.width, frame.height)
+
+
+class _Axis:
+    """One axis of a crop: which samples it needs, and which output pixels it can reach."""
+
+    def __init__(self, first: int, last: int, inner: int, length: int) -> None:
+        self.first, self.last = first, last  # low-resolution samples, last excluded
+        self.inner, self.length = inner, length
+        self.scale = inner / length
+        # Output pixels whose two taps both lie inside the crop.
+        begin, end = first * SCALE, min(last * SCALE, inner)
+        low = 0 if first == 0 else int(np.ceil((begin + 0.5) / self.scale - 0.5))
+        high = length if end >= inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
+        self.out_first, self.out_last = max(low, 0), min(high, length)
+
+    @classmethod
+    def of(cls, first: int, last: int, samples: int, inner: int, length: int) -> _Axis:
+        """The axis of positive samples `first` to `last`, both included."""
+        return cls(max(first - GROW, 0), min(last + GROW + 1, samples), inner, length)
+
+    def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Lower tap, upper tap (rows of the crop in the frame) and the upper's weight, for each output pixel."""
+        pixel = torch.arange(self.out_first, self.out_last, dtype=torch.float32)
+        source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
+        low = source.floor().clamp(max=self.inner - 1)
+        high = (low + 1).clamp(max=self.inner - 1)
+        begin = self.first * SCALE
+        return (low.long() - begin).to(device), (high.long() - begin).to(device), (source - low).to(device)

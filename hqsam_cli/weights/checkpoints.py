@@ -1,0 +1,253 @@
+"""Checkpoints of HQ-SAM, SAM and MobileSAM: read safely, loaded strictly, merged and written.
+
+The architecture follows from the shapes of the tensors, never from the name of the file.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from ..errors import HqsamError
+from ..modeling.sam import HQSam
+from ..modeling.tiny_vit import TinyViTImageEncoder
+from .conversion import HQ_KEY, HQ_MODULES, is_hq, is_transformers, official_state, vit_of_width
+from .hub import checkpoint_path, file_hash
+from .registry import LITE, VIT_TINY, build_model
+
+__all__ = [
+    "Checkpoint",
+    "checkpoint_path",
+    "file_hash",
+    "inferred_architecture",
+    "load_model",
+    "merged_checkpoint",
+    "read_checkpoint",
+    "read_state",
+    "write_checkpoint",
+]
+
+WRAPPERS = ("model", "state_dict", "model_state_dict")
+METADATA = "hqsam_metadata"
+USUAL_SIZE = "1024"
+FUSION_KEY = "mask_decoder.compress_vit_feat.0.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint holds, once names and shapes of its tensors are known to be right.
+
+    Attributes:
+        kind: `HQ-SAM`, `SAM`, or `HQ modules` for those alone.
+        architecture: as in `zoo`.
+        layout: `official` or `transformers`, of the file.
+        state: the tensors under their official names.
+        metadata: what the file says beside them, such as `image_size`.
+        model: a model of these sizes that the tensors were not put into yet; None for HQ modules alone.
+    """
+
+    kind: str
+    architecture: str
+    layout: str
+    state: dict[str, Tensor]
+    metadata: dict[str, str]
+    model: HQSam | None
+
+    @property
+    def parameters(self) -> tuple[int, int]:
+        """How many there are, and how many of them in the HQ modules."""
+        named = self.state.items() if self.model is None else self.model.named_parameters()
+        counts = [(tensor.numel(), is_hq(key)) for key, tensor in named]
+        return sum(count for count, _ in counts), sum(count for count, hq in counts if hq)
+
+    @property
+    def dtypes(self) -> list[str]:
+        """Of the tensors that are no integers."""
+        kinds = {tensor.dtype for tensor in self.state.values() if tensor.is_floating_point()}
+        return sorted(str(kind).removeprefix("torch.") for kind in kinds)
+
+
+def load_model(path: Path) -> HQSam:
+    """The model of a checkpoint, in float32 and evaluation mode on the CPU.
+
+    Raises:
+        HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
+    """
+    checkpoint = read_checkpoint(path)
+    model = checkpoint.model
+    if model is None:
+        raise HqsamError(f"{path}: HQ modules alone; put them into their SAM: hqsam weights merge SAM {path} -o OUT")
+    state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
+    model.load_state_dict(state, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Whatever this package knows of, checked strictly.
+
+    Raises:
+        HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
+    """
+    return _checked(path, *read_state(path))
+
+
+def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
+    """Tensors as the checkpoint they are; `path` is for the error of those that are none."""
+    state, layout = official_state(raw), "transformers" if is_transformers(raw) else "official"
+    if FUSION_KEY in state and all(map(is_hq, state)):
+        return Checkpoint("HQ modules", _architecture_of_hq(path, state), layout, state, metadata, None)
+    architecture = inferred_architecture(state)
+    if architecture is None:
+        first = next(iter(state), "none")
+        raise HqsamError(
+            f"{path}: holds no SAM or HQ-SAM model (first key: {first}); "
+            "give a checkpoint of lite, vit_tiny, vit_b, vit_l or vit_h"
+        )
+    kind = "HQ-SAM" if HQ_KEY in state else "SAM"
+    size = metadata.get("image_size", USUAL_SIZE)
+    image_size = int(size if size.isdigit() else USUAL_SIZE)
+    model = build_model(architecture, has_hq=HQ_KEY in state, image_size=image_size)
+    _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
+    return Checkpoint(kind, architecture, layout, state, metadata, model)
+
+
+def merged_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
+    """A SAM and the HQ modules that were trained on it as one HQ-SAM.
+
+    Args:
+        sam: a SAM, or an HQ-SAM whose HQ modules are left out.
+        hq_only: the HQ modules, nothing else; where its metadata differs it counts, for it was made later.
+
+    Raises:
+        HqsamError: either holds too little or too much, or they do not fit each other.
+    """
+    base, added = read_checkpoint(sam), read_checkpoint(hq_only)
+    if base.model is None:
+        raise HqsamError(f"{sam}: HQ modules alone; the SAM comes first, then they")
+    if added.model is not None:
+        raise HqsamError(
+            f"{hq_only}: a whole {added.kind}; give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} alone"
+        )
+    if base.architecture != added.architecture:
+        raise HqsamError(
+            f"{hq_only}: HQ modules of {added.architecture}, but {sam} is {base.architecture}; "
+            "give the SAM they were trained on"
+        )
+    own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
+    return _checked(hq_only, own | added.state, base.metadata | added.metadata)
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a `.safetensors` or a torch file; nothing in the file is executed.
+
+    Raises:
+        HqsamError: the file cannot be read as either.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a model name or a checkpoint") from None
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return _read_safetensors(path)
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise HqsamError(
+            f"{path}: no plain torch checkpoint: it is damaged, or wants to run code, which is refused; "
+            "fetch it again, or convert it to .safetensors where you trust it"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        raise HqsamError(f"{path}: not a checkpoint that torch can read ({reason}); fetch it again") from None
+    metadata = content.get(METADATA, {}) if isinstance(content, dict) else {}
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
+        raise HqsamError(f"{path}: holds no dictionary of tensors; give a model's state dict")
+    return content, {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            # `format` says which library wrote the file, nothing about the model.
+            return tensors, {key: value for key, value in (file.metadata() or {}).items() if key != "format"}
+    except SafetensorError as error:
+        raise HqsamError(f"{path}: damaged safetensors file ({error}); fetch it again") from None
+
+
+def write_checkpoint(
+    file: BinaryIO, state: Mapping[str, Tensor], metadata: Mapping[str, str], *, safetensors: bool
+) -> None:
+    """Write tensors as safetensors or as a torch file.
+
+    Safetensors keep the metadata. A torch file is a plain state dict, which the authors' code loads, and has no
+    place for it; only where the frame is not the usual one, so that nobody could load the file right without
+    knowing, the state dict is wrapped together with the metadata.
+    """
+    tensors = {key: tensor.contiguous() for key, tensor in state.items()}
+    if safetensors:
+        from safetensors.torch import save
+
+        file.write(save(tensors, metadata={"format": "pt", **metadata}))
+        return
+    try:
+        usual = metadata.get("image_size", USUAL_SIZE) == USUAL_SIZE
+        torch.save(tensors if usual else {"model": tensors, METADATA: dict(metadata)}, file)
+    except RuntimeError as error:
+        # Its zip writer trips over its own feet when a write fails; what the disk said is the context.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def inferred_architecture(state: Mapping[str, Tensor]) -> str | None:
+    """Which architecture the tensors of a whole model are of, or None; official names."""
+    if "image_encoder.stem.conv.weight" in state:
+        return LITE
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return VIT_TINY
+    positions = state.get("image_encoder.pos_embed")
+    return vit_of_width(positions.shape[-1]) if positions is not None and positions.ndim == 4 else None
+
+
+def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
+    """Which architecture HQ modules are of; raises unless they are complete."""
+    channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
+    tiny = channels == TinyViTImageEncoder.early_dim
+    architecture = VIT_TINY if tiny else vit_of_width(channels) or LITE
+    wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
+    _check_tensors(path, f"HQ modules of {architecture}", wanted, state)
+    return architecture
+
+
+def _check_tensors(path: Path, name: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Raise unless keys and shapes are equal."""
+    missing = [key for key in wanted if key not in state]
+    unexpected = [key for key in state if key not in wanted]
+    if missing or unexpected:
+        parts = [
+            f"{len(keys)} keys {kind}, first {keys[0]}"
+            for kind, keys in (("missing", missing), ("unexpected", unexpected))
+            if keys
+        ]
+        raise HqsamError(f"{path}: looks like {name} but does not fit it: {'; '.join(parts)}; fetch the whole file")
+    for key, tensor in wanted.items():
+        if tensor.shape != state[key].shape:
+            raise HqsamError(
+                f"{path}: looks like {name}, but {key} is {tuple(state[key].shape)}, not {tuple(tensor.shape)}; "
+                "only models of the official sizes can be used"
+            )

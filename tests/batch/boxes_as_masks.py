@@ -1,0 +1,92 @@
+"""A run whose model fills each box, as a program of its own so that tests can kill it.
+
+python boxes_as_masks.py IMAGES OUTPUT SECONDS_A_GROUP
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hqsam_cli.batch.pipeline import Job, Summary, segment_images
+from hqsam_cli.io.find import find_images
+from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt
+
+
+class BoxSegmenter:
+    """Fills boxes; raises on an image whose top left pixel is red."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.groups: list[int] = []
+
+    def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        self.groups.append(len(images))
+        time.sleep(self.seconds)
+        if any(tuple(image[0, 0]) == (255, 0, 0) for image in images):
+            raise RuntimeError("cannot bear red")
+        return [[self._instance(p, image) for p in own] for image, own in zip(images, prompts, strict=True)]
+
+    def _instance(self, prompt: Prompt, image: np.ndarray) -> Instance:
+        assert prompt.box is not None
+        x0, y0, x1, y1 = (int(n) for n in prompt.box)
+        return Instance(
+            prompt, MaskCrop(np.ones((y1 - y0, x1 - x0), bool), x0, y0, image.shape[1], image.shape[0]), 0.5
+        )
+
+
+class TwoBoxes:
+    """Two prompts for every image."""
+
+    categories: list[dict[str, Any]] = [{"id": 1, "name": "object"}]  # noqa: RUF012
+
+    def for_image(self, file_name: str) -> ImagePrompts:
+        number = int.from_bytes(file_name.encode("utf-8", "surrogateescape")[-6:], "big")
+        boxes = [(1.0, 2.0, 9.0, 8.0), (3.0, 3.0, 20.0, 12.0)]
+        return ImagePrompts(file_name, number, None, [Prompt(2 * number + i, box=b) for i, b in enumerate(boxes)])
+
+
+class Silent:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.problems: list[str] = []
+        self.already_done = 0
+
+    def on_start(self, images: int, already_done: int) -> None:
+        self.already_done = already_done
+
+    def on_image(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+
+    def on_problem(self, text: str) -> None:
+        self.problems.append(text)
+
+
+def run(
+    images: Path, output: Path | None, segmenter: BoxSegmenter | None = None, **changes: Any
+) -> tuple[Summary, Silent]:
+    """One run over a folder."""
+    options: dict[str, Any] = {
+        "images": find_images([str(images)]),
+        "prompts": TwoBoxes(),
+        "output": output,
+        "formats": frozenset({"coco", "png"}),
+        "exif": "apply",
+        "max_pixels": 10**6,
+        "batch_size": 2,
+        "workers": 2,
+        "multimask": False,
+        "flags": {"--model": "box", "--mask-output": "sum"},
+    }
+    reporter = Silent()
+    return segment_images(Job(**(options | changes)), segmenter or BoxSegmenter(), reporter), reporter
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2]), BoxSegmenter(float(sys.argv[3])))[0].exit_code)

@@ -1,0 +1,136 @@
+"""The journal by itself."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hqsam_cli.batch.journal import Journal
+from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.formats.annotations import image_record
+
+FLAGS = {"--mask-output": "sum", "--boxes": "none"}
+
+
+def record(name: str, error: str | None = None) -> dict[str, Any]:
+    return image_record(name, 1, (4, 3), [{"id": 1, "score": 0.5}] if error is None else [], error)
+
+
+@contextmanager
+def journal(folder: Path, flags: dict[str, str] = FLAGS, overwrite: bool = False) -> Iterator[Journal]:
+    opened = Journal(folder, flags, overwrite=overwrite)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file grows beyond `size` bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_records_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+    with journal(tmp_path) as first:
+        first.append([("f", record("b.jpg")), ("f", record("a.jpg"))])
+    with journal(tmp_path) as again:
+        assert list(again.records(["a.jpg", "gone.jpg", "b.jpg"])) == [record("a.jpg"), record("b.jpg")]
+        assert again.fingerprint_of("a.jpg") == "f"
+
+
+def test_the_last_word_on_an_image_counts(tmp_path: Path) -> None:
+    with journal(tmp_path) as first:
+        first.append([("1", record("a.jpg")), ("1", record("b.jpg", "broken"))])
+        first.append([("2", record("a.jpg", "broken now")), ("2", record("b.jpg"))])
+    with journal(tmp_path) as again:
+        assert again.fingerprint_of("a.jpg") is None
+        assert again.fingerprint_of("b.jpg") == "2"
+        assert [r["error"] for r in again.records(["a.jpg", "b.jpg"])] == ["broken now", None]
+
+
+@pytest.mark.parametrize("cut", [1, 20])
+def test_a_torn_last_line_is_cut_off_and_written_anew(tmp_path: Path, cut: int) -> None:
+    with journal(tmp_path) as first:
+        first.append([("f", record("a.jpg")), ("f", record("b.jpg"))])
+        path = first.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    with journal(tmp_path) as again:
+        assert again.fingerprint_of("a.jpg") == "f"
+        assert again.fingerprint_of("b.jpg") is None
+        again.append([("f", record("b.jpg"))])
+    assert path.read_bytes() == whole
+
+
+def test_a_torn_first_line_is_a_new_journal(tmp_path: Path) -> None:
+    (tmp_path / "journal.ndjson").write_bytes(b'{"flags":{"--mask')
+    with journal(tmp_path):
+        pass
+    assert json.loads((tmp_path / "journal.ndjson").read_bytes()) == {"flags": FLAGS}
+
+
+def test_changed_flags_are_named(tmp_path: Path) -> None:
+    with journal(tmp_path) as first:
+        first.append([("f", record("a.jpg"))])
+    before = first.path.read_bytes()
+    with pytest.raises(UsageError, match=r"--mask-output was sum, is hq.*--overwrite") as refused:
+        Journal(tmp_path, FLAGS | {"--mask-output": "hq"}, overwrite=False)
+    assert "--boxes" not in str(refused.value)
+    assert first.path.read_bytes() == before
+    with journal(tmp_path, FLAGS | {"--mask-output": "hq"}, overwrite=True) as anew:
+        assert anew.fingerprint_of("a.jpg") is None
+
+
+@pytest.mark.parametrize("line", [b"[]", b"{}", b'{"flags": 3}', b'"x"', b"not json"])
+def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "journal.ndjson"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(HqsamError, match=r"journal\.ndjson: line 1 .*--overwrite"):
+        Journal(tmp_path, FLAGS, overwrite=False)
+    assert path.read_bytes() == line + b"\n"
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with journal(tmp_path), pytest.raises(HqsamError, match="another run is writing here"):
+        Journal(tmp_path, FLAGS, overwrite=True)
+    with journal(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HqsamError, match=r"file/out: cannot be written \(Not a directory\)"):
+        Journal(tmp_path / "file" / "out", FLAGS, overwrite=False)
+
+
+def test_a_full_disk_is_one_error_and_what_was_noted_before_stays(tmp_path: Path) -> None:
+    with journal(tmp_path) as first:
+        first.append([("f", record("a.jpg"))])
+        with (
+            files_of_at_most(first.path.stat().st_size + 10),
+            pytest.raises(HqsamError, match=r"journal\.ndjson: cannot be written"),
+        ):
+            first.append([("f", record("b.jpg"))])
+    with journal(tmp_path) as again:
+        assert again.fingerprint_of("a.jpg") == "f"
+        assert again.fingerprint_of("b.jpg") is None
+
+
+def test_names_that_are_no_utf8(tmp_path: Path) -> None:
+    name = b"caf\xe9\n.jpg".decode("utf-8", "surrogateescape")
+    with journal(tmp_path) as first:
+        first.append([("f", record(name))])
+    with journal(tmp_path) as again:
+        assert next(again.records([name]))["file_name"] == name

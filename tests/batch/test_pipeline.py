@@ -1,0 +1,188 @@
+"""Runs that end well, are killed, meet bad images, and run out of disk."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from hqsam_cli.batch.journal import Journal
+from hqsam_cli.errors import HqsamError, UsageError
+from tests.batch.boxes_as_masks import BoxSegmenter, run
+
+PROGRAM = [sys.executable, "-m", "tests.batch.boxes_as_masks"]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "imgs"
+    (folder / "sub").mkdir(parents=True)
+    for number in range(7):
+        name = f"sub/{number:03d}.png" if number % 2 else f"{number:03d}.jpg"
+        Image.new("RGB", (40, 30), (0, 40 * number % 255, 90)).save(folder / name)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != "journal.ndjson"
+    }
+
+
+def test_a_whole_run(images: Path, tmp_path: Path) -> None:
+    summary, reporter = run(images, tmp_path / "out")
+    assert (summary.exit_code, summary.done, summary.masks) == (0, 7, 14)
+    names = [record["file_name"] for record in reporter.records]
+    assert names == ["000.jpg", "002.jpg", "004.jpg", "006.jpg", "sub/001.png", "sub/003.png", "sub/005.png"]
+    coco = COCO(str(tmp_path / "out/instances.json"))
+    assert [image["file_name"] for image in coco.dataset["images"]] == names
+    first = coco.anns[min(coco.anns)]
+    assert (first["bbox"], first["area"], first["score"]) == ([1, 2, 8, 6], 48, 0.5)
+    results = coco.loadRes([{**a, "score": 0.9} for a in coco.dataset["annotations"]])
+    assert len(results.anns) == 14
+    png = np.asarray(cv2.imread(str(tmp_path / f"out/masks/000.jpg/{first['id']}.png"), cv2.IMREAD_UNCHANGED))
+    assert png.shape == (30, 40)
+    assert np.count_nonzero(png) == 48
+
+
+def test_names_that_differ_in_their_suffix_do_not_collide(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png"):
+        (tmp_path / "imgs").mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "imgs" / name)
+    run(tmp_path / "imgs", tmp_path / "out")
+    assert len(contents(tmp_path / "out/masks")) == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_continues_to_the_same_bytes(images: Path, tmp_path: Path, number: signal.Signals) -> None:
+    run(images, tmp_path / "whole")
+    process = subprocess.Popen([*PROGRAM, images, tmp_path / "out", "0.4"])
+    journal = tmp_path / "out/journal.ndjson"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == (-signal.SIGKILL if number == signal.SIGKILL else 130)
+    assert not (tmp_path / "out/instances.json").exists()
+    summary, reporter = run(images, tmp_path / "out")
+    assert summary.exit_code == 0
+    assert 0 < reporter.already_done < 7
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_group_with_one_image_to_do_is_done_again_whole(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
+    journal = tmp_path / "out/journal.ndjson"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    # The third image gone, and the last line torn in the middle.
+    journal.write_bytes(b"".join(lines[:3] + lines[4:-1]) + lines[-1][:20])
+    segmenter = BoxSegmenter()
+    summary, _ = run(images, tmp_path / "out", segmenter)
+    assert segmenter.groups == [2, 1]
+    assert (summary.done, summary.already_done) == (3, 4)
+    again, _ = run(images, tmp_path / "out", segmenter)
+    assert (again.done, again.already_done, again.exit_code) == (0, 7, 0)
+
+
+def test_failed_images_are_named_and_tried_again(images: Path, tmp_path: Path) -> None:
+    (images / "bad.jpg").write_bytes(b"")
+    Image.new("RGB", (40, 30), (255, 0, 0)).save(images / "red.png")
+    summary, _ = run(images, tmp_path / "out")
+    assert (summary.exit_code, summary.done, len(summary.failed)) == (3, 7, 2)
+    assert "bad.jpg" in summary.failed[0]
+    assert "red.png" in summary.failed[1] and "cannot bear red" in summary.failed[1]
+    assert len(COCO(str(tmp_path / "out/instances.json")).anns) == 14
+    Image.new("RGB", (40, 30)).save(images / "bad.jpg")
+    summary, _ = run(images, tmp_path / "out")
+    assert [len(summary.failed), summary.exit_code] == [1, 3]
+
+
+def test_other_flags_are_refused_by_name_and_overwrite_starts_again(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
+    flags = {"--model": "box", "--mask-output": "hq"}
+    with pytest.raises(UsageError, match=r"--mask-output was sum, is hq.*--overwrite"):
+        run(images, tmp_path / "out", flags=flags)
+    summary, _ = run(images, tmp_path / "out", flags=flags, overwrite=True)
+    assert summary.done == 7
+
+
+def test_masks_of_an_earlier_run_do_not_stay(images: Path, tmp_path: Path) -> None:
+    stale = tmp_path / "out/masks/000.jpg/999.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"")
+    run(images, tmp_path / "out")
+    assert not stale.exists()
+
+
+def test_two_runs_do_not_write_the_same_folder(images: Path, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "out", {}, overwrite=False)
+    with pytest.raises(HqsamError, match="another run"):
+        run(images, tmp_path / "out")
+    journal.close()
+
+
+def test_a_full_disk_is_fatal_at_once_and_leaves_nothing_half_written(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+
+    def replace(source: Any, target: Any) -> None:
+        nonlocal written
+        written += 1
+        if written > 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        os.rename(source, target)
+
+    monkeypatch.setattr("hqsam_cli.io.atomic.os.replace", replace)
+    with pytest.raises(HqsamError, match="No space left"):
+        run(images, tmp_path / "out")
+    monkeypatch.undo()
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    for line in (tmp_path / "out/journal.ndjson").read_text().splitlines()[1:]:
+        record = json.loads(line)
+        for annotation in record["annotations"]:
+            assert (tmp_path / "out/masks" / record["file_name"] / f"{annotation['id']}.png").stat().st_size
+    assert run(images, tmp_path / "out")[0].exit_code == 0
+
+
+def test_an_output_that_cannot_be_a_folder_is_fatal_before_any_work(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    segmenter = BoxSegmenter()
+    with pytest.raises(HqsamError, match="out"):
+        run(images, tmp_path / "out", segmenter)
+    assert segmenter.groups == []
+
+
+def test_lines_on_a_stream(images: Path) -> None:
+    stream = io.BytesIO()
+    run(images, None, formats=frozenset({"ndjson"}), stream=stream)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(lines) == 7
+    assert set(lines[0]) == {"file_name", "image_id", "width", "height", "annotations", "error"}
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    folder = tmp_path / "imgs"
+    folder.mkdir()
+    for name in ("a b.png", "new\nline.png", "\N{GRINNING FACE}.png", "\udcff.png"):
+        Image.new("RGB", (40, 30)).save(folder / name, format="PNG")
+    summary, _ = run(folder, tmp_path / "out")
+    assert summary.exit_code == 0
+    names = {image["file_name"] for image in json.loads((tmp_path / "out/instances.json").read_text())["images"]}
+    assert names == {"a b.png", "new\nline.png", "\N{GRINNING FACE}.png", "\udcff.png"}
+    assert len(contents(tmp_path / "out/masks")) == 8

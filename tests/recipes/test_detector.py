@@ -1,0 +1,78 @@
+"""The recipe of the embedded detector."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hqsam_cli.data.pairs import pair_folder
+from hqsam_cli.recipes import detector
+from hqsam_cli.recipes.detector import average_precision, object_boxes, prepared_data
+from hqsam_cli.records import Prompt
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    """`data/ecssd` and `val`: four photos of a white rectangle each."""
+    for folder in (tmp_path / "data" / "ecssd", tmp_path / "val"):
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True)
+        for number in range(4):
+            mask = np.zeros((300, 600), np.uint8)
+            mask[60 : 180 + 10 * number, 90:390] = 255
+            Image.fromarray(np.repeat(mask[..., None], 3, 2)).save(folder / "images" / f"{number}.jpg")
+            Image.fromarray(mask).save(folder / "masks" / f"{number}.png")
+    return tmp_path
+
+
+def test_separate_objects_are_boxes_of_their_own_and_crumbs_are_none() -> None:
+    mask = np.zeros((200, 300), np.uint8)
+    mask[20:80, 10:110] = 1
+    mask[20:80, 60:62] = 0  # a slit
+    mask[100:180, 200:290] = 1
+    mask[190:193, 5:8] = 1  # a crumb
+    assert object_boxes(mask) == [(200, 100, 90, 80), (10, 20, 100, 60)]
+
+
+def test_the_data_set_is_small_and_its_boxes_are_shares(sets: Path) -> None:
+    yaml = prepared_data(sets / "data", sets / "val", sets / "out", scenes=2)
+    train = yaml.parent / "train"
+    # ECSSD is seen twice.
+    assert len(list((train / "images").glob("*.jpg"))) == len(list((train / "labels").glob("*.txt"))) == 10
+    assert Image.open(train / "images" / "ecssd-0-1.jpg").size == (384, 192)
+    assert (train / "labels" / "ecssd-1-0.txt").read_text() == "0 0.4 0.4 0.5 0.4\n"
+    assert (train / "labels" / "scenes-0000.txt").read_text().startswith("0 0.")
+
+
+def test_average_precision_is_that_of_coco(sets: Path) -> None:
+    def exact(images: list[np.ndarray]) -> list[list[Prompt]]:
+        right = [np.argwhere(image[..., 0] > 127) for image in images]
+        return [[Prompt(1, box=(*p.min(0)[::-1], *(p.max(0)[::-1] + 1)), score=0.9)] for p in right]
+
+    def doubled(images: list[np.ndarray]) -> list[list[Prompt]]:
+        return [[Prompt(1, box=(0, 0, 20, 20), score=0.95), *own] for own in exact(images)]
+
+    assert average_precision(pair_folder(sets / "val"), exact) == pytest.approx(1.0)
+    assert average_precision(pair_folder(sets / "val"), doubled) == pytest.approx(0.5, abs=0.01)
+    assert average_precision(pair_folder(sets / "val"), lambda images: [[] for _ in images]) == 0
+
+
+def test_one_epoch_makes_a_file_that_detects_and_again_only_scores(
+    sets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["detector", sets / "data", sets / "out", "--val", sets / "val", "--epochs", "1", "1", "--batch", "4"]
+    monkeypatch.setattr(sys, "argv", [str(a) for a in (*arguments, "--scenes", "1", "--device", "cpu")])
+    detector.main()
+    out, err = capsys.readouterr()
+    assert "epoch 1 of 1: AP50" in err
+    assert "AP50" in out
+    path = sets / "out" / "object-nano.safetensors"
+    assert path.stat().st_size < 6e6
+    before = path.read_bytes()
+    detector.main()
+    assert "AP50" not in capsys.readouterr().err
+    assert path.read_bytes() == before

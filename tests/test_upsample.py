@@ -1,0 +1,67 @@
+"""The tight upsampling gives every pixel of the plain one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from hqsam_cli.transforms import Frame
+from hqsam_cli.upsample import mask_crops
+
+PHOTO_SIZES = [
+    (480, 640),
+    (1080, 810),
+    (333, 500),
+    (3000, 4000),
+    (64, 64),
+    (1, 300),
+    (700, 9),
+    (1024, 1024),
+    (97, 31),
+]
+
+
+def plain_mask(logits: torch.Tensor, frame: Frame) -> np.ndarray:
+    """SAM's own post-processing: resize to the frame, cut the padding off, resize to the photo."""
+    full = functional.interpolate(logits[None, None], (frame.side, frame.side), mode="bilinear", align_corners=False)
+    inner = full[..., : frame.inner_height, : frame.inner_width]
+    size = (frame.height, frame.width)
+    return (functional.interpolate(inner, size, mode="bilinear", align_corners=False)[0, 0] > 0).numpy()
+
+
+def random_logits(seed: int, side: int) -> torch.Tensor:
+    """Blobs, single samples and masks that touch the border."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(1, 1, 3 + seed % 29, 3 + seed % 29, generator=generator)
+    blobs = functional.interpolate(coarse, (side, side), mode="bicubic")[0, 0] - 0.3 * (seed % 7)
+    if seed % 3 == 0:
+        y, x = torch.randint(side, (2,), generator=generator).tolist()
+        blobs = torch.full((side, side), -0.05 - 3 * (seed % 2))
+        blobs[y, x] = 8.0
+    return blobs
+
+
+@pytest.mark.parametrize("size", PHOTO_SIZES, ids=str)
+def test_every_pixel_is_that_of_the_plain_resize(size: tuple[int, int]) -> None:
+    side = 1024
+    frame = Frame.of(*size, side)
+    count = 6 if size[0] > 2000 else 33
+    rows = torch.stack([random_logits(seed, side // 4) for seed in range(count)])
+    for logits, crop in zip(rows, mask_crops(rows, [frame] * count), strict=True):
+        assert np.array_equal(crop.full(), plain_mask(logits, frame))
+
+
+def test_the_work_is_as_small_as_the_mask() -> None:
+    logits = torch.full((1, 256, 256), -5.0)
+    logits[0, 100:110, 40:60] = 5.0
+    (crop,) = mask_crops(logits, [Frame.of(3000, 4000, 1024)])
+    assert crop.bits.size < 0.02 * 3000 * 4000
+    assert crop.bits.any()
+
+
+def test_no_positive_logit_is_an_empty_mask() -> None:
+    (crop,) = mask_crops(torch.full((1, 256, 256), -1.0), [Frame.of(20, 30, 1024)])
+    assert crop.full().shape == (20, 30)
+    assert not crop.full().any()

@@ -1,0 +1,209 @@
+"""Checkpoints in the official format, written here, and everything that is none."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hqsam_cli.errors import HqsamError
+from hqsam_cli.weights.checkpoints import (
+    inferred_architecture,
+    load_model,
+    merged_checkpoint,
+    read_checkpoint,
+    read_state,
+    write_checkpoint,
+)
+from hqsam_cli.weights.conversion import is_hq
+from hqsam_cli.weights.hub import checkpoint_path
+from hqsam_cli.weights.registry import build_model
+
+
+@pytest.fixture(scope="module")
+def tiny() -> dict[str, Tensor]:
+    """State of a random `vit_tiny` HQ-SAM."""
+    torch.manual_seed(0)
+    return build_model("vit_tiny").state_dict()
+
+
+def same(path: Path, state: dict[str, Tensor]) -> bool:
+    loaded = load_model(path).state_dict()
+    return loaded.keys() == state.keys() and all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+def test_torch_and_safetensors_files_load_whatever_their_name(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    torch.save(tiny, tmp_path / "sam_hq_vit_h.pth")
+    torch.save({"model": tiny, "epoch": 3}, tmp_path / "wrapped.pt")
+    save_file({key: value.contiguous() for key, value in tiny.items()}, tmp_path / "any.safetensors")
+    for name in ("sam_hq_vit_h.pth", "wrapped.pt", "any.safetensors"):
+        assert same(tmp_path / name, tiny)
+
+
+def test_half_precision_files_become_float32(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    half = {key: value.half() if value.is_floating_point() else value for key, value in tiny.items()}
+    torch.save(half, tmp_path / "half.pth")
+    loaded = load_model(tmp_path / "half.pth").state_dict()
+    assert {value.dtype for value in loaded.values() if value.is_floating_point()} == {torch.float32}
+
+
+def test_a_plain_sam_file_is_a_model_without_hq(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    plain = build_model("vit_tiny", has_hq=False).state_dict().keys()
+    torch.save({key: tiny[key] for key in plain}, tmp_path / "mobile_sam.pt")
+    assert not load_model(tmp_path / "mobile_sam.pt").has_hq
+
+
+@pytest.mark.parametrize("name", ["vit_tiny", "vit_b", "vit_l", "vit_h", "lite"])
+@pytest.mark.parametrize("has_hq", [True, False])
+def test_the_architecture_follows_from_the_shapes(name: str, has_hq: bool) -> None:
+    with torch.device("meta"):
+        assert inferred_architecture(build_model(name, has_hq=has_hq).state_dict()) == name
+
+
+def test_a_file_that_does_not_fit_names_model_and_keys(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    broken = dict(tiny)
+    del broken["mask_decoder.hf_mlp.layers.1.weight"]
+    broken["mask_decoder.surprise"] = torch.zeros(1)
+    torch.save(broken, tmp_path / "broken.pth")
+    with pytest.raises(HqsamError) as caught:
+        load_model(tmp_path / "broken.pth")
+    for part in ("broken.pth", "HQ-SAM vit_tiny", "mask_decoder.hf_mlp.layers.1.weight", "mask_decoder.surprise"):
+        assert part in str(caught.value)
+
+    torch.save(tiny | {"mask_decoder.iou_token.weight": torch.zeros(2, 256)}, tmp_path / "shape.pth")
+    with pytest.raises(HqsamError, match=r"iou_token.*\(2, 256\)"):
+        load_model(tmp_path / "shape.pth")
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
+    target = tmp_path / "executed"
+    torch.save({"image_encoder.pos_embed": Bomb(target)}, tmp_path / "bomb.pth")
+    (tmp_path / "bare.pth").write_bytes(pickle.dumps(Bomb(target)))
+    for name in ("bomb.pth", "bare.pth"):
+        with pytest.raises(HqsamError, match=name):
+            load_model(tmp_path / name)
+    assert not target.exists()
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    torch.save(tiny, tmp_path / "whole.pth")
+    whole = (tmp_path / "whole.pth").read_bytes()
+    (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.pth").write_text("<html>404</html>")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({0: torch.zeros(3)}, tmp_path / "numbers.pth")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    torch.save({"mask_decoder.compress_vit_feat.0.weight": torch.zeros(())}, tmp_path / "scalar.pth")
+    torch.save({"vision_encoder.pos_embed": torch.zeros(())}, tmp_path / "theirs.pth")
+    names = ("cut.pth", "text.pth", "empty.pth", "cut.safetensors", "list.pth", "other.pth", "gone.pth")
+    for name in (*names, "numbers.pth", "scalar.pth", "theirs.pth"):
+        with pytest.raises(HqsamError) as caught:
+            load_model(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def rewritten(path: Path, state: dict[str, Tensor], metadata: dict[str, str], *, safetensors: bool) -> Path:
+    with open(path, "wb") as file:
+        write_checkpoint(file, state, metadata, safetensors=safetensors)
+    return path
+
+
+def test_torch_and_safetensors_hold_the_same_metadata_too(tmp_path: Path) -> None:
+    lite = read_checkpoint(checkpoint_path("lite"))
+    kept = lite.metadata | {"image_size": "448"}  # of the usual size a torch file says nothing
+    one = rewritten(tmp_path / "one.pth", lite.state, kept, safetensors=False)
+    state, metadata = read_state(one)
+    two = rewritten(tmp_path / "two.safetensors", state, metadata, safetensors=True)
+    for path in (one, two):
+        again = read_checkpoint(path)
+        assert again.metadata == kept
+        assert again.state.keys() == lite.state.keys()
+        assert all(torch.equal(again.state[key], lite.state[key]) for key in lite.state)
+        assert again.dtypes == ["float16"]
+        assert load_model(path).image_size == 448
+    assert one.stat().st_size < 1.1 * two.stat().st_size
+
+
+def test_a_torch_file_of_the_usual_frame_is_a_state_dict_as_the_authors_write_it(
+    tmp_path: Path, tiny: dict[str, Tensor]
+) -> None:
+    metadata = {"image_size": "1024", "command": "hqsam train"}
+    path = rewritten(tmp_path / "plain.pth", tiny, metadata, safetensors=False)
+    assert torch.load(path, weights_only=True).keys() == tiny.keys()
+
+
+def test_parameters_are_the_published_ones(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    torch.save(tiny, tmp_path / "tiny.pth")
+    found = read_checkpoint(tmp_path / "tiny.pth")
+    assert (found.kind, found.architecture, found.layout) == ("HQ-SAM", "vit_tiny", "official")
+    assert found.parameters == (10_578_604, 448_512)
+    assert found.dtypes == ["float32"]
+
+
+@pytest.fixture
+def parts(tmp_path: Path, tiny: dict[str, Tensor]) -> tuple[Path, Path]:
+    """The same HQ-SAM in two files: the SAM, and the HQ modules."""
+    torch.save({key: value for key, value in tiny.items() if not is_hq(key)}, tmp_path / "sam.pth")
+    save_file({key: value for key, value in tiny.items() if is_hq(key)}, tmp_path / "hq.safetensors")
+    return tmp_path / "sam.pth", tmp_path / "hq.safetensors"
+
+
+def test_a_sam_and_its_hq_modules_make_one_model(
+    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
+) -> None:
+    found = read_checkpoint(parts[1])
+    assert (found.kind, found.architecture, found.parameters) == ("HQ modules", "vit_tiny", (448_512, 448_512))
+    with pytest.raises(HqsamError, match="hqsam weights merge"):
+        load_model(parts[1])
+    torch.save(merged_checkpoint(*parts).state, tmp_path / "merged.pth")
+    assert same(tmp_path / "merged.pth", tiny)
+
+
+def test_hq_modules_of_an_hq_sam_are_replaced_and_its_metadata_stays(tmp_path: Path) -> None:
+    lite = read_checkpoint(checkpoint_path("lite"))
+    added = {key: value.float() + 1 for key, value in lite.state.items() if is_hq(key)}
+    hq = rewritten(tmp_path / "hq.pth", added, {"image_size": "448", "trained_on": "x"}, safetensors=False)
+    merged = merged_checkpoint(checkpoint_path("lite"), hq)
+    assert merged.metadata == lite.metadata | {"image_size": "448", "trained_on": "x"}
+    assert merged.model is not None
+    assert merged.model.image_size == 448
+    assert merged.state.keys() == lite.state.keys()
+    for key, value in merged.state.items():
+        assert torch.equal(value, added[key] if is_hq(key) else lite.state[key])
+
+
+def test_what_does_not_fit_together_is_not_merged(
+    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
+) -> None:
+    sam, hq = parts
+    modules = {key: value for key, value in tiny.items() if is_hq(key)}
+    torch.save(tiny, tmp_path / "whole.pth")
+    torch.save(dict(list(modules.items())[:-1]), tmp_path / "short.pth")
+    torch.save({key: value for key, value in tiny.items() if "iou_token" not in key}, tmp_path / "part.pth")
+    for base, added, said in (
+        (sam, tmp_path / "whole.pth", "whole.pth: a whole HQ-SAM"),
+        (sam, tmp_path / "short.pth", "short.pth: .*1 keys missing"),
+        (tmp_path / "part.pth", hq, "part.pth: .*iou_token"),
+        (hq, hq, "hq.safetensors: HQ modules alone"),
+        (checkpoint_path("lite"), hq, "hq.safetensors: HQ modules of vit_tiny.*lite"),
+    ):
+        with pytest.raises(HqsamError, match=said):
+            merged_checkpoint(base, added)

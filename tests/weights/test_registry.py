@@ -1,0 +1,55 @@
+"""Sizes of the models against the authors' published ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from hqsam_cli.modeling.sam import HQSam
+from hqsam_cli.weights.registry import VITS, build_model
+
+HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "hq", "encoder", "decoder", "keys", "early_dim"),
+    [
+        ("vit_tiny", 10_578_604, 448_512, 6_065_532, 4_506_852, 464, 160),
+        ("vit_b", 94_806_576, 1_071_104, 89_670_912, 5_129_444, 339, 768),
+        ("vit_l", 313_676_080, 1_333_248, 308_278_272, 5_391_588, 507, 1024),
+        ("vit_h", 642_686_000, 1_595_392, 637_026_048, 5_653_732, 619, 1280),
+    ],
+)
+def test_parameters_and_keys(
+    name: str, total: int, hq: int, encoder: int, decoder: int, keys: int, early_dim: int
+) -> None:
+    model = build_model(name)
+    assert parameters(model) == total
+    assert parameters(model.image_encoder) == encoder
+    assert parameters(model.mask_decoder) == decoder
+    assert parameters(model.prompt_encoder) == 6_220
+    assert sum(parameters(getattr(model.mask_decoder, part)) for part in HQ_MODULES) == hq
+    assert len(model.state_dict()) == keys
+    assert model.state_dict()["mask_decoder.compress_vit_feat.0.weight"].shape == (early_dim, 256, 2, 2)
+    plain = build_model(name, has_hq=False)
+    assert len(plain.state_dict()) == keys - 25
+    assert not hasattr(plain.mask_decoder, "hf_token")
+
+
+@pytest.mark.parametrize("name", ["vit_l", "vit_h"])
+def test_large_models_compute_the_shapes_of_the_paper(name: str) -> None:
+    model: HQSam = build_model(name)
+    with torch.device("meta"):
+        embedding, early = model.image_encoder(torch.empty(1, 3, 1024, 1024))
+    assert embedding.shape == (1, 256, 64, 64)
+    assert early.shape == (1, VITS[name].dim, 64, 64)
+
+
+def test_lite_fits_its_package() -> None:
+    model = build_model("lite", image_size=512)
+    assert parameters(model) * 2 < 20_000_000
