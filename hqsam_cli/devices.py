@@ -9,7 +9,7 @@ from .errors import UsageError
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def resolved_device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """The device of `--device`; `auto` takes CUDA, then MPS, then the CPU.
 
     Raises:
@@ -33,7 +33,7 @@ def resolved_device(name: str) -> torch.device:
     return device
 
 
-def resolved_dtype(name: str, device: torch.device) -> torch.dtype:
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """The precision of `--dtype`; `auto` is bfloat16 on GPUs that compute in it, else float32."""
     if name == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

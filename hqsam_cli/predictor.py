@@ -1,29 +1,41 @@
-"""Images and prompts in, instances out: the one way through a model."""
+"""Images and prompts in, masks out: the one way through a model, for runs, evaluations, training and libraries."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .modeling.sam import HQSam, ImageFeatures, MaskChoice, MaskOutput
-from .records import Instance, Prompt
-from .transforms import Frame, framed_image, normalised_batch, prompt_batch
+from .records import Instance, Prediction, Prompt
+from .transforms import ResizeLongestSide, make_prompt_batch, normalize_batch, resize_longest_side
 from .upsample import mask_crops
 
 log = logging.getLogger(__name__)
 
 
-class Segmenter:
-    """A model on a device, with what to ask of it.
+@dataclass(frozen=True, slots=True)
+class EncodedImages:
+    """What the model remembers of images, and how each of them lies in the model's square."""
+
+    features: ImageFeatures
+    resizes: list[ResizeLongestSide]
+
+
+class Predictor:
+    """A model on its device, with what to ask of it.
 
     Args:
-        model: in evaluation mode, on its device.
-        mask_output: `sum`, `hq` or `sam`.
+        model: see `load_model`.
+        mask_output: `sum` of SAM's logits and the HQ token's, `hq` the HQ token's alone, `sam` plain SAM.
         choice: `single`, or `all` for the three masks of a multimask run.
         dtype: precision of the computation; masks are always cut from float32 logits.
-        prompts_per_batch: prompts decoded at once, over the borders of images; sets the memory needed.
+        prompts_per_batch: prompts decoded at once, over the borders of images; sets the memory needed. It halves
+            when the device's memory does not suffice.
     """
 
     def __init__(
@@ -35,18 +47,59 @@ class Segmenter:
         dtype: torch.dtype = torch.float32,
         prompts_per_batch: int = 32,
     ) -> None:
-        self.model = model
+        self.model = model.eval()
         self.mask_output: MaskOutput = mask_output
         self.choice: MaskChoice = choice
         self.dtype = dtype
         self.prompts_per_batch = prompts_per_batch
 
-    def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    def predict(
+        self,
+        image: np.ndarray,
+        *,
+        boxes: np.ndarray | None = None,
+        points: Sequence[np.ndarray] | None = None,
+        masks: np.ndarray | None = None,
+        scores: np.ndarray | None = None,
+        class_id: np.ndarray | None = None,
+    ) -> Prediction:
+        """A mask for each of n prompts in one image; what is given together is one prompt.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            boxes: (n, 4) x0, y0, x1, y1 in pixels.
+            points: n arrays (k, 3) of x, y and 1 inside, 0 outside the object.
+            masks: bool (n, H, W), coarse masks to refine.
+            scores: (n,) of a detector; the confidence of a mask is its score times its predicted IoU.
+            class_id: (n,) integers, kept in the result.
+
+        Raises:
+            ValueError: nothing is given, or not n of each.
+        """
+        given = [x for x in (boxes, points, masks, scores, class_id) if x is not None]
+        counts = {len(x) for x in given}
+        if len(counts) != 1 or (boxes is None and points is None and masks is None):
+            raise ValueError("give boxes, points or masks, equally many of each")
+        count = counts.pop()
+        prompts = [
+            Prompt(
+                annotation_id=n + 1,
+                category_id=0 if class_id is None else int(class_id[n]),
+                box=None if boxes is None else _box(boxes[n]),
+                points=None if points is None else np.asarray(points[n], np.float64).reshape(-1, 3),
+                mask=None if masks is None else np.asarray(masks[n], bool),
+                score=None if scores is None else float(scores[n]),
+            )
+            for n in range(count)
+        ]
+        return Prediction(self.predict_batch([image], [prompts])[0], image.shape[:2])
+
+    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         """Instances of each image, in the order of its prompts.
 
         Args:
             images: RGB uint8 (H, W, 3), of any sizes.
-            prompts: of each image, fit to its frame; an image without any is not encoded.
+            prompts: of each image; an image without any is not encoded.
 
         Raises:
             MemoryError: the device is too small for one image or one prompt at a time.
@@ -55,40 +108,75 @@ class Segmenter:
         busy = [i for i, own in enumerate(prompts) if own]
         if not busy:
             return results
-        frames = [Frame.of(images[i].shape[0], images[i].shape[1], self.model.image_size) for i in busy]
-        with torch.inference_mode(), self._autocast():
-            features = self._features([framed_image(images[i], f) for i, f in zip(busy, frames, strict=True)])
-            flat = [(row, prompt) for row, i in enumerate(busy) for prompt in prompts[i]]
-            start = 0
-            while start < len(flat):
-                chunk = flat[start : start + self.prompts_per_batch]
-                try:
-                    instances = self._instances(features, chunk, frames)
-                except torch.cuda.OutOfMemoryError:
-                    self._halve_prompts()
-                    continue
-                for (row, _), made in zip(chunk, instances, strict=True):
-                    results[busy[row]].extend(made)
-                start += len(chunk)
+        encoded = self.encode([images[i] for i in busy], hq=self.mask_output != "sam")
+        flat = [(row, prompt) for row, i in enumerate(busy) for prompt in prompts[i]]
+        for chunk, logits in self.logits(encoded, flat, [self.mask_output]):
+            values, predicted_iou = logits[self.mask_output]
+            count = values.shape[1]
+            crops = mask_crops(values.flatten(0, 1), [encoded.resizes[row] for row, _ in chunk for _ in range(count)])
+            estimates = predicted_iou.tolist()
+            for n, (row, prompt) in enumerate(chunk):
+                own = [Instance(prompt, crops[n * count + k], estimates[n][k], k) for k in range(count)]
+                results[busy[row]].extend(own)
         return results
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.model.device.type, self.dtype, enabled=self.dtype != torch.float32)
+    def encode(self, images: list[np.ndarray], *, hq: bool) -> EncodedImages:
+        """Encode images, their longest side the model's; `hq` False leaves the HQ features out."""
+        side = self.model.image_size
+        resizes = [ResizeLongestSide.of(image.shape[0], image.shape[1], side) for image in images]
+        resized = [resize_longest_side(image, resize) for image, resize in zip(images, resizes, strict=True)]
+        return EncodedImages(self.encode_resized(resized, hq=hq), resizes)
 
-    def _features(self, images: list[np.ndarray]) -> ImageFeatures:
-        """Features of framed images; halves the batch when the device's memory does not hold it."""
+    @torch.inference_mode()
+    def encode_resized(self, images: list[np.ndarray], *, hq: bool) -> ImageFeatures:
+        """Features of images that fit the model's square; halves the batch when memory does not hold it."""
         model = self.model
         try:
-            batch = normalised_batch(images, model.image_size, model.device)
-            return model.encode(batch, hq=self.mask_output != "sam")
+            with self._autocast():
+                return model.encode(normalize_batch(images, model.image_size, model.device), hq=hq)
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
                 raise MemoryError("the device cannot hold one image: take a smaller --model") from None
         log.warning("out of device memory: encoding fewer than %d images at once", len(images))
         torch.cuda.empty_cache()
-        halves = [self._features(half) for half in (images[: len(images) // 2], images[len(images) // 2 :])]
-        hq = [half.hq for half in halves if half.hq is not None]
-        return ImageFeatures(torch.cat([half.embedding for half in halves]), torch.cat(hq) if hq else None)
+        half = len(images) // 2
+        parts = [self.encode_resized(own, hq=hq) for own in (images[:half], images[half:])]
+        fused = [part.hq for part in parts if part.hq is not None]
+        return ImageFeatures(torch.cat([part.embedding for part in parts]), torch.cat(fused) if fused else None)
+
+    @torch.inference_mode()
+    def logits(
+        self, encoded: EncodedImages, prompts: list[tuple[int, Prompt]], outputs: Sequence[MaskOutput]
+    ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Tensor, Tensor]]]]:
+        """Chunks of the prompts, and for each output their logits (P, K, S / 4, S / 4) and predicted IoUs (P, K).
+
+        Args:
+            prompts: (row of the image among those encoded, prompt), rows ascending.
+            outputs: one, or of `single` masks several, which are read off the same features.
+        """
+        start = 0
+        while start < len(prompts):
+            chunk = prompts[start : start + self.prompts_per_batch]
+            first, last = chunk[0][0], chunk[-1][0]
+            batch = make_prompt_batch(
+                [prompt for _, prompt in chunk],
+                [encoded.resizes[row] for row, _ in chunk],
+                [row - first for row, _ in chunk],
+                self.model.device,
+            )
+            try:
+                with self._autocast():
+                    features = encoded.features.rows(first, last)
+                    found = self.model.predict_outputs(features, batch, outputs, choice=self.choice)
+                result = {name: (values.float(), iou.float()) for name, (values, iou) in found.items()}
+            except torch.cuda.OutOfMemoryError:
+                self._halve_prompts()
+                continue
+            yield chunk, result
+            start += len(chunk)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.model.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def _halve_prompts(self) -> None:
         """Half as many prompts at once from now on; gives up at one."""
@@ -98,20 +186,7 @@ class Segmenter:
         torch.cuda.empty_cache()
         log.warning("out of device memory: going on with %d prompts at once", self.prompts_per_batch)
 
-    def _instances(
-        self, features: ImageFeatures, chunk: list[tuple[int, Prompt]], frames: list[Frame]
-    ) -> list[list[Instance]]:
-        """Instances of each prompt of a chunk of (row of the image, prompt), rows ascending."""
-        first, last = chunk[0][0], chunk[-1][0]
-        own = [frames[row] for row, _ in chunk]
-        batch = prompt_batch([prompt for _, prompt in chunk], own, [row - first for row, _ in chunk], self.model.device)
-        logits, iou = self.model.predict(
-            features.rows(first, last), batch, mask_output=self.mask_output, choice=self.choice
-        )
-        per_prompt = logits.shape[1]
-        masks = mask_crops(logits.float().flatten(0, 1), [frame for frame in own for _ in range(per_prompt)])
-        estimates = iou.float().tolist()
-        return [
-            [Instance(prompt, masks[n * per_prompt + k], estimates[n][k], k) for k in range(per_prompt)]
-            for n, (_, prompt) in enumerate(chunk)
-        ]
+
+def _box(values: np.ndarray) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(value) for value in values)
+    return x0, y0, x1, y1

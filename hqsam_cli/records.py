@@ -1,46 +1,70 @@
-"""The two records that cross package borders.
+"""The records that cross package borders.
 
-`Prompt` travels from whoever knows where the objects are (a box file, points, coarse masks, a
-detector) to the model; `Instance` travels from the model to the writers. All coordinates are pixels
-of the decoded image (after the EXIF policy), x to the right and y down.
+`RawPrompt` is what a file said of an object; fit to the decoded image it is a `Prompt`, which travels to the model, as
+do those of a detector. `Instance` travels from the model to the writers; `Prediction` is what users of the library get.
+All coordinates are pixels of the decoded image (after the EXIF policy), x to the right and y down.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
+# COCO's RLE, compressed or a list of counts, or its polygons, as a file gives them: nothing in them is believed.
+Segmentation: TypeAlias = dict[str, Any] | list[Any]
+Box: TypeAlias = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """One object to segment; at least one of `box`, `points`, `mask`, `frame` and `shares` is given.
+class RawPrompt:
+    """What a file said of one object; at least one of `box`, `xyxyn`, `points`, `mask` and `whole_image` is given.
 
     Attributes:
         annotation_id: id the result carries, unique within a run.
         category_id: COCO category the result carries.
         box: (x0, y0, x1, y1), pixels, corners rather than sizes.
         points: float array (n, 3) of x, y, label; label 1 is inside the object, 0 outside.
-        mask: coarse mask to refine: a COCO segmentation (RLE or polygons), or the path of a PNG.
-        frame: the prompt is the whole image, whatever its size turns out to be.
-        shares: a box as `box`, in shares of the image's width and height, whatever they turn out to be.
+        mask: coarse mask to refine: a COCO segmentation, or the path of a PNG.
+        whole_image: the prompt is the box of the image, whatever its size turns out to be.
+        xyxyn: a box as `box`, in shares of the image's width and height, whatever they turn out to be.
         score: the detector's confidence, or None where nobody gave one.
     """
 
     annotation_id: int
     category_id: int = 1
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
     points: np.ndarray | None = None
-    mask: Any = None
-    frame: bool = False
-    shares: tuple[float, float, float, float] | None = None
+    mask: Segmentation | Path | None = None
+    whole_image: bool = False
+    xyxyn: Box | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One object to segment in an image that is decoded; at least one of `box`, `points` and `mask` is given.
+
+    Attributes:
+        annotation_id, category_id, score: as in `RawPrompt`.
+        box: (x0, y0, x1, y1) within the image.
+        points: float array (n, 3) of x, y, label, within the image.
+        mask: coarse mask to refine, bool (H, W).
+    """
+
+    annotation_id: int = 1
+    category_id: int = 1
+    box: Box | None = None
+    points: np.ndarray | None = None
+    mask: np.ndarray | None = None
     score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePrompts:
-    """All prompts of one image.
+    """What files said of one image.
 
     Attributes:
         file_name: path of the image relative to the folder it was found in, with `/`.
@@ -52,7 +76,7 @@ class ImagePrompts:
     file_name: str
     image_id: int
     size: tuple[int, int] | None = None
-    prompts: list[Prompt] = field(default_factory=list)
+    prompts: list[RawPrompt] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +95,14 @@ class MaskCrop:
     width: int
     height: int
 
+    def tight_box(self) -> tuple[int, int, int, int]:
+        """x, y, width and height of the set pixels in the image; zeros where there are none."""
+        rows, columns = np.flatnonzero(self.bits.any(axis=1)), np.flatnonzero(self.bits.any(axis=0))
+        if not len(rows):
+            return 0, 0, 0, 0
+        top, left = int(rows[0]), int(columns[0])
+        return self.x + left, self.y + top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
+
     def full(self) -> np.ndarray:
         """The mask at the size of the image, bool (height, width)."""
         canvas = np.zeros((self.height, self.width), dtype=bool)
@@ -86,11 +118,61 @@ class Instance:
     Attributes:
         prompt: what was asked.
         mask: the answer.
-        sam_iou: SAM's own estimate of the mask's IoU; not clamped.
+        predicted_iou: SAM's own estimate of the mask's IoU; not clamped.
         mask_index: 0, or 0 to 2 among the three masks of a multimask run.
     """
 
     prompt: Prompt
     mask: MaskCrop
-    sam_iou: float
+    predicted_iou: float
     mask_index: int = 0
+
+    @property
+    def score(self) -> float:
+        """The detector's confidence times the predicted IoU, 0 to 1."""
+        detector = 1.0 if self.prompt.score is None else self.prompt.score
+        return min(max(detector * self.predicted_iou, 0.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The n masks of one image, as arrays; `supervision.Detections` takes them as they are.
+
+    Attributes:
+        instances: the masks as crops.
+        shape: (H, W) of the image.
+    """
+
+    instances: list[Instance]
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    @property
+    def xyxy(self) -> np.ndarray:
+        """Tight boxes of the masks, float32 (n, 4), corners in pixels; zeros where a mask is empty."""
+        boxes = [instance.mask.tight_box() for instance in self.instances]
+        return np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool (n, H, W)."""
+        full = [instance.mask.full() for instance in self.instances]
+        return np.stack(full) if full else np.zeros((0, *self.shape), bool)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Scores, float32 (n,)."""
+        return np.array([instance.score for instance in self.instances], np.float32)
+
+    @property
+    def class_id(self) -> np.ndarray:
+        """int (n,)."""
+        return np.array([instance.prompt.category_id for instance in self.instances], int)
+
+    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+        """COCO annotations, with RLE that `pycocotools` reads."""
+        from .formats.annotations import make_annotation
+
+        return [make_annotation(instance, image_id, multimask=False) for instance in self.instances]

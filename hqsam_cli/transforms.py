@@ -1,6 +1,6 @@
 """From photos and prompts in their own pixels to the model's square frame.
 
-The longest side becomes S; the rest of the frame is zero after normalising.
+The longest side becomes S; the rest of the frame is zero after normalizing.
 """
 
 from __future__ import annotations
@@ -22,62 +22,62 @@ from .modeling.prompt_encoder import (
     PADDING_POINT,
     PromptBatch,
 )
-from .modeling.sam import normalised
+from .modeling.sam import normalize
 from .records import Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ResizeLongestSide:
     """Where an image lies in the model's frame.
 
     Attributes:
         height, width: size of the image in its own pixels.
-        inner_height, inner_width: its size in the frame; the rest is padding.
+        input_height, input_width: its size in the frame; the rest is padding.
         side: S.
     """
 
     height: int
     width: int
-    inner_height: int
-    inner_width: int
+    input_height: int
+    input_width: int
     side: int
 
     @classmethod
-    def of(cls, height: int, width: int, side: int) -> Frame:
+    def of(cls, height: int, width: int, side: int) -> ResizeLongestSide:
         """The frame of an image of that size."""
         scale = side / max(height, width)
         # A line of pixels would round to nothing; the authors' rounding otherwise.
-        inner_height, inner_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
-        return cls(height, width, inner_height, inner_width, side)
+        input_height, input_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
+        return cls(height, width, input_height, input_width, side)
 
-    def to_frame(self, points: np.ndarray) -> np.ndarray:
+    def apply_coords(self, points: np.ndarray) -> np.ndarray:
         """x and y (n, 2) in the image's pixels to the frame's."""
-        return points * np.array([self.inner_width / self.width, self.inner_height / self.height])
+        return points * np.array([self.input_width / self.width, self.input_height / self.height])
 
 
-def framed_image(image: np.ndarray, frame: Frame) -> np.ndarray:
-    """The image at its size in the frame, uint8 (inner_height, inner_width, 3).
+def resize_longest_side(image: np.ndarray, frame: ResizeLongestSide) -> np.ndarray:
+    """The image at its size in the frame, uint8 (input_height, input_width, 3).
 
     Pillow's bilinear filter is anti-aliased when it shrinks; the weights were trained with it.
     """
-    if image.shape[:2] == (frame.inner_height, frame.inner_width):
+    if image.shape[:2] == (frame.input_height, frame.input_width):
         return image
-    size = (frame.inner_width, frame.inner_height)
+    size = (frame.input_width, frame.input_height)
     return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def normalised_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
+def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
     """Framed images as one float32 batch (B, 3, S, S); padding is zero."""
     batch = torch.zeros(len(images), 3, side, side, device=device)
     for row, image in zip(batch, images, strict=True):
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device, non_blocking=True)
-        row[:, : image.shape[0], : image.shape[1]] = normalised(pixels.permute(2, 0, 1))
+        row[:, : image.shape[0], : image.shape[1]] = normalize(pixels.permute(2, 0, 1))
     return batch
 
 
-def framed_mask(mask: np.ndarray, frame: Frame) -> Tensor:
+def resize_mask_prompt(mask: np.ndarray, frame: ResizeLongestSide) -> Tensor:
     """A coarse mask, bool (H, W), as the mask prompt HQ-SAM was trained with: 0 / 255, float (S / 4, S / 4)."""
-    inner = framed_image(mask.astype(np.uint8) * 255, frame)
+    inner = resize_longest_side(mask.astype(np.uint8) * 255, frame)
     full = torch.zeros(1, 1, frame.side, frame.side)
     full[0, 0, : inner.shape[0], : inner.shape[1]] = torch.from_numpy(inner / np.float32(255))
     quarter = (frame.side // 4, frame.side // 4)
@@ -85,8 +85,8 @@ def framed_mask(mask: np.ndarray, frame: Frame) -> Tensor:
     return (small > 0.5) * 255.0
 
 
-def prompt_batch(
-    prompts: list[Prompt], frames: list[Frame], image_index: list[int], device: torch.device
+def make_prompt_batch(
+    prompts: list[Prompt], frames: list[ResizeLongestSide], image_index: list[int], device: torch.device
 ) -> PromptBatch:
     """Prompts in the pixels of their images as one flat batch.
 
@@ -107,7 +107,7 @@ def prompt_batch(
         masks = torch.zeros(len(prompts), 1, side, side)
         for target_mask, prompt, frame in zip(masks, prompts, frames, strict=True):
             if prompt.mask is not None:
-                target_mask[0] = framed_mask(prompt.mask, frame)
+                target_mask[0] = resize_mask_prompt(prompt.mask, frame)
         masks = masks.to(device)
     tensor = torch.from_numpy(filled).to(device)
     return PromptBatch(
@@ -120,15 +120,15 @@ def prompt_batch(
     )
 
 
-def _labelled_points(prompt: Prompt, frame: Frame) -> np.ndarray:
+def _labelled_points(prompt: Prompt, frame: ResizeLongestSide) -> np.ndarray:
     """Points and corners of a prompt as (T, 3) x, y, label in the frame, in SAM's order."""
     parts = []
     if prompt.points is not None and len(prompt.points):
         labels = np.where(prompt.points[:, 2:] > 0.5, FOREGROUND_POINT, BACKGROUND_POINT)
-        parts.append(np.hstack([frame.to_frame(prompt.points[:, :2]), labels]))
+        parts.append(np.hstack([frame.apply_coords(prompt.points[:, :2]), labels]))
         if prompt.box is None:
             parts.append(np.array([[0, 0, PADDING_POINT]]))
     if prompt.box is not None:
-        corners = frame.to_frame(np.array(prompt.box).reshape(2, 2))
+        corners = frame.apply_coords(np.array(prompt.box).reshape(2, 2))
         parts.append(np.hstack([corners, [[BOX_TOP_LEFT], [BOX_BOTTOM_RIGHT]]]))
     return np.vstack(parts) if parts else np.zeros((0, 3))

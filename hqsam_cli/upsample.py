@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .records import MaskCrop
-from .transforms import Frame
+from .transforms import ResizeLongestSide
 
 GROW = 2  # low-resolution samples around the positive ones; with one, the second resize can miss a tap
 SCALE = 4  # from low-resolution logits to the frame
@@ -36,7 +36,7 @@ def positive_regions(logits: Tensor) -> list[tuple[int, int, int, int] | None]:
     return [tuple(bound) if some else None for bound, some in zip(bounds, rows.any(dim=1).tolist(), strict=True)]
 
 
-def mask_crops(logits: Tensor, frames: list[Frame]) -> list[MaskCrop]:
+def mask_crops(logits: Tensor, frames: list[ResizeLongestSide]) -> list[MaskCrop]:
     """Masks (logits over 0) at the size of each photo.
 
     Args:
@@ -47,13 +47,13 @@ def mask_crops(logits: Tensor, frames: list[Frame]) -> list[MaskCrop]:
     return [_crop(row, region, frame) for row, region, frame in zip(logits, regions, frames, strict=True)]
 
 
-def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, frame: Frame) -> MaskCrop:
+def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, frame: ResizeLongestSide) -> MaskCrop:
     empty = MaskCrop(np.zeros((0, 0), bool), 0, 0, frame.width, frame.height)
     if region is None:
         return empty
     top, bottom, left, right = region
-    rows = _Axis.of(top, bottom, logits.shape[0], frame.inner_height, frame.height)
-    columns = _Axis.of(left, right, logits.shape[1], frame.inner_width, frame.width)
+    rows = _Axis.of(top, bottom, logits.shape[0], frame.input_height, frame.height)
+    columns = _Axis.of(left, right, logits.shape[1], frame.input_width, frame.width)
     if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
         return empty
     small = logits[None, None, rows.first : rows.last, columns.first : columns.last]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hqsam_cli.modeling.sam import HQSam
-from hqsam_cli.predictor import Segmenter
+from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.registry import build_model
 
@@ -44,15 +44,15 @@ def _refusing(function: Any, most: int, size_of: Any) -> Any:
 def test_a_small_device_gives_the_same_masks(
     model: HQSam, work: tuple[list[np.ndarray], list[list[Prompt]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Segmenter(model).segment(*work)
+    whole = Predictor(model).predict_batch(*work)
     monkeypatch.setattr(model, "encode", _refusing(model.encode, 1, lambda images: len(images)))
     monkeypatch.setattr(model, "predict", _refusing(model.predict, 2, lambda _, prompts: len(prompts.image_index)))
-    small = Segmenter(model)
-    parts = small.segment(*work)
+    small = Predictor(model)
+    parts = small.predict_batch(*work)
     assert small.prompts_per_batch == 2
     assert [[i.prompt.annotation_id for i in image] for image in parts] == [[0, 1, 2], [10, 11, 12], [20, 21, 22]]
     for one, other in zip(chain(*whole), chain(*parts), strict=True):
-        assert one.sam_iou == pytest.approx(other.sam_iou, abs=1e-4)
+        assert one.predicted_iou == pytest.approx(other.predicted_iou, abs=1e-4)
         assert (one.mask.full() != other.mask.full()).mean() < 1e-3
 
 
@@ -62,9 +62,9 @@ def test_a_device_too_small_for_one_is_out_of_memory(
 ) -> None:
     monkeypatch.setattr(model, method, _refusing(getattr(model, method), 0, lambda *_: 1))
     with pytest.raises(MemoryError, match="smaller --model"):
-        Segmenter(model).segment(*work)
+        Predictor(model).predict_batch(*work)
 
 
 def test_images_without_prompts_are_not_encoded(model: HQSam, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "encode", _refusing(model.encode, 0, lambda *_: 1))
-    assert Segmenter(model).segment([np.zeros((8, 8, 3), np.uint8)], [[]]) == [[]]
+    assert Predictor(model).predict_batch([np.zeros((8, 8, 3), np.uint8)], [[]]) == [[]]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hqsam_cli.transforms import Frame
+from hqsam_cli.transforms import ResizeLongestSide
 from hqsam_cli.upsample import mask_crops
 
 PHOTO_SIZES = [
@@ -23,10 +23,10 @@ PHOTO_SIZES = [
 ]
 
 
-def plain_mask(logits: torch.Tensor, frame: Frame) -> np.ndarray:
+def plain_mask(logits: torch.Tensor, frame: ResizeLongestSide) -> np.ndarray:
     """SAM's own post-processing: resize to the frame, cut the padding off, resize to the photo."""
     full = functional.interpolate(logits[None, None], (frame.side, frame.side), mode="bilinear", align_corners=False)
-    inner = full[..., : frame.inner_height, : frame.inner_width]
+    inner = full[..., : frame.input_height, : frame.input_width]
     size = (frame.height, frame.width)
     return (functional.interpolate(inner, size, mode="bilinear", align_corners=False)[0, 0] > 0).numpy()
 
@@ -46,7 +46,7 @@ def random_logits(seed: int, side: int) -> torch.Tensor:
 @pytest.mark.parametrize("size", PHOTO_SIZES, ids=str)
 def test_every_pixel_is_that_of_the_plain_resize(size: tuple[int, int]) -> None:
     side = 1024
-    frame = Frame.of(*size, side)
+    frame = ResizeLongestSide.of(*size, side)
     count = 6 if size[0] > 2000 else 33
     rows = torch.stack([random_logits(seed, side // 4) for seed in range(count)])
     for logits, crop in zip(rows, mask_crops(rows, [frame] * count), strict=True):
@@ -56,12 +56,12 @@ def test_every_pixel_is_that_of_the_plain_resize(size: tuple[int, int]) -> None:
 def test_the_work_is_as_small_as_the_mask() -> None:
     logits = torch.full((1, 256, 256), -5.0)
     logits[0, 100:110, 40:60] = 5.0
-    (crop,) = mask_crops(logits, [Frame.of(3000, 4000, 1024)])
+    (crop,) = mask_crops(logits, [ResizeLongestSide.of(3000, 4000, 1024)])
     assert crop.bits.size < 0.02 * 3000 * 4000
     assert crop.bits.any()
 
 
 def test_no_positive_logit_is_an_empty_mask() -> None:
-    (crop,) = mask_crops(torch.full((1, 256, 256), -1.0), [Frame.of(20, 30, 1024)])
+    (crop,) = mask_crops(torch.full((1, 256, 256), -1.0), [ResizeLongestSide.of(20, 30, 1024)])
     assert crop.full().shape == (20, 30)
     assert not crop.full().any()

@@ -27,12 +27,12 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 import numpy as np
 
 from ..errors import HqsamError, ImageError, ReaderGoneError
-from ..formats.annotations import annotation_record, detection_record, image_record, json_line
+from ..formats.annotations import json_line, make_annotation, make_detection, make_image_record
 from ..formats.coco_writer import write_coco, write_ndjson
 from ..formats.png import remove_masks, write_id_map, write_masks
 from ..io.find import SourceImage
-from ..io.images import decoded_image
-from ..prompts.fit import fit_to_frame
+from ..io.images import read_image
+from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts, Instance, Prompt
 from .interrupt import Interrupt
 from .journal import Journal, cannot_write
@@ -42,10 +42,10 @@ Answer = TypeVar("Answer")
 NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
 
 
-class SegmentsImages(Protocol):
-    """What the pipeline needs of a `Segmenter`."""
+class PredictsMasks(Protocol):
+    """What the pipeline needs of a `Predictor`."""
 
-    def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
+    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
 
 
 class DetectsObjects(Protocol):
@@ -61,7 +61,7 @@ class PromptsByName(Protocol):
 
     def for_image(self, file_name: str) -> ImagePrompts: ...
 
-    def detected(self, file_name: str, found: list[Prompt]) -> ImagePrompts: ...
+    def detected(self, file_name: str, found: list[Prompt]) -> list[Prompt]: ...
 
 
 class Reporter(Protocol):
@@ -136,22 +136,17 @@ class _Decoded:
     problems: list[str] = field(default_factory=list)
     error: str | None = None
 
-    def fit(self, asked: ImagePrompts, pixels: np.ndarray) -> None:
-        """Take over prompts, as far as they fit the image."""
-        height, width = pixels.shape[:2]
-        self.prompts, self.problems = fit_to_frame(asked, width, height)
-
 
 _Writing = list[tuple[_Decoded, "Future[dict[str, Any]]"]]  # a group on its way to disk
 
 
 def segment_images(
-    job: Job, segmenter: SegmentsImages | None, reporter: Reporter, detector: DetectsObjects | None = None
+    job: Job, predictor: PredictsMasks | None, reporter: Reporter, detector: DetectsObjects | None = None
 ) -> Summary:
     """Run the job to its end, to an interrupt, or to a fatal error.
 
     Args:
-        segmenter: makes the masks; None where boxes are the results.
+        predictor: makes the masks; None where boxes are the results.
         detector: finds the prompts; None where the job has them.
 
     Raises:
@@ -163,7 +158,7 @@ def segment_images(
         if job.output is not None:
             _make_folders(job.output, job.formats)
         with Interrupt() as interrupt:
-            summary = _Run(job, segmenter, detector, reporter, journal, interrupt).through_all_groups()
+            summary = _Run(job, predictor, detector, reporter, journal, interrupt).through_all_groups()
             if journal is not None and not summary.interrupted:
                 summary.files = _collected_files(job, journal)
     finally:
@@ -257,14 +252,14 @@ class _Run:
     def __init__(
         self,
         job: Job,
-        segmenter: SegmentsImages | None,
+        predictor: PredictsMasks | None,
         detector: DetectsObjects | None,
         reporter: Reporter,
         journal: Journal | None,
         interrupt: Interrupt,
     ) -> None:
         self.job = job
-        self.segmenter = segmenter
+        self.predictor = predictor
         self.detector = detector
         self.reporter = reporter
         self.journal = journal
@@ -320,8 +315,8 @@ class _Run:
         asked = self.job.prompts.for_image(source.file_name)
         item = _Decoded(source, asked.image_id, _image_fingerprint(source, asked))
         try:
-            pixels = decoded_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
-            item.fit(asked, pixels)
+            pixels = read_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
+            item.prompts, item.problems = fit_prompts(asked, pixels.shape[1], pixels.shape[0])
             item.pixels = pixels
         except ImageError as error:
             item.error = str(error)
@@ -331,14 +326,13 @@ class _Run:
         """Give the images of a group the prompts that the detector finds."""
         if (detector := self.detector) is not None:
             for item, found in zip(ready, _answers(ready, lambda items: detector.detect(_pixels(items))), strict=True):
-                if item.pixels is not None:
-                    item.fit(self.job.prompts.detected(item.source.file_name, found), item.pixels)
+                item.prompts = self.job.prompts.detected(item.source.file_name, found)
 
     def _segmented(self, ready: list[_Decoded]) -> list[list[Instance]]:
         """Instances of a group."""
-        if (segmenter := self.segmenter) is None:
+        if (predictor := self.predictor) is None:
             return [[] for _ in ready]
-        return _answers(ready, lambda items: segmenter.segment(_pixels(items), [item.prompts for item in items]))
+        return _answers(ready, lambda items: predictor.predict_batch(_pixels(items), [item.prompts for item in items]))
 
     def _written(self, item: _Decoded, instances: list[Instance]) -> dict[str, Any]:
         """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""
@@ -346,16 +340,16 @@ class _Run:
         size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
         item.pixels = None
         error = item.error
-        if not all(math.isfinite(instance.sam_iou) for instance in instances):
+        if not all(math.isfinite(instance.predicted_iou) for instance in instances):
             error = f"{path}: the model's numbers overflowed; pass --dtype float32"
         if error is None and size is not None:
-            if self.segmenter is None:
-                annotations = [detection_record(p, item.image_id, self.names.get(p.category_id)) for p in item.prompts]
+            if self.predictor is None:
+                annotations = [make_detection(p, item.image_id, self.names.get(p.category_id)) for p in item.prompts]
             else:
-                annotations = [annotation_record(i, item.image_id, multimask=self.job.multimask) for i in instances]
+                annotations = [make_annotation(i, item.image_id, multimask=self.job.multimask) for i in instances]
             try:
                 self._write_pngs(name, instances, annotations, size)
-                return image_record(name, item.image_id, size, annotations)
+                return make_image_record(name, item.image_id, size, annotations)
             except ImageError as failure:
                 error = str(failure)
             except OSError as failure:
@@ -363,7 +357,7 @@ class _Run:
                     raise cannot_write(self.job.output or Path(name), failure) from None
                 error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
         self._remove_pngs(name)
-        return image_record(name, item.image_id, size, [], error)
+        return make_image_record(name, item.image_id, size, [], error)
 
     def _write_pngs(
         self, name: str, instances: list[Instance], annotations: list[dict[str, Any]], size: tuple[int, int]

@@ -26,7 +26,7 @@ from .detector_options import (
     MaxDetOption,
     TrustOption,
     class_names,
-    loaded_detector,
+    load_detector,
 )
 from .options import (
     DEFAULT_MAX_PIXELS,
@@ -40,8 +40,8 @@ from .options import (
     QuietOption,
     VerboseOption,
     WorkersOption,
-    compute_of,
     input_images,
+    resolve_compute,
     results_stream,
 )
 
@@ -119,9 +119,9 @@ def detect(
         raise UsageError(f"--output - writes NDJSON alone: leave --format {written.value} out, or give a path")
     sources = input_images(inputs, null, output)
 
-    compute = compute_of(device, "auto")
+    compute = resolve_compute(device, "auto")
     settings = DetectorSettings(conf, iou, class_names(classes), max_det, imgsz, half)
-    found = loaded_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
+    found = load_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
 
     from ..batch.pipeline import Job, segment_images
     from ..prompts.table import PromptTable

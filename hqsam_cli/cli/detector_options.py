@@ -70,7 +70,7 @@ def class_names(values: list[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
 
 
-def loaded_detector(
+def load_detector(
     name: str, settings: DetectorSettings, device: torch.device, reporter: ConsoleReporter, *, trusted: bool
 ) -> Detector:
     """The detector of a command line, and a line that says which."""

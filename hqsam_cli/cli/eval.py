@@ -18,8 +18,8 @@ from .options import (
     MaskOutput,
     ModelOption,
     check_hq,
-    compute_of,
     no_hq_message,
+    resolve_compute,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             rich_help_panel=DATA,
-            help="A detector's COCO results (DAVIS: boxes by frame) instead of boxes of the truth. "
+            help="A detector's COCO results (DAVIS: boxes by frame) instead of ground-truth boxes. "
             "Frames of ytvis have image ids 1, 2, … in the order of its videos.",
         ),
     ] = None,
@@ -150,23 +150,24 @@ def evaluate(
     chosen = protocol or Protocol("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
     _check(rules, chosen, plot, refine=refine, mask_output=mask_output)
 
-    from ..evaluation.evaluate import Settings, chosen_datasets, evaluate, write_worst
+    from ..evaluation.evaluate import Settings, choose_datasets, evaluate, write_worst
     from ..evaluation.pictures import write_curves
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import results_table, write_json, write_per_image
-    from ..weights.checkpoints import checkpoint_path, file_hash, inferred_architecture, load_model
+    from ..predictor import Predictor
+    from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_model
 
     for output in mask_output or ():
         check_hq(model, output.value)
     # Before the model, which may have to be fetched.
     pictures = "--worst" if worst is not None else "--plot" if plot is not None else None
-    datasets = chosen_datasets(dataset, data_root, rules, detections=detections, refine=refine, pictures=pictures)
-    compute = compute_of(device, dtype)
+    datasets = choose_datasets(dataset, data_root, rules, detections=detections, refine=refine, pictures=pictures)
+    compute = resolve_compute(device, dtype)
     reporter = ConsoleReporter(quiet=quiet)
-    checkpoint = checkpoint_path(model, None if quiet else reporter.say)
+    checkpoint = find_checkpoint(model, None if quiet else reporter.say)
     hq_sam = load_model(checkpoint)
-    architecture = inferred_architecture(hq_sam.state_dict()) or ""
+    architecture = infer_architecture(hq_sam.state_dict()) or ""
     outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
     about = {
         "data set": dataset,
@@ -196,7 +197,8 @@ def evaluate(
         refine=cascadepsp(str(compute.device)) if refine else None,
         resume=resume,
     )
-    evaluator = Evaluator(hq_sam.to(compute.device), chosen.value, outputs, dtype=compute.dtype)
+    predictor = Predictor(hq_sam.to(compute.device), dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
+    evaluator = Evaluator(predictor, chosen.value, outputs)
     where = f"{compute.device} in {compute.dtype_name}"
     reporter.say(f"{architecture} ({checkpoint.name}) on {where}, protocol {chosen.value}")
     try:
@@ -291,12 +293,12 @@ def _print_list(root: Path) -> None:
     from ..data.sets import DATASETS, dataset_is_found
 
     table = Table(title=f"data sets under {root}", title_justify="left")
-    for column in ("name", "data set", "images", "found", "photos and truth", "archive", "from"):
+    for column in ("name", "data set", "images", "found", "photos and gt", "archive", "from"):
         table.add_column(column, justify="right" if column == "images" else "left", overflow="fold")
     for dataset in DATASETS.values():
         found = "yes" if dataset_is_found(dataset, root) else "no"
         archive = f"{dataset.archive}, {dataset.size}"
-        places = f"{dataset.images}\n{dataset.truth}"
+        places = f"{dataset.images}\n{dataset.gt}"
         table.add_row(dataset.key, dataset.title, str(dataset.count or "–"), found, places, archive, dataset.source)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     typer.echo("hq4 is dis, coift, hrsod and thinobject, and their mean.", err=True)

@@ -83,7 +83,7 @@ def _devices() -> tuple[list[dict[str, Any]], str]:
     try:
         import torch
 
-        from ..devices import DTYPES, resolved_device, resolved_dtype
+        from ..devices import DTYPES, resolve_device, resolve_dtype
     except (ImportError, OSError) as error:  # OSError: a library that torch is linked to
         return [], f"torch cannot be imported ({error})"
     devices = [{"name": "cpu", "description": f"{torch.get_num_threads()} threads", "dtypes": list(DTYPES)}]
@@ -94,8 +94,8 @@ def _devices() -> tuple[list[dict[str, Any]], str]:
         devices.append({"name": f"cuda:{index}", "description": description, "dtypes": list(DTYPES)})
     if torch.backends.mps.is_available():
         devices.append({"name": "mps", "description": platform.processor(), "dtypes": list(DTYPES)})
-    device = resolved_device("auto")
-    return devices, f"{device}, {str(resolved_dtype('auto', device)).removeprefix('torch.')}"
+    device = resolve_device("auto")
+    return devices, f"{device}, {str(resolve_dtype('auto', device)).removeprefix('torch.')}"
 
 
 def _hub() -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:

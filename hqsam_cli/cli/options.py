@@ -123,22 +123,27 @@ class Compute(NamedTuple):
         return 1 if self.on_cpu else 4
 
     @property
+    def prompts_at_once(self) -> int:
+        """Prompts decoded at once, where nobody says how many."""
+        return 8 if self.on_cpu else 32
+
+    @property
     def on_cpu(self) -> bool:
         """Whether there is no accelerator."""
         return self.device.type == "cpu"
 
 
-def compute_of(device: str, dtype: str) -> Compute:
+def resolve_compute(device: str, dtype: str) -> Compute:
     """What `--device` and `--dtype` mean here; on a CPU the process is made to keep the memory it frees.
 
     Raises:
         UsageError: no such device or precision.
     """
-    from ..devices import resolved_device, resolved_dtype
+    from ..devices import resolve_device, resolve_dtype
     from ..memory import keep_freed_memory
 
-    place = resolved_device(device)
-    compute = Compute(place, resolved_dtype(dtype, place))
+    place = resolve_device(device)
+    compute = Compute(place, resolve_dtype(dtype, place))
     if compute.on_cpu:
         keep_freed_memory()
     return compute

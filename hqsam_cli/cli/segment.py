@@ -24,7 +24,7 @@ from .detector_options import (
     TrustOption,
     check_unused,
     class_names,
-    loaded_detector,
+    load_detector,
 )
 from .options import (
     DEFAULT_MAX_PIXELS,
@@ -44,9 +44,9 @@ from .options import (
     VerboseOption,
     WorkersOption,
     check_hq,
-    compute_of,
     input_images,
     no_hq_message,
+    resolve_compute,
     results_stream,
 )
 
@@ -213,18 +213,18 @@ def segment(
         raise typer.Exit(3 if table.rejected else 0)
 
     from ..batch.pipeline import Job, segment_images
-    from ..predictor import Segmenter
-    from ..weights.checkpoints import checkpoint_path, file_hash, load_model
+    from ..predictor import Predictor
+    from ..weights.checkpoints import file_hash, find_checkpoint, load_model
 
-    compute = compute_of(device, dtype)
+    compute = resolve_compute(device, dtype)
     batch_size = batch_size or compute.images_at_once
-    prompts_per_batch = prompts_per_batch or (8 if compute.on_cpu else 32)
-    checkpoint = checkpoint_path(model, None if quiet else reporter.say)
+    prompts_per_batch = prompts_per_batch or compute.prompts_at_once
+    checkpoint = find_checkpoint(model, None if quiet else reporter.say)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
     finder = None
     if detector is not None:
-        finder = loaded_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
+        finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
         table.categories = finder.categories
     hq_sam = load_model(checkpoint)
     if mask_output is not MaskOutput.sam and not hq_sam.has_hq:
@@ -262,7 +262,7 @@ def segment(
         overwrite=overwrite,
         stream=results_stream() if output == STDIN else None,
     )
-    segmenter = Segmenter(
+    predictor = Predictor(
         hq_sam.to(compute.device),
         mask_output=mask_output.value,
         choice="all" if multimask else "single",
@@ -270,7 +270,7 @@ def segment(
         prompts_per_batch=prompts_per_batch,
     )
     try:
-        summary = segment_images(job, segmenter, reporter, finder)
+        summary = segment_images(job, predictor, reporter, finder)
     finally:
         reporter.close()
     reporter.on_end(summary, len(sources))

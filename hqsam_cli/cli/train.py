@@ -17,10 +17,10 @@ import typer
 
 from ..errors import UsageError
 from .console import ConsoleReporter
-from .options import DEFAULT_MODEL, DeviceOption, compute_of
+from .options import DEFAULT_MODEL, DeviceOption, resolve_compute
 
 if TYPE_CHECKING:
-    from ..data.pairs import PairFolder
+    from ..data.pairs import ImageMaskFolder
 
 
 class VariantName(str, Enum):
@@ -221,8 +221,8 @@ def train(
     DIR gets hqsam.safetensors, which --model of segment takes, hq_only.safetensors, a few MB, metrics.jsonl and
     metrics.png. The same command again continues where it stopped.
     """
-    leads = os.environ.get("RANK", "0") == "0"
-    reporter = ConsoleReporter(quiet=quiet or not leads)
+    is_main = os.environ.get("RANK", "0") == "0"
+    reporter = ConsoleReporter(quiet=quiet or not is_main)
     if not 0 < lr < math.inf:
         raise UsageError(f"--lr {lr}: must be over 0")
     if not data and hqseg is None:
@@ -236,22 +236,22 @@ def train(
         raise UsageError("--table compares scores: pass --val FOLDER")
 
     from ..batch.interrupt import Interrupt
-    from ..data.pairs import pair_folder
+    from ..data.pairs import find_pairs
     from ..training import recipe as recipes
-    from ..training.distributed import joined_team
+    from ..training.distributed import join_world
     from ..training.tables import TABLES, run_table
     from ..training.variants import VARIANTS, Variant
-    from ..weights.checkpoints import checkpoint_path
+    from ..weights.checkpoints import find_checkpoint
 
-    compute = compute_of(device, dtype)
+    compute = resolve_compute(device, dtype)
     if compute.dtype_name == "float16":
         raise UsageError("--dtype float16: gradients would vanish in it; use bfloat16 or float32")
     # Before the base, which may have to be fetched.
     sets = _training_sets(data or [], hqseg, reporter)
-    held_back = [pair_folder(folder) for folder in val or []]
+    held_back = [find_pairs(folder) for folder in val or []]
     _say_missing(held_back, reporter)
     recipe = recipes.Recipe(
-        base=checkpoint_path(model, None if reporter.quiet else reporter.say),
+        base=find_checkpoint(model, None if reporter.quiet else reporter.say),
         data=sets,
         val=held_back,
         output=output,
@@ -277,27 +277,27 @@ def train(
         variant=VARIANTS[variant.value] if fusion is FusionName.full else Variant(fusion=fusion.value),
         command=shlex.join(["hqsam", *sys.argv[1:]]),
     )
-    # Processes of a team cannot stop one by one; when they are killed, the last save is what they go on from.
+    # Processes of a world cannot stop one by one; when they are killed, the last save is what they go on from.
     interrupt = Interrupt()
     alone = "WORLD_SIZE" not in os.environ
     try:
-        with joined_team(compute.device) as team, interrupt if alone else contextlib.nullcontext():
+        with join_world(compute.device) as world, interrupt if alone else contextlib.nullcontext():
             if overwrite:
-                if leads:
+                if is_main:
                     rows_of = [] if table is None else TABLES[table.value]
                     for folder in [output / row.name for row in rows_of] or [output]:
                         _remove_run(folder)
-                team.wait()
-            reporter.say(f"base {model} on {team.size} x {compute.device} in {compute.dtype_name}")
+                world.wait()
+            reporter.say(f"base {model} on {world.size} x {compute.device} in {compute.dtype_name}")
             if table is not None:
-                rows, skipped = run_table(table.value, recipe, team, reporter.say, lambda: interrupt.wanted)
+                rows, skipped = run_table(table.value, recipe, world, reporter.say, lambda: interrupt.wanted)
             else:
-                result = recipes.train(recipe, team, reporter.say, lambda: interrupt.wanted)
+                result = recipes.train(recipe, world, reporter.say, lambda: interrupt.wanted)
                 skipped = result.skipped
     except KeyboardInterrupt:
         reporter.say("interrupted: the same command continues")
         raise
-    if not leads:
+    if not is_main:
         return
     if skipped:
         reporter.say(f"{len(skipped)} pairs were of no use and were skipped", "yellow")
@@ -313,11 +313,12 @@ def train(
     raise typer.Exit(3 if skipped and alone else 0)
 
 
-def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporter) -> list[PairFolder]:
+def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporter) -> list[ImageMaskFolder]:
     """The sets of the command line; what is missing in them is said."""
-    from ..data.pairs import hqseg_folders, pair_folder
+    from ..data.pairs import find_pairs
+    from ..data.sets import hqseg_folders
 
-    sets = [pair_folder(folder, weight) for folder, weight in map(_folder_and_weight, data)]
+    sets = [find_pairs(folder, weight) for folder, weight in map(_folder_and_weight, data)]
     if hqseg is not None:
         found, absent = hqseg_folders(hqseg)
         sets += found
@@ -329,7 +330,7 @@ def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporte
     return sets
 
 
-def _say_missing(sets: list[PairFolder], reporter: ConsoleReporter) -> None:
+def _say_missing(sets: list[ImageMaskFolder], reporter: ConsoleReporter) -> None:
     """Name the images that have no mask."""
     for own in sets:
         if own.missing:

@@ -157,12 +157,12 @@ def merge(
 
     HQ modules that the SAM has already are replaced.
     """
-    from ..weights.checkpoints import merged_checkpoint
-    from ..weights.hub import checkpoint_path
+    from ..weights.checkpoints import merge_checkpoint
+    from ..weights.hub import find_checkpoint
 
     _check_suffix(output)
     reporter = ConsoleReporter()
-    merged = merged_checkpoint(checkpoint_path(sam, reporter.say), hq_only)
+    merged = merge_checkpoint(find_checkpoint(sam, reporter.say), hq_only)
     _write(output, merged.state, merged.metadata)
     reporter.say(f"wrote {output}", "green")
 
@@ -184,7 +184,7 @@ def convert(
     """
     from ..weights.checkpoints import read_checkpoint
     from ..weights.conversion import transformers_config, transformers_state
-    from ..weights.hub import TRANSFORMERS_FILE, checkpoint_path
+    from ..weights.hub import TRANSFORMERS_FILE, find_checkpoint
 
     is_folder = output.is_dir() or not output.suffix
     if is_folder and layout is Layout.official:
@@ -192,7 +192,7 @@ def convert(
     file = output / TRANSFORMERS_FILE if is_folder else output
     _check_suffix(file)
     reporter = ConsoleReporter()
-    found = read_checkpoint(checkpoint_path(source, reporter.say))
+    found = read_checkpoint(find_checkpoint(source, reporter.say))
     state = found.state
     if is_folder or layout is Layout.transformers:
         if found.model is None:

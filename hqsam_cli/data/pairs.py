@@ -1,4 +1,4 @@
-"""Sets of images with masks, as they lie in folders."""
+"""Images and their ground-truth masks, as they lie in folders; `eval` and `train` read them the same way."""
 
 from __future__ import annotations
 
@@ -8,118 +8,145 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ImageError, NoInputError
+from ..errors import HqsamError, ImageError, NoInputError
 from ..io.find import IMAGE_SUFFIXES
-from ..io.images import decoded_image
-from ..io.masks import mask_pixels
+from ..io.images import DEFAULT_MAX_PIXELS, read_image
+from ..io.masks import THRESHOLD, read_mask_values
 
 # Folder of the images and folder of the masks: ours, DIS5K's, and masks lying beside their images.
 LAYOUTS = (("images", "masks"), ("im", "gt"), (".", "."))
-ALPHA = "alpha"  # beside the folder of the masks, 8-bit mattes of some or all images
 FLAT_SUFFIXES = (".jpg", ".jpeg")  # where masks, which are .png, lie in the same folder
-
-# HQSeg-44K as its authors lay it out: name, images, masks (HQ-SAM, section 4.1).
-HQSEG_44K = (
-    ("DIS5K-TR", "DIS5K/DIS-TR/im", "DIS5K/DIS-TR/gt"),
-    (
-        "ThinObject5K-TR",
-        "thin_object_detection/ThinObject5K/images_train",
-        "thin_object_detection/ThinObject5K/masks_train",
-    ),
-    ("FSS", "cascade_psp/fss_all", "cascade_psp/fss_all"),
-    ("DUTS-TR", "cascade_psp/DUTS-TR", "cascade_psp/DUTS-TR"),
-    ("DUTS-TE", "cascade_psp/DUTS-TE", "cascade_psp/DUTS-TE"),
-    ("ECSSD", "cascade_psp/ecssd", "cascade_psp/ecssd"),
-    ("MSRA10K", "cascade_psp/MSRA_10K", "cascade_psp/MSRA_10K"),
-)
+ALPHA = "alpha"  # beside the folder of the masks, 8-bit mattes of some or all images
 
 
 class Pair(NamedTuple):
-    """Paths of an image, of its mask, and, where there is one, of its alpha matte."""
+    """An image and its mask; where there are some, a coarse mask to refine and an alpha matte."""
 
-    image: str
-    mask: str
-    alpha: str | None = None
+    name: str
+    image: Path
+    mask: Path
+    coarse: Path | None = None
+    alpha: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PairFolder:
+class ImageMaskFolder:
     """One set of images, each with one mask.
 
     Attributes:
         name: what it is called in messages.
-        pairs: sorted.
-        weight: how often each pair is seen in an epoch, or the set's share of the samples.
+        pairs: in the order of their names.
+        weight: how often each pair is seen in an epoch of training.
         missing: images that have no mask; they are left out.
     """
 
     name: str
     pairs: list[Pair]
     weight: float = 1.0
-    missing: list[str] = field(default_factory=list)
+    missing: list[Path] = field(default_factory=list)
 
 
-def pair_folder(folder: Path, weight: float = 1.0) -> PairFolder:
+def find_pairs(folder: Path, weight: float = 1.0) -> ImageMaskFolder:
     """The pairs of a folder: `images/` and `masks/`, `im/` and `gt/`, or .jpg beside .png, with equal stems.
 
     Raises:
         NoInputError: the folder holds no pair.
+        HqsamError: two images share a mask.
     """
-    for images, masks in LAYOUTS:
-        found = _pairs(folder.resolve().name, folder / images, folder / masks, weight)
+    layout = find_layout(folder)
+    if layout is not None:
+        found = split_pairs(folder.resolve().name, list_pairs(*layout), weight)
         if found.pairs:
             return found
     raise NoInputError(f"{folder}: no pair in it; give a folder with images/ and masks/, im/ and gt/, or .jpg and .png")
 
 
-def hqseg_folders(root: Path) -> tuple[list[PairFolder], list[str]]:
-    """The sets of HQSeg-44K below `root`, and the image folders of those that are not there.
+def find_layout(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of the images and of the masks below a folder, or None where it has neither."""
+    for images, masks in LAYOUTS:
+        flat = images == masks and any(folder.glob("*.png"))
+        if flat or (images != masks and (folder / images).is_dir() and (folder / masks).is_dir()):
+            return folder / images, folder / masks
+    return None
+
+
+def split_pairs(name: str, pairs: list[Pair], weight: float = 1.0) -> ImageMaskFolder:
+    """A set of the pairs whose masks are there, and of the images that lack theirs."""
+    whole = [pair for pair in pairs if pair.mask.is_file()]
+    return ImageMaskFolder(name, whole, weight, [pair.image for pair in pairs if not pair.mask.is_file()])
+
+
+def list_pairs(
+    images: Path,
+    masks: Path,
+    *,
+    image_ending: str = "",
+    mask_ending: str = "",
+    coarse: Path | None = None,
+    coarse_ending: str = "",
+) -> list[Pair]:
+    """All images of a folder in the order of their names, each with where its mask should be.
+
+    Args:
+        image_ending, mask_ending, coarse_ending: what the names have between the stem of a pair and the suffix.
+        coarse: folder of coarse masks.
 
     Raises:
-        NoInputError: none of them is there.
+        HqsamError: two images share a mask.
     """
-    sets = [_pairs(name, root / images, root / masks, 1.0) for name, images, masks in HQSEG_44K]
-    absent = [str(root / images) for (_, images, _), found in zip(HQSEG_44K, sets, strict=True) if not found.pairs]
-    if len(absent) == len(sets):
-        raise NoInputError(f"{root}: no set of HQSeg-44K in it; the first would be {absent[0]}")
-    return [found for found in sets if found.pairs], absent
+    suffixes = FLAT_SUFFIXES if images.samefile(masks) else IMAGE_SUFFIXES
+    pairs: dict[str, Pair] = {}
+    for image in sorted(path for path in images.iterdir() if path.suffix.lower() in suffixes):
+        if not image.stem.endswith(image_ending):
+            continue
+        stem = image.stem.removesuffix(image_ending)
+        if stem in pairs:
+            raise HqsamError(f"{pairs[stem].image} and {image.name} would have the same mask; take one of them away")
+        alpha = masks.parent / ALPHA / f"{stem}.png"
+        rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
+        mask = masks / f"{stem}{mask_ending}.png"
+        pairs[stem] = Pair(stem, image, mask, rough, alpha if alpha.is_file() else None)
+    return list(pairs.values())
 
 
-def _pairs(name: str, images: Path, masks: Path, weight: float) -> PairFolder:
-    suffixes = FLAT_SUFFIXES if images == masks else IMAGE_SUFFIXES
-    found = PairFolder(name, [], weight)
-    for image in sorted(p for p in images.glob("*") if p.suffix.lower() in suffixes):
-        mask, alpha = masks / f"{image.stem}.png", masks.parent / ALPHA / f"{image.stem}.png"
-        if mask.is_file():
-            found.pairs.append(Pair(str(image), str(mask), str(alpha) if alpha.is_file() else None))
-        else:
-            found.missing.append(str(image))
-    return found
+def read_pair(pair: Pair, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndarray, np.ndarray]:
+    """An image, uint8 RGB (H, W, 3), and the values of its mask, uint8 0 to 255 (H, W), over 128 somewhere.
 
-
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """An image, uint8 RGB (H, W, 3) whatever it was stored as, and its mask, uint8 0 / 1 (H, W).
+    Both are as they are stored: what EXIF would turn, it would turn in both. A mask that was drawn on the upright
+    photo shows it by its size, and then the photo is turned.
 
     Raises:
         ImageError: either cannot be read, they differ in size, or the mask is empty.
     """
-    image = decoded_image(pair.image)
-    try:
-        mask = mask_pixels(Path(pair.mask), image.shape[1], image.shape[0])
-    except ValueError as error:
-        raise ImageError(f"{pair.mask}: {error}; make it a mask of {pair.image}, or leave both out") from None
-    if not mask.any():
-        raise ImageError(f"{pair.mask}: an empty mask; leave it and its image out")
-    return image, mask.astype(np.uint8)
+    image = read_image(str(pair.image), exif="ignore", max_pixels=max_pixels)
+    values = read_mask_values(pair.mask)
+    if values.shape != image.shape[:2]:
+        upright = read_image(str(pair.image), exif="apply", max_pixels=max_pixels)
+        image = upright if upright.shape[:2] == values.shape else image
+    check_same_size(pair.mask, values, image)
+    check_not_empty(pair.mask, values)
+    return image, values
 
 
-def read_alpha(path: str, shape: tuple[int, ...]) -> np.ndarray:
-    """An alpha matte, uint8 (H, W), of an image whose array has that shape.
+def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
+    """The alpha matte of an image (H, W, 3), uint8 (H, W).
 
     Raises:
         ImageError: it cannot be read, or is of another size.
     """
-    alpha = decoded_image(path, exif="ignore").max(axis=2)
-    if alpha.shape != shape[:2]:
-        raise ImageError(f"{path}: of another size than its image; make it a matte of that image, or leave it out")
+    alpha = read_mask_values(path)
+    check_same_size(path, alpha, image)
     return alpha
+
+
+def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
+    """Raise an ImageError unless a mask has the size of its image."""
+    if mask.shape != image.shape[:2]:
+        (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
+        raise ImageError(f"{path}: the mask is {mask_width}x{mask_height}, its photo {width}x{height}")
+
+
+def check_not_empty(path: Path, values: np.ndarray) -> None:
+    """Raise an ImageError unless a mask has an object."""
+    if not (values > THRESHOLD).any():
+        raise ImageError(f"{path}: the mask is empty; leave it and its photo out")

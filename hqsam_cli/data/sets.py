@@ -6,16 +6,15 @@ Layouts are the authors' (`train/data` of their repository; HQ-SAM, section 4). 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError, NoInputError, UsageError
+from .pairs import ImageMaskFolder, Pair, find_layout, list_pairs, split_pairs
 
 Kind = Literal["masks", "instances", "video"]
 HUB_DATA = "huggingface.co/sam-hq-team/sam-hq-training, folder data"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Dataset:
         key: what people call it.
         kind: `masks` one object an image, `instances` COCO-style JSON, `video` frames with object ids.
         images: the folder of the photos, under the data root.
-        truth: the folder of the masks, or the JSON file.
+        gt: the folder of the ground-truth masks, or the JSON file.
         count: how many images the authors had.
         archive, source, size: what to get, from where, how large.
         ending: between the stem of an image and `.png` in the name of its mask; `image_ending` is what is left of
@@ -39,7 +38,7 @@ class Dataset:
     title: str
     kind: Kind
     images: str
-    truth: str
+    gt: str
     count: int
     archive: str
     source: str
@@ -59,38 +58,33 @@ def _dis(part: str, count: int) -> Dataset:
     )
 
 
+def _masks(key: str, title: str, images: str, gt: str, count: int, archive: tuple[str, str, str]) -> Dataset:
+    return Dataset(key, title, "masks", images, gt, count, *archive)
+
+
 _THIN = ("thin_object_detection.zip", HUB_DATA, "2.45 GB")
+_CASCADE = ("cascade_psp.zip", HUB_DATA, "1.37 GB")
+_THIN_ROOT, _CASCADE_ROOT = "thin_object_detection", "cascade_psp"
+_THIN5K = f"{_THIN_ROOT}/ThinObject5K"
 DATASETS = {
     dataset.key: dataset
     for dataset in (
         _dis("VD", 470),
+        _dis("TR", 3000),
         *(_dis(f"TE{n}", 500) for n in (1, 2, 3, 4)),
-        Dataset(
-            "coift",
-            "COIFT",
-            "masks",
-            "thin_object_detection/COIFT/images",
-            "thin_object_detection/COIFT/masks",
-            280,
-            *_THIN,
-        ),
-        Dataset(
-            "hrsod",
-            "HRSOD",
-            "masks",
-            "thin_object_detection/HRSOD/images",
-            "thin_object_detection/HRSOD/masks_max255",
-            287,
-            *_THIN,
-        ),
-        Dataset(
-            "thinobject",
-            "ThinObject5K-TE",
-            "masks",
-            "thin_object_detection/ThinObject5K/images_test",
-            "thin_object_detection/ThinObject5K/masks_test",
-            500,
-            *_THIN,
+        _masks("coift", "COIFT", f"{_THIN_ROOT}/COIFT/images", f"{_THIN_ROOT}/COIFT/masks", 280, _THIN),
+        _masks("hrsod", "HRSOD", f"{_THIN_ROOT}/HRSOD/images", f"{_THIN_ROOT}/HRSOD/masks_max255", 287, _THIN),
+        _masks("thinobject", "ThinObject5K-TE", f"{_THIN5K}/images_test", f"{_THIN5K}/masks_test", 500, _THIN),
+        _masks("thinobject-tr", "ThinObject5K-TR", f"{_THIN5K}/images_train", f"{_THIN5K}/masks_train", 4748, _THIN),
+        *(
+            _masks(key, title, f"{_CASCADE_ROOT}/{folder}", f"{_CASCADE_ROOT}/{folder}", count, _CASCADE)
+            for key, title, folder, count in (
+                ("fss", "FSS", "fss_all", 10000),
+                ("duts-tr", "DUTS-TR", "DUTS-TR", 10553),
+                ("duts-te", "DUTS-TE", "DUTS-TE", 5019),
+                ("ecssd", "ECSSD", "ecssd", 1000),
+                ("msra10k", "MSRA10K", "MSRA_10K", 10000),
+            )
         ),
         Dataset(
             "big",
@@ -165,20 +159,11 @@ DATASETS = {
         ),
     )
 }
+HQSEG_44K = ("dis-tr", "thinobject-tr", "fss", "duts-tr", "duts-te", "ecssd", "msra10k")  # HQ-SAM, section 4.1
 HQ4 = ("dis", "coift", "hrsod", "thinobject")  # the four sets whose mean the paper prints
 
 
-@dataclass(frozen=True, slots=True)
-class MaskPair:
-    """A photo, its mask, and a coarse mask where one is asked for."""
-
-    name: str
-    image: Path
-    mask: Path
-    coarse: Path | None = None
-
-
-def found_dataset(name: str, root: Path) -> Dataset:
+def find_dataset(name: str, root: Path) -> Dataset:
     """The data set of a key whose files are under `root`, or of a folder given by its path.
 
     The paths of the result hold for the current folder.
@@ -190,11 +175,11 @@ def found_dataset(name: str, root: Path) -> Dataset:
     if name in DATASETS:
         dataset = DATASETS[name]
         placed = _moved(dataset, root)
-        missing = [path for path in (placed.images, placed.truth) if not Path(path).exists()]
+        missing = [path for path in (placed.images, placed.gt) if not Path(path).exists()]
         if missing:
             raise HqsamError(
                 f"--dataset {name}: {missing[0]} is not there; get {dataset.archive} ({dataset.size}) from "
-                f"{dataset.source}, and unpack it so that --data-root holds {dataset.images}/ and {dataset.truth}"
+                f"{dataset.source}, and unpack it so that --data-root holds {dataset.images}/ and {dataset.gt}"
             )
         return placed
     folder = Path(name)
@@ -204,25 +189,24 @@ def found_dataset(name: str, root: Path) -> Dataset:
 
 
 def _moved(dataset: Dataset, root: Path) -> Dataset:
-    return replace(dataset, images=str(root / dataset.images), truth=str(root / dataset.truth))
+    return replace(dataset, images=str(root / dataset.images), gt=str(root / dataset.gt))
 
 
 def _folder_dataset(folder: Path) -> Dataset:
     """What a folder of one's own holds."""
+    one = Dataset(folder.name, folder.name, "masks", "", "", 0, "", "", "")
     if (folder / "annotations.json").is_file():
-        images, truth, kind = "images", "annotations.json", "instances"
-    elif (folder / "images").is_dir() and (folder / "masks").is_dir():
-        images, truth, kind = "images", "masks", "masks"
-    elif (folder / "im").is_dir() and (folder / "gt").is_dir():
-        images, truth, kind = "im", "gt", "masks"
-    else:
-        raise HqsamError(f"{folder}: holds neither images/ and masks/, nor im/ and gt/, nor annotations.json")
-    one = Dataset(folder.name, folder.name, kind, images, truth, 0, "", "", "")  # type: ignore[arg-type]
-    return _moved(one, folder)
+        return replace(one, kind="instances", images=str(folder / "images"), gt=str(folder / "annotations.json"))
+    layout = find_layout(folder)
+    if layout is None:
+        raise HqsamError(
+            f"{folder}: holds no images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png"
+        )
+    return replace(one, images=str(layout[0]), gt=str(layout[1]))
 
 
-def mask_pairs(dataset: Dataset, coarse: Path | None = None) -> list[MaskPair]:
-    """All photos of a `masks` data set in the order of their names, each with where its mask should be.
+def dataset_pairs(dataset: Dataset, coarse: Path | None = None) -> list[Pair]:
+    """All photos of a `masks` data set, each with where its mask should be.
 
     Args:
         coarse: folder of coarse masks by the stem of the photo; the set's own where it has some.
@@ -230,28 +214,35 @@ def mask_pairs(dataset: Dataset, coarse: Path | None = None) -> list[MaskPair]:
     Raises:
         HqsamError: no photo is there, or two share a mask.
     """
-    photos = sorted(path for path in _files(Path(dataset.images)) if path.stem.endswith(dataset.image_ending))
-    if not photos:
+    own = None if dataset.coarse_ending is None else Path(dataset.images)
+    pairs = list_pairs(
+        Path(dataset.images),
+        Path(dataset.gt),
+        image_ending=dataset.image_ending,
+        mask_ending=dataset.ending,
+        coarse=coarse or own,
+        coarse_ending=dataset.coarse_ending or "",
+    )
+    if not pairs:
         raise HqsamError(f"{dataset.images}: holds no images; give the folder of {dataset.title}")
-    pairs = []
-    first: dict[str, Path] = {}
-    for path in photos:
-        if (before := first.setdefault(path.stem, path)) is not path:
-            raise HqsamError(f"{before} and {path.name} would have the same mask; take one of them away")
-        stem = path.stem.removesuffix(dataset.image_ending)
-        rough = None
-        if coarse is not None:
-            rough = coarse / f"{stem}{dataset.coarse_ending or ''}.png"
-        elif dataset.coarse_ending is not None:
-            rough = Path(dataset.images) / f"{stem}{dataset.coarse_ending}.png"
-        pairs.append(MaskPair(stem, path, Path(dataset.truth) / f"{stem}{dataset.ending}.png", rough))
     return pairs
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+def hqseg_folders(root: Path) -> tuple[list[ImageMaskFolder], list[str]]:
+    """The sets of HQSeg-44K, which HQ-SAM was trained on, below `root`, and the image folders of those not there.
+
+    Raises:
+        NoInputError: none of them is there.
+    """
+    sets = [_moved(DATASETS[key], root) for key in HQSEG_44K]
+    there = [own for own in sets if Path(own.images).is_dir() and Path(own.gt).is_dir()]
+    found = [folder for own in there if (folder := split_pairs(own.title, dataset_pairs(own))).pairs]
+    absent = [own.images for own in sets if own.title not in {folder.name for folder in found}]
+    if not found:
+        raise NoInputError(f"{root}: no set of HQSeg-44K in it; the first would be {absent[0]}")
+    return found, absent
 
 
 def dataset_is_found(dataset: Dataset, root: Path) -> bool:
-    """Whether a data set's photos and truth are under the data root."""
-    return (root / dataset.images).is_dir() and (root / dataset.truth).exists()
+    """Whether a data set's photos and ground truth are under the data root."""
+    return (root / dataset.images).is_dir() and (root / dataset.gt).exists()

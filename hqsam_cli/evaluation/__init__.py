@@ -1,1 +1,1 @@
-"""Measuring masks against the truth, by the protocols that produced the paper's numbers."""
+"""Measuring masks against the ground truth, by the protocols that produced the paper's numbers."""

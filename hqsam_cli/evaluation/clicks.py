@@ -14,35 +14,35 @@ MOST_CLICKS = 20
 TARGETS = (0.80, 0.85, 0.90)
 
 
-def click_ious(mask_of: Callable[[Prompt], np.ndarray], truth: np.ndarray) -> list[float]:
+def click_ious(mask_of: Callable[[Prompt], np.ndarray], gt: np.ndarray) -> list[float]:
     """IoU after each of twenty clicks, each in the middle of the largest error.
 
     Args:
         mask_of: the model's mask, bool (H, W), for all clicks so far.
-        truth: bool (H, W).
+        gt: bool (H, W).
     """
-    mask = np.zeros_like(truth)
-    not_clicked = np.ones(truth.shape, np.float32)
+    mask = np.zeros_like(gt)
+    not_clicked = np.ones(gt.shape, np.float32)
     clicks: list[tuple[int, int, int]] = []
     ious = []
     for _ in range(MOST_CLICKS):
-        x, y, label = next_click(mask, truth, not_clicked)
+        x, y, label = next_click(mask, gt, not_clicked)
         not_clicked[y, x] = 0
         clicks.append((x, y, label))
         mask = mask_of(Prompt(1, points=np.array(clicks, float)))
-        ious.append(iou(mask, truth))
+        ious.append(iou(mask, gt))
     return ious
 
 
-def next_click(mask: np.ndarray, truth: np.ndarray, not_clicked: np.ndarray) -> tuple[int, int, int]:
+def next_click(mask: np.ndarray, gt: np.ndarray, not_clicked: np.ndarray) -> tuple[int, int, int]:
     """x, y, label of the next click: the deepest pixel of what is missed, or of what is too much.
 
     Args:
-        mask, truth: bool (H, W).
+        mask, gt: bool (H, W).
         not_clicked: float32 (H, W), 0 where a click was made before.
     """
-    missed = depth(truth & ~mask) * not_clicked
-    excess = depth(mask & ~truth) * not_clicked
+    missed = depth(gt & ~mask) * not_clicked
+    excess = depth(mask & ~gt) * not_clicked
     inside = bool(missed.max() > excess.max())
     return *innermost_pixel(missed if inside else excess), int(inside)
 

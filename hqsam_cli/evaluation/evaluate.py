@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..data.sets import HQ4, Dataset, MaskPair, found_dataset, mask_pairs
+from ..data.sets import HQ4, Dataset, Pair, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
 from ..weights.hub import file_hash
 from .instances import InstanceScorer, instance_set, precision_figures
@@ -17,7 +17,7 @@ from .prompts import PromptRule, random_generator
 from .protocols import Evaluator
 from .refine import RefineMask
 from .report import Row, mask_set_rows, mean_rows, per_image_lines
-from .runner import Record, evaluated_records, evaluation_journal
+from .runner import Record, open_journal, score_items
 from .video import VideoScorer, frame_boxes, video_figures, video_frames
 
 BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.04, 0.08)  # of a plot, beside 0.02
@@ -29,10 +29,10 @@ class Settings:
 
     Attributes:
         name: what the data sets are called together.
-        datasets: of `chosen_datasets`.
+        datasets: of `choose_datasets`.
         rules: of the prompts, for sets of one object an image.
         coarse: folder of coarse masks for the rule `mask`.
-        detections: a detector's boxes instead of the truth's.
+        detections: a detector's boxes instead of the ground truth's.
         limit: only so many images, the first ones.
         curves: score the boundary at several widths.
         refine: adds a row of refined masks, on sets of one object an image.
@@ -64,7 +64,7 @@ class Results:
     lines: list[list[Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     scorer: MaskSetScorer | None = None
-    pairs: dict[tuple[str, str], MaskPair] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
     journals: list[Path] = field(default_factory=list)
 
     def forget_journals(self) -> None:
@@ -83,7 +83,7 @@ class Progress(Protocol):
     def on_problem(self, text: str) -> None: ...
 
 
-def chosen_datasets(
+def choose_datasets(
     name: str,
     root: Path,
     rules: Sequence[PromptRule],
@@ -101,7 +101,7 @@ def chosen_datasets(
         HqsamError: files are missing.
         UsageError: no such data set, or options that are not for it.
     """
-    datasets = [found_dataset(own, root) for own in (HQ4 if name == "hq4" else (name,))]
+    datasets = [find_dataset(own, root) for own in (HQ4 if name == "hq4" else (name,))]
     misfit = "--refine" if refine else pictures
     for dataset in datasets:
         one_object = dataset.kind == "masks"
@@ -153,7 +153,7 @@ class _Evaluation:
 
     def _mask_set(self, dataset: Dataset) -> list[Row]:
         settings = self.settings
-        pairs = mask_pairs(dataset, settings.coarse)
+        pairs = dataset_pairs(dataset, settings.coarse)
         ratios = BOUNDARY_RATIOS if settings.curves else ()
         scorer = MaskSetScorer(
             self.evaluator, settings.rules, ratios=ratios, seed=settings.seed, refine=settings.refine
@@ -164,11 +164,11 @@ class _Evaluation:
         return mask_set_rows(dataset.key, self.architecture, records, settings.rules, scorer.outputs, ratios)
 
     def _instances(self, dataset: Dataset) -> list[Row]:
-        from_truth = self.settings.detections is None
+        from_gt = self.settings.detections is None
         whole = instance_set(dataset, self.settings.detections)
         for text in whole.problems:
             self.progress.on_problem(text)
-        records = self._records(dataset, whole.images, InstanceScorer(self.evaluator, from_truth=from_truth))
+        records = self._records(dataset, whole.images, InstanceScorer(self.evaluator, from_gt=from_gt))
         rows = []
         for output in self.evaluator.outputs:
             figures = precision_figures(whole, records, output)
@@ -176,16 +176,14 @@ class _Evaluation:
             if scores:
                 region, edge = (100 * sum(column) / len(scores) for column in zip(*scores, strict=True))
                 figures = {"mIoU": region, "mBIoU": edge, **figures}
-            rows.append(
-                self._row(dataset, "boxes of the truth" if from_truth else "detections", output, records, figures)
-            )
+            rows.append(self._row(dataset, "ground-truth boxes" if from_gt else "detections", output, records, figures))
         return rows
 
     def _video(self, dataset: Dataset) -> list[Row]:
         file = self.settings.detections
         scorer = VideoScorer(self.evaluator, None if file is None else frame_boxes(file))
         records = self._records(dataset, video_frames(dataset), scorer)
-        prompt = "boxes of the truth" if file is None else "boxes of a file"
+        prompt = "ground-truth boxes" if file is None else "boxes of a file"
         return [
             self._row(dataset, prompt, output, records, video_figures(records, output))
             for output in self.evaluator.outputs
@@ -203,9 +201,9 @@ class _Evaluation:
         settings = self.settings
         items = items[: settings.limit]
         self.progress.on_dataset(dataset.title, len(items))
-        with evaluation_journal(self._flags(dataset), resume=settings.resume) as journal:
+        with open_journal(self._flags(dataset), resume=settings.resume) as journal:
             self.results.journals.append(journal.path)
-            records = evaluated_records(items, scorer.loaded, scorer.record, journal, self.progress.on_record)
+            records = score_items(items, scorer.loaded, scorer.record, journal, self.progress.on_record)
         errors = [record["error"] for record in records if record["error"] is not None]
         if len(errors) == len(records):
             raise HqsamError(
@@ -222,14 +220,14 @@ class _Evaluation:
             **settings.flags,
             "data set": dataset.key,
             "images": str(Path(dataset.images).resolve()),
-            "truth": str(Path(dataset.truth).resolve()),
+            "gt": str(Path(dataset.gt).resolve()),
             "detections": "" if settings.detections is None else file_hash(settings.detections),
             "coarse": "" if settings.coarse is None else str(settings.coarse.resolve()),
         }
 
 
 def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
-    """Pictures of the images with the lowest IoU, worst first: photo, truth and every mask output."""
+    """Pictures of the images with the lowest IoU, worst first: photo, gt and every mask output."""
     from .pictures import write_comparison
 
     scorer = results.scorer
@@ -241,8 +239,8 @@ def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
     for rank, line in enumerate(sorted(scored, key=lambda line: line[4])[:count], 1):
         pair = results.pairs[line[0], line[1]]
         loaded = scorer.loaded(pair)
-        photo = scorer.evaluator.prepared(loaded.image)
-        panels = {"truth": loaded.truth}
+        photo = scorer.evaluator.prepare(loaded.image)
+        panels = {"gt": loaded.gt}
         if rule.kind != "clicks":
             prompts = scorer.prompts(rule, loaded, random_generator(scorer.seed, pair.name))
             panels |= {name: masks[0] for name, masks in scorer.masks(photo, loaded.image, prompts).items()}

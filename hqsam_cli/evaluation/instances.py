@@ -1,6 +1,6 @@
 """Many objects an image: COCO, LVIS, UVO, YouTube-VIS frame by frame, and any COCO-style JSON.
 
-Prompts are boxes, of the truth or of a detector; scores of results are the box's times SAM's estimate of the IoU
+Prompts are boxes, of the ground truth or of a detector; scores of results are the box's times SAM's estimate of the IoU
 (HQ-SAM, supplement). Average precision is `faster-coco-eval`'s: of masks, and of boundaries (Cheng et al., CVPR 2021).
 """
 
@@ -18,9 +18,8 @@ import numpy as np
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..formats.prompt_files import leaves_folder, number_or_none
-from ..formats.rle import rle_from_crop
-from ..io.images import DEFAULT_MAX_PIXELS, decoded_image
-from ..io.masks import mask_pixels
+from ..formats.segmentation import decode_segmentation, encode_crop
+from ..io.images import DEFAULT_MAX_PIXELS, read_image
 from ..records import MaskCrop, Prompt
 from .metrics import boundary_iou, iou
 from .protocols import Evaluator
@@ -31,12 +30,12 @@ COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # results an image that count
 
 
 @dataclass(frozen=True, slots=True)
-class TrueImage:
+class GTImage:
     """An image and what is to be found in it.
 
     Attributes:
         size: (width, height) the data set gives, or None.
-        truths: COCO annotations.
+        gts: COCO annotations.
         boxes: what prompts the model: xywh, with `category_id` and, from a detector, `score`.
     """
 
@@ -44,7 +43,7 @@ class TrueImage:
     image_id: int
     path: Path
     size: tuple[int, int] | None
-    truths: list[dict[str, Any]]
+    gts: list[dict[str, Any]]
     boxes: list[dict[str, Any]]
 
 
@@ -60,7 +59,7 @@ class InstanceSet:
 
     dataset: Dataset
     document: dict[str, Any]
-    images: list[TrueImage]
+    images: list[GTImage]
     problems: list[str] = field(default_factory=list)
 
 
@@ -70,23 +69,23 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     Raises:
         HqsamError: no such JSON, entries that lack something, or detections of other images.
     """
-    document = _frames_as_images(_json(Path(dataset.truth)))
+    document = _frames_as_images(_json(Path(dataset.gt)))
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
-            raise HqsamError(f"{dataset.truth}: has no list of {key}; give COCO-style instances")
-    _check_entries(dataset.truth, "image", document["images"], "id")
-    _check_entries(dataset.truth, "category", document["categories"], "id")
+            raise HqsamError(f"{dataset.gt}: has no list of {key}; give COCO-style instances")
+    _check_entries(dataset.gt, "image", document["images"], "id")
+    _check_entries(dataset.gt, "category", document["categories"], "id")
     known = {image["id"] for image in document["images"]}
-    truths: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    _check_entries(dataset.truth, "annotation", document["annotations"], "id", "image_id", "category_id")
+    gts: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    _check_entries(dataset.gt, "annotation", document["annotations"], "id", "image_id", "category_id")
     for number, annotation in enumerate(document["annotations"], 1):
         if not _is_box(annotation.get("bbox")) or "segmentation" not in annotation:
-            raise HqsamError(f"{dataset.truth}: annotation {number} needs a bbox of four numbers and a segmentation")
-        truths[annotation["image_id"]].append(annotation)
-    strange = len(truths.keys() - known)
+            raise HqsamError(f"{dataset.gt}: annotation {number} needs a bbox of four numbers and a segmentation")
+        gts[annotation["image_id"]].append(annotation)
+    strange = len(gts.keys() - known)
     if strange:
-        raise HqsamError(f"{dataset.truth}: annotations of {strange} images that it does not list; fetch it again")
-    boxes = truths if detections is None else _detected(detections, document, dataset.class_agnostic)
+        raise HqsamError(f"{dataset.gt}: annotations of {strange} images that it does not list; fetch it again")
+    boxes = gts if detections is None else _detected(detections, document, dataset.class_agnostic)
     result = InstanceSet(dataset, document, [])
     root = Path(dataset.images)
     for image in document["images"]:
@@ -97,7 +96,7 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
             result.problems.append(f"{image.get('file_name')}: {flat} boxes without an area; left out")
         name = _file_name(image)
         size = (image["width"], image["height"]) if image.get("width") and image.get("height") else None
-        result.images.append(TrueImage(name, image["id"], root / name, size, truths.get(image["id"], []), usable))
+        result.images.append(GTImage(name, image["id"], root / name, size, gts.get(image["id"], []), usable))
     return result
 
 
@@ -205,22 +204,22 @@ def _frames(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class InstanceScorer:
-    """Results, and with boxes of the truth also IoUs, of the images of an instance set.
+    """Results, and with ground-truth boxes also IoUs, of the images of an instance set.
 
     Args:
-        from_truth: the boxes are the truth's, so each mask has its own truth.
+        from_gt: the boxes are the ground truth's, so each mask has its own gt.
     """
 
-    def __init__(self, evaluator: Evaluator, *, from_truth: bool, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+    def __init__(self, evaluator: Evaluator, *, from_gt: bool, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self.evaluator = evaluator
-        self.from_truth = from_truth
+        self.from_gt = from_gt
         self.max_pixels = max_pixels
 
-    def loaded(self, image: TrueImage) -> np.ndarray:
+    def loaded(self, image: GTImage) -> np.ndarray:
         """The pixels of an image; COCO's boxes and masks are of the image as it is stored."""
-        return decoded_image(str(image.path), exif="ignore", max_pixels=self.max_pixels)
+        return read_image(str(image.path), exif="ignore", max_pixels=self.max_pixels)
 
-    def record(self, image: TrueImage, pixels: np.ndarray) -> Record:
+    def record(self, image: GTImage, pixels: np.ndarray) -> Record:
         """`results`, by mask output, of COCO's form; `scores`, likewise, lists of IoU and boundary IoU."""
         outputs = self.evaluator.outputs
         results: dict[str, list[dict[str, Any]]] = {output: [] for output in outputs}
@@ -229,27 +228,27 @@ class InstanceScorer:
             height, width = pixels.shape[:2]
             if image.size not in (None, (width, height)):
                 raise ImageError(f"{image.path}: is {width}x{height}, in the data set {image.size}; fetch it again")
-            truths = [_truth_pixels(image, box, width, height) for box in image.boxes] if self.from_truth else None
+            gts = [_gt_pixels(image, box, width, height) for box in image.boxes] if self.from_gt else None
             prompts = [Prompt(n, box=_corners(box["bbox"])) for n, box in enumerate(image.boxes)]
-            answers = self.evaluator.masks(self.evaluator.prepared(pixels), prompts)
+            answers = self.evaluator.masks(self.evaluator.prepare(pixels), prompts)
             for output, (masks, estimates) in answers.items():
                 for n, (box, mask, estimate) in enumerate(zip(image.boxes, masks, estimates, strict=True)):
                     results[output].append(
                         {
                             "image_id": image.image_id,
                             "category_id": box["category_id"],
-                            "segmentation": rle_from_crop(MaskCrop(mask, 0, 0, width, height)),
+                            "segmentation": encode_crop(MaskCrop(mask, 0, 0, width, height)),
                             "score": float(box.get("score", 1.0)) * estimate,
                         }
                     )
-                    if truths is not None:
-                        scores[output].append([iou(mask, truths[n]), boundary_iou(mask, truths[n])])
+                    if gts is not None:
+                        scores[output].append([iou(mask, gts[n]), boundary_iou(mask, gts[n])])
         return {"image_id": image.image_id, "results": results, "scores": scores}
 
 
-def _truth_pixels(image: TrueImage, annotation: dict[str, Any], width: int, height: int) -> np.ndarray:
+def _gt_pixels(image: GTImage, annotation: dict[str, Any], width: int, height: int) -> np.ndarray:
     try:
-        return mask_pixels(annotation["segmentation"], width, height)
+        return decode_segmentation(annotation["segmentation"], width, height)
     except ValueError as error:
         raise ImageError(f"{image.path}: the mask of annotation {annotation.get('id')} {error}") from None
 
@@ -268,17 +267,17 @@ def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str
 
     scored = [record for record in records if record["error"] is None]
     ids = {record["image_id"] for record in scored}
-    truth = COCO()
-    truth.dataset = {
+    gt = COCO()
+    gt.dataset = {
         **whole.document,
         "images": [image for image in whole.document["images"] if image["id"] in ids],
         "annotations": [_countable(a) for a in whole.document["annotations"] if a["image_id"] in ids],
     }
-    truth.createIndex()
+    gt.createIndex()
     results = [{**result} for record in scored for result in record["results"][output]]  # the library adds to them
     if not results:
         return {name: 0.0 for name in ("AP", "AP_S", "AP_M", "AP_L", "AP_B", "AP_B strict")}
-    found = truth.loadRes(results)
+    found = gt.loadRes(results)
     figures: dict[str, float] = {}
     for kind, name, ratio in (
         ("segm", "AP", 0.02),
@@ -287,7 +286,7 @@ def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str
     ):
         lvis = whole.dataset.lvis
         evaluation = COCOeval_faster(
-            truth, found, iouType=kind, lvis_style=lvis, print_function=_silent, boundary_dilation_ratio=ratio
+            gt, found, iouType=kind, lvis_style=lvis, print_function=_silent, boundary_dilation_ratio=ratio
         )
         evaluation.params.maxDets = [LVIS_DETECTIONS] if lvis else [1, 10, COCO_DETECTIONS]
         evaluation.params.useCats = int(not whole.dataset.class_agnostic)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.sets import MaskPair
-from ..data.truth import check_same_size, mask_values, thresholded
+from ..data.pairs import Pair, check_not_empty, check_same_size, read_pair
 from ..errors import ImageError
-from ..io.images import DEFAULT_MAX_PIXELS, decoded_image
+from ..io.images import DEFAULT_MAX_PIXELS
+from ..io.masks import THRESHOLD, read_mask_values
+from ..modeling.sam import MaskOutput
 from ..records import Prompt
 from .clicks import click_ious
 from .metrics import DILATION_RATIO, boundary_iou, iou
-from .prompts import PromptRule, drawn_prompt, random_generator
+from .prompts import PromptRule, draw_prompt, random_generator
 from .protocols import Evaluator, PreparedImage
 from .refine import REFINED, RefineMask
 from .runner import Record
@@ -26,13 +27,13 @@ class LoadedPair:
 
     Attributes:
         image: uint8 RGB (H, W, 3).
-        values: of the mask file, uint8 0 to 255 (H, W); `truth` is where they are over 128, bool.
+        values: of the mask file, uint8 0 to 255 (H, W); `gt` is where they are over 128, bool.
         coarse: values of the coarse mask, where one is asked for.
     """
 
     image: np.ndarray
     values: np.ndarray
-    truth: np.ndarray
+    gt: np.ndarray
     coarse: np.ndarray | None
 
 
@@ -68,45 +69,40 @@ class MaskSetScorer:
         """The rows of each rule."""
         return (*self.evaluator.outputs, *((REFINED,) if self.refine else ()))
 
-    def loaded(self, pair: MaskPair) -> LoadedPair:
+    def loaded(self, pair: Pair) -> LoadedPair:
         """Read a pair; an ImageError names what is wrong with it."""
-        # A mask is as its photo is stored; what a viewer would turn, both of them would turn.
-        image = decoded_image(str(pair.image), exif="ignore", max_pixels=self.max_pixels)
-        values = mask_values(pair.mask)
-        truth = thresholded(pair.mask, values)
-        check_same_size(pair.mask, truth, image)
-        if not self.evaluator.in_prompt_frame(values).any():
+        image, values = read_pair(pair, self.max_pixels)
+        if not self.evaluator.to_prompt_pixels(values).any():
             raise ImageError(f"{pair.mask}: nothing of the mask is left at the size of the model's frame")
         coarse = None
         if any(rule.kind == "mask" for rule in self.rules):
             if pair.coarse is None:
                 raise ImageError(f"{pair.image}: has no coarse mask; give their folder as --coarse-masks")
-            coarse = mask_values(pair.coarse)
-            thresholded(pair.coarse, coarse)  # for its errors: an empty prompt, or one of 0 and 1, prompts nothing
+            coarse = read_mask_values(pair.coarse)
+            check_not_empty(pair.coarse, coarse)
             check_same_size(pair.coarse, coarse, image)
-        return LoadedPair(image, values, truth, coarse)
+        return LoadedPair(image, values, values > THRESHOLD, coarse)
 
-    def record(self, pair: MaskPair, loaded: LoadedPair) -> Record:
+    def record(self, pair: Pair, loaded: LoadedPair) -> Record:
         """Scores by mask output and rule: lists over trials of IoU, boundary IoU and those of `ratios`.
 
         Under `clicks` the IoU after each click instead.
         """
-        photo = self.evaluator.prepared(loaded.image)
+        photo = self.evaluator.prepare(loaded.image)
         rng = random_generator(self.seed, pair.name)
         scores: dict[str, dict[str, list[list[float]]]] = {output: {} for output in self.outputs}
         for rule in self.rules:
             if rule.kind == "clicks":
                 for output in self.evaluator.outputs:
-                    only = Evaluator(self.evaluator.model, "deploy", [output], dtype=self.evaluator.dtype)
 
-                    def mask_of(prompt: Prompt, one: Evaluator = only) -> np.ndarray:
-                        return one.masks(photo, [prompt])[one.outputs[0]][0][0]
+                    def mask_of(prompt: Prompt, output: MaskOutput = output) -> np.ndarray:
+                        return self.evaluator.masks(photo, [prompt], [output])[output][0][0]
 
-                    scores[output][rule.label] = [click_ious(mask_of, loaded.truth)]
+                    scores[output][rule.label] = [click_ious(mask_of, loaded.gt)]
                 continue
             prompts = self.prompts(rule, loaded, rng)
             for row, masks in self.masks(photo, loaded.image, prompts).items():
-                scores[row][rule.label] = [self._scores(mask, loaded.truth) for mask in masks]
+                scores[row][rule.label] = [self._scores(mask, loaded.gt) for mask in masks]
         return {"scores": scores}
 
     def masks(self, photo: PreparedImage, image: np.ndarray, prompts: list[Prompt]) -> dict[str, list[np.ndarray]]:
@@ -118,11 +114,11 @@ class MaskSetScorer:
 
     def prompts(self, rule: PromptRule, loaded: LoadedPair, rng: np.random.Generator) -> list[Prompt]:
         """The prompts of a rule's trials, in the frame of the protocol."""
-        truth = self.evaluator.in_prompt_frame(loaded.values)
-        coarse = None if loaded.coarse is None else self.evaluator.in_prompt_frame(loaded.coarse)
+        gt = self.evaluator.to_prompt_pixels(loaded.values)
+        coarse = None if loaded.coarse is None else self.evaluator.to_prompt_pixels(loaded.coarse)
         inclusive = self.evaluator.protocol == "paper"
-        return [drawn_prompt(rule, truth, rng, inclusive=inclusive, coarse=coarse) for _ in range(rule.trials)]
+        return [draw_prompt(rule, gt, rng, inclusive=inclusive, coarse=coarse) for _ in range(rule.trials)]
 
-    def _scores(self, mask: np.ndarray, truth: np.ndarray) -> list[float]:
+    def _scores(self, mask: np.ndarray, gt: np.ndarray) -> list[float]:
         ratios = (DILATION_RATIO, *self.ratios)
-        return [iou(mask, truth), *(boundary_iou(mask, truth, ratio) for ratio in ratios)]
+        return [iou(mask, gt), *(boundary_iou(mask, gt, ratio) for ratio in ratios)]

@@ -9,10 +9,10 @@ DILATION_RATIO = 0.02
 CONTOUR_RATIO = 0.008
 
 
-def iou(predicted: np.ndarray, truth: np.ndarray) -> float:
+def iou(predicted: np.ndarray, gt: np.ndarray) -> float:
     """Intersection over union of two bool masks (H, W); 1 where both are empty."""
-    union = np.count_nonzero(predicted | truth)
-    return np.count_nonzero(predicted & truth) / union if union else 1.0
+    union = np.count_nonzero(predicted | gt)
+    return np.count_nonzero(predicted & gt) / union if union else 1.0
 
 
 def boundary_width(height: int, width: int, ratio: float = DILATION_RATIO) -> int:
@@ -45,7 +45,7 @@ def boundary(mask: np.ndarray, width: int) -> np.ndarray:
 
 
 def _eroded_columns(mask: np.ndarray, width: int) -> np.ndarray:
-    """Pixels whose 2 `width` + 1 neighbours up and down are all set, uint8 0 / 1; outside is not set."""
+    """Pixels whose 2 `width` + 1 neighbors up and down are all set, uint8 0 / 1; outside is not set."""
     packed = np.packbits(mask, axis=1)
     runs = np.pad(packed, ((width, width), (0, 0)))
     # A run twice as long is the run and the one right behind it.
@@ -58,20 +58,20 @@ def _eroded_columns(mask: np.ndarray, width: int) -> np.ndarray:
     return np.unpackbits(runs, axis=1, count=mask.shape[1])
 
 
-def boundary_iou(predicted: np.ndarray, truth: np.ndarray, ratio: float = DILATION_RATIO) -> float:
+def boundary_iou(predicted: np.ndarray, gt: np.ndarray, ratio: float = DILATION_RATIO) -> float:
     """IoU of the boundaries of two bool masks (H, W); 1 where both are empty."""
-    width = boundary_width(truth.shape[0], truth.shape[1], ratio)
-    return iou(boundary(predicted, width), boundary(truth, width))
+    width = boundary_width(gt.shape[0], gt.shape[1], ratio)
+    return iou(boundary(predicted, width), boundary(gt, width))
 
 
-def contour_f(predicted: np.ndarray, truth: np.ndarray, ratio: float = CONTOUR_RATIO) -> float:
+def contour_f(predicted: np.ndarray, gt: np.ndarray, ratio: float = CONTOUR_RATIO) -> float:
     """DAVIS' contour accuracy F of two bool masks (H, W) (Perazzi et al., CVPR 2016).
 
     The harmonic mean of the shares of each contour that lie within a disk of `ratio` of the diagonal of the
     other; 1 where both are empty, 0 where one is.
     """
-    ours, theirs = _contour(predicted), _contour(truth)
-    radius = int(np.ceil(ratio * float(np.hypot(*truth.shape))))
+    ours, theirs = _contour(predicted), _contour(gt)
+    radius = int(np.ceil(ratio * float(np.hypot(*gt.shape))))
     grid = np.arange(-radius, radius + 1)
     disk = (grid[:, None] ** 2 + grid**2 <= radius**2).astype(np.uint8)
     count, true_count = np.count_nonzero(ours), np.count_nonzero(theirs)
@@ -86,7 +86,7 @@ def contour_f(predicted: np.ndarray, truth: np.ndarray, ratio: float = CONTOUR_R
 
 
 def _contour(mask: np.ndarray) -> np.ndarray:
-    """Pixels that differ from their neighbour to the right, below, or both; the last row and column look one way."""
+    """Pixels that differ from their neighbor to the right, below, or both; the last row and column look one way."""
     east, south, both = mask.copy(), mask.copy(), mask.copy()
     east[:, :-1] = mask[:, 1:]
     south[:-1] = mask[1:]

@@ -1,4 +1,4 @@
-"""Prompts drawn from the truth, as the paper draws them (HQ-SAM, section 4 and its supplement).
+"""Prompts drawn from the ground truth, as the paper draws them (HQ-SAM, section 4 and its supplement).
 
 `box` is the tight box; `box-noise:0.2` moves and stretches it as DN-DETR does; `points:1,3,5+5` are points in the
 object and, after the plus, outside of it; `mask` is a coarse mask from a file; `clicks` is `clicks.py`'s.
@@ -67,7 +67,7 @@ def _points_rule(text: str) -> PromptRule:
     count, negatives = int(inside), int(outside or 0)
     if count < 1 or negatives < 0:
         raise ValueError(text)
-    # A single point is the centre of the object: nothing is drawn, so nothing is repeated.
+    # A single point is the center of the object: nothing is drawn, so nothing is repeated.
     trials = 1 if (count, negatives) == (1, 0) else POINT_TRIALS
     label = f"{text} point" + ("" if text == "1" else "s")
     return PromptRule("points", label, trials, inside=count, outside=negatives)
@@ -84,30 +84,30 @@ def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     return x, y, x + width - 1, y + height - 1
 
 
-def drawn_prompt(
-    rule: PromptRule, truth: np.ndarray, rng: np.random.Generator, *, inclusive: bool, coarse: np.ndarray | None
+def draw_prompt(
+    rule: PromptRule, gt: np.ndarray, rng: np.random.Generator, *, inclusive: bool, coarse: np.ndarray | None
 ) -> Prompt:
     """One prompt for an object.
 
     Args:
-        truth: bool (H, W) in the frame the prompt is given in.
+        gt: bool (H, W) in the frame the prompt is given in.
         inclusive: a box ends on the last pixel, as the authors' evaluation has it, rather than behind it.
         coarse: bool (H, W) for the rule `mask`.
     """
     if rule.kind == "mask":
         return Prompt(1, mask=coarse)
     if rule.kind == "points":
-        return Prompt(1, points=_points(rule, truth, rng))
-    x0, y0, x1, y1 = tight_box(truth)
+        return Prompt(1, points=_points(rule, gt, rng))
+    x0, y0, x1, y1 = tight_box(gt)
     end = 0 if inclusive else 1
     box = np.array([x0, y0, x1 + end, y1 + end], float)
     if rule.kind == "box-noise":
-        box = _noisy(box, rule.noise, truth.shape, rng)
+        box = _noisy(box, rule.noise, gt.shape, rng)
     return Prompt(1, box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])))
 
 
 def _noisy(box: np.ndarray, noise: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """DN-DETR's noise: the centre moves by up to half of `noise` of the size, the size changes by up to `noise`."""
+    """DN-DETR's noise: the center moves by up to half of `noise` of the size, the size changes by up to `noise`."""
     size = box[2:] - box[:2]
     center = (box[:2] + box[2:]) / 2 + rng.uniform(-1, 1, 2) * size * noise / 2
     size = size + rng.uniform(-1, 1, 2) * size * noise
@@ -115,15 +115,15 @@ def _noisy(box: np.ndarray, noise: float, shape: tuple[int, ...], rng: np.random
     return corners.clip(0, np.array([shape[1], shape[0], shape[1], shape[0]]))
 
 
-def _points(rule: PromptRule, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _points(rule: PromptRule, gt: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Points as (n, 3) x, y, label. A mask with fewer pixels than points gives each pixel once."""
     if (rule.inside, rule.outside) == (1, 0):
-        return np.array([[*innermost_pixel(depth(truth)), 1]], float)
+        return np.array([[*innermost_pixel(depth(gt)), 1]], float)
     parts = []
-    for region, count, label in ((truth, rule.inside, 1), (~truth, rule.outside, 0)):
+    for region, count, label in ((gt, rule.inside, 1), (~gt, rule.outside, 0)):
         places = np.flatnonzero(region)
         chosen = rng.choice(places, min(count, len(places)), replace=False)
-        y, x = np.divmod(chosen, truth.shape[1])
+        y, x = np.divmod(chosen, gt.shape[1])
         parts.append(np.stack([x, y, np.full(len(chosen), label)], axis=1))
     return np.concatenate(parts).astype(float)
 

@@ -146,7 +146,7 @@ def per_image_lines(dataset: str, records: Sequence[Record]) -> list[list[Any]]:
         if record["error"] is not None:
             lines.append([*head, "", "", "", "", record["error"]])
         elif "results" in record and not any(record["scores"].values()):
-            # A detector's boxes have no truth of their own; the image is in the average precision alone.
+            # A detector's boxes have no gt of their own; the image is in the average precision alone.
             lines += [[*head, "box", output, "", "", ""] for output in record["results"]]
         for output, found in record.get("scores", {}).items():
             rules = found.items() if isinstance(found, dict) else [("box", found)]

@@ -32,7 +32,7 @@ class Named(Protocol):
 
 
 @contextmanager
-def evaluation_journal(flags: dict[str, str], *, resume: bool) -> Iterator[Journal]:
+def open_journal(flags: dict[str, str], *, resume: bool) -> Iterator[Journal]:
     """The journal of an evaluation, in the user's cache and under the digest of all that its numbers depend on.
 
     Without `resume` it begins anew. It stays: whoever has all results removes it.
@@ -46,7 +46,7 @@ def evaluation_journal(flags: dict[str, str], *, resume: bool) -> Iterator[Journ
         journal.close()
 
 
-def evaluated_records(
+def score_items(
     items: Sequence[T],
     load: Callable[[T], Loaded],
     score: Callable[[T, Loaded], Record],

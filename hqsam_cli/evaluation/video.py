@@ -1,6 +1,6 @@
 """DAVIS: region J and contour F of the objects of a video, frame by frame (Perazzi et al., CVPR 2016).
 
-HQ-SAM has no memory of earlier frames: each is an image of its own, prompted by boxes of the truth or of a file.
+HQ-SAM has no memory of earlier frames: each is an image of its own, prompted by ground-truth boxes or of a file.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..data.pairs import check_same_size
 from ..data.sets import Dataset
-from ..data.truth import check_same_size
 from ..errors import HqsamError, ImageError
-from ..io.images import DEFAULT_MAX_PIXELS, decoded_image
+from ..io.images import DEFAULT_MAX_PIXELS, read_image
 from ..records import Prompt
 from .metrics import contour_f, iou
 from .prompts import tight_box
@@ -47,13 +47,13 @@ def video_frames(dataset: Dataset) -> list[VideoFrame]:
         HqsamError: no frame is there, or none of more than two in a sequence.
         ImageError: the first frame of a sequence cannot be read.
     """
-    root, truth = Path(dataset.images), Path(dataset.truth)
+    root, gt = Path(dataset.images), Path(dataset.gt)
     chosen = root.parents[1] / "ImageSets" / "2017" / "val.txt"
     listed = chosen.read_text().split() if chosen.is_file() else None
-    names = listed if listed is not None else sorted(folder.name for folder in truth.iterdir() if folder.is_dir())
+    names = listed if listed is not None else sorted(folder.name for folder in gt.iterdir() if folder.is_dir())
     frames = []
     for sequence in names:
-        annotated = sorted((truth / sequence).glob("*.png"))
+        annotated = sorted((gt / sequence).glob("*.png"))
         if len(annotated) < 3:
             continue
         objects = tuple(int(n) for n in np.unique(object_ids(annotated[0])) if n not in (0, VOID))
@@ -61,7 +61,7 @@ def video_frames(dataset: Dataset) -> list[VideoFrame]:
             image = root / sequence / f"{ids.stem}.jpg"
             frames.append(VideoFrame(f"{sequence}/{ids.stem}", image, ids, objects))
     if not frames:
-        raise HqsamError(f"{truth}: holds no <sequence> of three <frame>.png; give the folders of {dataset.title}")
+        raise HqsamError(f"{gt}: holds no <sequence> of three <frame>.png; give the folders of {dataset.title}")
     return frames
 
 
@@ -69,7 +69,7 @@ def object_ids(path: Path) -> np.ndarray:
     """The id of the object at each pixel of an annotated frame, (H, W).
 
     Raises:
-        ImageError: no palette or grey image.
+        ImageError: no palette or gray image.
     """
     try:
         with Image.open(path) as file:
@@ -77,7 +77,7 @@ def object_ids(path: Path) -> np.ndarray:
     except OSError as error:
         raise ImageError(f"{path}: no readable image ({error})") from None
     if ids.ndim != 2:
-        raise ImageError(f"{path}: has colours instead of object ids; DAVIS 2017 has palette images")
+        raise ImageError(f"{path}: has colors instead of object ids; DAVIS 2017 has palette images")
     return ids
 
 
@@ -111,7 +111,7 @@ class VideoScorer:
     """J and F of each object of a frame.
 
     Args:
-        boxes: of `frame_boxes`; None takes the truth's.
+        boxes: of `frame_boxes`; None takes the ground truth's.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class VideoScorer:
 
     def loaded(self, frame: VideoFrame) -> LoadedFrame:
         """Read a frame; an ImageError names what is wrong with it."""
-        image = decoded_image(str(frame.image), exif="ignore", max_pixels=self.max_pixels)
+        image = read_image(str(frame.image), exif="ignore", max_pixels=self.max_pixels)
         ids = object_ids(frame.ids)
         check_same_size(frame.ids, ids, image)
         return LoadedFrame(image, ids)
@@ -145,12 +145,12 @@ class VideoScorer:
         answers: dict[Any, Any] = {output: ([], []) for output in self.evaluator.outputs}
         if asked:
             prompts = [Prompt(n, box=own[n]) for n in asked]
-            answers = self.evaluator.masks(self.evaluator.prepared(loaded.image), prompts)
+            answers = self.evaluator.masks(self.evaluator.prepare(loaded.image), prompts)
         for output, (masks, _) in answers.items():
             made = dict(zip(asked, masks, strict=True))
             for n in objects:
-                mask, truth = made.get(n, empty), loaded.ids == n
-                scores[output][str(n)] = [iou(mask, truth), contour_f(mask, truth)]
+                mask, gt = made.get(n, empty), loaded.ids == n
+                scores[output][str(n)] = [iou(mask, gt), contour_f(mask, gt)]
         return {"objects": scores}
 
     def _boxes(self, frame: VideoFrame, loaded: LoadedFrame) -> dict[int, tuple[float, float, float, float]]:

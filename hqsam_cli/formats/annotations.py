@@ -6,38 +6,36 @@ import json
 from typing import Any
 
 from ..records import Instance, Prompt
-from .rle import rle_from_crop, tight_box
+from .segmentation import encode_crop
 
 DECIMALS = 6  # so that equal runs are equal bytes
 MULTIMASKS = 3
 
 
-def annotation_record(instance: Instance, image_id: int, *, multimask: bool) -> dict[str, Any]:
+def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> dict[str, Any]:
     """One COCO annotation.
 
     Its score is the detector's times SAM's IoU estimate, clamped to 0 to 1. Of a multimask run, the three
     masks of prompt n have ids 3n - 2 to 3n and name their prompt.
     """
     prompt = instance.prompt
-    detector = 1.0 if prompt.score is None else prompt.score
-    box = tight_box(instance.mask)
     record: dict[str, Any] = {
         "id": MULTIMASKS * (prompt.annotation_id - 1) + instance.mask_index + 1 if multimask else prompt.annotation_id,
         "image_id": image_id,
         "category_id": prompt.category_id,
-        "segmentation": rle_from_crop(instance.mask),
+        "segmentation": encode_crop(instance.mask),
         "area": int(instance.mask.bits.sum()),
-        "bbox": [float(n) for n in box],
+        "bbox": [float(n) for n in instance.mask.tight_box()],
         "iscrowd": 0,
-        "score": round(min(max(detector * instance.sam_iou, 0.0), 1.0), DECIMALS),
-        "sam_iou": round(instance.sam_iou, DECIMALS),
+        "score": round(instance.score, DECIMALS),
+        "predicted_iou": round(instance.predicted_iou, DECIMALS),
     }
     if multimask:
         record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
     return record
 
 
-def detection_record(prompt: Prompt, image_id: int, category: str | None) -> dict[str, Any]:
+def make_detection(prompt: Prompt, image_id: int, category: str | None) -> dict[str, Any]:
     """One COCO annotation of a box that a detector found, as precise as the detector gives it.
 
     It carries the name of its category, since a line of NDJSON may be all that a reader gets.
@@ -57,7 +55,7 @@ def detection_record(prompt: Prompt, image_id: int, category: str | None) -> dic
     }
 
 
-def image_record(
+def make_image_record(
     file_name: str,
     image_id: int,
     size: tuple[int, int] | None,

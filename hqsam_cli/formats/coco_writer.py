@@ -32,7 +32,7 @@ def write_coco(path: Path, records: Callable[[], Iterable[dict[str, Any]]], cate
 
 
 def write_results(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """A COCO results list, as `pycocotools` and its kin read it beside the truth."""
+    """A COCO results list, as `pycocotools` and its kin read it beside the ground truth."""
     kept = ("image_id", "category_id", "bbox", "score")
     with atomic_file(path) as file:
         file.write(b"[\n")

@@ -25,7 +25,7 @@ LARGEST_NUMBER = 1e9  # a coordinate beyond is no pixel
 LARGEST_ID = 2**53  # what every reader of JSON holds exactly
 LARGEST_ANNOTATION_ID = LARGEST_ID // 3  # of a prompt, whose three masks have ids of their own
 
-Use = Literal["box", "points", "mask", "frame", "shares"]
+Use = Literal["box", "points", "mask", "whole_image", "xyxyn"]
 
 
 @dataclass(frozen=True, slots=True)

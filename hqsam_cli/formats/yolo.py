@@ -37,7 +37,7 @@ def label_files(folder: Path, file_names: list[str]) -> tuple[dict[str, Path], l
 def yolo_annotations(path: Path, problems: list[str]) -> Iterator[FileAnnotation]:
     """Boxes of a label file as corners in shares of the image; `problems` gets a sentence about bad lines.
 
-    A line is class, centre x and y, width, height, and maybe a score. Categories are classes plus one.
+    A line is class, center x and y, width, height, and maybe a score. Categories are classes plus one.
     """
     try:
         lines = path.read_text("utf-8", "replace").splitlines()

@@ -16,7 +16,7 @@ DECIMALS = 8  # less than a thousandth of a pixel of the largest image
 def write_yolo(folder: Path, records: Iterable[dict[str, Any]], categories: list[dict[str, Any]]) -> None:
     """`<path of the image without its suffix>.txt` for each image that was read, and `classes.txt`.
 
-    A line is class, centre, size and score; the class is the place of the category. Of images that differ in their
+    A line is class, center, size and score; the class is the place of the category. Of images that differ in their
     suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
     """
     classes = {category["id"]: number for number, category in enumerate(categories)}

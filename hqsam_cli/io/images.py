@@ -32,10 +32,10 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _limit = threading.Lock()
 
 
-def decoded_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+def read_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
     """The pixels of a photo, uint8 RGB (H, W, 3).
 
-    Grey and palette images become RGB, 16 bits become 8 by their full range, transparency lies on white as
+    Gray and palette images become RGB, 16 bits become 8 by their full range, transparency lies on white as
     viewers show it, and an animation is its first frame.
 
     Args:
@@ -122,7 +122,7 @@ def _rgb(image: Image.Image, path: str) -> np.ndarray:
 
 
 def _eight_bits(values: np.ndarray, path: str) -> np.ndarray:
-    """Grey values (H, W) as 8 bits: 16 bits by their full range, 32 bits and floats by the range they use."""
+    """Gray values (H, W) as 8 bits: 16 bits by their full range, 32 bits and floats by the range they use."""
     if values.dtype.itemsize == 2:
         return np.round(values / np.float32(257)).astype(np.uint8)
     values = values.astype(np.float64)

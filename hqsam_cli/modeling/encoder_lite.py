@@ -108,8 +108,8 @@ class LiteImageEncoder(nn.Module):
         embed_dim: channels of the embedding, 256 in SAM.
     """
 
-    early_dim = LITE0_STAGES[1][3]
-    early_stride = 4
+    interm_dim = LITE0_STAGES[1][3]
+    interm_stride = 4
 
     def __init__(self, embed_dim: int = 256) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class LiteImageEncoder(nn.Module):
         """Image embedding and early features.
 
         Args:
-            x: (B, 3, S, S) normalised images, S a multiple of 32.
+            x: (B, 3, S, S) normalize images, S a multiple of 32.
 
         Returns:
             The embedding (B, embed_dim, S / 16, S / 16) and the stride-4 features

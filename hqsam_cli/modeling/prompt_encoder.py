@@ -54,7 +54,7 @@ class RandomFourierPositions(nn.Module):
             return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def grid(self, height: int, width: int) -> Tensor:
-        """Encoding of the centres of a grid: (1, channels, height, width)."""
+        """Encoding of the centers of a grid: (1, channels, height, width)."""
         device = self.positional_encoding_gaussian_matrix.device
         y = (torch.arange(height, device=device) + 0.5) / height
         x = (torch.arange(width, device=device) + 0.5) / width

@@ -19,7 +19,7 @@ MaskOutput = Literal["sum", "hq", "sam"]
 MaskChoice = Literal["single", "best", "all"]
 
 
-def normalised(pixels: Tensor) -> Tensor:
+def normalize(pixels: Tensor) -> Tensor:
     """Pixels 0 to 255, (..., 3, H, W), as the float32 numbers the encoders were trained on."""
     mean = torch.tensor(PIXEL_MEAN, device=pixels.device).view(3, 1, 1)
     return (pixels - mean) / torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1)
@@ -47,7 +47,7 @@ class HQSam(nn.Module):
 
     Args:
         image_encoder: maps (B, 3, S, S) to the embedding and the early features.
-        early_dim, early_stride: channels and stride of the early features.
+        interm_dim, interm_stride: channels and stride of the early features.
         image_size: side S of the square model frame in pixels.
         has_hq: False for a plain SAM, which can only make `sam` masks.
     """
@@ -55,19 +55,19 @@ class HQSam(nn.Module):
     def __init__(
         self,
         image_encoder: nn.Module,
-        early_dim: int,
+        interm_dim: int,
         *,
-        early_stride: int = 16,
+        interm_stride: int = 16,
         image_size: int = 1024,
         has_hq: bool = True,
     ) -> None:
         super().__init__()
         self.image_size = image_size
-        self.early_dim, self.early_stride = early_dim, early_stride
+        self.interm_dim, self.interm_stride = interm_dim, interm_stride
         self.has_hq = has_hq
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)
-        self.mask_decoder = MaskDecoder(EMBED_DIM, early_dim, early_stride=early_stride, has_hq=has_hq)
+        self.mask_decoder = MaskDecoder(EMBED_DIM, interm_dim, interm_stride=interm_stride, has_hq=has_hq)
 
     @property
     def device(self) -> torch.device:
@@ -75,7 +75,7 @@ class HQSam(nn.Module):
         return self.mask_decoder.iou_token.weight.device
 
     def encode(self, images: Tensor, *, hq: bool = True) -> ImageFeatures:
-        """Features of normalised images (B, 3, S, S); `hq` False leaves the HQ features out."""
+        """Features of normalize images (B, 3, S, S); `hq` False leaves the HQ features out."""
         return self.fused(*self.image_encoder(images), hq=hq)
 
     def fused(self, embedding: Tensor, early: Tensor, *, hq: bool) -> ImageFeatures:
@@ -142,3 +142,30 @@ class HQSam(nn.Module):
             return sam, iou
         assert hq is not None
         return (hq.expand(-1, iou.shape[1], -1, -1) if mask_output == "hq" else sam + hq), iou
+
+    def predict_outputs(
+        self,
+        features: ImageFeatures,
+        prompts: PromptBatch,
+        outputs: Sequence[MaskOutput],
+        *,
+        choice: MaskChoice = "single",
+    ) -> dict[MaskOutput, tuple[Tensor, Tensor]]:
+        """`predict` for several outputs, read off the same features; SAM's masks are always made without the HQ token.
+
+        Args:
+            outputs: `hq` and `sum` together only with the choice `single`.
+        """
+        found: dict[MaskOutput, tuple[Tensor, Tensor]] = {}
+        with_hq = [output for output in outputs if output != "sam"]
+        if "sam" in outputs:
+            found["sam"] = self.predict(features._replace(hq=None), prompts, mask_output="sam", choice=choice)
+        if len(with_hq) > 1:
+            if choice != "single":
+                raise ValueError(f"hq and sum have the choice single together, not {choice}")
+            sam, hq, iou = self.decode(features, prompts)
+            assert hq is not None
+            found |= {"hq": (hq, iou[:, :1]), "sum": (sam + hq, iou[:, :1])}
+        elif with_hq:
+            found[with_hq[0]] = self.predict(features, prompts, mask_output=with_hq[0], choice=choice)
+        return {output: found[output] for output in outputs}

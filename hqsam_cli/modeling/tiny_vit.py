@@ -38,7 +38,7 @@ class TinyViTImageEncoder(nn.Module):
         embed_dim: channels of the embedding.
     """
 
-    early_dim = DIMS[2]
+    interm_dim = DIMS[2]
 
     def __init__(self, embed_dim: int = 256) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class TinyViTImageEncoder(nn.Module):
         """Image embedding (B, embed_dim, S / 16, S / 16) and early features (B, 160, S / 16, S / 16).
 
         Args:
-            x: (B, 3, S, S) normalised images.
+            x: (B, 3, S, S) normalize images.
         """
         x = self.layers[1](self.layers[0](self.patch_embed(x)))
         early = x

@@ -61,7 +61,7 @@ class ViTImageEncoder(nn.Module):
         """Image embedding and early features.
 
         Args:
-            x: (B, 3, S, S) normalised images.
+            x: (B, 3, S, S) normalize images.
 
         Returns:
             The embedding (B, embed_dim, S / 16, S / 16), and the output of the first global block

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from ..formats.prompt_files import FileImage, PromptFile, some_of
 
 
-def matched_names(file: PromptFile, file_names: list[str]) -> tuple[dict[str, str], list[str]]:
+def match_names(file: PromptFile, file_names: list[str]) -> tuple[dict[str, str], list[str]]:
     """Names of images of the run by the keys the file has for them, and a sentence for each that is in doubt.
 
     A name matches itself; else the longest name it ends with (`a.jpg` in the file, `imgs/a.jpg` in the run);

@@ -8,14 +8,15 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from ..errors import HqsamError
 from ..formats.prompt_files import FileAnnotation, PromptFile, Use, integer, read_prompt_file, some_of
 from ..formats.yolo import label_files, yolo_annotations, yolo_categories
-from ..records import ImagePrompts, Prompt
-from .match import matched_names
+from ..records import ImagePrompts, Prompt, RawPrompt
+from .match import match_names
 
+AnyPrompt = TypeVar("AnyPrompt", Prompt, RawPrompt)
 DEFAULT_CATEGORY = {"id": 1, "name": "object"}
 
 
@@ -25,7 +26,7 @@ class _Entry:
 
     image_id: int | None = None
     size: tuple[int, int] | None = None
-    prompts: dict[int, Prompt] = field(default_factory=dict)
+    prompts: dict[int, RawPrompt] = field(default_factory=dict)
 
 
 class PromptTable:
@@ -71,20 +72,19 @@ class PromptTable:
     def for_image(self, file_name: str) -> ImagePrompts:
         """Prompts of an image; none where no file speaks of it."""
         entry = self._entries.get(file_name) or _Entry()
-        image_id = hashed_id(file_name) if entry.image_id is None else entry.image_id
+        image_id = hash_id(file_name) if entry.image_id is None else entry.image_id
         return ImagePrompts(file_name, image_id, entry.size, list(entry.prompts.values()))
 
-    def detected(self, file_name: str, found: list[Prompt]) -> ImagePrompts:
-        """What a detector found in an image.
+    def detected(self, file_name: str, found: list[Prompt]) -> list[Prompt]:
+        """What a detector found in an image, with ids, as far as the table lets it through.
 
         Annotation ids follow from the name of the image and the place in the list alone, so they stay what they are
         whatever happens to other images: more of them, fewer, or other boxes in them.
         """
-        image = self.for_image(file_name)
         # Half of what image ids may be, so that three times as many still are exact in JSON.
-        first = hashed_id(file_name) // 2 + 1
+        first = hash_id(file_name) // 2 + 1
         own = {n: replace(prompt, annotation_id=n) for n, prompt in enumerate(found, first)}
-        return replace(image, prompts=list(self._best(own).values()))
+        return list(self._best(own).values())
 
     def digest(self, option: str) -> str:
         """A short hash of what was read for an option of `load_prompts`; `none` where nothing was."""
@@ -122,11 +122,11 @@ class PromptTable:
             if idle:
                 self.problems.append(f"{file.path}: prompts that match no input: {len(idle)} ({some_of(idle)})")
         if self._label_folder is not None:
-            self._join(str(self._label_folder), "shares", self._folder_boxes(self._label_folder, file_names))
+            self._join(str(self._label_folder), "xyxyn", self._folder_boxes(self._label_folder, file_names))
         if self._mask_folder is not None:
             self._join(str(self._mask_folder), "mask", self._folder_masks(self._mask_folder, file_names))
         if self._frame:
-            self._join("--frame", "frame", ((name, FileAnnotation("", True)) for name in file_names))
+            self._join("--frame", "whole_image", ((name, FileAnnotation("", True)) for name in file_names))
         without = [name for name in file_names if name not in self._entries]
         if without:
             self.problems.append(f"images that no prompt file mentions: {len(without)} ({some_of(without)})")
@@ -137,7 +137,7 @@ class PromptTable:
 
     def _bound_names(self, file: PromptFile, file_names: list[str]) -> dict[str, str]:
         """Names of images of the run by the keys the file has for them."""
-        names, doubts = matched_names(file, file_names)
+        names, doubts = match_names(file, file_names)
         self.problems += [f"{file.path}: {doubt}" for doubt in doubts]
         if file.by_stem and file.images and not names and not doubts:
             raise HqsamError(
@@ -163,7 +163,7 @@ class PromptTable:
                 number = self._fresh_id()
             self._owners[number] = name
             self._largest_id = max(self._largest_id, number)
-            prompt = prompts.get(number) or Prompt(number, annotation.category_id, score=annotation.score)
+            prompt = prompts.get(number) or RawPrompt(number, annotation.category_id, score=annotation.score)
             prompts[number] = replace(prompt, **{use: annotation.value})
         self._say_renumbered(source, elsewhere)
 
@@ -208,7 +208,7 @@ class PromptTable:
                 self.problems.append(f"{name}: has the image id {entry.image_id} of {owner}; given a new one")
                 entry.image_id = None
 
-    def _best(self, prompts: dict[int, Prompt]) -> dict[int, Prompt]:
+    def _best(self, prompts: dict[int, AnyPrompt]) -> dict[int, AnyPrompt]:
         """What the threshold and the number of boxes let through; no score beats any score."""
         threshold = -math.inf if self._score_threshold is None else self._score_threshold
         scores = {number: math.inf if p.score is None else p.score for number, p in prompts.items()}
@@ -237,7 +237,7 @@ def _masks_of(folder: Path, name: str) -> tuple[list[tuple[int, Path]], Path | N
     return [], None
 
 
-def hashed_id(file_name: str) -> int:
+def hash_id(file_name: str) -> int:
     """An image id for a name that has none: 52 bits of its SHA-256, which JSON numbers hold exactly."""
     return int(hashlib.sha256(os.fsencode(file_name)).hexdigest()[:13], 16)
 

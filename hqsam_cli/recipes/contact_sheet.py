@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import HqsamError
 from ..io.atomic import atomic_file
-from ..io.images import decoded_image
+from ..io.images import read_image
 
 CELL_HEIGHT, CELL_WIDTH = 400, 560  # what a photo on the sheet fits into
 GAP = 12
@@ -25,7 +25,7 @@ PAPER = 250
 
 
 def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str]) -> np.ndarray:
-    """The image with each mask in a colour of its own, outlined, and its label: uint8 RGB of the same size.
+    """The image with each mask in a color of its own, outlined, and its label: uint8 RGB of the same size.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -71,14 +71,14 @@ def _gap(width: int) -> np.ndarray:
 
 
 def _color(index: int) -> tuple[int, int, int]:
-    """Colours that differ however many there are: hues a golden section apart."""
+    """Colors that differ however many there are: hues a golden section apart."""
     hue = int(180 * ((0.58 + 0.618034 * index) % 1))
     r, g, b = cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
     return r, g, b
 
 
 def _write(image: np.ndarray, text: str, x: int, y: int, color: tuple[int, int, int]) -> None:
-    """A label on a dark plate, centred at x, y and kept within the image."""
+    """A label on a dark plate, centerd at x, y and kept within the image."""
     scale = max(0.4, max(image.shape[:2]) / 1200)
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     x = int(np.clip(x - width // 2, 2, max(2, image.shape[1] - width - 2)))
@@ -97,7 +97,7 @@ def _cells_of_run(images: Path, run: Path) -> list[tuple[np.ndarray, np.ndarray]
     names = {category["id"]: category["name"] for category in results["categories"]}
     cells = []
     for image in results["images"]:
-        pixels = decoded_image(str(images / image["file_name"]))
+        pixels = read_image(str(images / image["file_name"]))
         own = [a for a in results["annotations"] if a["image_id"] == image["id"]]
         masks = [coco_mask.decode(a["segmentation"]).astype(bool) for a in own]
         labels = [f"{names.get(a['category_id'], a['category_id'])} {a['score']:.2f}" for a in own]

@@ -18,13 +18,14 @@ import cv2
 import numpy as np
 import torch
 
-from ..data.pairs import PairFolder, pair_folder, read_pair
+from ..data.pairs import ImageMaskFolder, find_pairs, read_pair
 from ..detection.detector import Detector
 from ..detection.engine import ultralytics
 from ..detection.plain import write_plain
 from ..detection.settings import DetectorSettings
-from ..devices import resolved_device
+from ..devices import resolve_device
 from ..errors import ImageError
+from ..io.masks import THRESHOLD
 from .scenes import render_scene
 
 ARCHITECTURE, CLASS = "yolo11n", "object"
@@ -73,17 +74,17 @@ def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -
     (folder / "labels" / f"{name}.txt").write_text("".join(lines))
 
 
-def write_set(folder: Path, pairs: PairFolder, prefix: str) -> int:
+def write_set(folder: Path, pairs: ImageMaskFolder, prefix: str) -> int:
     """The pairs of a set as samples; how many. What cannot be read is named and left out."""
     count = 0
     for pair in pairs.pairs:
         try:
-            image, mask = read_pair(pair)
+            image, values = read_pair(pair)
         except ImageError as error:
             _say(f"left out: {error}")
             continue
-        if boxes := object_boxes(mask):
-            write_sample(folder, f"{prefix}-{Path(pair.image).stem}", image, boxes)
+        if boxes := object_boxes((values > THRESHOLD).astype(np.uint8)):
+            write_sample(folder, f"{prefix}-{pair.name}", image, boxes)
             count += 1
     return count
 
@@ -104,10 +105,10 @@ def prepared_data(data: Path, val: Path, out: Path, scenes: int) -> Path:
         return yaml
     for number, name in enumerate(SETS):
         if (data / name).is_dir():
-            count = write_set(out / "data" / "train", pair_folder(data / name), f"{name}-{number}")
+            count = write_set(out / "data" / "train", find_pairs(data / name), f"{name}-{number}")
             _say(f"{name}: {count} images")
     write_scenes(out / "data" / "train", scenes)
-    _say(f"validation: {write_set(out / 'data' / 'val', pair_folder(val), 'val')} images")
+    _say(f"validation: {write_set(out / 'data' / 'val', find_pairs(val), 'val')} images")
     # JSON is YAML; written last, it says that the rest is there.
     content = {"path": str(yaml.parent.resolve()), "train": "train/images", "val": "val/images", "names": {0: CLASS}}
     yaml.write_text(json.dumps(content) + "\n")
@@ -205,27 +206,27 @@ def _say_epoch(trainer: Any) -> None:
         _say(f"epoch {trainer.epoch + 1} of {trainer.epochs}: AP50 {precision:.3f}, {trainer.epoch_time:.0f} s")
 
 
-def average_precision(pairs: PairFolder, detect: Callable[[list[np.ndarray]], list[list[Any]]]) -> float:
+def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]], list[list[Any]]]) -> float:
     """AP at IoU 0.5 of a detector's boxes for the objects of masks, by COCO's evaluation."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     images: list[dict[str, Any]] = []
-    truths: list[dict[str, Any]] = []
+    gts: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for number, pair in enumerate(pairs.pairs, 1):
-        image, mask = read_pair(pair)
+        image, values = read_pair(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
-        for box in object_boxes(mask):
-            own = {"id": len(truths) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
-            truths.append(own | {"bbox": list(box), "area": box[2] * box[3]})
+        for box in object_boxes((values > THRESHOLD).astype(np.uint8)):
+            own = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            gts.append(own | {"bbox": list(box), "area": box[2] * box[3]})
         for prompt in detect([image])[0]:
             x0, y0, x1, y1 = prompt.box
             own = {"image_id": number, "category_id": 1, "score": prompt.score}
             results.append(own | {"bbox": [x0, y0, x1 - x0, y1 - y0]})
     if not results:
         return 0.0
-    truth = COCO({"images": images, "annotations": truths, "categories": [{"id": 1, "name": CLASS}]})
-    evaluation = COCOeval_faster(truth, truth.loadRes(results), iouType="bbox", print_function=lambda *_: None)
+    gt = COCO({"images": images, "annotations": gts, "categories": [{"id": 1, "name": CLASS}]})
+    evaluation = COCOeval_faster(gt, gt.loadRes(results), iouType="bbox", print_function=lambda *_: None)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
@@ -249,7 +250,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0)
     arguments = parser.parse_args()
-    device = resolved_device(arguments.device)
+    device = resolve_device(arguments.device)
     yaml = prepared_data(arguments.data, arguments.val, arguments.out, arguments.scenes)
     best = trained(
         yaml,
@@ -265,7 +266,7 @@ def main() -> None:
     _say(f"wrote {path}, which asks for --conf {conf}")
     detector = Detector(path, SCORE_SETTINGS, device)
     for folder in (arguments.val, *arguments.score):
-        print(f"{folder}: AP50 {average_precision(pair_folder(folder), detector.detect):.3f}")
+        print(f"{folder}: AP50 {average_precision(find_pairs(folder), detector.detect):.3f}")
 
 
 if __name__ == "__main__":

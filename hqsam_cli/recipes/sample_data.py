@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..formats.rle import rle_from_crop, tight_box
+from ..formats.segmentation import encode_crop
 from ..records import MaskCrop
 from .scenes import OBJECTS, Scene, render_scene
 
@@ -67,10 +67,10 @@ def main() -> None:
                     "id": len(annotations) + 1,
                     "image_id": images[-1]["id"],
                     "category_id": list(OBJECTS).index(kind) + 1,
-                    "bbox": list(tight_box(crop)),
+                    "bbox": list(crop.tight_box()),
                     "area": int(mask.sum()),
                     "iscrowd": 0,
-                    "segmentation": rle_from_crop(crop),
+                    "segmentation": encode_crop(crop),
                 }
             )
             pixels = mask.astype(np.uint8) * 255

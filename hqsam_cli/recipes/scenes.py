@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..io.images import decoded_image
+from ..io.images import read_image
 
 SUPERSAMPLING = 3
 
@@ -54,9 +54,9 @@ class _Pen:
         return cv2.resize(self.canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def _circle(centre: np.ndarray, radius: float, squash: float = 1.0, count: int = 90) -> np.ndarray:
+def _circle(center: np.ndarray, radius: float, squash: float = 1.0, count: int = 90) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, count + 1)
-    return centre + np.stack([np.cos(angle) * squash, np.sin(angle)], 1) * radius
+    return center + np.stack([np.cos(angle) * squash, np.sin(angle)], 1) * radius
 
 
 def _curve(rng: np.random.Generator, start: np.ndarray, heading: float, length: float, bend: float) -> np.ndarray:
@@ -66,29 +66,29 @@ def _curve(rng: np.random.Generator, start: np.ndarray, heading: float, length: 
     return np.vstack([start, start + np.cumsum(steps, 0)])
 
 
-def _blob_outline(rng: np.random.Generator, centre: np.ndarray, size: float, roughness: float = 0.18) -> np.ndarray:
+def _blob_outline(rng: np.random.Generator, center: np.ndarray, size: float, roughness: float = 0.18) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
     radius = np.ones_like(angle)
     for k in range(2, 7):
         radius += roughness / k * rng.normal() * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
-    return centre + np.stack([np.cos(angle), np.sin(angle)], 1) * (radius * size)[:, None]
+    return center + np.stack([np.cos(angle), np.sin(angle)], 1) * (radius * size)[:, None]
 
 
-def _wheel(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, thin: float) -> None:
+def _wheel(rng: np.random.Generator, pen: _Pen, center: np.ndarray, size: float, thin: float) -> None:
     squash = rng.uniform(0.6, 1.0)
-    pen.line(_circle(centre, size, squash), max(2.5, size * 0.07))
-    pen.area(_circle(centre, size * 0.09, squash))
+    pen.line(_circle(center, size, squash), max(2.5, size * 0.07))
+    pen.area(_circle(center, size * 0.09, squash))
     turn = rng.uniform(0, np.pi)
     for angle in np.linspace(0, 2 * np.pi, int(rng.integers(12, 29)), endpoint=False) + turn:
-        rim = centre + np.array([np.cos(angle) * squash, np.sin(angle)]) * size
-        hub = centre + np.array([np.cos(angle + 0.9) * squash, np.sin(angle + 0.9)]) * size * 0.08
+        rim = center + np.array([np.cos(angle) * squash, np.sin(angle)]) * size
+        hub = center + np.array([np.cos(angle + 0.9) * squash, np.sin(angle + 0.9)]) * size * 0.08
         pen.line(np.stack([hub, rim]), thin)
 
 
-def _kite(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, thin: float) -> None:
+def _kite(rng: np.random.Generator, pen: _Pen, center: np.ndarray, size: float, thin: float) -> None:
     turn = rng.uniform(-0.6, 0.6)
     rotate = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    top = centre - np.array([0, 0.45 * size])
+    top = center - np.array([0, 0.45 * size])
     corners = np.array([[0, -0.5], [0.33, -0.1], [0, 0.5], [-0.33, -0.1]]) * size @ rotate + top
     pen.area(corners)
     tail = _curve(rng, corners[2], np.pi / 2 + turn, 1.6 * size, 0.22)
@@ -99,9 +99,9 @@ def _kite(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, 
     pen.line(_curve(rng, corners[0], np.pi / 2 + rng.uniform(-0.4, 0.4), 2.0 * size, 0.05), thin)
 
 
-def _fern(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, thin: float) -> None:
+def _fern(rng: np.random.Generator, pen: _Pen, center: np.ndarray, size: float, thin: float) -> None:
     heading = -np.pi / 2 + rng.uniform(-0.5, 0.5)
-    stem = _curve(rng, centre + np.array([0, size]), heading, 2 * size, 0.05)
+    stem = _curve(rng, center + np.array([0, size]), heading, 2 * size, 0.05)
     pen.line(stem, thin * 1.6)
     for i in range(2, 19):
         for side in (-1, 1):
@@ -113,27 +113,27 @@ def _fern(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, 
                     pen.line(_curve(rng, frond[j], heading + side * 1.0 + leaf, reach * 0.22, 0.03), thin)
 
 
-def _lattice(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, thin: float) -> None:
+def _lattice(rng: np.random.Generator, pen: _Pen, center: np.ndarray, size: float, thin: float) -> None:
     turn, aspect = rng.uniform(-0.5, 0.5), rng.uniform(0.6, 1.0)
     rotate = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     corners = np.array([[-1, -aspect], [1, -aspect], [1, aspect], [-1, aspect], [-1, -aspect]]) * size
-    pen.line(corners @ rotate + centre, 2.2 * thin)
+    pen.line(corners @ rotate + center, 2.2 * thin)
     for share in np.linspace(-1, 1, int(rng.integers(7, 15)))[1:-1]:
-        pen.line(np.array([[share, -aspect], [share, aspect]]) * size @ rotate + centre, thin)
-        pen.line(np.array([[-1, share * aspect], [1, share * aspect]]) * size @ rotate + centre, thin)
+        pen.line(np.array([[share, -aspect], [share, aspect]]) * size @ rotate + center, thin)
+        pen.line(np.array([[-1, share * aspect], [1, share * aspect]]) * size @ rotate + center, thin)
 
 
-def _tuft(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, thin: float) -> None:
-    outline = _blob_outline(rng, centre, 0.6 * size)
+def _tuft(rng: np.random.Generator, pen: _Pen, center: np.ndarray, size: float, thin: float) -> None:
+    outline = _blob_outline(rng, center, 0.6 * size)
     pen.area(outline)
     for root in outline[:: int(rng.integers(1, 3))]:
-        away = np.arctan2(*(root - centre)[::-1]) + rng.normal(0, 0.35)
+        away = np.arctan2(*(root - center)[::-1]) + rng.normal(0, 0.35)
         pen.line(_curve(rng, root, away, rng.uniform(0.15, 0.5) * size, 0.06), thin * 0.8)
 
 
-def _weed(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, thin: float) -> None:
+def _weed(rng: np.random.Generator, pen: _Pen, center: np.ndarray, size: float, thin: float) -> None:
     for _ in range(int(rng.integers(4, 9))):
-        base = centre + np.array([rng.normal(0, 0.12) * size, size])
+        base = center + np.array([rng.normal(0, 0.12) * size, size])
         stem = _curve(rng, base, -np.pi / 2 + rng.normal(0, 0.35), rng.uniform(1.2, 2.0) * size, 0.07)
         pen.line(stem, thin)
         for knot in stem[6::4]:
@@ -141,8 +141,8 @@ def _weed(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, 
             pen.area(np.vstack([leaf, leaf[::-1] + np.array([0.05, 0.05]) * size]))
 
 
-def _blob(rng: np.random.Generator, pen: _Pen, centre: np.ndarray, size: float, _thin: float) -> None:
-    pen.area(_blob_outline(rng, centre, 0.8 * size, 0.3))
+def _blob(rng: np.random.Generator, pen: _Pen, center: np.ndarray, size: float, _thin: float) -> None:
+    pen.area(_blob_outline(rng, center, 0.8 * size, 0.3))
 
 
 Drawer = Callable[[np.random.Generator, _Pen, np.ndarray, float, float], None]
@@ -178,8 +178,8 @@ def render_scene(
     for name in names:
         pen = _Pen(height, width)
         size = min(height, width) * rng.uniform(0.16, 0.34) * (1.25 if objects == 1 else 1.0)
-        centre = np.array([rng.uniform(0.2, 0.8) * width, rng.uniform(0.25, 0.75) * height])
-        OBJECTS[name](rng, pen, centre, size, rng.uniform(1.0, 3.2) * max(height, width) / 768)
+        center = np.array([rng.uniform(0.2, 0.8) * width, rng.uniform(0.25, 0.75) * height])
+        OBJECTS[name](rng, pen, center, size, rng.uniform(1.0, 3.2) * max(height, width) / 768)
         coverage = pen.coverage()
         paint = _texture(rng, height, width, busy=False)
         if abs(float((paint - image)[coverage > 0.5].mean() if (coverage > 0.5).any() else 99)) < 25:
@@ -193,14 +193,14 @@ def render_scene(
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, *, busy: bool) -> np.ndarray:
-    """A colour with a gradient and noise of several sizes, float32 (height, width, 3)."""
+    """A color with a gradient and noise of several sizes, float32 (height, width, 3)."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     slope = rng.normal(0, 1, 2)
     ramp = (x / width - 0.5) * slope[0] + (y / height - 0.5) * slope[1]
     hsv = np.array([[[rng.uniform(0, 180), rng.uniform(20, 150), rng.uniform(50, 235)]]]).astype(np.uint8)
     image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0] + ramp[..., None] * rng.normal(0, 25, 3)
     for cells in (3, 9, 30, 90, 200) if busy else (4, 25, 90):
-        # Light varies more than colour does.
+        # Light varies more than color does.
         light, tint = rng.normal(0, 1, (cells, cells, 1)), rng.normal(0, 0.25, (cells, cells, 3))
         noise = cv2.resize((light + tint).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
         image += noise * rng.uniform(3, 15 if busy else 9)
@@ -223,7 +223,7 @@ def main() -> None:
         rng = np.random.default_rng((arguments.seed, number))
         background = None
         if photos and rng.random() < 0.6:
-            photo = decoded_image(str(photos[rng.integers(len(photos))]))
+            photo = read_image(str(photos[rng.integers(len(photos))]))
             background = cv2.resize(photo, (arguments.size, arguments.size))
         scene = render_scene(
             rng, arguments.size, arguments.size, objects=int(rng.integers(1, 4)), background=background

@@ -74,7 +74,7 @@ def scaled_and_cropped(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Image and masks scaled at random into a square of `size`: cropped around the first object, or padded.
 
-    The padding is the mean pixel, which is what padding holds after normalising. Of the masks, uint8 0 / 1, those
+    The padding is the mean pixel, which is what padding holds after normalizing. Of the masks, uint8 0 / 1, those
     are returned that cover `strength.least_object` of the square.
     """
     low, high = np.log(strength.scale)

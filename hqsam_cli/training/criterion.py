@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from ..modeling.mask_decoder import MaskLogits
 from ..modeling.prompt_encoder import PromptBatch
-from ..modeling.sam import HQSam, normalised
-from .frames import EncodedFrame, FrameCache, box_prompts, no_objects, sams_objects
+from ..modeling.sam import HQSam, normalize
+from .encoding_cache import EncodedImage, EncodingCache, box_prompts, no_objects, sams_objects
 from .losses import hard_iou, kept_loss, point_loss
 from .prompts import join_prompts, prompt_batch
 from .variants import Learn, Variant
@@ -42,7 +42,7 @@ class Criterion(nn.Module):
         *,
         trained: Trained = "hq",
         keep_sam: float = 0.0,
-        cache: FrameCache | None = None,
+        cache: EncodingCache | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -90,11 +90,11 @@ class Criterion(nn.Module):
         return found if self.trained == "hq" else [*found, (decoded.hq + decoded.sam)[:, 0]]
 
     def _pixels(self, images: list[Tensor]) -> Tensor:
-        pixels = normalised(torch.stack(images).to(self.model.device, non_blocking=True))
+        pixels = normalize(torch.stack(images).to(self.model.device, non_blocking=True))
         return pixels.contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def _frames(self, batch: dict[str, Any]) -> list[EncodedFrame]:
+    def _frames(self, batch: dict[str, Any]) -> list[EncodedImage]:
         """The frames of a batch, as the cache has them; those that it lacks are encoded, and kept."""
         frames, cache, model = list(batch["encoded"]), self.cache, self.model
         new = [row for row, frame in enumerate(frames) if frame is None]
@@ -102,7 +102,7 @@ class Criterion(nn.Module):
             encoded = model.image_encoder(self._pixels([batch["image"][row] for row in new]))
             for row, embedding, early in zip(new, *encoded, strict=True):
                 number = batch["number"][row]
-                found = EncodedFrame(embedding, early, batch["objects"][row], *no_objects(model))
+                found = EncodedImage(embedding, early, batch["objects"][row], *no_objects(model))
                 if self.keep_sam:
                     boxes, answers = sams_objects(model, embedding[None], self.seed * SEEDS + number)
                     found = replace(found, boxes=boxes, answers=answers)
@@ -111,7 +111,7 @@ class Criterion(nn.Module):
         return [replace(f, embedding=f.embedding.to(device), early=f.early.to(device)) for f in frames]
 
 
-def _kept_prompts(frames: list[EncodedFrame], picks: list[float], device: torch.device) -> tuple[PromptBatch, Tensor]:
+def _kept_prompts(frames: list[EncodedImage], picks: list[float], device: torch.device) -> tuple[PromptBatch, Tensor]:
     """A box of one of the objects that SAM finds in each frame, and SAM's answers, bool (M, h, w)."""
     some = [(row, pick) for row, pick in enumerate(picks) if len(frames[row].boxes)]
     chosen = [(row, int(pick * len(frames[row].boxes))) for row, pick in some]

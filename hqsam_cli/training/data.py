@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ..data.pairs import PairFolder, read_alpha, read_pair
+from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
+from ..io.masks import THRESHOLD
 from .augment import (
     STRONG,
     Augmentation,
@@ -26,7 +27,7 @@ from .augment import (
     one_component,
     scaled_and_cropped,
 )
-from .frames import FrameCache
+from .encoding_cache import EncodingCache
 from .losses import POINT_DRAWS
 from .prompts import paper_prompt, varied_prompt
 
@@ -59,7 +60,7 @@ class Samples(Dataset[dict[str, Any]]):
         cache: frames that come again and again; None makes a new one for each sample.
     """
 
-    def __init__(self, source: FrameSource, seed: int, prompts: int = 1, cache: FrameCache | None = None) -> None:
+    def __init__(self, source: AugmentedPairs, seed: int, prompts: int = 1, cache: EncodingCache | None = None) -> None:
         self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
 
     def __getitem__(self, number: int) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return {**rows, **frames, "objects": objects, "problems": [text for s in samples for text in s["problems"]]}
 
 
-class FrameSource:
+class AugmentedPairs:
     """Frames of pairs: each pair once an epoch in random order.
 
     A set's weight is how often each of its pairs comes in an epoch: 2 twice, 0.5 a random half of them. What is
@@ -139,7 +140,7 @@ class FrameSource:
     """
 
     def __init__(
-        self, folders: list[PairFolder], size: int, batch: int, seed: int, augmentation: Augmentation = "paper"
+        self, folders: list[ImageMaskFolder], size: int, batch: int, seed: int, augmentation: Augmentation = "paper"
     ) -> None:
         self.pairs = [pair for folder in folders for pair in folder.pairs]
         self.photos = [pair for pair in self.pairs if pair.alpha is None] or self.pairs
@@ -163,7 +164,7 @@ class FrameSource:
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)
-        image, mask = read_pair(self.pairs[index])
+        image, mask = self._read(self.pairs[index])
         for _ in range(MOST_CROPS):
             square, target = large_scale_jittered(rng, image, mask, self.size)
             if (target > 127).any():
@@ -186,13 +187,18 @@ class FrameSource:
     def _flipped(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
         """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), flipped half of the time; mattes on other photos."""
         pair = self.pairs[index]
-        image, mask = read_pair(pair)
+        image, mask = self._read(pair)
         if pair.alpha is not None and rng.random() < STRONG.composite:
-            background, _ = read_pair(self.photos[rng.integers(len(self.photos))])
-            image, mask = composite(rng, image, read_alpha(pair.alpha, image.shape), background)
+            background, _ = self._read(self.photos[rng.integers(len(self.photos))])
+            image, mask = composite(rng, image, read_alpha(pair.alpha, image), background)
         if rng.random() < 0.5:
             image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
         return image, mask
+
+    def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W)."""
+        image, values = read_pair(pair)
+        return image, (values > THRESHOLD).astype(np.uint8)
 
     def _place(self, number: int) -> int:
         """The pair of a sample."""

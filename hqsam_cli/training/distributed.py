@@ -1,4 +1,4 @@
-"""The processes that train together, as `torchrun` starts them; one alone is a team too."""
+"""The processes that train together, as `torchrun` starts them; one alone is a world too."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ PATIENCE = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """One process among `size`; the one of rank 0 leads: it validates, writes and speaks."""
+class World:
+    """One process among `size`; the one of rank 0 is_main: it validates, writes and speaks."""
 
     device: torch.device
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process speaks for all."""
         return self.rank == 0
 
     def shared(self, objective: nn.Module, *, all_used: bool) -> nn.Module:
-        """The objective with gradients averaged over the team.
+        """The objective with gradients averaged over the world.
 
         Args:
             all_used: every learned parameter takes part in every step.
@@ -58,11 +58,11 @@ class Team:
 
 
 @contextmanager
-def joined_team(device: torch.device) -> Iterator[Team]:
-    """The team that the environment of `torchrun` tells of; each process takes the GPU of its local rank."""
+def join_world(device: torch.device) -> Iterator[World]:
+    """The world that the environment of `torchrun` tells of; each process takes the GPU of its local rank."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Team(device)
+        yield World(device)
         return
     rank = int(os.environ["RANK"])
     if device.type == "cuda":
@@ -70,8 +70,8 @@ def joined_team(device: torch.device) -> Iterator[Team]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        team = Team(device, rank, size)
-        yield team
-        team.wait()  # gloo now and then aborts a process that leaves while another still works
+        world = World(device, rank, size)
+        yield world
+        world.wait()  # gloo now and then aborts a process that leaves while another still works
     finally:
         distributed.destroy_process_group()

@@ -1,7 +1,7 @@
 """The loop over steps, the same for every recipe; it can be killed and goes on where its last checkpoint was.
 
 Nothing random lives outside the samples, which are functions of their number, so the position in the run is
-all that has to be remembered beside the weights and the optimiser.
+all that has to be remembered beside the weights and the optimizer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tqdm import tqdm
 from ..errors import HqsamError
 from ..modeling.sam import HQSam
 from .data import Steps, collate, to_device
-from .distributed import Team
+from .distributed import World
 from .saving import cannot_save, save_state, write_whole
 
 METRICS = "metrics.jsonl"
@@ -86,12 +86,12 @@ class Training:
         samples: Dataset[dict[str, Any]],
         course: Course,
         folder: Path,
-        team: Team,
+        world: World,
         say: Callable[[str], None],
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model, self.objective, self.optimizer, self.samples = model, objective, optimizer, samples
-        self.course, self.team = course, team
+        self.course, self.world = course, world
         self.say, self.stop = say, stop
         self.checkpoint, self.metrics = folder / f"{course.name}.pt", folder / METRICS
         self.learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -108,17 +108,17 @@ class Training:
         """Train up to step `last`, and save."""
         if self.step >= last:
             return
-        course, team = self.course, self.team
+        course, world = self.course, self.world
         loader = DataLoader(
             self.samples,
-            batch_sampler=Steps(self.step, last, course.batch, team.rank, team.size),
+            batch_sampler=Steps(self.step, last, course.batch, world.rank, world.size),
             collate_fn=collate,
             num_workers=course.workers,
             worker_init_fn=_begin_worker,
-            pin_memory=team.device.type == "cuda",
+            pin_memory=world.device.type == "cuda",
         )
-        images = course.batch * team.size
-        hidden = None if team.leads else True  # None: shown on a terminal alone
+        images = course.batch * world.size
+        hidden = None if world.is_main else True  # None: shown on a terminal alone
         bar = tqdm(total=course.steps, initial=self.step, desc=course.name, unit="step", disable=hidden, mininterval=1)
         stretch = _Stretch(images)
         spoke = time.monotonic()
@@ -150,12 +150,12 @@ class Training:
                     self.save()
                 if stopped:
                     raise KeyboardInterrupt
-        self.note_problems(sorted(team.union(self.skipped)))
+        self.note_problems(sorted(world.union(self.skipped)))
         self.save()
 
     def save(self) -> None:
         """Write the state of the run; only what is learned of the model."""
-        if not self.team.leads:
+        if not self.world.is_main:
             return
         state = {
             "model": {name: parameter.detach() for name, parameter in self.learned.items()},
@@ -196,7 +196,7 @@ class Training:
         course = self.course
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * course.rate(self.step)
-        device = self.team.device
+        device = self.world.device
         with torch.autocast(device.type, course.dtype, enabled=course.dtype != torch.float32):
             loss, log = self.objective(to_device(batch, device))
         self.optimizer.zero_grad(set_to_none=True)
@@ -233,7 +233,7 @@ class Training:
 
     def write_metrics(self, values: dict[str, Any]) -> None:
         """Append a line to the metrics."""
-        if not self.team.leads:
+        if not self.world.is_main:
             return
         try:
             with self.metrics.open("a") as file:
@@ -244,7 +244,7 @@ class Training:
     def _load(self) -> None:
         """Continue from the checkpoint."""
         try:
-            saved = torch.load(self.checkpoint, map_location=self.team.device, weights_only=True)
+            saved = torch.load(self.checkpoint, map_location=self.world.device, weights_only=True)
         except Exception as error:  # a damaged file makes it raise about anything
             raise HqsamError(f"{self.checkpoint}: not the state of a run ({type(error).__name__}); delete it") from None
         changed = [key for key, value in saved.get("settings", {}).items() if self.course.settings.get(key) != value]
@@ -264,7 +264,7 @@ class Training:
 
     def _trim_metrics(self) -> None:
         """Drop torn lines, and those of steps that are to come again."""
-        if self.team.leads and self.metrics.exists():
+        if self.world.is_main and self.metrics.exists():
             lines = self.metrics.read_bytes().splitlines(keepends=True)
             write_whole(self.metrics, lambda: b"".join(line for line in lines if not self._is_ahead(line)))
 

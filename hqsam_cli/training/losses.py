@@ -109,6 +109,6 @@ def _swollen(mask: Tensor, reach: int) -> Tensor:
 def hard_iou(logits: Tensor, target: Tensor) -> Tensor:
     """IoU of thresholded masks (N, K, H, W) with (N, 1, H, W), without gradient: (N, K)."""
     with torch.no_grad():
-        predicted, truth = logits > 0, target > 0.5
-        overlap = (predicted & truth).flatten(2).sum(2)
-        return overlap / (predicted | truth).flatten(2).sum(2).clamp(min=1)
+        predicted, gt = logits > 0, target > 0.5
+        overlap = (predicted & gt).flatten(2).sum(2)
+        return overlap / (predicted | gt).flatten(2).sum(2).clamp(min=1)

@@ -16,16 +16,16 @@ from typing import Any, Literal
 import torch
 
 from .. import __version__
-from ..data.pairs import PairFolder
+from ..data.pairs import ImageMaskFolder
 from ..errors import UsageError
 from ..modeling.sam import HQSam, MaskOutput
-from ..weights.checkpoints import file_hash, inferred_architecture, load_model, read_state
+from ..weights.checkpoints import file_hash, infer_architecture, load_model, read_state
 from ..weights.registry import VITS
 from .augment import Augmentation
 from .criterion import Criterion, Trained
-from .data import FrameSource, Samples
-from .distributed import Team
-from .frames import FrameCache
+from .data import AugmentedPairs, Samples
+from .distributed import World
+from .encoding_cache import EncodingCache
 from .loop import Course, Training
 from .plot import save_plot
 from .saving import cannot_save, save_merged, save_tensors
@@ -56,7 +56,7 @@ class Recipe:
         fresh: start with new HQ modules though the base has some.
         init: of new HQ modules: at random, or with SAM's own mask.
         trained, keep_sam: see `Criterion`.
-        augmentation: see `FrameSource`.
+        augmentation: see `AugmentedPairs`.
         prompts: an image.
         frames: how many frames are encoded once and then come again and again; 0 makes a new one for each sample.
         schedule: of the learning rate: `step`, or `linear`, a warm-up of 50 steps and a fall to zero at the end.
@@ -65,8 +65,8 @@ class Recipe:
     """
 
     base: Path
-    data: list[PairFolder]
-    val: list[PairFolder]
+    data: list[ImageMaskFolder]
+    val: list[ImageMaskFolder]
     output: Path
     epochs: int = 12
     batch_size: int = 4
@@ -102,13 +102,13 @@ class Recipe:
         """Where the best learned tensors go."""
         return self.output / (HQ_ONLY if self.learn == "hq" else LEARNED_ONLY)
 
-    def settings(self, team: Team) -> dict[str, str]:
+    def settings(self, world: World) -> dict[str, str]:
         """What the weights depend on, by flag; the number of epochs may grow."""
         return {
             "--model": file_hash(self.base)[:16],
             "--data": _digest(self.data),
             "--val": _digest(self.val),
-            "--batch-size": str(self.batch_size * team.size),
+            "--batch-size": str(self.batch_size * world.size),
             "--lr": str(self.lr),
             "--lr-step": str(self.lr_step),
             "--image-size": str(self.image_size),
@@ -127,9 +127,9 @@ class Recipe:
             "--variant": str(self.variant),
         }
 
-    def frames_digest(self, team: Team) -> str:
+    def frames_digest(self, world: World) -> str:
         """What encoded frames depend on; those of another run may lie beside them."""
-        settings = self.settings(team)
+        settings = self.settings(world)
         keys = ("--model", "--data", "--batch-size", "--image-size", "--dtype", "--seed", "--augmentation")
         own = [settings[key] for key in keys] + [self.keep_sam > 0, __version__]
         return hashlib.sha256(json.dumps(own).encode()).hexdigest()[:16]
@@ -151,7 +151,7 @@ class Result:
     files: list[Path]
 
 
-def prepared_model(recipe: Recipe, device: torch.device) -> HQSam:
+def prepare_model(recipe: Recipe, device: torch.device) -> HQSam:
     """The base with what is to be learned, on its device, in evaluation mode: SAM's statistics stay as they are.
 
     Raises:
@@ -159,7 +159,7 @@ def prepared_model(recipe: Recipe, device: torch.device) -> HQSam:
     """
     model = load_model(recipe.base)
     size = recipe.image_size or model.image_size
-    fixed = inferred_architecture(model.state_dict()) in VITS
+    fixed = infer_architecture(model.state_dict()) in VITS
     if size % STRIDE or (fixed and size != model.image_size):
         wanted = f"is trained at {model.image_size}" if fixed else f"wants a multiple of {STRIDE}"
         raise UsageError(f"--image-size {size}: {recipe.base} {wanted}")
@@ -168,8 +168,8 @@ def prepared_model(recipe: Recipe, device: torch.device) -> HQSam:
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
-def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False) -> Result:
-    """Run a recipe to its end, or on from where it was; every process of the team calls this.
+def train(recipe: Recipe, world: World, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False) -> Result:
+    """Run a recipe to its end, or on from where it was; every process of the world calls this.
 
     The folder of results gets `hqsam.safetensors`, the base with the best epoch's learned tensors,
     `hq_only.safetensors`, those alone, `metrics.jsonl`, `metrics.png`, and `train.pt` to continue from.
@@ -182,8 +182,10 @@ def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable
         recipe.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_save(recipe.output, error) from None
-    model = prepared_model(recipe, team.device)
-    source = FrameSource(recipe.data, model.image_size, recipe.batch_size * team.size, recipe.seed, recipe.augmentation)
+    model = prepare_model(recipe, world.device)
+    source = AugmentedPairs(
+        recipe.data, model.image_size, recipe.batch_size * world.size, recipe.seed, recipe.augmentation
+    )
     epoch_steps = source.steps_per_epoch
     learned = [p for p in model.parameters() if p.requires_grad]
     course = Course(
@@ -195,17 +197,19 @@ def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable
         average=recipe.ema_decay,
         checkpoint_steps=recipe.checkpoint_steps,
         workers=recipe.workers,
-        settings=recipe.settings(team),
+        settings=recipe.settings(world),
     )
-    cache = FrameCache(recipe.output / FRAMES / recipe.frames_digest(team), recipe.frames) if recipe.frames else None
+    cache = (
+        EncodingCache(recipe.output / FRAMES / recipe.frames_digest(world), recipe.frames) if recipe.frames else None
+    )
     criterion = Criterion(
         model, recipe.learn, recipe.variant,
         trained=recipe.trained, keep_sam=recipe.keep_sam, cache=cache, seed=recipe.seed,
     )  # fmt: skip
-    objective = team.shared(criterion, all_used=recipe.learn == "hq")
+    objective = world.shared(criterion, all_used=recipe.learn == "hq")
     optimizer = torch.optim.Adam([{"params": learned, "peak": recipe.lr}], lr=recipe.lr)
     samples = Samples(source, recipe.seed, recipe.prompts, cache)
-    training = Training(model, objective, optimizer, samples, course, recipe.output, team, say, stop)
+    training = Training(model, objective, optimizer, samples, course, recipe.output, world, say, stop)
     count = sum(p.numel() for p in learned)
     say(f"{count:,} parameters learn from {len(source.pairs)} pairs, {recipe.epochs} epochs of {epoch_steps} steps")
     if 0 < training.step < course.steps:
@@ -219,7 +223,7 @@ def train(recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable
     # A decoder with parts left out is for comparing; no other command knows it.
     if recipe.variant == FULL:
         files.insert(0, recipe.output / CHECKPOINT)
-        if team.leads:
+        if world.is_main:
             learned_best, metadata = read_state(recipe.learned_file)
             save_merged(files[0], recipe.base, learned_best, metadata)
     return Result(best, sorted(training.skipped), training.images_per_second, files)
@@ -238,7 +242,7 @@ def _close_epoch(recipe: Recipe, training: Training, epoch: int) -> None:
     entry: dict[str, Any] = {"epoch": epoch, "step": training.step}
     history = training.notes["epochs"]
     history.append(entry)
-    if not training.team.leads:
+    if not training.world.is_main:
         return
     if recipe.val:
         with training.averaged():
@@ -266,7 +270,7 @@ def _merit(epoch: dict[str, Any]) -> float:
 def _metadata(recipe: Recipe, training: Training, entry: dict[str, Any]) -> dict[str, str]:
     """What a loader must know, and how the weights came to be."""
     return {
-        "architecture": str(inferred_architecture(training.model.state_dict())),
+        "architecture": str(infer_architecture(training.model.state_dict())),
         "image_size": str(training.model.image_size),
         "learned": recipe.learn,
         "base_sha256": file_hash(recipe.base),
@@ -278,7 +282,7 @@ def _metadata(recipe: Recipe, training: Training, entry: dict[str, Any]) -> dict
     }
 
 
-def _digest(folders: list[PairFolder]) -> str:
+def _digest(folders: list[ImageMaskFolder]) -> str:
     """The file names and weights of sets, wherever they lie."""
     names = [[folder.weight, *(Path(pair.image).name for pair in folder.pairs)] for folder in folders]
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .distributed import Team
-from .recipe import Recipe, prepared_model, train
+from .distributed import World
+from .recipe import Recipe, prepare_model, train
 from .validate import mean_scores, validate
 from .variants import FULL, VARIANTS, Learn, Variant
 
@@ -65,7 +65,7 @@ TABLES = {
 
 
 def run_table(
-    name: str, recipe: Recipe, team: Team, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
+    name: str, recipe: Recipe, world: World, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Run the rows of a table, each in its own folder below the recipe's output, HQ modules always new.
 
@@ -79,9 +79,9 @@ def run_table(
         own = replace(recipe, output=recipe.output / row.name, learn=row.learn, variant=row.variant, fresh=True)
         say(f"table {name}: {row.title}")
         if row.name == BASELINE:
-            scores = _baseline(own, team)
+            scores = _baseline(own, world)
         else:
-            result = train(own, team, say, stop)
+            result = train(own, world, say, stop)
             scores = result.best
             skipped.update(result.skipped)
         paper = row.paper or (None, None)
@@ -90,11 +90,11 @@ def run_table(
     return rows, sorted(skipped)
 
 
-def _baseline(recipe: Recipe, team: Team) -> dict[str, Any]:
+def _baseline(recipe: Recipe, world: World) -> dict[str, Any]:
     """Scores of the base's SAM without the HQ token."""
-    if not team.leads:
+    if not world.is_main:
         return {}
-    model = prepared_model(replace(recipe, learn="token"), team.device)
+    model = prepare_model(replace(recipe, learn="token"), world.device)
     scores, _ = validate(model, recipe.val, mask_output="sam", dtype=recipe.dtype)
     mean = mean_scores(scores)
     return {"miou": mean.miou, "mbiou": mean.mbiou}

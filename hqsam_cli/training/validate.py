@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from ..data.pairs import PairFolder
-from ..data.sets import MaskPair
+from ..data.pairs import ImageMaskFolder
 from ..errors import HqsamError, ImageError
 from ..evaluation.mask_sets import MaskSetScorer
 from ..evaluation.prompts import prompt_rules
@@ -16,6 +14,7 @@ from ..evaluation.protocols import Evaluator
 from ..evaluation.report import mask_set_rows
 from ..evaluation.runner import Record
 from ..modeling.sam import HQSam, MaskOutput
+from ..predictor import Predictor
 
 
 class Scores(NamedTuple):
@@ -27,7 +26,7 @@ class Scores(NamedTuple):
 
 
 def validate(
-    model: HQSam, folders: list[PairFolder], *, mask_output: MaskOutput, dtype: torch.dtype
+    model: HQSam, folders: list[ImageMaskFolder], *, mask_output: MaskOutput, dtype: torch.dtype
 ) -> tuple[dict[str, Scores], list[str]]:
     """What `hqsam eval --protocol deploy` says of each folder, and of the pairs that cannot be scored, which it omits.
 
@@ -36,7 +35,7 @@ def validate(
     Raises:
         HqsamError: no pair of a folder can be scored.
     """
-    evaluator = Evaluator(model, "deploy", [mask_output], dtype=dtype)
+    evaluator = Evaluator(Predictor(model, dtype=dtype), "deploy", [mask_output])
     scores: dict[str, Scores] = {}
     problems: list[str] = []
     for number, folder in enumerate(folders):
@@ -55,12 +54,11 @@ def mean_scores(scores: dict[str, Scores]) -> Scores:
     )
 
 
-def _scores(evaluator: Evaluator, folder: PairFolder) -> tuple[Scores, list[str]]:
+def _scores(evaluator: Evaluator, folder: ImageMaskFolder) -> tuple[Scores, list[str]]:
     rules = prompt_rules("box")
     scorer = MaskSetScorer(evaluator, rules)
     records: list[Record] = []
-    for found in folder.pairs:
-        pair = MaskPair(Path(found.image).stem, Path(found.image), Path(found.mask))
+    for pair in folder.pairs:
         record: Record = {"file_name": pair.name, "error": None}
         try:
             record |= scorer.record(pair, scorer.loaded(pair))

@@ -66,8 +66,8 @@ def is_learned(name: str, learn: Learn) -> bool:
 class AblatedDecoder(MaskDecoder):
     """The HQ decoder with some of its parts left out or exchanged; see the head of this module."""
 
-    def __init__(self, embed_dim: int, early_dim: int, *, early_stride: int, variant: Variant) -> None:
-        super().__init__(embed_dim, early_dim, early_stride=early_stride)
+    def __init__(self, embed_dim: int, interm_dim: int, *, interm_stride: int, variant: Variant) -> None:
+        super().__init__(embed_dim, interm_dim, interm_stride=interm_stride)
         self.variant = variant
         if variant.token == "context":
             self.hf_token = nn.Embedding(CONTEXT_TOKENS, embed_dim)
@@ -119,15 +119,15 @@ def prepare(
     SAM's part keeps its weights. HQ modules are new where the model has none, where they are not those of a whole
     HQ-SAM, and where `fresh` asks for it: as PyTorch makes them, as in the paper, or such that their mask is SAM's.
     """
-    dim, stride = model.early_dim, model.early_stride
+    dim, stride = model.interm_dim, model.interm_stride
     torch.manual_seed(seed)
     decoder = model.mask_decoder
     if learn != "hq":
-        decoder = MaskDecoder(EMBED_DIM, dim, early_stride=stride, has_hq=False)
+        decoder = MaskDecoder(EMBED_DIM, dim, interm_stride=stride, has_hq=False)
     elif variant != FULL:
-        decoder = AblatedDecoder(EMBED_DIM, dim, early_stride=stride, variant=variant)
+        decoder = AblatedDecoder(EMBED_DIM, dim, interm_stride=stride, variant=variant)
     elif fresh or not model.has_hq:
-        decoder = MaskDecoder(EMBED_DIM, dim, early_stride=stride)
+        decoder = MaskDecoder(EMBED_DIM, dim, interm_stride=stride)
     if decoder is not model.mask_decoder:
         sam = {k: v for k, v in model.mask_decoder.state_dict().items() if k.split(".")[0] not in HQ_MODULES}
         decoder.load_state_dict({**decoder.state_dict(), **sam})
@@ -155,10 +155,10 @@ def begin_as_sam(model: HQSam) -> None:
     for layer in (decoder.compress_vit_feat[-1], decoder.embedding_encoder[-1], first, last):
         for parameter in layer.parameters():
             parameter.zero_()
-    centre = (slice(None), slice(None), 1, 1)
+    center = (slice(None), slice(None), 1, 1)
     same = torch.eye(len(last.get_parameter("weight")))
-    first.get_parameter("weight")[centre] = torch.cat([same, -same])
-    last.get_parameter("weight")[centre] = torch.cat([same, -same], dim=1)
+    first.get_parameter("weight")[center] = torch.cat([same, -same])
+    last.get_parameter("weight")[center] = torch.cat([same, -same], dim=1)
     norm.get_parameter("weight").fill_(1.0)
     norm.get_parameter("bias").zero_()
     for parameter in decoder.hf_mlp.layers[-1].parameters():

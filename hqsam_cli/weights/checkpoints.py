@@ -17,17 +17,17 @@ from torch import Tensor
 from ..errors import HqsamError
 from ..modeling.sam import HQSam
 from ..modeling.tiny_vit import TinyViTImageEncoder
-from .conversion import HQ_KEY, HQ_MODULES, is_hq, is_transformers, official_state, vit_of_width
-from .hub import checkpoint_path, file_hash
+from .conversion import HQ_KEY, HQ_MODULES, is_hq, is_transformers, to_official_state, vit_of_width
+from .hub import file_hash, find_checkpoint
 from .registry import LITE, VIT_TINY, build_model
 
 __all__ = [
     "Checkpoint",
-    "checkpoint_path",
     "file_hash",
-    "inferred_architecture",
+    "find_checkpoint",
+    "infer_architecture",
     "load_model",
-    "merged_checkpoint",
+    "merge_checkpoint",
     "read_checkpoint",
     "read_state",
     "write_checkpoint",
@@ -99,10 +99,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
     """Tensors as the checkpoint they are; `path` is for the error of those that are none."""
-    state, layout = official_state(raw), "transformers" if is_transformers(raw) else "official"
+    state, layout = to_official_state(raw), "transformers" if is_transformers(raw) else "official"
     if FUSION_KEY in state and all(map(is_hq, state)):
         return Checkpoint("HQ modules", _architecture_of_hq(path, state), layout, state, metadata, None)
-    architecture = inferred_architecture(state)
+    architecture = infer_architecture(state)
     if architecture is None:
         first = next(iter(state), "none")
         raise HqsamError(
@@ -117,7 +117,7 @@ def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Ch
     return Checkpoint(kind, architecture, layout, state, metadata, model)
 
 
-def merged_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
+def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
     """A SAM and the HQ modules that were trained on it as one HQ-SAM.
 
     Args:
@@ -214,7 +214,7 @@ def write_checkpoint(
         raise
 
 
-def inferred_architecture(state: Mapping[str, Tensor]) -> str | None:
+def infer_architecture(state: Mapping[str, Tensor]) -> str | None:
     """Which architecture the tensors of a whole model are of, or None; official names."""
     if "image_encoder.stem.conv.weight" in state:
         return LITE
@@ -227,7 +227,7 @@ def inferred_architecture(state: Mapping[str, Tensor]) -> str | None:
 def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
     """Which architecture HQ modules are of; raises unless they are complete."""
     channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
-    tiny = channels == TinyViTImageEncoder.early_dim
+    tiny = channels == TinyViTImageEncoder.interm_dim
     architecture = VIT_TINY if tiny else vit_of_width(channels) or LITE
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
     _check_tensors(path, f"HQ modules of {architecture}", wanted, state)

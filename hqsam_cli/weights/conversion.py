@@ -89,7 +89,7 @@ def vit_of_width(width: int) -> str | None:
     return next((name for name, config in VITS.items() if config.dim == width), None)
 
 
-def official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under their official names; what is not of the `transformers` layout comes back as it is.
 
     A tensor of neither layout keeps its name, so that a strict check finds it.

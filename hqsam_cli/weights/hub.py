@@ -112,7 +112,7 @@ WEIGHTS = {
 }
 
 
-def checkpoint_path(model: str, say: Say | None = None) -> Path:
+def find_checkpoint(model: str, say: Say | None = None) -> Path:
     """The file of a model name or path; official weights are fetched on first use and their hash is checked.
 
     Args:
@@ -169,7 +169,7 @@ def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
 
     Args:
         name: one of `WEIGHTS`.
-        say: as in `checkpoint_path`.
+        say: as in `find_checkpoint`.
         repair: fetch a file of the cache that is not the official one anew, rather than refuse it.
 
     Raises:

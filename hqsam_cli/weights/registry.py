@@ -32,11 +32,11 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
             return HQSam(encoder, config.dim, image_size=image_size, has_hq=has_hq)
     if architecture == VIT_TINY:
         encoder = TinyViTImageEncoder()
-        return HQSam(encoder, TinyViTImageEncoder.early_dim, image_size=image_size, has_hq=has_hq)
+        return HQSam(encoder, TinyViTImageEncoder.interm_dim, image_size=image_size, has_hq=has_hq)
     return HQSam(
         LiteImageEncoder(),
-        LiteImageEncoder.early_dim,
-        early_stride=LiteImageEncoder.early_stride,
+        LiteImageEncoder.interm_dim,
+        interm_stride=LiteImageEncoder.interm_stride,
         image_size=image_size,
         has_hq=has_hq,
     )

@@ -14,17 +14,17 @@ import numpy as np
 
 from hqsam_cli.batch.pipeline import Job, Summary, segment_images
 from hqsam_cli.io.find import find_images
-from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt
+from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt
 
 
-class BoxSegmenter:
+class BoxPredictor:
     """Fills boxes; raises on an image whose top left pixel is red."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.groups: list[int] = []
 
-    def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         self.groups.append(len(images))
         time.sleep(self.seconds)
         if any(tuple(image[0, 0]) == (255, 0, 0) for image in images):
@@ -47,7 +47,7 @@ class TwoBoxes:
     def for_image(self, file_name: str) -> ImagePrompts:
         number = int.from_bytes(file_name.encode("utf-8", "surrogateescape")[-6:], "big")
         boxes = [(1.0, 2.0, 9.0, 8.0), (3.0, 3.0, 20.0, 12.0)]
-        return ImagePrompts(file_name, number, None, [Prompt(2 * number + i, box=b) for i, b in enumerate(boxes)])
+        return ImagePrompts(file_name, number, None, [RawPrompt(2 * number + i, box=b) for i, b in enumerate(boxes)])
 
 
 class Silent:
@@ -69,7 +69,7 @@ class Silent:
 
 
 def run(
-    images: Path, output: Path | None, segmenter: BoxSegmenter | None = None, **changes: Any
+    images: Path, output: Path | None, predictor: BoxPredictor | None = None, **changes: Any
 ) -> tuple[Summary, Silent]:
     """One run over a folder."""
     options: dict[str, Any] = {
@@ -85,8 +85,8 @@ def run(
         "flags": {"--model": "box", "--mask-output": "sum"},
     }
     reporter = Silent()
-    return segment_images(Job(**(options | changes)), segmenter or BoxSegmenter(), reporter), reporter
+    return segment_images(Job(**(options | changes)), predictor or BoxPredictor(), reporter), reporter
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2]), BoxSegmenter(float(sys.argv[3])))[0].exit_code)
+    sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2]), BoxPredictor(float(sys.argv[3])))[0].exit_code)

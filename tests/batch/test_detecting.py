@@ -15,11 +15,11 @@ from hqsam_cli.batch.pipeline import Job, segment_images
 from hqsam_cli.io.find import find_images
 from hqsam_cli.prompts.table import PromptTable
 from hqsam_cli.records import Prompt
-from tests.batch.boxes_as_masks import BoxSegmenter, Silent, run
+from tests.batch.boxes_as_masks import BoxPredictor, Silent, run
 
 
 class CornerDetector:
-    """Finds the upper left quarter, and something that sticks out; raises on a green image."""
+    """Finds the upper left quarter, and all but a margin; raises on a green image."""
 
     def __init__(self) -> None:
         self.groups: list[int] = []
@@ -31,7 +31,7 @@ class CornerDetector:
         return [
             [
                 Prompt(1, box=(0.0, 0.0, image.shape[1] / 2, image.shape[0] / 2), score=0.5),
-                Prompt(2, box=(5.0, 5.0, 999.0, 999.0), score=0.25),
+                Prompt(2, box=(5.0, 5.0, float(image.shape[1]), float(image.shape[0])), score=0.25),
             ]
             for image in images
         ]
@@ -47,7 +47,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, Silent, CornerDetector]:
-    """A run with a detector; `segmenter=None` for one of boxes alone."""
+    """A run with a detector; `predictor=None` for one of boxes alone."""
     options: dict[str, Any] = {
         "images": find_images([str(images)]),
         "prompts": PromptTable(),
@@ -60,16 +60,16 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, S
         "multimask": False,
         "flags": {},
     }
-    segmenter = changes.pop("segmenter", BoxSegmenter())
+    predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Silent(), CornerDetector()
-    return segment_images(Job(**(options | changes)), segmenter, reporter, detector), reporter, detector
+    return segment_images(Job(**(options | changes)), predictor, reporter, detector), reporter, detector
 
 
 def test_what_it_finds_is_segmented_in_the_same_groups(images: Path, tmp_path: Path) -> None:
-    segmenter = BoxSegmenter()
-    summary, reporter, detector = detecting(images, tmp_path / "out", segmenter=segmenter)
+    predictor = BoxPredictor()
+    summary, reporter, detector = detecting(images, tmp_path / "out", predictor=predictor)
     assert (summary.exit_code, summary.done, summary.masks) == (0, 5, 10)
-    assert detector.groups == segmenter.groups == [2, 2, 1]
+    assert detector.groups == predictor.groups == [2, 2, 1]
     boxes = [a["bbox"] for record in reporter.records for a in record["annotations"]]
     assert boxes == [[0, 0, 20, 15], [5, 5, 35, 25]] * 5
     again, _, idle = detecting(images, tmp_path / "out")
@@ -89,7 +89,7 @@ def test_an_image_it_fails_on_harms_no_other(images: Path, tmp_path: Path) -> No
 
 def test_boxes_are_the_results_where_nothing_segments(images: Path) -> None:
     stream = io.BytesIO()
-    summary, _, _ = detecting(images, None, segmenter=None, formats=frozenset({"ndjson"}), stream=stream)
+    summary, _, _ = detecting(images, None, predictor=None, formats=frozenset({"ndjson"}), stream=stream)
     assert (summary.exit_code, summary.masks) == (0, 10)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["file_name"] for line in lines] == [f"{number}.png" for number in range(5)]

@@ -13,13 +13,13 @@ import pytest
 
 from hqsam_cli.batch.journal import Journal
 from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.formats.annotations import image_record
+from hqsam_cli.formats.annotations import make_image_record
 
 FLAGS = {"--mask-output": "sum", "--boxes": "none"}
 
 
 def record(name: str, error: str | None = None) -> dict[str, Any]:
-    return image_record(name, 1, (4, 3), [{"id": 1, "score": 0.5}] if error is None else [], error)
+    return make_image_record(name, 1, (4, 3), [{"id": 1, "score": 0.5}] if error is None else [], error)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pycocotools.coco import COCO
 
 from hqsam_cli.batch.journal import Journal
 from hqsam_cli.errors import HqsamError, UsageError
-from tests.batch.boxes_as_masks import BoxSegmenter, run
+from tests.batch.boxes_as_masks import BoxPredictor, run
 
 PROGRAM = [sys.executable, "-m", "tests.batch.boxes_as_masks"]
 
@@ -91,11 +91,11 @@ def test_a_group_with_one_image_to_do_is_done_again_whole(images: Path, tmp_path
     lines = journal.read_bytes().splitlines(keepends=True)
     # The third image gone, and the last line torn in the middle.
     journal.write_bytes(b"".join(lines[:3] + lines[4:-1]) + lines[-1][:20])
-    segmenter = BoxSegmenter()
-    summary, _ = run(images, tmp_path / "out", segmenter)
-    assert segmenter.groups == [2, 1]
+    predictor = BoxPredictor()
+    summary, _ = run(images, tmp_path / "out", predictor)
+    assert predictor.groups == [2, 1]
     assert (summary.done, summary.already_done) == (3, 4)
-    again, _ = run(images, tmp_path / "out", segmenter)
+    again, _ = run(images, tmp_path / "out", predictor)
     assert (again.done, again.already_done, again.exit_code) == (0, 7, 0)
 
 
@@ -162,10 +162,10 @@ def test_a_full_disk_is_fatal_at_once_and_leaves_nothing_half_written(
 
 def test_an_output_that_cannot_be_a_folder_is_fatal_before_any_work(images: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
-    segmenter = BoxSegmenter()
+    predictor = BoxPredictor()
     with pytest.raises(HqsamError, match="out"):
-        run(images, tmp_path / "out", segmenter)
-    assert segmenter.groups == []
+        run(images, tmp_path / "out", predictor)
+    assert predictor.groups == []
 
 
 def test_lines_on_a_stream(images: Path) -> None:

@@ -18,8 +18,8 @@ from pycocotools.coco import COCO
 
 from hqsam_cli.errors import HqsamError, ReaderGoneError
 from hqsam_cli.io.find import find_images
-from hqsam_cli.records import ImagePrompts, Instance, Prompt
-from tests.batch.boxes_as_masks import BoxSegmenter, TwoBoxes, run
+from hqsam_cli.records import ImagePrompts, Instance, Prompt, RawPrompt
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 from tests.batch.test_pipeline import contents
 
 NAMES = ["a.jpg", "a.png", "z.png", "sub/b.png", "sub/c.png"]
@@ -52,7 +52,7 @@ class NumberedBoxes(TwoBoxes):
     def for_image(self, file_name: str) -> ImagePrompts:
         first = self.each * self.names.index(file_name) + 1
         box = (self.place, self.place, self.place + 6, self.place + 5)
-        return ImagePrompts(file_name, 5, None, [Prompt(first + n, box=box) for n in range(self.each)])
+        return ImagePrompts(file_name, 5, None, [RawPrompt(first + n, box=box) for n in range(self.each)])
 
 
 def test_every_format_holds_the_same_masks(photos: Path, tmp_path: Path) -> None:
@@ -82,18 +82,18 @@ def test_threads_do_not_change_a_byte(photos: Path, tmp_path: Path) -> None:
 def test_another_photo_of_the_same_name_is_not_taken_for_done(photos: Path, tmp_path: Path) -> None:
     run(photos, tmp_path / "out")
     photograph(tmp_path / "others" / "a.png", 10)
-    segmenter = BoxSegmenter()
-    _, reporter = run(tmp_path / "others", tmp_path / "out", segmenter)
-    assert (reporter.already_done, segmenter.groups) == (0, [1])
+    predictor = BoxPredictor()
+    _, reporter = run(tmp_path / "others", tmp_path / "out", predictor)
+    assert (reporter.already_done, predictor.groups) == (0, [1])
 
 
 def test_a_new_photo_that_shifts_the_numbers_leaves_no_two_alike(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(photos, out, prompts=NumberedBoxes(photos), batch_size=1)
     photograph(photos / "b.png")
-    segmenter = BoxSegmenter()
-    run(photos, out, segmenter, prompts=NumberedBoxes(photos), batch_size=1)
-    assert len(segmenter.groups) == 4  # the photo itself, and the three behind it whose numbers are others now
+    predictor = BoxPredictor()
+    run(photos, out, predictor, prompts=NumberedBoxes(photos), batch_size=1)
+    assert len(predictor.groups) == 4  # the photo itself, and the three behind it whose numbers are others now
     assert [a["id"] for a in json.loads((out / "instances.json").read_bytes())["annotations"]] == [1, 2, 3, 4, 5, 6]
     assert [path.name for path in png_files(out)] == ["1.png", "2.png", "3.png", "5.png", "6.png", "4.png"]
 
@@ -126,8 +126,8 @@ def test_failed_images_are_in_the_results_while_their_size_is_known(photos: Path
 
 
 def test_a_machine_without_memory_is_no_fault_of_an_image(photos: Path, tmp_path: Path) -> None:
-    class TooLarge(BoxSegmenter):
-        def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    class TooLarge(BoxPredictor):
+        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
             raise MemoryError
 
     with pytest.raises(MemoryError):
@@ -135,9 +135,9 @@ def test_a_machine_without_memory_is_no_fault_of_an_image(photos: Path, tmp_path
 
 
 def test_estimates_that_are_no_numbers_fail_the_image(photos: Path, tmp_path: Path) -> None:
-    class Overflows(BoxSegmenter):
-        def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
-            made = super().segment(images, prompts)
+    class Overflows(BoxPredictor):
+        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+            made = super().predict_batch(images, prompts)
             return [[Instance(i.prompt, i.mask, float("nan")) for i in own] for own in made]
 
     summary, _ = run(photos, tmp_path / "out", Overflows())
@@ -149,10 +149,10 @@ def test_estimates_that_are_no_numbers_fail_the_image(photos: Path, tmp_path: Pa
 def test_a_file_where_masks_belong_is_fatal_before_any_work(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "masks").write_text("mine")
-    segmenter = BoxSegmenter()
+    predictor = BoxPredictor()
     with pytest.raises(HqsamError, match="out/masks: cannot be written"):
-        run(photos, tmp_path / "out", segmenter)
-    assert segmenter.groups == []
+        run(photos, tmp_path / "out", predictor)
+    assert predictor.groups == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
@@ -170,11 +170,11 @@ def test_a_disk_that_fails_stops_the_run_soon_and_names_the_file(
         real(file)
 
     monkeypatch.setattr(os, "fsync", full_after_ten)
-    segmenter = BoxSegmenter(0.02)
+    predictor = BoxPredictor(0.02)
     with pytest.raises(HqsamError, match=r"(\d+\.png|journal\.ndjson): cannot be written"):
-        run(photos, out, segmenter)
+        run(photos, out, predictor)
     monkeypatch.undo()
-    assert len(segmenter.groups) < 15
+    assert len(predictor.groups) < 15
     assert not list(out.rglob("*.tmp"))
     assert all(np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)).size == 1200 for path in png_files(out))
     assert run(photos, out)[0].exit_code == 0
@@ -195,10 +195,10 @@ def test_lines_of_a_stream_come_in_input_order_and_before_the_end(photos: Path, 
     stream = io.BytesIO()
     lines_seen: list[int] = []
 
-    class Watched(BoxSegmenter):
-        def segment(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    class Watched(BoxPredictor):
+        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
             lines_seen.append(stream.getvalue().count(b"\n"))
-            return super().segment(images, prompts)
+            return super().predict_batch(images, prompts)
 
     summary, _ = run(photos, None, Watched(0.2), formats=frozenset({"ndjson"}), stream=stream)
     assert summary.exit_code == 3

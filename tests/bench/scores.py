@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from hqsam_cli.data.sets import found_dataset, mask_pairs
-from hqsam_cli.data.truth import truth_mask
+from hqsam_cli.data.pairs import read_pair
+from hqsam_cli.data.sets import dataset_pairs, find_dataset
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
-from hqsam_cli.io.images import decoded_image
-from hqsam_cli.predictor import Segmenter
+from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Prompt
-from hqsam_cli.weights.checkpoints import checkpoint_path, load_model
+from hqsam_cli.weights.checkpoints import find_checkpoint, load_model
 
 Box = tuple[float, float, float, float]
 Method = Callable[[np.ndarray, Box], np.ndarray]
@@ -44,20 +44,21 @@ def grabcut_mask(image: np.ndarray, box: Box) -> np.ndarray:
     return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
 
 
-def model_method(segmenter: Segmenter) -> Method:
-    """The segmenter as a function of an image and a box."""
-    return lambda image, box: segmenter.segment([image], [[Prompt(1, box=box)]])[0][0].mask.full()
+def model_method(predictor: Predictor) -> Method:
+    """The predictor as a function of an image and a box."""
+    return lambda image, box: predictor.predict_batch([image], [[Prompt(1, box=box)]])[0][0].mask.full()
 
 
 def scores(folder: Path, methods: dict[str, Method]) -> dict[str, tuple[float, float]]:
     """Mean IoU and mean boundary IoU of each method, in percent."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    for pair in tqdm(mask_pairs(found_dataset(str(folder), folder)), desc=folder.name, disable=None):
-        truth, image = truth_mask(pair.mask), decoded_image(str(pair.image), exif="ignore")
-        x0, y0, x1, y1 = tight_box(truth)
+    for pair in tqdm(dataset_pairs(find_dataset(str(folder), folder)), desc=folder.name, disable=None):
+        image, values = read_pair(pair)
+        gt = values > THRESHOLD
+        x0, y0, x1, y1 = tight_box(gt)
         for name, method in methods.items():
             mask = method(image, (x0, y0, x1 + 1, y1 + 1))
-            found[name].append((iou(mask, truth), boundary_iou(mask, truth)))
+            found[name].append((iou(mask, gt), boundary_iou(mask, gt)))
     return {name: tuple(100 * np.mean(rows, axis=0)) for name, rows in found.items()}
 
 
@@ -68,10 +69,10 @@ def main() -> None:
     parser.add_argument("--model", default="lite")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    model = load_model(checkpoint_path(arguments.model))
+    model = load_model(find_checkpoint(arguments.model))
     methods: dict[str, Method] = {"GrabCut": grabcut_mask}
     for output in ("sam", "hq", "sum"):
-        methods[f"{arguments.model} {output}"] = model_method(Segmenter(model, mask_output=output))
+        methods[f"{arguments.model} {output}"] = model_method(Predictor(model, mask_output=output))
     results = {}
     for folder in arguments.folders:
         results[folder.name] = found = scores(folder, methods)

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hqsam_cli.memory import keep_freed_memory
-from hqsam_cli.predictor import Segmenter
+from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 
@@ -68,7 +68,7 @@ def hqsam(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
     on_cpu = device == "cpu"
     if on_cpu:
         keep_freed_memory()
-    segmenter = Segmenter(load_model(checkpoint).to(device), prompts_per_batch=8 if on_cpu else 32)
+    predictor = Predictor(load_model(checkpoint).to(device), prompts_per_batch=8 if on_cpu else 32)
     at_once = 1 if on_cpu else 4
 
     def run(work: Work) -> Masks:
@@ -76,7 +76,7 @@ def hqsam(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
         for start in range(0, len(work), at_once):
             group = work[start : start + at_once]
             prompts = [[Prompt(i, box=(*box.tolist(),)) for i, box in enumerate(boxes)] for _, boxes in group]
-            results = segmenter.segment([photo for photo, _ in group], prompts)
+            results = predictor.predict_batch([photo for photo, _ in group], prompts)
             masks += [np.stack([instance.mask.full() for instance in made]) for made in results]
         return masks
 

@@ -59,8 +59,8 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "imgs"
     (folder / "sub").mkdir(parents=True)
     y, x = np.mgrid[:120, :160]
-    for name, centre in (("a.jpg", 60), ("sub/b.png", 90)):
-        disc = (x - centre) ** 2 + (y - 60) ** 2 < 35**2
+    for name, center in (("a.jpg", 60), ("sub/b.png", 90)):
+        disc = (x - center) ** 2 + (y - 60) ** 2 < 35**2
         Image.fromarray(np.where(disc[..., None], (250, 220, 40), (20, 60, 120)).astype(np.uint8)).save(folder / name)
     images = [
         {"id": 11, "file_name": "a.jpg", "width": 160, "height": 120},

@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from tests.cli.conftest import Run
-from tests.modeling.conftest import randomised
+from tests.modeling.conftest import randomized
 
 WIDTH, HEIGHT = 400, 300
 BOXES: list[list[float]] = [[30, 40, 200, 180], [0, 0, 400, 300], [250.5, 100.25, 120, 60]]
@@ -30,7 +30,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from segment_anything_hq import SamPredictor, sam_model_registry
 
     torch.manual_seed(7)  # of the first seeds, the one whose masks are about half of the photo
-    model = randomised(sam_model_registry["vit_tiny"](checkpoint=None))
+    model = randomized(sam_model_registry["vit_tiny"](checkpoint=None))
     folder = tmp_path_factory.mktemp("authors")
     torch.save(model.state_dict(), folder / "official.pth")
     rng = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_boxes(hqsam: Run, predictor: Any, output: str) -> None:
         predictor.predict(box=corners(box), multimask_output=False, hq_token_only=output == "hq") for box in BOXES
     ]
     assert mean_iou([a["mask"] for a in ours], [masks[0] for masks, _, _ in theirs]) >= 0.995
-    assert [a["sam_iou"] for a in ours] == pytest.approx([float(iou[0]) for _, iou, _ in theirs], abs=1e-4)
+    assert [a["predicted_iou"] for a in ours] == pytest.approx([float(iou[0]) for _, iou, _ in theirs], abs=1e-4)
 
 
 def test_points_alone_and_with_boxes(hqsam: Run, predictor: Any) -> None:
@@ -108,6 +108,6 @@ def test_coarse_masks(hqsam: Run, predictor: Any) -> None:
 
 def test_the_best_of_three_masks_is_the_authors_multimask(hqsam: Run, predictor: Any) -> None:
     ours = made(hqsam, predictor, "--boxes", predictor.folder / "prompts.json", "--multimask")
-    best = [max((a for a in ours if a["prompt_id"] == n), key=lambda a: a["sam_iou"]) for n in (1, 2, 3)]
+    best = [max((a for a in ours if a["prompt_id"] == n), key=lambda a: a["predicted_iou"]) for n in (1, 2, 3)]
     theirs = [predictor.predict(box=corners(box), multimask_output=True) for box in BOXES]
     assert mean_iou([a["mask"] for a in best], [masks[0] for masks, _, _ in theirs]) >= 0.995

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.data.truth import mask_values, truth_mask
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
+from hqsam_cli.io.masks import read_mask
 from hqsam_cli.weights.registry import build_model
 
 from .conftest import Run
@@ -51,19 +51,19 @@ def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
 
 def test_deploy_scores_are_those_of_the_masks_that_segment_writes(hqsam: Run, tmp_path: Path) -> None:
     photos, masks = SAMPLES / "DIS5K/DIS-VD/im", SAMPLES / "DIS5K/DIS-VD/gt"
-    truths = {path.stem: truth_mask(path) for path in masks.iterdir()}
+    gts = {path.stem: read_mask(path) for path in masks.iterdir()}
     boxes: dict[str, list[dict[str, object]]] = {"images": [], "annotations": [], "categories": []}
-    for n, (stem, truth) in enumerate(sorted(truths.items()), 1):
-        x0, y0, x1, y1 = tight_box(truth)
+    for n, (stem, gt) in enumerate(sorted(gts.items()), 1):
+        x0, y0, x1, y1 = tight_box(gt)
         boxes["images"].append({"id": n, "file_name": f"{stem}.jpg"})
         box = [x0, y0, x1 - x0 + 1, y1 - y0 + 1]
         boxes["annotations"].append({"id": n, "image_id": n, "category_id": 1, "bbox": box})
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     assert hqsam("segment", photos, "--boxes", "boxes.json", "-o", "out").code == 0
     scores = []
-    for n, (stem, truth) in enumerate(sorted(truths.items()), 1):
-        mask = mask_values(tmp_path / f"out/masks/{stem}.jpg/{n}.png") > 0
-        scores.append((iou(mask, truth), boundary_iou(mask, truth)))
+    for n, (stem, gt) in enumerate(sorted(gts.items()), 1):
+        mask = read_mask(tmp_path / f"out/masks/{stem}.jpg/{n}.png")
+        scores.append((iou(mask, gt), boundary_iou(mask, gt)))
     options = ("--protocol", "deploy", "--mask-output", "sum", "--json", "r.json")
     assert hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options).code == 0
     (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
@@ -144,8 +144,8 @@ def test_refined_masks_are_one_more_row(hqsam: Run, tmp_path: Path, monkeypatch:
     result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, "--limit", "1", "--refine", "--json", "r.json")
     assert result.code == 0 and result.out == ""
     rows = {row["output"]: row["figures"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
-    truth = truth_mask(SAMPLES / "DIS5K/DIS-VD/gt/01_wheel.png")
-    assert rows["sam+cascadepsp"]["mIoU"] == pytest.approx(100 * truth.mean())
+    gt = read_mask(SAMPLES / "DIS5K/DIS-VD/gt/01_wheel.png")
+    assert rows["sam+cascadepsp"]["mIoU"] == pytest.approx(100 * gt.mean())
     assert set(rows) == {"sam", "hq", "sum", "sam+cascadepsp"}
 
 

@@ -18,9 +18,9 @@ from pycocotools.coco import COCO
 from tests.cli.conftest import Run
 
 
-def disc(centre: int) -> np.ndarray:
+def disc(center: int) -> np.ndarray:
     y, x = np.mgrid[:120, :160]
-    return (x - centre) ** 2 + (y - 60) ** 2 < 35**2
+    return (x - center) ** 2 + (y - 60) ** 2 < 35**2
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -37,17 +37,17 @@ def test_the_bare_command_writes_coco_and_masks_and_says_where(hqsam: Run, photo
     assert {image["file_name"]: image["id"] for image in coco.imgs.values()} == {"a.jpg": 11, "sub/b.png": 12}
     assert coco.cats == {3: {"id": 3, "name": "disc"}}
     assert sorted(coco.anns) == [5, 7, 8]
-    for number, name, centre in ((5, "a.jpg", 60), (7, "sub/b.png", 90)):
+    for number, name, center in ((5, "a.jpg", 60), (7, "sub/b.png", 90)):
         annotation = coco.anns[number]
         mask = coco_mask.decode(annotation["segmentation"]).astype(bool)
-        assert overlap(mask, disc(centre)) > 0.9
+        assert overlap(mask, disc(center)) > 0.9
         png = np.asarray(cv2.imread(f"hqsam_out/masks/{name}/{number}.png", cv2.IMREAD_GRAYSCALE))
         assert np.array_equal(png > 0, mask)
         assert annotation["area"] == mask.sum()
         assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
         assert annotation["iscrowd"] == 0
     first = coco.anns[5]
-    assert first["score"] == pytest.approx(min(1, max(0, 0.5 * first["sam_iou"])), abs=1e-6)
+    assert first["score"] == pytest.approx(min(1, max(0, 0.5 * first["predicted_iou"])), abs=1e-6)
 
 
 def test_again_is_already_done_and_other_flags_are_refused_by_name(hqsam: Run, photos: Path) -> None:
@@ -102,7 +102,7 @@ def test_points_masks_frame_and_multimask(hqsam: Run, photos: Path) -> None:
     assert [len(line["annotations"]) for line in points.lines] == [1, 0]
     joined = hqsam("segment", photos, "--points", "points.json", "--boxes", "dets.json", "-o", "-")
     assert [len(line["annotations"]) for line in joined.lines] == [1, 2]
-    assert joined.lines[0]["annotations"][0]["sam_iou"] != points.lines[0]["annotations"][0]["sam_iou"]
+    assert joined.lines[0]["annotations"][0]["predicted_iou"] != points.lines[0]["annotations"][0]["predicted_iou"]
 
     Path("coarse/a.jpg").mkdir(parents=True)
     Image.fromarray(disc(60).astype(np.uint8) * 255).save("coarse/a.jpg/5.png")

@@ -114,10 +114,10 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
 def test_two_processes_learn_what_one_does(hqsam: Run, data: Path, tmp_path: Path) -> None:
     common = ("--data", data, "--val", data, "--epochs", "1", "--lr", "1e-4", *SMALL, "--fresh", "--batch-size")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
-    team = run_alone(*common, "2", "-o", tmp_path / "two", launcher=torchrun)
+    world = run_alone(*common, "2", "-o", tmp_path / "two", launcher=torchrun)
     assert hqsam("train", *common, "4", "-o", "one").code == 0
-    errors = team.communicate()[1].decode()
-    assert team.returncode == 0, errors
+    errors = world.communicate()[1].decode()
+    assert world.returncode == 0, errors
     assert "on 2 x cpu" in errors
     one, two = (torch.load(tmp_path / name / "train.pt", weights_only=True) for name in ("one", "two"))
     for place, state in one["optimizer"]["state"].items():

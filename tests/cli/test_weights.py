@@ -33,8 +33,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     with serving() as hub:
         use_hub(monkeypatch, hub.url, str(tmp_path / "cache"))
         entries = {
-            "vit_tiny": hub.add("team/hq", "hq.pth", LITE_PATH.read_bytes()),
-            "mobile_sam": hub.add("team/sam", "sam.pt", (tmp_path / "sam.safetensors").read_bytes()),
+            "vit_tiny": hub.add("world/hq", "hq.pth", LITE_PATH.read_bytes()),
+            "mobile_sam": hub.add("world/sam", "sam.pt", (tmp_path / "sam.safetensors").read_bytes()),
         }
         for name, entry in entries.items():
             monkeypatch.setitem(WEIGHTS, name, entry)
@@ -105,7 +105,7 @@ def test_a_plain_sam_by_name_makes_sam_masks(hqsam: Run, hub: LocalHub, photos: 
 
 
 def test_segment_refuses_wrong_weights_in_one_line(hqsam: Run, hub: LocalHub, photos: Path) -> None:
-    hub.files["team/hq/hq.pth"] = LITE_PATH.read_bytes()[:-1] + b"x"
+    hub.files["world/hq/hq.pth"] = LITE_PATH.read_bytes()[:-1] + b"x"
     result = hqsam("segment", photos, "--frame", "--model", "vit_tiny")
     assert result.code == 1
     assert "SHA-256" in result.err

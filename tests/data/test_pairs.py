@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.data.pairs import HQSEG_44K, Pair, hqseg_folders, pair_folder, read_alpha, read_pair
+from hqsam_cli.data.pairs import Pair, find_pairs, read_alpha, read_pair
+from hqsam_cli.data.sets import DATASETS, HQSEG_44K, hqseg_folders
 from hqsam_cli.errors import ImageError, NoInputError
+from hqsam_cli.io.images import TURNS
+from hqsam_cli.io.masks import read_mask
 
 
 def write(path: Path, pixels: np.ndarray, mode: str | None = None) -> Path:
@@ -32,25 +35,25 @@ def test_each_layout_is_known(tmp_path: Path, square: np.ndarray, images: str, m
         write(tmp_path / images / f"{stem}.jpg", np.repeat(square[..., None], 3, axis=2))
         write(tmp_path / masks / f"{stem}.png", square)
     write(tmp_path / images / "lonely.jpg", square)
-    found = pair_folder(tmp_path, 2.0)
-    assert [Path(pair.image).name for pair in found.pairs] == ["a.jpg", "b.jpg"]
-    assert [Path(pair.mask).name for pair in found.pairs] == ["a.png", "b.png"]
-    assert [Path(image).name for image in found.missing] == ["lonely.jpg"]
+    found = find_pairs(tmp_path, 2.0)
+    assert [pair.image.name for pair in found.pairs] == ["a.jpg", "b.jpg"]
+    assert [pair.mask.name for pair in found.pairs] == ["a.png", "b.png"]
+    assert [image.name for image in found.missing] == ["lonely.jpg"]
     assert found.weight == 2.0
 
 
 def test_a_folder_without_pairs_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match=tmp_path.name):
-        pair_folder(tmp_path)
+        find_pairs(tmp_path)
 
 
 def test_sets_of_hqseg_are_found_and_missing_ones_named(tmp_path: Path, square: np.ndarray) -> None:
-    for _, images, masks in HQSEG_44K[1:3]:
-        write(tmp_path / images / "x.jpg", square)
-        write(tmp_path / masks / "x.png", square)
+    for key in HQSEG_44K[1:3]:
+        write(tmp_path / DATASETS[key].images / "x.jpg", square)
+        write(tmp_path / DATASETS[key].gt / "x.png", square)
     found, absent = hqseg_folders(tmp_path)
     assert [own.name for own in found] == ["ThinObject5K-TR", "FSS"]
-    assert absent == [str(tmp_path / images) for _, images, _ in (HQSEG_44K[0], *HQSEG_44K[3:])]
+    assert absent == [str(tmp_path / DATASETS[key].images) for key in (HQSEG_44K[0], *HQSEG_44K[3:])]
     with pytest.raises(NoInputError, match="DIS5K"):
         hqseg_folders(tmp_path / "nowhere")
 
@@ -59,34 +62,34 @@ def test_sets_of_hqseg_are_found_and_missing_ones_named(tmp_path: Path, square: 
 def test_images_of_any_kind_are_rgb(tmp_path: Path, square: np.ndarray, mode: str) -> None:
     image = write(tmp_path / "i.png", np.repeat(square[..., None], 3, axis=2), mode)
     mask = write(tmp_path / "m.png", square)
-    pixels, truth = read_pair(Pair(str(image), str(mask)))
+    pixels, gt = read_pair(Pair("i", image, mask))
     assert pixels.shape == (20, 30, 3)
-    assert pixels.dtype == truth.dtype == np.uint8
-    assert np.array_equal(truth, square // 255)
+    assert pixels.dtype == gt.dtype == np.uint8
+    assert np.array_equal(gt, square)
 
 
 @pytest.mark.parametrize("stored", [1, 255])
 def test_masks_of_zero_and_one_are_masks_too(tmp_path: Path, square: np.ndarray, stored: int) -> None:
     image = write(tmp_path / "i.png", square)
     mask = write(tmp_path / "m.png", square // 255 * np.uint8(stored))
-    assert read_pair(Pair(str(image), str(mask)))[1].sum() == 100
+    assert np.array_equal(read_pair(Pair("i", image, mask))[1], square)
 
 
 def test_pairs_of_no_use_say_why(tmp_path: Path, square: np.ndarray) -> None:
-    image = str(write(tmp_path / "i.png", square))
+    image = write(tmp_path / "i.png", square)
     cases = {
-        "an empty mask": write(tmp_path / "empty.png", square * 0),
-        "30 x 20": write(tmp_path / "small.png", square[:10]),
-        "no such file": tmp_path / "gone.png",
+        "the mask is empty": write(tmp_path / "empty.png", square * 0),
+        "30x10": write(tmp_path / "small.png", square[:10]),
+        "missing": tmp_path / "gone.png",
     }
     for words, mask in cases.items():
         with pytest.raises(ImageError, match=words) as error:
-            read_pair(Pair(image, str(mask)))
+            read_pair(Pair("i", image, mask))
         assert mask.name in str(error.value)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no photo")
     with pytest.raises(ImageError, match=r"broken\.jpg"):
-        read_pair(Pair(str(broken), str(tmp_path / "empty.png")))
+        read_pair(Pair("i", broken, tmp_path / "empty.png"))
 
 
 def test_mattes_lie_beside_the_masks_and_are_of_their_images(tmp_path: Path, square: np.ndarray) -> None:
@@ -94,9 +97,56 @@ def test_mattes_lie_beside_the_masks_and_are_of_their_images(tmp_path: Path, squ
         write(tmp_path / "images" / f"{stem}.jpg", np.repeat(square[..., None], 3, axis=2))
         write(tmp_path / "masks" / f"{stem}.png", square)
     write(tmp_path / "alpha" / "a.png", square // 2)
-    first, second = pair_folder(tmp_path).pairs
+    first, second = find_pairs(tmp_path).pairs
     assert first.alpha is not None
     assert second.alpha is None
-    assert np.array_equal(read_alpha(first.alpha, square.shape), square // 2)
-    with pytest.raises(ImageError, match=r"a\.png: of another size"):
-        read_alpha(first.alpha, (20, 31))
+    assert np.array_equal(read_alpha(first.alpha, np.zeros((20, 30, 3))), square // 2)
+    with pytest.raises(ImageError, match=r"a\.png: the mask is 30x20, its photo 31x20"):
+        read_alpha(first.alpha, np.zeros((20, 31, 3)))
+
+
+def turned_photo(path: Path, upright: np.ndarray, orientation: int) -> Path:
+    """A photo that a viewer shows as `upright`, stored in another orientation."""
+    image = Image.fromarray(upright)
+    stored = image.transpose(TURNS[orientation][1])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored.save(path, exif=exif, quality=100)
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("drawn_on", ["stored", "upright"])
+def test_a_photo_and_its_mask_are_turned_together(tmp_path: Path, orientation: int, drawn_on: str) -> None:
+    """Where sizes are equal (2, 3 and 4, a square) nothing tells, and both are taken as they are stored."""
+    upright = np.zeros((40, 64, 3), np.uint8)
+    upright[4:12, 6:30] = 255
+    photo = turned_photo(tmp_path / "i.jpg", upright, orientation)
+    mask = Image.fromarray(upright[..., 0])
+    if drawn_on == "stored" or orientation < 5:
+        mask = mask.transpose(TURNS[orientation][1])
+    mask.save(tmp_path / "m.png")
+    image, values = read_pair(Pair("i", photo, tmp_path / "m.png"))
+    bright = image.min(axis=2) > 128
+    assert np.count_nonzero(bright ^ (values > 128)) < 20
+
+
+def test_masks_of_any_kind_are_read_alike(tmp_path: Path, square: np.ndarray) -> None:
+    colored = np.zeros((20, 30, 3), np.uint8)
+    colored[..., 1] = square
+    cut_out = np.dstack([np.full((20, 30, 3), 200, np.uint8), square])
+    palette = Image.fromarray(square // 255, "P")
+    palette.putpalette([0, 0, 0, 128, 0, 0])
+    palette.save(tmp_path / "palette.png")
+    files = [
+        write(tmp_path / "gray.png", square),
+        write(tmp_path / "one.png", square // 255),
+        write(tmp_path / "bits.png", square, "1"),
+        write(tmp_path / "color.png", colored),
+        write(tmp_path / "cut_out.png", cut_out),
+        write(tmp_path / "deep.png", square.astype(np.uint16) * 257),
+        tmp_path / "palette.png",
+    ]
+    for file in files:
+        assert np.array_equal(read_mask(file), square > 0), file.name

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from hqsam_cli.data.truth import truth_mask
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.engine import ultralytics
 from hqsam_cli.detection.files import EMBEDDED_PATH
@@ -21,10 +20,11 @@ from hqsam_cli.detection.settings import DetectorSettings
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import tight_box
-from hqsam_cli.formats.annotations import detection_record
-from hqsam_cli.io.images import decoded_image
-from hqsam_cli.prompts.fit import fit_to_frame
-from hqsam_cli.records import ImagePrompts, Prompt
+from hqsam_cli.formats.annotations import make_detection
+from hqsam_cli.io.images import read_image
+from hqsam_cli.io.masks import read_mask
+from hqsam_cli.prompts.fit import fit_prompts
+from hqsam_cli.records import ImagePrompts, RawPrompt
 from tests.detection.conftest import SaveDetector
 
 CPU = torch.device("cpu")
@@ -71,13 +71,14 @@ def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np
     for photo, found in zip(photos, detector.detect(photos), strict=True):
         assert len(found) > 50
         height, width = photo.shape[:2]
-        fitted, _ = fit_to_frame(ImagePrompts("a.jpg", 1, None, found), width, height)
         again = []
-        for prompt in fitted:
-            record = json.loads(json.dumps(detection_record(prompt, 1, "object")))
+        for prompt in found:
+            record = json.loads(json.dumps(make_detection(prompt, 1, "object")))
             x, y, w, h = record["bbox"]
-            again.append(Prompt(record["id"], record["category_id"], box=(x, y, x + w, y + h), score=record["score"]))
-        assert fit_to_frame(ImagePrompts("a.jpg", 1, None, again), width, height)[0] == fitted
+            again.append(
+                RawPrompt(record["id"], record["category_id"], box=(x, y, x + w, y + h), score=record["score"])
+            )
+        assert fit_prompts(ImagePrompts("a.jpg", 1, None, again), width, height)[0] == found
 
 
 def test_only_the_classes_asked_for_whatever_their_case(saved_detector: SaveDetector, photos: list[np.ndarray]) -> None:
@@ -150,11 +151,11 @@ def test_ultralytics_leaves_others_alone() -> None:
 @pytest.mark.parametrize("name", ["01_wheel", "04_lattice"])
 def test_the_embedded_detector_is_small_and_finds_what_is_there(name: str) -> None:
     assert EMBEDDED_PATH.stat().st_size <= 6_000_000
-    image = decoded_image(str(SAMPLES / "im" / f"{name}.jpg"))
+    image = read_image(str(SAMPLES / "im" / f"{name}.jpg"))
     (found,) = Detector(EMBEDDED_PATH, DetectorSettings(), CPU).detect([image])
     assert found and found[0].box is not None
     x0, y0, x1, y1 = (round(n) for n in found[0].box)
-    left, top, right, bottom = tight_box(truth_mask(SAMPLES / "gt" / f"{name}.png"))
+    left, top, right, bottom = tight_box(read_mask(SAMPLES / "gt" / f"{name}.png"))
     seen, wanted = np.zeros((2, *image.shape[:2]), bool)
     seen[y0:y1, x0:x1] = wanted[top : bottom + 1, left : right + 1] = True
     assert iou(seen, wanted) > 0.75

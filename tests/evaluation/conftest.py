@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from hqsam_cli.evaluation.protocols import Evaluator, PreparedImage
+from hqsam_cli.modeling.sam import MaskOutput
 from hqsam_cli.records import Prompt
 
+Answers = dict[MaskOutput, tuple[list[np.ndarray], list[float]]]
 MaskRule = Callable[[np.ndarray, Prompt, str], np.ndarray]
 
 
@@ -21,15 +23,18 @@ class KnownMasks(Evaluator):
         self.outputs = ("sam", "sum")
         self.rule = rule
 
-    def prepared(self, image: np.ndarray) -> PreparedImage:
+    def prepare(self, image: np.ndarray) -> PreparedImage:
         return image  # type: ignore[return-value]
 
-    def masks(self, photo: PreparedImage, prompts: list[Prompt]):  # type: ignore[no-untyped-def]
+    def masks(
+        self, photo: PreparedImage, prompts: list[Prompt], outputs: Sequence[MaskOutput] | None = None
+    ) -> Answers:
         image: np.ndarray = photo  # type: ignore[assignment]
-        return {name: ([self.rule(image, p, name) for p in prompts], [0.5] * len(prompts)) for name in self.outputs}
+        wanted = self.outputs if outputs is None else outputs
+        return {name: ([self.rule(image, p, name) for p in prompts], [0.5] * len(prompts)) for name in wanted}
 
 
-def filled_box(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
+def fill_box(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
     """The box filled; for `sam` only its upper half."""
     assert prompt.box is not None
     x0, y0, x1, y1 = (round(n) for n in prompt.box)
@@ -40,4 +45,4 @@ def filled_box(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
 
 @pytest.fixture
 def box_filler() -> KnownMasks:
-    return KnownMasks(filled_box)
+    return KnownMasks(fill_box)

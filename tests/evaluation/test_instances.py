@@ -86,9 +86,9 @@ def literal_ap(
     def pixels(item: dict[str, Any]) -> np.ndarray:
         return coco_mask.decode(item["segmentation"]).astype(bool)
 
-    def overlap(found: dict[str, Any], truth: dict[str, Any]) -> float:
-        a, b = pixels(found), pixels(truth)
-        if truth["iscrowd"]:
+    def overlap(found: dict[str, Any], gt: dict[str, Any]) -> float:
+        a, b = pixels(found), pixels(gt)
+        if gt["iscrowd"]:
             return float((a & b).sum() / a.sum())
         value = iou(a, b)
         if ratio is not None:
@@ -105,19 +105,19 @@ def literal_ap(
             outcomes: list[tuple[float, bool]] = []
             count = 0
             for image in document["images"]:
-                truths = sorted(of(document["annotations"], category, image["id"]), key=lambda t: t["iscrowd"])
-                count += sum(not t["iscrowd"] for t in truths)
+                gts = sorted(of(document["annotations"], category, image["id"]), key=lambda t: t["iscrowd"])
+                count += sum(not t["iscrowd"] for t in gts)
                 taken: set[int] = set()
                 for found in sorted(of(results, category, image["id"]), key=lambda r: -r["score"])[:100]:
                     best, match = threshold, None
-                    for truth in truths:
-                        if truth["id"] in taken and not truth["iscrowd"]:
+                    for gt in gts:
+                        if gt["id"] in taken and not gt["iscrowd"]:
                             continue
-                        if match is not None and not match["iscrowd"] and truth["iscrowd"]:
+                        if match is not None and not match["iscrowd"] and gt["iscrowd"]:
                             break
-                        value = overlap(found, truth)
+                        value = overlap(found, gt)
                         if value >= best:
-                            best, match = value, truth
+                            best, match = value, gt
                     if match is None:
                         outcomes.append((found["score"], False))
                     elif not match["iscrowd"]:
@@ -165,7 +165,7 @@ def test_only_scored_images_count(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One image with two filled boxes of truth and a crowd."""
+    """One image with two filled boxes of gt and a crowd."""
     cv2.imwrite(str(tmp_path / "1.jpg"), np.full((HEIGHT, WIDTH, 3), 80, np.uint8))
     annotations = []
     for n, (x, y, w, h) in enumerate([(10, 10, 40, 30), (60, 20, 30, 50), (0, 0, 20, 20)], 1):
@@ -191,10 +191,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_boxes_of_the_truth_score_each_object(folder: Path, box_filler: KnownMasks) -> None:
+def test_boxes_of_the_gt_score_each_object(folder: Path, box_filler: KnownMasks) -> None:
     (image,) = instance_set(dataset(folder), None).images
     assert len(image.boxes) == 2, "a crowd is no prompt"
-    scorer = InstanceScorer(box_filler, from_truth=True)
+    scorer = InstanceScorer(box_filler, from_gt=True)
     record = scorer.record(image, scorer.loaded(image))
     assert record["scores"]["sum"] == [[1.0, 1.0], [1.0, 1.0]]
     assert [region for region, _ in record["scores"]["sam"]] == [pytest.approx(0.5)] * 2
@@ -206,7 +206,7 @@ def test_a_detectors_score_is_multiplied_by_sams(folder: Path, box_filler: Known
     boxes = [{"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 30], "score": 0.8}]
     detections.write_text(json.dumps(boxes))
     (image,) = instance_set(dataset(folder), detections).images
-    scorer = InstanceScorer(box_filler, from_truth=False)
+    scorer = InstanceScorer(box_filler, from_gt=False)
     record = scorer.record(image, scorer.loaded(image))
     (result,) = record["results"]["sum"]
     assert result["score"] == pytest.approx(0.4)
@@ -257,7 +257,7 @@ def test_a_photo_of_another_size_is_no_photo_of_the_data_set(folder: Path, box_f
     document["images"][0]["width"] += 1
     (folder / "a.json").write_text(json.dumps(document))
     (image,) = instance_set(dataset(folder), None).images
-    scorer = InstanceScorer(box_filler, from_truth=True)
+    scorer = InstanceScorer(box_filler, from_gt=True)
     with pytest.raises(ImageError, match="in the data set"):
         scorer.record(image, scorer.loaded(image))
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.evaluation.evaluate import Results, Settings, chosen_datasets, evaluate, write_worst
+from hqsam_cli.evaluation.evaluate import Results, Settings, choose_datasets, evaluate, write_worst
 from hqsam_cli.evaluation.metrics import boundary_iou
 from hqsam_cli.evaluation.prompts import prompt_rules
 from hqsam_cli.evaluation.report import Row, mean_rows
+from hqsam_cli.records import Prompt
 
-from .conftest import KnownMasks, filled_box
+from .conftest import KnownMasks, fill_box
 
 
 class Heard:
@@ -63,7 +64,7 @@ def write(root: Path, name: str, mask: np.ndarray | None, size: tuple[int, int] 
 def run(folder: Path, evaluator: KnownMasks, prompt: str = "box", **settings: object) -> tuple[Results, Heard]:
     heard = Heard()
     rules = prompt_rules(prompt)
-    datasets = chosen_datasets(str(folder), Path(), rules)
+    datasets = choose_datasets(str(folder), Path(), rules)
     made = Settings(str(folder), datasets, rules, {"model": "known"}, **settings)  # type: ignore[arg-type]
     return evaluate(made, evaluator, "known", heard), heard
 
@@ -76,10 +77,10 @@ def test_means_are_over_each_image_once(folder: Path, box_filler: KnownMasks) ->
     assert both.figures == {"mIoU": pytest.approx(100), "mBIoU": pytest.approx(100)}
     half = []
     for rows in (slice(10, 50), slice(10, 30)):
-        truth, upper = np.zeros((60, 80), bool), np.zeros((60, 80), bool)
-        truth[rows, 20:60] = True
+        gt, upper = np.zeros((60, 80), bool), np.zeros((60, 80), bool)
+        gt[rows, 20:60] = True
         upper[rows.start : (rows.start + rows.stop) // 2, 20:60] = True
-        half.append(boundary_iou(upper, truth))
+        half.append(boundary_iou(upper, gt))
     assert sam.figures["mBIoU"] == pytest.approx(50 * sum(half))
     assert len(heard.records) == 2
 
@@ -87,7 +88,6 @@ def test_means_are_over_each_image_once(folder: Path, box_filler: KnownMasks) ->
 def test_broken_pairs_are_named_and_counted_and_in_no_mean(folder: Path, box_filler: KnownMasks) -> None:
     write(folder, "c_missing", None)
     write(folder, "d_empty", np.zeros((60, 80), np.uint8))
-    write(folder, "e_ones", np.ones((60, 80), np.uint8))
     write(folder, "f_size", np.full((30, 80), 255, np.uint8))
     write(folder, "g_photo", np.full((60, 80), 255, np.uint8))
     (folder / "images" / "g_photo.jpg").write_bytes(b"no photo")
@@ -97,18 +97,24 @@ def test_broken_pairs_are_named_and_counted_and_in_no_mean(folder: Path, box_fil
     for name, reason in (
         ("c_missing.png", "missing"),
         ("d_empty.png", "empty"),
-        ("e_ones.png", "largest value is 1"),
         ("f_size.png", "80x30, its photo 80x60"),
         ("g_photo.jpg", ""),
     ):
         assert any(name in text and reason in text for text in results.broken), name
-    assert len(results.broken) == 5
-    assert sum(line[-1] != "" for line in results.lines) == 5
+    assert len(results.broken) == 4
+    assert sum(line[-1] != "" for line in results.lines) == 4
+
+
+def test_masks_of_zero_and_one_count_as_any_other(folder: Path, box_filler: KnownMasks) -> None:
+    before, _ = run(folder, box_filler)
+    for path in (folder / "masks").iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED) // 255)
+    assert run(folder, box_filler)[0].rows == before.rows
 
 
 def test_a_set_without_one_good_pair_is_an_error(tmp_path: Path, box_filler: KnownMasks) -> None:
-    write(tmp_path / "bad", "a", np.ones((60, 80), np.uint8))
-    with pytest.raises(HqsamError, match=r"not one of 1 images.*largest value is 1"):
+    write(tmp_path / "bad", "a", np.zeros((60, 80), np.uint8))
+    with pytest.raises(HqsamError, match=r"not one of 1 images.*mask is empty"):
         run(tmp_path / "bad", box_filler)
 
 
@@ -120,7 +126,7 @@ def test_two_photos_of_one_mask_are_refused_wherever_they_stand(folder: Path, bo
         run(folder, box_filler)
 
 
-def test_grey_and_many_channel_masks_are_cut_at_128(tmp_path: Path, box_filler: KnownMasks) -> None:
+def test_gray_and_many_channel_masks_are_cut_at_128(tmp_path: Path, box_filler: KnownMasks) -> None:
     mask = np.zeros((60, 80), np.uint8)
     mask[10:50, 20:60] = 255
     mask[9, 20:60], mask[50, 20:60] = 128, 60
@@ -159,12 +165,17 @@ def test_coarse_masks_are_prompts(folder: Path, tmp_path: Path) -> None:
     half = np.zeros((60, 80), np.uint8)
     half[10:30, 20:60] = 255
     cv2.imwrite(str(coarse / "a.png"), half)
-    evaluator = KnownMasks(lambda image, prompt, output: prompt.mask)
+
+    def coarse_mask(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
+        assert prompt.mask is not None
+        return prompt.mask
+
+    evaluator = KnownMasks(coarse_mask)
     results, _ = run(folder, evaluator, "mask", coarse=coarse)
     assert results.rows[0].n == 1 and results.rows[0].figures["mIoU"] == pytest.approx(50)
     assert len(results.broken) == 1 and "b.png" in results.broken[0]
     cv2.imwrite(str(coarse / "b.png"), half // 255)
-    assert "largest value is 1" in run(folder, evaluator, "mask", coarse=coarse)[0].broken[0]
+    assert not run(folder, evaluator, "mask", coarse=coarse)[0].broken  # a mask of 0 and 1 is a mask too
     with pytest.raises(HqsamError, match="--coarse-masks"):
         run(folder, evaluator, "mask")
 
@@ -187,7 +198,7 @@ def test_the_worst_come_first(folder: Path, tmp_path: Path) -> None:
     paths = write_worst(tmp_path / "worst", 1, results)
     assert [path.name for path in paths] == ["001_set_b_50.png"]
     picture = cv2.imread(str(paths[0]))
-    assert picture is not None and picture.shape[1] > 3 * 600, "photo, truth and two masks side by side"
+    assert picture is not None and picture.shape[1] > 3 * 600, "photo, gt and two masks side by side"
 
 
 def test_the_mean_of_sets_does_not_weigh_by_images() -> None:
@@ -213,11 +224,11 @@ def test_an_interrupted_evaluation_goes_on(folder: Path, cache: Path) -> None:
         run(folder, KnownMasks(breaking))
     other = folder.parent / "elsewhere" / folder.name
     shutil.copytree(folder, other)
-    assert run(other, KnownMasks(filled_box), resume=True)[0].rows[0].figures["mIoU"] == pytest.approx(50)
+    assert run(other, KnownMasks(fill_box), resume=True)[0].rows[0].figures["mIoU"] == pytest.approx(50)
     results, heard = run(folder, KnownMasks(breaking), resume=True)
     assert len(heard.records) == 2 and results.rows[0].n == 2
     assert len(asked) == 2 + 1 + 2, "the first image is not scored again"
-    run(other, KnownMasks(filled_box))[0].forget_journals()
+    run(other, KnownMasks(fill_box))[0].forget_journals()
     results.forget_journals()
     assert not list(cache.rglob("*.ndjson")), "nothing is left of an evaluation that ended"
     run(folder, KnownMasks(breaking), resume=True)

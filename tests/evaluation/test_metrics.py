@@ -60,7 +60,7 @@ def test_scores_of_known_masks() -> None:
     assert boundary_iou(half, square) == pytest.approx(common / (outer + inner - common))
 
 
-def literal_f(predicted: np.ndarray, truth: np.ndarray, radius: int) -> float:
+def literal_f(predicted: np.ndarray, gt: np.ndarray, radius: int) -> float:
     """DAVIS' F by distances: a contour pixel counts where the other contour is within `radius`."""
 
     def contour(mask: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ def literal_f(predicted: np.ndarray, truth: np.ndarray, radius: int) -> float:
         distances = np.sqrt(((here[:, None] - there[None]) ** 2).sum(axis=2)).min(axis=1)
         return float((distances <= radius).mean())
 
-    ours, theirs = contour(predicted), contour(truth)
+    ours, theirs = contour(predicted), contour(gt)
     precision, recall = share(ours, theirs), share(theirs, ours)
     return 2 * precision * recall / (precision + recall)
 
@@ -93,8 +93,8 @@ def test_contour_f_is_the_definition() -> None:
     noise = cv2.GaussianBlur(rng.normal(size=(70, 90)), (0, 0), 5)
     shifted = np.roll(noise, (2, 3), (0, 1))
     radius = int(np.ceil(0.03 * np.hypot(70, 90)))
-    for predicted, truth in (((noise > 0), (shifted > 0)), ((noise > 0.03), (noise > 0)), ((noise > 0), (noise > 0))):
-        assert contour_f(predicted, truth, 0.03) == pytest.approx(literal_f(predicted, truth, radius))
+    for predicted, gt in (((noise > 0), (shifted > 0)), ((noise > 0.03), (noise > 0)), ((noise > 0), (noise > 0))):
+        assert contour_f(predicted, gt, 0.03) == pytest.approx(literal_f(predicted, gt, radius))
     empty = np.zeros((70, 90), bool)
     assert contour_f(empty, empty) == 1.0
     assert contour_f(empty, noise > 0) == 0.0

@@ -1,4 +1,4 @@
-"""Prompts drawn from the truth."""
+"""Prompts drawn from the ground truth."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import pytest
 
 from hqsam_cli.errors import UsageError
 from hqsam_cli.evaluation.clicks import MOST_CLICKS, click_ious, clicks_until
-from hqsam_cli.evaluation.prompts import drawn_prompt, prompt_rules, random_generator, tight_box
+from hqsam_cli.evaluation.prompts import draw_prompt, prompt_rules, random_generator, tight_box
 from hqsam_cli.records import Prompt
 
 
 @pytest.fixture
-def truth() -> np.ndarray:
+def gt() -> np.ndarray:
     mask = np.zeros((100, 140), bool)
     mask[20:60, 30:90] = True
     return mask
 
 
-def drawn(text: str, truth: np.ndarray, seed: int = 0, *, inclusive: bool = False) -> list[Prompt]:
+def drawn(text: str, gt: np.ndarray, seed: int = 0, *, inclusive: bool = False) -> list[Prompt]:
     rng = random_generator(seed, "photo")
     rules = prompt_rules(text)
-    return [drawn_prompt(rule, truth, rng, inclusive=inclusive, coarse=None) for rule in rules]
+    return [draw_prompt(rule, gt, rng, inclusive=inclusive, coarse=None) for rule in rules]
 
 
 def test_rules_of_the_paper() -> None:
@@ -46,33 +46,33 @@ def test_what_is_no_prompt(text: str) -> None:
         prompt_rules(text)
 
 
-def test_the_tight_box_ends_on_or_behind_the_last_pixel(truth: np.ndarray) -> None:
-    assert tight_box(truth) == (30, 20, 89, 59)
-    assert drawn("box", truth, inclusive=True)[0].box == (30, 20, 89, 59)
-    assert drawn("box", truth)[0].box == (30, 20, 90, 60)
+def test_the_tight_box_ends_on_or_behind_the_last_pixel(gt: np.ndarray) -> None:
+    assert tight_box(gt) == (30, 20, 89, 59)
+    assert drawn("box", gt, inclusive=True)[0].box == (30, 20, 89, 59)
+    assert drawn("box", gt)[0].box == (30, 20, 90, 60)
 
 
-def test_noise_moves_and_stretches_within_its_bounds(truth: np.ndarray) -> None:
-    boxes = np.array([drawn("box-noise:0.2", truth, seed)[0].box for seed in range(300)])
+def test_noise_moves_and_stretches_within_its_bounds(gt: np.ndarray) -> None:
+    boxes = np.array([drawn("box-noise:0.2", gt, seed)[0].box for seed in range(300)])
     sizes, centers = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
     assert (np.abs(sizes - (60, 40)) <= np.array([60, 40]) * 0.2 + 1e-9).all()
     assert (np.abs(centers - (60, 40)) <= np.array([60, 40]) * 0.1 + 1e-9).all()
     assert sizes.std(axis=0).min() > 3 and centers.std(axis=0).min() > 1
 
 
-def test_points_lie_inside_and_outside(truth: np.ndarray) -> None:
-    (prompt,) = drawn("points:10+5", truth)
+def test_points_lie_inside_and_outside(gt: np.ndarray) -> None:
+    (prompt,) = drawn("points:10+5", gt)
     assert prompt.points is not None
     x, y, label = prompt.points.astype(int).T
     assert label.tolist() == [1] * 10 + [0] * 5
-    assert (truth[y, x] == label).all()
-    (center,) = drawn("points:1", truth)
+    assert (gt[y, x] == label).all()
+    (center,) = drawn("points:1", gt)
     assert center.points is not None
-    assert 40 <= center.points[0, 1] <= 41 or truth[int(center.points[0, 1]), int(center.points[0, 0])]
+    assert 40 <= center.points[0, 1] <= 41 or gt[int(center.points[0, 1]), int(center.points[0, 0])]
 
 
-def test_prompts_of_an_image_depend_on_its_name_and_the_seed_alone(truth: np.ndarray) -> None:
-    first, again, other = (drawn("box-noise:0.2", truth, seed)[0].box for seed in (1, 1, 2))
+def test_prompts_of_an_image_depend_on_its_name_and_the_seed_alone(gt: np.ndarray) -> None:
+    first, again, other = (drawn("box-noise:0.2", gt, seed)[0].box for seed in (1, 1, 2))
     assert first == again != other
 
 
@@ -84,19 +84,19 @@ def test_a_tiny_object_gives_each_pixel_once() -> None:
     assert sorted(prompt.points[:, 0]) == [4, 5, 6]
 
 
-def test_clicks_go_to_the_middle_of_the_largest_error(truth: np.ndarray) -> None:
+def test_clicks_go_to_the_middle_of_the_largest_error(gt: np.ndarray) -> None:
     """A model that paints a square around each click, and unpaints one around a negative click."""
     seen: list[np.ndarray] = []
 
     def mask_of(prompt: Prompt) -> np.ndarray:
         assert prompt.points is not None
         seen.append(prompt.points)
-        mask = np.zeros_like(truth)
+        mask = np.zeros_like(gt)
         for x, y, label in prompt.points.astype(int):
             mask[max(0, y - 25) : y + 25, max(0, x - 25) : x + 25] = label
         return mask
 
-    ious = click_ious(mask_of, truth)
+    ious = click_ious(mask_of, gt)
     assert len(ious) == MOST_CLICKS
     x, y, label = seen[0][0]
     assert label == 1 and 39 <= y <= 40 and 49 <= x <= 70  # as deep as any pixel of the rectangle
@@ -104,7 +104,7 @@ def test_clicks_go_to_the_middle_of_the_largest_error(truth: np.ndarray) -> None
     for n in range(1, MOST_CLICKS):
         before = mask_of(Prompt(1, points=clicks[:n]))
         x, y, label = clicks[n]
-        assert truth[y, x] == label and before[y, x] != label, "a click is on an error and says what is right"
+        assert gt[y, x] == label and before[y, x] != label, "a click is on an error and says what is right"
     assert {0, 1} == set(clicks[:, 2])
     assert len({tuple(click[:2]) for click in clicks}) == MOST_CLICKS
 

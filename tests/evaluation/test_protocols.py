@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional
 
 from hqsam_cli.evaluation.metrics import iou
-from hqsam_cli.evaluation.prompts import drawn_prompt, prompt_rules, random_generator
+from hqsam_cli.evaluation.prompts import draw_prompt, prompt_rules, random_generator
 from hqsam_cli.evaluation.protocols import Evaluator
-from hqsam_cli.predictor import Segmenter
+from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 
@@ -25,15 +25,15 @@ def photos() -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = []
     for height, width in ((150, 210), (300, 123)):
         image = cv2.resize(rng.integers(0, 256, (15, 20, 3), np.uint8), (width, height))
-        truth = np.zeros((height, width), np.uint8)
-        cv2.ellipse(truth, (width // 2, height // 3), (width // 3, height // 5), 20, 0, 360, 255, -1)
-        # Grey edges: squashed before or after the threshold, they make different boxes.
-        pairs.append((image, cv2.GaussianBlur(truth, (0, 0), 4)))
+        gt = np.zeros((height, width), np.uint8)
+        cv2.ellipse(gt, (width // 2, height // 3), (width // 3, height // 5), 20, 0, 360, 255, -1)
+        # Gray edges: squashed before or after the threshold, they make different boxes.
+        pairs.append((image, cv2.GaussianBlur(gt, (0, 0), 4)))
     return pairs
 
 
 def authors_mask(theirs: torch.nn.Module, image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Squash, box of the squashed truth, the HQ token's logits, one resize."""
+    """Squash, box of the squashed gt, the HQ token's logits, one resize."""
     pixels = torch.from_numpy(image).float().permute(2, 0, 1)[None]
     squashed = functional.interpolate(pixels, (1024, 1024), mode="bilinear")[0]
     label = torch.from_numpy(values.astype(np.float32))[None, None]
@@ -66,31 +66,31 @@ def test_the_paper_protocol_is_the_authors_evaluation(
     torch.manual_seed(5)
     theirs = sam_model_registry[architecture](checkpoint=None).eval()
     torch.save(theirs.state_dict(), tmp_path / "model.pth")
-    evaluator = Evaluator(load_model(tmp_path / "model.pth"), "paper", ["hq"])
+    evaluator = Evaluator(Predictor(load_model(tmp_path / "model.pth")), "paper", ["hq"])
     rule = prompt_rules("box")[0]
     # One photo is enough for the slow one: what differs from photo to photo is not the encoder.
     for image, values in photos[: 1 if architecture == "vit_b" else 2]:
-        truth = values > 128
-        squashed = evaluator.in_prompt_frame(values)
-        prompt = drawn_prompt(rule, squashed, random_generator(0, ""), inclusive=True, coarse=None)
-        ours = evaluator.masks(evaluator.prepared(image), [prompt])["hq"][0][0]
+        gt = values > 128
+        squashed = evaluator.to_prompt_pixels(values)
+        prompt = draw_prompt(rule, squashed, random_generator(0, ""), inclusive=True, coarse=None)
+        ours = evaluator.masks(evaluator.prepare(image), [prompt])["hq"][0][0]
         authors = authors_mask(theirs, image, values)
         assert 0.02 < authors.mean() < 0.98, "a mask that says something"
-        assert iou(ours, truth) == pytest.approx(iou(authors, truth), abs=1e-3)
+        assert iou(ours, gt) == pytest.approx(iou(authors, gt), abs=1e-3)
         assert iou(ours, authors) > 0.995
 
 
 @pytest.mark.parametrize("output", ["sam", "hq", "sum"])
 def test_the_deploy_protocol_is_hqsam_segment(output: str, photos: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    from hqsam_cli.weights.checkpoints import checkpoint_path
+    from hqsam_cli.weights.checkpoints import find_checkpoint
 
-    model = load_model(checkpoint_path("lite"))
-    evaluator = Evaluator(model, "deploy", ["sam", "hq", "sum"], prompts_per_batch=2)
+    model = load_model(find_checkpoint("lite"))
+    evaluator = Evaluator(Predictor(model, prompts_per_batch=2), "deploy", ["sam", "hq", "sum"])
     prompts = [Prompt(1, box=(10, 20, 100, 90)), Prompt(2, box=(5, 5, 60, 120)), Prompt(3, box=(30, 3, 110, 80))]
     image = photos[0][0]
-    segmenter = Segmenter(model, mask_output=output, prompts_per_batch=2)  # type: ignore[arg-type]
-    (instances,) = segmenter.segment([image], [prompts])
-    masks, estimates = evaluator.masks(evaluator.prepared(image), prompts)[output]  # type: ignore[index]
+    predictor = Predictor(model, mask_output=output, prompts_per_batch=2)  # type: ignore[arg-type]
+    (instances,) = predictor.predict_batch([image], [prompts])
+    masks, estimates = evaluator.masks(evaluator.prepare(image), prompts)[output]  # type: ignore[index]
     for instance, mask, estimate in zip(instances, masks, estimates, strict=True):
         assert np.array_equal(instance.mask.full(), mask)
-        assert instance.sam_iou == pytest.approx(estimate, abs=1e-5)
+        assert instance.predicted_iou == pytest.approx(estimate, abs=1e-5)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.data.sets import found_dataset
+from hqsam_cli.data.sets import find_dataset
 from hqsam_cli.errors import HqsamError, ImageError
 from hqsam_cli.evaluation.video import VideoScorer, frame_boxes, video_figures, video_frames
 
@@ -41,17 +41,17 @@ def root(tmp_path: Path) -> Path:
 
 def records(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> list[dict[str, object]]:
     scorer = VideoScorer(evaluator, None if boxes is None else frame_boxes(boxes))
-    frames = video_frames(found_dataset("davis", root))
+    frames = video_frames(find_dataset("davis", root))
     return [{"file_name": f.name, "error": None, **scorer.record(f, scorer.loaded(f))} for f in frames]
 
 
 def test_frames_come_by_sequence_without_the_first_and_the_last(root: Path) -> None:
-    frames = video_frames(found_dataset("davis", root))
+    frames = video_frames(find_dataset("davis", root))
     assert [frame.name for frame in frames] == ["cat/00001", "dog/00001", "dog/00002"]
     assert [frame.objects for frame in frames] == [(1,), (1, 2), (1, 2)]
     (root / "DAVIS/ImageSets/2017").mkdir(parents=True)
     (root / "DAVIS/ImageSets/2017/val.txt").write_text("dog\n")
-    assert len(video_frames(found_dataset("davis", root))) == 2
+    assert len(video_frames(find_dataset("davis", root))) == 2
 
 
 def test_means_are_over_objects(root: Path, box_filler: KnownMasks) -> None:
@@ -76,9 +76,9 @@ def test_boxes_of_a_file_and_objects_it_does_not_know(root: Path, box_filler: Kn
 
 
 def test_what_is_no_davis(root: Path, box_filler: KnownMasks, tmp_path: Path) -> None:
-    frame = video_frames(found_dataset("davis", root))[0]
+    frame = video_frames(find_dataset("davis", root))[0]
     Image.open(frame.ids).convert("RGB").save(frame.ids)
-    with pytest.raises(ImageError, match="colours instead of object ids"):
+    with pytest.raises(ImageError, match="colors instead of object ids"):
         VideoScorer(box_filler, None).loaded(frame)
     (tmp_path / "boxes.json").write_text("[1]")
     with pytest.raises(HqsamError, match="its form is"):

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.errors import ImageError
-from hqsam_cli.formats.annotations import annotation_record
+from hqsam_cli.formats.annotations import make_annotation
 from hqsam_cli.formats.png import remove_masks, write_id_map, write_masks
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 
 
 def with_annotations(masks: list[MaskCrop], scores: list[float]) -> tuple[list[Instance], list[dict[str, Any]]]:
     instances = [Instance(Prompt(10 + n), m, s) for n, (m, s) in enumerate(zip(masks, scores, strict=True))]
-    return instances, [annotation_record(i, 1, multimask=False) for i in instances]
+    return instances, [make_annotation(i, 1, multimask=False) for i in instances]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 5), (33, 1), (1, 40), (250, 130)])

@@ -14,7 +14,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from hqsam_cli.formats.annotations import annotation_record, image_record, json_line
+from hqsam_cli.formats.annotations import json_line, make_annotation, make_image_record
 from hqsam_cli.formats.coco_writer import write_coco, write_ndjson
 from hqsam_cli.io.atomic import atomic_file
 from hqsam_cli.records import Instance, MaskCrop, Prompt
@@ -22,21 +22,23 @@ from hqsam_cli.records import Instance, MaskCrop, Prompt
 CATEGORIES = [{"id": 4, "name": "kite"}]
 
 
-def made(number: int, *, score: float | None = None, sam_iou: float = 0.9, mask_index: int = 0) -> Instance:
+def made(number: int, *, score: float | None = None, predicted_iou: float = 0.9, mask_index: int = 0) -> Instance:
     bits = np.zeros((4, 6), bool)
     bits[1:3, 2:5] = True
-    return Instance(Prompt(number, 4, (0, 0, 9, 9), score=score), MaskCrop(bits, 3, 2, 20, 10), sam_iou, mask_index)
+    return Instance(
+        Prompt(number, 4, (0, 0, 9, 9), score=score), MaskCrop(bits, 3, 2, 20, 10), predicted_iou, mask_index
+    )
 
 
 def records() -> list[dict[str, Any]]:
-    first = image_record("a.jpg", 7, (20, 10), [annotation_record(made(n), 7, multimask=False) for n in (1, 2)])
-    known = image_record("b.jpg", 8, (20, 10), [], "b.jpg: the model failed")
-    unknown = image_record("c.jpg", 9, None, [], "c.jpg: the file is empty")
+    first = make_image_record("a.jpg", 7, (20, 10), [make_annotation(made(n), 7, multimask=False) for n in (1, 2)])
+    known = make_image_record("b.jpg", 8, (20, 10), [], "b.jpg: the model failed")
+    unknown = make_image_record("c.jpg", 9, None, [], "c.jpg: the file is empty")
     return [first, known, unknown]
 
 
 def test_an_annotation() -> None:
-    record = annotation_record(made(5, score=0.5, sam_iou=0.8123456789), 7, multimask=False)
+    record = make_annotation(made(5, score=0.5, predicted_iou=0.8123456789), 7, multimask=False)
     segmentation = record.pop("segmentation")
     assert record == {
         "id": 5,
@@ -46,19 +48,19 @@ def test_an_annotation() -> None:
         "bbox": [5.0, 3.0, 3.0, 2.0],
         "iscrowd": 0,
         "score": 0.406173,
-        "sam_iou": 0.812346,
+        "predicted_iou": 0.812346,
     }
     assert np.array_equal(coco_mask.decode(segmentation), made(5).mask.full())
 
 
-@pytest.mark.parametrize(("score", "sam_iou", "expected"), [(None, 0.7, 0.7), (0.9, 1.2, 1.0), (0.9, -0.1, 0.0)])
-def test_scores_stay_between_0_and_1(score: float | None, sam_iou: float, expected: float) -> None:
-    record = annotation_record(made(1, score=score, sam_iou=sam_iou), 7, multimask=False)
-    assert (record["score"], record["sam_iou"]) == (expected, sam_iou)
+@pytest.mark.parametrize(("score", "predicted_iou", "expected"), [(None, 0.7, 0.7), (0.9, 1.2, 1.0), (0.9, -0.1, 0.0)])
+def test_scores_stay_between_0_and_1(score: float | None, predicted_iou: float, expected: float) -> None:
+    record = make_annotation(made(1, score=score, predicted_iou=predicted_iou), 7, multimask=False)
+    assert (record["score"], record["predicted_iou"]) == (expected, predicted_iou)
 
 
 def test_masks_of_a_multimask_run_have_ids_of_their_own_and_name_their_prompt() -> None:
-    of_two = [annotation_record(made(n, mask_index=k), 7, multimask=True) for n in (1, 2) for k in range(3)]
+    of_two = [make_annotation(made(n, mask_index=k), 7, multimask=True) for n in (1, 2) for k in range(3)]
     assert [(r["id"], r["prompt_id"], r["mask_index"]) for r in of_two] == [
         (1, 1, 0),
         (2, 1, 1),
@@ -88,7 +90,7 @@ def test_no_images_at_all_are_a_file_still(tmp_path: Path) -> None:
 
 def test_lines_are_the_records_whatever_the_name(tmp_path: Path) -> None:
     name = b"caf\xe9\n\xf0\x9f\xaa\x81.jpg".decode("utf-8", "surrogateescape")
-    record = image_record(name, 1, (2, 2), [])
+    record = make_image_record(name, 1, (2, 2), [])
     write_ndjson(tmp_path / "lines", [record, record])
     lines = (tmp_path / "lines").read_bytes().split(b"\n")
     assert lines == [json_line(record)[:-1]] * 2 + [b""]

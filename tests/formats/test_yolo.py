@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hqsam_cli.prompts.fit import fit_to_frame
+from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.table import PromptTable, load_prompts
 
 
@@ -23,7 +23,7 @@ def test_shares_become_pixels_of_the_image(tmp_path: Path) -> None:
     table = bound(
         tmp_path, {"a.txt": "3 0.5 0.5 0.5 0.25 0.9\n0 0 0 0.2 0.2\n", "classes.txt": "cat\ndog\n"}, ["a.jpg"]
     )
-    prompts, problems = fit_to_frame(table.for_image("a.jpg"), 200, 80)
+    prompts, problems = fit_prompts(table.for_image("a.jpg"), 200, 80)
     assert [p.box for p in prompts] == [(50, 30, 150, 50), (0, 0, 20, 8)]
     assert [(p.annotation_id, p.category_id, p.score) for p in prompts] == [(1, 4, 0.9), (2, 1, None)]
     assert problems == []

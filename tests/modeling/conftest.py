@@ -27,7 +27,7 @@ class Pair:
     interm: list[Tensor]
 
 
-def randomised(model: nn.Module) -> Any:
+def randomized(model: nn.Module) -> Any:
     """The model with every tensor at work: those that start at zero would hide mistakes."""
     for parameter in model.parameters():
         if not parameter.abs().sum():
@@ -43,7 +43,7 @@ def pair(request: pytest.FixtureRequest) -> Pair:
     from segment_anything_hq import sam_model_registry, sam_model_registry_baseline
 
     torch.manual_seed(0)
-    theirs = randomised(sam_model_registry[request.param](checkpoint=None))
+    theirs = randomized(sam_model_registry[request.param](checkpoint=None))
     state = theirs.state_dict()
     baseline = sam_model_registry_baseline[request.param](checkpoint=None)
     missing = baseline.load_state_dict(state, strict=False).missing_keys

@@ -11,14 +11,14 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.errors import ImageError
-from hqsam_cli.io.masks import mask_pixels
-from hqsam_cli.prompts.fit import fit_to_frame
-from hqsam_cli.records import ImagePrompts, Prompt
+from hqsam_cli.formats.segmentation import decode_segmentation
+from hqsam_cli.prompts.fit import fit_prompts
+from hqsam_cli.records import ImagePrompts, Prompt, RawPrompt
 
 
-def fitted(*prompts: Prompt, size: tuple[int, int] | None = None) -> tuple[list[Prompt], list[str]]:
+def fitted(*prompts: RawPrompt, size: tuple[int, int] | None = None) -> tuple[list[Prompt], list[str]]:
     """Prompts against an image 60 wide and 40 high."""
-    return fit_to_frame(ImagePrompts("a.jpg", 1, size, list(prompts)), 60, 40)
+    return fit_prompts(ImagePrompts("a.jpg", 1, size, list(prompts)), 60, 40)
 
 
 @pytest.fixture
@@ -28,33 +28,33 @@ def shape() -> np.ndarray:
 
 
 def test_boxes_are_clipped_to_the_image() -> None:
-    kept, problems = fitted(Prompt(1, box=(-5, -5, 70, 50)), Prompt(2, box=(10, 10, 20, 20)))
+    kept, problems = fitted(RawPrompt(1, box=(-5, -5, 70, 50)), RawPrompt(2, box=(10, 10, 20, 20)))
     assert [prompt.box for prompt in kept] == [(0, 0, 60, 40), (10, 10, 20, 20)]
     assert problems == []
 
 
 @pytest.mark.parametrize("box", [(60, 0, 70, 10), (-9, 0, 0, 10), (0, 40, 10, 41), (5, 5, 5, 9)])
 def test_a_box_outside_is_dropped_and_named(box: tuple[float, float, float, float]) -> None:
-    kept, problems = fitted(Prompt(17, box=box), Prompt(18, box=(0, 0, 1, 1)))
+    kept, problems = fitted(RawPrompt(17, box=box), RawPrompt(18, box=(0, 0, 1, 1)))
     assert [prompt.annotation_id for prompt in kept] == [18]
     assert problems == ["a.jpg: box 17 lies outside the image; left out"]
 
 
 def test_frame_is_a_box_around_the_image() -> None:
-    assert fitted(Prompt(1, frame=True))[0][0].box == (0, 0, 60, 40)
+    assert fitted(RawPrompt(1, whole_image=True))[0][0].box == (0, 0, 60, 40)
 
 
 def test_points_outside_are_dropped_and_named() -> None:
     points = np.array([[5, 5, 1], [60, 40, 0], [61, 5, 1], [5, -1, 1]], np.float32)
-    (kept,), problems = fitted(Prompt(1, points=points))
+    (kept,), problems = fitted(RawPrompt(1, points=points))
     assert kept.points is not None and kept.points.tolist() == [[5, 5, 1], [60, 40, 0]]
     assert problems == ["a.jpg: points of prompt 1 lie outside the image: 2 of 4; left out"]
-    assert fitted(Prompt(1, points=points[2:]))[0] == []
-    assert fitted(Prompt(1, points=points[2:], box=(0, 0, 9, 9)))[0][0].points is None
+    assert fitted(RawPrompt(1, points=points[2:]))[0] == []
+    assert fitted(RawPrompt(1, points=points[2:], box=(0, 0, 9, 9)))[0][0].points is None
 
 
 def test_another_size_is_an_error_with_a_remedy() -> None:
-    prompt = Prompt(1, box=(0, 0, 9, 9))
+    prompt = RawPrompt(1, box=(0, 0, 9, 9))
     assert len(fitted(prompt, size=(60, 40))[0]) == 1
     with pytest.raises(ImageError, match=r"a\.jpg: is 60 x 40 pixels.* 40 x 60; .*--exif"):
         fitted(prompt, size=(40, 60))
@@ -70,7 +70,7 @@ def test_coarse_masks_of_every_kind_are_the_same_pixels(tmp_path: Path, shape: n
     listed = {"size": [40, 60], "counts": np.diff(np.r_[0, edges, shape.size]).tolist()}
     pngs: dict[str, np.ndarray] = {
         "eight": shape.astype(np.uint8) * 255,
-        "soft": np.where(shape, 128, 127).astype(np.uint8),
+        "soft": np.where(shape, 129, 128).astype(np.uint8),
         "ones": shape.astype(np.uint8),
         "sixteen": shape.astype(np.uint16) * 65535,
         "one": shape,
@@ -81,15 +81,15 @@ def test_coarse_masks_of_every_kind_are_the_same_pixels(tmp_path: Path, shape: n
     palette.putpalette([0, 0, 0, 128, 0, 0])
     palette.save(tmp_path / "palette.png")
     sources = [compressed, listed, *(tmp_path / f"{name}.png" for name in (*pngs, "palette"))]
-    kept, problems = fitted(*(Prompt(n, mask=source) for n, source in enumerate(sources)))
+    kept, problems = fitted(*(RawPrompt(n, mask=source) for n, source in enumerate(sources)))
     assert problems == []
     for prompt, source in zip(kept, sources, strict=True):
-        assert prompt.mask.dtype == bool and np.array_equal(prompt.mask, shape), source
+        assert prompt.mask is not None and prompt.mask.dtype == bool and np.array_equal(prompt.mask, shape), source
 
 
 def test_polygons_are_filled() -> None:
     polygons = [[10, 10, 20, 10, 20, 20, 10, 20], [30, 30, 70, 30, 70, 50, 30, 50]]
-    mask = mask_pixels(polygons, 60, 40)
+    mask = decode_segmentation(polygons, 60, 40)
     assert mask[15, 15] and mask[35, 59] and not mask[25, 25]
     assert mask.sum() == 10 * 10 + 10 * 30
 
@@ -101,7 +101,7 @@ def test_compressed_runs_are_read_as_pycocotools_reads_them() -> None:
         mask = random.random((height, width)) < random.choice([0, 0.001, 0.5, 1])
         rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
         rle["counts"] = rle["counts"].decode()
-        assert np.array_equal(mask_pixels(rle, width, height), mask)
+        assert np.array_equal(decode_segmentation(rle, width, height), mask)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_compressed_runs_are_read_as_pycocotools_reads_them() -> None:
     ],
 )
 def test_a_bad_coarse_mask_is_left_out_and_the_box_stays(segmentation: Any) -> None:
-    kept, problems = fitted(Prompt(5, mask=segmentation), Prompt(6, mask=segmentation, box=(0, 0, 9, 9)))
+    kept, problems = fitted(RawPrompt(5, mask=segmentation), RawPrompt(6, mask=segmentation, box=(0, 0, 9, 9)))
     assert [(prompt.annotation_id, prompt.mask) for prompt in kept] == [(6, None)]
     assert len(problems) == 2
     assert problems[0].startswith("a.jpg: coarse mask of prompt 5 is ") and problems[0].endswith("; left out")
@@ -146,7 +146,7 @@ def test_a_bad_mask_file_is_named(tmp_path: Path) -> None:
     Image.new("1", (59, 40), 1).save(tmp_path / "small.png")
     Image.new("1", (60, 40)).save(tmp_path / "empty.png")
     names = ["broken", "gone", "small", "empty"]
-    kept, problems = fitted(*(Prompt(n, mask=tmp_path / f"{name}.png") for n, name in enumerate(names)))
+    kept, problems = fitted(*(RawPrompt(n, mask=tmp_path / f"{name}.png") for n, name in enumerate(names)))
     assert kept == []
     for problem, reason in zip(problems, ["broken.png", "gone.png", "59 x 40", "empty"], strict=True):
         assert reason in problem

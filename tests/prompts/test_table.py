@@ -234,7 +234,7 @@ def test_a_changed_mask_folder_has_another_digest(bound: Any, tmp_path: Path) ->
 
 def test_frame_is_a_prompt_for_every_image(bound: Any) -> None:
     table = bound(["b.jpg", "a.jpg"], frame=True)
-    assert [(ids(table, name), table.for_image(name).prompts[0].frame) for name in ("b.jpg", "a.jpg")] == [
+    assert [(ids(table, name), table.for_image(name).prompts[0].whole_image) for name in ("b.jpg", "a.jpg")] == [
         ([1], True),
         ([2], True),
     ]
@@ -254,9 +254,8 @@ def test_ids_of_what_a_detector_finds_depend_on_the_image_alone() -> None:
     found = [Prompt(n, box=(0.0, 0.0, n, n), score=n / 10) for n in (1, 2, 3)]
     table = PromptTable()
     names = [f"sub/{number}.jpg" for number in range(1000)]
-    own = {name: [p.annotation_id for p in table.detected(name, found).prompts] for name in names}
+    own = {name: [p.annotation_id for p in table.detected(name, found)] for name in names}
     assert len({number for ids in own.values() for number in ids}) == 3000
     assert all(0 < 3 * number < 2**53 for ids in own.values() for number in ids)
     best = PromptTable(max_boxes=1, score_threshold=0.2).detected("sub/7.jpg", found)
-    assert [(p.annotation_id, p.score) for p in best.prompts] == [(own["sub/7.jpg"][2], 0.3)]
-    assert best.image_id == table.for_image("sub/7.jpg").image_id
+    assert [(p.annotation_id, p.score) for p in best] == [(own["sub/7.jpg"][2], 0.3)]

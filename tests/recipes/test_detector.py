@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.data.pairs import pair_folder
+from hqsam_cli.data.pairs import find_pairs
 from hqsam_cli.recipes import detector
 from hqsam_cli.recipes.detector import average_precision, object_boxes, prepared_data
 from hqsam_cli.records import Prompt
@@ -56,9 +56,9 @@ def test_average_precision_is_that_of_coco(sets: Path) -> None:
     def doubled(images: list[np.ndarray]) -> list[list[Prompt]]:
         return [[Prompt(1, box=(0, 0, 20, 20), score=0.95), *own] for own in exact(images)]
 
-    assert average_precision(pair_folder(sets / "val"), exact) == pytest.approx(1.0)
-    assert average_precision(pair_folder(sets / "val"), doubled) == pytest.approx(0.5, abs=0.01)
-    assert average_precision(pair_folder(sets / "val"), lambda images: [[] for _ in images]) == 0
+    assert average_precision(find_pairs(sets / "val"), exact) == pytest.approx(1.0)
+    assert average_precision(find_pairs(sets / "val"), doubled) == pytest.approx(0.5, abs=0.01)
+    assert average_precision(find_pairs(sets / "val"), lambda images: [[] for _ in images]) == 0
 
 
 def test_one_epoch_makes_a_file_that_detects_and_again_only_scores(

@@ -44,16 +44,16 @@ def test_the_sample_data_is_what_the_script_draws() -> None:
     scene = sample_scene(name)
     stored = np.asarray(cv2.imread(str(SAMPLE_DATA / "images" / f"{name}.jpg")))[..., ::-1]
     assert np.abs(stored.astype(int) - scene.image).mean() < 4  # JPEG
-    truth = json.loads((SAMPLE_DATA / "instances.json").read_text())
+    gt = json.loads((SAMPLE_DATA / "instances.json").read_text())
     boxes = json.loads((SAMPLE_DATA / "boxes.json").read_text())
-    own = [a for a in truth["annotations"] if a["image_id"] == 1]
+    own = [a for a in gt["annotations"] if a["image_id"] == 1]
     assert len(own) == len(scene.masks)
     for annotation, mask in zip(own, scene.masks, strict=True):
         png = cv2.imread(str(SAMPLE_DATA / "masks" / f"{name}.jpg" / f"{annotation['id']}.png"), cv2.IMREAD_GRAYSCALE)
         assert np.array_equal(coco_mask.decode(annotation["segmentation"]).astype(bool), mask)
         assert np.array_equal(np.asarray(png) > 0, mask)
         assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
-    assert [a["bbox"] for a in boxes["annotations"]] == [a["bbox"] for a in truth["annotations"]]
+    assert [a["bbox"] for a in boxes["annotations"]] == [a["bbox"] for a in gt["annotations"]]
 
 
 def test_sample_data_is_small() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.data.pairs import PairFolder, pair_folder
+from hqsam_cli.data.pairs import ImageMaskFolder, find_pairs
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.recipes.scenes import render_scene
 from hqsam_cli.weights.registry import build_model
@@ -45,5 +45,5 @@ def set_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def folder(set_folder: Path) -> PairFolder:
-    return pair_folder(set_folder)
+def folder(set_folder: Path) -> ImageMaskFolder:
+    return find_pairs(set_folder)

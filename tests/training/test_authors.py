@@ -84,10 +84,10 @@ def literal_loss(logits: Tensor, target: Tensor, draws: Tensor) -> Tensor:
     candidates, anywhere = draws[:37632], draws[37632:]
     uncertainty = -value_at(logits.detach(), candidates).abs()
     points = torch.cat([candidates[uncertainty.argsort(descending=True)[:9408]], anywhere])
-    predicted, truth = value_at(logits, points), value_at(target, points)
+    predicted, gt = value_at(logits, points), value_at(target, points)
     probability = torch.sigmoid(predicted)
-    entropy = -(truth * nn.functional.logsigmoid(predicted) + (1 - truth) * nn.functional.logsigmoid(-predicted))
-    dice = 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
+    entropy = -(gt * nn.functional.logsigmoid(predicted) + (1 - gt) * nn.functional.logsigmoid(-predicted))
+    dice = 1 - (2 * (probability * gt).sum() + 1) / (probability.sum() + gt.sum() + 1)
     return entropy.mean() + dice
 
 

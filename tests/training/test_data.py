@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hqsam_cli.data.pairs import Pair, PairFolder
+from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.modeling.prompt_encoder import (
     ABSENT,
@@ -21,18 +21,20 @@ from hqsam_cli.modeling.prompt_encoder import (
     PADDING_POINT,
 )
 from hqsam_cli.training.augment import Augmentation, Strength, composite, large_scale_jittered, mosaic
-from hqsam_cli.training.data import FrameSource, Samples, Steps, collate
+from hqsam_cli.training.data import AugmentedPairs, Samples, Steps, collate
 from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
 
 SIZE = 96
 
 
-def samples_of(folder: PairFolder, batch: int = 2, augmentation: Augmentation = "paper", prompts: int = 1) -> Samples:
-    return Samples(FrameSource([folder], SIZE, batch, seed=5, augmentation=augmentation), seed=5, prompts=prompts)
+def samples_of(
+    folder: ImageMaskFolder, batch: int = 2, augmentation: Augmentation = "paper", prompts: int = 1
+) -> Samples:
+    return Samples(AugmentedPairs([folder], SIZE, batch, seed=5, augmentation=augmentation), seed=5, prompts=prompts)
 
 
 @pytest.mark.parametrize("augmentation", ["paper", "strong"])
-def test_a_sample_depends_on_seed_and_number_alone(folder: PairFolder, augmentation: Augmentation) -> None:
+def test_a_sample_depends_on_seed_and_number_alone(folder: ImageMaskFolder, augmentation: Augmentation) -> None:
     first, second = (samples_of(folder, augmentation=augmentation) for _ in range(2))
     for number in reversed(range(12)):
         one, same = first[number], second[number]
@@ -45,32 +47,32 @@ def test_a_sample_depends_on_seed_and_number_alone(folder: PairFolder, augmentat
     assert not torch.equal(first[0]["image"], first[1]["image"])
 
 
-def test_an_epoch_has_every_pair_once_and_another_order_each_time(folder: PairFolder) -> None:
-    source = FrameSource([folder], SIZE, 2, seed=0)
+def test_an_epoch_has_every_pair_once_and_another_order_each_time(folder: ImageMaskFolder) -> None:
+    source = AugmentedPairs([folder], SIZE, 2, seed=0)
     assert source.steps_per_epoch == 2
     orders = [[source._place(epoch * 4 + place) for place in range(4)] for epoch in range(6)]
     assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
     assert len({tuple(order) for order in orders}) > 1
 
 
-def test_weights_say_how_often_a_pair_comes(folder: PairFolder) -> None:
-    double, half = PairFolder("a", folder.pairs, 2.5), PairFolder("b", folder.pairs, 0.5)
-    source = FrameSource([double, half], SIZE, 1, seed=0)
+def test_weights_say_how_often_a_pair_comes(folder: ImageMaskFolder) -> None:
+    double, half = ImageMaskFolder("a", folder.pairs, 2.5), ImageMaskFolder("b", folder.pairs, 0.5)
+    source = AugmentedPairs([double, half], SIZE, 1, seed=0)
     assert source.epoch_length == 12
     counts = np.bincount([source._place(number) for number in range(12)], minlength=8)
     assert sorted(counts[:4]) == [2, 2, 3, 3]
     assert sorted(counts[4:]) == [0, 0, 1, 1]
 
 
-def test_fewer_pairs_than_a_batch_are_refused(folder: PairFolder) -> None:
+def test_fewer_pairs_than_a_batch_are_refused(folder: ImageMaskFolder) -> None:
     with pytest.raises(HqsamError, match="--batch-size"):
-        FrameSource([folder], SIZE, 5, seed=0)
+        AugmentedPairs([folder], SIZE, 5, seed=0)
 
 
 def test_two_processes_see_what_one_would() -> None:
     alone = list(Steps(3, 5, 4))
-    team = [list(Steps(3, 5, 2, rank, 2)) for rank in range(2)]
-    assert [left + right for left, right in zip(*team, strict=True)] == alone
+    world = [list(Steps(3, 5, 2, rank, 2)) for rank in range(2)]
+    assert [left + right for left, right in zip(*world, strict=True)] == alone
 
 
 def test_the_jitter_keeps_image_and_mask_together() -> None:
@@ -93,8 +95,8 @@ def test_a_crop_without_the_object_is_drawn_again(tmp_path: Path) -> None:
     mask[2:12, 2:12] = 255
     cv2.imwrite(str(tmp_path / "a.jpg"), image)
     cv2.imwrite(str(tmp_path / "a.png"), mask)
-    pair = Pair(str(tmp_path / "a.jpg"), str(tmp_path / "a.png"))
-    samples = samples_of(PairFolder("corner", [pair]), batch=1)
+    pair = Pair("a", tmp_path / "a.jpg", tmp_path / "a.png")
+    samples = samples_of(ImageMaskFolder("corner", [pair]), batch=1)
     assert all((samples[number]["mask"] > 127).any() for number in range(40))
 
 
@@ -149,13 +151,13 @@ def test_varied_prompts_are_of_the_object() -> None:
         assert set(np.unique(coarse.coarse)) <= {0, 255}
 
 
-def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: PairFolder) -> None:
+def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: ImageMaskFolder) -> None:
     batch = next(iter(DataLoader(samples_of(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collate)))
     prompts = prompt_batch(batch)
     assert prompts.labels.shape == (8, int((batch["labels"] != ABSENT).sum(1).max()))
 
 
-def test_prompts_of_one_image_are_of_objects_in_it(folder: PairFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompts_of_one_image_are_of_objects_in_it(folder: ImageMaskFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hqsam_cli.training.data.STRONG", Strength(mosaic=1.0, component=0.0))
     monkeypatch.setattr("hqsam_cli.training.data.varied_prompt", partial(varied_prompt, mix=PromptMix(1.0, 0.0, 0.0)))
     samples = samples_of(folder, augmentation="strong", prompts=3)
@@ -190,18 +192,18 @@ def test_objects_in_the_cells_of_a_mosaic_keep_their_pixels() -> None:
     assert np.sum(masks, axis=0).max() == 1
 
 
-def test_bad_pairs_are_replaced_and_named(folder: PairFolder, tmp_path: Path) -> None:
+def test_bad_pairs_are_replaced_and_named(folder: ImageMaskFolder, tmp_path: Path) -> None:
     broken, empty = tmp_path / "broken.jpg", tmp_path / "empty.png"
     broken.write_bytes(b"no photo")
-    image, mask, _ = folder.pairs[0]
+    _, image, mask, *_ = folder.pairs[0]
     cv2.imwrite(str(empty), np.zeros((120, 160), np.uint8))
-    mixed = PairFolder("mixed", [Pair(str(broken), mask), Pair(image, str(empty)), *folder.pairs])
+    mixed = ImageMaskFolder("mixed", [Pair("b", broken, mask), Pair("e", image, empty), *folder.pairs])
     samples = samples_of(mixed)
     found = [samples[number] for number in range(6)]
     problems = {text for sample in found for text in sample["problems"]}
     assert all(any(name in text for text in problems) for name in ("broken.jpg", "empty.png"))
     assert all((sample["mask"] > 127).any() for sample in found)
-    hopeless = Samples(FrameSource([PairFolder("bad", [Pair(str(broken), mask)])], SIZE, 1, seed=0), seed=0)
+    hopeless = Samples(AugmentedPairs([ImageMaskFolder("bad", [Pair("b", broken, mask)])], SIZE, 1, seed=0), seed=0)
     with pytest.raises(HqsamError, match=r"in a row.*broken\.jpg"):
         hopeless[0]
 

@@ -24,7 +24,7 @@ def disc(side: int, radius: float) -> torch.Tensor:
     return (((x - side / 2 + 0.5) ** 2 + (y - side / 2 + 0.5) ** 2) < (radius * side) ** 2).float()[None]
 
 
-def test_loss_is_small_for_the_truth_and_large_for_its_opposite() -> None:
+def test_loss_is_small_for_the_gt_and_large_for_its_opposite() -> None:
     target = (torch.arange(64).view(1, 8, 8) % 3 == 0).float()
     assert float(mask_loss(20 * (target - 0.5), target)) < 0.01
     assert float(mask_loss(20 * (0.5 - target), target)) > 5

@@ -12,25 +12,25 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.data.pairs import Pair, PairFolder
+from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.training import recipe as recipes
-from hqsam_cli.training.distributed import Team
+from hqsam_cli.training.distributed import World
 from hqsam_cli.training.validate import Scores, validate
 from hqsam_cli.weights.checkpoints import read_state
 from hqsam_cli.weights.hub import LITE_PATH
-from tests.evaluation.conftest import KnownMasks, filled_box
+from tests.evaluation.conftest import KnownMasks, fill_box
 
 
 @pytest.fixture
-def run(folder: PairFolder, tmp_path: Path) -> Callable[..., recipes.Result]:
+def run(folder: ImageMaskFolder, tmp_path: Path) -> Callable[..., recipes.Result]:
     """Train `lite` on four images at 64 pixels, one step an epoch."""
 
     def start(**options: Any) -> recipes.Result:
         recipe = recipes.Recipe(
             base=LITE_PATH, data=[folder], val=[folder], output=tmp_path, image_size=64, workers=0, **options
         )
-        return recipes.train(recipe, Team(torch.device("cpu")), lambda _: None)
+        return recipes.train(recipe, World(torch.device("cpu")), lambda _: None)
 
     return start
 
@@ -117,16 +117,16 @@ def test_frames_of_a_run_come_again_and_are_no_others(
         run(epochs=3, frames=3, augmentation="strong", prompts=2, keep_sam=1.0, trained="both", init="sam", fresh=True)
 
 
-def test_validation_scores_the_truth_itself_full(
-    folder: PairFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_validation_scores_the_gt_itself_full(
+    folder: ImageMaskFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With masks that are boxes, a model that fills its box is right; pairs that are broken do not count."""
     mask = np.zeros((120, 160), np.uint8)
     mask[30:70, 20:90] = 255
     cv2.imwrite(str(tmp_path / "box.png"), mask)
     image = folder.pairs[0].image
-    boxes = PairFolder("boxes", [Pair(image, str(tmp_path / name)) for name in ("box.png", "gone.png")])
-    evaluator = KnownMasks(filled_box)
+    boxes = ImageMaskFolder("boxes", [Pair(name, image, tmp_path / name) for name in ("box.png", "gone.png")])
+    evaluator = KnownMasks(fill_box)
     evaluator.outputs = ("hq",)
     monkeypatch.setattr("hqsam_cli.training.validate.Evaluator", lambda *_, **__: evaluator)
     model: Any = None

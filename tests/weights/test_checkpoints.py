@@ -13,15 +13,15 @@ from torch import Tensor
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.weights.checkpoints import (
-    inferred_architecture,
+    infer_architecture,
     load_model,
-    merged_checkpoint,
+    merge_checkpoint,
     read_checkpoint,
     read_state,
     write_checkpoint,
 )
 from hqsam_cli.weights.conversion import is_hq
-from hqsam_cli.weights.hub import checkpoint_path
+from hqsam_cli.weights.hub import find_checkpoint
 from hqsam_cli.weights.registry import build_model
 
 
@@ -62,7 +62,7 @@ def test_a_plain_sam_file_is_a_model_without_hq(tmp_path: Path, tiny: dict[str, 
 @pytest.mark.parametrize("has_hq", [True, False])
 def test_the_architecture_follows_from_the_shapes(name: str, has_hq: bool) -> None:
     with torch.device("meta"):
-        assert inferred_architecture(build_model(name, has_hq=has_hq).state_dict()) == name
+        assert infer_architecture(build_model(name, has_hq=has_hq).state_dict()) == name
 
 
 def test_a_file_that_does_not_fit_names_model_and_keys(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
@@ -127,7 +127,7 @@ def rewritten(path: Path, state: dict[str, Tensor], metadata: dict[str, str], *,
 
 
 def test_torch_and_safetensors_hold_the_same_metadata_too(tmp_path: Path) -> None:
-    lite = read_checkpoint(checkpoint_path("lite"))
+    lite = read_checkpoint(find_checkpoint("lite"))
     kept = lite.metadata | {"image_size": "448"}  # of the usual size a torch file says nothing
     one = rewritten(tmp_path / "one.pth", lite.state, kept, safetensors=False)
     state, metadata = read_state(one)
@@ -173,15 +173,15 @@ def test_a_sam_and_its_hq_modules_make_one_model(
     assert (found.kind, found.architecture, found.parameters) == ("HQ modules", "vit_tiny", (448_512, 448_512))
     with pytest.raises(HqsamError, match="hqsam weights merge"):
         load_model(parts[1])
-    torch.save(merged_checkpoint(*parts).state, tmp_path / "merged.pth")
+    torch.save(merge_checkpoint(*parts).state, tmp_path / "merged.pth")
     assert same(tmp_path / "merged.pth", tiny)
 
 
 def test_hq_modules_of_an_hq_sam_are_replaced_and_its_metadata_stays(tmp_path: Path) -> None:
-    lite = read_checkpoint(checkpoint_path("lite"))
+    lite = read_checkpoint(find_checkpoint("lite"))
     added = {key: value.float() + 1 for key, value in lite.state.items() if is_hq(key)}
     hq = rewritten(tmp_path / "hq.pth", added, {"image_size": "448", "trained_on": "x"}, safetensors=False)
-    merged = merged_checkpoint(checkpoint_path("lite"), hq)
+    merged = merge_checkpoint(find_checkpoint("lite"), hq)
     assert merged.metadata == lite.metadata | {"image_size": "448", "trained_on": "x"}
     assert merged.model is not None
     assert merged.model.image_size == 448
@@ -203,7 +203,7 @@ def test_what_does_not_fit_together_is_not_merged(
         (sam, tmp_path / "short.pth", "short.pth: .*1 keys missing"),
         (tmp_path / "part.pth", hq, "part.pth: .*iou_token"),
         (hq, hq, "hq.safetensors: HQ modules alone"),
-        (checkpoint_path("lite"), hq, "hq.safetensors: HQ modules of vit_tiny.*lite"),
+        (find_checkpoint("lite"), hq, "hq.safetensors: HQ modules of vit_tiny.*lite"),
     ):
         with pytest.raises(HqsamError, match=said):
-            merged_checkpoint(base, added)
+            merge_checkpoint(base, added)

@@ -20,7 +20,7 @@ from hqsam_cli.weights.conversion import (
     POSITIONS_AGAIN,
     is_hq,
     is_transformers,
-    official_state,
+    to_official_state,
     transformers_config,
     transformers_key,
     transformers_state,
@@ -89,7 +89,7 @@ def test_there_and_back_gives_equal_tensors_and_equal_logits(tmp_path: Path, sta
     theirs = transformers_state(state, "vit_b")
     assert is_transformers(theirs)
     assert not is_transformers(state)
-    back = official_state(theirs)
+    back = to_official_state(theirs)
     assert back.keys() == state.keys()
     assert all(torch.equal(back[key], state[key]) for key in state)
 
@@ -113,7 +113,7 @@ def test_files_that_hold_the_tied_positions_twice_are_read_too(state: dict[str, 
     twice = theirs | {POSITIONS_AGAIN: theirs[POSITIONS].clone()}
     only_again = {key: value for key, value in twice.items() if key != POSITIONS}
     for variant in (twice, only_again):
-        assert official_state(variant).keys() == state.keys()
+        assert to_official_state(variant).keys() == state.keys()
 
 
 def test_strange_and_missing_tensors_are_named(tmp_path: Path, state: dict[str, Tensor]) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.weights.hub import WEIGHTS, checkpoint_path, fetched, file_hash, inventory, local_path
+from hqsam_cli.weights.hub import WEIGHTS, fetched, file_hash, find_checkpoint, inventory, local_path
 from tests.local_hub import LocalHub, serving, use_hub
 
 CONTENT = random.Random(0).randbytes(300_000)
-REPOSITORY, FILE = "team/model", "checkpoints/small.pth"
+REPOSITORY, FILE = "world/model", "checkpoints/small.pth"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
 def failure(model: str = "vit_tiny") -> str:
     """The one line with which fetching fails."""
     with pytest.raises(HqsamError) as caught:
-        checkpoint_path(model)
+        find_checkpoint(model)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
     return str(caught.value)
@@ -54,28 +54,28 @@ def test_the_registry_is_whole() -> None:
 
 def test_first_use_fetches_and_says_so_and_the_next_asks_nobody(hub: LocalHub) -> None:
     said: list[str] = []
-    path = checkpoint_path("vit_tiny", said.append)
+    path = find_checkpoint("vit_tiny", said.append)
     assert path.read_bytes() == CONTENT
     assert path.name == "small.pth"
     assert len(said) == 1
     assert "small.pth" in said[0]
     assert hub.url in said[0]
     asked = len(hub.tokens)
-    assert checkpoint_path("vit_tiny", said.append) == path
+    assert find_checkpoint("vit_tiny", said.append) == path
     assert len(said) == 1
     assert len(hub.tokens) == asked
 
 
 def test_a_cut_transfer_goes_on_where_it_stopped(hub: LocalHub) -> None:
     hub.cuts = [150_000, 80_000]
-    assert checkpoint_path("vit_tiny").read_bytes() == CONTENT
+    assert find_checkpoint("vit_tiny").read_bytes() == CONTENT
     assert len(hub.transfers) == 3
     assert hub.transfers == sorted(set(hub.transfers))
 
 
 def test_a_reset_connection_is_tried_again(hub: LocalHub) -> None:
     hub.cuts, hub.reset = [100_000, 100_000], True
-    assert checkpoint_path("vit_tiny").read_bytes() == CONTENT
+    assert find_checkpoint("vit_tiny").read_bytes() == CONTENT
 
 
 def test_a_transfer_that_never_ends_well_is_given_up(hub: LocalHub, tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_wrong_bytes_are_refused_until_they_are_right(hub: LocalHub) -> None:
         fetched("vit_tiny", repair=True)
     hub.files[f"{REPOSITORY}/{FILE}"] = CONTENT
     assert fetched("vit_tiny", repair=True).read_bytes() == CONTENT
-    assert checkpoint_path("vit_tiny").read_bytes() == CONTENT
+    assert find_checkpoint("vit_tiny").read_bytes() == CONTENT
 
 
 def test_a_file_damaged_in_the_cache_is_seen_and_repaired(hub: LocalHub) -> None:
-    path = checkpoint_path("vit_tiny")
+    path = find_checkpoint("vit_tiny")
     blob = path.resolve()
     blob.write_bytes(CONTENT[:1000])
     assert "1,000 bytes, not 300,000" in failure()
@@ -135,7 +135,7 @@ def test_offline_says_where_a_file_goes_and_finds_it_there(
 ) -> None:
     if cached_before:  # another file of the repository, so that the cache knows a revision
         monkeypatch.setitem(WEIGHTS, "vit_b", hub.add(REPOSITORY, "other.pth", b"other"))
-        checkpoint_path("vit_b")
+        find_checkpoint("vit_b")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     text = failure()
     assert "HF_HUB_OFFLINE" in text
@@ -144,7 +144,7 @@ def test_offline_says_where_a_file_goes_and_finds_it_there(
     place = Path(named[1])
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(CONTENT)
-    assert checkpoint_path("vit_tiny") == place
+    assert find_checkpoint("vit_tiny") == place
 
 
 def test_a_full_disk_is_seen_before_the_transfer(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_a_cache_that_cannot_be_written_is_explained(
 def test_variables_of_the_hub_client_count(hub: LocalHub, tmp_path: Path) -> None:
     program = (
         "from hqsam_cli.weights import hub; import sys; "
-        f"hub.WEIGHTS['vit_b'] = hub.{WEIGHTS['vit_tiny']!r}; print(hub.checkpoint_path('vit_b')); "
+        f"hub.WEIGHTS['vit_b'] = hub.{WEIGHTS['vit_tiny']!r}; print(hub.find_checkpoint('vit_b')); "
         "assert 'torch' not in sys.modules"
     )
     variables = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_secret"}
@@ -190,11 +190,11 @@ def test_variables_of_the_hub_client_count(hub: LocalHub, tmp_path: Path) -> Non
 
 
 def test_names_paths_and_folders(hub: LocalHub, tmp_path: Path) -> None:
-    assert checkpoint_path("lite").is_file()
+    assert find_checkpoint("lite").is_file()
     (tmp_path / "model.safetensors").write_bytes(b"")
-    assert checkpoint_path(str(tmp_path)) == tmp_path / "model.safetensors"
+    assert find_checkpoint(str(tmp_path)) == tmp_path / "model.safetensors"
     with pytest.raises(UsageError, match=r"vit_giant.*vit_tiny.*mobile_sam"):
-        checkpoint_path("vit_giant")
+        find_checkpoint("vit_giant")
     with pytest.raises(HqsamError, match="hqsam weights pull vit_tiny"):
         local_path("vit_tiny")
     assert not hub.transfers

@@ -17,7 +17,7 @@ def parameters(module: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "total", "hq", "encoder", "decoder", "keys", "early_dim"),
+    ("name", "total", "hq", "encoder", "decoder", "keys", "interm_dim"),
     [
         ("vit_tiny", 10_578_604, 448_512, 6_065_532, 4_506_852, 464, 160),
         ("vit_b", 94_806_576, 1_071_104, 89_670_912, 5_129_444, 339, 768),
@@ -26,7 +26,7 @@ def parameters(module: nn.Module) -> int:
     ],
 )
 def test_parameters_and_keys(
-    name: str, total: int, hq: int, encoder: int, decoder: int, keys: int, early_dim: int
+    name: str, total: int, hq: int, encoder: int, decoder: int, keys: int, interm_dim: int
 ) -> None:
     model = build_model(name)
     assert parameters(model) == total
@@ -35,7 +35,7 @@ def test_parameters_and_keys(
     assert parameters(model.prompt_encoder) == 6_220
     assert sum(parameters(getattr(model.mask_decoder, part)) for part in HQ_MODULES) == hq
     assert len(model.state_dict()) == keys
-    assert model.state_dict()["mask_decoder.compress_vit_feat.0.weight"].shape == (early_dim, 256, 2, 2)
+    assert model.state_dict()["mask_decoder.compress_vit_feat.0.weight"].shape == (interm_dim, 256, 2, 2)
     plain = build_model(name, has_hq=False)
     assert len(plain.state_dict()) == keys - 25
     assert not hasattr(plain.mask_decoder, "hf_token")

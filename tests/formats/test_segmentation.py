@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.formats.rle import rle_from_crop, tight_box
+from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.records import MaskCrop
 
 
@@ -26,25 +26,25 @@ def crops() -> list[MaskCrop]:
 def test_bytes_equal_pycocotools() -> None:
     for crop in crops():
         expected = coco_mask.encode(np.asfortranarray(crop.full().astype(np.uint8)))
-        assert rle_from_crop(crop) == {"size": expected["size"], "counts": expected["counts"].decode()}
+        assert encode_crop(crop) == {"size": expected["size"], "counts": expected["counts"].decode()}
 
 
 def test_tight_box_equals_pycocotools() -> None:
     for crop in crops():
         expected = coco_mask.toBbox(coco_mask.encode(np.asfortranarray(crop.full().astype(np.uint8))))
-        assert tight_box(crop) == tuple(expected) or not crop.bits.any()
+        assert crop.tight_box() == tuple(expected) or not crop.bits.any()
 
 
 def test_an_empty_crop_is_an_empty_mask() -> None:
     crop = MaskCrop(np.zeros((0, 0), bool), 0, 0, 40, 30)
-    rle = rle_from_crop(crop)
+    rle = encode_crop(crop)
     assert coco_mask.decode(rle).shape == (30, 40)
     assert coco_mask.area(rle) == 0
-    assert tight_box(crop) == (0, 0, 0, 0)
+    assert crop.tight_box() == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("size", [(3000, 4000)])
 def test_a_large_photo(size: tuple[int, int]) -> None:
     bits = np.random.default_rng(1).random((50, 60)) < 0.5
     crop = MaskCrop(bits, 1234, 567, size[1], size[0])
-    assert np.array_equal(coco_mask.decode(rle_from_crop(crop)).astype(bool), crop.full())
+    assert np.array_equal(coco_mask.decode(encode_crop(crop)).astype(bool), crop.full())

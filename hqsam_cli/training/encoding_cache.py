@@ -23,7 +23,7 @@ LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model'
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedFrame:
+class EncodedImage:
     """What is remembered of a frame.
 
     Attributes:
@@ -41,7 +41,7 @@ class EncodedFrame:
     answers: Tensor
 
 
-class FrameCache:
+class EncodingCache:
     """A folder of encoded frames.
 
     Args:
@@ -53,7 +53,7 @@ class FrameCache:
         self.folder, self.frames = folder, frames
         folder.mkdir(parents=True, exist_ok=True)
 
-    def read(self, number: int) -> EncodedFrame | None:
+    def read(self, number: int) -> EncodedImage | None:
         """A frame, or None if it has not been encoded yet."""
         from safetensors.torch import load_file
 
@@ -63,9 +63,9 @@ class FrameCache:
         found = load_file(path)
         side = found["objects"].shape[-2]
         objects = np.unpackbits(found["objects"].numpy(), axis=2, count=side).astype(bool)
-        return EncodedFrame(found["embedding"], found["early"], objects, found["boxes"], found["answers"])
+        return EncodedImage(found["embedding"], found["early"], objects, found["boxes"], found["answers"])
 
-    def keep(self, number: int, frame: EncodedFrame) -> EncodedFrame:
+    def keep(self, number: int, frame: EncodedImage) -> EncodedImage:
         """Write a frame; returns it as it will be read, so that the first step it serves is no other than the next."""
         frame = replace(frame, embedding=frame.embedding.half().cpu(), early=frame.early.half().cpu())
         objects = torch.from_numpy(np.packbits(frame.objects, axis=2))

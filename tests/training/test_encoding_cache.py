@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.data.pairs import PairFolder
-from hqsam_cli.modeling.sam import HQSam, ImageFeatures, normalised
+from hqsam_cli.data.pairs import ImageMaskFolder
+from hqsam_cli.modeling.sam import HQSam, ImageFeatures, normalize
 from hqsam_cli.training.criterion import Criterion
-from hqsam_cli.training.data import FrameSource, Samples, collate
-from hqsam_cli.training.frames import FrameCache, sams_objects
+from hqsam_cli.training.data import AugmentedPairs, Samples, collate
+from hqsam_cli.training.encoding_cache import EncodingCache, sams_objects
 from hqsam_cli.training.variants import FULL, prepare
 
 from .conftest import small_model
@@ -26,15 +26,15 @@ def model() -> HQSam:
     return made
 
 
-def batch_of(folder: PairFolder, cache: FrameCache | None, numbers: range) -> dict[str, Any]:
-    samples = Samples(FrameSource([folder], 64, 2, seed=1, augmentation="strong"), seed=1, prompts=2, cache=cache)
+def batch_of(folder: ImageMaskFolder, cache: EncodingCache | None, numbers: range) -> dict[str, Any]:
+    samples = Samples(AugmentedPairs([folder], 64, 2, seed=1, augmentation="strong"), seed=1, prompts=2, cache=cache)
     return collate([samples[number] for number in numbers])
 
 
 def test_a_frame_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
-    folder: PairFolder, model: HQSam, tmp_path: Path
+    folder: ImageMaskFolder, model: HQSam, tmp_path: Path
 ) -> None:
-    cache = FrameCache(tmp_path, 2)
+    cache = EncodingCache(tmp_path, 2)
     criterion = Criterion(model, "hq", FULL, trained="both", keep_sam=0.5, cache=cache, seed=1)
     first, log = criterion(batch_of(folder, cache, range(2)))
     assert set(log) == {"iou", "kept"}
@@ -46,8 +46,8 @@ def test_a_frame_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
     torch.testing.assert_close(plain(batch_of(folder, None, range(2)))[0], first, atol=5e-3, rtol=0)
 
 
-def test_each_frame_comes_once_before_any_comes_again(folder: PairFolder, model: HQSam, tmp_path: Path) -> None:
-    cache = FrameCache(tmp_path, 4)
+def test_each_frame_comes_once_before_any_comes_again(folder: ImageMaskFolder, model: HQSam, tmp_path: Path) -> None:
+    cache = EncodingCache(tmp_path, 4)
     criterion = Criterion(model, "hq", FULL, cache=cache)
     criterion(batch_of(folder, cache, range(4)))
     assert len(list(tmp_path.iterdir())) == 4
@@ -56,18 +56,18 @@ def test_each_frame_comes_once_before_any_comes_again(folder: PairFolder, model:
     assert not all(torch.equal(turn["points"], turns[0]["points"]) for turn in turns)  # other prompts each time
 
 
-def test_an_unbounded_source_never_repeats(folder: PairFolder) -> None:
+def test_an_unbounded_source_never_repeats(folder: ImageMaskFolder) -> None:
     assert batch_of(folder, None, range(9, 13))["number"] == [9, 10, 11, 12]
 
 
 @torch.no_grad()
 def test_objects_that_sam_finds_are_its_answers_to_boxes(
-    folder: PairFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
+    folder: ImageMaskFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.training.frames.SURE", -np.inf)
-    monkeypatch.setattr("hqsam_cli.training.frames.LEAST_SIDE", 1)
+    monkeypatch.setattr("hqsam_cli.training.encoding_cache.SURE", -np.inf)
+    monkeypatch.setattr("hqsam_cli.training.encoding_cache.LEAST_SIDE", 1)
     image = batch_of(folder, None, range(1))["image"][0]
-    embedding, _ = model.image_encoder(normalised(image[None]))
+    embedding, _ = model.image_encoder(normalize(image[None]))
     boxes, answers = sams_objects(model, embedding, seed=3)
     assert boxes.shape == (len(answers), 4)
     assert (boxes[:, 2:] > boxes[:, :2]).all()
@@ -78,16 +78,16 @@ def test_objects_that_sam_finds_are_its_answers_to_boxes(
 
 
 def test_nothing_is_kept_where_sam_is_sure_of_nothing(
-    folder: PairFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
+    folder: ImageMaskFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.training.frames.SURE", np.inf)
+    monkeypatch.setattr("hqsam_cli.training.encoding_cache.SURE", np.inf)
     loss, log = Criterion(model, "hq", FULL, keep_sam=1.0)(batch_of(folder, None, range(2)))
     assert torch.isfinite(loss)
     assert float(log["kept"]) == 0
     loss.backward()
 
 
-def test_what_is_trained_is_what_the_loss_is_of(folder: PairFolder, model: HQSam) -> None:
+def test_what_is_trained_is_what_the_loss_is_of(folder: ImageMaskFolder, model: HQSam) -> None:
     losses = {
         trained: Criterion(model, "hq", FULL, trained=trained)(batch_of(folder, None, range(2)))[0].item()
         for trained in ("hq", "sum", "both")

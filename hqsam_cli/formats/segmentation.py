@@ -1,0 +1,114 @@
+"""COCO's segmentations: run lengths, written straight from the part of a mask that is set, and polygons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..records import MaskCrop, Segmentation
+from .prompt_files import number_or_none
+
+REACH = 10  # a polygon may leave the image by so many times its longer side
+
+
+def decode_segmentation(segmentation: Segmentation, width: int, height: int) -> np.ndarray:
+    """The mask of a segmentation, bool (height, width).
+
+    Raises:
+        ValueError: what is wrong with it, as the end of a sentence.
+    """
+    if isinstance(segmentation, dict):
+        return _decode_rle(segmentation, width, height)
+    return _decode_polygons(segmentation, width, height)
+
+
+def column_runs(mask: MaskCrop) -> np.ndarray:
+    """COCO's uncompressed counts of the whole image: lengths of runs down the columns, zeros first.
+
+    Only the crop is looked at: runs are found in it with a row of zeros between columns, moved to where the
+    full image has them, and joined where a run goes on from the foot of a column to the head of the next.
+    """
+    bits = mask.bits
+    height, width = bits.shape
+    total = mask.height * mask.width
+    if not bits.any():
+        return np.array([total], np.int64)
+    padded = np.zeros((width, height + 2), np.int8)
+    padded[:, 1:-1] = bits.T
+    steps = np.diff(padded.ravel())
+    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    column, row = np.divmod(starts, height + 2)
+    starts = (column + mask.x) * mask.height + row + mask.y
+    column, row = np.divmod(ends, height + 2)
+    ends = (column + mask.x) * mask.height + row + mask.y
+    apart = starts[1:] != ends[:-1]
+    starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
+    borders = np.empty(2 * len(starts) + 2, np.int64)
+    borders[0], borders[-1] = 0, total
+    borders[1:-1:2], borders[2:-1:2] = starts, ends
+    counts = np.diff(borders)
+    return counts if counts[-1] else counts[:-1]
+
+
+def encode_crop(mask: MaskCrop) -> dict[str, Any]:
+    """Compressed RLE, equal byte for byte to `pycocotools.mask.encode` of the full mask."""
+    from pycocotools import mask as coco_mask
+
+    size = [mask.height, mask.width]
+    rle = coco_mask.frPyObjects({"size": size, "counts": column_runs(mask).tolist()}, *size)
+    return {"size": size, "counts": rle["counts"].decode("ascii")}
+
+
+def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
+    size, counts = rle.get("size"), rle.get("counts")
+    if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and 0 < n < 2**31 for n in size):
+        raise ValueError("is RLE without a size [height, width]")
+    if size != [height, width]:  # before its runs are drawn: a few bytes can claim gigabytes
+        raise ValueError(f"is of {size[1]} x {size[0]} pixels, the image of {width} x {height}")
+    runs = _run_lengths(counts) if isinstance(counts, str) else _counted_runs(counts)
+    if (runs < 0).any() or runs.sum() != height * width:
+        raise ValueError(f"is RLE whose runs do not make up {width} x {height} pixels")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
+def _counted_runs(counts: Any) -> np.ndarray:
+    if not isinstance(counts, list) or not all(type(n) is int and 0 <= n < 2**31 for n in counts):
+        raise ValueError("is RLE without counts")
+    return np.array(counts, np.int64)
+
+
+def _run_lengths(text: str) -> np.ndarray:
+    """Run lengths of a compressed RLE.
+
+    A number is groups of 5 bits, lowest first, each a character from `0` on with 32 added where more follow,
+    in two's complement; from the fourth run on it is the difference to the run two before. pycocotools would
+    fill a mask from too few runs with whatever the memory held, so runs are looked at before they are drawn.
+    """
+    codes = np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        raise ValueError("is RLE with counts that are cut off or no RLE")
+    ends = np.flatnonzero(codes & 32 == 0)
+    starts = np.r_[0, ends[:-1] + 1]
+    lengths = ends - starts + 1
+    if lengths.max() > 7:
+        raise ValueError("is RLE with counts that are no RLE")
+    places = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
+    runs = np.add.reduceat((codes & 31) << places, starts)
+    runs -= np.where(codes[ends] & 16, 1 << 5 * lengths, 0)
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
+    return runs
+
+
+def _decode_polygons(polygons: Any, width: int, height: int) -> np.ndarray:
+    reach = REACH * max(width, height)
+    if not isinstance(polygons, list) or not polygons:
+        raise ValueError("is neither RLE nor polygons")
+    for polygon in polygons:
+        numbers = [number_or_none(n) for n in polygon] if isinstance(polygon, list) else []
+        if len(numbers) < 6 or len(numbers) % 2 or any(n is None or abs(n) > reach for n in numbers):
+            raise ValueError("is neither RLE nor polygons near the image")
+    from pycocotools import mask as coco_mask
+
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))).astype(bool)
