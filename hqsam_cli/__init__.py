@@ -1,3 +1,41 @@
-"""Folders of images in, high-quality instance masks out."""
+"""Folders of images to high-quality instance masks with HQ-SAM: a command, `hqsam`, and a library.
+
+from hqsam_cli import Predictor, load_model
+
+predictor = Predictor(load_model("vit_l"))
+result = predictor.predict(image, boxes=xyxy)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import HqsamError, ImageError
+
+if TYPE_CHECKING:
+    from .predictor import Predictor
+    from .records import Prediction, Prompt
+    from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
+__all__ = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
+
+_PLACES = {
+    "Predictor": "predictor",
+    "Prediction": "records",
+    "Prompt": "records",
+    "load_model": "weights.checkpoints",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The parts that need torch or numpy, imported when they are asked for: the command starts without them."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

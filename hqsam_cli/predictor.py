@@ -30,7 +30,7 @@ class Predictor:
     """A model on its device, with what to ask of it.
 
     Args:
-        model: see `load_model`.
+        model: of `load_model`, in evaluation mode.
         mask_output: `sum` of SAM's logits and the HQ token's, `hq` the HQ token's alone, `sam` plain SAM.
         choice: `single`, or `all` for the three masks of a multimask run.
         dtype: precision of the computation; masks are always cut from float32 logits.
@@ -47,7 +47,7 @@ class Predictor:
         dtype: torch.dtype = torch.float32,
         prompts_per_batch: int = 32,
     ) -> None:
-        self.model = model.eval()
+        self.model = model
         self.mask_output: MaskOutput = mask_output
         self.choice: MaskChoice = choice
         self.dtype = dtype

@@ -1,8 +1,8 @@
 """The journal of an output folder: what is done, so that the same command continues after anything.
 
-`journal.ndjson` begins with a line of the flags of the run; then comes one line an image, its whole record,
-appended after its outputs are in place. The last line of a file name counts. Beside the record stands a
-fingerprint of what the results of that image depend on and the flags do not say.
+`journal.ndjson` begins with a line of the identity of the run, see `configs`; then comes one line an image, its whole
+record, appended after its outputs are in place. The last line of a file name counts. Beside the record stands a
+fingerprint of what the results of that image depend on and the identity does not say.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
 
@@ -26,15 +27,15 @@ class Journal:
 
     Args:
         folder: the output folder; made if need be.
-        flags: everything results depend on, by the name a person would change it by.
+        identity: everything results depend on, by the option that says it; see `configs.identity`.
         overwrite: forget what an earlier run did.
 
     Raises:
-        UsageError: an earlier run in this folder had other flags.
+        UsageError: an earlier run in this folder had another identity.
         HqsamError: the folder cannot be written, another run is in it, or the file is no journal.
     """
 
-    def __init__(self, folder: Path, flags: dict[str, str], *, overwrite: bool) -> None:
+    def __init__(self, folder: Path, identity: dict[str, str], *, overwrite: bool) -> None:
         self.path = folder / JOURNAL
         self._offsets: dict[str, int] = {}
         self._done: dict[str, str] = {}
@@ -42,7 +43,7 @@ class Journal:
         try:
             if overwrite:
                 self._file.truncate(0)
-            self._read(flags)
+            self._read(identity)
         except BaseException:
             self._file.close()
             raise
@@ -101,7 +102,7 @@ class Journal:
         except OSError as error:
             raise cannot_write(self.path, error) from None
 
-    def _read(self, flags: dict[str, str]) -> None:
+    def _read(self, identity: dict[str, str]) -> None:
         """Index the lines there are, cut off a torn last one, and begin a file that has none."""
         position = 0
         with open(self.path, "rb") as file:
@@ -111,7 +112,7 @@ class Journal:
                 try:
                     entry = json.loads(line)
                     if number == 0:
-                        self._check(entry["flags"], flags)
+                        self._check(entry["identity"], identity)
                     else:
                         self._note(entry, position)
                 except (ValueError, KeyError, TypeError, AttributeError):
@@ -120,14 +121,12 @@ class Journal:
                 position += len(line)
         self._file.truncate(position)
         if position == 0:
-            self._write(json_line({"flags": flags}))
+            self._write(json_line({"identity": identity}))
 
     def _check(self, old: dict[str, str], new: dict[str, str]) -> None:
-        changed = [flag for flag in sorted({*old, *new}) if old.get(flag) != new.get(flag)]
-        if changed:
-            what = "; ".join(f"{flag} was {old.get(flag)}, is {new.get(flag)}" for flag in changed)
+        if changed := changes(old, new):
             raise UsageError(
-                f"{self.path.parent} holds results of other flags ({what}): "
+                f"{self.path.parent} holds results of another run ({'; '.join(changed)}): "
                 "pass --overwrite to start again, or choose another --output"
             )
 

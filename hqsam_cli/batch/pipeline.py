@@ -83,7 +83,7 @@ class Job:
         prompts: of each image; where a detector finds them, their ids.
         output: the folder, or None to write NDJSON to `stream`.
         formats: of `coco`, `png`, `idmap` and `ndjson`.
-        flags: everything results depend on; see `Journal`.
+        identity: everything results depend on; see `configs.identity`.
     """
 
     images: list[SourceImage]
@@ -95,7 +95,7 @@ class Job:
     batch_size: int
     workers: int
     multimask: bool
-    flags: dict[str, str]
+    identity: dict[str, str]
     overwrite: bool = False
     stream: BinaryIO | None = None
 
@@ -150,10 +150,10 @@ def segment_images(
         detector: finds the prompts; None where the job has them.
 
     Raises:
-        HqsamError: outputs cannot be written, or were made with other flags.
+        HqsamError: outputs cannot be written, or are of another run.
     """
     began = time.monotonic()
-    journal = None if job.output is None else Journal(job.output, job.flags, overwrite=job.overwrite)
+    journal = None if job.output is None else Journal(job.output, job.identity, overwrite=job.overwrite)
     try:
         if job.output is not None:
             _make_folders(job.output, job.formats)
@@ -210,7 +210,7 @@ def _png_folders(output: Path, formats: frozenset[str]) -> list[Path]:
 
 
 def _image_fingerprint(source: SourceImage, prompts: ImagePrompts) -> str:
-    """What the results of an image depend on beside the flags: the state of its file, its ids and its prompts."""
+    """What the results of an image depend on that the run's identity does not say: its file, ids and prompts."""
     try:
         status = os.stat(source.path)
         state = f"{status.st_size} {status.st_mtime_ns}"

@@ -12,8 +12,8 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from ..configs import MAX_DET, DetectorConfig
 from ..detection.files import EMBEDDED
-from ..detection.settings import MAX_DET, DetectorSettings
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .detector_options import (
@@ -120,7 +120,7 @@ def detect(
     sources = input_images(inputs, null, output)
 
     compute = resolve_compute(device, "auto")
-    settings = DetectorSettings(conf, iou, class_names(classes), max_det, imgsz, half)
+    settings = DetectorConfig(conf=conf, iou=iou, classes=class_names(classes), max_det=max_det, imgsz=imgsz, half=half)
     found = load_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
 
     from ..batch.pipeline import Job, segment_images
@@ -139,7 +139,7 @@ def detect(
             batch_size=batch_size or compute.images_at_once,
             workers=workers,
             multimask=False,
-            flags={},
+            identity={},
             stream=lines,
         )
         try:

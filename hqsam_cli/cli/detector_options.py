@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..configs import CONF, IOU, DetectorConfig, option_name
 from ..detection.files import detector_file
-from ..detection.settings import CONF, IOU, DetectorSettings
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def class_names(values: list[str] | None) -> tuple[str, ...]:
 
 
 def load_detector(
-    name: str, settings: DetectorSettings, device: torch.device, reporter: ConsoleReporter, *, trusted: bool
+    name: str, settings: DetectorConfig, device: torch.device, reporter: ConsoleReporter, *, trusted: bool
 ) -> Detector:
     """The detector of a command line, and a line that says which."""
     path = detector_file(name, trusted=trusted)
@@ -84,9 +85,9 @@ def load_detector(
     return detector
 
 
-def check_unused(settings: DetectorSettings) -> None:
+def check_unused(settings: DetectorConfig) -> None:
     """Raise a UsageError where options are given that no detector will see."""
-    default = DetectorSettings().flags
-    idle = [option for option, value in settings.flags.items() if value != default[option]]
+    default = asdict(DetectorConfig())
+    idle = [option_name(name) for name, value in asdict(settings).items() if value != default[name]]
     if idle:
         raise UsageError(f"{', '.join(idle)}: for a detector, and none is used; see --score-threshold and --max-boxes")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from .. import __version__
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .options import (
@@ -150,14 +152,21 @@ def evaluate(
     chosen = protocol or Protocol("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
     _check(rules, chosen, plot, refine=refine, mask_output=mask_output)
 
+    from ..configs import EvalConfig, identity
     from ..evaluation.evaluate import Settings, choose_datasets, evaluate, write_worst
     from ..evaluation.pictures import write_curves
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import results_table, write_json, write_per_image
+    from ..io.atomic import check_can_write
     from ..predictor import Predictor
-    from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_model
+    from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_checkpoint
 
+    for path in (json_file, per_image, plot):
+        if path is not None:
+            check_can_write(path)
+    if worst is not None:
+        check_can_write(worst[1] / "picture")
     for output in mask_output or ():
         check_hq(model, output.value)
     # Before the model, which may have to be fetched.
@@ -166,34 +175,28 @@ def evaluate(
     compute = resolve_compute(device, dtype)
     reporter = ConsoleReporter(quiet=quiet)
     checkpoint = find_checkpoint(model, None if quiet else reporter.say)
-    hq_sam = load_model(checkpoint)
+    hq_sam = load_checkpoint(checkpoint)
     architecture = infer_architecture(hq_sam.state_dict()) or ""
     outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
-    about = {
-        "data set": dataset,
-        "data root": str(data_root),
-        "protocol": chosen.value,
-        "prompt": prompt,
-        "detections": str(detections or ""),
-        "model": architecture,
-        "model hash": file_hash(checkpoint),
-        "mask outputs": ",".join(outputs),
-        "frame": str(hq_sam.image_size),
-        "dtype": compute.dtype_name,
-        "device": compute.device.type,
-        "seed": str(seed),
-        "limit": str(limit or ""),
-    }
-    settings = Settings(
-        name=dataset,
-        datasets=datasets,
-        rules=rules,
-        flags={**about, "data root": "", "curves": str(plot is not None), "refine": str(refine)},
-        coarse=coarse_masks,
-        detections=detections,
+    config = EvalConfig(
+        dataset=dataset,
+        protocol=chosen.value,
+        prompt=prompt,
+        mask_output=tuple(outputs),
         limit=limit,
         seed=seed,
         curves=plot is not None and not clicks,
+        refine=refine,
+        device=compute.device.type,
+        dtype=compute.dtype_name,
+    )
+    settings = Settings(
+        config=config,
+        datasets=datasets,
+        rules=rules,
+        identity=identity(config, model=file_hash(checkpoint), image_size=str(hq_sam.image_size)),
+        coarse=coarse_masks,
+        detections=detections,
         refine=cascadepsp(str(compute.device)) if refine else None,
         resume=resume,
     )
@@ -214,7 +217,17 @@ def evaluate(
     if results.broken:
         reporter.say(f"{len(results.broken)} images are in no figure", "yellow")
     if json_file is not None:
-        write_json(json_file, {**about, "left out": results.broken}, results.rows)
+        about = {
+            **asdict(config),
+            "version": __version__,
+            "data_root": str(data_root),
+            "detections": None if detections is None else str(detections),
+            "architecture": architecture,
+            "model_sha256": file_hash(checkpoint),
+            "image_size": hq_sam.image_size,
+            "left_out": results.broken,
+        }
+        write_json(json_file, about, results.rows)
     if per_image is not None:
         write_per_image(per_image, results.lines)
     if plot is not None:

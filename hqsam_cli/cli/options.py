@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 import typer
 
 from ..errors import NoInputError, UsageError
-from ..weights.hub import WEIGHTS
+from ..weights.registry import WEIGHTS
 
 if TYPE_CHECKING:
     import torch

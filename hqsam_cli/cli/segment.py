@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..configs import MAX_DET, DetectorConfig, SegmentConfig, identity
 from ..detection.files import EMBEDDED, has_embedded
-from ..detection.settings import MAX_DET, DetectorSettings
 from ..errors import UsageError
 from .console import ConsoleReporter, one_line, stderr_console
 from .detector_options import (
@@ -185,7 +185,7 @@ def segment(
     if not files and not frame and detector is None:
         detector = EMBEDDED
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
-    settings = DetectorSettings(conf, iou, class_names(classes), max_det, imgsz, half)
+    settings = DetectorConfig(conf=conf, iou=iou, classes=class_names(classes), max_det=max_det, imgsz=imgsz, half=half)
     if detector is None:
         check_unused(settings)
     sources = input_images(inputs, null, output)
@@ -214,7 +214,7 @@ def segment(
 
     from ..batch.pipeline import Job, segment_images
     from ..predictor import Predictor
-    from ..weights.checkpoints import file_hash, find_checkpoint, load_model
+    from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
 
     compute = resolve_compute(device, dtype)
     batch_size = batch_size or compute.images_at_once
@@ -226,9 +226,23 @@ def segment(
     if detector is not None:
         finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
         table.categories = finder.categories
-    hq_sam = load_model(checkpoint)
+    hq_sam = load_checkpoint(checkpoint)
     if mask_output is not MaskOutput.sam and not hq_sam.has_hq:
         raise UsageError(no_hq_message(checkpoint, mask_output.value))
+    config = SegmentConfig(
+        mask_output=mask_output.value,
+        multimask=multimask,
+        frame=frame,
+        score_threshold=score_threshold,
+        max_boxes=max_boxes,
+        format=tuple(sorted(formats_wanted)),
+        device=compute.device.type,
+        dtype=compute.dtype_name,
+        batch_size=batch_size,
+        prompts_per_batch=prompts_per_batch,
+        exif=exif.value,
+        max_pixels=max_pixels,
+    )
     job = Job(
         images=sources,
         prompts=table,
@@ -239,26 +253,13 @@ def segment(
         batch_size=batch_size,
         workers=workers,
         multimask=multimask,
-        flags={
-            "--model": file_hash(checkpoint)[:16],
-            "--mask-output": mask_output.value,
-            "--multimask": str(multimask),
-            "--boxes": table.digest("boxes"),
-            "--images-json": table.digest("images_json"),
-            "--points": table.digest("points"),
-            "--coarse-masks": table.digest("coarse_masks"),
-            "--frame": str(frame),
-            "--score-threshold": str(score_threshold),
-            "--max-boxes": str(max_boxes),
-            "--format": ",".join(sorted(formats_wanted)),
-            "--device": compute.device.type,
-            "--dtype": compute.dtype_name,
-            "--batch-size": str(batch_size),
-            "--prompts-per-batch": str(prompts_per_batch),
-            "--exif": exif.value,
-            "--max-pixels": str(max_pixels),
-        }
-        | (finder.flags if finder is not None else {}),
+        identity=identity(
+            config,
+            None if finder is None else finder.config,
+            model=file_hash(checkpoint)[:16],
+            detector="none" if finder is None else finder.sha256[:16],
+            **{option: table.digest(option) for option in ("boxes", "images_json", "points", "coarse_masks")},
+        ),
         overwrite=overwrite,
         stream=results_stream() if output == STDIN else None,
     )

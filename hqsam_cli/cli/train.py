@@ -132,7 +132,7 @@ def train(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Results.")] = Path("hqsam_train"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again instead of continuing.")] = False,
-    epochs: Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Rounds of the data.")] = 12,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Epochs.")] = 12,
     batch_size: Annotated[
         int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Images a step of each process.")
     ] = 4,
@@ -171,13 +171,13 @@ def train(
             help="Weight of a second loss: objects that SAM finds by itself are to stay as they are.",
         ),
     ] = 0.0,
-    frames: Annotated[
+    cache: Annotated[
         int,
         typer.Option(
             metavar="N",
             min=0,
             rich_help_panel=COURSE,
-            help="Encode N augmented images once, into DIR/frames, 3.5 MB each, and learn from these; 0: always new.",
+            help="Encode N augmented images once, into DIR/cache, 3.5 MB each, and learn from these; 0: always new.",
         ),
     ] = 0,
     lr_schedule: Annotated[
@@ -188,6 +188,9 @@ def train(
         float | None,
         typer.Option(metavar="X", min=0, max=1, rich_help_panel=COURSE, help="Keep a moving average of the weights."),
     ] = None,
+    max_grad_norm: Annotated[
+        float | None, typer.Option(metavar="X", min=0, rich_help_panel=COURSE, help="Clip the norm of the gradient.")
+    ] = None,
     device: DeviceOption = "auto",
     dtype: Annotated[
         str,
@@ -196,7 +199,7 @@ def train(
     workers: Annotated[
         int, typer.Option(metavar="N", min=0, rich_help_panel=COURSE, help="Processes that make samples.")
     ] = 4,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, rich_help_panel=COURSE, help="Of everything random.")] = 42,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, rich_help_panel=COURSE, help="Random seed.")] = 42,
     checkpoint_steps: Annotated[
         int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Steps between saves of the run's state.")
     ] = 200,
@@ -230,17 +233,18 @@ def train(
     ablations = [variant is not VariantName.full, fusion is not FusionName.full, learn is not LearnName.hq]
     if sum([*ablations, table is not None]) > 1:
         raise UsageError("--variant, --fusion, --learn and --table are one ablation each: pass one of them")
-    if frames and learn is LearnName.all:
-        raise UsageError("--frames: an encoder that learns cannot be asked once and for all; leave it out")
+    if cache and learn is LearnName.all:
+        raise UsageError("--cache: an encoder that learns cannot be asked once and for all; leave it out")
     if table is not None and not val:
         raise UsageError("--table compares scores: pass --val FOLDER")
 
     from ..batch.interrupt import Interrupt
+    from ..configs import TrainConfig
     from ..data.pairs import find_pairs
-    from ..training import recipe as recipes
     from ..training.distributed import join_world
+    from ..training.run import TrainRun
+    from ..training.run import train as train_run
     from ..training.tables import TABLES, run_table
-    from ..training.variants import VARIANTS, Variant
     from ..weights.checkpoints import find_checkpoint
 
     compute = resolve_compute(device, dtype)
@@ -250,31 +254,36 @@ def train(
     sets = _training_sets(data or [], hqseg, reporter)
     held_back = [find_pairs(folder) for folder in val or []]
     _say_missing(held_back, reporter)
-    recipe = recipes.Recipe(
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    config = TrainConfig(
+        epochs=epochs,
+        batch_size=batch_size * processes,
+        lr=lr,
+        lr_step=lr_step,
+        lr_schedule=lr_schedule.value,
+        image_size=image_size,
+        dtype=compute.dtype_name,
+        seed=seed,
+        fresh=fresh,
+        init=init.value,
+        mask_output=mask_output.value,
+        augmentation=augmentation.value,
+        prompts=prompts,
+        keep_sam=keep_sam,
+        cache=cache,
+        ema_decay=ema_decay,
+        max_grad_norm=max_grad_norm,
+        learn=learn.value,
+        variant=variant.value if fusion is FusionName.full else f"fusion-{fusion.value}",
+    )
+    run = TrainRun(
+        config=config,
         base=find_checkpoint(model, None if reporter.quiet else reporter.say),
         data=sets,
         val=held_back,
         output=output,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        lr_step=lr_step,
-        image_size=image_size,
-        dtype=compute.dtype,
         workers=workers,
-        seed=seed,
         checkpoint_steps=checkpoint_steps,
-        fresh=fresh,
-        init=init.value,
-        trained=mask_output.value,
-        augmentation=augmentation.value,
-        prompts=prompts,
-        keep_sam=keep_sam,
-        frames=frames,
-        schedule=lr_schedule.value,
-        ema_decay=ema_decay,
-        learn=learn.value,
-        variant=VARIANTS[variant.value] if fusion is FusionName.full else Variant(fusion=fusion.value),
         command=shlex.join(["hqsam", *sys.argv[1:]]),
     )
     # Processes of a world cannot stop one by one; when they are killed, the last save is what they go on from.
@@ -290,9 +299,9 @@ def train(
                 world.wait()
             reporter.say(f"base {model} on {world.size} x {compute.device} in {compute.dtype_name}")
             if table is not None:
-                rows, skipped = run_table(table.value, recipe, world, reporter.say, lambda: interrupt.wanted)
+                rows, skipped = run_table(table.value, run, world, reporter.say, lambda: interrupt.wanted)
             else:
-                result = recipes.train(recipe, world, reporter.say, lambda: interrupt.wanted)
+                result = train_run(run, world, reporter.say, lambda: interrupt.wanted)
                 skipped = result.skipped
     except KeyboardInterrupt:
         reporter.say("interrupted: the same command continues")

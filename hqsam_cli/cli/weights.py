@@ -63,7 +63,8 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> None:
     """Fetch official weights, or fetch damaged ones anew; prints their paths."""
-    from ..weights.hub import WEIGHTS, fetched
+    from ..weights.hub import fetched
+    from ..weights.registry import WEIGHTS
 
     unknown = [name for name in names if name not in WEIGHTS]
     if unknown:
@@ -80,7 +81,8 @@ def verify(
     ] = None,
 ) -> None:
     """Compare files with the hashes of the official ones; exit code 1 where one differs."""
-    from ..weights.hub import WEIGHTS, inventory
+    from ..weights.hub import inventory
+    from ..weights.registry import WEIGHTS
 
     names = models or [row["name"] for row in inventory() if row["path"] and row["sha256"]]
     if not names:
@@ -99,7 +101,8 @@ def verify(
 
 def _verdict(model: str) -> tuple[bool, str, Path]:
     """Whether a file differs from the official one, in words, and where it is."""
-    from ..weights.hub import WEIGHTS, difference, file_hash, local_path, official_name
+    from ..weights.hub import difference, file_hash, local_path, official_name
+    from ..weights.registry import WEIGHTS
 
     path = local_path(model)
     if model in WEIGHTS:

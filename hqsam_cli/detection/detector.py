@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..configs import CONF, IOU, DetectorConfig
 from ..errors import HqsamError, UsageError
 from ..records import Prompt
 from ..weights.hub import file_hash
 from .engine import ultralytics
 from .plain import read_plain
-from .settings import CONF, IOU, DetectorSettings
 
 TASKS = ("detect", "segment", "pose")  # of ultralytics, those that give boxes along the axes
 PIXEL_DECIMALS, SCORE_DECIMALS = 2, 6
@@ -31,14 +31,15 @@ class Detector:
 
     Attributes:
         categories: COCO categories; ids are the model's class numbers plus one.
-        flags: all that its boxes depend on, by option.
+        config: what it is asked, with what it asks for itself where the user did not say.
+        sha256: of its file.
 
     Raises:
         HqsamError: the file is none of these.
         UsageError: a class the model does not have.
     """
 
-    def __init__(self, path: Path, settings: DetectorSettings, device: torch.device) -> None:
+    def __init__(self, path: Path, settings: DetectorConfig, device: torch.device) -> None:
         self._yolo = _loaded(path)
         try:
             names: dict[int, str] = self._yolo.names
@@ -55,7 +56,7 @@ class Detector:
         conf = own.get("conf", CONF) if settings.conf is None else settings.conf
         iou = own.get("iou", IOU) if settings.iou is None else settings.iou
         settings = replace(settings, conf=conf, iou=iou)
-        self.flags = {"--detector": file_hash(path)[:16], **settings.flags}
+        self.config, self.sha256 = settings, file_hash(path)
         self._arguments: dict[str, Any] = {
             "conf": conf,
             "iou": iou,

@@ -25,7 +25,7 @@ def write_plain(path: Path, model: torch.nn.Module, architecture: str, *, imgsz:
     Args:
         model: of that architecture, not fused, with `names` by class.
         imgsz: side it was trained at in pixels.
-        conf, iou: what it asks for where the user does not; see `DetectorSettings`.
+        conf, iou: what it asks for where the user does not; see `DetectorConfig`.
     """
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     names: dict[int, str] = model.names  # type: ignore[assignment]

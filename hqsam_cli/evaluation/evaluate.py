@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..data.sets import HQ4, Dataset, Pair, dataset_pairs, find_dataset
+from ..configs import EvalConfig
+from ..data.pairs import Pair
+from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
 from ..weights.hub import file_hash
 from .instances import InstanceScorer, instance_set, precision_figures
@@ -28,26 +30,20 @@ class Settings:
     """What to evaluate, beside the model.
 
     Attributes:
-        name: what the data sets are called together.
         datasets: of `choose_datasets`.
         rules: of the prompts, for sets of one object an image.
+        identity: everything numbers depend on, beside the files of each data set; see `configs.identity`.
         coarse: folder of coarse masks for the rule `mask`.
         detections: a detector's boxes instead of the ground truth's.
-        limit: only so many images, the first ones.
-        curves: score the boundary at several widths.
         refine: adds a row of refined masks, on sets of one object an image.
-        flags: everything numbers depend on, by name; see `Journal`.
     """
 
-    name: str
+    config: EvalConfig
     datasets: Sequence[Dataset]
     rules: Sequence[PromptRule]
-    flags: dict[str, str]
+    identity: dict[str, str]
     coarse: Path | None = None
     detections: Path | None = None
-    limit: int | None = None
-    seed: int = 0
-    curves: bool = False
     refine: RefineMask | None = None
     resume: bool = False
 
@@ -131,7 +127,7 @@ def evaluate(settings: Settings, evaluator: Evaluator, architecture: str, progre
     results = evaluation.results
     results.rows = [row for group in groups for row in group]
     if len(groups) > 1:
-        results.rows += mean_rows(settings.name, architecture, groups)
+        results.rows += mean_rows(settings.config.dataset, architecture, groups)
     return results
 
 
@@ -154,9 +150,9 @@ class _Evaluation:
     def _mask_set(self, dataset: Dataset) -> list[Row]:
         settings = self.settings
         pairs = dataset_pairs(dataset, settings.coarse)
-        ratios = BOUNDARY_RATIOS if settings.curves else ()
+        ratios = BOUNDARY_RATIOS if settings.config.curves else ()
         scorer = MaskSetScorer(
-            self.evaluator, settings.rules, ratios=ratios, seed=settings.seed, refine=settings.refine
+            self.evaluator, settings.rules, ratios=ratios, seed=settings.config.seed, refine=settings.refine
         )
         records = self._records(dataset, pairs, scorer)
         self.results.scorer = scorer
@@ -199,9 +195,9 @@ class _Evaluation:
     def _records(self, dataset: Dataset, items: Sequence[Any], scorer: Any) -> list[Record]:
         """Records of the items; their lines and what is broken among them go to the results."""
         settings = self.settings
-        items = items[: settings.limit]
+        items = items[: settings.config.limit]
         self.progress.on_dataset(dataset.title, len(items))
-        with open_journal(self._flags(dataset), resume=settings.resume) as journal:
+        with open_journal(self._identity(dataset), resume=settings.resume) as journal:
             self.results.journals.append(journal.path)
             records = score_items(items, scorer.loaded, scorer.record, journal, self.progress.on_record)
         errors = [record["error"] for record in records if record["error"] is not None]
@@ -213,14 +209,14 @@ class _Evaluation:
         self.results.lines += per_image_lines(dataset.key, records)
         return records
 
-    def _flags(self, dataset: Dataset) -> dict[str, str]:
+    def _identity(self, dataset: Dataset) -> dict[str, str]:
         """All that the numbers of a data set depend on: with the places of its files, as names are not unique."""
         settings = self.settings
         return {
-            **settings.flags,
-            "data set": dataset.key,
+            **settings.identity,
+            "dataset": dataset.key,
             "images": str(Path(dataset.images).resolve()),
-            "gt": str(Path(dataset.gt).resolve()),
+            "ground truth": str(Path(dataset.gt).resolve()),
             "detections": "" if settings.detections is None else file_hash(settings.detections),
             "coarse": "" if settings.coarse is None else str(settings.coarse.resolve()),
         }

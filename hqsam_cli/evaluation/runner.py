@@ -32,14 +32,14 @@ class Named(Protocol):
 
 
 @contextmanager
-def open_journal(flags: dict[str, str], *, resume: bool) -> Iterator[Journal]:
+def open_journal(identity: dict[str, str], *, resume: bool) -> Iterator[Journal]:
     """The journal of an evaluation, in the user's cache and under the digest of all that its numbers depend on.
 
     Without `resume` it begins anew. It stays: whoever has all results removes it.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256(repr(sorted(flags.items())).encode()).hexdigest()[:16]
-    journal = Journal(cache / "hqsam" / "eval" / digest, flags, overwrite=not resume)
+    digest = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:16]
+    journal = Journal(cache / "hqsam" / "eval" / digest, identity, overwrite=not resume)
     try:
         yield journal
     finally:

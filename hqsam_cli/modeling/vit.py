@@ -8,27 +8,16 @@ scaled dot-product attention, and its flash kernels, without the (heads, N, N) b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .layers import LayerNorm2d
+from .vit_config import ViTConfig
 
 PATCH = 16
 WINDOW = 14
 CHANNEL_STEP = 8  # attention kernels want head widths of a multiple of this
-
-
-@dataclass(frozen=True, slots=True)
-class ViTConfig:
-    """Sizes of one ViT; `global_blocks` attend over the whole image, the others over windows."""
-
-    dim: int
-    depth: int
-    heads: int
-    global_blocks: tuple[int, ...]
 
 
 class ViTImageEncoder(nn.Module):

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import torch
 
+from ..configs import DetectorConfig
 from ..data.pairs import ImageMaskFolder, find_pairs, read_pair
 from ..detection.detector import Detector
 from ..detection.engine import ultralytics
 from ..detection.plain import write_plain
-from ..detection.settings import DetectorSettings
 from ..devices import resolve_device
 from ..errors import ImageError
 from ..io.masks import THRESHOLD
@@ -38,7 +38,7 @@ SCENES = 200
 LEAST_PART, LEAST_SHARE = 0.15, 0.002  # of the largest part of a mask, and of the image, for a part to be an object
 OVERLAP = 0.5  # of two boxes that overlap more, one is kept: there is one class, and parts of an object look like one
 GAP = 0.02  # of the longer side: parts closer than that belong together
-SCORE_SETTINGS = DetectorSettings(conf=0.001, max_det=100)
+SCORE_SETTINGS = DetectorConfig(conf=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
 

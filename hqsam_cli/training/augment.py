@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from ..modeling.sam import PIXEL_MEAN
-
-Augmentation = Literal["paper", "strong"]
 
 JITTER = (0.1, 2.0)  # longest side over the model's square, in HQ-SAM's training
 JITTER_PADDING = 128

@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..configs import TrainConfig
 from ..modeling.mask_decoder import MaskLogits
 from ..modeling.prompt_encoder import PromptBatch
 from ..modeling.sam import HQSam, normalize
 from .encoding_cache import EncodedImage, EncodingCache, box_prompts, no_objects, sams_objects
 from .losses import hard_iou, kept_loss, point_loss
 from .prompts import join_prompts, prompt_batch
-from .variants import Learn, Variant
+from .variants import VARIANTS
 
-Trained = Literal["hq", "sum", "both"]
-SEEDS = 1_000_003  # more than there are frames of a run
+SEEDS = 1_000_003  # more than there are views of a run
 
 
 class Criterion(nn.Module):
     """The loss of HQ-SAM's training, on what of the model learns.
 
+    `config.mask_output` says which mask the loss is of: the HQ logits alone, as in the paper, their sum with SAM's, or
+    half and half; where SAM itself learns, it is SAM's. `config.keep_sam` is the weight of a second loss: on objects
+    that SAM finds by itself, and that no mask of the data is of, these masks are to answer a box as SAM does.
+
     Args:
         model: whose image encoder runs without gradient unless it learns.
-        trained: which mask the loss is of: the HQ logits alone, as in the paper, their sum with SAM's, or half and
-            half. Where SAM itself learns, it is SAM's.
-        keep_sam: weight of a second loss: on objects that SAM finds by itself, and that no mask of the data is of,
-            the trained masks are to answer a box as SAM does.
-        cache: where encoded frames are kept, or None.
-        seed: of the points where SAM is asked for objects.
+        cache: where encoded images are kept, or None.
     """
 
-    def __init__(
-        self,
-        model: HQSam,
-        learn: Learn,
-        variant: Variant,
-        *,
-        trained: Trained = "hq",
-        keep_sam: float = 0.0,
-        cache: EncodingCache | None = None,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, model: HQSam, config: TrainConfig, cache: EncodingCache | None = None) -> None:
         super().__init__()
-        self.model, self.learn, self.trained, self.keep_sam = model, learn, trained, keep_sam
-        self.boundary_only = variant.boundary_only
-        self.cache, self.seed = cache, seed
+        self.model, self.learn, self.trained, self.keep_sam = model, config.learn, config.mask_output, config.keep_sam
+        self.boundary_only = VARIANTS[config.variant].boundary_only
+        self.cache, self.seed = cache, config.seed
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a collated batch of `Samples`, and what to log beside it."""
@@ -57,11 +46,11 @@ class Criterion(nn.Module):
         if self.learn == "all":
             embedding, early = model.image_encoder(self._pixels(batch["image"]))
         else:
-            frames = self._frames(batch)
-            embedding = torch.stack([frame.embedding.float() for frame in frames])
-            early = torch.stack([frame.early.float() for frame in frames])
+            views = self._views(batch)
+            embedding = torch.stack([view.embedding.float() for view in views])
+            early = torch.stack([view.early.float() for view in views])
             if self.keep_sam:
-                kept, answers = _kept_prompts(frames, batch["pick"], model.device)
+                kept, answers = _kept_prompts(views, batch["pick"], model.device)
                 prompts = join_prompts(prompts, kept)
         features = model.fused(embedding, early, hq=hq)
         masks = self._masks(model.decode(features, prompts, mask_tokens=(0,) if self._uses_sam else ()))
@@ -94,10 +83,10 @@ class Criterion(nn.Module):
         return pixels.contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def _frames(self, batch: dict[str, Any]) -> list[EncodedImage]:
-        """The frames of a batch, as the cache has them; those that it lacks are encoded, and kept."""
-        frames, cache, model = list(batch["encoded"]), self.cache, self.model
-        new = [row for row, frame in enumerate(frames) if frame is None]
+    def _views(self, batch: dict[str, Any]) -> list[EncodedImage]:
+        """The views of a batch, as the cache has them; those that it lacks are encoded, and kept."""
+        views, cache, model = list(batch["encoded"]), self.cache, self.model
+        new = [row for row, view in enumerate(views) if view is None]
         if new:
             encoded = model.image_encoder(self._pixels([batch["image"][row] for row in new]))
             for row, embedding, early in zip(new, *encoded, strict=True):
@@ -106,18 +95,18 @@ class Criterion(nn.Module):
                 if self.keep_sam:
                     boxes, answers = sams_objects(model, embedding[None], self.seed * SEEDS + number)
                     found = replace(found, boxes=boxes, answers=answers)
-                frames[row] = found if cache is None else cache.keep(number, found)
+                views[row] = found if cache is None else cache.keep(number, found)
         device = model.device
-        return [replace(f, embedding=f.embedding.to(device), early=f.early.to(device)) for f in frames]
+        return [replace(f, embedding=f.embedding.to(device), early=f.early.to(device)) for f in views]
 
 
-def _kept_prompts(frames: list[EncodedImage], picks: list[float], device: torch.device) -> tuple[PromptBatch, Tensor]:
-    """A box of one of the objects that SAM finds in each frame, and SAM's answers, bool (M, h, w)."""
-    some = [(row, pick) for row, pick in enumerate(picks) if len(frames[row].boxes)]
-    chosen = [(row, int(pick * len(frames[row].boxes))) for row, pick in some]
-    boxes = torch.stack([frames[row].boxes[i] for row, i in chosen]) if chosen else torch.zeros(0, 4)
-    side = frames[0].answers.shape[-2:]
-    answers = torch.stack([frames[row].answers[i] for row, i in chosen]) if chosen else torch.zeros(0, *side)
+def _kept_prompts(views: list[EncodedImage], picks: list[float], device: torch.device) -> tuple[PromptBatch, Tensor]:
+    """A box of one of the objects that SAM finds in each view, and SAM's answers, bool (M, h, w)."""
+    some = [(row, pick) for row, pick in enumerate(picks) if len(views[row].boxes)]
+    chosen = [(row, int(pick * len(views[row].boxes))) for row, pick in some]
+    boxes = torch.stack([views[row].boxes[i] for row, i in chosen]) if chosen else torch.zeros(0, 4)
+    side = views[0].answers.shape[-2:]
+    answers = torch.stack([views[row].answers[i] for row, i in chosen]) if chosen else torch.zeros(0, *side)
     prompts = box_prompts(boxes, device)
     rows = torch.tensor([row for row, _ in chosen], dtype=torch.long, device=device)
     return PromptBatch(rows, prompts.points, prompts.labels), answers.to(device)

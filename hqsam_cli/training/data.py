@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ..configs import Augmentation
 from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
 from ..io.masks import THRESHOLD
 from .augment import (
     STRONG,
-    Augmentation,
     color_jittered,
     composite,
     large_scale_jittered,
@@ -31,11 +31,11 @@ from .encoding_cache import EncodingCache
 from .losses import POINT_DRAWS
 from .prompts import paper_prompt, varied_prompt
 
-MOST_DRAWS = 50  # pairs tried for one frame before the data is given up
+MOST_DRAWS = 50  # pairs tried for one view before the data is given up
 MOST_CROPS = 20  # crops tried before another pair is taken
-# These keep the random numbers of a sample's frame, of its prompts, of an epoch's order, and of frames that come
+# These keep the random numbers of a sample's view, of its prompts, of an epoch's order, and of views that come
 # again apart.
-PROMPTS, EPOCH_ORDER, FRAME_ORDER = 1, 2, 3
+PROMPTS, EPOCH_ORDER, VIEW_ORDER = 1, 2, 3
 
 
 class Drawn(NamedTuple):
@@ -48,30 +48,30 @@ class Drawn(NamedTuple):
 class Samples(Dataset[dict[str, Any]]):
     """Augmented images with P prompts each.
 
-    An item holds `number`, that of its frame; `image`, uint8 (3, S, S), or `encoded`, what the cache has of it;
-    `objects`, bool (K, S, S), all masks of the frame; of its prompts `mask`, uint8 0 to 255 (P, S, S), `points`
+    An item holds `number`, that of its view; `image`, uint8 (3, S, S), or `encoded`, what the cache has of it;
+    `objects`, bool (K, S, S), all masks of the view; of its prompts `mask`, uint8 0 to 255 (P, S, S), `points`
     (P, T, 2), `labels` (P, T), `coarse` float (P, 1, S / 4, S / 4), 0 / 255, with `has_coarse` (P,), and `draws`
     (P, POINT_DRAWS, 2), the random numbers of the point loss; `pick`, a random number for whoever has to choose
     something of this sample; and `problems`, a line for each file that had to be skipped.
 
     Args:
-        source: where frames come from.
+        source: where views come from.
         prompts: P. Where there are fewer objects, an object is asked for in several ways.
-        cache: frames that come again and again; None makes a new one for each sample.
+        cache: views that come again and again; None makes a new one for each sample.
     """
 
     def __init__(self, source: AugmentedPairs, seed: int, prompts: int = 1, cache: EncodingCache | None = None) -> None:
         self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        frame = self._frame_number(number)
+        view = self._view_number(number)
         rng = np.random.default_rng((self.seed, number, PROMPTS))
-        encoded = None if self.cache is None else self.cache.read(frame)
-        item: dict[str, Any] = {"number": frame, "encoded": encoded, "pick": float(rng.random()), "problems": []}
+        encoded = None if self.cache is None else self.cache.read(view)
+        item: dict[str, Any] = {"number": view, "encoded": encoded, "pick": float(rng.random()), "problems": []}
         if encoded is not None:
             masks = [mask.astype(np.uint8) * np.uint8(255) for mask in encoded.objects]
         else:
-            image, masks = self._new_frame(frame, item["problems"])
+            image, masks = self._new_view(view, item["problems"])
             item["image"] = torch.from_numpy(image).permute(2, 0, 1)
             item["objects"] = np.stack([mask > 127 for mask in masks])
         order = rng.permutation(len(masks))
@@ -87,14 +87,14 @@ class Samples(Dataset[dict[str, Any]]):
             "draws": torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32)),
         }
 
-    def _frame_number(self, number: int) -> int:
-        """Which frame a sample shows: its own, or, of a cache, each once before any comes again."""
-        if self.cache is None or number < self.cache.frames:
+    def _view_number(self, number: int) -> int:
+        """Which view a sample shows: its own, or, of a cache, each once before any comes again."""
+        if self.cache is None or number < self.cache.images:
             return number
-        turn, place = divmod(number, self.cache.frames)
-        return int(np.random.default_rng((self.seed, turn, FRAME_ORDER)).permutation(self.cache.frames)[place])
+        turn, place = divmod(number, self.cache.images)
+        return int(np.random.default_rng((self.seed, turn, VIEW_ORDER)).permutation(self.cache.images)[place])
 
-    def _new_frame(self, number: int, problems: list[str]) -> Drawn:
+    def _new_view(self, number: int, problems: list[str]) -> Drawn:
         rng = np.random.default_rng((self.seed, number))
         wanted: int | None = number
         for _ in range(MOST_DRAWS):
@@ -111,16 +111,16 @@ class Samples(Dataset[dict[str, Any]]):
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Samples as one batch: what belongs to their N P prompts in one row each, lists of what belongs to a frame."""
+    """Samples as one batch: what belongs to their N P prompts in one row each, lists of what belongs to a view."""
     own = ("mask", "points", "labels", "coarse", "has_coarse", "draws")
     rows: dict[str, Any] = {name: torch.cat([sample[name] for sample in samples]) for name in own}
-    frames = {name: [sample.get(name) for sample in samples] for name in ("number", "encoded", "pick", "image")}
+    views = {name: [sample.get(name) for sample in samples] for name in ("number", "encoded", "pick", "image")}
     objects = [sample.get("objects") for sample in samples]
-    return {**rows, **frames, "objects": objects, "problems": [text for s in samples for text in s["problems"]]}
+    return {**rows, **views, "objects": objects, "problems": [text for s in samples for text in s["problems"]]}
 
 
 class AugmentedPairs:
-    """Frames of pairs: each pair once an epoch in random order.
+    """Augmented images of pairs: each pair once an epoch in random order.
 
     A set's weight is how often each of its pairs comes in an epoch: 2 twice, 0.5 a random half of them. What is
     left of an epoch after its last whole batch is dropped, as the authors do; it is another part each time.
@@ -153,7 +153,7 @@ class AugmentedPairs:
             raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}: lower --batch-size")
 
     def draw(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
-        """The frame of a sample, or None if the draw was of no use.
+        """The view of a sample, or None if the draw was of no use.
 
         Args:
             number: which sample; None for any, where that one turned out to be of no use.
@@ -238,5 +238,5 @@ class Steps(Sampler[list[int]]):
 
 
 def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """A batch whose tensors are on a device; those of frames follow when they are needed."""
+    """A batch whose tensors are on a device; those of views follow when they are needed."""
     return {key: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for key, x in batch.items()}

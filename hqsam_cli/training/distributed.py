@@ -29,18 +29,18 @@ class World:
         """Whether this process speaks for all."""
         return self.rank == 0
 
-    def shared(self, objective: nn.Module, *, all_used: bool) -> nn.Module:
-        """The objective with gradients averaged over the world.
+    def wrap(self, criterion: nn.Module, *, all_used: bool) -> nn.Module:
+        """The criterion with gradients averaged over the world.
 
         Args:
             all_used: every learned parameter takes part in every step.
         """
         if self.size == 1:
-            return objective
+            return criterion
         own = [self.device.index] if self.device.type == "cuda" else None
         # Buffers are frozen with the rest of SAM and equal everywhere.
         return DistributedDataParallel(
-            objective, device_ids=own, broadcast_buffers=False, find_unused_parameters=not all_used
+            criterion, device_ids=own, broadcast_buffers=False, find_unused_parameters=not all_used
         )
 
     def wait(self) -> None:

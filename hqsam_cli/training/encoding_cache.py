@@ -1,7 +1,7 @@
-"""Frames that were encoded once: what the frozen part of the model says of an augmented image, on disk.
+"""Images that were encoded once: what the frozen part of the model says of an augmented image, on disk.
 
 The image encoder never changes while the HQ modules learn, so an augmented image that went through it once serves
-many steps, each with other prompts; a step then costs the decoder alone. A frame takes about 3.5 MB at 1024 pixels.
+many steps, each with other prompts; a step then costs the decoder alone. One takes about 3.5 MB at 1024 pixels.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND
 from ..modeling.sam import HQSam, ImageFeatures
 from .saving import save_tensors
 
-POINTS = 4  # asked of SAM in a frame; each that it is sure of gives an object
+POINTS = 4  # asked of SAM in an image; each that it is sure of gives an object
 SURE = 0.8  # SAM's own estimate of the IoU from which its mask counts
 LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model's square
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """What is remembered of a frame.
+    """What is remembered of an augmented image.
 
     Attributes:
         embedding: (256, S / 16, S / 16), half precision where it comes from a cache.
@@ -42,19 +42,19 @@ class EncodedImage:
 
 
 class EncodingCache:
-    """A folder of encoded frames.
+    """A folder of encoded images.
 
     Args:
         folder: where they lie, or will.
-        frames: how many there are to be; when all are, nothing is encoded any more.
+        images: how many there are to be; when all are, nothing is encoded any more.
     """
 
-    def __init__(self, folder: Path, frames: int) -> None:
-        self.folder, self.frames = folder, frames
+    def __init__(self, folder: Path, images: int) -> None:
+        self.folder, self.images = folder, images
         folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, number: int) -> EncodedImage | None:
-        """A frame, or None if it has not been encoded yet."""
+        """One, or None if it has not been encoded yet."""
         from safetensors.torch import load_file
 
         path = self._path(number)
@@ -65,20 +65,20 @@ class EncodingCache:
         objects = np.unpackbits(found["objects"].numpy(), axis=2, count=side).astype(bool)
         return EncodedImage(found["embedding"], found["early"], objects, found["boxes"], found["answers"])
 
-    def keep(self, number: int, frame: EncodedImage) -> EncodedImage:
-        """Write a frame; returns it as it will be read, so that the first step it serves is no other than the next."""
-        frame = replace(frame, embedding=frame.embedding.half().cpu(), early=frame.early.half().cpu())
-        objects = torch.from_numpy(np.packbits(frame.objects, axis=2))
-        tensors = {"embedding": frame.embedding, "early": frame.early, "boxes": frame.boxes, "answers": frame.answers}
+    def keep(self, number: int, image: EncodedImage) -> EncodedImage:
+        """Write one; returns it as it will be read, so that the first step it serves is no other than the next."""
+        image = replace(image, embedding=image.embedding.half().cpu(), early=image.early.half().cpu())
+        objects = torch.from_numpy(np.packbits(image.objects, axis=2))
+        tensors = {"embedding": image.embedding, "early": image.early, "boxes": image.boxes, "answers": image.answers}
         save_tensors(self._path(number), {**tensors, "objects": objects}, {})
-        return frame
+        return image
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"
 
 
 def no_objects(model: HQSam) -> tuple[Tensor, Tensor]:
-    """Boxes and answers of a frame in which SAM was not asked for objects."""
+    """Boxes and answers of an image in which SAM was not asked for objects."""
     side = model.image_size // 4
     return torch.zeros(0, 4), torch.zeros(0, side, side, dtype=torch.bool)
 

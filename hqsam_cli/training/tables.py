@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..configs import Learn
 from .distributed import World
-from .recipe import Recipe, prepare_model, train
+from .run import TrainRun, prepare_model, train
 from .validate import mean_scores, validate
-from .variants import FULL, VARIANTS, Learn, Variant
 
 BASELINE = "sam"
 
@@ -29,7 +29,7 @@ class Row:
     title: str
     paper: tuple[float, float] | tuple[None, float] | None
     learn: Learn = "hq"
-    variant: Variant = FULL
+    variant: str = "full"
 
 
 _SAM = Row(BASELINE, "SAM", (79.5, 71.1))
@@ -39,19 +39,19 @@ _TOKEN = (87.3, 79.2)
 TABLES = {
     "tokens": (
         _SAM,
-        Row("context", "context tokens, SAM's feature", (85.2, 77.0), variant=VARIANTS["context"]),
-        Row("boundary", "HQ token, SAM's feature, boundary loss", (87.2, 79.3), variant=VARIANTS["boundary"]),
-        Row("scaled", "HQ token, SAM's feature, scaled by SAM's tokens", (87.0, 78.9), variant=VARIANTS["scaled"]),
-        Row("token", "HQ token, SAM's feature", _TOKEN, variant=VARIANTS["token"]),
-        Row("hq-context", "context tokens, HQ features", (88.9, 81.6), variant=VARIANTS["hq-context"]),
+        Row("context", "context tokens, SAM's feature", (85.2, 77.0), variant="context"),
+        Row("boundary", "HQ token, SAM's feature, boundary loss", (87.2, 79.3), variant="boundary"),
+        Row("scaled", "HQ token, SAM's feature, scaled by SAM's tokens", (87.0, 78.9), variant="scaled"),
+        Row("token", "HQ token, SAM's feature", _TOKEN, variant="token"),
+        Row("hq-context", "context tokens, HQ features", (88.9, 81.6), variant="hq-context"),
         _FULL,
     ),
     "fusion": (
         _SAM,
-        Row("none", "SAM's feature", _TOKEN, variant=Variant(fusion="none")),
-        Row("decoder", "SAM's feature, convolved", None, variant=Variant(fusion="decoder")),
-        Row("early", "+ early feature", (None, 80.1), variant=Variant(fusion="early")),
-        Row("final", "+ final feature", (None, 81.3), variant=Variant(fusion="final")),
+        Row("none", "SAM's feature", _TOKEN, variant="fusion-none"),
+        Row("decoder", "SAM's feature, convolved", None, variant="fusion-decoder"),
+        Row("early", "+ early feature", (None, 80.1), variant="fusion-early"),
+        Row("final", "+ final feature", (None, 81.3), variant="fusion-final"),
         _FULL,
     ),
     "strategies": (
@@ -65,9 +65,9 @@ TABLES = {
 
 
 def run_table(
-    name: str, recipe: Recipe, world: World, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
+    name: str, run: TrainRun, world: World, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Run the rows of a table, each in its own folder below the recipe's output, HQ modules always new.
+    """Run the rows of a table, each in its own folder below the run's output, HQ modules always new.
 
     Returns:
         For each row `name`, `title`, `miou`, `mbiou` and `epoch` of its best epoch, `paper_miou`, `paper_mbiou`;
@@ -76,7 +76,8 @@ def run_table(
     rows = []
     skipped: set[str] = set()
     for row in TABLES[name]:
-        own = replace(recipe, output=recipe.output / row.name, learn=row.learn, variant=row.variant, fresh=True)
+        config = replace(run.config, learn=row.learn, variant=row.variant, fresh=True)
+        own = replace(run, config=config, output=run.output / row.name)
         say(f"table {name}: {row.title}")
         if row.name == BASELINE:
             scores = _baseline(own, world)
@@ -90,11 +91,11 @@ def run_table(
     return rows, sorted(skipped)
 
 
-def _baseline(recipe: Recipe, world: World) -> dict[str, Any]:
+def _baseline(run: TrainRun, world: World) -> dict[str, Any]:
     """Scores of the base's SAM without the HQ token."""
     if not world.is_main:
         return {}
-    model = prepare_model(replace(recipe, learn="token"), world.device)
-    scores, _ = validate(model, recipe.val, mask_output="sam", dtype=recipe.dtype)
+    model = prepare_model(replace(run, config=replace(run.config, learn="token")), world.device)
+    scores, _ = validate(model, run.val, mask_output="sam", dtype=run.config.dtype)
     mean = mean_scores(scores)
     return {"miou": mean.miou, "mbiou": mean.mbiou}

@@ -26,7 +26,7 @@ class Scores(NamedTuple):
 
 
 def validate(
-    model: HQSam, folders: list[ImageMaskFolder], *, mask_output: MaskOutput, dtype: torch.dtype
+    model: HQSam, folders: list[ImageMaskFolder], *, mask_output: MaskOutput, dtype: str
 ) -> tuple[dict[str, Scores], list[str]]:
     """What `hqsam eval --protocol deploy` says of each folder, and of the pairs that cannot be scored, which it omits.
 
@@ -35,7 +35,7 @@ def validate(
     Raises:
         HqsamError: no pair of a folder can be scored.
     """
-    evaluator = Evaluator(Predictor(model, dtype=dtype), "deploy", [mask_output])
+    evaluator = Evaluator(Predictor(model, dtype=getattr(torch, dtype)), "deploy", [mask_output])
     scores: dict[str, Scores] = {}
     problems: list[str] = []
     for number, folder in enumerate(folders):

@@ -22,13 +22,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..configs import Learn, TrainConfig
 from ..modeling.mask_decoder import MASK_TOKENS, MaskDecoder, products
 from ..modeling.sam import EMBED_DIM, HQSam
 from ..weights.conversion import HQ_MODULES, is_hq
 
-Learn = Literal["hq", "all", "decoder", "token"]
 Token = Literal["hq", "context", "scaled"]
-Init = Literal["random", "sam"]
 Fusion = Literal["none", "decoder", "early", "final", "full"]
 
 OUTPUT_TOKEN = ("mask_decoder.mask_tokens.", "mask_decoder.output_hypernetworks_mlps.0.")
@@ -53,6 +52,10 @@ VARIANTS = {
     "scaled": Variant("scaled", "none"),
     "boundary": Variant("hq", "none", boundary_only=True),
     "hq-context": Variant("context", "full"),
+    "fusion-none": Variant(fusion="none"),
+    "fusion-decoder": Variant(fusion="decoder"),
+    "fusion-early": Variant(fusion="early"),
+    "fusion-final": Variant(fusion="final"),
 }
 
 
@@ -105,34 +108,28 @@ class AblatedDecoder(MaskDecoder):
         return super()._hq_logits(token, upscaled, hq_features, image_index)
 
 
-def prepare(
-    model: HQSam,
-    *,
-    learn: Learn = "hq",
-    variant: Variant = FULL,
-    fresh: bool = False,
-    init: Init = "random",
-    seed: int = 0,
-) -> None:
+def prepare(model: HQSam, config: TrainConfig) -> None:
     """Give a model the decoder that is to be trained, and freeze what is not learned.
 
     SAM's part keeps its weights. HQ modules are new where the model has none, where they are not those of a whole
-    HQ-SAM, and where `fresh` asks for it: as PyTorch makes them, as in the paper, or such that their mask is SAM's.
+    HQ-SAM, and where `config.fresh` asks for it: as PyTorch makes them, which is the paper's way, or such that
+    their mask is SAM's.
     """
     dim, stride = model.interm_dim, model.interm_stride
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
+    learn, variant = config.learn, VARIANTS[config.variant]
     decoder = model.mask_decoder
     if learn != "hq":
         decoder = MaskDecoder(EMBED_DIM, dim, interm_stride=stride, has_hq=False)
     elif variant != FULL:
         decoder = AblatedDecoder(EMBED_DIM, dim, interm_stride=stride, variant=variant)
-    elif fresh or not model.has_hq:
+    elif config.fresh or not model.has_hq:
         decoder = MaskDecoder(EMBED_DIM, dim, interm_stride=stride)
     if decoder is not model.mask_decoder:
         sam = {k: v for k, v in model.mask_decoder.state_dict().items() if k.split(".")[0] not in HQ_MODULES}
         decoder.load_state_dict({**decoder.state_dict(), **sam})
         model.mask_decoder, model.has_hq = decoder, decoder.has_hq
-        if init == "sam" and decoder.has_hq:
+        if config.init == "sam" and decoder.has_hq:
             begin_as_sam(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_learned(name, learn))

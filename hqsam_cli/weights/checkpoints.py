@@ -16,16 +16,16 @@ from torch import Tensor
 
 from ..errors import HqsamError
 from ..modeling.sam import HQSam
-from ..modeling.tiny_vit import TinyViTImageEncoder
-from .conversion import HQ_KEY, HQ_MODULES, is_hq, is_transformers, to_official_state, vit_of_width
+from .conversion import HQ_KEY, HQ_MODULES, is_hq, is_transformers, to_official_state
 from .hub import file_hash, find_checkpoint
-from .registry import LITE, VIT_TINY, build_model
+from .registry import ARCHITECTURES, architecture_of_hq, build_model, infer_architecture
 
 __all__ = [
     "Checkpoint",
     "file_hash",
     "find_checkpoint",
     "infer_architecture",
+    "load_checkpoint",
     "load_model",
     "merge_checkpoint",
     "read_checkpoint",
@@ -73,7 +73,19 @@ class Checkpoint:
         return sorted(str(kind).removeprefix("torch.") for kind in kinds)
 
 
-def load_model(path: Path) -> HQSam:
+def load_model(model: str | Path = "lite", device: str | torch.device = "cpu") -> HQSam:
+    """A model by name or path, in float32 and evaluation mode; official weights are fetched on first use.
+
+    Args:
+        model: a name of `hqsam weights list`, a checkpoint, or a folder in the layout of `transformers`.
+
+    Raises:
+        HqsamError: no such weights, they cannot be fetched, or the file is none.
+    """
+    return load_checkpoint(find_checkpoint(str(model))).to(device)
+
+
+def load_checkpoint(path: Path) -> HQSam:
     """The model of a checkpoint, in float32 and evaluation mode on the CPU.
 
     Raises:
@@ -107,7 +119,7 @@ def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Ch
         first = next(iter(state), "none")
         raise HqsamError(
             f"{path}: holds no SAM or HQ-SAM model (first key: {first}); "
-            "give a checkpoint of lite, vit_tiny, vit_b, vit_l or vit_h"
+            f"give a checkpoint of {', '.join(ARCHITECTURES)}"
         )
     kind = "HQ-SAM" if HQ_KEY in state else "SAM"
     size = metadata.get("image_size", USUAL_SIZE)
@@ -214,21 +226,10 @@ def write_checkpoint(
         raise
 
 
-def infer_architecture(state: Mapping[str, Tensor]) -> str | None:
-    """Which architecture the tensors of a whole model are of, or None; official names."""
-    if "image_encoder.stem.conv.weight" in state:
-        return LITE
-    if "image_encoder.patch_embed.seq.0.c.weight" in state:
-        return VIT_TINY
-    positions = state.get("image_encoder.pos_embed")
-    return vit_of_width(positions.shape[-1]) if positions is not None and positions.ndim == 4 else None
-
-
 def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
     """Which architecture HQ modules are of; raises unless they are complete."""
     channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
-    tiny = channels == TinyViTImageEncoder.interm_dim
-    architecture = VIT_TINY if tiny else vit_of_width(channels) or LITE
+    architecture = architecture_of_hq(channels) or "lite"
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
     _check_tensors(path, f"HQ modules of {architecture}", wanted, state)
     return architecture

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import HqsamError
-from .registry import VITS, build_model
+from .registry import ARCHITECTURES, build_model, infer_architecture
 
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 HQ_PREFIXES = tuple(f"mask_decoder.{module}." for module in HQ_MODULES)
@@ -23,7 +23,7 @@ HQ_KEY = "mask_decoder.hf_token.weight"
 POSITIONS = "shared_image_embedding.positional_embedding"
 POSITIONS_AGAIN = "prompt_encoder.shared_embedding.positional_embedding"  # tied to the first; some files hold it too
 THEIR_HQ_KEY = "mask_decoder.hq_token.weight"
-THEIR_ENCODER = "vision_encoder.pos_embed"
+THEIR_ENCODER, OUR_POSITIONS = "vision_encoder.pos_embed", "image_encoder.pos_embed"
 
 # From the official name to theirs; every rule that matches is applied.
 RULES = tuple(
@@ -84,17 +84,14 @@ def is_hq(key: str) -> bool:
     return key.startswith(HQ_PREFIXES)
 
 
-def vit_of_width(width: int) -> str | None:
-    """The ViT with that many channels."""
-    return next((name for name, config in VITS.items() if config.dim == width), None)
-
-
 def to_official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under their official names; what is not of the `transformers` layout comes back as it is.
 
     A tensor of neither layout keeps its name, so that a strict check finds it.
     """
-    architecture = vit_of_width(state[THEIR_ENCODER].shape[-1]) if is_transformers(state) else None
+    architecture = None
+    if is_transformers(state):
+        architecture = infer_architecture({OUR_POSITIONS: state[THEIR_ENCODER]})
     if architecture is None:
         return dict(state)
     names = {transformers_key(key): key for key in build_model(architecture, has_hq=THEIR_HQ_KEY in state).state_dict()}
@@ -108,16 +105,18 @@ def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[s
     Raises:
         HqsamError: `transformers` has no such architecture.
     """
-    if architecture not in VITS:
+    vits = [name for name, entry in ARCHITECTURES.items() if entry.vit is not None]
+    if architecture not in vits:
         raise HqsamError(
-            f"transformers has no {architecture} in its layout, only {', '.join(VITS)}; write a .pth or .safetensors"
+            f"transformers has no {architecture} in its layout, only {', '.join(vits)}; write a .pth or .safetensors"
         )
     return {transformers_key(key): tensor for key, tensor in state.items()}
 
 
 def transformers_config(architecture: str, *, has_hq: bool) -> dict[str, Any]:
     """The `config.json` beside the tensors; what is left out is the default there."""
-    config, kind = VITS[architecture], "sam_hq" if has_hq else "sam"
+    config, kind = ARCHITECTURES[architecture].vit, "sam_hq" if has_hq else "sam"
+    assert config is not None
     encoder = {
         "model_type": f"{kind}_vision_model",
         "hidden_size": config.dim,

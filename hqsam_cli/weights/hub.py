@@ -14,102 +14,19 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import HqsamError, UsageError
+from .registry import PACKAGED, WEIGHTS, WeightsFile
 
-LITE_PATH = Path(__file__).parent / "lite.safetensors"
-PACKAGED = {"lite": LITE_PATH}
 TRANSFORMERS_FILE = "model.safetensors"
 ATTEMPTS = 3  # the client goes on after most broken transfers by itself; this is for those that it gives up
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsFile:
-    """One official file on the hub.
-
-    Attributes:
-        repository: owner and name on the hub.
-        path: of the file in the repository.
-        size: bytes.
-        sha256: of the bytes; decides whether a file is the official one, wherever it comes from.
-        has_hq: False for a plain SAM.
-    """
-
-    repository: str
-    path: str
-    size: int
-    sha256: str
-    has_hq: bool = True
-
-    @property
-    def file(self) -> str:
-        """The name people know the file by."""
-        return self.path.rpartition("/")[2]
-
-
-HQ_SAM, SAM, MOBILE_SAM = "lkeab/hq-sam", "ybelkada/segment-anything", "dhkim2810/MobileSAM"
-WEIGHTS = {
-    "vit_tiny": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_tiny.pth",
-        42_526_881,
-        "0f32c075ccdd870ae54db2f7630e7a0878ede5a2b06d05d6fe02c65a82fb7196",
-    ),
-    "vit_b": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_b.pth",
-        379_335_069,
-        "14a9d662cd6f5a9c2dba6d40ab0058d88d287e4a18fd6fdc6ad5fb1a3fdeaa57",
-    ),
-    "vit_l": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_l.pth",
-        1_254_865_805,
-        "e1a6c385d62bf005ded91a54d5ec55c985cfc4103ef89c08d90f39f04934c343",
-    ),
-    "vit_h": WeightsFile(
-        HQ_SAM,
-        "sam_hq_vit_h.pth",
-        2_570_940_653,
-        "a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
-    ),
-    "sam_vit_b": WeightsFile(
-        SAM,
-        "checkpoints/sam_vit_b_01ec64.pth",
-        375_042_383,
-        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        has_hq=False,
-    ),
-    "sam_vit_l": WeightsFile(
-        SAM,
-        "checkpoints/sam_vit_l_0b3195.pth",
-        1_249_524_607,
-        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-        has_hq=False,
-    ),
-    "sam_vit_h": WeightsFile(
-        SAM,
-        "checkpoints/sam_vit_h_4b8939.pth",
-        2_564_550_879,
-        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-        has_hq=False,
-    ),
-    "mobile_sam": WeightsFile(
-        MOBILE_SAM,
-        "mobile_sam.pt",
-        40_728_226,
-        "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
-        has_hq=False,
-    ),
-}
 
 
 def find_checkpoint(model: str, say: Say | None = None) -> Path:

@@ -1,21 +1,156 @@
-"""The models there are, and their sizes."""
+"""The models there are: one table of architectures, and one of the files that hold their weights.
+
+To add an encoder, write its file in `modeling` and give it a line in `ARCHITECTURES`; its files get theirs in
+`WEIGHTS`. Nothing here needs torch before a model is built.
+"""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..modeling.encoder_lite import LiteImageEncoder
-from ..modeling.sam import HQSam
-from ..modeling.tiny_vit import TinyViTImageEncoder
-from ..modeling.vit import ViTConfig, ViTImageEncoder
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-VITS = {
-    "vit_b": ViTConfig(768, 12, 12, (2, 5, 8, 11)),
-    "vit_l": ViTConfig(1024, 24, 16, (5, 11, 17, 23)),
-    "vit_h": ViTConfig(1280, 32, 16, (7, 15, 23, 31)),
+    from ..modeling.sam import HQSam
+    from ..modeling.vit import ViTConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """An image encoder under SAM's prompt encoder and mask decoder.
+
+    Attributes:
+        build: the encoder for a side of the model's square, in pixels.
+        interm_dim, interm_stride: channels and stride of the early features that HQ-SAM fuses.
+        marker: a state key that tells it from all others,
+        width: or None, with the last dimension of its tensor.
+        vit: the sizes of a ViT, or None.
+    """
+
+    build: Callable[[int], nn.Module]
+    interm_dim: int
+    marker: str
+    width: int | None = None
+    interm_stride: int = 16
+    vit: ViTConfig | None = None
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether its position embeddings fit one side of the square alone."""
+        return self.vit is not None
+
+    def matches(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether the tensors of a whole model, under their official names, are of this architecture."""
+        tensor = state.get(self.marker)
+        return tensor is not None and (self.width is None or (tensor.ndim == 4 and tensor.shape[-1] == self.width))
+
+
+def vit_architecture(dim: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> Architecture:
+    """A ViT of these sizes; see `ViTConfig`."""
+    from ..modeling.vit_config import ViTConfig
+
+    config = ViTConfig(dim, depth, heads, global_blocks)
+
+    def build(image_size: int) -> nn.Module:
+        from ..modeling.vit import ViTImageEncoder
+
+        return ViTImageEncoder(config, image_size)
+
+    return Architecture(build, dim, "image_encoder.pos_embed", dim, vit=config)
+
+
+def _tiny_vit(_image_size: int) -> nn.Module:
+    from ..modeling.tiny_vit import TinyViTImageEncoder
+
+    return TinyViTImageEncoder()
+
+
+def _lite(_image_size: int) -> nn.Module:
+    from ..modeling.encoder_lite import LiteImageEncoder
+
+    return LiteImageEncoder()
+
+
+ARCHITECTURES = {
+    "vit_tiny": Architecture(_tiny_vit, 160, "image_encoder.patch_embed.seq.0.c.weight"),
+    "vit_b": vit_architecture(768, 12, 12, (2, 5, 8, 11)),
+    "vit_l": vit_architecture(1024, 24, 16, (5, 11, 17, 23)),
+    "vit_h": vit_architecture(1280, 32, 16, (7, 15, 23, 31)),
+    "lite": Architecture(_lite, 24, "image_encoder.stem.conv.weight", interm_stride=4),
 }
-LITE, VIT_TINY = "lite", "vit_tiny"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """One official file on the hub.
+
+    Attributes:
+        repository: owner and name on the hub.
+        path: of the file in the repository.
+        size: bytes.
+        sha256: of the bytes; decides whether a file is the official one, wherever it comes from.
+        has_hq: False for a plain SAM.
+    """
+
+    repository: str
+    path: str
+    size: int
+    sha256: str
+    has_hq: bool = True
+
+    @property
+    def file(self) -> str:
+        """The name people know the file by."""
+        return self.path.rpartition("/")[2]
+
+
+PACKAGED = {"lite": Path(__file__).parent / "lite.safetensors"}
+_HQ_SAM, _SAM, _MOBILE_SAM = "lkeab/hq-sam", "ybelkada/segment-anything", "dhkim2810/MobileSAM"
+WEIGHTS = {
+    "vit_tiny": WeightsFile(
+        _HQ_SAM, "sam_hq_vit_tiny.pth", 42_526_881, "0f32c075ccdd870ae54db2f7630e7a0878ede5a2b06d05d6fe02c65a82fb7196"
+    ),
+    "vit_b": WeightsFile(
+        _HQ_SAM, "sam_hq_vit_b.pth", 379_335_069, "14a9d662cd6f5a9c2dba6d40ab0058d88d287e4a18fd6fdc6ad5fb1a3fdeaa57"
+    ),
+    "vit_l": WeightsFile(
+        _HQ_SAM, "sam_hq_vit_l.pth", 1_254_865_805, "e1a6c385d62bf005ded91a54d5ec55c985cfc4103ef89c08d90f39f04934c343"
+    ),
+    "vit_h": WeightsFile(
+        _HQ_SAM, "sam_hq_vit_h.pth", 2_570_940_653, "a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35"
+    ),
+    "sam_vit_b": WeightsFile(
+        _SAM,
+        "checkpoints/sam_vit_b_01ec64.pth",
+        375_042_383,
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        has_hq=False,
+    ),
+    "sam_vit_l": WeightsFile(
+        _SAM,
+        "checkpoints/sam_vit_l_0b3195.pth",
+        1_249_524_607,
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        has_hq=False,
+    ),
+    "sam_vit_h": WeightsFile(
+        _SAM,
+        "checkpoints/sam_vit_h_4b8939.pth",
+        2_564_550_879,
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        has_hq=False,
+    ),
+    "mobile_sam": WeightsFile(
+        _MOBILE_SAM,
+        "mobile_sam.pt",
+        40_728_226,
+        "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        has_hq=False,
+    ),
+}
 
 
 def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024) -> HQSam:
@@ -24,19 +159,32 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
     A ViT comes without memory behind its weights (on the meta device): drawing up to 637 million random
     numbers only to overwrite them would take longer than loading. The small models have tables beside their
     weights, so they are made for real.
+
+    Raises:
+        ValueError: no such architecture.
     """
-    if architecture in VITS:
-        config = VITS[architecture]
-        with torch.device("meta"):
-            encoder: nn.Module = ViTImageEncoder(config, image_size)
-            return HQSam(encoder, config.dim, image_size=image_size, has_hq=has_hq)
-    if architecture == VIT_TINY:
-        encoder = TinyViTImageEncoder()
-        return HQSam(encoder, TinyViTImageEncoder.interm_dim, image_size=image_size, has_hq=has_hq)
-    return HQSam(
-        LiteImageEncoder(),
-        LiteImageEncoder.interm_dim,
-        interm_stride=LiteImageEncoder.interm_stride,
-        image_size=image_size,
-        has_hq=has_hq,
-    )
+    import torch
+
+    from ..modeling.sam import HQSam
+
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}")
+    entry = ARCHITECTURES[architecture]
+    with torch.device("meta" if entry.vit is not None else "cpu"):
+        return HQSam(
+            entry.build(image_size),
+            entry.interm_dim,
+            interm_stride=entry.interm_stride,
+            image_size=image_size,
+            has_hq=has_hq,
+        )
+
+
+def infer_architecture(state: Mapping[str, Tensor]) -> str | None:
+    """Which architecture the tensors of a whole model are of, or None; official names."""
+    return next((name for name, entry in ARCHITECTURES.items() if entry.matches(state)), None)
+
+
+def architecture_of_hq(interm_dim: int) -> str | None:
+    """Which architecture HQ modules that fuse early features of so many channels are of, or None."""
+    return next((name for name, entry in ARCHITECTURES.items() if entry.interm_dim == interm_dim), None)

@@ -82,7 +82,7 @@ def run(
         "batch_size": 2,
         "workers": 2,
         "multimask": False,
-        "flags": {"--model": "box", "--mask-output": "sum"},
+        "identity": {"--model": "box", "--mask-output": "sum"},
     }
     reporter = Silent()
     return segment_images(Job(**(options | changes)), predictor or BoxPredictor(), reporter), reporter

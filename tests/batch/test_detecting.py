@@ -58,7 +58,7 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, S
         "batch_size": 2,
         "workers": 2,
         "multimask": False,
-        "flags": {},
+        "identity": {},
     }
     predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Silent(), CornerDetector()

@@ -75,10 +75,10 @@ def test_a_torn_last_line_is_cut_off_and_written_anew(tmp_path: Path, cut: int) 
 
 
 def test_a_torn_first_line_is_a_new_journal(tmp_path: Path) -> None:
-    (tmp_path / "journal.ndjson").write_bytes(b'{"flags":{"--mask')
+    (tmp_path / "journal.ndjson").write_bytes(b'{"identity":{"--mask')
     with journal(tmp_path):
         pass
-    assert json.loads((tmp_path / "journal.ndjson").read_bytes()) == {"flags": FLAGS}
+    assert json.loads((tmp_path / "journal.ndjson").read_bytes()) == {"identity": FLAGS}
 
 
 def test_changed_flags_are_named(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_changed_flags_are_named(tmp_path: Path) -> None:
         assert anew.fingerprint_of("a.jpg") is None
 
 
-@pytest.mark.parametrize("line", [b"[]", b"{}", b'{"flags": 3}', b'"x"', b"not json"])
+@pytest.mark.parametrize("line", [b"[]", b"{}", b'{"identity": 3}', b'"x"', b"not json"])
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "journal.ndjson"
     path.write_bytes(line + b"\n")

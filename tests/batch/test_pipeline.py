@@ -116,8 +116,8 @@ def test_other_flags_are_refused_by_name_and_overwrite_starts_again(images: Path
     run(images, tmp_path / "out")
     flags = {"--model": "box", "--mask-output": "hq"}
     with pytest.raises(UsageError, match=r"--mask-output was sum, is hq.*--overwrite"):
-        run(images, tmp_path / "out", flags=flags)
-    summary, _ = run(images, tmp_path / "out", flags=flags, overwrite=True)
+        run(images, tmp_path / "out", identity=flags)
+    summary, _ = run(images, tmp_path / "out", identity=flags, overwrite=True)
     assert summary.done == 7
 
 

@@ -35,8 +35,8 @@ def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
     assert result.code == 0 and result.out == ""
     assert "paper" in result.err and "mBIoU" in result.err
     found = json.loads((tmp_path / "r.json").read_text())
-    assert (found["protocol"], found["prompt"], found["model"]) == ("paper", "box", "lite")
-    assert len(found["model hash"]) == 64
+    assert (found["protocol"], found["prompt"], found["architecture"]) == ("paper", "box", "lite")
+    assert len(found["model_sha256"]) == 64
     rows = {row["output"]: row for row in found["rows"]}
     assert list(rows) == ["sam", "hq", "sum"] and all(row["n"] == 6 for row in rows.values())
     lines = list(csv.DictReader((tmp_path / "r.csv").open()))

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from hqsam_cli.recipes.scenes import render_scene
 from hqsam_cli.weights.checkpoints import read_state
 from hqsam_cli.weights.conversion import is_hq
-from hqsam_cli.weights.hub import LITE_PATH
+from hqsam_cli.weights.registry import PACKAGED
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
         "hqsam.safetensors", "hq_only.safetensors", "metrics.jsonl", "metrics.png", "train.pt",
     }  # fmt: skip
     state, metadata = read_state(tmp_path / "run" / "hqsam.safetensors")
-    base = tensors(LITE_PATH)
+    base = tensors(PACKAGED["lite"])
     assert state.keys() == base.keys()
     for key, value in base.items():
         if not is_hq(key):
@@ -148,11 +148,11 @@ def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path
 
 
 def test_a_plain_sam_is_a_base_too(hqsam: Run, data: Path, tmp_path: Path) -> None:
-    plain = {key: value for key, value in tensors(LITE_PATH).items() if not is_hq(key)}
+    plain = {key: value for key, value in tensors(PACKAGED["lite"]).items() if not is_hq(key)}
     save_file(plain, tmp_path / "sam.safetensors", {"image_size": "64"})
     ended = hqsam("train", "--model", "sam.safetensors", "--data", data, "--epochs", 1, *SMALL, "-o", "run")
     assert ended.code == 0, ended.err
-    assert tensors(tmp_path / "run" / "hqsam.safetensors").keys() == tensors(LITE_PATH).keys()
+    assert tensors(tmp_path / "run" / "hqsam.safetensors").keys() == tensors(PACKAGED["lite"]).keys()
 
 
 def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:

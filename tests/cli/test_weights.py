@@ -16,11 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hqsam_cli.modeling.vit import ViTConfig
 from hqsam_cli.weights.checkpoints import read_state
 from hqsam_cli.weights.conversion import is_hq
-from hqsam_cli.weights.hub import LITE_PATH, WEIGHTS
-from hqsam_cli.weights.registry import VITS, build_model
+from hqsam_cli.weights.registry import ARCHITECTURES, PACKAGED, WEIGHTS, build_model, vit_architecture
 from tests.cli.conftest import Run
 from tests.local_hub import LocalHub, serving, use_hub
 
@@ -28,13 +26,13 @@ from tests.local_hub import LocalHub, serving, use_hub
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     """A hub whose `vit_tiny` is the model of the package, and whose `mobile_sam` is the same without HQ modules."""
-    state, metadata = read_state(LITE_PATH)
+    state, metadata = read_state(PACKAGED["lite"])
     save_file({k: v for k, v in state.items() if not is_hq(k)}, tmp_path / "sam.safetensors", metadata=metadata)
     with serving() as hub:
         use_hub(monkeypatch, hub.url, str(tmp_path / "cache"))
         entries = {
-            "vit_tiny": hub.add("world/hq", "hq.pth", LITE_PATH.read_bytes()),
-            "mobile_sam": hub.add("world/sam", "sam.pt", (tmp_path / "sam.safetensors").read_bytes()),
+            "vit_tiny": hub.add("world/hq", "hq.pth", PACKAGED["lite"].read_bytes()),
+            "mobile_sam": hub.add("team/sam", "sam.pt", (tmp_path / "sam.safetensors").read_bytes()),
         }
         for name, entry in entries.items():
             monkeypatch.setitem(WEIGHTS, name, entry)
@@ -44,7 +42,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     """A random HQ-SAM with a ViT of two narrow blocks, and `small.pth` of it."""
-    monkeypatch.setitem(VITS, "vit_b", ViTConfig(32, 2, 2, (1,)))
+    monkeypatch.setitem(ARCHITECTURES, "vit_b", vit_architecture(32, 2, 2, (1,)))
     torch.manual_seed(0)
     state = {key: torch.randn(value.shape) for key, value in build_model("vit_b").state_dict().items()}
     torch.save(state, tmp_path / "small.pth")
@@ -79,7 +77,7 @@ def test_the_list_says_what_is_here(hqsam: Run, hub: LocalHub) -> None:
 def test_a_quiet_pull_prints_the_path_alone(hqsam: Run, hub: LocalHub) -> None:
     result = hqsam("weights", "pull", "vit_tiny", "--quiet")
     assert (result.code, result.err) == (0, "")
-    assert Path(result.out.strip()).read_bytes() == LITE_PATH.read_bytes()
+    assert Path(result.out.strip()).read_bytes() == PACKAGED["lite"].read_bytes()
 
 
 def test_segment_fetches_on_first_use_and_needs_no_hub_after(
@@ -105,7 +103,7 @@ def test_a_plain_sam_by_name_makes_sam_masks(hqsam: Run, hub: LocalHub, photos: 
 
 
 def test_segment_refuses_wrong_weights_in_one_line(hqsam: Run, hub: LocalHub, photos: Path) -> None:
-    hub.files["world/hq/hq.pth"] = LITE_PATH.read_bytes()[:-1] + b"x"
+    hub.files["world/hq/hq.pth"] = PACKAGED["lite"].read_bytes()[:-1] + b"x"
     result = hqsam("segment", photos, "--frame", "--model", "vit_tiny")
     assert result.code == 1
     assert "SHA-256" in result.err
@@ -119,7 +117,7 @@ def test_verify_finds_what_is_damaged_and_pull_repairs_it(hqsam: Run, hub: Local
     sound = hqsam("weights", "verify")
     assert sound.code == 0
     assert "official" in sound.out
-    content = bytearray(LITE_PATH.read_bytes())
+    content = bytearray(PACKAGED["lite"].read_bytes())
     content[-1] ^= 1
     path.resolve().write_bytes(content)
     damaged = hqsam("weights", "verify", "vit_tiny")
@@ -131,7 +129,7 @@ def test_verify_finds_what_is_damaged_and_pull_repairs_it(hqsam: Run, hub: Local
 
 
 def test_verify_knows_official_files_by_their_bytes(hqsam: Run, hub: LocalHub) -> None:
-    Path("renamed.bin").write_bytes(LITE_PATH.read_bytes())
+    Path("renamed.bin").write_bytes(PACKAGED["lite"].read_bytes())
     known = hqsam("weights", "verify", "renamed.bin")
     assert known.code == 0
     assert "official vit_tiny" in known.out
@@ -146,18 +144,18 @@ def test_info_tells_what_a_file_holds(hqsam: Run) -> None:
     facts = json.loads(hqsam("weights", "info", "lite", "--json").out)
     assert facts["kind"] == "HQ-SAM"
     assert facts["architecture"] == "lite"
-    assert facts["sha256"] == hashlib.sha256(LITE_PATH.read_bytes()).hexdigest()
+    assert facts["sha256"] == hashlib.sha256(PACKAGED["lite"].read_bytes()).hexdigest()
     assert facts["dtypes"] == ["float16"]
-    assert facts["bytes"] == LITE_PATH.stat().st_size
+    assert facts["bytes"] == PACKAGED["lite"].stat().st_size
     assert facts["hq_share"] == pytest.approx(facts["hq_parameters"] / facts["parameters"], abs=1e-6)
     assert facts["metadata"]["image_size"] == str(facts["image_size"])
-    text = hqsam("weights", "info", LITE_PATH).out
+    text = hqsam("weights", "info", PACKAGED["lite"]).out
     assert facts["sha256"] in text
     assert f"{facts['parameters']:,}" in text
 
 
 def test_merge_makes_a_checkpoint_that_segments_the_same(hqsam: Run, hub: LocalHub, photos: Path) -> None:
-    state, _ = read_state(LITE_PATH)
+    state, _ = read_state(PACKAGED["lite"])
     torch.save({key: value for key, value in state.items() if is_hq(key)}, "hq.pth")
     result = hqsam("weights", "merge", "mobile_sam", "hq.pth", "-o", "whole.safetensors")
     assert result.code == 0, result.err

@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from hqsam_cli.configs import DetectorConfig
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.engine import ultralytics
 from hqsam_cli.detection.files import EMBEDDED_PATH
 from hqsam_cli.detection.plain import read_plain, write_plain
-from hqsam_cli.detection.settings import DetectorSettings
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import tight_box
@@ -36,7 +36,7 @@ def test_boxes_are_those_of_ultralytics_on_the_same_batch(
     saved_detector: SaveDetector, photos: list[np.ndarray], name: str
 ) -> None:
     path = saved_detector(name)
-    detector = Detector(path, DetectorSettings(conf=0.0, max_det=20, imgsz=160), CPU)
+    detector = Detector(path, DetectorConfig(conf=0.0, max_det=20, imgsz=160), CPU)
     model = ultralytics().YOLO(str(path))
     theirs = model.predict([photo[..., ::-1] for photo in photos], conf=0.0, max_det=20, imgsz=160, verbose=False)
     for ours, result, photo in zip(detector.detect(photos), theirs, photos, strict=True):
@@ -55,7 +55,7 @@ def test_a_file_says_what_it_asks_for_and_the_user_goes_first(
     object_detector: Path, photos: list[np.ndarray], tmp_path: Path
 ) -> None:
     def count(**settings: float) -> int:
-        return len(Detector(path, DetectorSettings(**settings), CPU).detect(photos[:1])[0])  # type: ignore[arg-type]
+        return len(Detector(path, DetectorConfig(**settings), CPU).detect(photos[:1])[0])  # type: ignore[arg-type]
 
     path, model = tmp_path / "own.safetensors", read_plain(object_detector).model
     write_plain(path, model, "yolo11n", imgsz=320, conf=0.0, iou=1.0)
@@ -67,7 +67,7 @@ def test_a_file_says_what_it_asks_for_and_the_user_goes_first(
 
 
 def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np.ndarray]) -> None:
-    detector = Detector(object_detector, DetectorSettings(conf=0.001), CPU)
+    detector = Detector(object_detector, DetectorConfig(conf=0.001), CPU)
     for photo, found in zip(photos, detector.detect(photos), strict=True):
         assert len(found) > 50
         height, width = photo.shape[:2]
@@ -83,7 +83,7 @@ def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np
 
 def test_only_the_classes_asked_for_whatever_their_case(saved_detector: SaveDetector, photos: list[np.ndarray]) -> None:
     path = saved_detector("yolov8n")
-    settings = DetectorSettings(conf=0.0, classes=("Dog", "person"), imgsz=160)
+    settings = DetectorConfig(conf=0.0, classes=("Dog", "person"), imgsz=160)
     found = Detector(path, settings, CPU).detect(photos)
     assert {prompt.category_id for own in found for prompt in own} <= {1, 17}
     assert all(found)
@@ -92,24 +92,24 @@ def test_only_the_classes_asked_for_whatever_their_case(saved_detector: SaveDete
 def test_a_class_it_does_not_have_is_answered_with_close_ones(saved_detector: SaveDetector) -> None:
     path = saved_detector("yolov8n")
     with pytest.raises(UsageError, match=r"--classes persn: yolov8n\.pt has no such class; close are: person"):
-        Detector(path, DetectorSettings(classes=("persn",)), CPU)
+        Detector(path, DetectorConfig(classes=("persn",)), CPU)
     with pytest.raises(UsageError, match=r"it has: person, thing 1, .*…"):
-        Detector(path, DetectorSettings(classes=("qqq",)), CPU)
+        Detector(path, DetectorConfig(classes=("qqq",)), CPU)
 
 
 def test_what_is_no_detector_is_refused(saved_detector: SaveDetector, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="task classify"):
-        Detector(saved_detector("yolo11n-cls"), DetectorSettings(), CPU)
+        Detector(saved_detector("yolo11n-cls"), DetectorConfig(), CPU)
     torch.save({"weight": torch.zeros(3)}, tmp_path / "tensors.pt")
     (tmp_path / "cut.pt").write_bytes(b"PK\3\4 and no more")
     for name in ("tensors.pt", "cut.pt"):
         with pytest.raises(HqsamError, match=f"{name}: ultralytics cannot load it"):
-            Detector(tmp_path / name, DetectorSettings(), CPU)
+            Detector(tmp_path / name, DetectorConfig(), CPU)
 
 
 def test_half_needs_a_gpu(object_detector: Path) -> None:
     with pytest.raises(UsageError, match="--half"):
-        Detector(object_detector, DetectorSettings(half=True), CPU)
+        Detector(object_detector, DetectorConfig(half=True), CPU)
 
 
 def test_plain_files_are_checked(object_detector: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_ultralytics_leaves_others_alone() -> None:
 def test_the_embedded_detector_is_small_and_finds_what_is_there(name: str) -> None:
     assert EMBEDDED_PATH.stat().st_size <= 6_000_000
     image = read_image(str(SAMPLES / "im" / f"{name}.jpg"))
-    (found,) = Detector(EMBEDDED_PATH, DetectorSettings(), CPU).detect([image])
+    (found,) = Detector(EMBEDDED_PATH, DetectorConfig(), CPU).detect([image])
     assert found and found[0].box is not None
     x0, y0, x1, y1 = (round(n) for n in found[0].box)
     left, top, right, bottom = tight_box(read_mask(SAMPLES / "gt" / f"{name}.png"))

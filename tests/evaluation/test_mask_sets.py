@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hqsam_cli.configs import EvalConfig
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.evaluation.evaluate import Results, Settings, choose_datasets, evaluate, write_worst
 from hqsam_cli.evaluation.metrics import boundary_iou
@@ -65,7 +66,12 @@ def run(folder: Path, evaluator: KnownMasks, prompt: str = "box", **settings: ob
     heard = Heard()
     rules = prompt_rules(prompt)
     datasets = choose_datasets(str(folder), Path(), rules)
-    made = Settings(str(folder), datasets, rules, {"model": "known"}, **settings)  # type: ignore[arg-type]
+    config = EvalConfig(
+        dataset=str(folder),
+        prompt=prompt,
+        **{name: settings.pop(name) for name in ("limit", "seed", "curves") if name in settings},  # type: ignore[arg-type]
+    )
+    made = Settings(config, datasets, rules, {"model": "known"}, **settings)  # type: ignore[arg-type]
     return evaluate(made, evaluator, "known", heard), heard
 
 
@@ -108,7 +114,7 @@ def test_broken_pairs_are_named_and_counted_and_in_no_mean(folder: Path, box_fil
 def test_masks_of_zero_and_one_count_as_any_other(folder: Path, box_filler: KnownMasks) -> None:
     before, _ = run(folder, box_filler)
     for path in (folder / "masks").iterdir():
-        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED) // 255)
+        cv2.imwrite(str(path), np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) // 255)
     assert run(folder, box_filler)[0].rows == before.rows
 
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hqsam_cli.configs import TrainConfig
 from hqsam_cli.modeling.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.losses import POINT_DRAWS
-from hqsam_cli.training.variants import FULL, prepare
+from hqsam_cli.training.variants import prepare
 from hqsam_cli.weights.conversion import HQ_MODULES
 
 DIM = 768  # vit_b
@@ -131,8 +132,8 @@ def test_losses_equal_the_authors(side: int, steps: int, one_thread: None) -> No
     early = torch.randn(3, DIM, side, side, generator=generator)
     ours = HQSam(Injected(embedding, early), DIM, image_size=16 * side)
     ours.load_state_dict(theirs.state())
-    prepare(ours)
-    objective = Criterion(ours.eval(), "hq", FULL)
+    prepare(ours, TrainConfig())
+    objective = Criterion(ours.eval(), TrainConfig())
     optimizer = torch.optim.Adam([p for p in ours.parameters() if p.requires_grad], lr=LR)
     batch, given = batch_of_three(side)
 

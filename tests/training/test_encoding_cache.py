@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.configs import TrainConfig, Trained
 from hqsam_cli.data.pairs import ImageMaskFolder
 from hqsam_cli.modeling.sam import HQSam, ImageFeatures, normalize
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import AugmentedPairs, Samples, collate
 from hqsam_cli.training.encoding_cache import EncodingCache, sams_objects
-from hqsam_cli.training.variants import FULL, prepare
+from hqsam_cli.training.variants import prepare
 
 from .conftest import small_model
 
@@ -22,7 +23,7 @@ from .conftest import small_model
 @pytest.fixture
 def model() -> HQSam:
     made = small_model()
-    prepare(made, init="sam", fresh=True)
+    prepare(made, TrainConfig(init="sam", fresh=True))
     return made
 
 
@@ -35,20 +36,21 @@ def test_a_frame_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
     folder: ImageMaskFolder, model: HQSam, tmp_path: Path
 ) -> None:
     cache = EncodingCache(tmp_path, 2)
-    criterion = Criterion(model, "hq", FULL, trained="both", keep_sam=0.5, cache=cache, seed=1)
+    config = TrainConfig(mask_output="both", keep_sam=0.5, seed=1)
+    criterion = Criterion(model, config, cache)
     first, log = criterion(batch_of(folder, cache, range(2)))
     assert set(log) == {"iou", "kept"}
     again = batch_of(folder, cache, range(2))
     assert all(image is None for image in again["image"])
     assert torch.equal(criterion(again)[0], first)
 
-    plain = Criterion(model, "hq", FULL, trained="both", keep_sam=0.5, seed=1)
+    plain = Criterion(model, config)
     torch.testing.assert_close(plain(batch_of(folder, None, range(2)))[0], first, atol=5e-3, rtol=0)
 
 
 def test_each_frame_comes_once_before_any_comes_again(folder: ImageMaskFolder, model: HQSam, tmp_path: Path) -> None:
     cache = EncodingCache(tmp_path, 4)
-    criterion = Criterion(model, "hq", FULL, cache=cache)
+    criterion = Criterion(model, TrainConfig(), cache)
     criterion(batch_of(folder, cache, range(4)))
     assert len(list(tmp_path.iterdir())) == 4
     turns = [batch_of(folder, cache, range(4 * turn, 4 * turn + 4)) for turn in (1, 2, 3)]
@@ -81,7 +83,7 @@ def test_nothing_is_kept_where_sam_is_sure_of_nothing(
     folder: ImageMaskFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hqsam_cli.training.encoding_cache.SURE", np.inf)
-    loss, log = Criterion(model, "hq", FULL, keep_sam=1.0)(batch_of(folder, None, range(2)))
+    loss, log = Criterion(model, TrainConfig(keep_sam=1.0))(batch_of(folder, None, range(2)))
     assert torch.isfinite(loss)
     assert float(log["kept"]) == 0
     loss.backward()
@@ -89,8 +91,8 @@ def test_nothing_is_kept_where_sam_is_sure_of_nothing(
 
 def test_what_is_trained_is_what_the_loss_is_of(folder: ImageMaskFolder, model: HQSam) -> None:
     losses = {
-        trained: Criterion(model, "hq", FULL, trained=trained)(batch_of(folder, None, range(2)))[0].item()
-        for trained in ("hq", "sum", "both")
+        trained: Criterion(model, TrainConfig(mask_output=trained))(batch_of(folder, None, range(2)))[0].item()
+        for trained in get_args(Trained)
     }
     assert losses["both"] == pytest.approx((losses["hq"] + losses["sum"]) / 2)
     assert losses["hq"] != pytest.approx(losses["sum"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hqsam_cli.configs import Learn, TrainConfig
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.training.tables import TABLES
-from hqsam_cli.training.variants import FULL, VARIANTS, Learn, Variant, prepare
+from hqsam_cli.training.variants import VARIANTS, prepare
 from hqsam_cli.weights.conversion import HQ_MODULES, is_hq
 
 from .conftest import copied, equal, small_model
@@ -34,7 +35,7 @@ def hq_logits(model: HQSam, embedding: torch.Tensor, early: torch.Tensor) -> tor
 def test_every_variant_trains_and_leaves_sam_alone(name: str) -> None:
     model = small_model()
     before = {key: value.clone() for key, value in model.state_dict().items() if not is_hq(key)}
-    prepare(model, variant=VARIANTS[name])
+    prepare(model, TrainConfig(variant=name))
     hq_logits(model, *features()).square().mean().backward()
     learned = {key: p for key, p in model.named_parameters() if p.requires_grad}
     assert learned
@@ -46,7 +47,7 @@ def test_every_variant_trains_and_leaves_sam_alone(name: str) -> None:
 @torch.no_grad()
 def test_full_is_the_plain_decoder() -> None:
     model, plain = small_model(), small_model()
-    prepare(model, variant=FULL)
+    prepare(model, TrainConfig(variant="full"))
     assert torch.equal(hq_logits(model, *features()), hq_logits(plain, *features()))
 
 
@@ -54,7 +55,7 @@ def test_full_is_the_plain_decoder() -> None:
 @torch.no_grad()
 def test_fusion_sources_are_those_of_the_name(fusion: str) -> None:
     model = small_model()
-    prepare(model, variant=Variant(fusion=fusion))  # type: ignore[arg-type]
+    prepare(model, TrainConfig(variant="full" if fusion == "full" else f"fusion-{fusion}"))
     embedding, early = features()
     same = torch.equal(hq_logits(model, embedding, early), hq_logits(model, embedding, early + 1))
     assert same == (fusion in ("none", "decoder", "final"))
@@ -73,7 +74,7 @@ def test_fusion_sources_are_those_of_the_name(fusion: str) -> None:
 def test_context_tokens_make_no_mask_of_their_own() -> None:
     """Without them in the sequence their mask is SAM's."""
     model = small_model()
-    prepare(model, variant=VARIANTS["context"])
+    prepare(model, TrainConfig(variant="context"))
     embedding, early = features()
     with_tokens = model.decode(model.fused(embedding, early, hq=True), PROMPT)
     assert with_tokens.hq is not None
@@ -87,7 +88,7 @@ def test_context_tokens_make_no_mask_of_their_own() -> None:
 )
 def test_learning_a_part_of_sam_makes_a_plain_sam(learn: Learn, parts: set[str] | None) -> None:
     model = small_model()
-    prepare(model, learn=learn)
+    prepare(model, TrainConfig(learn=learn))
     assert not model.has_hq
     assert not any(is_hq(key) for key in model.state_dict())
     learned = {name for name, p in model.named_parameters() if p.requires_grad}
@@ -100,8 +101,8 @@ def test_learning_a_part_of_sam_makes_a_plain_sam(learn: Learn, parts: set[str] 
 def test_a_plain_sam_gets_new_modules_and_an_hq_sam_keeps_its_own() -> None:
     plain, seeded = small_model(has_hq=False), small_model(has_hq=False)
     sam = {key: value.clone() for key, value in plain.state_dict().items()}
-    prepare(plain, seed=7)
-    prepare(seeded, seed=7)
+    prepare(plain, TrainConfig(seed=7))
+    prepare(seeded, TrainConfig(seed=7))
     assert plain.has_hq
     state = plain.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in sam.items())
@@ -109,23 +110,23 @@ def test_a_plain_sam_gets_new_modules_and_an_hq_sam_keeps_its_own() -> None:
 
     model = small_model()
     token = model.mask_decoder.hf_token.weight.clone()
-    prepare(model)
+    prepare(model, TrainConfig())
     assert torch.equal(model.mask_decoder.hf_token.weight, token)
-    prepare(model, fresh=True)
+    prepare(model, TrainConfig(fresh=True))
     assert not torch.equal(model.mask_decoder.hf_token.weight, token)
 
 
 def test_tables_begin_with_sam_and_end_with_hq_sam() -> None:
     for rows in TABLES.values():
         assert (rows[0].title, rows[0].paper) == ("SAM", (79.5, 71.1))
-        assert (rows[-1].title, rows[-1].paper, rows[-1].variant) == ("HQ-SAM", (89.1, 81.8), FULL)
+        assert (rows[-1].title, rows[-1].paper, rows[-1].variant) == ("HQ-SAM", (89.1, 81.8), "full")
         assert len({row.name for row in rows}) == len(rows)
 
 
 def test_new_modules_may_begin_with_sams_masks() -> None:
     model = small_model(has_hq=False)
     own = copied(model)
-    prepare(model, init="sam")
+    prepare(model, TrainConfig(init="sam"))
     boxes = torch.tensor([[[8.0, 8.0], [50.0, 40.0]], [[0.0, 20.0], [30.0, 60.0]]])
     labels = torch.tensor([[BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]] * 2)
     with torch.inference_mode():

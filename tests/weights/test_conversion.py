@@ -13,7 +13,6 @@ from torch import Tensor
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
-from hqsam_cli.modeling.vit import ViTConfig
 from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 from hqsam_cli.weights.conversion import (
     POSITIONS,
@@ -25,7 +24,7 @@ from hqsam_cli.weights.conversion import (
     transformers_key,
     transformers_state,
 )
-from hqsam_cli.weights.registry import VITS, build_model
+from hqsam_cli.weights.registry import ARCHITECTURES, build_model, vit_architecture
 
 # What `SamHQModel(SamHQConfig()).save_pretrained` of transformers 5.24 names the tensors of its default, a ViT-B:
 # how many, SHA-256 of the sorted names with newlines between, and one of every kind.
@@ -57,7 +56,7 @@ SAMPLES = {
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     """Random tensors of an HQ-SAM whose ViT has two blocks of 32 channels; it goes by `vit_b` here."""
-    monkeypatch.setitem(VITS, "vit_b", ViTConfig(32, 2, 2, (1,)))
+    monkeypatch.setitem(ARCHITECTURES, "vit_b", vit_architecture(32, 2, 2, (1,)))
     torch.manual_seed(0)
     return {key: torch.randn(value.shape) * 0.1 for key, value in build_model("vit_b").state_dict().items()}
 

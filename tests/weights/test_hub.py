@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.weights.hub import WEIGHTS, fetched, file_hash, find_checkpoint, inventory, local_path
+from hqsam_cli.weights.hub import fetched, file_hash, find_checkpoint, inventory, local_path
+from hqsam_cli.weights.registry import WEIGHTS
 from tests.local_hub import LocalHub, serving, use_hub
 
 CONTENT = random.Random(0).randbytes(300_000)

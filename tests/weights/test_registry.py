@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hqsam_cli.modeling.sam import HQSam
-from hqsam_cli.weights.registry import VITS, build_model
+from hqsam_cli.weights.registry import ARCHITECTURES, build_model
 
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 
@@ -47,9 +47,14 @@ def test_large_models_compute_the_shapes_of_the_paper(name: str) -> None:
     with torch.device("meta"):
         embedding, early = model.image_encoder(torch.empty(1, 3, 1024, 1024))
     assert embedding.shape == (1, 256, 64, 64)
-    assert early.shape == (1, VITS[name].dim, 64, 64)
+    assert early.shape == (1, ARCHITECTURES[name].interm_dim, 64, 64)
 
 
 def test_lite_fits_its_package() -> None:
     model = build_model("lite", image_size=512)
     assert parameters(model) * 2 < 20_000_000
+
+
+def test_a_name_that_is_none_builds_nothing() -> None:
+    with pytest.raises(ValueError, match=r"'vit_x'.*vit_tiny"):
+        build_model("vit_x")

@@ -12,25 +12,27 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.configs import TrainConfig
 from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.training import recipe as recipes
+from hqsam_cli.training import run as runs
 from hqsam_cli.training.distributed import World
 from hqsam_cli.training.validate import Scores, validate
 from hqsam_cli.weights.checkpoints import read_state
-from hqsam_cli.weights.hub import LITE_PATH
+from hqsam_cli.weights.registry import PACKAGED
 from tests.evaluation.conftest import KnownMasks, fill_box
 
 
 @pytest.fixture
-def run(folder: ImageMaskFolder, tmp_path: Path) -> Callable[..., recipes.Result]:
+def run(folder: ImageMaskFolder, tmp_path: Path) -> Callable[..., runs.Result]:
     """Train `lite` on four images at 64 pixels, one step an epoch."""
 
-    def start(**options: Any) -> recipes.Result:
-        recipe = recipes.Recipe(
-            base=LITE_PATH, data=[folder], val=[folder], output=tmp_path, image_size=64, workers=0, **options
+    def start(**options: Any) -> runs.Result:
+        config = TrainConfig(image_size=64, **options)
+        run = runs.TrainRun(
+            config=config, base=PACKAGED["lite"], data=[folder], val=[folder], output=tmp_path, workers=0
         )
-        return recipes.train(recipe, World(torch.device("cpu")), lambda _: None)
+        return runs.train(run, World(torch.device("cpu")), lambda _: None)
 
     return start
 
@@ -45,11 +47,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch, *scores: float | None) -> None:
             raise KeyboardInterrupt
         return {"set": Scores(score, score, 4)}, []
 
-    monkeypatch.setattr(recipes, "validate", fake)
+    monkeypatch.setattr(runs, "validate", fake)
 
 
 def test_the_best_epoch_is_kept(
-    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Callable[..., runs.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scripted(monkeypatch, 10.0, 30.0, 20.0)
     result = run(epochs=3)
@@ -61,7 +63,7 @@ def test_the_best_epoch_is_kept(
 
 
 def test_an_epoch_whose_validation_was_killed_is_validated_again(
-    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Callable[..., runs.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scripted(monkeypatch, 10.0, None)
     with pytest.raises(KeyboardInterrupt):
@@ -73,7 +75,7 @@ def test_an_epoch_whose_validation_was_killed_is_validated_again(
 
 
 def test_the_learning_rate_falls_to_a_tenth_and_more_epochs_may_follow(
-    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Callable[..., runs.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scripted(monkeypatch, *[1.0] * 5)
     run(epochs=2, lr_step=2)
@@ -84,37 +86,46 @@ def test_the_learning_rate_falls_to_a_tenth_and_more_epochs_may_follow(
 
 
 def test_the_linear_schedule_warms_up_and_ends_at_nothing(
-    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Callable[..., runs.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(recipes, "WARMUP_STEPS", 2)
+    monkeypatch.setattr("hqsam_cli.training.trainer.WARMUP_STEPS", 2)
     scripted(monkeypatch, *[1.0] * 6)
-    run(epochs=6, schedule="linear")
+    run(epochs=6, lr_schedule="linear")
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     rates = [line["lr"] for line in lines if "lr" in line]
     assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 0.75e-3, 0.5e-3, 0.25e-3])
 
 
 def test_what_is_kept_is_the_average_and_the_run_goes_on_without_it(
-    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Callable[..., runs.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scripted(monkeypatch, 1.0, 2.0)
     run(epochs=2, ema_decay=0.5)
     state = torch.load(tmp_path / "train.pt", weights_only=True)
     kept, _ = read_state(tmp_path / "hq_only.safetensors")
     token = "mask_decoder.hf_token.weight"
-    assert torch.equal(kept[token], state["average"][token])
+    assert torch.equal(kept[token], state["ema"][token])
     assert not torch.equal(kept[token], state["model"][token])
 
 
-def test_frames_of_a_run_come_again_and_are_no_others(
-    run: Callable[..., recipes.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_encoded_images_of_a_run_come_again_and_are_no_others(
+    run: Callable[..., runs.Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scripted(monkeypatch, *[1.0] * 3)
-    run(epochs=3, frames=4, augmentation="strong", prompts=2, keep_sam=1.0, trained="both", init="sam", fresh=True)
-    (folder,) = (tmp_path / "frames").iterdir()
+    run(epochs=3, cache=4, augmentation="strong", prompts=2, keep_sam=1.0, mask_output="both", init="sam", fresh=True)
+    (folder,) = (tmp_path / "cache").iterdir()
     assert len(list(folder.iterdir())) == 4
-    with pytest.raises(HqsamError, match="--frames"):
-        run(epochs=3, frames=3, augmentation="strong", prompts=2, keep_sam=1.0, trained="both", init="sam", fresh=True)
+    with pytest.raises(HqsamError, match="--cache"):
+        run(
+            epochs=3,
+            cache=3,
+            augmentation="strong",
+            prompts=2,
+            keep_sam=1.0,
+            mask_output="both",
+            init="sam",
+            fresh=True,
+        )
 
 
 def test_validation_scores_the_gt_itself_full(
@@ -130,6 +141,6 @@ def test_validation_scores_the_gt_itself_full(
     evaluator.outputs = ("hq",)
     monkeypatch.setattr("hqsam_cli.training.validate.Evaluator", lambda *_, **__: evaluator)
     model: Any = None
-    scores, problems = validate(model, [boxes, boxes], mask_output="hq", dtype=torch.float32)
+    scores, problems = validate(model, [boxes, boxes], mask_output="hq", dtype="float32")
     assert scores == {"boxes": Scores(100.0, 100.0, 1), "boxes (2)": Scores(100.0, 100.0, 1)}
     assert len(problems) == 2 and all("gone.png" in text for text in problems)

@@ -1,4 +1,4 @@
-"""The loop over steps, the same for every recipe; it can be killed and goes on where its last checkpoint was.
+"""The loop over steps; it can be killed and goes on where its last checkpoint was.
 
 Nothing random lives outside the samples, which are functions of their number, so the position in the run is
 all that has to be remembered beside the weights and the optimizer.
@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,57 +22,37 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from ..configs import TrainConfig, changes
 from ..errors import HqsamError
 from ..modeling.sam import HQSam
 from .data import Steps, collate, to_device
 from .distributed import World
 from .saving import cannot_save, save_state, write_whole
 
-METRICS = "metrics.jsonl"
+NAME = "train"
+STATE, METRICS = "train.pt", "metrics.jsonl"
+WARMUP_STEPS = 50
 LOG_STEPS = 20
 SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """How a run goes.
-
-    Attributes:
-        name: of the run, in logs and of its checkpoint.
-        steps, batch: number of steps, and samples a step of each process.
-        rate: the share of its `peak` learning rate that each parameter group has at a step.
-        dtype: precision of the forward pass.
-        clip: largest norm of the gradient, or None.
-        average: decay of an exponential moving average of the weights, or None for none.
-        settings: what results depend on, by the flag that says it; a checkpoint of others is refused.
-    """
-
-    name: str
-    steps: int
-    batch: int
-    rate: Callable[[int], float]
-    dtype: torch.dtype = torch.float32
-    clip: float | None = None
-    average: float | None = None
-    checkpoint_steps: int = 100
-    workers: int = 0
-    settings: dict[str, str] = field(default_factory=dict)
-
-
-class Training:
+class Trainer:
     """A run: its model, how far it is, and what it met.
 
     Args:
         model: whose learned parameters are those that require a gradient; trained in place.
-        objective: a module that holds the model and turns a batch into a loss and numbers to log.
-        optimizer: its groups have a `peak` learning rate each.
-        folder: gets `<name>.pt`, the state of the run, and a line of `metrics.jsonl` every `LOG_STEPS`.
+        criterion: a module that holds the model and turns a batch into a loss and numbers to log.
+        epoch_steps: steps of an epoch.
+        identity: what results depend on, by option; the state of a run of another is refused.
+        folder: gets `train.pt`, the state of the run, and a line of `metrics.jsonl` every `LOG_STEPS`.
         say: tells people something, in one line.
         stop: whether somebody wants the run to end; it is saved and ends with KeyboardInterrupt.
+        workers: processes that make samples.
+        checkpoint_steps: steps between saves of the state.
 
     Attributes:
         step: number of steps done.
-        notes: what the recipe wants to remember, plain values; saved with the state.
+        notes: what the run wants to remember, plain values; saved with the state.
         skipped: problems with files, each once.
         images_per_second: of the last stretch of steps.
     """
@@ -81,21 +60,27 @@ class Training:
     def __init__(
         self,
         model: HQSam,
-        objective: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        criterion: nn.Module,
         samples: Dataset[dict[str, Any]],
-        course: Course,
+        config: TrainConfig,
+        epoch_steps: int,
+        *,
+        identity: dict[str, str],
         folder: Path,
         world: World,
         say: Callable[[str], None],
         stop: Callable[[], bool] = lambda: False,
+        workers: int = 0,
+        checkpoint_steps: int = 200,
     ) -> None:
-        self.model, self.objective, self.optimizer, self.samples = model, objective, optimizer, samples
-        self.course, self.world = course, world
-        self.say, self.stop = say, stop
-        self.checkpoint, self.metrics = folder / f"{course.name}.pt", folder / METRICS
+        self.model, self.criterion, self.samples, self.config = model, criterion, samples, config
+        self.epoch_steps, self.steps = epoch_steps, config.epochs * epoch_steps
+        self.identity, self.world, self.say, self.stop = identity, world, say, stop
+        self.workers, self.checkpoint_steps = workers, checkpoint_steps
+        self.checkpoint, self.metrics = folder / STATE, folder / METRICS
         self.learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.average = {name: p.detach().clone() for name, p in self.learned.items()} if course.average else {}
+        self.ema = {name: p.detach().clone() for name, p in self.learned.items()} if config.ema_decay else {}
+        self.optimizer = torch.optim.Adam(self.learned.values(), lr=config.lr)
         self.step = 0
         self.notes: dict[str, Any] = {}
         self.skipped: set[str] = set()
@@ -104,22 +89,30 @@ class Training:
             self._load()
         self._trim_metrics()
 
+    def lr_lambda(self, step: int) -> float:
+        """The share of the peak learning rate at a step."""
+        if self.config.lr_schedule == "step":
+            return 0.1 ** (step // self.epoch_steps // self.config.lr_step)
+        left = (self.steps - step) / max(self.steps - WARMUP_STEPS, 1)
+        return min((step + 1) / WARMUP_STEPS, left, 1.0)
+
     def run(self, last: int) -> None:
         """Train up to step `last`, and save."""
         if self.step >= last:
             return
-        course, world = self.course, self.world
+        world = self.world
+        batch_size = self.config.batch_size // world.size
         loader = DataLoader(
             self.samples,
-            batch_sampler=Steps(self.step, last, course.batch, world.rank, world.size),
+            batch_sampler=Steps(self.step, last, batch_size, world.rank, world.size),
             collate_fn=collate,
-            num_workers=course.workers,
+            num_workers=self.workers,
             worker_init_fn=_begin_worker,
             pin_memory=world.device.type == "cuda",
         )
-        images = course.batch * world.size
+        images = self.config.batch_size
         hidden = None if world.is_main else True  # None: shown on a terminal alone
-        bar = tqdm(total=course.steps, initial=self.step, desc=course.name, unit="step", disable=hidden, mininterval=1)
+        bar = tqdm(total=self.steps, initial=self.step, desc=NAME, unit="step", disable=hidden, mininterval=1)
         stretch = _Stretch(images)
         spoke = time.monotonic()
         with bar:
@@ -133,7 +126,7 @@ class Training:
                 self.step += 1
                 bar.update()
                 stopped = self.stop()
-                due = stopped or self.step % course.checkpoint_steps == 0
+                due = stopped or self.step % self.checkpoint_steps == 0
                 if due or self.step % LOG_STEPS == 0 or self.step == last:
                     means = stretch.means()
                     self.images_per_second = stretch.images_per_second
@@ -143,8 +136,8 @@ class Training:
                     bar.set_postfix_str(text, refresh=False)
                     if bar.disable and time.monotonic() - spoke > SECONDS_BETWEEN_LINES:
                         spoke = time.monotonic()
-                        left = timedelta(seconds=round((course.steps - self.step) * images / self.images_per_second))
-                        self._tell(f"{course.name}: step {self.step} of {course.steps}, {text}, {left} left")
+                        left = timedelta(seconds=round((self.steps - self.step) * images / self.images_per_second))
+                        self._tell(f"{NAME}: step {self.step} of {self.steps}, {text}, {left} left")
                     stretch = _Stretch(images)
                 if due:
                     self.save()
@@ -160,9 +153,9 @@ class Training:
         state = {
             "model": {name: parameter.detach() for name, parameter in self.learned.items()},
             "optimizer": self.optimizer.state_dict(),
-            "average": self.average,
+            "ema": self.ema,
             "step": self.step,
-            "settings": self.course.settings,
+            "identity": self.identity,
             "notes": self.notes,
             "skipped": sorted(self.skipped),
         }
@@ -178,7 +171,7 @@ class Training:
     @property
     def result(self) -> dict[str, Tensor]:
         """The learned tensors as they would be kept: averaged, where there is an average."""
-        return self.average or {name: parameter.detach() for name, parameter in self.learned.items()}
+        return self.ema or {name: parameter.detach() for name, parameter in self.learned.items()}
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -193,25 +186,25 @@ class Training:
 
     def _learn(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """One step."""
-        course = self.course
+        config, device = self.config, self.world.device
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * course.rate(self.step)
-        device = self.world.device
-        with torch.autocast(device.type, course.dtype, enabled=course.dtype != torch.float32):
-            loss, log = self.objective(to_device(batch, device))
+            group["lr"] = config.lr * self.lr_lambda(self.step)
+        dtype = getattr(torch, config.dtype)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            loss, log = self.criterion(to_device(batch, device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if course.clip is not None:
-            nn.utils.clip_grad_norm_(list(self.learned.values()), course.clip)
+        if config.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(list(self.learned.values()), config.max_grad_norm)
         self.optimizer.step()
-        if course.average is not None:
-            self._update_average(min(course.average, (self.step + 1) / (self.step + 10)))
+        if config.ema_decay:
+            self._update_ema(min(config.ema_decay, (self.step + 1) / (self.step + 10)))
         return {"loss": loss.detach(), **log}
 
     @torch.no_grad()
-    def _update_average(self, decay: float) -> None:
+    def _update_ema(self, decay: float) -> None:
         for name, parameter in self.learned.items():
-            self.average[name].lerp_(parameter, 1 - decay)
+            self.ema[name].lerp_(parameter, 1 - decay)
 
     def _batches(self, loader: DataLoader) -> Any:
         """Batches, and errors of the workers without the traceback that travels with them."""
@@ -237,7 +230,7 @@ class Training:
             return
         try:
             with self.metrics.open("a") as file:
-                file.write(json.dumps({"stage": self.course.name, "step": self.step, **values}) + "\n")
+                file.write(json.dumps({"step": self.step, **values}) + "\n")
         except OSError as error:
             raise cannot_save(self.metrics, error) from None
 
@@ -247,17 +240,17 @@ class Training:
             saved = torch.load(self.checkpoint, map_location=self.world.device, weights_only=True)
         except Exception as error:  # a damaged file makes it raise about anything
             raise HqsamError(f"{self.checkpoint}: not the state of a run ({type(error).__name__}); delete it") from None
-        changed = [key for key, value in saved.get("settings", {}).items() if self.course.settings.get(key) != value]
+        changed = changes(saved.get("identity", {}), self.identity)
         if changed:
             raise HqsamError(
-                f"{self.checkpoint}: begun with another {', '.join(changed)}; run it as before, or choose another "
-                "--output, or start again with --overwrite"
+                f"{self.checkpoint}: begun with other options ({'; '.join(changed)}); run it as before, or choose "
+                "another --output, or start again with --overwrite"
             )
         with torch.no_grad():
             for name, parameter in self.learned.items():
                 parameter.copy_(saved["model"][name])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.average = {name: saved["average"][name] for name in self.average}
+        self.ema = {name: saved["ema"][name] for name in self.ema}
         self.step = saved["step"]
         self.notes = saved.get("notes", {})
         self.skipped = set(saved.get("skipped", ()))
@@ -274,7 +267,7 @@ class Training:
             values = json.loads(line)
         except ValueError:
             return True
-        return values["stage"] == self.course.name and values["step"] > self.step
+        return values["step"] > self.step
 
 
 def _begin_worker(_number: int) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from hqsam_cli.configs import TrainConfig
 from hqsam_cli.data.pairs import ImageMaskFolder
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import AugmentedPairs, Samples
 from hqsam_cli.training.distributed import World
-from hqsam_cli.training.loop import Course, Training
-from hqsam_cli.training.variants import FULL, prepare
+from hqsam_cli.training.trainer import Trainer
+from hqsam_cli.training.variants import prepare
 
 from .conftest import copied, equal, small_model
 
@@ -25,19 +26,25 @@ CPU = World(torch.device("cpu"))
 
 
 def training(
-    folder: ImageMaskFolder, out: Path, *, stop_at: int | None = None, settings: dict[str, str] | None = None
-) -> Training:
+    folder: ImageMaskFolder, out: Path, *, stop_at: int | None = None, identity: dict[str, str] | None = None
+) -> Trainer:
     """Six steps of two images on a small model, saved every two."""
+    config = TrainConfig(epochs=1, batch_size=2, seed=1)
     model = small_model()
-    prepare(model)
-    learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam([{"params": learned, "peak": 1e-3}])
-    course = Course(name="t", steps=6, batch=2, rate=lambda _: 1.0, checkpoint_steps=2, settings=settings or {})
-    samples = Samples(AugmentedPairs([folder], 64, 2, seed=1), seed=1)
-    made = Training(
-        model, Criterion(model, "hq", FULL), optimizer, samples, course, out, CPU, lambda _: None,
-        lambda: made.step == stop_at,
-    )  # fmt: skip
+    prepare(model, config)
+    made: Trainer = Trainer(
+        model,
+        Criterion(model, config),
+        Samples(AugmentedPairs([folder], 64, 2, seed=1), seed=1),
+        config,
+        6,
+        identity=identity or {},
+        folder=out,
+        world=CPU,
+        say=lambda _: None,
+        stop=lambda: made.step == stop_at,
+        checkpoint_steps=2,
+    )
     return made
 
 
@@ -61,16 +68,16 @@ def test_lines_of_steps_that_come_again_are_dropped(folder: ImageMaskFolder, tmp
         training(folder, tmp_path, stop_at=3).run(6)
     metrics = tmp_path / "metrics.jsonl"
     with metrics.open("a") as file:
-        file.write('{"stage": "other", "step": 9, "loss": 1}\n{"stage": "t", "step": 5, "loss": 1}\n{"stage": "t", "st')
+        file.write('{"step": 5, "loss": 1}\n{"st')
     training(folder, tmp_path)
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    assert [(line["stage"], line["step"]) for line in lines] == [("t", 2), ("t", 3), ("other", 9)]
+    assert [line["step"] for line in lines] == [2, 3]
 
 
 def test_other_settings_are_refused_by_name(folder: ImageMaskFolder, tmp_path: Path) -> None:
-    training(folder, tmp_path, settings={"--lr": "1", "--seed": "2"}).run(2)
-    with pytest.raises(HqsamError, match="another --lr;"):
-        training(folder, tmp_path, settings={"--lr": "3", "--seed": "2"})
+    training(folder, tmp_path, identity={"--lr": "1", "--seed": "2"}).run(2)
+    with pytest.raises(HqsamError, match="--lr was 1, is 3"):
+        training(folder, tmp_path, identity={"--lr": "3", "--seed": "2"})
 
 
 @contextmanager
@@ -87,9 +94,9 @@ def room(size: int) -> Iterator[None]:
 def test_a_full_disk_keeps_the_last_good_state(folder: ImageMaskFolder, tmp_path: Path) -> None:
     training(folder, tmp_path).run(2)
     going_on = training(folder, tmp_path)
-    with room(100_000), pytest.raises(HqsamError, match=r"t\.pt: cannot be written"):
+    with room(100_000), pytest.raises(HqsamError, match=r"train\.pt: cannot be written"):
         going_on.run(4)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "t.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "train.pt"]
     assert training(folder, tmp_path).step == 2
 
 
@@ -106,4 +113,4 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(folder: ImageM
         next(iter(run.learned.values())).fill_(float("nan"))
     with pytest.raises(HqsamError, match="--lr"):
         run.run(6)
-    assert not (tmp_path / "t.pt").exists()
+    assert not (tmp_path / "train.pt").exists()

@@ -1,0 +1,174 @@
+"""What the results of a run depend on, in one frozen record a command; their values are what a run remembers.
+
+A field is named as the option that sets it, so that whoever finds a run changed can say which option did it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from . import __version__
+
+MaskOutput = Literal["sum", "hq", "sam"]
+Trained = Literal["hq", "sum", "both"]
+Init = Literal["random", "sam"]
+Augmentation = Literal["paper", "strong"]
+Schedule = Literal["step", "linear"]
+Learn = Literal["hq", "all", "decoder", "token"]
+
+CONF, IOU, MAX_DET = 0.25, 0.7, 300  # as ultralytics has them, for detectors that ask for nothing else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorConfig:
+    """What to ask of a detector.
+
+    Attributes:
+        conf: boxes that score less are dropped; None for what the detector asks for.
+        iou: of two boxes of a class that overlap by more, the lesser is dropped; None for what the detector asks for.
+        classes: names of those to keep; all of them where empty.
+        max_det: most boxes an image.
+        imgsz: longest side the detector sees, pixels; None for what it was trained at.
+        half: compute in float16.
+    """
+
+    conf: float | None = None
+    iou: float | None = None
+    classes: tuple[str, ...] = ()
+    max_det: int = MAX_DET
+    imgsz: int | None = None
+    half: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentConfig:
+    """What the masks of a run depend on, beside the files it reads.
+
+    Attributes:
+        multimask: three masks a prompt.
+        frame: every image itself is the prompt.
+        score_threshold, max_boxes: which prompts of an image are kept.
+        format: of `coco`, `png`, `idmap` and `ndjson`.
+        device: `cpu`, `cuda` or `mps`.
+        batch_size, prompts_per_batch: images encoded and prompts decoded at once: float sums depend on their company.
+        exif: `apply` turns photos as EXIF says.
+        max_pixels: larger images are refused.
+    """
+
+    mask_output: MaskOutput = "sum"
+    multimask: bool = False
+    frame: bool = False
+    score_threshold: float | None = None
+    max_boxes: int | None = None
+    format: tuple[str, ...] = ("coco", "png")
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_size: int = 1
+    prompts_per_batch: int = 8
+    exif: str = "apply"
+    max_pixels: int = 200_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig:
+    """What the figures of an evaluation depend on, beside the files it reads.
+
+    Attributes:
+        dataset: a name, or a folder.
+        protocol: `paper` or `deploy`; see `evaluation.protocols`.
+        prompt: see `evaluation.prompts`.
+        mask_output: rows of the table.
+        limit: only so many images, the first ones.
+        curves: the boundary is scored at several widths.
+        refine: one more row, SAM's masks through CascadePSP.
+    """
+
+    dataset: str
+    protocol: Literal["paper", "deploy"] = "deploy"
+    prompt: str = "box"
+    mask_output: tuple[MaskOutput, ...] = ("sum",)
+    limit: int | None = None
+    seed: int = 42
+    curves: bool = False
+    refine: bool = False
+    device: str = "cpu"
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """What the weights of a training run depend on, beside the files it reads (defaults: HQ-SAM, section 4.1).
+
+    Attributes:
+        batch_size: samples a step, of all processes together.
+        lr_step: epochs after which the learning rate falls to a tenth, again and again, where `lr_schedule` is `step`.
+        lr_schedule: `step`, or `linear`, a warm-up of 50 steps and a fall to zero at the end of the last epoch.
+        image_size: side of the model's square in pixels, or None for the base's.
+        fresh: start with new HQ modules though the base has some.
+        init: of new HQ modules: at random, or with SAM's own mask.
+        mask_output, keep_sam: see `Criterion`.
+        augmentation: see `AugmentedPairs`.
+        prompts: an image.
+        cache: how many augmented images are encoded once and then come again and again; 0 makes a new one for each
+            sample.
+        ema_decay: of an exponential moving average of the weights, which is then what is validated and kept.
+        max_grad_norm: largest norm of the gradient, or None.
+        learn: what of the model learns: the HQ modules, or a part of SAM instead.
+        variant: of the paper's ablations; see `training.variants`.
+    """
+
+    epochs: int = 12
+    batch_size: int = 4
+    lr: float = 1e-3
+    lr_step: int = 10
+    lr_schedule: Schedule = "step"
+    image_size: int | None = None
+    dtype: str = "float32"
+    seed: int = 42
+    fresh: bool = False
+    init: Init = "random"
+    mask_output: Trained = "hq"
+    augmentation: Augmentation = "paper"
+    prompts: int = 1
+    keep_sam: float = 0.0
+    cache: int = 0
+    ema_decay: float | None = None
+    max_grad_norm: float | None = None
+    learn: Learn = "hq"
+    variant: str = "full"
+
+
+Config = DetectorConfig | SegmentConfig | EvalConfig | TrainConfig
+
+
+def identity(*configs: Config | None, **files: str) -> dict[str, str]:
+    """What a run remembers: the version of this package, all values of its configs, and the digests of its files.
+
+    Args:
+        files: by option, the hash of what was read for it.
+    """
+    values: dict[str, Any] = {}
+    for config in configs:
+        values |= {} if config is None else asdict(config)
+    texts = {option_name(name): ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in values.items()}
+    return {"version": __version__, **texts, **{option_name(name): digest for name, digest in files.items()}}
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The options by which two identities differ, with the values where both have one."""
+    different = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    return [f"{name} was {before.get(name, 'not given')}, is {now.get(name, 'not given')}" for name in different]
+
+
+def option_name(field: str) -> str:
+    """The option that sets a field of a config."""
+    return "--" + field.replace("_", "-")
+
+
+def digest(*values: object) -> str:
+    """A short hash of plain values."""
+    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
