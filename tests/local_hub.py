@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from hqsam_cli.weights.hub import WeightsFile
+from hqsam_cli.weights.registry import WeightsFile
 
 
 class LocalHub:

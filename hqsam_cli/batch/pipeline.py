@@ -1,7 +1,7 @@
-"""From image files to results: decoding ahead, the models in the middle, writing behind.
+"""From image files to results: decoding ahead, a model in the middle, writing behind.
 
-A detector, if there is one, finds the prompts of a group just before it is segmented; without a model to segment
-with, what it found is the result.
+What the model makes of a group of images is up to a `Step`: masks of prompts, boxes, or masks of boxes that it finds
+first.
 
 Images go through in groups of `batch_size` that depend on the order of the inputs alone. A group in which
 one image is not done is done again as a whole: the last bits of a float depend on the company it is computed
@@ -13,45 +13,30 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
-
-import numpy as np
+from typing import Any, BinaryIO, Protocol
 
 from ..errors import HqsamError, ImageError, ReaderGoneError
-from ..formats.annotations import json_line, make_annotation, make_detection, make_image_record
-from ..formats.coco_writer import write_coco, write_ndjson
-from ..formats.png import remove_masks, write_id_map, write_masks
+from ..formats import WRITERS
+from ..formats.annotations import json_line, make_image_record
+from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
 from ..io.images import read_image
 from ..prompts.fit import fit_prompts
-from ..records import ImagePrompts, Instance, Prompt
+from ..records import ImagePrompts
 from .interrupt import Interrupt
 from .journal import Journal, cannot_write
+from .steps import DecodedImage, Step
 
 GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
-Answer = TypeVar("Answer")
 NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
-
-
-class PredictsMasks(Protocol):
-    """What the pipeline needs of a `Predictor`."""
-
-    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
-
-
-class DetectsObjects(Protocol):
-    """What the pipeline needs of a `Detector`."""
-
-    def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]: ...
 
 
 class PromptsByName(Protocol):
@@ -60,8 +45,6 @@ class PromptsByName(Protocol):
     categories: list[dict[str, Any]]
 
     def for_image(self, file_name: str) -> ImagePrompts: ...
-
-    def detected(self, file_name: str, found: list[Prompt]) -> list[Prompt]: ...
 
 
 class Reporter(Protocol):
@@ -80,9 +63,9 @@ class Job:
 
     Attributes:
         images: in the order of the results.
-        prompts: of each image; where a detector finds them, their ids.
+        prompts: of each image, as far as files have them.
         output: the folder, or None to write NDJSON to `stream`.
-        formats: of `coco`, `png`, `idmap` and `ndjson`.
+        formats: of `formats.WRITERS`.
         identity: everything results depend on; see `configs.identity`.
     """
 
@@ -94,7 +77,6 @@ class Job:
     max_pixels: int
     batch_size: int
     workers: int
-    multimask: bool
     identity: dict[str, str]
     overwrite: bool = False
     stream: BinaryIO | None = None
@@ -124,30 +106,14 @@ class Summary:
         return 130 if self.interrupted else 3 if self.failed else 0
 
 
-@dataclass(slots=True)
-class _Decoded:
-    """An image ready for the model, or the sentence that says why it is not."""
-
-    source: SourceImage
-    image_id: int
-    fingerprint: str
-    pixels: np.ndarray | None = None
-    prompts: list[Prompt] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    error: str | None = None
+_Writing = list[tuple[DecodedImage, "Future[dict[str, Any]]"]]  # a group on its way to disk
 
 
-_Writing = list[tuple[_Decoded, "Future[dict[str, Any]]"]]  # a group on its way to disk
-
-
-def segment_images(
-    job: Job, predictor: PredictsMasks | None, reporter: Reporter, detector: DetectsObjects | None = None
-) -> Summary:
+def run_images(job: Job, step: Step[Any], reporter: Reporter) -> Summary:
     """Run the job to its end, to an interrupt, or to a fatal error.
 
     Args:
-        predictor: makes the masks; None where boxes are the results.
-        detector: finds the prompts; None where the job has them.
+        step: what is done with the images.
 
     Raises:
         HqsamError: outputs cannot be written, or are of another run.
@@ -155,58 +121,13 @@ def segment_images(
     began = time.monotonic()
     journal = None if job.output is None else Journal(job.output, job.identity, overwrite=job.overwrite)
     try:
-        if job.output is not None:
-            _make_folders(job.output, job.formats)
         with Interrupt() as interrupt:
-            summary = _Run(job, predictor, detector, reporter, journal, interrupt).through_all_groups()
-            if journal is not None and not summary.interrupted:
-                summary.files = _collected_files(job, journal)
+            summary = _Run(job, step, reporter, journal, interrupt).through_all_groups()
     finally:
         if journal is not None:
             journal.close()
     summary.seconds = time.monotonic() - began
     return summary
-
-
-def _answers(group: list[_Decoded], ask: Callable[[list[_Decoded]], list[list[Answer]]]) -> list[list[Answer]]:
-    """What a model says of a group; if it fails on it, of each image alone, so that one cannot harm the rest."""
-    usable = [item for item in group if item.error is None]
-    try:
-        answers = iter(ask(usable))
-    except MemoryError:
-        raise
-    except Exception:
-        answers = iter([_answer_alone(item, ask) for item in usable])
-    made = {item.source.file_name: next(answers) for item in usable}
-    return [made.get(item.source.file_name, []) for item in group]
-
-
-def _answer_alone(item: _Decoded, ask: Callable[[list[_Decoded]], list[list[Answer]]]) -> list[Answer]:
-    try:
-        return ask([item])[0]
-    except MemoryError:
-        raise
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        item.error = f"{item.source.path}: the model failed on it ({reason}); report this with the image"
-        return []
-
-
-def _pixels(items: list[_Decoded]) -> list[np.ndarray]:
-    return [item.pixels for item in items if item.pixels is not None]
-
-
-def _make_folders(output: Path, formats: frozenset[str]) -> None:
-    """Make the folders of the PNGs, so that what is wrong with them is no image's fault."""
-    for folder in _png_folders(output, formats):
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise cannot_write(folder, error) from None
-
-
-def _png_folders(output: Path, formats: frozenset[str]) -> list[Path]:
-    return [output / name for kind, name in (("png", "masks"), ("idmap", "idmaps")) if kind in formats]
 
 
 def _image_fingerprint(source: SourceImage, prompts: ImagePrompts) -> str:
@@ -219,6 +140,14 @@ def _image_fingerprint(source: SourceImage, prompts: ImagePrompts) -> str:
     return hashlib.sha256(f"{state} {prompts!r}".encode()).hexdigest()[:16]
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder of outputs, so that what is wrong with it is no image's fault."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+
+
 def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
     try:
         stream.write(b"".join(map(json_line, records)))
@@ -229,49 +158,33 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
         raise HqsamError(f"the results cannot be written ({error.strerror}); choose another --output") from None
 
 
-def _collected_files(job: Job, journal: Journal) -> list[Path]:
-    """Write the files that are about all images together; returns what the output folder holds."""
-    assert job.output is not None
-    names = [image.file_name for image in job.images]
-    files = []
-    try:
-        if "coco" in job.formats:
-            files.append(job.output / "instances.json")
-            write_coco(files[-1], lambda: journal.records(names), job.prompts.categories)
-        if "ndjson" in job.formats:
-            files.append(job.output / "instances.ndjson")
-            write_ndjson(files[-1], journal.records(names))
-    except OSError as error:
-        raise cannot_write(files[-1], error) from None
-    return files + _png_folders(job.output, job.formats)
-
-
 class _Run:
     """The stages of one run and what passes between them."""
 
     def __init__(
-        self,
-        job: Job,
-        predictor: PredictsMasks | None,
-        detector: DetectsObjects | None,
-        reporter: Reporter,
-        journal: Journal | None,
-        interrupt: Interrupt,
+        self, job: Job, step: Step[Any], reporter: Reporter, journal: Journal | None, interrupt: Interrupt
     ) -> None:
-        self.job = job
-        self.predictor = predictor
-        self.detector = detector
-        self.reporter = reporter
-        self.journal = journal
-        self.interrupt = interrupt
+        self.job, self.step, self.reporter, self.journal, self.interrupt = job, step, reporter, journal, interrupt
         self.summary = Summary()
-        self.names = {category["id"]: category.get("name") for category in job.prompts.categories}
+        # Those of the formats that are not asked for may have files of an earlier run to take away.
+        self.writers = (
+            {} if job.output is None else {n: make(job.output, self._records()) for n, make in WRITERS.items()}
+        )
+        self.chosen = [writer for name, writer in self.writers.items() if name in job.formats]
+        for writer in self.chosen:
+            if writer.folder is not None:
+                _make_folder(writer.folder)
+
+    def _records(self) -> RunRecords:
+        names = [image.file_name for image in self.job.images]
+        journal = self.journal
+        return RunRecords(lambda: journal.records(names) if journal is not None else iter(()), self.step.categories)
 
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""
         groups = self._groups_to_do()
         self.reporter.on_start(len(self.job.images), self.summary.already_done)
-        waiting: deque[list[Future[_Decoded]]] = deque()
+        waiting: deque[list[Future[DecodedImage]]] = deque()
         writing: deque[_Writing] = deque()
         decoders = ThreadPoolExecutor(self.job.workers, "decode")
         writers = ThreadPoolExecutor(self.job.workers, "write")
@@ -282,8 +195,7 @@ class _Run:
                 if not waiting or self.interrupt.wanted:
                     break
                 ready = [future.result() for future in waiting.popleft()]
-                self._detect(ready)
-                made = self._segmented(ready)
+                made = self.step.results(ready)
                 pairs = zip(ready, made, strict=True)
                 writing.append([(item, writers.submit(self._written, item, own)) for item, own in pairs])
                 del ready, made, pairs
@@ -293,6 +205,8 @@ class _Run:
             while writing:
                 self._commit(writing.popleft())
             self.summary.interrupted = self.interrupt.wanted and bool(waiting)
+            if not self.summary.interrupted:
+                self.summary.files = [self._closed(writer) for writer in self.chosen]
         finally:
             decoders.shutdown(cancel_futures=True)
             writers.shutdown(cancel_futures=True)
@@ -310,10 +224,10 @@ class _Run:
         known = None if self.journal is None else self.journal.fingerprint_of(source.file_name)
         return known is not None and known == _image_fingerprint(source, self.job.prompts.for_image(source.file_name))
 
-    def _decoded(self, source: SourceImage) -> _Decoded:
+    def _decoded(self, source: SourceImage) -> DecodedImage:
         """Decode one image and fit its prompts to it."""
         asked = self.job.prompts.for_image(source.file_name)
-        item = _Decoded(source, asked.image_id, _image_fingerprint(source, asked))
+        item = DecodedImage(source, asked.image_id, _image_fingerprint(source, asked))
         try:
             pixels = read_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
             item.prompts, item.problems = fit_prompts(asked, pixels.shape[1], pixels.shape[0])
@@ -322,59 +236,34 @@ class _Run:
             item.error = str(error)
         return item
 
-    def _detect(self, ready: list[_Decoded]) -> None:
-        """Give the images of a group the prompts that the detector finds."""
-        if (detector := self.detector) is not None:
-            for item, found in zip(ready, _answers(ready, lambda items: detector.detect(_pixels(items))), strict=True):
-                item.prompts = self.job.prompts.detected(item.source.file_name, found)
-
-    def _segmented(self, ready: list[_Decoded]) -> list[list[Instance]]:
-        """Instances of a group."""
-        if (predictor := self.predictor) is None:
-            return [[] for _ in ready]
-        return _answers(ready, lambda items: predictor.predict_batch(_pixels(items), [item.prompts for item in items]))
-
-    def _written(self, item: _Decoded, instances: list[Instance]) -> dict[str, Any]:
+    def _written(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
         """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""
         name, path = item.source.file_name, item.source.path
         size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
         item.pixels = None
         error = item.error
-        if not all(math.isfinite(instance.predicted_iou) for instance in instances):
-            error = f"{path}: the model's numbers overflowed; pass --dtype float32"
-        if error is None and size is not None:
-            if self.predictor is None:
-                annotations = [make_detection(p, item.image_id, self.names.get(p.category_id)) for p in item.prompts]
-            else:
-                annotations = [make_annotation(i, item.image_id, multimask=self.job.multimask) for i in instances]
-            try:
-                self._write_pngs(name, instances, annotations, size)
+        try:
+            if error is None and size is not None:
+                annotations = self.step.annotations(item, results)
+                for writer in self.chosen:
+                    writer.write(ImageResult(name, size, results, annotations))
                 return make_image_record(name, item.image_id, size, annotations)
-            except ImageError as failure:
-                error = str(failure)
-            except OSError as failure:
-                if failure.errno not in NAME_ERRORS:
-                    raise cannot_write(self.job.output or Path(name), failure) from None
-                error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
-        self._remove_pngs(name)
+        except ImageError as failure:
+            error = str(failure)
+        except OSError as failure:
+            if failure.errno not in NAME_ERRORS:
+                raise cannot_write(self.job.output or Path(name), failure) from None
+            error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
+        for writer in self.writers.values():
+            with suppress(OSError):  # where nothing can be removed, nothing was written
+                writer.remove(name)
         return make_image_record(name, item.image_id, size, [], error)
 
-    def _write_pngs(
-        self, name: str, instances: list[Instance], annotations: list[dict[str, Any]], size: tuple[int, int]
-    ) -> None:
-        output, formats = self.job.output, self.job.formats
-        if output is not None and "png" in formats:
-            write_masks(output / "masks" / name, instances, annotations)
-        if output is not None and "idmap" in formats:
-            write_id_map(output / "idmaps" / f"{name}.png", instances, annotations, size)
-
-    def _remove_pngs(self, name: str) -> None:
-        # Where nothing can be removed, nothing was written.
-        if self.job.output is not None:
-            with suppress(OSError):
-                remove_masks(self.job.output / "masks" / name)
-            with suppress(OSError):
-                (self.job.output / "idmaps" / f"{name}.png").unlink(missing_ok=True)
+    def _closed(self, writer: Writer) -> Path:
+        try:
+            return writer.close()
+        except OSError as error:
+            raise cannot_write(self.job.output or Path(), error) from None
 
     def _commit(self, group: _Writing) -> None:
         """Journal a group whose outputs are in place, or print its lines."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -15,7 +16,9 @@ from . import info as info_command
 from . import segment as segment_command
 from . import train as train_command
 from . import weights as weights_command
-from .console import error_line
+from .console import error_line, log_to_console
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="hqsam",
@@ -43,8 +46,12 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    debug: bool = typer.Option(
+        False, "--debug", envvar="HQSAM_DEBUG", help="Show tracebacks, also of what fails on a single image."
+    ),
 ) -> None:
     """Folders of images to high-quality instance masks with HQ-SAM."""
+    log_to_console(debug=debug)
 
 
 def run() -> None:
@@ -60,9 +67,11 @@ def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python would still flush
         sys.exit(error.exit_code)
     except HqsamError as error:
+        log.debug("where it was raised", exc_info=True)
         error_line(str(error))
         sys.exit(error.exit_code)
     except MemoryError as error:
+        log.debug("where it was raised", exc_info=True)
         detail = f" ({error})" if str(error) else ""
         error_line(f"out of memory{detail}: lower --batch-size, --prompts-per-batch or --max-pixels")
         sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,29 @@ def one_line(text: str) -> str:
     """Text that keeps to one line whatever is in it: file names may hold newlines, or bytes that are no UTF-8."""
     clean = text.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
+
+
+class ConsoleHandler(logging.Handler):
+    """Records of the package's loggers on stderr, between the lines of a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record as a message; a traceback that it carries comes after it."""
+        from tqdm import tqdm
+
+        try:
+            text = self.format(record)
+            with tqdm.external_write_mode(file=sys.stderr):
+                stderr_console().print(Text.assemble(("hqsam: ", "dim"), text))
+        except Exception:
+            self.handleError(record)
+
+
+def log_to_console(*, debug: bool) -> None:
+    """Show warnings of this package, and with `debug` everything, tracebacks included."""
+    logger = logging.getLogger(__name__.partition(".")[0])
+    logger.setLevel(logging.DEBUG if debug else logging.WARNING)
+    logger.handlers = [ConsoleHandler()]
+    logger.propagate = False
 
 
 MOST_PROBLEMS = 20

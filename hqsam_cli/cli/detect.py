@@ -123,11 +123,11 @@ def detect(
     settings = DetectorConfig(conf=conf, iou=iou, classes=class_names(classes), max_det=max_det, imgsz=imgsz, half=half)
     found = load_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
 
-    from ..batch.pipeline import Job, segment_images
+    from ..batch.pipeline import Job, run_images
+    from ..batch.steps import Detect
     from ..prompts.table import PromptTable
 
     table = PromptTable()
-    table.categories = found.categories
     with _lines(output, written) as lines:
         job = Job(
             images=sources,
@@ -138,12 +138,11 @@ def detect(
             max_pixels=max_pixels,
             batch_size=batch_size or compute.images_at_once,
             workers=workers,
-            multimask=False,
             identity={},
             stream=lines,
         )
         try:
-            summary = segment_images(job, None, reporter, found)
+            summary = run_images(job, Detect(found, table), reporter)
         finally:
             reporter.close()
         reporter.on_end(summary, len(sources))
@@ -181,8 +180,9 @@ def _lines(output: str, written: Format) -> Iterator[BinaryIO]:
 def _write(path: Path, form: Format, categories: list[dict[str, Any]], lines: BinaryIO) -> None:
     """Write the results of all images."""
     from ..batch.journal import cannot_write
-    from ..formats.coco_writer import write_coco, write_ndjson, write_results
-    from ..formats.yolo_writer import write_yolo
+    from ..formats.coco import write_coco, write_results
+    from ..formats.ndjson import write_ndjson
+    from ..formats.yolo import write_yolo
 
     def records() -> Iterator[dict[str, Any]]:
         lines.seek(0)

@@ -212,7 +212,8 @@ def segment(
         _print_plan(sources, table, detector, output, formats_wanted, model)
         raise typer.Exit(3 if table.rejected else 0)
 
-    from ..batch.pipeline import Job, segment_images
+    from ..batch.pipeline import Job, run_images
+    from ..batch.steps import DetectAndSegment, Segment
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
 
@@ -225,7 +226,6 @@ def segment(
     finder = None
     if detector is not None:
         finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
-        table.categories = finder.categories
     hq_sam = load_checkpoint(checkpoint)
     if mask_output is not MaskOutput.sam and not hq_sam.has_hq:
         raise UsageError(no_hq_message(checkpoint, mask_output.value))
@@ -252,7 +252,6 @@ def segment(
         max_pixels=max_pixels,
         batch_size=batch_size,
         workers=workers,
-        multimask=multimask,
         identity=identity(
             config,
             None if finder is None else finder.config,
@@ -271,7 +270,10 @@ def segment(
         prompts_per_batch=prompts_per_batch,
     )
     try:
-        summary = segment_images(job, predictor, reporter, finder)
+        if finder is None:
+            summary = run_images(job, Segment(predictor, table.categories, multimask=multimask), reporter)
+        else:
+            summary = run_images(job, DetectAndSegment(finder, table, predictor, multimask=multimask), reporter)
     finally:
         reporter.close()
     reporter.on_end(summary, len(sources))

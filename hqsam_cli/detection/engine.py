@@ -13,6 +13,8 @@ import cv2
 import torch
 from PIL import Image
 
+from ..errors import HqsamError
+
 
 @cache
 def ultralytics() -> ModuleType:
@@ -28,7 +30,10 @@ def ultralytics() -> ModuleType:
     image_open, torch_save, cv2_threads = Image.open, torch.save, cv2.getNumThreads()
     omp_threads = os.environ.get("OMP_NUM_THREADS")
 
-    import ultralytics as package
+    try:
+        import ultralytics as package
+    except ImportError as error:
+        raise HqsamError(f"a detector needs ultralytics ({error}): pip install ultralytics, or pass --boxes") from None
     import ultralytics.models
     import ultralytics.nn.tasks
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
-from ..formats.prompt_files import leaves_folder, number_or_none
+from ..formats.prompt_file import leaves_folder, number_or_none
 from ..formats.segmentation import decode_segmentation, encode_crop
 from ..io.images import DEFAULT_MAX_PIXELS, read_image
 from ..records import MaskCrop, Prompt

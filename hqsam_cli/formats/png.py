@@ -1,4 +1,4 @@
-"""Masks as PNG files: one bit an instance, or one id map an image."""
+"""Masks as PNG files: `masks/<path of the image>/<annotation id>.png`, one bit a pixel."""
 
 from __future__ import annotations
 
@@ -13,9 +13,28 @@ import numpy as np
 from ..errors import ImageError
 from ..io.atomic import atomic_file
 from ..records import Instance
+from .run_records import ImageResult, RunRecords
 
-MAX_ID = 65_535
 MASK_NAME = re.compile(r"-?\d+\.png")
+
+
+class PngWriter:
+    """The masks of a run."""
+
+    def __init__(self, output: Path, _run: RunRecords) -> None:
+        self.folder = output / "masks"
+
+    def write(self, result: ImageResult) -> None:
+        """See `Writer`."""
+        write_masks(self.folder / result.file_name, result.instances, result.annotations)
+
+    def remove(self, file_name: str) -> None:
+        """See `Writer`."""
+        remove_masks(self.folder / file_name)
+
+    def close(self) -> Path:
+        """See `Writer`."""
+        return self.folder
 
 
 def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[str, Any]]) -> None:
@@ -23,7 +42,7 @@ def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[
     remove_masks(folder, keep={f"{annotation['id']}.png" for annotation in annotations})
     for instance, annotation in zip(instances, annotations, strict=True):
         pixels = instance.mask.full().astype(np.uint8) * 255
-        _write_png(folder / f"{annotation['id']}.png", pixels, [cv2.IMWRITE_PNG_BILEVEL, 1])
+        write_png(folder / f"{annotation['id']}.png", pixels, [cv2.IMWRITE_PNG_BILEVEL, 1])
 
 
 def remove_masks(folder: Path, keep: Collection[str] = ()) -> None:
@@ -33,29 +52,8 @@ def remove_masks(folder: Path, keep: Collection[str] = ()) -> None:
             mask.unlink()
 
 
-def write_id_map(
-    path: Path, instances: list[Instance], annotations: list[dict[str, Any]], size: tuple[int, int]
-) -> None:
-    """One 16-bit PNG whose pixels are 0, or the place (from 1) of the instance among the image's annotations.
-
-    Where masks overlap, the one with the higher score is on top, then the earlier one.
-
-    Raises:
-        ImageError: more instances than 16 bits can count.
-    """
-    if len(instances) > MAX_ID:
-        raise ImageError(f"{path}: {len(instances)} masks do not fit a 16-bit id map; leave --format idmap out")
-    width, height = size
-    ids = np.zeros((height, width), np.uint16)
-    order = sorted(range(len(instances)), key=lambda i: (annotations[i]["score"], -i))
-    for index in order:
-        mask = instances[index].mask
-        rows, columns = mask.bits.shape
-        ids[mask.y : mask.y + rows, mask.x : mask.x + columns][mask.bits] = index + 1
-    _write_png(path, ids, [])
-
-
-def _write_png(path: Path, pixels: np.ndarray, options: list[int]) -> None:
+def write_png(path: Path, pixels: np.ndarray, options: list[int]) -> None:
+    """A PNG of OpenCV, whole or not at all."""
     done, encoded = cv2.imencode(".png", pixels, options)
     if not done:
         raise ImageError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..records import MaskCrop, Segmentation
-from .prompt_files import number_or_none
+from .prompt_file import number_or_none
 
 REACH = 10  # a polygon may leave the image by so many times its longer side
 

@@ -1,37 +1,18 @@
-"""Boxes of a folder of YOLO label files: a text file an image, a line a box, in shares of the image."""
+"""YOLO label files: a text file an image, a line a box, in shares of the image; read as prompts and written."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import HqsamError
-from ..prompts.match import tails
-from .prompt_files import FileAnnotation, number_or_none, some_of
+from ..io.atomic import atomic_file
+from .prompt_file import FileAnnotation, number_or_none, some_of
 
 CLASSES = "classes.txt"
-
-
-def label_files(folder: Path, file_names: list[str]) -> tuple[dict[str, Path], list[str]]:
-    """Label files by image, and a sentence for each that could be for several and for those that are for none.
-
-    The labels of `imgs/a.jpg` are `imgs/a.jpg.txt`, else `imgs/a.txt`, else `a.jpg.txt` or `a.txt`.
-    """
-    images: dict[Path, list[str]] = {path: [] for path in sorted(folder.rglob("*.txt")) if path.name != CLASSES}
-    for name in file_names:
-        stems = (stem for tail in (name, *tails(name)) for stem in (tail, os.path.splitext(tail)[0]))
-        path = next((path for stem in stems if (path := folder / f"{stem}.txt") in images), None)
-        if path is not None:
-            images[path].append(name)
-    idle = [str(path.relative_to(folder)) for path, names in images.items() if not names]
-    problems = [
-        f"{path}: could be for any of {some_of(names)}; left out" for path, names in images.items() if len(names) > 1
-    ]
-    if idle:
-        problems.append(f"{folder}: labels that match no input: {len(idle)} ({some_of(idle)})")
-    return {names[0]: path for path, names in images.items() if len(names) == 1}, problems
+DECIMALS = 8  # less than a thousandth of a pixel of the largest image
 
 
 def yolo_annotations(path: Path, problems: list[str]) -> Iterator[FileAnnotation]:
@@ -83,3 +64,31 @@ def yolo_categories(folder: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise HqsamError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     return [{"id": number, "name": name} for number, name in enumerate(names, 1) if name]
+
+
+def write_yolo(folder: Path, records: Iterable[dict[str, Any]], categories: list[dict[str, Any]]) -> None:
+    """`<path of the image without its suffix>.txt` for each image that was read, and `classes.txt`.
+
+    A line is class, center, size and score; the class is the place of the category. Of images that differ in their
+    suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
+    """
+    classes = {category["id"]: number for number, category in enumerate(categories)}
+    with atomic_file(folder / CLASSES) as file:
+        file.write("".join(f"{category['name']}\n" for category in categories).encode())
+    taken = {CLASSES}
+    for record in records:
+        if record["width"] is None:
+            continue
+        name = f"{os.path.splitext(record['file_name'])[0]}.txt"
+        if name in taken:
+            name = f"{record['file_name']}.txt"
+        taken.add(name)
+        lines = (_line(a, classes[a["category_id"]], record["width"], record["height"]) for a in record["annotations"])
+        with atomic_file(folder / name) as file:
+            file.write("".join(lines).encode())
+
+
+def _line(annotation: dict[str, Any], number: int, width: int, height: int) -> str:
+    x, y, w, h = annotation["bbox"]
+    shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
+    return f"{number} {' '.join(f'{share:.{DECIMALS}f}' for share in shares)} {annotation['score']:g}\n"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from ..formats.prompt_files import FileImage, PromptFile, some_of
+from ..formats.prompt_file import FileImage, PromptFile, some_of
+from ..formats.yolo import CLASSES
 
 
 def match_names(file: PromptFile, file_names: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -58,3 +60,23 @@ def tails(name: str) -> Iterator[str]:
     while "/" in name:
         name = name.split("/", 1)[1]
         yield name
+
+
+def label_files(folder: Path, file_names: list[str]) -> tuple[dict[str, Path], list[str]]:
+    """Label files by image, and a sentence for each that could be for several and for those that are for none.
+
+    The labels of `imgs/a.jpg` are `imgs/a.jpg.txt`, else `imgs/a.txt`, else `a.jpg.txt` or `a.txt`.
+    """
+    images: dict[Path, list[str]] = {path: [] for path in sorted(folder.rglob("*.txt")) if path.name != CLASSES}
+    for name in file_names:
+        stems = (stem for tail in (name, *tails(name)) for stem in (tail, os.path.splitext(tail)[0]))
+        path = next((path for stem in stems if (path := folder / f"{stem}.txt") in images), None)
+        if path is not None:
+            images[path].append(name)
+    idle = [str(path.relative_to(folder)) for path, names in images.items() if not names]
+    problems = [
+        f"{path}: could be for any of {some_of(names)}; left out" for path, names in images.items() if len(names) > 1
+    ]
+    if idle:
+        problems.append(f"{folder}: labels that match no input: {len(idle)} ({some_of(idle)})")
+    return {names[0]: path for path, names in images.items() if len(names) == 1}, problems

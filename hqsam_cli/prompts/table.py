@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from ..errors import HqsamError
-from ..formats.prompt_files import FileAnnotation, PromptFile, Use, integer, read_prompt_file, some_of
-from ..formats.yolo import label_files, yolo_annotations, yolo_categories
+from ..formats.prompt_file import FileAnnotation, PromptFile, Use, integer, some_of
+from ..formats.yolo import yolo_annotations, yolo_categories
 from ..records import ImagePrompts, Prompt, RawPrompt
-from .match import match_names
+from .match import label_files, match_names
+from .read import read_prompt_file
 
 AnyPrompt = TypeVar("AnyPrompt", Prompt, RawPrompt)
 DEFAULT_CATEGORY = {"id": 1, "name": "object"}

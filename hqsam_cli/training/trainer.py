@@ -206,7 +206,7 @@ class Trainer:
         for name, parameter in self.learned.items():
             self.ema[name].lerp_(parameter, 1 - decay)
 
-    def _batches(self, loader: DataLoader) -> Any:
+    def _batches(self, loader: DataLoader[dict[str, Any]]) -> Any:
         """Batches, and errors of the workers without the traceback that travels with them."""
         try:
             yield from loader

@@ -166,12 +166,13 @@ def _hash_of_state(path: Path, size: int, mtime_ns: int) -> str:
 def _downloaded(name: str, say: Say | None, *, anew: bool = False) -> Path:
     """Let the hub client fetch a file into its cache; `anew` whatever the cache holds."""
     from huggingface_hub import constants, hf_hub_download, utils
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     weights = WEIGHTS[name]
     if "HF_HUB_VERBOSITY" not in os.environ:
         utils.logging.set_verbosity_error()
     if say is None:
-        utils.disable_progress_bars()
+        disable_progress_bars()
     else:
         say(f"fetching {weights.file} ({weights.size / 1e6:,.0f} MB) from {constants.ENDPOINT}/{weights.repository}")
     for left in reversed(range(ATTEMPTS)):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..modeling.sam import HQSam
-    from ..modeling.vit import ViTConfig
+    from ..modeling.vit_config import ViTConfig
 
 
 @dataclass(frozen=True, slots=True)

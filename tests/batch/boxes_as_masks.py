@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hqsam_cli.batch.pipeline import Job, Summary, segment_images
+from hqsam_cli.batch.pipeline import Job, Summary, run_images
+from hqsam_cli.batch.steps import Segment
 from hqsam_cli.io.find import find_images
 from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt
 
@@ -81,11 +82,11 @@ def run(
         "max_pixels": 10**6,
         "batch_size": 2,
         "workers": 2,
-        "multimask": False,
         "identity": {"--model": "box", "--mask-output": "sum"},
     }
     reporter = Silent()
-    return segment_images(Job(**(options | changes)), predictor or BoxPredictor(), reporter), reporter
+    job = Job(**(options | changes))
+    return run_images(job, Segment(predictor or BoxPredictor(), TwoBoxes.categories), reporter), reporter
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.batch.pipeline import Job, segment_images
+from hqsam_cli.batch.pipeline import Job, run_images
+from hqsam_cli.batch.steps import Detect, DetectAndSegment
 from hqsam_cli.io.find import find_images
 from hqsam_cli.prompts.table import PromptTable
 from hqsam_cli.records import Prompt
@@ -20,6 +21,8 @@ from tests.batch.boxes_as_masks import BoxPredictor, Silent, run
 
 class CornerDetector:
     """Finds the upper left quarter, and all but a margin; raises on a green image."""
+
+    categories: list[dict[str, Any]] = [{"id": 1, "name": "object"}]  # noqa: RUF012
 
     def __init__(self) -> None:
         self.groups: list[int] = []
@@ -57,12 +60,15 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, S
         "max_pixels": 10**6,
         "batch_size": 2,
         "workers": 2,
-        "multimask": False,
         "identity": {},
     }
     predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Silent(), CornerDetector()
-    return segment_images(Job(**(options | changes)), predictor, reporter, detector), reporter, detector
+    job = Job(**(options | changes))
+    step = (
+        Detect(detector, PromptTable()) if predictor is None else DetectAndSegment(detector, PromptTable(), predictor)
+    )
+    return run_images(job, step, reporter), reporter, detector
 
 
 def test_what_it_finds_is_segmented_in_the_same_groups(images: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from hqsam_cli.errors import ImageError
 from hqsam_cli.formats.annotations import make_annotation
-from hqsam_cli.formats.png import remove_masks, write_id_map, write_masks
+from hqsam_cli.formats.idmap import write_id_map
+from hqsam_cli.formats.png import remove_masks, write_masks
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 
 

@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from hqsam_cli.formats.annotations import json_line, make_annotation, make_image_record
-from hqsam_cli.formats.coco_writer import write_coco, write_ndjson
+from hqsam_cli.formats.coco import write_coco
+from hqsam_cli.formats.ndjson import write_ndjson
 from hqsam_cli.io.atomic import atomic_file
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 

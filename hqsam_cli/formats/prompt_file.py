@@ -1,25 +1,21 @@
-"""Reading prompt files: COCO instances, COCO results and NDJSON as the same small records.
+"""What a prompt file says, whatever its format: small records, every number checked.
 
-Nothing in a file is believed: every number is checked, and names that leave the image folder are refused.
-What is wrong with one entry is a sentence in `problems`; what is wrong with the whole file is an error.
+Nothing in a file is believed: names that leave the image folder are refused. What is wrong with one entry is a sentence
+in `problems`; what is wrong with the whole file is an error.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import HqsamError
-
-STDIN = "-"
 EXAMPLES = 3  # named of many alike
 LARGEST_NUMBER = 1e9  # a coordinate beyond is no pixel
 LARGEST_ID = 2**53  # what every reader of JSON holds exactly
@@ -91,140 +87,8 @@ class PromptFile:
     problems: list[str] = field(default_factory=list)
 
 
-def read_prompt_file(
-    path: str, use: Use | None, *, stdin: BinaryIO | None = None, listed: PromptFile | None = None
-) -> PromptFile:
-    """Records of a file, or of stdin for `-`.
-
-    Args:
-        use: what its annotations are read for; None reads images and categories alone.
-        listed: the file that lists the images of a results list.
-
-    Raises:
-        HqsamError: unreadable, not JSON, or JSON of another kind.
-    """
-    name = "stdin" if path == STDIN else path
-    content = _content(path, stdin)
-    document, lines = _document(content, name)
-    file = PromptFile(name, hashlib.sha256(content).hexdigest())
-    if lines is not None:
-        annotations = _line_annotations(file, lines)
-    elif isinstance(document, dict) and isinstance(document.get("images"), list):
-        annotations = _coco_annotations(file, document)
-    elif isinstance(document, list) and _are_results(document):
-        annotations = document
-        _add_result_images(file, document, listed)
-    else:
-        raise HqsamError(
-            f"{name}: JSON, but no COCO: give an object with images and annotations, a list of results with "
-            "image_id, or a line an image with file_name and annotations"
-        )
-    if use is not None:
-        _read_annotations(file, annotations, use)
-    return file
-
-
-def _content(path: str, stdin: BinaryIO | None) -> bytes:
-    if path == STDIN:
-        assert stdin is not None
-        return stdin.read()
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a COCO or NDJSON file") from None
-
-
-def _document(content: bytes, name: str) -> tuple[Any, list[Any] | None]:
-    """The JSON document, or the documents of NDJSON; a single image is NDJSON of one line."""
-    try:
-        document = _parsed(content)
-        return document, [document] if isinstance(document, dict) and "file_name" in document else None
-    except RecursionError:
-        raise HqsamError(f"{name}: JSON nested too deeply to be COCO; give a COCO or NDJSON file") from None
-    except ValueError as whole:
-        lines: list[Any] = []
-        for number, line in enumerate(content.splitlines(), 1):
-            try:
-                lines += [_parsed(line)] if line.strip() else []
-            except (ValueError, RecursionError):
-                reason = f"line {number} is not JSON" if lines else f"not JSON ({whole})"
-                raise HqsamError(f"{name}: {reason}; give a COCO or NDJSON file") from None
-        if not lines:
-            raise HqsamError(f"{name}: empty; give a COCO or NDJSON file") from None
-        return None, lines
-
-
-def _parsed(text: bytes) -> Any:
-    """The value of a JSON text. NaN and the infinities, which Python writes and JSON does not know, are null."""
-    return json.loads(text, parse_constant=lambda _name: None)
-
-
-def _coco_annotations(file: PromptFile, document: dict[str, Any]) -> list[Any]:
-    """Keep the images and categories of COCO instances; returns their annotations."""
-    for number, item in enumerate(document["images"], 1):
-        where = f"image entry {number}"
-        image_id = _key(item.get("id")) if isinstance(item, dict) else None
-        if image_id is None:
-            file.problems.append(f"{file.path}: {where} has no id; left out")
-        elif image_id in file.images:
-            file.problems.append(f"{file.path}: {where} has the id {image_id} of an earlier one; left out")
-        else:
-            _add_image(file, image_id, item, item.get("id"), where)
-    renamed = [image.label for image in file.images.values() if image.image_id is None]
-    if renamed:
-        count, some = len(renamed), some_of(renamed)
-        file.problems.append(f"{file.path}: image ids that are no integers, given anew: {count} ({some})")
-    categories = document.get("categories")
-    known: set[int] = set()
-    for item in categories if isinstance(categories, list) else []:
-        category_id = integer(item.get("id")) if isinstance(item, dict) else None
-        if category_id is None:
-            file.problems.append(f"{file.path}: category {_short(item)} has no integer id; left out")
-        elif category_id not in known:
-            known.add(category_id)
-            file.categories.append(item | {"id": category_id})
-    annotations = document.get("annotations", [])
-    if not isinstance(annotations, list):
-        raise HqsamError(f"{file.path}: its annotations are no list; give COCO instances JSON")
-    return annotations
-
-
-def _line_annotations(file: PromptFile, lines: list[Any]) -> list[Any]:
-    """Keep the images of NDJSON; returns their annotations with the line as the image they belong to."""
-    annotations: list[Any] = []
-    for number, line in enumerate(lines, 1):
-        key = f"line {number}"
-        own = (line.get("annotations") or []) if isinstance(line, dict) else None
-        if not isinstance(own, list):
-            file.problems.append(f"{file.path}: {key} is no image with annotations; left out")
-            continue
-        _add_image(file, key, line, line.get("image_id"), key)
-        annotations += [{**item, "image_id": key} if isinstance(item, dict) else item for item in own]
-    named = ((integer(a.get("category_id")), a.get("category")) for a in annotations if isinstance(a, dict))
-    names = {number: name for number, name in named if number is not None and isinstance(name, str)}
-    file.categories += [{"id": number, "name": name} for number, name in sorted(names.items())]
-    return annotations
-
-
-def _are_results(items: list[Any]) -> bool:
-    """Whether a list holds COCO results, be some of them damaged; none at all are results too."""
-    return not items or any(isinstance(item, dict) and "image_id" in item for item in items)
-
-
-def _add_result_images(file: PromptFile, results: list[Any], listed: PromptFile | None) -> None:
-    """Images of a results list: those that are listed elsewhere, else whatever its ids name."""
-    if listed is not None:
-        file.images, file.refused, file.categories = listed.images, listed.refused, listed.categories
-        return
-    file.by_stem = True
-    for item in results:
-        key = _key(item.get("image_id")) if isinstance(item, dict) else None
-        if key is not None:
-            file.images.setdefault(key, FileImage(key, integer(item["image_id"])))
-
-
-def _add_image(file: PromptFile, key: str, item: dict[str, Any], image_id: Any, where: str) -> None:
+def add_image(file: PromptFile, key: str, item: dict[str, Any], image_id: Any, where: str) -> None:
+    """Keep an image that a file lists, or say why not."""
     name = item.get("file_name")
     if not isinstance(name, str) or not name:
         file.problems.append(f"{file.path}: {where} has no file_name; left out")
@@ -246,12 +110,12 @@ def leaves_folder(name: str) -> bool:
     return absolute or ".." in re.split(r"[/\\]", name) or "\0" in name
 
 
-def _read_annotations(file: PromptFile, items: list[Any], use: Use) -> None:
+def read_annotations(file: PromptFile, items: list[Any], use: Use) -> None:
     """Keep the sound annotations, and say of the others why not."""
-    field_name, read = READERS[use]
+    field_name, read = FIELDS[use]
     notes: dict[str, list[str]] = {}
     for number, item in enumerate(items, 1):
-        key = _key(item.get("image_id")) if isinstance(item, dict) else None
+        key = key_of(item.get("image_id")) if isinstance(item, dict) else None
         if key is None:
             notes.setdefault("annotations without image_id, left out", []).append(f"entry {number}")
             continue
@@ -272,7 +136,7 @@ def _read_annotations(file: PromptFile, items: list[Any], use: Use) -> None:
             try:
                 value = read(value)
             except ValueError as error:
-                file.problems.append(f"{file.path}: {where}: {field_name} {_short(value)} {error}; left out")
+                file.problems.append(f"{file.path}: {where}: {field_name} {short(value)} {error}; left out")
                 continue
             category, score = integer(item.get("category_id")), number_or_none(item.get("score"))
             if category is None and item.get("category_id") is not None:
@@ -320,7 +184,7 @@ def _listed(value: Any) -> list[Any]:
     return value
 
 
-READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "box": ("bbox", _corners),
     "points": ("points", _points),
     "mask": ("segmentation", _segmentation),
@@ -341,7 +205,7 @@ def integer(value: Any, largest: int = LARGEST_ID) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < largest else None
 
 
-def _key(image_id: Any) -> str | None:
+def key_of(image_id: Any) -> str | None:
     """What an image is called within a file, or None where it is called nothing."""
     if isinstance(image_id, float):
         image_id = integer(image_id)
@@ -354,6 +218,6 @@ def some_of(names: list[str]) -> str:
     return ", ".join(different[:EXAMPLES]) + (", …" if len(different) > EXAMPLES else "")
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"

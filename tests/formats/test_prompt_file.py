@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.formats.prompt_files import PromptFile, Use, read_prompt_file
+from hqsam_cli.formats.prompt_file import PromptFile, Use
+from hqsam_cli.prompts.read import read_prompt_file
 
 USES: tuple[Use, ...] = ("box", "points", "mask")
 

@@ -1,0 +1,156 @@
+"""What a run does with a group of images: masks of their prompts, boxes, or masks of boxes that are found first."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ..errors import ImageError
+from ..formats.annotations import make_annotation, make_detection
+from ..io.find import SourceImage
+from ..records import Instance, Prompt
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class DecodedImage:
+    """An image ready for a model, or the sentence that says why it is not.
+
+    Attributes:
+        fingerprint: what its results depend on beside the identity of the run.
+        pixels: RGB uint8 (H, W, 3).
+        prompts: fit to the image.
+        problems: sentences about prompts that were left out.
+        error: why there are no pixels, or what failed on them.
+    """
+
+    source: SourceImage
+    image_id: int
+    fingerprint: str
+    pixels: np.ndarray | None = None
+    prompts: list[Prompt] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class Step(Protocol[Result]):
+    """What is done with the images.
+
+    Attributes:
+        categories: COCO categories of the results.
+    """
+
+    categories: list[dict[str, Any]]
+
+    def results(self, group: list[DecodedImage]) -> list[list[Result]]:
+        """Results of each image of a group; one that fails gets an error and no results."""
+
+    def annotations(self, item: DecodedImage, results: list[Result]) -> list[dict[str, Any]]:
+        """COCO annotations of the results of an image; an ImageError says what is wrong with them."""
+
+
+class PredictsMasks(Protocol):
+    """What a step needs of a `Predictor`."""
+
+    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
+
+
+class DetectsObjects(Protocol):
+    """What a step needs of a `Detector`."""
+
+    categories: list[dict[str, Any]]
+
+    def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]: ...
+
+
+class NumbersDetections(Protocol):
+    """What a step needs of a `PromptTable`."""
+
+    def detected(self, file_name: str, found: list[Prompt]) -> list[Prompt]: ...
+
+
+class Segment:
+    """Masks of the prompts that the images have."""
+
+    def __init__(self, predictor: PredictsMasks, categories: list[dict[str, Any]], *, multimask: bool = False) -> None:
+        self.predictor, self.categories, self.multimask = predictor, categories, multimask
+
+    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+        """See `Step`."""
+        return _ask(group, lambda items: self.predictor.predict_batch(_pixels(items), [item.prompts for item in items]))
+
+    def annotations(self, item: DecodedImage, results: list[Instance]) -> list[dict[str, Any]]:
+        """See `Step`."""
+        if not all(math.isfinite(instance.predicted_iou) for instance in results):
+            raise ImageError(f"{item.source.path}: the model's numbers overflowed; pass --dtype float32")
+        return [make_annotation(instance, item.image_id, multimask=self.multimask) for instance in results]
+
+
+class Detect:
+    """Boxes that a detector finds."""
+
+    def __init__(self, detector: DetectsObjects, numbers: NumbersDetections) -> None:
+        self.detector, self.numbers, self.categories = detector, numbers, detector.categories
+        self.names = {category["id"]: category.get("name") for category in self.categories}
+
+    def results(self, group: list[DecodedImage]) -> list[list[Prompt]]:
+        """See `Step`."""
+        found = _ask(group, lambda items: self.detector.detect(_pixels(items)))
+        return [self.numbers.detected(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+
+    def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[dict[str, Any]]:
+        """See `Step`."""
+        return [make_detection(prompt, item.image_id, self.names.get(prompt.category_id)) for prompt in results]
+
+
+class DetectAndSegment(Segment):
+    """Masks of the boxes that a detector finds, each image decoded once."""
+
+    def __init__(
+        self, detector: DetectsObjects, numbers: NumbersDetections, predictor: PredictsMasks, *, multimask: bool = False
+    ) -> None:
+        super().__init__(predictor, detector.categories, multimask=multimask)
+        self.detection = Detect(detector, numbers)
+
+    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+        """See `Step`."""
+        for item, prompts in zip(group, self.detection.results(group), strict=True):
+            item.prompts = prompts
+        return super().results(group)
+
+
+def _ask(group: list[DecodedImage], ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[list[Result]]:
+    """What a model says of a group; if it fails on it, of each image alone, so that one cannot harm the rest."""
+    usable = [item for item in group if item.error is None]
+    try:
+        answers = iter(ask(usable))
+    except MemoryError:
+        raise
+    except Exception:
+        log.debug("the model failed on a group of images, which are now tried one by one", exc_info=True)
+        answers = iter([_ask_alone(item, ask) for item in usable])
+    made = {item.source.file_name: next(answers) for item in usable}
+    return [made.get(item.source.file_name, []) for item in group]
+
+
+def _ask_alone(item: DecodedImage, ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[Result]:
+    try:
+        return ask([item])[0]
+    except MemoryError:
+        raise
+    except Exception as error:
+        log.debug("the model failed on %s", item.source.path, exc_info=True)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        item.error = f"{item.source.path}: the model failed on it ({reason}); see hqsam --debug, and report it"
+        return []
+
+
+def _pixels(items: list[DecodedImage]) -> list[np.ndarray]:
+    return [item.pixels for item in items if item.pixels is not None]
