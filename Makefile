@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= data/val/ecssd
 DEMO := demo_out
 
-.PHONY: help demo test lint bench scores detector clean
+.PHONY: help demo test lint coverage docs bench scores detector clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,12 @@ lint: $(VENV)/.test ## ruff and mypy
 
 test: lint ## ruff, mypy and the test suite
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.test ## the test suite, and the lines of the package that it does not run
+	$(BIN)/python -m pytest --cov=hqsam_cli --cov-report=term:skip-covered
+
+docs: $(BIN)/hqsam ## docs/cli.md from the commands
+	$(BIN)/python -m hqsam_cli.recipes.cli_reference
 
 bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
 	$(BIN)/python tests/bench/speed.py

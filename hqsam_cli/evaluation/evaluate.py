@@ -18,11 +18,11 @@ from .paper import paper_figures
 from .prompts import PromptRule, random_generator
 from .protocols import Evaluator
 from .refine import RefineMask
-from .report import Row, mask_set_rows, mean_rows, per_image_lines
+from .report import Row, mask_set_rows, mean_rows, per_image_lines, percent_means
 from .runner import Record, open_journal, score_items
 from .video import VideoScorer, frame_boxes, video_figures, video_frames
 
-BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.04, 0.08)  # of a plot, beside 0.02
+BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)  # of a plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Results:
     """
 
     rows: list[Row] = field(default_factory=list)
-    lines: list[list[Any]] = field(default_factory=list)
+    lines: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     scorer: MaskSetScorer | None = None
     pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
@@ -170,8 +170,7 @@ class _Evaluation:
             figures = precision_figures(whole, records, output)
             scores = [score for record in records if not record["error"] for score in record["scores"][output]]
             if scores:
-                region, edge = (100 * sum(column) / len(scores) for column in zip(*scores, strict=True))
-                figures = {"mIoU": region, "mBIoU": edge, **figures}
+                figures = {**percent_means(scores), **figures}
             rows.append(self._row(dataset, "ground-truth boxes" if from_gt else "detections", output, records, figures))
         return rows
 
@@ -230,16 +229,16 @@ def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
     assert scorer is not None
     rule = scorer.rules[0]
     output = scorer.evaluator.outputs[-1]
-    scored = [line for line in results.lines if line[2:4] == [rule.label, output]]
+    scored = [line for line in results.lines if (line["prompt"], line["masks"]) == (rule.label, output)]
     paths = []
-    for rank, line in enumerate(sorted(scored, key=lambda line: line[4])[:count], 1):
-        pair = results.pairs[line[0], line[1]]
+    for rank, line in enumerate(sorted(scored, key=lambda line: line["IoU"])[:count], 1):
+        pair = results.pairs[line["dataset"], line["image"]]
         loaded = scorer.loaded(pair)
         photo = scorer.evaluator.prepare(loaded.image)
         panels = {"gt": loaded.gt}
         if rule.kind != "clicks":
             prompts = scorer.prompts(rule, loaded, random_generator(scorer.seed, pair.name))
             panels |= {name: masks[0] for name, masks in scorer.masks(photo, loaded.image, prompts).items()}
-        paths.append(folder / f"{rank:03d}_{line[0]}_{pair.name}_{100 * line[4]:.0f}.png")
+        paths.append(folder / f"{rank:03d}_{line['dataset']}_{pair.name}_{100 * line['IoU']:.0f}.png")
         write_comparison(paths[-1], loaded.image, panels)
     return paths

@@ -21,7 +21,7 @@ from ..formats.prompt_file import leaves_folder, number_or_none
 from ..formats.segmentation import decode_segmentation, encode_crop
 from ..io.images import DEFAULT_MAX_PIXELS, read_image
 from ..records import MaskCrop, Prompt
-from .metrics import boundary_iou, iou
+from .metrics import score
 from .protocols import Evaluator
 from .runner import Record
 
@@ -220,10 +220,10 @@ class InstanceScorer:
         return read_image(str(image.path), exif="ignore", max_pixels=self.max_pixels)
 
     def record(self, image: GTImage, pixels: np.ndarray) -> Record:
-        """`results`, by mask output, of COCO's form; `scores`, likewise, lists of IoU and boundary IoU."""
+        """`results`, by mask output, of COCO's form; `scores`, likewise, `METRICS` of each object by name."""
         outputs = self.evaluator.outputs
         results: dict[str, list[dict[str, Any]]] = {output: [] for output in outputs}
-        scores: dict[str, list[list[float]]] = {output: [] for output in outputs}
+        scores: dict[str, list[dict[str, float]]] = {output: [] for output in outputs}
         if image.boxes:
             height, width = pixels.shape[:2]
             if image.size not in (None, (width, height)):
@@ -242,7 +242,7 @@ class InstanceScorer:
                         }
                     )
                     if gts is not None:
-                        scores[output].append([iou(mask, gts[n]), boundary_iou(mask, gts[n])])
+                        scores[output].append(score(mask, gts[n]))
         return {"image_id": image.image_id, "results": results, "scores": scores}
 
 

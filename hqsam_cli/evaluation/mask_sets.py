@@ -14,7 +14,7 @@ from ..io.masks import THRESHOLD, read_mask_values
 from ..modeling.sam import MaskOutput
 from ..records import Prompt
 from .clicks import click_ious
-from .metrics import DILATION_RATIO, boundary_iou, iou
+from .metrics import boundary_iou, score
 from .prompts import PromptRule, draw_prompt, random_generator
 from .protocols import Evaluator, PreparedImage
 from .refine import REFINED, RefineMask
@@ -42,7 +42,7 @@ class MaskSetScorer:
 
     Args:
         rules: one row of results each; `clicks` alone, if at all.
-        ratios: widths of the boundary to score beside 0.02, as shares of the diagonal.
+        ratios: widths of the boundary to score for a curve, as shares of the diagonal.
         seed: of everything drawn, with the name of the image.
         refine: makes one more row, SAM's masks after refinement.
     """
@@ -84,13 +84,12 @@ class MaskSetScorer:
         return LoadedPair(image, values, values > THRESHOLD, coarse)
 
     def record(self, pair: Pair, loaded: LoadedPair) -> Record:
-        """Scores by mask output and rule: lists over trials of IoU, boundary IoU and those of `ratios`.
-
-        Under `clicks` the IoU after each click instead.
+        """`scores`, by mask output and rule, lists over trials of `METRICS` by name; `curves`, likewise, of the
+        boundary IoU at each of `ratios`; `clicks`, by mask output, the IoU after each click.
         """
         photo = self.evaluator.prepare(loaded.image)
         rng = random_generator(self.seed, pair.name)
-        scores: dict[str, dict[str, list[list[float]]]] = {output: {} for output in self.outputs}
+        record: Record = {"scores": {output: {} for output in self.outputs}, "curves": {}, "clicks": {}}
         for rule in self.rules:
             if rule.kind == "clicks":
                 for output in self.evaluator.outputs:
@@ -98,12 +97,15 @@ class MaskSetScorer:
                     def mask_of(prompt: Prompt, output: MaskOutput = output) -> np.ndarray:
                         return self.evaluator.masks(photo, [prompt], [output])[output][0][0]
 
-                    scores[output][rule.label] = [click_ious(mask_of, loaded.gt)]
+                    record["clicks"][output] = click_ious(mask_of, loaded.gt)
                 continue
             prompts = self.prompts(rule, loaded, rng)
             for row, masks in self.masks(photo, loaded.image, prompts).items():
-                scores[row][rule.label] = [self._scores(mask, loaded.gt) for mask in masks]
-        return {"scores": scores}
+                record["scores"][row][rule.label] = [score(mask, loaded.gt) for mask in masks]
+                if self.ratios:
+                    curves = [[boundary_iou(mask, loaded.gt, ratio) for ratio in self.ratios] for mask in masks]
+                    record["curves"].setdefault(row, {})[rule.label] = curves
+        return record
 
     def masks(self, photo: PreparedImage, image: np.ndarray, prompts: list[Prompt]) -> dict[str, list[np.ndarray]]:
         """Masks of the prompts, bool (H, W), by row."""
@@ -118,7 +120,3 @@ class MaskSetScorer:
         coarse = None if loaded.coarse is None else self.evaluator.to_prompt_pixels(loaded.coarse)
         inclusive = self.evaluator.protocol == "paper"
         return [draw_prompt(rule, gt, rng, inclusive=inclusive, coarse=coarse) for _ in range(rule.trials)]
-
-    def _scores(self, mask: np.ndarray, gt: np.ndarray) -> list[float]:
-        ratios = (DILATION_RATIO, *self.ratios)
-        return [iou(mask, gt), *(boundary_iou(mask, gt, ratio) for ratio in ratios)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -96,3 +98,16 @@ def _contour(mask: np.ndarray) -> np.ndarray:
     contour[:, -1] = mask[:, -1] ^ south[:, -1]
     contour[-1, -1] = False
     return contour
+
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+# Of one mask against its ground truth, 0 to 1; a table has their means over images, in percent, with an m before the
+# name. To add a metric, write a function and name it here.
+METRICS: dict[str, Metric] = {"IoU": iou, "BIoU": boundary_iou}
+VIDEO_METRICS: dict[str, Metric] = {"J": iou, "F": contour_f}
+
+
+def score(predicted: np.ndarray, gt: np.ndarray, metrics: dict[str, Metric] = METRICS) -> dict[str, float]:
+    """Each metric of a mask, bool (H, W), against its ground truth, by name."""
+    return {name: metric(predicted, gt) for name, metric in metrics.items()}

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..io.atomic import atomic_file
-from ..recipes.contact_sheet import overlay
+from ..report.overlay import overlay
 from .report import Row
 
 CELL_HEIGHT = 480

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from ..io.atomic import atomic_file
 from .clicks import MOST_CLICKS, TARGETS, clicks_until
-from .metrics import DILATION_RATIO
 from .paper import paper_figures
 from .prompts import PromptRule
 from .runner import Record
@@ -51,26 +50,32 @@ def mask_set_rows(
     ratios: Sequence[float],
 ) -> list[Row]:
     """Rows of a set of one object an image: means over images of means over trials."""
-    scored = [record["scores"] for record in records if record["error"] is None]
+    scored = [record for record in records if record["error"] is None]
     rows = []
     for rule in rules:
         for output in outputs:
-            trials = [np.array(scores[output][rule.label]) for scores in scored]
             row = Row(dataset, rule.label, output, len(scored), {})
             if rule.kind == "clicks":
-                row.figures, row.curve = _click_figures([values[0].tolist() for values in trials])
-            elif trials:
-                means = 100 * np.mean([values.mean(axis=0) for values in trials], axis=0)
-                row.figures = {"mIoU": float(means[0]), "mBIoU": float(means[1])}
+                row.figures, row.curve = _click_figures([record["clicks"][output] for record in scored])
+            elif scored:
+                trials = [record["scores"][output][rule.label] for record in scored]
+                row.figures = percent_means([_mean(own) for own in trials])
                 if ratios:
-                    order = np.argsort([DILATION_RATIO, *ratios])
-                    row.curve = {
-                        "x": np.array([DILATION_RATIO, *ratios])[order].tolist(),
-                        "y": means[1:][order].tolist(),
-                    }
+                    heights = [np.mean(record["curves"][output][rule.label], axis=0) for record in scored]
+                    row.curve = {"x": list(ratios), "y": (100 * np.mean(heights, axis=0)).tolist()}
             row.paper = paper_figures(dataset, architecture, rule.label, output)
             rows.append(row)
     return rows
+
+
+def percent_means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric in percent, with an m before its name."""
+    return {f"m{name}": 100 * value for name, value in _mean(scores).items()}
+
+
+def _mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric."""
+    return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
 def _click_figures(ious: list[list[float]]) -> tuple[dict[str, float], dict[str, list[float]]]:
@@ -138,35 +143,33 @@ def write_json(path: Path, about: dict[str, Any], rows: Sequence[Row]) -> None:
         file.write(json.dumps(document, indent=1, allow_nan=False).encode() + b"\n")
 
 
-def per_image_lines(dataset: str, records: Sequence[Record]) -> list[list[Any]]:
-    """`dataset, image, prompt, masks, mean of each metric` of every image, or its error."""
-    lines: list[list[Any]] = []
+def per_image_lines(dataset: str, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """`dataset`, `image`, `prompt`, `masks` and the mean of each metric of every image, or its `error`."""
+    lines: list[dict[str, Any]] = []
     for record in records:
-        head = [dataset, record["file_name"]]
+        head = {"dataset": dataset, "image": record["file_name"]}
         if record["error"] is not None:
-            lines.append([*head, "", "", "", "", record["error"]])
+            lines.append({**head, "error": record["error"]})
         elif "results" in record and not any(record["scores"].values()):
-            # A detector's boxes have no gt of their own; the image is in the average precision alone.
-            lines += [[*head, "box", output, "", "", ""] for output in record["results"]]
+            # A detector's boxes have no ground truth of their own; the image is in the average precision alone.
+            lines += [{**head, "prompt": "box", "masks": output} for output in record["results"]]
         for output, found in record.get("scores", {}).items():
             rules = found.items() if isinstance(found, dict) else [("box", found)]
-            for label, trials in rules:
-                if label == "clicks":
-                    lines.append([*head, label, output, trials[0][-1], "", ""])
-                elif trials:
-                    means = np.mean(trials, axis=0)
-                    lines.append([*head, label, output, float(means[0]), float(means[1]), ""])
+            lines += [{**head, "prompt": label, "masks": output, **_mean(trials)} for label, trials in rules if trials]
+        for output, ious in record.get("clicks", {}).items():
+            lines.append({**head, "prompt": "clicks", "masks": output, "IoU": ious[-1]})
         for output, objects in record.get("objects", {}).items():
-            for number, (region, contour) in objects.items():
-                lines.append([*head, f"object {number}", output, region, contour, ""])
+            lines += [{**head, "prompt": f"object {n}", "masks": output, **scores} for n, scores in objects.items()]
     return lines
 
 
-def write_per_image(path: Path, lines: Sequence[Sequence[Any]]) -> None:
-    """CSV of `per_image_lines`; the second score is F for videos and boundary IoU elsewhere."""
+def write_per_image(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """CSV of `per_image_lines`, a column a metric."""
+    fixed = ["dataset", "image", "prompt", "masks"]
+    metrics = [name for name in dict.fromkeys(name for line in lines for name in line) if name not in (*fixed, "error")]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["dataset", "image", "prompt", "masks", "iou", "boundary", "error"])
+    writer = csv.DictWriter(text, [*fixed, *metrics, "error"], restval="", lineterminator="\n")
+    writer.writeheader()
     writer.writerows(lines)
     with atomic_file(path) as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))

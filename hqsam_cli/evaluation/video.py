@@ -20,7 +20,7 @@ from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..io.images import DEFAULT_MAX_PIXELS, read_image
 from ..records import Prompt
-from .metrics import contour_f, iou
+from .metrics import VIDEO_METRICS, score
 from .prompts import tight_box
 from .protocols import Evaluator
 from .runner import Record
@@ -133,7 +133,7 @@ class VideoScorer:
         return LoadedFrame(image, ids)
 
     def record(self, frame: VideoFrame, loaded: LoadedFrame) -> Record:
-        """`objects`: by mask output and object id, [J, F].
+        """`objects`: by mask output and object id, J and F by name.
 
         An object without a box has an empty mask, which is right in a frame that does not show it.
         """
@@ -141,7 +141,7 @@ class VideoScorer:
         empty = np.zeros(loaded.ids.shape, bool)
         own = self._boxes(frame, loaded)
         asked = [n for n in objects if n in own]
-        scores: dict[str, dict[str, list[float]]] = {output: {} for output in self.evaluator.outputs}
+        scores: dict[str, dict[str, dict[str, float]]] = {output: {} for output in self.evaluator.outputs}
         answers: dict[Any, Any] = {output: ([], []) for output in self.evaluator.outputs}
         if asked:
             prompts = [Prompt(n, box=own[n]) for n in asked]
@@ -150,7 +150,7 @@ class VideoScorer:
             made = dict(zip(asked, masks, strict=True))
             for n in objects:
                 mask, gt = made.get(n, empty), loaded.ids == n
-                scores[output][str(n)] = [iou(mask, gt), contour_f(mask, gt)]
+                scores[output][str(n)] = score(mask, gt, VIDEO_METRICS)
         return {"objects": scores}
 
     def _boxes(self, frame: VideoFrame, loaded: LoadedFrame) -> dict[int, tuple[float, float, float, float]]:
@@ -169,7 +169,7 @@ def video_figures(records: Sequence[Record], output: str) -> dict[str, float]:
         if record["error"] is None:
             sequence = record["file_name"].rpartition("/")[0]
             for number, scores in record["objects"][output].items():
-                by_object[f"{sequence} {number}"].append(scores)
+                by_object[f"{sequence} {number}"].append([scores["J"], scores["F"]])
     if not by_object:
         return {"J&F": float("nan"), "J": float("nan"), "F": float("nan")}
     region, contour = np.mean([np.mean(scores, axis=0) for scores in by_object.values()], axis=0) * 100

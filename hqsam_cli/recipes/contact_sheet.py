@@ -18,31 +18,11 @@ import numpy as np
 from ..errors import HqsamError
 from ..io.atomic import atomic_file
 from ..io.images import read_image
+from ..report.overlay import overlay
 
 CELL_HEIGHT, CELL_WIDTH = 400, 560  # what a photo on the sheet fits into
 GAP = 12
 PAPER = 250
-
-
-def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str]) -> np.ndarray:
-    """The image with each mask in a color of its own, outlined, and its label: uint8 RGB of the same size.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        masks: bool (H, W) each.
-    """
-    drawn = image.copy()
-    thickness = max(1, round(max(image.shape[:2]) / 400))
-    for index, mask in enumerate(masks):
-        color = _color(index)
-        drawn[mask] = (0.45 * drawn[mask] + 0.55 * np.array(color)).astype(np.uint8)
-        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, outlines, -1, tuple(int(c * 0.55) for c in color), thickness, cv2.LINE_AA)
-    for index, (mask, label) in enumerate(zip(masks, labels, strict=True)):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            _write(drawn, label, int(columns.mean()), int(rows.mean()), _color(index))
-    return drawn
 
 
 def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -68,23 +48,6 @@ def _fitted(image: np.ndarray) -> np.ndarray:
 
 def _gap(width: int) -> np.ndarray:
     return np.full((CELL_HEIGHT, width, 3), PAPER, np.uint8)
-
-
-def _color(index: int) -> tuple[int, int, int]:
-    """Colors that differ however many there are: hues a golden section apart."""
-    hue = int(180 * ((0.58 + 0.618034 * index) % 1))
-    r, g, b = cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
-    return r, g, b
-
-
-def _write(image: np.ndarray, text: str, x: int, y: int, color: tuple[int, int, int]) -> None:
-    """A label on a dark plate, centerd at x, y and kept within the image."""
-    scale = max(0.4, max(image.shape[:2]) / 1200)
-    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    x = int(np.clip(x - width // 2, 2, max(2, image.shape[1] - width - 2)))
-    y = int(np.clip(y + height // 2, height + 2, max(height + 2, image.shape[0] - base - 2)))
-    cv2.rectangle(image, (x - 3, y - height - 3), (x + width + 3, y + base), (25, 25, 25), -1)
-    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
 
 
 def _cells_of_run(images: Path, run: Path) -> list[tuple[np.ndarray, np.ndarray]]:

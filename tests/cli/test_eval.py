@@ -41,11 +41,11 @@ def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
     assert list(rows) == ["sam", "hq", "sum"] and all(row["n"] == 6 for row in rows.values())
     lines = list(csv.DictReader((tmp_path / "r.csv").open()))
     assert len(lines) == 18
-    mean = np.mean([float(line["iou"]) for line in lines if line["masks"] == "sum"])
+    mean = np.mean([float(line["IoU"]) for line in lines if line["masks"] == "sum"])
     assert 100 * mean == pytest.approx(rows["sum"]["figures"]["mIoU"])
     assert cv2.imread(str(tmp_path / "r.png")) is not None
     worst = sorted((tmp_path / "worst").iterdir())
-    ious = sorted(float(line["iou"]) for line in lines if line["masks"] == "sum")
+    ious = sorted(float(line["IoU"]) for line in lines if line["masks"] == "sum")
     assert [int(path.stem.rpartition("_")[2]) for path in worst] == [round(100 * value) for value in ious[:2]]
 
 
