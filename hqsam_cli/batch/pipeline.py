@@ -29,6 +29,7 @@ from ..formats.annotations import json_line, make_image_record
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
 from ..io.images import read_image
+from ..progress import Progress
 from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
 from .interrupt import Interrupt
@@ -45,16 +46,6 @@ class PromptsByName(Protocol):
     categories: list[dict[str, Any]]
 
     def for_image(self, file_name: str) -> ImagePrompts: ...
-
-
-class Reporter(Protocol):
-    """Whoever tells people how it goes; called from one thread, about images in input order."""
-
-    def on_start(self, images: int, already_done: int) -> None: ...
-
-    def on_image(self, record: dict[str, Any]) -> None: ...
-
-    def on_problem(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +100,7 @@ class Summary:
 _Writing = list[tuple[DecodedImage, "Future[dict[str, Any]]"]]  # a group on its way to disk
 
 
-def run_images(job: Job, step: Step[Any], reporter: Reporter) -> Summary:
+def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
     """Run the job to its end, to an interrupt, or to a fatal error.
 
     Args:
@@ -122,7 +113,7 @@ def run_images(job: Job, step: Step[Any], reporter: Reporter) -> Summary:
     journal = None if job.output is None else Journal(job.output, job.identity, overwrite=job.overwrite)
     try:
         with Interrupt() as interrupt:
-            summary = _Run(job, step, reporter, journal, interrupt).through_all_groups()
+            summary = _Run(job, step, progress, journal, interrupt).through_all_groups()
     finally:
         if journal is not None:
             journal.close()
@@ -162,9 +153,9 @@ class _Run:
     """The stages of one run and what passes between them."""
 
     def __init__(
-        self, job: Job, step: Step[Any], reporter: Reporter, journal: Journal | None, interrupt: Interrupt
+        self, job: Job, step: Step[Any], progress: Progress, journal: Journal | None, interrupt: Interrupt
     ) -> None:
-        self.job, self.step, self.reporter, self.journal, self.interrupt = job, step, reporter, journal, interrupt
+        self.job, self.step, self.progress, self.journal, self.interrupt = job, step, progress, journal, interrupt
         self.summary = Summary()
         # Those of the formats that are not asked for may have files of an earlier run to take away.
         self.writers = (
@@ -183,7 +174,7 @@ class _Run:
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""
         groups = self._groups_to_do()
-        self.reporter.on_start(len(self.job.images), self.summary.already_done)
+        self.progress.on_start(len(self.job.images), self.summary.already_done)
         waiting: deque[list[Future[DecodedImage]]] = deque()
         writing: deque[_Writing] = deque()
         decoders = ThreadPoolExecutor(self.job.workers, "decode")
@@ -275,9 +266,9 @@ class _Run:
             _print_lines(self.job.stream, records)
         for item, record in zip(items, records, strict=True):
             for problem in item.problems:
-                self.reporter.on_problem(problem)
+                self.progress.on_problem(problem)
             self.summary.done += record["error"] is None
             self.summary.masks += len(record["annotations"])
             if record["error"] is not None:
                 self.summary.failed.append(record["error"])
-            self.reporter.on_image(record)
+            self.progress.on_record(record)

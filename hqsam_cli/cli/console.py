@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -83,10 +85,11 @@ def log_to_console(*, debug: bool) -> None:
 
 
 MOST_PROBLEMS = 20
+SECONDS_BETWEEN_LINES = 30.0
 
 
 class ConsoleReporter:
-    """Progress of a run: a bar on a terminal, and messages between.
+    """The `Progress` of a terminal: a bar, and messages between.
 
     Args:
         quiet: no bar and no messages but errors.
@@ -100,38 +103,54 @@ class ConsoleReporter:
         self.results = results
         self.console = stderr_console()
         self.bar: Any = None
-        self.count = 0
-        self.problems = 0
+        self.count = self.problems = 0
+        self.total = self.done = self.before = 0
+        self.unit = "image"
+        self.began = self.spoke = time.monotonic()
 
     def say(self, text: str, style: str = "") -> None:
         """A message for people, unless they asked for quiet."""
         if not self.quiet:
             self._line(Text.assemble(("hqsam: ", "dim"), (one_line(text), style)))
 
-    def on_start(self, images: int, already_done: int) -> None:
-        """The run begins."""
-        if already_done:
-            self.say(f"{already_done} of {images} images were done before; going on with the rest")
+    def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
+        """See `Progress`."""
+        self._take_bar_away()
+        if title:
+            self.say(f"{title}: {total} {unit}s")
+        if done:
+            self.say(f"{done} of {total} {unit}s were done before; going on with the rest")
+        self.total, self.done, self.unit = total, done, unit
+        self.began = self.spoke = time.monotonic()
+        self.before = done
         if not self.quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=images, initial=already_done, unit="image", dynamic_ncols=True, smoothing=0.1)
+            self.bar = tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True, smoothing=0.1)
 
-    def on_image(self, record: dict[str, Any]) -> None:
-        """An image is done: its outputs are in place, or it failed."""
-        self.count += len(record["annotations"])
+    def on_record(self, record: dict[str, Any]) -> None:
+        """See `Progress`."""
+        made = record.get("annotations")
+        self.count += len(made or ())
         if record["error"] is not None:
             self.on_failure(record["error"])
-        elif self.verbose:
-            self.say(f"{record['file_name']}: {len(record['annotations'])} {self.results}")
-        if self.bar is not None:
-            self.bar.set_postfix({self.results: self.count}, refresh=False)
-        self.advance()
+        elif self.verbose and made is not None:
+            self.say(f"{record['file_name']}: {len(made)} {self.results}")
+        self.advance("" if made is None else f"{self.results}={self.count}")
 
-    def advance(self) -> None:
-        """One image less to do."""
+    def advance(self, figures: str = "") -> None:
+        """See `Progress`; where there is no terminal to draw a bar on, a line now and then."""
+        self.done += 1
         if self.bar is not None:
+            if figures:
+                self.bar.set_postfix_str(figures, refresh=False)
             self.bar.update()
+        elif time.monotonic() - self.spoke > SECONDS_BETWEEN_LINES:
+            self.spoke = time.monotonic()
+            each = (self.spoke - self.began) / max(self.done - self.before, 1)
+            left = timedelta(seconds=round(each * (self.total - self.done)))
+            shown = f", {figures}" if figures else ""
+            self.say(f"{self.unit} {self.done} of {self.total}{shown}, {left} left")
 
     def on_failure(self, text: str) -> None:
         """An image that could not be done; said even where quiet is asked for."""
@@ -154,11 +173,14 @@ class ConsoleReporter:
 
     def close(self) -> None:
         """Take the bar away, and own up to what was not shown."""
+        self._take_bar_away()
+        if not self.verbose and self.problems > MOST_PROBLEMS:
+            self.say(f"{self.problems - MOST_PROBLEMS} more such messages; --verbose shows all", "yellow")
+
+    def _take_bar_away(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-        if not self.verbose and self.problems > MOST_PROBLEMS:
-            self.say(f"{self.problems - MOST_PROBLEMS} more such messages; --verbose shows all", "yellow")
 
     def _line(self, text: Text) -> None:
         if self.bar is not None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -205,7 +205,7 @@ def evaluate(
     where = f"{compute.device} in {compute.dtype_name}"
     reporter.say(f"{architecture} ({checkpoint.name}) on {where}, protocol {chosen.value}")
     try:
-        results = evaluate(settings, evaluator, architecture, EvalProgress(reporter))
+        results = evaluate(settings, evaluator, architecture, reporter)
     except KeyboardInterrupt:
         reporter.say("interrupted: the same command with --resume goes on")
         raise
@@ -246,29 +246,6 @@ def _table_console() -> Console:
     from rich.console import Console
 
     return Console(file=sys.stdout if sys.stdout.isatty() else sys.stderr, width=None if sys.stderr.isatty() else 160)
-
-
-class EvalProgress:
-    """Progress of an evaluation on a `ConsoleReporter`: a bar a data set."""
-
-    def __init__(self, reporter: ConsoleReporter) -> None:
-        self.reporter = reporter
-
-    def on_dataset(self, title: str, images: int) -> None:
-        """A data set begins."""
-        self.reporter.close()
-        self.reporter.say(f"{title}: {images} images")
-        self.reporter.on_start(images, 0)
-
-    def on_record(self, record: dict[str, Any]) -> None:
-        """An image is scored, or could not be."""
-        if record["error"] is not None:
-            self.reporter.on_failure(record["error"])
-        self.reporter.advance()
-
-    def on_problem(self, text: str) -> None:
-        """Something was left out."""
-        self.reporter.on_problem(text)
 
 
 def _check(

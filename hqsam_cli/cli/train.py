@@ -240,7 +240,7 @@ def train(
 
     from ..batch.interrupt import Interrupt
     from ..configs import TrainConfig
-    from ..data.pairs import find_pairs
+    from ..data.pairs import check_readable, find_pairs
     from ..training.distributed import join_world
     from ..training.run import TrainRun
     from ..training.run import train as train_run
@@ -254,6 +254,8 @@ def train(
     sets = _training_sets(data or [], hqseg, reporter)
     held_back = [find_pairs(folder) for folder in val or []]
     _say_missing(held_back, reporter)
+    for own in held_back:
+        check_readable(own)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     config = TrainConfig(
         epochs=epochs,
@@ -299,13 +301,15 @@ def train(
                 world.wait()
             reporter.say(f"base {model} on {world.size} x {compute.device} in {compute.dtype_name}")
             if table is not None:
-                rows, skipped = run_table(table.value, run, world, reporter.say, lambda: interrupt.wanted)
+                rows, skipped = run_table(table.value, run, world, reporter, lambda: interrupt.wanted)
             else:
-                result = train_run(run, world, reporter.say, lambda: interrupt.wanted)
+                result = train_run(run, world, reporter, lambda: interrupt.wanted)
                 skipped = result.skipped
     except KeyboardInterrupt:
+        reporter.close()
         reporter.say("interrupted: the same command continues")
         raise
+    reporter.close()
     if not is_main:
         return
     if skipped:

@@ -128,6 +128,18 @@ def read_pair(pair: Pair, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndar
     return image, values
 
 
+def check_readable(folder: ImageMaskFolder) -> None:
+    """Raise an HqsamError if not one pair of a set can be read; stops at the first that can."""
+    problem = "it has none"
+    for pair in folder.pairs:
+        try:
+            read_pair(pair)
+            return
+        except ImageError as error:
+            problem = str(error)
+    raise HqsamError(f"{folder.name}: no pair of it can be read; the last: {problem}")
+
+
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
     """The alpha matte of an image (H, W, 3), uint8 (H, W).
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..configs import EvalConfig
 from ..data.pairs import Pair
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
+from ..progress import Progress
 from ..weights.hub import file_hash
 from .instances import InstanceScorer, instance_set, precision_figures
 from .mask_sets import MaskSetScorer
@@ -67,16 +68,6 @@ class Results:
         """Remove them: the results are where they were asked for."""
         for path in self.journals:
             path.unlink(missing_ok=True)
-
-
-class Progress(Protocol):
-    """Whoever shows how far it is."""
-
-    def on_dataset(self, title: str, images: int) -> None: ...
-
-    def on_record(self, record: Record) -> None: ...
-
-    def on_problem(self, text: str) -> None: ...
 
 
 def choose_datasets(
@@ -195,7 +186,7 @@ class _Evaluation:
         """Records of the items; their lines and what is broken among them go to the results."""
         settings = self.settings
         items = items[: settings.config.limit]
-        self.progress.on_dataset(dataset.title, len(items))
+        self.progress.on_start(len(items), 0, title=dataset.title)
         with open_journal(self._identity(dataset), resume=settings.resume) as journal:
             self.results.journals.append(journal.path)
             records = score_items(items, scorer.loaded, scorer.record, journal, self.progress.on_record)

@@ -19,6 +19,7 @@ from ..configs import TrainConfig, digest, identity
 from ..data.pairs import ImageMaskFolder
 from ..errors import UsageError
 from ..modeling.sam import HQSam, MaskOutput
+from ..progress import Progress
 from ..weights.checkpoints import file_hash, infer_architecture, load_checkpoint, read_state
 from ..weights.registry import ARCHITECTURES
 from .criterion import Criterion
@@ -118,7 +119,7 @@ def prepare_model(run: TrainRun, device: torch.device) -> HQSam:
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
-def train(run: TrainRun, world: World, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False) -> Result:
+def train(run: TrainRun, world: World, progress: Progress, stop: Callable[[], bool] = lambda: False) -> Result:
     """Train to the end, or on from where a run was; every process of the world calls this.
 
     The folder of results gets `hqsam.safetensors`, the base with the best epoch's learned tensors,
@@ -145,16 +146,16 @@ def train(run: TrainRun, world: World, say: Callable[[str], None], stop: Callabl
         identity=run.identity(),
         folder=run.output,
         world=world,
-        say=say,
+        progress=progress,
         stop=stop,
         workers=run.workers,
         checkpoint_steps=run.checkpoint_steps,
     )
     count = sum(p.numel() for p in trainer.learned.values())
     plan = f"{config.epochs} epochs of {pairs.steps_per_epoch} steps"
-    say(f"{count:,} parameters learn from {len(pairs.pairs)} pairs, {plan}")
-    if 0 < trainer.step < trainer.steps:
-        say(f"going on after step {trainer.step} of {trainer.steps}")
+    progress.say(f"{count:,} parameters learn from {len(pairs.pairs)} pairs, {plan}")
+    if trainer.step < trainer.steps:
+        progress.on_start(trainer.steps, trainer.step, unit="step")
     history = trainer.notes.setdefault("epochs", [])
     for epoch in range(len(history), config.epochs):
         trainer.run((epoch + 1) * pairs.steps_per_epoch)
@@ -184,7 +185,7 @@ def _close_epoch(run: TrainRun, trainer: Trainer, epoch: int) -> None:
         mean = mean_scores(scores)
         entry.update(miou=mean.miou, mbiou=mean.mbiou, sets={name: list(found) for name, found in scores.items()})
         given = sum(len(folder.pairs) for folder in run.val)
-        trainer.say(
+        trainer.progress.say(
             f"epoch {epoch} of {run.config.epochs}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f} "
             f"on {mean.images} of {given} images"
         )

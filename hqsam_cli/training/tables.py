@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..configs import Learn
+from ..progress import Progress
 from .distributed import World
 from .run import TrainRun, prepare_model, train
 from .validate import mean_scores, validate
@@ -65,7 +66,7 @@ TABLES = {
 
 
 def run_table(
-    name: str, run: TrainRun, world: World, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
+    name: str, run: TrainRun, world: World, progress: Progress, stop: Callable[[], bool] = lambda: False
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Run the rows of a table, each in its own folder below the run's output, HQ modules always new.
 
@@ -78,11 +79,11 @@ def run_table(
     for row in TABLES[name]:
         config = replace(run.config, learn=row.learn, variant=row.variant, fresh=True)
         own = replace(run, config=config, output=run.output / row.name)
-        say(f"table {name}: {row.title}")
+        progress.say(f"table {name}: {row.title}")
         if row.name == BASELINE:
             scores = _baseline(own, world)
         else:
-            result = train(own, world, say, stop)
+            result = train(own, world, progress, stop)
             scores = result.best
             skipped.update(result.skipped)
         paper = row.paper or (None, None)

@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,18 @@ import cv2
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from ..configs import TrainConfig, changes
 from ..errors import HqsamError
 from ..modeling.sam import HQSam
+from ..progress import Progress
 from .data import Steps, collate, to_device
 from .distributed import World
 from .saving import cannot_save, save_state, write_whole
 
-NAME = "train"
 STATE, METRICS = "train.pt", "metrics.jsonl"
 WARMUP_STEPS = 50
 LOG_STEPS = 20
-SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
 
 
 class Trainer:
@@ -45,7 +42,7 @@ class Trainer:
         epoch_steps: steps of an epoch.
         identity: what results depend on, by option; the state of a run of another is refused.
         folder: gets `train.pt`, the state of the run, and a line of `metrics.jsonl` every `LOG_STEPS`.
-        say: tells people something, in one line.
+        progress: where people see how it goes; of the main process alone.
         stop: whether somebody wants the run to end; it is saved and ends with KeyboardInterrupt.
         workers: processes that make samples.
         checkpoint_steps: steps between saves of the state.
@@ -68,14 +65,14 @@ class Trainer:
         identity: dict[str, str],
         folder: Path,
         world: World,
-        say: Callable[[str], None],
+        progress: Progress,
         stop: Callable[[], bool] = lambda: False,
         workers: int = 0,
         checkpoint_steps: int = 200,
     ) -> None:
         self.model, self.criterion, self.samples, self.config = model, criterion, samples, config
         self.epoch_steps, self.steps = epoch_steps, config.epochs * epoch_steps
-        self.identity, self.world, self.say, self.stop = identity, world, say, stop
+        self.identity, self.world, self.progress, self.stop = identity, world, progress, stop
         self.workers, self.checkpoint_steps = workers, checkpoint_steps
         self.checkpoint, self.metrics = folder / STATE, folder / METRICS
         self.learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -111,38 +108,29 @@ class Trainer:
             pin_memory=world.device.type == "cuda",
         )
         images = self.config.batch_size
-        hidden = None if world.is_main else True  # None: shown on a terminal alone
-        bar = tqdm(total=self.steps, initial=self.step, desc=NAME, unit="step", disable=hidden, mininterval=1)
-        stretch = _Stretch(images)
-        spoke = time.monotonic()
-        with bar:
-            for batch in self._batches(loader):
-                try:
-                    log = self._learn(batch)
-                except torch.cuda.OutOfMemoryError:
-                    raise MemoryError("the device cannot hold a step") from None
-                self.note_problems(batch["problems"])
-                stretch.add(log)
-                self.step += 1
-                bar.update()
-                stopped = self.stop()
-                due = stopped or self.step % self.checkpoint_steps == 0
-                if due or self.step % LOG_STEPS == 0 or self.step == last:
-                    means = stretch.means()
-                    self.images_per_second = stretch.images_per_second
-                    self._write_means(means)
-                    text = ", ".join(f"{key} {value:.3f}" for key, value in means.items())
-                    text += f", {self.images_per_second:.1f} images/s"
-                    bar.set_postfix_str(text, refresh=False)
-                    if bar.disable and time.monotonic() - spoke > SECONDS_BETWEEN_LINES:
-                        spoke = time.monotonic()
-                        left = timedelta(seconds=round((self.steps - self.step) * images / self.images_per_second))
-                        self._tell(f"{NAME}: step {self.step} of {self.steps}, {text}, {left} left")
-                    stretch = _Stretch(images)
-                if due:
-                    self.save()
-                if stopped:
-                    raise KeyboardInterrupt
+        stretch, figures = _Stretch(images), ""
+        for batch in self._batches(loader):
+            try:
+                log = self._learn(batch)
+            except torch.cuda.OutOfMemoryError:
+                raise MemoryError("the device cannot hold a step") from None
+            self.note_problems(batch["problems"])
+            stretch.add(log)
+            self.step += 1
+            stopped = self.stop()
+            due = stopped or self.step % self.checkpoint_steps == 0
+            if due or self.step % LOG_STEPS == 0 or self.step == last:
+                means = stretch.means()
+                self.images_per_second = stretch.images_per_second
+                self._write_means(means)
+                figures = ", ".join(f"{key} {value:.3f}" for key, value in means.items())
+                figures += f", {self.images_per_second:.1f} images/s"
+                stretch = _Stretch(images)
+            self.progress.advance(figures)
+            if due:
+                self.save()
+            if stopped:
+                raise KeyboardInterrupt
         self.note_problems(sorted(world.union(self.skipped)))
         self.save()
 
@@ -166,7 +154,7 @@ class Trainer:
         for text in problems:
             if text not in self.skipped:
                 self.skipped.add(text)
-                self._tell(f"skipped: {text}")
+                self.progress.on_problem(f"skipped: {text}")
 
     @property
     def result(self) -> dict[str, Tensor]:
@@ -212,11 +200,6 @@ class Trainer:
             yield from loader
         except HqsamError as error:
             raise HqsamError(str(error).rsplit("HqsamError: ", 1)[-1].strip()) from None
-
-    def _tell(self, text: str) -> None:
-        """Say something without breaking the bar."""
-        with tqdm.external_write_mode():
-            self.say(text)
 
     def _write_means(self, means: dict[str, float]) -> None:
         if not math.isfinite(means["loss"]):

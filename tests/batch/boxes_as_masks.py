@@ -15,6 +15,7 @@ import numpy as np
 from hqsam_cli.batch.pipeline import Job, Summary, run_images
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.io.find import find_images
+from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt
 
 
@@ -51,7 +52,7 @@ class TwoBoxes:
         return ImagePrompts(file_name, number, None, [RawPrompt(2 * number + i, box=b) for i, b in enumerate(boxes)])
 
 
-class Silent:
+class Heard(Silent):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -59,10 +60,10 @@ class Silent:
         self.problems: list[str] = []
         self.already_done = 0
 
-    def on_start(self, images: int, already_done: int) -> None:
-        self.already_done = already_done
+    def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
+        self.already_done = done
 
-    def on_image(self, record: dict[str, Any]) -> None:
+    def on_record(self, record: dict[str, Any]) -> None:
         self.records.append(record)
 
     def on_problem(self, text: str) -> None:
@@ -71,7 +72,7 @@ class Silent:
 
 def run(
     images: Path, output: Path | None, predictor: BoxPredictor | None = None, **changes: Any
-) -> tuple[Summary, Silent]:
+) -> tuple[Summary, Heard]:
     """One run over a folder."""
     options: dict[str, Any] = {
         "images": find_images([str(images)]),
@@ -84,7 +85,7 @@ def run(
         "workers": 2,
         "identity": {"--model": "box", "--mask-output": "sum"},
     }
-    reporter = Silent()
+    reporter = Heard()
     job = Job(**(options | changes))
     return run_images(job, Segment(predictor or BoxPredictor(), TwoBoxes.categories), reporter), reporter
 

@@ -16,7 +16,7 @@ from hqsam_cli.batch.steps import Detect, DetectAndSegment
 from hqsam_cli.io.find import find_images
 from hqsam_cli.prompts.table import PromptTable
 from hqsam_cli.records import Prompt
-from tests.batch.boxes_as_masks import BoxPredictor, Silent, run
+from tests.batch.boxes_as_masks import BoxPredictor, Heard, run
 
 
 class CornerDetector:
@@ -49,7 +49,7 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, Silent, CornerDetector]:
+def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, Heard, CornerDetector]:
     """A run with a detector; `predictor=None` for one of boxes alone."""
     options: dict[str, Any] = {
         "images": find_images([str(images)]),
@@ -63,7 +63,7 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, S
         "identity": {},
     }
     predictor = changes.pop("predictor", BoxPredictor())
-    reporter, detector = Silent(), CornerDetector()
+    reporter, detector = Heard(), CornerDetector()
     job = Job(**(options | changes))
     step = (
         Detect(detector, PromptTable()) if predictor is None else DetectAndSegment(detector, PromptTable(), predictor)

@@ -153,3 +153,16 @@ def test_without_the_package_refinement_says_what_to_install(hqsam: Run, monkeyp
     monkeypatch.setitem(sys.modules, "segmentation_refinement", None)
     result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, "--refine")
     assert result.code == 2 and "pip install 'hqsam-cli[refine]'" in result.err
+
+
+@pytest.mark.parametrize(
+    "options", [["--json", "gone/f.json"], ["--per-image", "imgs"], ["--plot", "gone/p.png"], ["--worst", "1", "gone"]]
+)
+def test_an_output_that_cannot_be_written_is_said_before_anything_is_scored(
+    hqsam: Run, tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "gone").write_text("a file")
+    (tmp_path / "imgs").mkdir()
+    result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options)
+    assert result.code == 1
+    assert "cannot be written" in result.err and "Traceback" not in result.err and "6 images" not in result.err

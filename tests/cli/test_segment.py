@@ -15,6 +15,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from hqsam_cli.detection import engine
 from tests.cli.conftest import Run
 
 
@@ -209,3 +210,37 @@ def test_a_reader_that_leaves_and_a_closed_stderr_are_no_failures(photos: Path) 
     ended = subprocess.run(["sh", "-c", command, "sh", *map(str, arguments)], stdout=write, cwd=photos.parent)
     os.close(write)
     assert ended.returncode == 141
+
+
+def test_debug_shows_where_it_went_wrong(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr("hqsam_cli.predictor.mask_crops", fails)
+    arguments = ("segment", photos, "--boxes", "dets.json")
+    plain = hqsam(*arguments, "--overwrite")
+    assert plain.code == 3 and "no such kernel" in plain.err and "Traceback" not in plain.err
+    debug = hqsam("--debug", *arguments, "--overwrite")
+    assert debug.code == 3 and "Traceback" in debug.err and "in fails" in debug.err
+    monkeypatch.setenv("HQSAM_DEBUG", "1")
+    refused = hqsam("segment", photos, "--boxes", "gone.json")
+    assert refused.code == 1 and "Traceback" in refused.err
+
+
+def test_boxes_need_no_ultralytics_and_a_detector_says_so(
+    hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ultralytics", None)
+    engine.ultralytics.cache_clear()
+    assert hqsam("segment", photos, "--boxes", "dets.json").code == 0
+    refused = hqsam("segment", photos, "-o", "detected")
+    assert refused.code == 1
+    assert "needs ultralytics" in refused.err and "--boxes" in refused.err and "Traceback" not in refused.err
+
+
+def test_an_upgrade_does_not_mix_two_versions(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("segment", photos, "--boxes", "dets.json")
+    assert hqsam(*arguments).code == 0
+    monkeypatch.setattr("hqsam_cli.configs.__version__", "9.9.9")
+    refused = hqsam(*arguments)
+    assert refused.code == 2 and "version was" in refused.err and "9.9.9" in refused.err

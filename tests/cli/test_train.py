@@ -104,7 +104,7 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
 
     continued = hqsam("train", *arguments, "-o", "killed")
     assert continued.code == 0, continued.err
-    assert f"going on after step {step} of 120" in continued.err
+    assert f"{step} of 120 steps were done before" in continued.err
     assert hqsam("train", *arguments, "-o", "unbroken").code == 0
     for name in ("hq_only.safetensors", "hqsam.safetensors"):
         assert equal(tensors(tmp_path / "killed" / name), tensors(tmp_path / "unbroken" / name))
@@ -142,7 +142,7 @@ def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path
     ended = hqsam("train", "--data", folder, "--epochs", 3, *SMALL, "-o", "run", "--json")
     assert ended.code == 3
     assert "left out for want of a mask: 1, first" in ended.err
-    for words in ("0.jpg", "an empty mask", "2 pairs were of no use and were skipped"):
+    for words in ("0.jpg", "the mask is empty", "2 pairs were of no use and were skipped"):
         assert words in ended.err
     assert ended.lines[0]["skipped"] == 2
 
@@ -195,3 +195,16 @@ def test_what_cannot_be_meant_is_said_in_one_line(
     assert ended.code in (1, 2, 4)
     assert words in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_set_to_validate_on_is_looked_at_before_the_first_step(hqsam: Run, data: Path, tmp_path: Path) -> None:
+    for kind in ("images", "masks"):
+        (tmp_path / "val" / kind).mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "val/images/a.png"), np.zeros((20, 20, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.zeros((20, 20), np.uint8))
+    ended = hqsam("train", "--data", data, "--val", "val", *SMALL, "-o", "run")
+    assert ended.code == 1
+    assert "val: no pair of it can be read" in ended.err and "the mask is empty" in ended.err
+    assert not (tmp_path / "run").exists()
+    cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.eye(20, dtype=np.uint8))  # of 0 and 1
+    assert hqsam("train", "--data", data, "--val", "val", "--epochs", 1, *SMALL, "-o", "run").code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,22 +16,23 @@ from hqsam_cli.evaluation.evaluate import Results, Settings, choose_datasets, ev
 from hqsam_cli.evaluation.metrics import boundary_iou
 from hqsam_cli.evaluation.prompts import prompt_rules
 from hqsam_cli.evaluation.report import Row, mean_rows
+from hqsam_cli.progress import Silent
 from hqsam_cli.records import Prompt
 
 from .conftest import KnownMasks, fill_box
 
 
-class Heard:
+class Heard(Silent):
     """What an evaluation told its reporter."""
 
     def __init__(self) -> None:
         self.sets: list[tuple[str, int]] = []
-        self.records: list[dict[str, object]] = []
+        self.records: list[dict[str, Any]] = []
 
-    def on_dataset(self, title: str, images: int) -> None:
-        self.sets.append((title, images))
+    def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
+        self.sets.append((title, total))
 
-    def on_record(self, record: dict[str, object]) -> None:
+    def on_record(self, record: dict[str, Any]) -> None:
         self.records.append(record)
 
     def on_problem(self, text: str) -> None:
@@ -159,7 +161,7 @@ def test_trials_of_drawn_prompts_are_averaged(folder: Path) -> None:
         ("3+2 points", "sam"),
         ("3+2 points", "sum"),
     ]
-    trials = heard.records[0]["scores"]["sum"]["3+2 points"]  # type: ignore[index]
+    trials = heard.records[0]["scores"]["sum"]["3+2 points"]
     assert len(trials) == 3 and len({scores["IoU"] for scores in trials}) > 1
     assert results.rows[3].figures["mIoU"] == pytest.approx(100 * np.mean([scores["IoU"] for scores in trials]))
     assert run(folder, KnownMasks(around_points), "points:1,3+2", limit=1)[0].rows == results.rows

@@ -15,6 +15,7 @@ import torch
 from hqsam_cli.configs import TrainConfig
 from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.progress import Silent
 from hqsam_cli.training import run as runs
 from hqsam_cli.training.distributed import World
 from hqsam_cli.training.validate import Scores, validate
@@ -32,7 +33,7 @@ def run(folder: ImageMaskFolder, tmp_path: Path) -> Callable[..., runs.Result]:
         run = runs.TrainRun(
             config=config, base=PACKAGED["lite"], data=[folder], val=[folder], output=tmp_path, workers=0
         )
-        return runs.train(run, World(torch.device("cpu")), lambda _: None)
+        return runs.train(run, World(torch.device("cpu")), Silent())
 
     return start
 

@@ -14,6 +14,7 @@ import torch
 from hqsam_cli.configs import TrainConfig
 from hqsam_cli.data.pairs import ImageMaskFolder
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.progress import Silent
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import AugmentedPairs, Samples
 from hqsam_cli.training.distributed import World
@@ -41,7 +42,7 @@ def training(
         identity=identity or {},
         folder=out,
         world=CPU,
-        say=lambda _: None,
+        progress=Silent(),
         stop=lambda: made.step == stop_at,
         checkpoint_steps=2,
     )

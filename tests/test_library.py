@@ -1,0 +1,77 @@
+"""The package as people import it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco_mask
+
+import hqsam_cli
+from hqsam_cli import Predictor
+from hqsam_cli.modeling.sam import HQSam
+from hqsam_cli.weights.registry import build_model
+
+
+@pytest.fixture(scope="module")
+def model() -> HQSam:
+    torch.manual_seed(0)
+    return build_model("vit_tiny", image_size=64).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+
+
+def test_its_names_are_these_and_all_there() -> None:
+    names = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
+    assert sorted(hqsam_cli.__all__) == sorted(names)
+    assert all(hasattr(hqsam_cli, name) for name in names)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = hqsam_cli.nothing
+
+
+def test_importing_it_is_light_and_it_runs_as_a_module() -> None:
+    code = "import sys, hqsam_cli; sys.exit(any(m in sys.modules for m in ('torch', 'cv2', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    shown = subprocess.run([sys.executable, "-m", "hqsam_cli", "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout == f"hqsam {hqsam_cli.__version__}\n"
+
+
+def test_boxes_of_an_image_give_arrays(model: HQSam, image: np.ndarray) -> None:
+    boxes = np.array([[5, 5, 60, 50], [20, 10, 80, 55]])
+    result = Predictor(model).predict(image, boxes=boxes, scores=np.array([0.5, 1.0]), class_id=np.array([3, 4]))
+    assert len(result) == 2
+    assert result.mask.shape == (2, 60, 90) and result.mask.dtype == np.dtype(bool)
+    assert result.xyxy.shape == (2, 4) and result.xyxy.dtype == np.dtype(np.float32)
+    assert result.class_id.tolist() == [3, 4]
+    for (x0, y0, x1, y1), mask in zip(result.xyxy.astype(int), result.mask, strict=True):
+        inside = mask[y0:y1, x0:x1]
+        assert inside.sum() == mask.sum() > 0
+        assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+    estimates = [instance.predicted_iou for instance in result.instances]
+    assert result.confidence == pytest.approx(np.clip([0.5 * estimates[0], estimates[1]], 0, 1))
+
+    annotations = result.to_coco(image_id=9)
+    assert [a["image_id"] for a in annotations] == [9, 9]
+    for annotation, mask in zip(annotations, result.mask, strict=True):
+        assert np.array_equal(coco_mask.decode(annotation["segmentation"]), mask)
+
+
+def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -> None:
+    box, inside = np.array([[5, 5, 60, 50]]), [np.array([[30, 30, 1]])]
+    predictor = Predictor(model)
+    both = predictor.predict(image, boxes=box, points=inside)
+    assert len(both) == 1
+    alone = predictor.predict(image, boxes=box)
+    assert both.instances[0].predicted_iou != alone.instances[0].predicted_iou
+    none = predictor.predict(image, boxes=np.zeros((0, 4)))
+    assert (len(none), none.mask.shape, none.xyxy.shape) == (0, (0, 60, 90), (0, 4))
+    with pytest.raises(ValueError, match="equally many"):
+        predictor.predict(image, boxes=box, points=inside * 2)
+    with pytest.raises(ValueError, match="give boxes"):
+        predictor.predict(image)
