@@ -69,7 +69,7 @@ class ImagePrompts:
     Attributes:
         file_name: path of the image relative to the folder it was found in, with `/`.
         image_id: COCO image id.
-        size: (width, height) that the prompt file claims, or None; prompts refer to that frame.
+        size: (width, height) that the prompt file claims, or None; prompts refer to that size.
         prompts: in input order.
     """
 

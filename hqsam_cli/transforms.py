@@ -1,6 +1,6 @@
-"""From photos and prompts in their own pixels to the model's square frame.
+"""From photos and prompts in their own pixels to the model's square.
 
-The longest side becomes S; the rest of the frame is zero after normalizing.
+The longest side becomes S; the rest of the square is zero after normalizing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from .records import Prompt
 
 @dataclass(frozen=True, slots=True)
 class ResizeLongestSide:
-    """Where an image lies in the model's frame.
+    """Where an image lies in the model's square.
 
     Attributes:
         height, width: size of the image in its own pixels.
-        input_height, input_width: its size in the frame; the rest is padding.
+        input_height, input_width: its size in the square; the rest is padding.
         side: S.
     """
 
@@ -44,25 +44,25 @@ class ResizeLongestSide:
 
     @classmethod
     def of(cls, height: int, width: int, side: int) -> ResizeLongestSide:
-        """The frame of an image of that size."""
+        """Where an image of that size lies."""
         scale = side / max(height, width)
         # A line of pixels would round to nothing; the authors' rounding otherwise.
         input_height, input_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
         return cls(height, width, input_height, input_width, side)
 
     def apply_coords(self, points: np.ndarray) -> np.ndarray:
-        """x and y (n, 2) in the image's pixels to the frame's."""
+        """x and y (n, 2) in the image's pixels to the square's."""
         return points * np.array([self.input_width / self.width, self.input_height / self.height])
 
 
-def resize_longest_side(image: np.ndarray, frame: ResizeLongestSide) -> np.ndarray:
-    """The image at its size in the frame, uint8 (input_height, input_width, 3).
+def resize_longest_side(image: np.ndarray, resize: ResizeLongestSide) -> np.ndarray:
+    """The image at its size in the square, uint8 (input_height, input_width, 3).
 
     Pillow's bilinear filter is anti-aliased when it shrinks; the weights were trained with it.
     """
-    if image.shape[:2] == (frame.input_height, frame.input_width):
+    if image.shape[:2] == (resize.input_height, resize.input_width):
         return image
-    size = (frame.input_width, frame.input_height)
+    size = (resize.input_width, resize.input_height)
     return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
@@ -75,27 +75,27 @@ def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -
     return batch
 
 
-def resize_mask_prompt(mask: np.ndarray, frame: ResizeLongestSide) -> Tensor:
+def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> Tensor:
     """A coarse mask, bool (H, W), as the mask prompt HQ-SAM was trained with: 0 / 255, float (S / 4, S / 4)."""
-    inner = resize_longest_side(mask.astype(np.uint8) * 255, frame)
-    full = torch.zeros(1, 1, frame.side, frame.side)
+    inner = resize_longest_side(mask.astype(np.uint8) * 255, resize)
+    full = torch.zeros(1, 1, resize.side, resize.side)
     full[0, 0, : inner.shape[0], : inner.shape[1]] = torch.from_numpy(inner / np.float32(255))
-    quarter = (frame.side // 4, frame.side // 4)
+    quarter = (resize.side // 4, resize.side // 4)
     small = functional.interpolate(full, quarter, mode="bilinear", align_corners=False)[0, 0]
     return (small > 0.5) * 255.0
 
 
 def make_prompt_batch(
-    prompts: list[Prompt], frames: list[ResizeLongestSide], image_index: list[int], device: torch.device
+    prompts: list[Prompt], resizes: list[ResizeLongestSide], image_index: list[int], device: torch.device
 ) -> PromptBatch:
     """Prompts in the pixels of their images as one flat batch.
 
     Args:
         prompts: P prompts, fit to their images; `mask` is a bool array or None.
-        frames: the frame of each prompt's image.
+        resizes: how each prompt's image lies in the square.
         image_index: the row of each prompt's image among the features.
     """
-    rows = [_labelled_points(prompt, frame) for prompt, frame in zip(prompts, frames, strict=True)]
+    rows = [_labeled_points(prompt, resize) for prompt, resize in zip(prompts, resizes, strict=True)]
     longest = max(len(row) for row in rows)
     filled = np.zeros((len(rows), longest, 3), np.float32)
     filled[..., 2] = ABSENT
@@ -103,11 +103,11 @@ def make_prompt_batch(
         target[: len(row)] = row
     masks = None
     if any(prompt.mask is not None for prompt in prompts):
-        side = frames[0].side // 4
+        side = resizes[0].side // 4
         masks = torch.zeros(len(prompts), 1, side, side)
-        for target_mask, prompt, frame in zip(masks, prompts, frames, strict=True):
+        for target_mask, prompt, resize in zip(masks, prompts, resizes, strict=True):
             if prompt.mask is not None:
-                target_mask[0] = resize_mask_prompt(prompt.mask, frame)
+                target_mask[0] = resize_mask_prompt(prompt.mask, resize)
         masks = masks.to(device)
     tensor = torch.from_numpy(filled).to(device)
     return PromptBatch(
@@ -120,15 +120,15 @@ def make_prompt_batch(
     )
 
 
-def _labelled_points(prompt: Prompt, frame: ResizeLongestSide) -> np.ndarray:
-    """Points and corners of a prompt as (T, 3) x, y, label in the frame, in SAM's order."""
+def _labeled_points(prompt: Prompt, resize: ResizeLongestSide) -> np.ndarray:
+    """Points and corners of a prompt as (T, 3) x, y, label in the square, in SAM's order."""
     parts = []
     if prompt.points is not None and len(prompt.points):
         labels = np.where(prompt.points[:, 2:] > 0.5, FOREGROUND_POINT, BACKGROUND_POINT)
-        parts.append(np.hstack([frame.apply_coords(prompt.points[:, :2]), labels]))
+        parts.append(np.hstack([resize.apply_coords(prompt.points[:, :2]), labels]))
         if prompt.box is None:
             parts.append(np.array([[0, 0, PADDING_POINT]]))
     if prompt.box is not None:
-        corners = frame.apply_coords(np.array(prompt.box).reshape(2, 2))
+        corners = resize.apply_coords(np.array(prompt.box).reshape(2, 2))
         parts.append(np.hstack([corners, [[BOX_TOP_LEFT], [BOX_BOTTOM_RIGHT]]]))
     return np.vstack(parts) if parts else np.zeros((0, 3))

@@ -1,8 +1,8 @@
 """From low-resolution logits to masks at the size of the photo, working only where the mask is.
 
-SAM resizes logits twice, bilinearly: by four to its frame, then (without the padding) to the photo. Values
+SAM resizes logits twice, bilinearly: by four to its square, then (without the padding) to the photo. Values
 between negative samples stay negative, so only the surroundings of positive samples need either step. Every
-pixel is the same as after the two full resizes, because both steps keep the coordinates of the full frame.
+pixel is the same as after the two full resizes, because both steps keep the coordinates of the full square.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .records import MaskCrop
 from .transforms import ResizeLongestSide
 
 GROW = 2  # low-resolution samples around the positive ones; with one, the second resize can miss a tap
-SCALE = 4  # from low-resolution logits to the frame
+SCALE = 4  # from low-resolution logits to the square
 
 
 def positive_regions(logits: Tensor) -> list[tuple[int, int, int, int] | None]:
@@ -36,24 +36,24 @@ def positive_regions(logits: Tensor) -> list[tuple[int, int, int, int] | None]:
     return [tuple(bound) if some else None for bound, some in zip(bounds, rows.any(dim=1).tolist(), strict=True)]
 
 
-def mask_crops(logits: Tensor, frames: list[ResizeLongestSide]) -> list[MaskCrop]:
+def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
     """Masks (logits over 0) at the size of each photo.
 
     Args:
         logits: (N, S / 4, S / 4) float.
-        frames: the frame of each row's photo.
+        resizes: how each row's photo lies in the square.
     """
     regions = positive_regions(logits)
-    return [_crop(row, region, frame) for row, region, frame in zip(logits, regions, frames, strict=True)]
+    return [_crop(row, region, resize) for row, region, resize in zip(logits, regions, resizes, strict=True)]
 
 
-def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, frame: ResizeLongestSide) -> MaskCrop:
-    empty = MaskCrop(np.zeros((0, 0), bool), 0, 0, frame.width, frame.height)
+def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, resize: ResizeLongestSide) -> MaskCrop:
+    empty = MaskCrop(np.zeros((0, 0), bool), 0, 0, resize.width, resize.height)
     if region is None:
         return empty
     top, bottom, left, right = region
-    rows = _Axis.of(top, bottom, logits.shape[0], frame.input_height, frame.height)
-    columns = _Axis.of(left, right, logits.shape[1], frame.input_width, frame.width)
+    rows = _Axis.of(top, bottom, logits.shape[0], resize.input_height, resize.height)
+    columns = _Axis.of(left, right, logits.shape[1], resize.input_width, resize.width)
     if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
         return empty
     small = logits[None, None, rows.first : rows.last, columns.first : columns.last]
@@ -65,7 +65,7 @@ def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, frame: Resiz
     low, high, weight = rows.taps(logits.device)
     weight = weight[:, None]
     bits = (across[low] * (1 - weight) + across[high] * weight) > 0
-    return MaskCrop(bits.cpu().numpy(), columns.out_first, rows.out_first, frame.width, frame.height)
+    return MaskCrop(bits.cpu().numpy(), columns.out_first, rows.out_first, resize.width, resize.height)
 
 
 class _Axis:
@@ -87,7 +87,7 @@ class _Axis:
         return cls(max(first - GROW, 0), min(last + GROW + 1, samples), inner, length)
 
     def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Lower tap, upper tap (rows of the crop in the frame) and the upper's weight, for each output pixel."""
+        """Lower tap, upper tap (rows of the crop in the square) and the upper's weight, for each output pixel."""
         pixel = torch.arange(self.out_first, self.out_last, dtype=torch.float32)
         source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
         low = source.floor().clamp(max=self.inner - 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,15 +54,6 @@ if TYPE_CHECKING:
     from ..prompts.table import PromptTable
 
 
-class Format(str, Enum):
-    """What is written."""
-
-    coco = "coco"
-    png = "png"
-    idmap = "idmap"
-    ndjson = "ndjson"
-
-
 PROMPTS, RESULTS = "What to segment", "Results"
 
 EPILOG = """
@@ -100,7 +90,7 @@ def segment(
         typer.Option(
             metavar="FILE",
             rich_help_panel=PROMPTS,
-            help="Point prompts: annotations with points [[x, y, 1 or 0], …], joined to the boxes by annotation id.",
+            help="Point prompts: annotations with points \\[[x, y, 1 or 0], …], joined to the boxes by annotation id.",
         ),
     ] = None,
     coarse_masks: Annotated[
@@ -137,8 +127,14 @@ def segment(
         ),
     ] = "hqsam_out",
     formats: Annotated[
-        list[Format] | None,
-        typer.Option("--format", "-f", rich_help_panel=RESULTS, help="Repeatable; coco and png unless given."),
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="coco|png|idmap|ndjson",
+            rich_help_panel=RESULTS,
+            help="Repeatable; coco and png unless given.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", rich_help_panel=RESULTS, help="Start again instead of continuing.")
@@ -284,13 +280,18 @@ def segment(
     raise typer.Exit(summary.exit_code or (3 if table.rejected else 0))
 
 
-def _formats(output: str, formats: list[Format] | None) -> frozenset[str]:
-    """What to write; a UsageError where it cannot go to stdout."""
+def _formats(output: str, formats: list[str] | None) -> frozenset[str]:
+    """What to write; a UsageError where there is no such format, or where it cannot go to stdout."""
+    from ..formats import WRITERS
+
+    unknown = [name for name in formats or () if name not in WRITERS]
+    if unknown:
+        raise UsageError(f"--format {unknown[0]}: no such format; there are {', '.join(WRITERS)}")
     if output != STDIN:
-        return frozenset(f.value for f in formats or (Format.coco, Format.png))
-    if any(f is not Format.ndjson for f in formats or ()):
+        return frozenset(formats or ("coco", "png"))
+    if any(name != "ndjson" for name in formats or ()):
         raise UsageError("--output - writes NDJSON alone: leave --format out, or give a folder")
-    return frozenset({Format.ndjson.value})
+    return frozenset({"ndjson"})
 
 
 def _check_prompt_options(

@@ -73,7 +73,7 @@ class MaskSetScorer:
         """Read a pair; an ImageError names what is wrong with it."""
         image, values = read_pair(pair, self.max_pixels)
         if not self.evaluator.to_prompt_pixels(values).any():
-            raise ImageError(f"{pair.mask}: nothing of the mask is left at the size of the model's frame")
+            raise ImageError(f"{pair.mask}: nothing of the mask is left at the size of the model's square")
         coarse = None
         if any(rule.kind == "mask" for rule in self.rules):
             if pair.coarse is None:
@@ -115,7 +115,7 @@ class MaskSetScorer:
         return made
 
     def prompts(self, rule: PromptRule, loaded: LoadedPair, rng: np.random.Generator) -> list[Prompt]:
-        """The prompts of a rule's trials, in the frame of the protocol."""
+        """The prompts of a rule's trials, in the pixels of the protocol."""
         gt = self.evaluator.to_prompt_pixels(loaded.values)
         coarse = None if loaded.coarse is None else self.evaluator.to_prompt_pixels(loaded.coarse)
         inclusive = self.evaluator.protocol == "paper"

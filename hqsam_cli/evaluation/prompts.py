@@ -90,7 +90,7 @@ def draw_prompt(
     """One prompt for an object.
 
     Args:
-        gt: bool (H, W) in the frame the prompt is given in.
+        gt: bool (H, W) in the pixels the prompt is given in.
         inclusive: a box ends on the last pixel, as the authors' evaluation has it, rather than behind it.
         coarse: bool (H, W) for the rule `mask`.
     """

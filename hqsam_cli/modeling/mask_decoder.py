@@ -71,17 +71,17 @@ class MaskDecoder(nn.Module):
                 nn.Conv2d(embed_dim // 4, width, 3, padding=1),
             )
 
-    def hq_features(self, embedding: Tensor, early: Tensor) -> Tensor:
+    def hq_features(self, embedding: Tensor, interm_embeddings: Tensor) -> Tensor:
         """Global-local features of images, the same for all their prompts.
 
         Args:
             embedding: (B, C, S / 16, S / 16) final features.
-            early: (B, interm_dim, S / interm_stride, S / interm_stride) early features.
+            interm_embeddings: (B, interm_dim, S / interm_stride, S / interm_stride) early features.
 
         Returns:
             (B, C / 8, S / 4, S / 4).
         """
-        return self.embedding_encoder(embedding) + self.compress_vit_feat(early)
+        return self.embedding_encoder(embedding) + self.compress_vit_feat(interm_embeddings)
 
     def forward(
         self,

@@ -22,7 +22,7 @@ class PromptBatch:
 
     Attributes:
         image_index: long (P,), the image each prompt belongs to, 0 to B - 1.
-        points: float (P, T, 2), x and y in pixels of the S x S model frame.
+        points: float (P, T, 2), x and y in pixels of the S x S model square.
         labels: long (P, T), one of the labels above; a row shorter than T ends in `ABSENT`.
         masks: float (P, 1, S / 4, S / 4) mask prompts, 0 / 255 or logits, or None where no prompt has one.
         has_mask: bool (P,), which rows of `masks` count; None means all.
@@ -67,7 +67,7 @@ class PromptEncoder(nn.Module):
 
     Args:
         embed_dim: channels of the image embedding.
-        image_size: side S of the model frame in pixels.
+        image_size: side S of the model square in pixels.
         mask_channels: widest hidden layer of the mask downscaling.
     """
 

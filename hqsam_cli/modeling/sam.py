@@ -48,7 +48,7 @@ class HQSam(nn.Module):
     Args:
         image_encoder: maps (B, 3, S, S) to the embedding and the early features.
         interm_dim, interm_stride: channels and stride of the early features.
-        image_size: side S of the square model frame in pixels.
+        image_size: side S of the model's square in pixels.
         has_hq: False for a plain SAM, which can only make `sam` masks.
     """
 
@@ -78,12 +78,12 @@ class HQSam(nn.Module):
         """Features of normalize images (B, 3, S, S); `hq` False leaves the HQ features out."""
         return self.fused(*self.image_encoder(images), hq=hq)
 
-    def fused(self, embedding: Tensor, early: Tensor, *, hq: bool) -> ImageFeatures:
+    def fused(self, embedding: Tensor, interm_embeddings: Tensor, *, hq: bool) -> ImageFeatures:
         """Features from what the image encoder returned."""
-        return ImageFeatures(embedding, self.mask_decoder.hq_features(embedding, early) if hq else None)
+        return ImageFeatures(embedding, self.mask_decoder.hq_features(embedding, interm_embeddings) if hq else None)
 
     def decode(self, features: ImageFeatures, prompts: PromptBatch, *, mask_tokens: Sequence[int] = (0,)) -> MaskLogits:
-        """Logits of a flat batch of prompts, at a quarter of the model frame's resolution.
+        """Logits of a flat batch of prompts, at a quarter of the model square's resolution.
 
         The HQ token takes part where `features` has HQ features.
 

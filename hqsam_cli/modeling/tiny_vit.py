@@ -60,8 +60,8 @@ class TinyViTImageEncoder(nn.Module):
             x: (B, 3, S, S) normalize images.
         """
         x = self.layers[1](self.layers[0](self.patch_embed(x)))
-        early = x
-        return self.neck(self.layers[3](self.layers[2](x))), early
+        interm_embeddings = x
+        return self.neck(self.layers[3](self.layers[2](x))), interm_embeddings
 
 
 class PatchEmbed(nn.Module):

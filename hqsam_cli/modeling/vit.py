@@ -25,7 +25,7 @@ class ViTImageEncoder(nn.Module):
 
     Args:
         config: sizes.
-        image_size: side S of the frame in pixels.
+        image_size: side S of the square in pixels.
         embed_dim: channels of the embedding.
     """
 
@@ -57,12 +57,12 @@ class ViTImageEncoder(nn.Module):
             (B, dim, S / 16, S / 16), the early feature that HQ-SAM fuses.
         """
         x = self.patch_embed(x) + self.pos_embed
-        early = x
+        interm_embeddings = x
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index == self.first_global:
-                early = x
-        return self.neck(x.permute(0, 3, 1, 2)), early.permute(0, 3, 1, 2)
+                interm_embeddings = x
+        return self.neck(x.permute(0, 3, 1, 2)), interm_embeddings.permute(0, 3, 1, 2)
 
 
 class PatchEmbed(nn.Module):

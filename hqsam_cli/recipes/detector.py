@@ -130,7 +130,7 @@ def trained(yaml: Path, out: Path, *, epochs: list[int], batch: int, device: str
 def _trained_at(
     side: int, start: str, yaml: Path, out: Path, *, epochs: int, batch: int, device: str, workers: int
 ) -> Path:
-    """The best model of a training at one side of the frame."""
+    """The best model of a training at one size of image."""
     package = ultralytics()
     folder = out / f"yolo-{side}"
     weights, done = folder / "weights", folder / "done"

@@ -44,15 +44,15 @@ class Criterion(nn.Module):
         model, hq = self.model, self.learn == "hq"
         prompts, answers = prompt_batch(batch), torch.zeros(0)
         if self.learn == "all":
-            embedding, early = model.image_encoder(self._pixels(batch["image"]))
+            embedding, interm_embeddings = model.image_encoder(self._pixels(batch["image"]))
         else:
             views = self._views(batch)
             embedding = torch.stack([view.embedding.float() for view in views])
-            early = torch.stack([view.early.float() for view in views])
+            interm_embeddings = torch.stack([view.interm_embeddings.float() for view in views])
             if self.keep_sam:
                 kept, answers = _kept_prompts(views, batch["pick"], model.device)
                 prompts = join_prompts(prompts, kept)
-        features = model.fused(embedding, early, hq=hq)
+        features = model.fused(embedding, interm_embeddings, hq=hq)
         masks = self._masks(model.decode(features, prompts, mask_tokens=(0,) if self._uses_sam else ()))
         count = len(batch["mask"])
         target = batch["mask"].float() / 255
@@ -89,15 +89,14 @@ class Criterion(nn.Module):
         new = [row for row, view in enumerate(views) if view is None]
         if new:
             encoded = model.image_encoder(self._pixels([batch["image"][row] for row in new]))
-            for row, embedding, early in zip(new, *encoded, strict=True):
+            for row, embedding, interm_embeddings in zip(new, *encoded, strict=True):
                 number = batch["number"][row]
-                found = EncodedImage(embedding, early, batch["objects"][row], *no_objects(model))
+                found = EncodedImage(embedding, interm_embeddings, batch["objects"][row], *no_objects(model))
                 if self.keep_sam:
                     boxes, answers = sams_objects(model, embedding[None], self.seed * SEEDS + number)
                     found = replace(found, boxes=boxes, answers=answers)
                 views[row] = found if cache is None else cache.keep(number, found)
-        device = model.device
-        return [replace(f, embedding=f.embedding.to(device), early=f.early.to(device)) for f in views]
+        return [view.map_features(lambda x: x.to(model.device)) for view in views]
 
 
 def _kept_prompts(views: list[EncodedImage], picks: list[float], device: torch.device) -> tuple[PromptBatch, Tensor]:

@@ -6,6 +6,7 @@ many steps, each with other prompts; a step then costs the decoder alone. One ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,17 +29,21 @@ class EncodedImage:
 
     Attributes:
         embedding: (256, S / 16, S / 16), half precision where it comes from a cache.
-        early: (C, h, w), early features of the encoder, likewise.
+        interm_embeddings: (C, h, w), early features of the encoder, likewise.
         objects: bool array (K, S, S), the masks that prompts are drawn from.
         boxes: (M, 4) x0, y0, x1, y1 in pixels of the square: objects that SAM finds by itself; M may be 0.
         answers: bool (M, S / 4, S / 4), SAM's masks when it is asked with those boxes.
     """
 
     embedding: Tensor
-    early: Tensor
+    interm_embeddings: Tensor
     objects: np.ndarray
     boxes: Tensor
     answers: Tensor
+
+    def map_features(self, function: Callable[[Tensor], Tensor]) -> EncodedImage:
+        """With other features: what a function makes of each."""
+        return replace(self, embedding=function(self.embedding), interm_embeddings=function(self.interm_embeddings))
 
 
 class EncodingCache:
@@ -63,14 +68,15 @@ class EncodingCache:
         found = load_file(path)
         side = found["objects"].shape[-2]
         objects = np.unpackbits(found["objects"].numpy(), axis=2, count=side).astype(bool)
-        return EncodedImage(found["embedding"], found["early"], objects, found["boxes"], found["answers"])
+        return EncodedImage(found["embedding"], found["interm_embeddings"], objects, found["boxes"], found["answers"])
 
     def keep(self, number: int, image: EncodedImage) -> EncodedImage:
         """Write one; returns it as it will be read, so that the first step it serves is no other than the next."""
-        image = replace(image, embedding=image.embedding.half().cpu(), early=image.early.half().cpu())
-        objects = torch.from_numpy(np.packbits(image.objects, axis=2))
-        tensors = {"embedding": image.embedding, "early": image.early, "boxes": image.boxes, "answers": image.answers}
-        save_tensors(self._path(number), {**tensors, "objects": objects}, {})
+        image = image.map_features(lambda x: x.half().cpu())
+        tensors = {"embedding": image.embedding, "interm_embeddings": image.interm_embeddings}
+        tensors |= {"boxes": image.boxes, "answers": image.answers}
+        tensors["objects"] = torch.from_numpy(np.packbits(image.objects, axis=2))
+        save_tensors(self._path(number), tensors, {})
         return image
 
     def _path(self, number: int) -> Path:

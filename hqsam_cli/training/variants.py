@@ -82,14 +82,14 @@ class AblatedDecoder(MaskDecoder):
         if variant.fusion not in ("final", "full"):
             del self.embedding_encoder
 
-    def hq_features(self, embedding: Tensor, early: Tensor) -> Tensor:
+    def hq_features(self, embedding: Tensor, interm_embeddings: Tensor) -> Tensor:
         """As in `MaskDecoder`, from the sources there are; zeros where there are none."""
         batch, channels, height, width = embedding.shape
         features = embedding.new_zeros(batch, channels // 8, 4 * height, 4 * width)
         if self.variant.fusion in ("final", "full"):
             features = features + self.embedding_encoder(embedding)
         if self.variant.fusion in ("early", "full"):
-            features = features + self.compress_vit_feat(early)
+            features = features + self.compress_vit_feat(interm_embeddings)
         return features
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:

@@ -207,8 +207,8 @@ def write_checkpoint(
     """Write tensors as safetensors or as a torch file.
 
     Safetensors keep the metadata. A torch file is a plain state dict, which the authors' code loads, and has no
-    place for it; only where the frame is not the usual one, so that nobody could load the file right without
-    knowing, the state dict is wrapped together with the metadata.
+    place for it; only where the side of the square is not the usual one, so that nobody could load the file right
+    without knowing, the state dict is wrapped together with the metadata.
     """
     tensors = {key: tensor.contiguous() for key, tensor in state.items()}
     if safetensors:
