@@ -9,12 +9,12 @@ import os
 import shlex
 import shutil
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ..configs import Augmentation, Init, Learn, Schedule, Trained
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .options import DEFAULT_MODEL, DeviceOption, resolve_compute
@@ -23,72 +23,9 @@ if TYPE_CHECKING:
     from ..data.pairs import ImageMaskFolder
 
 
-class VariantName(str, Enum):
-    """What makes the HQ mask; the rows of the paper's table 2."""
-
-    full = "full"
-    context = "context"
-    token = "token"
-    scaled = "scaled"
-    boundary = "boundary"
-    hq_context = "hq-context"
-
-
-class FusionName(str, Enum):
-    """Where the HQ features come from; the rows of the paper's table 3."""
-
-    none = "none"
-    decoder = "decoder"
-    early = "early"
-    final = "final"
-    full = "full"
-
-
-class LearnName(str, Enum):
-    """What is learned; the rows of the paper's table 4."""
-
-    hq = "hq"
-    token = "token"
-    decoder = "decoder"
-    all = "all"
-
-
-class InitName(str, Enum):
-    """How new HQ modules begin."""
-
-    random = "random"
-    sam = "sam"
-
-
-class TrainedName(str, Enum):
-    """What the loss is of."""
-
-    hq = "hq"
-    sum = "sum"
-    both = "both"
-
-
-class AugmentationName(str, Enum):
-    """How photos are varied."""
-
-    paper = "paper"
-    strong = "strong"
-
-
-class ScheduleName(str, Enum):
-    """How the learning rate falls."""
-
-    step = "step"
-    linear = "linear"
-
-
-class TableName(str, Enum):
-    """The paper's ablation tables."""
-
-    tokens = "tokens"
-    fusion = "fusion"
-    strategies = "strategies"
-
+VariantName = Literal["full", "context", "token", "scaled", "boundary", "hq-context"]  # rows of the paper's table 2
+FusionName = Literal["none", "decoder", "early", "final", "full"]  # of its table 3
+TableName = Literal["tokens", "fusion", "strategies"]
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -142,25 +79,25 @@ def train(
     ] = 10,
     image_size: Annotated[
         int | None,
-        typer.Option(metavar="S", min=64, rich_help_panel=COURSE, help="Side of the model's frame; the base's own."),
+        typer.Option(metavar="S", min=64, rich_help_panel=COURSE, help="Side of the model's square; the base's own."),
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=COURSE, help="New HQ modules though the base has some.")
     ] = False,
     init: Annotated[
-        InitName,
+        Init,
         typer.Option(rich_help_panel=COURSE, help="How new HQ modules begin: at random, or with SAM's own mask."),
-    ] = InitName.random,
+    ] = "random",
     mask_output: Annotated[
-        TrainedName,
+        Trained,
         typer.Option(
             rich_help_panel=COURSE, help="What the loss is of: the HQ mask, its sum with SAM's, or half each."
         ),
-    ] = TrainedName.hq,
+    ] = "hq",
     augmentation: Annotated[
-        AugmentationName,
+        Augmentation,
         typer.Option(rich_help_panel=COURSE, help="HQ-SAM's, or a stronger one for a few thousand photos."),
-    ] = AugmentationName.paper,
+    ] = "paper",
     prompts: Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Prompts an image.")] = 1,
     keep_sam: Annotated[
         float,
@@ -181,9 +118,9 @@ def train(
         ),
     ] = 0,
     lr_schedule: Annotated[
-        ScheduleName,
+        Schedule,
         typer.Option(rich_help_panel=COURSE, help="Falling in steps, or linearly to zero after a warm-up."),
-    ] = ScheduleName.step,
+    ] = "step",
     ema_decay: Annotated[
         float | None,
         typer.Option(metavar="X", min=0, max=1, rich_help_panel=COURSE, help="Keep a moving average of the weights."),
@@ -205,13 +142,13 @@ def train(
     ] = 200,
     variant: Annotated[
         VariantName, typer.Option(rich_help_panel=ABLATION, help="Another output token, or another loss.")
-    ] = VariantName.full,
+    ] = "full",
     fusion: Annotated[
         FusionName, typer.Option(rich_help_panel=ABLATION, help="Other sources of the HQ features.")
-    ] = FusionName.full,
+    ] = "full",
     learn: Annotated[
-        LearnName, typer.Option(rich_help_panel=ABLATION, help="Learn a part of SAM instead of the HQ modules.")
-    ] = LearnName.hq,
+        Learn, typer.Option(rich_help_panel=ABLATION, help="Learn a part of SAM instead of the HQ modules.")
+    ] = "hq",
     table: Annotated[
         TableName | None,
         typer.Option(rich_help_panel=ABLATION, help="Run all rows of one of the paper's tables, and print it."),
@@ -230,10 +167,10 @@ def train(
         raise UsageError(f"--lr {lr}: must be over 0")
     if not data and hqseg is None:
         raise UsageError("nothing says what to learn from: pass --data FOLDER, or --hqseg ROOT")
-    ablations = [variant is not VariantName.full, fusion is not FusionName.full, learn is not LearnName.hq]
+    ablations = [variant != "full", fusion != "full", learn != "hq"]
     if sum([*ablations, table is not None]) > 1:
         raise UsageError("--variant, --fusion, --learn and --table are one ablation each: pass one of them")
-    if cache and learn is LearnName.all:
+    if cache and learn == "all":
         raise UsageError("--cache: an encoder that learns cannot be asked once and for all; leave it out")
     if table is not None and not val:
         raise UsageError("--table compares scores: pass --val FOLDER")
@@ -262,21 +199,21 @@ def train(
         batch_size=batch_size * processes,
         lr=lr,
         lr_step=lr_step,
-        lr_schedule=lr_schedule.value,
+        lr_schedule=lr_schedule,
         image_size=image_size,
         dtype=compute.dtype_name,
         seed=seed,
         fresh=fresh,
-        init=init.value,
-        mask_output=mask_output.value,
-        augmentation=augmentation.value,
+        init=init,
+        mask_output=mask_output,
+        augmentation=augmentation,
         prompts=prompts,
         keep_sam=keep_sam,
         cache=cache,
         ema_decay=ema_decay,
         max_grad_norm=max_grad_norm,
-        learn=learn.value,
-        variant=variant.value if fusion is FusionName.full else f"fusion-{fusion.value}",
+        learn=learn,
+        variant=variant if fusion == "full" else f"fusion-{fusion}",
     )
     run = TrainRun(
         config=config,
@@ -295,13 +232,13 @@ def train(
         with join_world(compute.device) as world, interrupt if alone else contextlib.nullcontext():
             if overwrite:
                 if is_main:
-                    rows_of = [] if table is None else TABLES[table.value]
+                    rows_of = [] if table is None else TABLES[table]
                     for folder in [output / row.name for row in rows_of] or [output]:
                         _remove_run(folder)
                 world.wait()
             reporter.say(f"base {model} on {world.size} x {compute.device} in {compute.dtype_name}")
             if table is not None:
-                rows, skipped = run_table(table.value, run, world, reporter, lambda: interrupt.wanted)
+                rows, skipped = run_table(table, run, world, reporter, lambda: interrupt.wanted)
             else:
                 result = train_run(run, world, reporter, lambda: interrupt.wanted)
                 skipped = result.skipped
@@ -315,7 +252,7 @@ def train(
     if skipped:
         reporter.say(f"{len(skipped)} pairs were of no use and were skipped", "yellow")
     if table is not None:
-        _print_table(table.value, rows, json_output)
+        _print_table(table, rows, json_output)
     else:
         for path in result.files:
             reporter.say(f"wrote {path}", "green")
