@@ -4,8 +4,12 @@ BIN := $(VENV)/bin
 # `make scores DATA="folder …"`: folders with images/ and masks/.
 DATA ?= data/val/ecssd
 DEMO := demo_out
+# `make lite`: a name of `hqsam weights list` or a checkpoint, and the sets with how often each pair comes in an epoch.
+BASE ?= mobile_sam
+LITE_SETS := ecssd duts_tr camo ccp_fashion:0.4 cod10k_part:3 carrot_weed_tiles:0.8 powerlines:1.5 crackforest_thin:2 \
+	cwfid_plants:2 balloon product_alpha:12 adobe_alpha:12 scenes:0.75
 
-.PHONY: help demo test lint coverage docs bench scores detector clean
+.PHONY: help demo test lint coverage docs bench scores lite detector clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -58,6 +62,11 @@ bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
 
 scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box prompts
 	$(BIN)/python tests/bench/scores.py $(DATA)
+
+lite: $(BIN)/hqsam ## train the next embedded model: make lite TRAIN=folder-of-sets OUT=folder [BASE=mobile_sam.pt]
+	$(BIN)/hqsam train --model $(BASE) --output $(OUT) $(foreach set,$(LITE_SETS),--data $(TRAIN)/$(set)) \
+		--init sam --mask-output both --keep-sam 1 --augmentation strong --prompts 3 --cache 4000 --epochs 8 \
+		--batch-size 8 --lr 4e-4 --lr-schedule linear --ema-decay 0.995 --dtype bfloat16 --workers 1
 
 detector: $(BIN)/hqsam ## train the embedded detector: make detector TRAIN=folder-of-sets VAL=folder OUT=folder
 	$(BIN)/python -m hqsam_cli.recipes.detector $(TRAIN) $(OUT) --val $(VAL)

@@ -174,7 +174,7 @@ def test_commands_are_found_wherever_they_stand(line: str, expected: list[list[s
         ("```sh\nfind . | hqsam segment - --boxs dets.json\n```\n", "no option --boxs"),
         ("```sh\nhqsam segment . \\\n    --boxs dets.json\n```\n", "no option --boxs"),
         ("```sh\nhqsam detect . --conf two\n```\n", "two"),
-        ("```sh\nhqsam segment . --format jpeg\n```\n", "jpeg"),
+        ("```sh\nhqsam segment . --exif turn\n```\n", "turn"),
         ("```sh\nhqsam segment --frame\n```\n", "inputs"),
         ("```sh\nhqsam --quiet segment . --frame\n```\n", "no option --quiet"),
         ("Run `hqsam weights\nfetch`.\n", "no command fetch"),
