@@ -85,7 +85,8 @@ def test_the_chain_continues_and_an_added_photo_changes_no_id(hqsam: Run, photos
 
 
 def test_yolo_labels_out_and_in(hqsam: Run, photos: Path, detected: Path) -> None:
-    Image.open(photos / "a.jpg").save(photos / "a.png")
+    with Image.open(photos / "a.jpg") as photo:
+        photo.save(photos / "a.png")
     assert hqsam("detect", photos, *ARGUMENTS, "--format", "yolo", "-o", "labels").code == 0
     names = sorted(str(path.relative_to("labels")) for path in Path("labels").rglob("*.txt"))
     assert names == ["a.png.txt", "a.txt", "c.txt", "classes.txt", "sub/b.txt"]

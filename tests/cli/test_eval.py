@@ -39,7 +39,7 @@ def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
     assert len(found["model_sha256"]) == 64
     rows = {row["output"]: row for row in found["rows"]}
     assert list(rows) == ["sam", "hq", "sum"] and all(row["n"] == 6 for row in rows.values())
-    lines = list(csv.DictReader((tmp_path / "r.csv").open()))
+    lines = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
     assert len(lines) == 18
     mean = np.mean([float(line["IoU"]) for line in lines if line["masks"] == "sum"])
     assert 100 * mean == pytest.approx(rows["sum"]["figures"]["mIoU"])

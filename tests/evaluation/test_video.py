@@ -77,7 +77,8 @@ def test_boxes_of_a_file_and_objects_it_does_not_know(root: Path, box_filler: Kn
 
 def test_what_is_no_davis(root: Path, box_filler: KnownMasks, tmp_path: Path) -> None:
     frame = video_frames(find_dataset("davis", root))[0]
-    Image.open(frame.ids).convert("RGB").save(frame.ids)
+    with Image.open(frame.ids) as palette:
+        palette.convert("RGB").save(frame.ids)
     with pytest.raises(ImageError, match="colors instead of object ids"):
         VideoScorer(box_filler, None).loaded(frame)
     (tmp_path / "boxes.json").write_text("[1]")

@@ -43,7 +43,8 @@ def test_the_data_set_is_small_and_its_boxes_are_shares(sets: Path) -> None:
     train = yaml.parent / "train"
     # ECSSD is seen twice.
     assert len(list((train / "images").glob("*.jpg"))) == len(list((train / "labels").glob("*.txt"))) == 10
-    assert Image.open(train / "images" / "ecssd-0-1.jpg").size == (384, 192)
+    with Image.open(train / "images" / "ecssd-0-1.jpg") as image:
+        assert image.size == (384, 192)
     assert (train / "labels" / "ecssd-1-0.txt").read_text() == "0 0.4 0.4 0.5 0.4\n"
     assert (train / "labels" / "scenes-0000.txt").read_text().startswith("0 0.")
 
