@@ -90,7 +90,7 @@ def segment(
         typer.Option(
             metavar="FILE",
             rich_help_panel=PROMPTS,
-            help="Point prompts: annotations with points \\[[x, y, 1 or 0], …], joined to the boxes by annotation id.",
+            help="Point prompts: annotations with points [\\[x, y, 1 or 0], …], joined to the boxes by annotation id.",
         ),
     ] = None,
     coarse_masks: Annotated[
