@@ -179,6 +179,7 @@ def convert(
     layout: Annotated[
         Layout | None, typer.Option(help="Names of the tensors; transformers in a folder, else official.")
     ] = None,
+    half: Annotated[bool, typer.Option("--half", help="In half precision: half the size, as lite is.")] = False,
 ) -> None:
     """Rewrite a checkpoint: .pth, .safetensors, or the layout of transformers, each to each.
 
@@ -196,7 +197,7 @@ def convert(
     _check_suffix(file)
     reporter = ConsoleReporter()
     found = read_checkpoint(find_checkpoint(source, reporter.say))
-    state = found.state
+    state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}
     if is_folder or layout is Layout.transformers:
         if found.model is None:
             raise UsageError(f"{source}: HQ modules alone have no place there; first: hqsam weights merge")

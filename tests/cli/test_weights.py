@@ -223,3 +223,12 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, target: str) -> None:
     assert f"{target}: cannot be written (File too large)" in run.stderr
     assert [path.name for path in tmp_path.iterdir()] == [target]
     assert (tmp_path / target).read_bytes() == b"old"
+
+
+def test_half_precision_rounds_every_tensor(hqsam: Run, small: dict[str, Tensor], tmp_path: Path) -> None:
+    assert hqsam("weights", "convert", "small.pth", "half.safetensors", "--half").code == 0
+    state, _ = read_state(tmp_path / "half.safetensors")
+    assert state.keys() == small.keys()
+    assert all(torch.equal(state[key], value.half()) for key, value in small.items())
+    facts = json.loads(hqsam("weights", "info", "half.safetensors", "--json").out)
+    assert facts["dtypes"] == ["float16"]
