@@ -68,12 +68,13 @@ class Samples(Dataset[dict[str, Any]]):
         rng = np.random.default_rng((self.seed, number, PROMPTS))
         encoded = None if self.cache is None else self.cache.read(view)
         item: dict[str, Any] = {"number": view, "encoded": encoded, "pick": float(rng.random()), "problems": []}
-        if encoded is not None:
-            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in encoded.objects]
-        else:
+        if encoded is None:
             image, masks = self._new_view(view, item["problems"])
             item["image"] = torch.from_numpy(image).permute(2, 0, 1)
             item["objects"] = np.stack([mask > 127 for mask in masks])
+        if self.cache is not None:  # which keeps bits, so a new view is seen without its soft edges too
+            objects = item["objects"] if encoded is None else encoded.objects
+            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in objects]
         order = rng.permutation(len(masks))
         chosen = [masks[order[i % len(masks)]] for i in range(self.prompts)]
         draw_prompt = paper_prompt if self.source.augmentation == "paper" else varied_prompt

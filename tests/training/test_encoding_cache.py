@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.configs import TrainConfig, Trained
+from hqsam_cli.configs import Augmentation, TrainConfig, Trained
 from hqsam_cli.data.pairs import ImageMaskFolder
 from hqsam_cli.modeling.sam import HQSam, ImageFeatures, normalize
 from hqsam_cli.training.criterion import Criterion
@@ -27,12 +27,16 @@ def model() -> HQSam:
     return made
 
 
-def batch_of(folder: ImageMaskFolder, cache: EncodingCache | None, numbers: range) -> dict[str, Any]:
-    samples = Samples(AugmentedPairs([folder], 64, 2, seed=1, augmentation="strong"), seed=1, prompts=2, cache=cache)
+def batch_of(
+    folder: ImageMaskFolder, cache: EncodingCache | None, numbers: range, augmentation: Augmentation = "strong"
+) -> dict[str, Any]:
+    samples = Samples(
+        AugmentedPairs([folder], 64, 2, seed=1, augmentation=augmentation), seed=1, prompts=2, cache=cache
+    )
     return collate([samples[number] for number in numbers])
 
 
-def test_a_frame_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
+def test_an_image_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
     folder: ImageMaskFolder, model: HQSam, tmp_path: Path
 ) -> None:
     cache = EncodingCache(tmp_path, 2)
@@ -48,7 +52,7 @@ def test_a_frame_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
     torch.testing.assert_close(plain(batch_of(folder, None, range(2)))[0], first, atol=5e-3, rtol=0)
 
 
-def test_each_frame_comes_once_before_any_comes_again(folder: ImageMaskFolder, model: HQSam, tmp_path: Path) -> None:
+def test_each_image_comes_once_before_any_comes_again(folder: ImageMaskFolder, model: HQSam, tmp_path: Path) -> None:
     cache = EncodingCache(tmp_path, 4)
     criterion = Criterion(model, TrainConfig(), cache)
     criterion(batch_of(folder, cache, range(4)))
@@ -96,3 +100,16 @@ def test_what_is_trained_is_what_the_loss_is_of(folder: ImageMaskFolder, model: 
     }
     assert losses["both"] == pytest.approx((losses["hq"] + losses["sum"]) / 2)
     assert losses["hq"] != pytest.approx(losses["sum"])
+
+
+@pytest.mark.parametrize("augmentation", get_args(Augmentation))
+def test_a_sample_is_the_same_before_and_after_its_image_was_encoded(
+    folder: ImageMaskFolder, model: HQSam, tmp_path: Path, augmentation: Augmentation
+) -> None:
+    """So a run that was killed right after an image was kept goes on to the weights of an unbroken one."""
+    cache = EncodingCache(tmp_path, 2)
+    before = batch_of(folder, cache, range(2), augmentation)
+    Criterion(model, TrainConfig(), cache)(before)
+    after = batch_of(folder, cache, range(2), augmentation)
+    for name in ("mask", "points", "labels", "coarse", "draws"):
+        assert torch.equal(before[name], after[name]), name
