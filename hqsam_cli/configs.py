@@ -14,6 +14,8 @@ from typing import Any, Literal
 from . import __version__
 
 MaskOutput = Literal["sum", "hq", "sam"]
+Exif = Literal["apply", "ignore"]
+Protocol = Literal["paper", "deploy"]
 Trained = Literal["hq", "sum", "both"]
 Init = Literal["random", "sam"]
 Augmentation = Literal["paper", "strong"]
@@ -69,7 +71,7 @@ class SegmentConfig:
     dtype: str = "float32"
     batch_size: int = 1
     prompts_per_batch: int = 8
-    exif: str = "apply"
+    exif: Exif = "apply"
     max_pixels: int = 200_000_000
 
 
@@ -88,7 +90,7 @@ class EvalConfig:
     """
 
     dataset: str
-    protocol: Literal["paper", "deploy"] = "deploy"
+    protocol: Protocol = "deploy"
     prompt: str = "box"
     mask_output: tuple[MaskOutput, ...] = ("sum",)
     limit: int | None = None

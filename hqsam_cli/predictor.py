@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .modeling.sam import HQSam, ImageFeatures, MaskChoice, MaskOutput
+from .configs import MaskOutput
+from .modeling.sam import HQSam, ImageFeatures, MaskChoice
 from .records import Instance, Prediction, Prompt
 from .transforms import ResizeLongestSide, make_prompt_batch, normalize_batch, resize_longest_side
 from .upsample import mask_crops

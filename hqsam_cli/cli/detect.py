@@ -6,9 +6,8 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -32,7 +31,6 @@ from .options import (
     DEFAULT_MAX_PIXELS,
     SPEED,
     DeviceOption,
-    Exif,
     ExifOption,
     InputsArgument,
     MaxPixelsOption,
@@ -46,15 +44,7 @@ from .options import (
 )
 
 STDOUT, RESULTS = "-", "Results"
-
-
-class Format(str, Enum):
-    """What is written."""
-
-    coco = "coco"
-    results = "results"
-    yolo = "yolo"
-    ndjson = "ndjson"
+Format = Literal["coco", "results", "yolo", "ndjson"]
 
 
 EPILOG = """
@@ -102,7 +92,7 @@ def detect(
         typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Images detected at once: 4, or 1 on a CPU."),
     ] = None,
     workers: WorkersOption = 4,
-    exif: ExifOption = Exif.apply,
+    exif: ExifOption = "apply",
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     null: NullOption = False,
     quiet: QuietOption = False,
@@ -114,9 +104,9 @@ def detect(
     hqsam segment --detector.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose, results="boxes")
-    written = form or (Format.ndjson if output == STDOUT else Format.coco)
-    if output == STDOUT and written is not Format.ndjson:
-        raise UsageError(f"--output - writes NDJSON alone: leave --format {written.value} out, or give a path")
+    written: Format = form or ("ndjson" if output == STDOUT else "coco")
+    if output == STDOUT and written != "ndjson":
+        raise UsageError(f"--output - writes NDJSON alone: leave --format {written} out, or give a path")
     sources = input_images(inputs, null, output)
 
     compute = resolve_compute(device, "auto")
@@ -134,7 +124,7 @@ def detect(
             prompts=table,
             output=None,
             formats=frozenset({"ndjson"}),
-            exif=exif.value,
+            exif=exif,
             max_pixels=max_pixels,
             batch_size=batch_size or compute.images_at_once,
             workers=workers,
@@ -165,8 +155,8 @@ def _lines(output: str, written: Format) -> Iterator[BinaryIO]:
     from ..batch.journal import cannot_write
 
     path = Path(output)
-    folder = path if written is Format.yolo else path.parent
-    if written is not Format.yolo and path.is_dir():
+    folder = path if written == "yolo" else path.parent
+    if written != "yolo" and path.is_dir():
         raise UsageError(f"{output}: a folder; give the name of a file, or pass --format yolo")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,11 +179,11 @@ def _write(path: Path, form: Format, categories: list[dict[str, Any]], lines: Bi
         return map(json.loads, lines)
 
     try:
-        if form is Format.coco:
+        if form == "coco":
             write_coco(path, records, categories)
-        elif form is Format.results:
+        elif form == "results":
             write_results(path, records())
-        elif form is Format.yolo:
+        elif form == "yolo":
             write_yolo(path, records(), categories)
         else:
             write_ndjson(path, records())

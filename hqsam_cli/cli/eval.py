@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from .. import __version__
+from ..configs import MaskOutput, Protocol
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .options import (
     DEFAULT_MODEL,
     DeviceOption,
     DtypeOption,
-    MaskOutput,
     ModelOption,
     check_hq,
     no_hq_message,
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..evaluation.prompts import PromptRule
-
-
-class Protocol(str, Enum):
-    """How a photo is put before the model."""
-
-    paper = "paper"
-    deploy = "deploy"
 
 
 DATA, PROTOCOL, RESULTS = "Data", "Protocol", "Results"
@@ -103,8 +95,12 @@ def evaluate(
         ),
     ] = "box",
     mask_output: Annotated[
-        list[MaskOutput] | None,
-        typer.Option(rich_help_panel=PROTOCOL, help="Repeatable; all that the model has unless given."),
+        list[str] | None,
+        typer.Option(
+            metavar="sum|hq|sam",
+            rich_help_panel=PROTOCOL,
+            help="Repeatable; all that the model has unless given.",
+        ),
     ] = None,
     refine: Annotated[
         bool, typer.Option("--refine", rich_help_panel=PROTOCOL, help="One more row: SAM's masks through CascadePSP.")
@@ -149,7 +145,7 @@ def evaluate(
 
     rules = prompt_rules(prompt)
     clicks = rules[0].kind == "clicks"
-    chosen = protocol or Protocol("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
+    chosen: Protocol = protocol or ("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
     _check(rules, chosen, plot, refine=refine, mask_output=mask_output)
 
     from ..configs import EvalConfig, identity
@@ -168,7 +164,7 @@ def evaluate(
     if worst is not None:
         check_can_write(worst[1] / "picture")
     for output in mask_output or ():
-        check_hq(model, output.value)
+        check_hq(model, output)
     # Before the model, which may have to be fetched.
     pictures = "--worst" if worst is not None else "--plot" if plot is not None else None
     datasets = choose_datasets(dataset, data_root, rules, detections=detections, refine=refine, pictures=pictures)
@@ -180,7 +176,7 @@ def evaluate(
     outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
     config = EvalConfig(
         dataset=dataset,
-        protocol=chosen.value,
+        protocol=chosen,
         prompt=prompt,
         mask_output=tuple(outputs),
         limit=limit,
@@ -201,9 +197,9 @@ def evaluate(
         resume=resume,
     )
     predictor = Predictor(hq_sam.to(compute.device), dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
-    evaluator = Evaluator(predictor, chosen.value, outputs)
+    evaluator = Evaluator(predictor, chosen, outputs)
     where = f"{compute.device} in {compute.dtype_name}"
-    reporter.say(f"{architecture} ({checkpoint.name}) on {where}, protocol {chosen.value}")
+    reporter.say(f"{architecture} ({checkpoint.name}) on {where}, protocol {chosen}")
     try:
         results = evaluate(settings, evaluator, architecture, reporter)
     except KeyboardInterrupt:
@@ -212,7 +208,7 @@ def evaluate(
     finally:
         reporter.close()
 
-    title = f"{architecture}, protocol {chosen.value}, prompt {prompt}; gains over SAM in brackets"
+    title = f"{architecture}, protocol {chosen}, prompt {prompt}; gains over SAM in brackets"
     _table_console().print(results_table(title, results.rows))
     if results.broken:
         reporter.say(f"{len(results.broken)} images are in no figure", "yellow")
@@ -254,22 +250,25 @@ def _check(
     plot: Path | None,
     *,
     refine: bool,
-    mask_output: list[MaskOutput] | None,
+    mask_output: list[str] | None,
 ) -> None:
     """Raise where options do not fit each other, before anything is loaded."""
     clicks = rules[0].kind == "clicks"
-    if clicks and protocol is Protocol.paper:
+    unknown = [name for name in mask_output or () if name not in get_args(MaskOutput)]
+    if unknown:
+        raise UsageError(f"--mask-output {unknown[0]}: use sum, hq or sam")
+    if clicks and protocol == "paper":
         raise UsageError("--prompt clicks: clicks are made on the photo itself; leave --protocol paper out")
-    if refine and (clicks or (mask_output and MaskOutput.sam not in mask_output)):
+    if refine and (clicks or (mask_output and "sam" not in mask_output)):
         raise UsageError("--refine: refines SAM's masks; leave --prompt clicks out, or add --mask-output sam")
     if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UsageError(f"--plot {plot}: name it .png, .pdf or .svg")
 
 
-def _outputs(wanted: list[MaskOutput] | None, has_hq: bool, checkpoint: Path) -> list[Literal["sam", "hq", "sum"]]:
+def _outputs(wanted: list[str] | None, has_hq: bool, checkpoint: Path) -> list[MaskOutput]:
     """The rows of the table, SAM first."""
-    there: list[Literal["sam", "hq", "sum"]] = ["sam", "hq", "sum"] if has_hq else ["sam"]
-    names = {output.value for output in wanted} if wanted else set(there)
+    there: list[MaskOutput] = ["sam", "hq", "sum"] if has_hq else ["sam"]
+    names = set(wanted or there)
     absent = names - set(there)
     if absent:
         raise UsageError(no_hq_message(checkpoint, min(absent)))

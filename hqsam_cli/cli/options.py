@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
 
+from ..configs import Exif
 from ..errors import NoInputError, UsageError
 from ..weights.registry import WEIGHTS
 
@@ -21,21 +21,6 @@ DEFAULT_MODEL = "lite"
 DEFAULT_MAX_PIXELS = 200_000_000
 STDIN = "-"
 IMAGES, SPEED = "Images", "Model and speed"
-
-
-class Exif(str, Enum):
-    """Whether a photo is turned as its EXIF orientation says."""
-
-    apply = "apply"
-    ignore = "ignore"
-
-
-class MaskOutput(str, Enum):
-    """Which logits become the mask."""
-
-    sum = "sum"
-    hq = "hq"
-    sam = "sam"
 
 
 InputsArgument = Annotated[
@@ -151,7 +136,7 @@ def resolve_compute(device: str, dtype: str) -> Compute:
 
 def check_hq(model: str, output: str) -> None:
     """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
-    if output != MaskOutput.sam.value and model in WEIGHTS and not WEIGHTS[model].has_hq:
+    if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
         raise UsageError(no_hq_message(model, output))
 
 

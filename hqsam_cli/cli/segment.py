@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import MAX_DET, DetectorConfig, SegmentConfig, identity
+from ..configs import MAX_DET, DetectorConfig, MaskOutput, SegmentConfig, identity
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from .console import ConsoleReporter, one_line, stderr_console
@@ -32,10 +32,8 @@ from .options import (
     STDIN,
     DeviceOption,
     DtypeOption,
-    Exif,
     ExifOption,
     InputsArgument,
-    MaskOutput,
     MaxPixelsOption,
     ModelOption,
     NullOption,
@@ -147,7 +145,7 @@ def segment(
     mask_output: Annotated[
         MaskOutput,
         typer.Option(rich_help_panel=SPEED, help="SAM plus HQ logits, the HQ logits alone, or plain SAM."),
-    ] = MaskOutput.sum,
+    ] = "sum",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     batch_size: Annotated[
@@ -159,7 +157,7 @@ def segment(
         typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Prompts decoded at once: 32, or 8 on a CPU."),
     ] = None,
     workers: WorkersOption = 4,
-    exif: ExifOption = Exif.apply,
+    exif: ExifOption = "apply",
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     null: NullOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
@@ -177,7 +175,7 @@ def segment(
     if images_json is not None and not files:
         raise UsageError("--images-json: lists the images of a results list, and none is given; pass --boxes too")
     _check_prompt_options(inputs, files, images_json, frame, detector)
-    check_hq(model, mask_output.value)
+    check_hq(model, mask_output)
     if not files and not frame and detector is None:
         detector = EMBEDDED
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
@@ -223,10 +221,10 @@ def segment(
     if detector is not None:
         finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
     hq_sam = load_checkpoint(checkpoint)
-    if mask_output is not MaskOutput.sam and not hq_sam.has_hq:
-        raise UsageError(no_hq_message(checkpoint, mask_output.value))
+    if mask_output != "sam" and not hq_sam.has_hq:
+        raise UsageError(no_hq_message(checkpoint, mask_output))
     config = SegmentConfig(
-        mask_output=mask_output.value,
+        mask_output=mask_output,
         multimask=multimask,
         frame=frame,
         score_threshold=score_threshold,
@@ -236,7 +234,7 @@ def segment(
         dtype=compute.dtype_name,
         batch_size=batch_size,
         prompts_per_batch=prompts_per_batch,
-        exif=exif.value,
+        exif=exif,
         max_pixels=max_pixels,
     )
     job = Job(
@@ -244,7 +242,7 @@ def segment(
         prompts=table,
         output=None if output == STDIN else Path(output),
         formats=formats_wanted,
-        exif=exif.value,
+        exif=exif,
         max_pixels=max_pixels,
         batch_size=batch_size,
         workers=workers,
@@ -260,7 +258,7 @@ def segment(
     )
     predictor = Predictor(
         hq_sam.to(compute.device),
-        mask_output=mask_output.value,
+        mask_output=mask_output,
         choice="all" if multimask else "single",
         dtype=compute.dtype,
         prompts_per_batch=prompts_per_batch,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -20,15 +19,9 @@ if TYPE_CHECKING:
 weights = typer.Typer(no_args_is_help=True, help="Official weights, and checkpoints of one's own.")
 
 
-class Layout(str, Enum):
-    """How the tensors of a checkpoint are named."""
-
-    official = "official"
-    transformers = "transformers"
-
-
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A .pth, .pt or .safetensors file.")]
+Layout = Literal["official", "transformers"]
 SUFFIXES = (".pth", ".pt", ".safetensors")
 STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
 
@@ -191,14 +184,14 @@ def convert(
     from ..weights.hub import TRANSFORMERS_FILE, find_checkpoint
 
     is_folder = output.is_dir() or not output.suffix
-    if is_folder and layout is Layout.official:
+    if is_folder and layout == "official":
         raise UsageError(f"{output}: a folder is for the layout of transformers; name a .pth or .safetensors file")
     file = output / TRANSFORMERS_FILE if is_folder else output
     _check_suffix(file)
     reporter = ConsoleReporter()
     found = read_checkpoint(find_checkpoint(source, reporter.say))
     state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}
-    if is_folder or layout is Layout.transformers:
+    if is_folder or layout == "transformers":
         if found.model is None:
             raise UsageError(f"{source}: HQ modules alone have no place there; first: hqsam weights merge")
         state = transformers_state(state, found.architecture)

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..configs import MaskOutput, Protocol
 from ..io.masks import THRESHOLD
-from ..modeling.sam import MaskOutput
 from ..predictor import EncodedImages, Predictor
 from ..records import Prompt
 from ..transforms import ResizeLongestSide
 from ..upsample import mask_crops
-
-Protocol = Literal["paper", "deploy"]
 
 
 @dataclass(frozen=True, slots=True)

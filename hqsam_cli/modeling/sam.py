@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..configs import MaskOutput
 from .mask_decoder import MaskDecoder, MaskLogits
 from .prompt_encoder import PromptBatch, PromptEncoder
 
@@ -15,7 +16,6 @@ EMBED_DIM = 256
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
-MaskOutput = Literal["sum", "hq", "sam"]
 MaskChoice = Literal["single", "best", "all"]
 
 

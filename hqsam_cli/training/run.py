@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..configs import TrainConfig, digest, identity
+from ..configs import MaskOutput, TrainConfig, digest, identity
 from ..data.pairs import ImageMaskFolder
 from ..errors import UsageError
-from ..modeling.sam import HQSam, MaskOutput
+from ..modeling.sam import HQSam
 from ..progress import Progress
 from ..weights.checkpoints import file_hash, infer_architecture, load_checkpoint, read_state
 from ..weights.registry import ARCHITECTURES

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..configs import MaskOutput
 from ..data.pairs import ImageMaskFolder
 from ..errors import HqsamError, ImageError
 from ..evaluation.mask_sets import MaskSetScorer
@@ -13,7 +14,7 @@ from ..evaluation.prompts import prompt_rules
 from ..evaluation.protocols import Evaluator
 from ..evaluation.report import mask_set_rows
 from ..evaluation.runner import Record
-from ..modeling.sam import HQSam, MaskOutput
+from ..modeling.sam import HQSam
 from ..predictor import Predictor
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from hqsam_cli.configs import MaskOutput
 from hqsam_cli.evaluation.protocols import Evaluator, PreparedImage
-from hqsam_cli.modeling.sam import MaskOutput
 from hqsam_cli.records import Prompt
 
 Answers = dict[MaskOutput, tuple[list[np.ndarray], list[float]]]
