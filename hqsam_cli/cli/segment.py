@@ -202,6 +202,8 @@ def segment(
         reporter.on_failure(text)
     for text in table.problems:
         reporter.on_problem(text)
+    if detector is None:
+        table.check_used([source.file_name for source in sources])
     if dry_run:
         _print_plan(sources, table, detector, output, formats_wanted, model)
         raise typer.Exit(3 if table.rejected else 0)

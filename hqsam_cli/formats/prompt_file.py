@@ -70,6 +70,7 @@ class PromptFile:
     Attributes:
         path: for messages.
         digest: SHA-256 of its content.
+        entries: how many annotations it has, be they sound or not.
         by_stem: its image ids are stems of file names, for want of a list of images.
         refused: keys of images that must not be looked for.
         rejected: a sentence about each of them.
@@ -78,6 +79,7 @@ class PromptFile:
 
     path: str
     digest: str = ""
+    entries: int = 0
     by_stem: bool = False
     images: dict[str, FileImage] = field(default_factory=dict)
     annotations: list[FileAnnotation] = field(default_factory=list)
@@ -113,6 +115,7 @@ def leaves_folder(name: str) -> bool:
 def read_annotations(file: PromptFile, items: list[Any], use: Use) -> None:
     """Keep the sound annotations, and say of the others why not."""
     field_name, read = FIELDS[use]
+    file.entries = len(items)
     notes: dict[str, list[str]] = {}
     for number, item in enumerate(items, 1):
         key = key_of(item.get("image_id")) if isinstance(item, dict) else None

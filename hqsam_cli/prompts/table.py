@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from ..errors import HqsamError
 from ..formats.prompt_file import FileAnnotation, PromptFile, Use, integer, some_of
-from ..formats.yolo import yolo_annotations, yolo_categories
+from ..formats.yolo import CLASSES, yolo_annotations, yolo_categories
 from ..records import ImagePrompts, Prompt, RawPrompt
 from .match import label_files, match_names
 from .read import read_prompt_file
@@ -135,6 +135,28 @@ class PromptTable:
         for entry in self._entries.values():
             entry.prompts = self._best(entry.prompts)
         self._complete_categories()
+
+    def check_used(self, file_names: list[str]) -> None:
+        """Raise an HqsamError where prompts were given and all of them are lost, whatever the reason."""
+        given = [
+            (file.path, file.entries, [image.label for image in file.images.values()]) for file, _, _ in self._files
+        ]
+        folders = [(self._label_folder, "*.txt"), (self._mask_folder, "*.png")]
+        for folder, pattern in folders:
+            if folder is not None:
+                # A label file without a line says that its image has no objects.
+                files = [path for path in folder.rglob(pattern) if path.is_file() and path.stat().st_size]
+                names = sorted(str(path.relative_to(folder)) for path in files if path.name != CLASSES)
+                given.append((str(folder), len(names), names))
+        given = [(source, count, names) for source, count, names in given if count]
+        if not given or any(entry.prompts for entry in self._entries.values()):
+            return
+        source, count, names = given[0]
+        named = f"it names {some_of(names)}" if names else "it names no image"
+        raise HqsamError(
+            f"{source}: of its {count} prompts not one can be used; {named}, and the inputs are {some_of(file_names)}; "
+            + (f"the first trouble: {self.problems[0]}" if self.problems else "give the file of these images")
+        )
 
     def _bound_names(self, file: PromptFile, file_names: list[str]) -> dict[str, str]:
         """Names of images of the run by the keys the file has for them."""

@@ -244,3 +244,27 @@ def test_an_upgrade_does_not_mix_two_versions(hqsam: Run, photos: Path, monkeypa
     monkeypatch.setattr("hqsam_cli.configs.__version__", "9.9.9")
     refused = hqsam(*arguments)
     assert refused.code == 2 and "version was" in refused.err and "9.9.9" in refused.err
+
+
+def test_prompts_that_are_all_lost_are_a_failure_before_the_model_is_loaded(
+    hqsam: Run, photos: Path, tmp_path: Path
+) -> None:
+    document = json.loads((tmp_path / "dets.json").read_text())
+    for image in document["images"]:
+        image["file_name"] = f"other/{image['id']}.jpg"
+    (tmp_path / "other.json").write_text(json.dumps(document))
+    lost = hqsam("segment", photos, "--boxes", "other.json", "--model", "gone.pth")
+    assert lost.code == 1
+    (line,) = [line for line in lost.err.splitlines() if "error:" in line]
+    assert all(part in line for part in ("other.json", "3 prompts", "other/11.jpg", "a.jpg, sub/b.png"))
+
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "c.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    assert hqsam("segment", photos, "--boxes", "labels", "-o", "two").code == 1
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "classes.txt").write_text("disc\n")
+    (tmp_path / "empty" / "a.txt").touch()
+    assert hqsam("segment", photos, "--boxes", "empty", "-o", "four").code == 0
+    document["annotations"] = []
+    (tmp_path / "none.json").write_text(json.dumps(document))
+    assert hqsam("segment", photos, "--boxes", "none.json", "-o", "three").code == 0  # nothing given, nothing lost
