@@ -22,6 +22,7 @@ Augmentation = Literal["paper", "strong"]
 Schedule = Literal["step", "linear"]
 Learn = Literal["hq", "all", "decoder", "token"]
 
+DEFAULT_MAX_PIXELS = 200_000_000  # of an image; a larger one is refused
 CONF, IOU, MAX_DET = 0.25, 0.7, 300  # as ultralytics has them, for detectors that ask for nothing else
 
 
@@ -72,7 +73,7 @@ class SegmentConfig:
     batch_size: int = 1
     prompts_per_batch: int = 8
     exif: Exif = "apply"
-    max_pixels: int = 200_000_000
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

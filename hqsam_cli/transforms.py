@@ -67,7 +67,7 @@ def resize_longest_side(image: np.ndarray, resize: ResizeLongestSide) -> np.ndar
 
 
 def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
-    """Framed images as one float32 batch (B, 3, S, S); padding is zero."""
+    """Images that fit the square as one float32 batch (B, 3, S, S); padding is zero."""
     batch = torch.zeros(len(images), 3, side, side, device=device)
     for row, image in zip(batch, images, strict=True):
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device, non_blocking=True)

@@ -43,8 +43,6 @@ NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  #
 class PromptsByName(Protocol):
     """What the pipeline needs of a `PromptTable`."""
 
-    categories: list[dict[str, Any]]
-
     def for_image(self, file_name: str) -> ImagePrompts: ...
 
 
@@ -157,19 +155,16 @@ class _Run:
     ) -> None:
         self.job, self.step, self.progress, self.journal, self.interrupt = job, step, progress, journal, interrupt
         self.summary = Summary()
-        # Those of the formats that are not asked for may have files of an earlier run to take away.
-        self.writers = (
-            {} if job.output is None else {n: make(job.output, self._records()) for n, make in WRITERS.items()}
-        )
+        self.writers: dict[str, Writer] = {}
+        if job.output is not None and journal is not None:
+            names = [image.file_name for image in job.images]
+            run = RunRecords(lambda: journal.records(names), step.categories)
+            # Those of the formats that are not asked for may have files of an earlier run to take away.
+            self.writers = {name: make(job.output, run) for name, make in WRITERS.items()}
         self.chosen = [writer for name, writer in self.writers.items() if name in job.formats]
         for writer in self.chosen:
             if writer.folder is not None:
                 _make_folder(writer.folder)
-
-    def _records(self) -> RunRecords:
-        names = [image.file_name for image in self.job.images]
-        journal = self.journal
-        return RunRecords(lambda: journal.records(names) if journal is not None else iter(()), self.step.categories)
 
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 import typer
 
-from ..configs import MAX_DET, DetectorConfig
+from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectorConfig
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from .console import ConsoleReporter
@@ -28,7 +28,6 @@ from .detector_options import (
     load_detector,
 )
 from .options import (
-    DEFAULT_MAX_PIXELS,
     SPEED,
     DeviceOption,
     ExifOption,

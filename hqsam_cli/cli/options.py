@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..io.find import SourceImage
 
 DEFAULT_MODEL = "lite"
-DEFAULT_MAX_PIXELS = 200_000_000
 STDIN = "-"
 IMAGES, SPEED = "Images", "Model and speed"
 

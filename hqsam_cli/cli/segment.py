@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import MAX_DET, DetectorConfig, MaskOutput, SegmentConfig, identity
+from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectorConfig, MaskOutput, SegmentConfig, identity
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from .console import ConsoleReporter, one_line, stderr_console
@@ -26,7 +26,6 @@ from .detector_options import (
     load_detector,
 )
 from .options import (
-    DEFAULT_MAX_PIXELS,
     DEFAULT_MODEL,
     SPEED,
     STDIN,

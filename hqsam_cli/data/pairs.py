@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import HqsamError, ImageError, NoInputError
 from ..io.find import IMAGE_SUFFIXES
-from ..io.images import DEFAULT_MAX_PIXELS, read_image
+from ..io.images import read_image
 from ..io.masks import THRESHOLD, read_mask_values
 
 # Folder of the images and folder of the masks: ours, DIS5K's, and masks lying beside their images.
@@ -119,13 +120,19 @@ def read_pair(pair: Pair, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndar
         ImageError: either cannot be read, they differ in size, or the mask is empty.
     """
     image = read_image(str(pair.image), exif="ignore", max_pixels=max_pixels)
-    values = read_mask_values(pair.mask)
+    values = read_mask_values(pair.mask, max_pixels)
     if values.shape != image.shape[:2]:
         upright = read_image(str(pair.image), exif="apply", max_pixels=max_pixels)
         image = upright if upright.shape[:2] == values.shape else image
     check_same_size(pair.mask, values, image)
     check_not_empty(pair.mask, values)
     return image, values
+
+
+def read_image_and_mask(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """An image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
+    image, values = read_pair(pair)
+    return image, (values > THRESHOLD).astype(np.uint8)
 
 
 def check_readable(folder: ImageMaskFolder) -> None:

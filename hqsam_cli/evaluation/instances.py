@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from ..configs import DEFAULT_MAX_PIXELS
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..formats.prompt_file import leaves_folder, number_or_none
 from ..formats.segmentation import decode_segmentation, encode_crop
-from ..io.images import DEFAULT_MAX_PIXELS, read_image
+from ..io.images import read_image
 from ..records import MaskCrop, Prompt
 from .metrics import score
 from .protocols import Evaluator

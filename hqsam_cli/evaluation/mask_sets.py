@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..configs import MaskOutput
+from ..configs import DEFAULT_MAX_PIXELS, MaskOutput
 from ..data.pairs import Pair, check_not_empty, check_same_size, read_pair
 from ..errors import ImageError
-from ..io.images import DEFAULT_MAX_PIXELS
 from ..io.masks import THRESHOLD, read_mask_values
 from ..records import Prompt
 from .clicks import click_ious

@@ -5,7 +5,6 @@ Records go through the journal of `runs`, so an evaluation that was killed goes 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..batch.interrupt import Interrupt
 from ..batch.journal import Journal
+from ..configs import digest
 from ..errors import ImageError
 
 READ_AHEAD = 4
@@ -38,8 +38,7 @@ def open_journal(identity: dict[str, str], *, resume: bool) -> Iterator[Journal]
     Without `resume` it begins anew. It stays: whoever has all results removes it.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:16]
-    journal = Journal(cache / "hqsam" / "eval" / digest, identity, overwrite=not resume)
+    journal = Journal(cache / "hqsam" / "eval" / digest(*sorted(identity.items())), identity, overwrite=not resume)
     try:
         yield journal
     finally:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..configs import DEFAULT_MAX_PIXELS
 from ..data.pairs import check_same_size
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
-from ..io.images import DEFAULT_MAX_PIXELS, read_image
+from ..io.images import read_image
 from ..records import Prompt
 from .metrics import VIDEO_METRICS, score
 from .prompts import tight_box

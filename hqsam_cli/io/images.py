@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
 
 # Decoders that a folder of photos needs; the rest of Pillow's are attack surface.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
-DEFAULT_MAX_PIXELS = 200_000_000
 WHITE = (255, 255, 255)
 
 # What brings stored pixels upright, and its inverse, by EXIF orientation; 1 and unknown values turn nothing.
@@ -45,6 +47,17 @@ def read_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_
     Raises:
         ImageError: the file cannot be read; the text names it and what to do.
     """
+    with open_image(path, exif=exif, max_pixels=max_pixels) as image:
+        return _rgb(image, path)
+
+
+@contextmanager
+def open_image(path: str, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
+    """The loaded image of a file; whatever goes wrong with it in the block is an ImageError.
+
+    Args:
+        exif, max_pixels: as in `read_image`.
+    """
     try:
         if os.path.isdir(path):
             raise ImageError(_folder(path))
@@ -54,7 +67,7 @@ def read_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise Image.DecompressionBombError
-            return _rgb(_turned(image, exif), path)
+            yield _turned(image, exif)
     except ImageError:
         raise
     except Image.DecompressionBombError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
-from .images import FORMATS
+from .images import open_image
 
 THRESHOLD = 128  # what is brighter is object, as the authors have it
 
@@ -18,7 +19,7 @@ def read_mask(path: Path) -> np.ndarray:
     return read_mask_values(path) > THRESHOLD
 
 
-def read_mask_values(path: Path) -> np.ndarray:
+def read_mask_values(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
     """The values of a mask file as it is stored, uint8 0 to 255 (H, W).
 
     The brightest channel of colors; the transparency of a cut-out; 255 where a file of 0 and 1, or of a palette of two,
@@ -27,13 +28,10 @@ def read_mask_values(path: Path) -> np.ndarray:
     Raises:
         ImageError: missing, unreadable, or a palette of several objects.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            values = _gray(image, path)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: the mask is missing") from None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path}: a mask that cannot be read ({str(error).splitlines()[0]})") from None
+    if not path.exists():
+        raise ImageError(f"{path}: the mask is missing")
+    with open_image(str(path), exif="ignore", max_pixels=max_pixels) as image:
+        values = _gray(image, path)
     if values.max(initial=0) <= 1:
         return values.astype(np.uint8) * np.uint8(255)
     return (values // 257 if values.dtype.itemsize > 1 else values).astype(np.uint8)

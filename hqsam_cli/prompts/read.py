@@ -29,8 +29,9 @@ def read_prompt_file(
     name = "stdin" if path == STDIN else path
     content = _content(path, stdin)
     document = _document(content, name)
+    digest = hashlib.sha256(content).hexdigest()
     for read in READERS.values():
-        file = PromptFile(name, hashlib.sha256(content).hexdigest())
+        file = PromptFile(name, digest)
         annotations = read(file, document, listed)
         if annotations is not None:
             if use is not None:

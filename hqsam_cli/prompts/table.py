@@ -138,6 +138,8 @@ class PromptTable:
 
     def check_used(self, file_names: list[str]) -> None:
         """Raise an HqsamError where prompts were given and all of them are lost, whatever the reason."""
+        if any(entry.prompts for entry in self._entries.values()):
+            return
         given = [
             (file.path, file.entries, [image.label for image in file.images.values()]) for file, _, _ in self._files
         ]
@@ -149,7 +151,7 @@ class PromptTable:
                 names = sorted(str(path.relative_to(folder)) for path in files if path.name != CLASSES)
                 given.append((str(folder), len(names), names))
         given = [(source, count, names) for source, count, names in given if count]
-        if not given or any(entry.prompts for entry in self._entries.values()):
+        if not given:
             return
         source, count, names = given[0]
         named = f"it names {some_of(names)}" if names else "it names no image"

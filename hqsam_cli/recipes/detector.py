@@ -19,13 +19,12 @@ import numpy as np
 import torch
 
 from ..configs import DetectorConfig
-from ..data.pairs import ImageMaskFolder, find_pairs, read_pair
+from ..data.pairs import ImageMaskFolder, find_pairs, read_image_and_mask
 from ..detection.detector import Detector
 from ..detection.engine import ultralytics
 from ..detection.plain import write_plain
 from ..devices import resolve_device
 from ..errors import ImageError
-from ..io.masks import THRESHOLD
 from .scenes import render_scene
 
 ARCHITECTURE, CLASS = "yolo11n", "object"
@@ -79,11 +78,11 @@ def write_set(folder: Path, pairs: ImageMaskFolder, prefix: str) -> int:
     count = 0
     for pair in pairs.pairs:
         try:
-            image, values = read_pair(pair)
+            image, mask = read_image_and_mask(pair)
         except ImageError as error:
             _say(f"left out: {error}")
             continue
-        if boxes := object_boxes((values > THRESHOLD).astype(np.uint8)):
+        if boxes := object_boxes(mask):
             write_sample(folder, f"{prefix}-{pair.name}", image, boxes)
             count += 1
     return count
@@ -214,9 +213,9 @@ def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]
     gts: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for number, pair in enumerate(pairs.pairs, 1):
-        image, values = read_pair(pair)
+        image, mask = read_image_and_mask(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
-        for box in object_boxes((values > THRESHOLD).astype(np.uint8)):
+        for box in object_boxes(mask):
             own = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
             gts.append(own | {"bbox": list(box), "area": box[2] * box[3]})
         for prompt in detect([image])[0]:

@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ..configs import Augmentation
-from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
+from ..data.pairs import ImageMaskFolder, read_alpha, read_image_and_mask
 from ..errors import HqsamError, ImageError
-from ..io.masks import THRESHOLD
 from .augment import (
     STRONG,
     color_jittered,
@@ -165,7 +164,7 @@ class AugmentedPairs:
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)
-        image, mask = self._read(self.pairs[index])
+        image, mask = read_image_and_mask(self.pairs[index])
         for _ in range(MOST_CROPS):
             square, target = large_scale_jittered(rng, image, mask, self.size)
             if (target > 127).any():
@@ -188,18 +187,13 @@ class AugmentedPairs:
     def _flipped(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
         """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), flipped half of the time; mattes on other photos."""
         pair = self.pairs[index]
-        image, mask = self._read(pair)
+        image, mask = read_image_and_mask(pair)
         if pair.alpha is not None and rng.random() < STRONG.composite:
-            background, _ = self._read(self.photos[rng.integers(len(self.photos))])
+            background, _ = read_image_and_mask(self.photos[rng.integers(len(self.photos))])
             image, mask = composite(rng, image, read_alpha(pair.alpha, image), background)
         if rng.random() < 0.5:
             image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
         return image, mask
-
-    def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W)."""
-        image, values = read_pair(pair)
-        return image, (values > THRESHOLD).astype(np.uint8)
 
     def _place(self, number: int) -> int:
         """The pair of a sample."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT, PromptBatch
 from ..modeling.sam import HQSam, ImageFeatures
+from ..upsample import positive_regions
 from .saving import save_tensors
 
 POINTS = 4  # asked of SAM in an image; each that it is sure of gives an object
@@ -104,16 +105,11 @@ def sams_objects(model: HQSam, embedding: Tensor, seed: int) -> tuple[Tensor, Te
     at_points = _prompts(points, (FOREGROUND_POINT, PADDING_POINT), model.device)
     logits, sure = model.predict(features, at_points, mask_output="sam", choice="best")
     scale = size // logits.shape[-1]
-    boxes = torch.zeros(0, 4)
-    for mask, estimate in zip(logits[:, 0] > 0, sure[:, 0].tolist(), strict=True):
-        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
-        if estimate < SURE or not len(rows):
-            continue
-        sides = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-        box = torch.stack(sides).float().cpu() * scale
-        if (box[2:] - box[:2]).min() >= LEAST_SIDE:
-            boxes = torch.cat([boxes, box[None]])
-    boxes = torch.unique(boxes, dim=0)
+    found = zip(positive_regions(logits[:, 0]), sure[:, 0].tolist(), strict=True)
+    regions = [region for region, estimate in found if region is not None and estimate >= SURE]
+    corners = [(left, top, right + 1, bottom + 1) for top, bottom, left, right in regions]
+    boxes = torch.tensor(corners, dtype=torch.float32).view(-1, 4) * scale
+    boxes = torch.unique(boxes[(boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= LEAST_SIDE], dim=0)
     if not len(boxes):
         return no_objects(model)
     answers, _ = model.predict(features, box_prompts(boxes, model.device), mask_output="sam")

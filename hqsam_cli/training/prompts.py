@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -163,19 +163,13 @@ def prompt_batch(batch: dict[str, Any]) -> PromptBatch:
 
 def join_prompts(first: PromptBatch, boxes: PromptBatch) -> PromptBatch:
     """Prompts of the same images as one batch; the second are boxes alone."""
-    added, wide = len(boxes.labels), first.labels.shape[1] - 2
-    if wide < 0:  # coarse masks alone
-        first = replace(
-            first,
-            points=functional.pad(first.points, (0, 0, 0, -wide)),
-            labels=functional.pad(first.labels, (0, -wide), value=ABSENT),
-        )
-        wide = 0
+    width, added = max(first.labels.shape[1], boxes.labels.shape[1]), len(boxes.labels)
+    gaps = [(batch, width - batch.labels.shape[1]) for batch in (first, boxes)]
     assert first.has_mask is not None
     return PromptBatch(
         image_index=torch.cat([first.image_index, boxes.image_index]),
-        points=torch.cat([first.points, functional.pad(boxes.points, (0, 0, 0, wide))]),
-        labels=torch.cat([first.labels, functional.pad(boxes.labels, (0, wide), value=ABSENT)]),
+        points=torch.cat([functional.pad(batch.points, (0, 0, 0, gap)) for batch, gap in gaps]),
+        labels=torch.cat([functional.pad(batch.labels, (0, gap), value=ABSENT) for batch, gap in gaps]),
         masks=None if first.masks is None else functional.pad(first.masks, (0, 0, 0, 0, 0, 0, 0, added)),
         has_mask=torch.cat([first.has_mask, first.has_mask.new_zeros(added)]),
         ragged=True,

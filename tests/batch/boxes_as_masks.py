@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hqsam_cli.batch.pipeline import Job, Summary, run_images
+from hqsam_cli.batch.pipeline import Job, PromptsByName, Summary, run_images
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.io.find import find_images
 from hqsam_cli.progress import Silent
@@ -70,23 +70,29 @@ class Heard(Silent):
         self.problems.append(text)
 
 
-def run(
-    images: Path, output: Path | None, predictor: BoxPredictor | None = None, **changes: Any
-) -> tuple[Summary, Heard]:
-    """One run over a folder."""
+def make_job(images: Path, output: Path | None, prompts: PromptsByName, **changes: Any) -> Job:
+    """A job over the images of a folder."""
     options: dict[str, Any] = {
         "images": find_images([str(images)]),
-        "prompts": TwoBoxes(),
+        "prompts": prompts,
         "output": output,
         "formats": frozenset({"coco", "png"}),
         "exif": "apply",
         "max_pixels": 10**6,
         "batch_size": 2,
         "workers": 2,
-        "identity": {"--model": "box", "--mask-output": "sum"},
+        "identity": {},
     }
+    return Job(**(options | changes))
+
+
+def run(
+    images: Path, output: Path | None, predictor: BoxPredictor | None = None, **changes: Any
+) -> tuple[Summary, Heard]:
+    """One run over a folder."""
     reporter = Heard()
-    job = Job(**(options | changes))
+    options: dict[str, Any] = {"prompts": TwoBoxes(), "identity": {"--model": "box", "--mask-output": "sum"}} | changes
+    job = make_job(images, output, **options)
     return run_images(job, Segment(predictor or BoxPredictor(), TwoBoxes.categories), reporter), reporter
 
 

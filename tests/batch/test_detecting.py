@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.batch.pipeline import Job, run_images
+from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.steps import Detect, DetectAndSegment
-from hqsam_cli.io.find import find_images
 from hqsam_cli.prompts.table import PromptTable
 from hqsam_cli.records import Prompt
-from tests.batch.boxes_as_masks import BoxPredictor, Heard, run
+from tests.batch.boxes_as_masks import BoxPredictor, Heard, make_job, run
 
 
 class CornerDetector:
@@ -51,23 +50,11 @@ def images(tmp_path: Path) -> Path:
 
 def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, Heard, CornerDetector]:
     """A run with a detector; `predictor=None` for one of boxes alone."""
-    options: dict[str, Any] = {
-        "images": find_images([str(images)]),
-        "prompts": PromptTable(),
-        "output": output,
-        "formats": frozenset({"coco", "png"}),
-        "exif": "apply",
-        "max_pixels": 10**6,
-        "batch_size": 2,
-        "workers": 2,
-        "identity": {},
-    }
     predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Heard(), CornerDetector()
-    job = Job(**(options | changes))
-    step = (
-        Detect(detector, PromptTable()) if predictor is None else DetectAndSegment(detector, PromptTable(), predictor)
-    )
+    table = PromptTable()
+    job = make_job(images, output, table, **changes)
+    step = Detect(detector, table) if predictor is None else DetectAndSegment(detector, table, predictor)
     return run_images(job, step, reporter), reporter, detector
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hqsam_cli.batch.journal import Journal
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.formats.annotations import make_image_record
+from tests.full_disk import files_of_at_most
 
 FLAGS = {"--mask-output": "sum", "--boxes": "none"}
 
@@ -29,17 +29,6 @@ def journal(folder: Path, flags: dict[str, str] = FLAGS, overwrite: bool = False
         yield opened
     finally:
         opened.close()
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """No file grows beyond `size` bytes, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_records_come_back_in_the_order_asked_for(tmp_path: Path) -> None:

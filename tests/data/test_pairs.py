@@ -12,7 +12,7 @@ from hqsam_cli.data.pairs import Pair, find_pairs, read_alpha, read_pair
 from hqsam_cli.data.sets import DATASETS, HQSEG_44K, hqseg_folders
 from hqsam_cli.errors import ImageError, NoInputError
 from hqsam_cli.io.images import TURNS
-from hqsam_cli.io.masks import read_mask
+from hqsam_cli.io.masks import read_mask, read_mask_values
 
 
 def write(path: Path, pixels: np.ndarray, mode: str | None = None) -> Path:
@@ -150,3 +150,21 @@ def test_masks_of_any_kind_are_read_alike(tmp_path: Path, square: np.ndarray) ->
     ]
     for file in files:
         assert np.array_equal(read_mask(file), square > 0), file.name
+
+
+def test_a_mask_is_refused_as_a_photo_is(tmp_path: Path, square: np.ndarray) -> None:
+    """Over the limit of pixels, and cut off: one sentence each."""
+    with pytest.raises(ImageError, match=r"large\.png: over the limit of 599 pixels"):
+        read_mask_values(write(tmp_path / "large.png", square), max_pixels=599)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
+    data = write(tmp_path / "noise.png", noise).read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageError, match=r"cut\.png: broken image"):
+        read_mask_values(tmp_path / "cut.png")
+
+
+def test_a_tiff_mask_is_read_as_it_is_stored(tmp_path: Path, square: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(square).convert("RGB").save(tmp_path / "m.tif", exif=exif)
+    assert np.array_equal(read_mask_values(tmp_path / "m.tif"), square)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from hqsam_cli.training.data import AugmentedPairs, Samples
 from hqsam_cli.training.distributed import World
 from hqsam_cli.training.trainer import Trainer
 from hqsam_cli.training.variants import prepare
+from tests.full_disk import files_of_at_most
 
 from .conftest import copied, equal, small_model
 
@@ -81,21 +79,10 @@ def test_other_settings_are_refused_by_name(folder: ImageMaskFolder, tmp_path: P
         training(folder, tmp_path, identity={"--lr": "3", "--seed": "2"})
 
 
-@contextmanager
-def room(size: int) -> Iterator[None]:
-    """No file grows beyond `size` bytes, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_keeps_the_last_good_state(folder: ImageMaskFolder, tmp_path: Path) -> None:
     training(folder, tmp_path).run(2)
     going_on = training(folder, tmp_path)
-    with room(100_000), pytest.raises(HqsamError, match=r"train\.pt: cannot be written"):
+    with files_of_at_most(100_000), pytest.raises(HqsamError, match=r"train\.pt: cannot be written"):
         going_on.run(4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "train.pt"]
     assert training(folder, tmp_path).step == 2
@@ -104,7 +91,10 @@ def test_a_full_disk_keeps_the_last_good_state(folder: ImageMaskFolder, tmp_path
 def test_metrics_that_cannot_grow_are_one_error_too(folder: ImageMaskFolder, tmp_path: Path) -> None:
     training(folder, tmp_path).run(2)
     going_on = training(folder, tmp_path)
-    with room((tmp_path / "metrics.jsonl").stat().st_size), pytest.raises(HqsamError, match=r"metrics\.jsonl: cannot"):
+    with (
+        files_of_at_most((tmp_path / "metrics.jsonl").stat().st_size),
+        pytest.raises(HqsamError, match=r"metrics\.jsonl: cannot"),
+    ):
         going_on.run(4)
 
 
