@@ -15,6 +15,7 @@ from . import __version__
 
 MaskOutput = Literal["sum", "hq", "sam"]
 Exif = Literal["apply", "ignore"]
+BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn"]
 Protocol = Literal["paper", "deploy"]
 Trained = Literal["hq", "sum", "both"]
 Init = Literal["random", "sam"]
@@ -48,29 +49,43 @@ class DetectorConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetectConfig:
+    """What the boxes of a run depend on, beside the detector and the files it reads.
+
+    Attributes:
+        format: of `formats.BOX_WRITERS`.
+        save_conf: YOLO labels have the score.
+        device, exif, max_pixels: as in `SegmentConfig`.
+    """
+
+    format: str = "coco"
+    save_conf: bool = False
+    device: str = "cpu"
+    exif: Exif = "apply"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentConfig:
     """What the masks of a run depend on, beside the files it reads.
 
     Attributes:
         multimask: three masks a prompt.
-        frame: every image itself is the prompt.
-        score_threshold, max_boxes: which prompts of an image are kept.
+        score_threshold, max_boxes: which boxes of a detector are kept.
         format: of `coco`, `png`, `idmap` and `ndjson`.
         device: `cpu`, `cuda` or `mps`.
-        batch_size, prompts_per_batch: images encoded and prompts decoded at once: float sums depend on their company.
+        prompts_per_batch: prompts decoded at once: float sums depend on their company.
         exif: `apply` turns photos as EXIF says.
         max_pixels: larger images are refused.
     """
 
     mask_output: MaskOutput = "sum"
     multimask: bool = False
-    frame: bool = False
     score_threshold: float | None = None
     max_boxes: int | None = None
     format: tuple[str, ...] = ("coco", "png")
     device: str = "cpu"
     dtype: str = "float32"
-    batch_size: int = 1
     prompts_per_batch: int = 8
     exif: Exif = "apply"
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -145,7 +160,7 @@ class TrainConfig:
     variant: str = "full"
 
 
-Config = DetectorConfig | SegmentConfig | EvalConfig | TrainConfig
+Config = DetectorConfig | DetectConfig | SegmentConfig | EvalConfig | TrainConfig
 
 
 def identity(*configs: Config | None, **files: str) -> dict[str, str]:
@@ -157,7 +172,8 @@ def identity(*configs: Config | None, **files: str) -> dict[str, str]:
     values: dict[str, Any] = {}
     for config in configs:
         values |= {} if config is None else asdict(config)
-    texts = {option_name(name): ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in values.items()}
+    given = {name: value for name, value in values.items() if value is not None and value != ()}
+    texts = {option_name(name): ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in given.items()}
     return {"version": __version__, **texts, **{option_name(name): digest for name, digest in files.items()}}
 
 

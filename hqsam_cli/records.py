@@ -19,6 +19,13 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
+class PolygonShares:
+    """A polygon x, y, x, y, … in shares of the image's width and height."""
+
+    xyn: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RawPrompt:
     """What a file said of one object; at least one of `box`, `xyxyn`, `points`, `mask` and `whole_image` is given.
 
@@ -27,7 +34,7 @@ class RawPrompt:
         category_id: COCO category the result carries.
         box: (x0, y0, x1, y1), pixels, corners rather than sizes.
         points: float array (n, 3) of x, y, label; label 1 is inside the object, 0 outside.
-        mask: coarse mask to refine: a COCO segmentation, or the path of a PNG.
+        mask: coarse mask to refine: a COCO segmentation, a polygon in shares, or the path of a mask file.
         whole_image: the prompt is the box of the image, whatever its size turns out to be.
         xyxyn: a box as `box`, in shares of the image's width and height, whatever they turn out to be.
         score: the detector's confidence, or None where nobody gave one.
@@ -37,7 +44,7 @@ class RawPrompt:
     category_id: int = 1
     box: Box | None = None
     points: np.ndarray | None = None
-    mask: Segmentation | Path | None = None
+    mask: Segmentation | PolygonShares | Path | None = None
     whole_image: bool = False
     xyxyn: Box | None = None
     score: float | None = None

@@ -1,8 +1,8 @@
 """The journal of an output folder: what is done, so that the same command continues after anything.
 
-`journal.ndjson` begins with a line of the identity of the run, see `configs`; then comes one line an image, its whole
-record, appended after its outputs are in place. The last line of a file name counts. Beside the record stands a
-fingerprint of what the results of that image depend on and the identity does not say.
+A journal begins with a line of the identity of the run, see `configs`; then comes one line an image, its whole record,
+appended after its outputs are in place. The last line of a file name counts. Beside the record stand the path of the
+image, and a fingerprint of what its results depend on and the identity does not say.
 """
 
 from __future__ import annotations
@@ -13,33 +13,53 @@ import os
 from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
 
-JOURNAL = "journal.ndjson"
+JOURNAL = "journal.ndjson"  # in a folder of outputs
+
+
+class Entry(NamedTuple):
+    """What is known of an image.
+
+    Attributes:
+        fingerprint: of what its outputs were made of; None where they are not in place, or it failed.
+        path: of the image.
+        results: how many masks or boxes it has.
+        offset: of its record in the file.
+    """
+
+    fingerprint: str | None
+    path: str
+    results: int
+    offset: int
 
 
 class Journal:
-    """An open, locked journal. Holds an offset and a fingerprint a file name, not the records.
+    """An open, locked journal. Holds an `Entry` a file name, not the records.
 
     Args:
-        folder: the output folder; made if need be.
+        path: of the file; its folder is made if need be.
         identity: everything results depend on, by the option that says it; see `configs.identity`.
         overwrite: forget what an earlier run did.
 
+    Attributes:
+        is_new: there was none before.
+        entries: by file name.
+
     Raises:
-        UsageError: an earlier run in this folder had another identity.
-        HqsamError: the folder cannot be written, another run is in it, or the file is no journal.
+        UsageError: the earlier run had another identity.
+        HqsamError: the file cannot be written, another run has it, or it is no journal.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, str], *, overwrite: bool) -> None:
-        self.path = folder / JOURNAL
-        self._offsets: dict[str, int] = {}
-        self._done: dict[str, str] = {}
-        self._file = self._locked(folder)
+    def __init__(self, path: Path, identity: dict[str, str], *, overwrite: bool) -> None:
+        self.path = path
+        self.is_new = not path.exists()
+        self.entries: dict[str, Entry] = {}
+        self._file = self._locked()
         try:
             if overwrite:
                 self._file.truncate(0)
@@ -52,14 +72,15 @@ class Journal:
         """Give the lock back."""
         self._file.close()
 
-    def fingerprint_of(self, file_name: str) -> str | None:
-        """What the outputs of an image were made of; None where they are not in place, or it failed."""
-        return self._done.get(file_name)
+    def forget(self) -> None:
+        """Take a journal away that nothing was noted in."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
 
-    def append(self, records: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """Note the fingerprints and records of images whose outputs are in place; on disk when this returns."""
+    def append(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+        """Note fingerprint, path and record of images whose outputs are in place; on disk when this returns."""
         end = self._file.seek(0, os.SEEK_END)
-        entries = [{"fingerprint": fingerprint, **record} for fingerprint, record in records]
+        entries = [{"fingerprint": fingerprint, "path": path, **record} for fingerprint, path, record in records]
         lines = [json_line(entry) for entry in entries]
         self._write(b"".join(lines))
         for entry, line in zip(entries, lines, strict=True):
@@ -70,16 +91,16 @@ class Journal:
         """The records of images, in the order of the names; names without one are left out."""
         with open(self.path, "rb") as file:
             for name in file_names:
-                if name in self._offsets:
-                    file.seek(self._offsets[name])
+                if name in self.entries:
+                    file.seek(self.entries[name].offset)
                     record = json.loads(file.readline())
-                    del record["fingerprint"]
+                    del record["fingerprint"], record["path"]
                     yield record
 
-    def _locked(self, folder: Path) -> FileIO:
+    def _locked(self) -> FileIO:
         """The journal's file. Unbuffered: what a full disk refuses must not be tried again when it is closed."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - open, and locked, as long as the run
         except OSError as error:
             raise cannot_write(self.path, error) from None
@@ -88,7 +109,7 @@ class Journal:
         except OSError as error:
             file.close()
             if isinstance(error, BlockingIOError):
-                text = f"{folder}: another run is writing here; wait for it to end"
+                text = f"{self.path.parent}: another run is writing here; wait for it to end"
                 raise HqsamError(text) from None
             raise cannot_write(self.path, error) from None
         return file
@@ -131,12 +152,8 @@ class Journal:
             )
 
     def _note(self, entry: dict[str, Any], offset: int) -> None:
-        name = entry["file_name"]
-        self._offsets[name] = offset
-        if entry["error"] is None:
-            self._done[name] = entry["fingerprint"]
-        else:
-            self._done.pop(name, None)
+        fingerprint = entry["fingerprint"] if entry["error"] is None else None
+        self.entries[entry["file_name"]] = Entry(fingerprint, entry["path"], len(entry.get("annotations", ())), offset)
 
 
 def cannot_write(path: Path, error: OSError) -> HqsamError:

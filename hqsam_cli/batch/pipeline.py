@@ -3,28 +3,27 @@
 What the model makes of a group of images is up to a `Step`: masks of prompts, boxes, or masks of boxes that it finds
 first.
 
-Images go through in groups of `batch_size` that depend on the order of the inputs alone. A group in which
-one image is not done is done again as a whole: the last bits of a float depend on the company it is computed
-in, and a continued run is to give the bytes of an unbroken one. An image is done while its file and its
-prompts are what they were: a photo that was replaced, or another of the same name, is segmented anew.
+Images that are not done go through in groups of `batch_size`. An image is done while its pixels and its prompts are
+what they were and its outputs are in place: a photo that was replaced, another of the same name, and one whose masks
+somebody took away are done anew. On a CPU an image's bytes do not depend on the group it is in; on a GPU the last bits
+of a float may. Images whose files are gone leave the results, and their outputs go.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ..errors import HqsamError, ImageError, ReaderGoneError
-from ..formats import WRITERS
+from ..errors import HqsamError, ImageError, ReaderGoneError, UsageError
+from ..formats import WRITERS, MakeWriter
 from ..formats.annotations import json_line, make_image_record
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
@@ -32,6 +31,7 @@ from ..io.images import read_image
 from ..progress import Progress
 from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
+from .fingerprint import is_unchanged, take_fingerprint
 from .interrupt import Interrupt
 from .journal import Journal, cannot_write
 from .steps import DecodedImage, Step
@@ -53,8 +53,9 @@ class Job:
     Attributes:
         images: in the order of the results.
         prompts: of each image, as far as files have them.
-        output: the folder, or None to write NDJSON to `stream`.
-        formats: of `formats.WRITERS`.
+        output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
+        formats: of `writers`.
+        journal: the file of the journal, if one is kept.
         identity: everything results depend on; see `configs.identity`.
     """
 
@@ -69,6 +70,8 @@ class Job:
     identity: dict[str, str]
     overwrite: bool = False
     stream: BinaryIO | None = None
+    journal: Path | None = None
+    writers: Mapping[str, MakeWriter] = field(default_factory=lambda: WRITERS)
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Summary:
         done: images done now; `already_done` those of earlier runs.
         masks: or boxes, where these are the results.
         failed: one sentence for each image that failed.
+        lost: how many prompts, or parts of them, did not fit their images.
     """
 
     done: int = 0
@@ -86,6 +90,7 @@ class Summary:
     masks: int = 0
     seconds: float = 0.0
     failed: list[str] = field(default_factory=list)
+    lost: int = 0
     interrupted: bool = False
     files: list[Path] = field(default_factory=list)
 
@@ -108,7 +113,7 @@ def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
         HqsamError: outputs cannot be written, or are of another run.
     """
     began = time.monotonic()
-    journal = None if job.output is None else Journal(job.output, job.identity, overwrite=job.overwrite)
+    journal = None if job.journal is None else Journal(job.journal, job.identity, overwrite=job.overwrite)
     try:
         with Interrupt() as interrupt:
             summary = _Run(job, step, progress, journal, interrupt).through_all_groups()
@@ -119,20 +124,10 @@ def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
     return summary
 
 
-def _image_fingerprint(source: SourceImage, prompts: ImagePrompts) -> str:
-    """What the results of an image depend on that the run's identity does not say: its file, ids and prompts."""
-    try:
-        status = os.stat(source.path)
-        state = f"{status.st_size} {status.st_mtime_ns}"
-    except OSError:
-        state = "unreadable"
-    return hashlib.sha256(f"{state} {prompts!r}".encode()).hexdigest()[:16]
-
-
 def _make_folder(folder: Path) -> None:
     """Make a folder of outputs, so that what is wrong with it is no image's fault."""
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from None
 
@@ -160,15 +155,22 @@ class _Run:
             names = [image.file_name for image in job.images]
             run = RunRecords(lambda: journal.records(names), step.categories)
             # Those of the formats that are not asked for may have files of an earlier run to take away.
-            self.writers = {name: make(job.output, run) for name, make in WRITERS.items()}
+            self.writers = {name: make(job.output, run) for name, make in job.writers.items()}
         self.chosen = [writer for name, writer in self.writers.items() if name in job.formats]
         for writer in self.chosen:
-            if writer.folder is not None:
-                _make_folder(writer.folder)
+            if writer.fills_folder:
+                _make_folder(writer.path)
+            elif writer.path.is_file() and journal is not None and journal.is_new and not job.overwrite:
+                journal.forget()
+                raise UsageError(
+                    f"{writer.path}: is there, and no run of this tool wrote it: "
+                    "pass --overwrite to replace it, or choose another --output"
+                )
 
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""
         groups = self._groups_to_do()
+        self._remove_gone()
         self.progress.on_start(len(self.job.images), self.summary.already_done)
         waiting: deque[list[Future[DecodedImage]]] = deque()
         writing: deque[_Writing] = deque()
@@ -192,28 +194,43 @@ class _Run:
                 self._commit(writing.popleft())
             self.summary.interrupted = self.interrupt.wanted and bool(waiting)
             if not self.summary.interrupted:
-                self.summary.files = [self._closed(writer) for writer in self.chosen]
+                for writer in self.chosen:
+                    self._close(writer)
         finally:
             decoders.shutdown(cancel_futures=True)
             writers.shutdown(cancel_futures=True)
         return self.summary
 
     def _groups_to_do(self) -> Iterator[list[SourceImage]]:
-        """Groups with an image that is not done."""
-        size, images = self.job.batch_size, self.job.images
-        groups = [images[start : start + size] for start in range(0, len(images), size)]
-        groups = [group for group in groups if not all(map(self._is_done, group))]
-        self.summary.already_done = len(images) - sum(map(len, groups))
-        return iter(groups)
+        """Groups of the images that are not done."""
+        size, images = self.job.batch_size, [image for image in self.job.images if not self._is_done(image)]
+        self.summary.already_done = len(self.job.images) - len(images)
+        return (images[start : start + size] for start in range(0, len(images), size))
 
     def _is_done(self, source: SourceImage) -> bool:
-        known = None if self.journal is None else self.journal.fingerprint_of(source.file_name)
-        return known is not None and known == _image_fingerprint(source, self.job.prompts.for_image(source.file_name))
+        name = source.file_name
+        entry = None if self.journal is None else self.journal.entries.get(name)
+        return (
+            entry is not None
+            and entry.fingerprint is not None
+            and is_unchanged(entry.fingerprint, source, self.job.prompts.for_image(name))
+            and all(writer.is_complete(name, entry.results) for writer in self.chosen)
+        )
+
+    def _remove_gone(self) -> None:
+        """Take away the outputs of images of earlier runs whose files are not there any more."""
+        names = {image.file_name for image in self.job.images}
+        known = {} if self.journal is None else self.journal.entries
+        for name, entry in known.items():
+            if name not in names and not os.path.lexists(entry.path):
+                for writer in self.writers.values():
+                    with suppress(OSError):
+                        writer.remove(name)
 
     def _decoded(self, source: SourceImage) -> DecodedImage:
         """Decode one image and fit its prompts to it."""
         asked = self.job.prompts.for_image(source.file_name)
-        item = DecodedImage(source, asked.image_id, _image_fingerprint(source, asked))
+        item = DecodedImage(source, asked.image_id, str(take_fingerprint(source, asked)))
         try:
             pixels = read_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
             item.prompts, item.problems = fit_prompts(asked, pixels.shape[1], pixels.shape[0])
@@ -245,23 +262,26 @@ class _Run:
                 writer.remove(name)
         return make_image_record(name, item.image_id, size, [], error)
 
-    def _closed(self, writer: Writer) -> Path:
+    def _close(self, writer: Writer) -> None:
         try:
-            return writer.close()
+            writer.close()
         except OSError as error:
-            raise cannot_write(self.job.output or Path(), error) from None
+            raise cannot_write(writer.path, error) from None
+        self.summary.files.append(writer.path)
 
     def _commit(self, group: _Writing) -> None:
         """Journal a group whose outputs are in place, or print its lines."""
         items = [item for item, _ in group]
         records = [future.result() for _, future in group]
         if self.journal is not None:
-            self.journal.append((item.fingerprint, record) for item, record in zip(items, records, strict=True))
+            made = zip(items, records, strict=True)
+            self.journal.append((item.fingerprint, os.path.abspath(item.source.path), record) for item, record in made)
         elif self.job.stream is not None:
             _print_lines(self.job.stream, records)
         for item, record in zip(items, records, strict=True):
             for problem in item.problems:
                 self.progress.on_problem(problem)
+            self.summary.lost += len(item.problems)
             self.summary.done += record["error"] is None
             self.summary.masks += len(record["annotations"])
             if record["error"] is not None:

@@ -24,7 +24,7 @@ class DecodedImage:
     """An image ready for a model, or the sentence that says why it is not.
 
     Attributes:
-        fingerprint: what its results depend on beside the identity of the run.
+        fingerprint: what its results depend on beside the identity of the run; see `fingerprint`.
         pixels: RGB uint8 (H, W, 3).
         prompts: fit to the image.
         problems: sentences about prompts that were left out.
@@ -70,10 +70,10 @@ class DetectsObjects(Protocol):
     def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]: ...
 
 
-class NumbersDetections(Protocol):
-    """What a step needs of a `PromptTable`."""
+class SelectsDetections(Protocol):
+    """What a step needs of a `Selection`."""
 
-    def detected(self, file_name: str, found: list[Prompt]) -> list[Prompt]: ...
+    def number(self, file_name: str, found: list[Prompt]) -> list[Prompt]: ...
 
 
 class Segment:
@@ -96,14 +96,14 @@ class Segment:
 class Detect:
     """Boxes that a detector finds."""
 
-    def __init__(self, detector: DetectsObjects, numbers: NumbersDetections) -> None:
-        self.detector, self.numbers, self.categories = detector, numbers, detector.categories
+    def __init__(self, detector: DetectsObjects, selection: SelectsDetections) -> None:
+        self.detector, self.selection, self.categories = detector, selection, detector.categories
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
     def results(self, group: list[DecodedImage]) -> list[list[Prompt]]:
         """See `Step`."""
         found = _ask(group, lambda items: self.detector.detect(_pixels(items)))
-        return [self.numbers.detected(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+        return [self.selection.number(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
     def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[dict[str, Any]]:
         """See `Step`."""
@@ -114,10 +114,15 @@ class DetectAndSegment(Segment):
     """Masks of the boxes that a detector finds, each image decoded once."""
 
     def __init__(
-        self, detector: DetectsObjects, numbers: NumbersDetections, predictor: PredictsMasks, *, multimask: bool = False
+        self,
+        detector: DetectsObjects,
+        selection: SelectsDetections,
+        predictor: PredictsMasks,
+        *,
+        multimask: bool = False,
     ) -> None:
         super().__init__(predictor, detector.categories, multimask=multimask)
-        self.detection = Detect(detector, numbers)
+        self.detection = Detect(detector, selection)
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectorConfig
+from ..batch.journal import JOURNAL
+from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectConfig, DetectorConfig, identity
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from .console import ConsoleReporter
@@ -28,12 +27,15 @@ from .detector_options import (
     load_detector,
 )
 from .options import (
+    RESULTS,
     SPEED,
+    STDIN,
     DeviceOption,
     ExifOption,
     InputsArgument,
     MaxPixelsOption,
     NullOption,
+    OverwriteOption,
     QuietOption,
     VerboseOption,
     WorkersOption,
@@ -42,9 +44,14 @@ from .options import (
     results_stream,
 )
 
-STDOUT, RESULTS = "-", "Results"
 Format = Literal["coco", "results", "yolo", "ndjson"]
-
+FOLDER = "hqsam_detect"
+DEFAULT_NAMES: dict[Format, str] = {
+    "coco": "dets.json",
+    "results": "results.json",
+    "yolo": "labels",
+    "ndjson": "dets.ndjson",
+}
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -62,11 +69,15 @@ hqsam detect ./imgs --output - | hqsam segment ./imgs --boxes -
 def detect(
     inputs: InputsArgument,
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--output", "-o", metavar="PATH", rich_help_panel=RESULTS, help="File, folder of labels for yolo, or -."
+            "--output",
+            "-o",
+            metavar="PATH",
+            rich_help_panel=RESULTS,
+            help="File, folder of labels for yolo, or -. Unless given, in ./hqsam_detect.",
         ),
-    ] = "dets.json",
+    ] = None,
     form: Annotated[
         Format | None,
         typer.Option(
@@ -77,6 +88,16 @@ def detect(
             "coco unless given; ndjson on stdout.",
         ),
     ] = None,
+    images_json: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=RESULTS, help="COCO JSON whose image ids the results take, by file name."
+        ),
+    ] = None,
+    save_conf: Annotated[
+        bool, typer.Option("--save-conf", rich_help_panel=RESULTS, help="A sixth column in YOLO labels: the score.")
+    ] = False,
+    overwrite: OverwriteOption = False,
     detector: DetectorOption = None,
     conf: ConfOption = None,
     iou: IouOption = None,
@@ -100,13 +121,31 @@ def detect(
     """Find the objects of images: boxes with class and score.
 
     hqsam segment --boxes reads what this writes. Both in one go, with each image decoded once:
-    hqsam segment --detector.
+    hqsam segment --detector. The same command again continues where it stopped.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose, results="boxes")
-    written: Format = form or ("ndjson" if output == STDOUT else "coco")
-    if output == STDOUT and written != "ndjson":
+    written: Format = form or ("ndjson" if output == STDIN else "coco")
+    if output == STDIN and written != "ndjson":
         raise UsageError(f"--output - writes NDJSON alone: leave --format {written} out, or give a path")
-    sources = input_images(inputs, null, output)
+    if save_conf and written != "yolo":
+        raise UsageError("--save-conf: a column of YOLO labels; pass --format yolo too")
+    if images_json is not None and [*inputs, images_json].count(STDIN) > 1:
+        raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
+    path = None if output == STDIN else Path(output or Path(FOLDER, DEFAULT_NAMES[written]))
+    if path is not None and written != "yolo" and path.is_dir():
+        raise UsageError(f"{path}: a folder; give the name of a file, or pass --format yolo")
+    sources = input_images(inputs, null, output or FOLDER)
+
+    from ..prompts.read import read_prompt_file
+    from ..prompts.select import Selection
+    from ..prompts.table import PromptTable, number_images
+
+    ids = PromptTable()
+    if images_json is not None or written == "results":
+        listed = None if images_json is None else read_prompt_file(images_json, None, stdin=sys.stdin.buffer)
+        ids = number_images(listed, sources)
+        for text in [*ids.notes.lost, *ids.notes.remarks]:
+            reporter.on_problem(text)
 
     compute = resolve_compute(device, "auto")
     settings = DetectorConfig(conf=conf, iou=iou, classes=class_names(classes), max_det=max_det, imgsz=imgsz, half=half)
@@ -114,77 +153,39 @@ def detect(
 
     from ..batch.pipeline import Job, run_images
     from ..batch.steps import Detect
-    from ..prompts.table import PromptTable
+    from ..formats import BOX_WRITERS, at_path
+    from ..formats.yolo import write_yolo
 
-    table = PromptTable()
-    with _lines(output, written) as lines:
-        job = Job(
-            images=sources,
-            prompts=table,
-            output=None,
-            formats=frozenset({"ndjson"}),
-            exif=exif,
-            max_pixels=max_pixels,
-            batch_size=batch_size or compute.images_at_once,
-            workers=workers,
-            identity={},
-            stream=lines,
-        )
-        try:
-            summary = run_images(job, Detect(found, table), reporter)
-        finally:
-            reporter.close()
-        reporter.on_end(summary, len(sources))
-        if output != STDOUT:
-            if summary.interrupted:
-                reporter.say(f"{output} is not written", "yellow")
-            else:
-                _write(Path(output), written, found.categories, lines)
-                reporter.say(f"wrote {output}", "green")
+    config = DetectConfig(
+        format=written, save_conf=save_conf, device=compute.device.type, exif=exif, max_pixels=max_pixels
+    )
+    job = Job(
+        images=sources,
+        prompts=ids,
+        output=path,
+        formats=frozenset({written}),
+        exif=exif,
+        max_pixels=max_pixels,
+        batch_size=batch_size or compute.images_at_once,
+        workers=workers,
+        identity=identity(config, found.config, detector=found.sha256[:16]),
+        overwrite=overwrite,
+        stream=results_stream() if path is None else None,
+        journal=None if path is None else _journal_of(path, written),
+        writers={**BOX_WRITERS, "yolo": at_path(partial(write_yolo, confidence=save_conf))},
+    )
+    try:
+        summary = run_images(job, Detect(found, Selection()), reporter)
+    finally:
+        reporter.close()
+    reporter.on_end(summary, len(sources))
+    if summary.interrupted and path is not None:
+        reporter.say(f"{path} is not written; the same command continues", "yellow")
+    for file in summary.files:
+        reporter.say(f"wrote {file}", "green")
     raise typer.Exit(summary.exit_code)
 
 
-@contextmanager
-def _lines(output: str, written: Format) -> Iterator[BinaryIO]:
-    """Where the lines of images go: stdout, or a nameless file on the disk of the output, made before any work."""
-    if output == STDOUT:
-        yield results_stream()
-        return
-
-    from ..batch.journal import cannot_write
-
-    path = Path(output)
-    folder = path if written == "yolo" else path.parent
-    if written != "yolo" and path.is_dir():
-        raise UsageError(f"{output}: a folder; give the name of a file, or pass --format yolo")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lines = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as the run
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-    with lines:
-        yield lines
-
-
-def _write(path: Path, form: Format, categories: list[dict[str, Any]], lines: BinaryIO) -> None:
-    """Write the results of all images."""
-    from ..batch.journal import cannot_write
-    from ..formats.coco import write_coco, write_results
-    from ..formats.ndjson import write_ndjson
-    from ..formats.yolo import write_yolo
-
-    def records() -> Iterator[dict[str, Any]]:
-        lines.seek(0)
-        return map(json.loads, lines)
-
-    try:
-        if form == "coco":
-            write_coco(path, records, categories)
-        elif form == "results":
-            write_results(path, records())
-        elif form == "yolo":
-            write_yolo(path, records(), categories)
-        else:
-            write_ndjson(path, records())
-    except OSError as error:
-        raise cannot_write(path, error) from None
+def _journal_of(path: Path, written: Format) -> Path:
+    """Where the journal of a run lies: in the folder of its labels, or beside its file."""
+    return path / JOURNAL if written == "yolo" else path.with_name(f"{path.name}.{JOURNAL}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "lite"
 STDIN = "-"
-IMAGES, SPEED = "Images", "Model and speed"
+IMAGES, SPEED, RESULTS = "Images", "Model and speed", "Results"
 
 
 InputsArgument = Annotated[
@@ -37,6 +37,12 @@ ExifOption = Annotated[
 MaxPixelsOption = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=IMAGES, help="Refuse larger images.")]
 WorkersOption = Annotated[
     int, typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Threads that decode and write.")
+]
+OverwriteOption = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", rich_help_panel=RESULTS, help="Start again instead of continuing; replace what is there."
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every image.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectorConfig, MaskOutput, SegmentConfig, identity
+from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, BoxFormat, DetectorConfig, MaskOutput, SegmentConfig, identity
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from .console import ConsoleReporter, one_line, stderr_console
@@ -27,6 +27,7 @@ from .detector_options import (
 )
 from .options import (
     DEFAULT_MODEL,
+    RESULTS,
     SPEED,
     STDIN,
     DeviceOption,
@@ -36,6 +37,7 @@ from .options import (
     MaxPixelsOption,
     ModelOption,
     NullOption,
+    OverwriteOption,
     QuietOption,
     VerboseOption,
     WorkersOption,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from ..prompts.table import PromptTable
 
 
-PROMPTS, RESULTS = "What to segment", "Results"
+PROMPTS = "What to segment"
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -75,7 +77,16 @@ def segment(
         typer.Option(
             metavar="PATH",
             rich_help_panel=PROMPTS,
-            help="Boxes: COCO instances JSON, COCO results list, NDJSON, or a folder of YOLO labels; - reads stdin.",
+            help="Boxes: COCO instances JSON, COCO results list, NDJSON, or a folder of labels of YOLO, VOC or "
+            "labelme; - reads stdin.",
+        ),
+    ] = None,
+    box_format: Annotated[
+        BoxFormat | None,
+        typer.Option(
+            rich_help_panel=PROMPTS,
+            help="What four numbers of a box are: x, y, width, height in pixels; corners; corners, or center and size, "
+            "in shares of the image (n). xywh unless given, cxcywhn in YOLO labels.",
         ),
     ] = None,
     images_json: Annotated[
@@ -95,7 +106,8 @@ def segment(
         typer.Option(
             metavar="PATH",
             rich_help_panel=PROMPTS,
-            help="Masks to refine: a JSON with segmentations, or a folder of PNGs; joined by annotation id.",
+            help="Masks to refine: a JSON with segmentations, or a folder of PNGs or of labels with polygons; "
+            "joined by annotation id.",
         ),
     ] = None,
     frame: Annotated[
@@ -109,6 +121,12 @@ def segment(
         int | None,
         typer.Option(metavar="N", min=1, rich_help_panel=PROMPTS, help="Keep the N best boxes of an image."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", rich_help_panel=PROMPTS, help="Exit code 3 if any prompt is lost, whatever the reason."
+        ),
+    ] = False,
     detector: DetectorOption = None,
     conf: ConfOption = None,
     iou: IouOption = None,
@@ -133,9 +151,7 @@ def segment(
             help="Repeatable; coco and png unless given.",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", rich_help_panel=RESULTS, help="Start again instead of continuing.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     multimask: Annotated[
         bool,
         typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
@@ -183,30 +199,33 @@ def segment(
         check_unused(settings)
     sources = input_images(inputs, null, output)
 
-    from ..prompts.table import load_prompts
+    from ..prompts.select import Selection
+    from ..prompts.table import PromptTable, bind_prompts, check_used, read_prompts
 
-    table = load_prompts(
-        boxes=boxes,
-        images_json=images_json,
-        points=points,
-        coarse_masks=coarse_masks,
-        frame=frame,
-        score_threshold=score_threshold,
-        max_boxes=max_boxes,
-        stdin=sys.stdin.buffer,
-    )
+    selection = Selection(score_threshold, max_boxes)
+    table = PromptTable()
     if detector is None:
-        table.bind([source.file_name for source in sources])
-    for text in table.rejected:
-        reporter.on_failure(text)
-    for text in table.problems:
-        reporter.on_problem(text)
-    if detector is None:
-        table.check_used([source.file_name for source in sources])
+        given = read_prompts(
+            boxes=boxes,
+            images_json=images_json,
+            points=points,
+            coarse_masks=coarse_masks,
+            frame=frame,
+            box_format=box_format,
+            stdin=sys.stdin.buffer,
+        )
+        table = bind_prompts(given, sources, selection)
+        for text in table.outside:
+            reporter.on_failure(text)
+        for text in [*table.notes.lost, *table.notes.remarks]:
+            reporter.on_problem(text)
+        check_used(given, table, sources)
+    lost = bool(table.outside or (strict and table.notes.lost))
     if dry_run:
         _print_plan(sources, table, detector, output, formats_wanted, model)
-        raise typer.Exit(3 if table.rejected else 0)
+        raise typer.Exit(3 if lost else 0)
 
+    from ..batch.journal import JOURNAL
     from ..batch.pipeline import Job, run_images
     from ..batch.steps import DetectAndSegment, Segment
     from ..predictor import Predictor
@@ -227,13 +246,11 @@ def segment(
     config = SegmentConfig(
         mask_output=mask_output,
         multimask=multimask,
-        frame=frame,
-        score_threshold=score_threshold,
-        max_boxes=max_boxes,
+        score_threshold=None if finder is None else score_threshold,
+        max_boxes=None if finder is None else max_boxes,
         format=tuple(sorted(formats_wanted)),
         device=compute.device.type,
         dtype=compute.dtype_name,
-        batch_size=batch_size,
         prompts_per_batch=prompts_per_batch,
         exif=exif,
         max_pixels=max_pixels,
@@ -252,9 +269,9 @@ def segment(
             None if finder is None else finder.config,
             model=file_hash(checkpoint)[:16],
             detector="none" if finder is None else finder.sha256[:16],
-            **{option: table.digest(option) for option in ("boxes", "images_json", "points", "coarse_masks")},
         ),
         overwrite=overwrite,
+        journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
     )
     predictor = Predictor(
@@ -268,7 +285,7 @@ def segment(
         if finder is None:
             summary = run_images(job, Segment(predictor, table.categories, multimask=multimask), reporter)
         else:
-            summary = run_images(job, DetectAndSegment(finder, table, predictor, multimask=multimask), reporter)
+            summary = run_images(job, DetectAndSegment(finder, selection, predictor, multimask=multimask), reporter)
     finally:
         reporter.close()
     reporter.on_end(summary, len(sources))
@@ -276,7 +293,7 @@ def segment(
         reporter.say("the same command continues")
     for path in summary.files:
         reporter.say(f"wrote {path}", "green")
-    raise typer.Exit(summary.exit_code or (3 if table.rejected else 0))
+    raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
 
 
 def _formats(output: str, formats: list[str] | None) -> frozenset[str]:

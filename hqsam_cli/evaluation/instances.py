@@ -7,6 +7,7 @@ Prompts are boxes, of the ground truth or of a detector; scores of results are t
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,11 +19,13 @@ import numpy as np
 from ..configs import DEFAULT_MAX_PIXELS
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
-from ..formats.prompt_file import leaves_folder, number_or_none
 from ..formats.segmentation import decode_segmentation, encode_crop
+from ..formats.values import identifier, integer, number_or_none, read_numbers
 from ..io.images import read_image
+from ..io.names import is_absolute, leaves_folder, plain_name
 from ..records import MaskCrop, Prompt
 from .metrics import score
+from .numbering import numbered_document
 from .protocols import Evaluator
 from .runner import Record
 
@@ -70,22 +73,10 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     Raises:
         HqsamError: no such JSON, entries that lack something, or detections of other images.
     """
-    document = _frames_as_images(_json(Path(dataset.gt)))
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(document.get(key), list):
-            raise HqsamError(f"{dataset.gt}: has no list of {key}; give COCO-style instances")
-    _check_entries(dataset.gt, "image", document["images"], "id")
-    _check_entries(dataset.gt, "category", document["categories"], "id")
-    known = {image["id"] for image in document["images"]}
+    document = numbered_document(dataset.gt, _frames_as_images(_json(Path(dataset.gt))))
     gts: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    _check_entries(dataset.gt, "annotation", document["annotations"], "id", "image_id", "category_id")
-    for number, annotation in enumerate(document["annotations"], 1):
-        if not _is_box(annotation.get("bbox")) or "segmentation" not in annotation:
-            raise HqsamError(f"{dataset.gt}: annotation {number} needs a bbox of four numbers and a segmentation")
+    for annotation in document["annotations"]:
         gts[annotation["image_id"]].append(annotation)
-    strange = len(gts.keys() - known)
-    if strange:
-        raise HqsamError(f"{dataset.gt}: annotations of {strange} images that it does not list; fetch it again")
     boxes = gts if detections is None else _detected(detections, document, dataset.class_agnostic)
     result = InstanceSet(dataset, document, [])
     root = Path(dataset.images)
@@ -94,10 +85,11 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
         usable = [box for box in own if not box.get("iscrowd") and box["bbox"][2] > 0 and box["bbox"][3] > 0]
         flat = sum(1 for box in own if not box.get("iscrowd")) - len(usable)
         if flat:
-            result.problems.append(f"{image.get('file_name')}: {flat} boxes without an area; left out")
-        name = _file_name(image)
-        size = (image["width"], image["height"]) if image.get("width") and image.get("height") else None
-        result.images.append(GTImage(name, image["id"], root / name, size, gts.get(image["id"], []), usable))
+            result.problems.append(f"{image['file_name']}: {flat} boxes without an area; left out")
+        width, height = integer(image.get("width")), integer(image.get("height"))
+        size = (width, height) if width and height else None
+        path = _path_below(root, image["file_name"])
+        result.images.append(GTImage(image["file_name"], image["id"], path, size, gts.get(image["id"], []), usable))
     return result
 
 
@@ -110,29 +102,20 @@ def _json(path: Path) -> Any:
         raise HqsamError(f"{path}: is not JSON ({error}); fetch it again") from None
 
 
-def _check_entries(path: Path | str, what: str, entries: list[Any], *fields: str) -> None:
-    """Raise an HqsamError at the first entry that is no object with these fields, integers all."""
-    for number, entry in enumerate(entries, 1):
-        for name in fields:
-            if not isinstance(entry, dict) or not isinstance(entry.get(name), int):
-                raise HqsamError(f"{path}: {what} {number} has no {name}; mend it, or fetch the file again")
+def _path_below(root: Path, name: str) -> Path:
+    """Where an image lies below the folder of images, however its name is written.
 
-
-def _is_box(value: Any) -> bool:
-    """Whether a value from a file is four finite numbers."""
-    return isinstance(value, list) and len(value) == 4 and None not in map(number_or_none, value)
-
-
-def _file_name(image: dict[str, Any]) -> str:
-    """The path of an image under the folder of images; LVIS gives a COCO address instead of a name."""
-    name = image.get("file_name")
-    if name is None:
-        name = "/".join(str(image.get("coco_url", "")).split("/")[-2:])
-    if not name:
-        raise HqsamError(f"the data set gives image {image['id']} no file_name; mend its JSON")
-    if leaves_folder(str(name)):
+    Raises:
+        HqsamError: the name leads elsewhere.
+    """
+    inside = os.path.join(os.path.abspath(root), "")
+    for written in (name, plain_name(name)):
+        path = root / written
+        if os.path.abspath(path).startswith(inside) and path.exists():
+            return path
+    if leaves_folder(name) or is_absolute(name):
         raise HqsamError(f"the data set names an image outside its folder, {name!r}; mend its JSON")
-    return str(name)
+    return root / name
 
 
 def _detected(path: Path, document: dict[str, Any], class_agnostic: bool) -> dict[int, list[dict[str, Any]]]:
@@ -141,25 +124,28 @@ def _detected(path: Path, document: dict[str, Any], class_agnostic: bool) -> dic
     found = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(found, list) or not all(isinstance(item, dict) and "bbox" in item for item in found):
         raise HqsamError(f"{path}: holds no list of results with a bbox; give a detector's COCO results")
-    known = {image["id"] for image in document["images"]}
-    strange = {item.get("image_id") for item in found} - known
+    images = {image["given_id"]: image["id"] for image in document["images"]}
+    strange = {str(item.get("image_id")) for item in found if identifier(item.get("image_id")) not in images}
     if strange:
         raise HqsamError(
-            f"{path}: {len(strange)} of its image ids are not of this data set (first: {min(strange, key=str)}); "
+            f"{path}: {len(strange)} of its image ids are not of this data set (first: {min(strange)}); "
             "give detections made on the same images"
         )
-    categories = {category["id"] for category in document["categories"]}
+    categories = {category["given_id"]: category["id"] for category in document["categories"]}
     boxes: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for number, item in enumerate(found, 1):
-        if not _is_box(item["bbox"]) or number_or_none(item.get("score")) is None:
+        box, score = read_numbers(item["bbox"], 4), number_or_none(item.get("score"))
+        if box is None or score is None:
             raise HqsamError(f"{path}: result {number} needs a bbox of four numbers and a score")
-        if not class_agnostic and item.get("category_id") not in categories:
+        category = identifier(item.get("category_id"))
+        if not class_agnostic and category not in categories:
             raise HqsamError(
                 f"{path}: result {number} has the category_id {item.get('category_id')}, which the data set does not "
                 "know; give detections with its categories"
             )
         # Where classes do not count, any known one does.
-        boxes[item["image_id"]].append({**item, "category_id": min(categories, default=1)} if class_agnostic else item)
+        own = 1 if class_agnostic else categories[category]
+        boxes[images[identifier(item["image_id"])]].append({"bbox": box, "score": score, "category_id": own})
     return boxes
 
 
@@ -251,7 +237,7 @@ def _gt_pixels(image: GTImage, annotation: dict[str, Any], width: int, height: i
     try:
         return decode_segmentation(annotation["segmentation"], width, height)
     except ValueError as error:
-        raise ImageError(f"{image.path}: the mask of annotation {annotation.get('id')} {error}") from None
+        raise ImageError(f"{image.path}: the mask of annotation {annotation['given_id']} {error}") from None
 
 
 def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:
@@ -272,7 +258,7 @@ def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str
     gt.dataset = {
         **whole.document,
         "images": [image for image in whole.document["images"] if image["id"] in ids],
-        "annotations": [_countable(a) for a in whole.document["annotations"] if a["image_id"] in ids],
+        "annotations": [a for a in whole.document["annotations"] if a["image_id"] in ids],
     }
     gt.createIndex()
     results = [{**result} for record in scored for result in record["results"][output]]  # the library adds to them
@@ -300,11 +286,6 @@ def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str
             counted = precision[precision > -1]
             figures[f"{name}{ending}"] = 100 * float(counted.mean()) if counted.size else float("nan")
     return figures
-
-
-def _countable(annotation: dict[str, Any]) -> dict[str, Any]:
-    """An annotation with what COCO's evaluation takes for granted."""
-    return {"iscrowd": 0, "area": annotation["bbox"][2] * annotation["bbox"][3], **annotation}
 
 
 def _silent(*_: object) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..batch.interrupt import Interrupt
-from ..batch.journal import Journal
+from ..batch.journal import JOURNAL, Journal
 from ..configs import digest
 from ..errors import ImageError
 
@@ -38,7 +38,8 @@ def open_journal(identity: dict[str, str], *, resume: bool) -> Iterator[Journal]
     Without `resume` it begins anew. It stays: whoever has all results removes it.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    journal = Journal(cache / "hqsam" / "eval" / digest(*sorted(identity.items())), identity, overwrite=not resume)
+    folder = cache / "hqsam" / "eval" / digest(*sorted(identity.items()))
+    journal = Journal(folder / JOURNAL, identity, overwrite=not resume)
     try:
         yield journal
     finally:
@@ -61,7 +62,8 @@ def score_items(
     Raises:
         KeyboardInterrupt: after SIGINT or SIGTERM, when the record in hand is kept.
     """
-    to_do = [item for item in items if journal.fingerprint_of(item.name) is None]
+    scored = {name for name, entry in journal.entries.items() if entry.fingerprint is not None}
+    to_do = [item for item in items if item.name not in scored]
     done = {item.name for item in to_do}
     for record in journal.records(item.name for item in items if item.name not in done):
         on_record(record)
@@ -72,7 +74,7 @@ def score_items(
                 record |= score(item, future.result())
             except ImageError as error:
                 record["error"] = str(error)
-            journal.append([("scored", record)])
+            journal.append([("scored", "", record)])
             on_record(record)
             if interrupt.wanted:
                 pool.shutdown(cancel_futures=True)

@@ -1,7 +1,8 @@
 """What other programs read and write: a file a format, and a line of one of these tables.
 
 To add a prompt format, write a file with a function like `coco.read_instances`, which takes a parsed document and
-returns its annotations, or None of a document that is not its own, and name it in `READERS`. To add an output format,
+returns its `Contents`, or None of a document that is not its own, and name it in `READERS`; a format that is a folder
+of files has a function like `voc.read_voc_folder` in `FOLDER_READERS`. To add an output format,
 write a file with a class like `png.PngWriter` (see `run_records.Writer`) and name it in `WRITERS`.
 """
 
@@ -11,21 +12,50 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .coco import CocoWriter, read_instances, read_results
+from .coco import read_instances, read_results, write_coco, write_results
 from .idmap import IdMapWriter
-from .ndjson import NdjsonWriter, read_lines
+from .labelme import read_labelme_folder
+from .ndjson import read_lines, write_ndjson
 from .png import PngWriter
-from .prompt_file import PromptFile
-from .run_records import RunRecords, Writer
+from .prompt_file import Contents, Notes, PromptFile
+from .run_records import RecordsWriter, RunRecords, Writer, WriteRecords
+from .voc import read_voc_folder
+from .yolo import read_yolo_folder, write_yolo
 
-READERS: dict[str, Callable[[PromptFile, Any, PromptFile | None], list[Any] | None]] = {
+READERS: dict[str, Callable[[Any, PromptFile | None, Notes], Contents | None]] = {
     "NDJSON": read_lines,
     "COCO instances": read_instances,
     "COCO results": read_results,
 }
-WRITERS: dict[str, Callable[[Path, RunRecords], Writer]] = {
-    "coco": CocoWriter,
+# Folders with a file an image, by the suffix of these files.
+FOLDER_READERS: dict[str, Callable[[Path, list[Path], Notes], Contents]] = {
+    ".txt": read_yolo_folder,
+    ".xml": read_voc_folder,
+    ".json": read_labelme_folder,
+}
+MakeWriter = Callable[[Path, RunRecords], Writer]
+
+
+def _in_folder(name: str, write: WriteRecords) -> MakeWriter:
+    return lambda output, run: RecordsWriter(output / name, run, write)
+
+
+def at_path(write: WriteRecords) -> MakeWriter:
+    """The maker of a writer of one file, or of one folder, whose path people give."""
+    return lambda path, run: RecordsWriter(path, run, write)
+
+
+# Of masks, into a folder.
+WRITERS: dict[str, MakeWriter] = {
+    "coco": _in_folder("instances.json", write_coco),
     "png": PngWriter,
     "idmap": IdMapWriter,
-    "ndjson": NdjsonWriter,
+    "ndjson": _in_folder("instances.ndjson", write_ndjson),
+}
+# Of boxes, to the path that people give.
+BOX_WRITERS: dict[str, MakeWriter] = {
+    "coco": at_path(write_coco),
+    "results": at_path(write_results),
+    "yolo": at_path(write_yolo),
+    "ndjson": at_path(write_ndjson),
 }

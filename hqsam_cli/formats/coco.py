@@ -8,45 +8,40 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import __version__
-from ..errors import HqsamError
 from ..io.atomic import atomic_file
-from .prompt_file import FileImage, PromptFile, add_image, integer, key_of, short, some_of
-from .run_records import RunRecords
+from .prompt_file import Contents, FileImage, Notes, PromptFile, note, read_images
+from .values import Identifier, identifier, integer, short
 
 
-def read_instances(file: PromptFile, document: Any, _listed: PromptFile | None) -> list[Any] | None:
-    """Keep the images and categories of COCO instances; returns their annotations, or None of what is none."""
+def read_instances(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:
+    """Images, annotations and categories of COCO instances; None of what is none."""
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
         return None
-    for number, item in enumerate(document["images"], 1):
-        where = f"image entry {number}"
-        image_id = key_of(item.get("id")) if isinstance(item, dict) else None
-        if image_id is None:
-            file.problems.append(f"{file.path}: {where} has no id; left out")
-        elif image_id in file.images:
-            file.problems.append(f"{file.path}: {where} has the id {image_id} of an earlier one; left out")
-        else:
-            add_image(file, image_id, item, item.get("id"), where)
-    renamed = [image.label for image in file.images.values() if image.image_id is None]
-    if renamed:
-        count, some = len(renamed), some_of(renamed)
-        file.problems.append(f"{file.path}: image ids that are no integers, given anew: {count} ({some})")
-    categories = document.get("categories")
-    known: set[int] = set()
-    for item in categories if isinstance(categories, list) else []:
-        category_id = integer(item.get("id")) if isinstance(item, dict) else None
-        if category_id is None:
-            file.problems.append(f"{file.path}: category {short(item)} has no integer id; left out")
-        elif category_id not in known:
-            known.add(category_id)
-            file.categories.append(item | {"id": category_id})
+    entries = enumerate(document["images"], 1)
+    items = [(item.get("id") if isinstance(item, dict) else None, item, f"image entry {n}") for n, item in entries]
     annotations = document.get("annotations", [])
     if not isinstance(annotations, list):
-        raise HqsamError(f"{file.path}: its annotations are no list; give COCO instances JSON")
-    return annotations
+        raise ValueError("its annotations are no list; give COCO instances JSON")
+    return Contents(read_images(items, notes), annotations, _categories(document.get("categories"), notes))
 
 
-def read_results(file: PromptFile, document: Any, listed: PromptFile | None) -> list[Any] | None:
+def _categories(listed: Any, notes: Notes) -> list[dict[str, Any]]:
+    """Categories with what they are called as `id`, each once."""
+    categories: dict[Identifier, dict[str, Any]] = {}
+    odd = []
+    for item in listed if isinstance(listed, list) else []:
+        key = identifier(item.get("id")) if isinstance(item, dict) else None
+        if key is None:
+            odd.append(short(item))
+        elif key not in categories:
+            categories[key] = {**item, "id": key, "name": str(item.get("name") or f"category {key}")}
+        elif item.get("name") not in (None, categories[key]["name"]):
+            odd.append(f"{short(item)} has the id of {categories[key]['name']}")
+    note(notes.remarks, "categories without an id of their own, left out", odd)
+    return list(categories.values())
+
+
+def read_results(document: Any, listed: PromptFile | None, _notes: Notes) -> Contents | None:
     """A COCO results list, with the images that are listed elsewhere, else whatever its ids name; None of what is none.
 
     A list is one if any entry has an image id, be some of them damaged; an empty list is one too.
@@ -55,34 +50,10 @@ def read_results(file: PromptFile, document: Any, listed: PromptFile | None) -> 
     if not named and document != []:
         return None
     if listed is not None:
-        file.images, file.refused, file.categories = listed.images, listed.refused, listed.categories
-        return document
-    file.by_stem = True
-    for item in document:
-        key = key_of(item.get("image_id")) if isinstance(item, dict) else None
-        if key is not None:
-            file.images.setdefault(key, FileImage(key, integer(item["image_id"])))
-    return document
-
-
-class CocoWriter:
-    """`instances.json` of a run, made of its records when it ends."""
-
-    folder = None
-
-    def __init__(self, output: Path, run: RunRecords) -> None:
-        self.path, self.run = output / "instances.json", run
-
-    def write(self, result: object) -> None:
-        """Nothing: the record of the image is kept by the run."""
-
-    def remove(self, file_name: str) -> None:
-        """Nothing: an image that failed has no annotations in its record."""
-
-    def close(self) -> Path:
-        """Write the file."""
-        write_coco(self.path, self.run.records, self.run.categories)
-        return self.path
+        return Contents(listed.images, document, listed.categories)
+    keys = dict.fromkeys(identifier(item.get("image_id")) for item in document if isinstance(item, dict))
+    images = {key: FileImage(key, str(key), "stem", integer(key)) for key in keys if key is not None}
+    return Contents(images, document, unlisted=True)
 
 
 def write_coco(path: Path, records: Callable[[], Iterable[dict[str, Any]]], categories: list[dict[str, Any]]) -> None:
@@ -104,12 +75,14 @@ def write_coco(path: Path, records: Callable[[], Iterable[dict[str, Any]]], cate
         file.write(b'],\n"categories":' + _json(categories) + b"}\n")
 
 
-def write_results(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def write_results(
+    path: Path, records: Callable[[], Iterable[dict[str, Any]]], _categories: list[dict[str, Any]]
+) -> None:
     """A COCO results list, as `pycocotools` and its kin read it beside the ground truth."""
     kept = ("image_id", "category_id", "bbox", "score")
     with atomic_file(path) as file:
         file.write(b"[\n")
-        _write_items(file, ({key: a[key] for key in kept} for record in records for a in record["annotations"]))
+        _write_items(file, ({key: a[key] for key in kept} for record in records() for a in record["annotations"]))
         file.write(b"]\n")
 
 

@@ -18,21 +18,26 @@ MAX_ID = 65_535
 class IdMapWriter:
     """The id maps of a run."""
 
+    fills_folder = True
+
     def __init__(self, output: Path, _run: RunRecords) -> None:
-        self.folder = output / "idmaps"
+        self.path = output / "idmaps"
+
+    def is_complete(self, file_name: str, count: int) -> bool:
+        """See `Writer`."""
+        return (self.path / f"{file_name}.png").is_file()
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
-        path = self.folder / f"{result.file_name}.png"
+        path = self.path / f"{result.file_name}.png"
         write_id_map(path, result.instances, result.annotations, result.size)
 
     def remove(self, file_name: str) -> None:
         """See `Writer`."""
-        (self.folder / f"{file_name}.png").unlink(missing_ok=True)
+        (self.path / f"{file_name}.png").unlink(missing_ok=True)
 
-    def close(self) -> Path:
-        """See `Writer`."""
-        return self.folder
+    def close(self) -> None:
+        """Nothing: all is in place."""
 
 
 def write_id_map(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,25 @@ MASK_NAME = re.compile(r"-?\d+\.png")
 class PngWriter:
     """The masks of a run."""
 
+    fills_folder = True
+
     def __init__(self, output: Path, _run: RunRecords) -> None:
-        self.folder = output / "masks"
+        self.path = output / "masks"
+
+    def is_complete(self, file_name: str, count: int) -> bool:
+        """See `Writer`."""
+        return len(_masks(self.path / file_name)) == count
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
-        write_masks(self.folder / result.file_name, result.instances, result.annotations)
+        write_masks(self.path / result.file_name, result.instances, result.annotations)
 
     def remove(self, file_name: str) -> None:
         """See `Writer`."""
-        remove_masks(self.folder / file_name)
+        remove_masks(self.path / file_name)
 
-    def close(self) -> Path:
-        """See `Writer`."""
-        return self.folder
+    def close(self) -> None:
+        """Nothing: all is in place."""
 
 
 def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[str, Any]]) -> None:
@@ -47,9 +53,17 @@ def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[
 
 def remove_masks(folder: Path, keep: Collection[str] = ()) -> None:
     """Take away the masks of an image, but for those of the names to keep; other people's files stay."""
-    for mask in folder.glob("*.png"):
-        if MASK_NAME.fullmatch(mask.name) and mask.name not in keep:
+    for mask in _masks(folder):
+        if mask.name not in keep:
             mask.unlink()
+    if not keep:
+        with suppress(OSError):  # it holds something else, or is not there
+            folder.rmdir()
+
+
+def _masks(folder: Path) -> list[Path]:
+    """The masks of an image that are there."""
+    return [mask for mask in folder.glob("*.png") if MASK_NAME.fullmatch(mask.name)]
 
 
 def write_png(path: Path, pixels: np.ndarray, options: list[int]) -> None:

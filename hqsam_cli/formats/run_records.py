@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ..records import Instance
 
@@ -44,8 +44,15 @@ class Writer(Protocol):
     """An output format. Every file of it appears whole or not at all."""
 
     @property
-    def folder(self) -> Path | None:
-        """The folder that `write` fills, or None."""
+    def path(self) -> Path:
+        """The file or folder that people look for."""
+
+    @property
+    def fills_folder(self) -> bool:
+        """Whether `path` is a folder that `write` fills, rather than a file that `close` writes."""
+
+    def is_complete(self, file_name: str, count: int) -> bool:
+        """Whether what an image with so many results has is all there."""
 
     def write(self, result: ImageResult) -> None:
         """Put the outputs of an image in place, and take away those of an earlier run; called from several threads."""
@@ -53,5 +60,40 @@ class Writer(Protocol):
     def remove(self, file_name: str) -> None:
         """Take away what there may be of an image."""
 
-    def close(self) -> Path:
-        """Write what is about all images together; returns the file or folder that people look for."""
+    def close(self) -> None:
+        """Write what is about all images together."""
+
+
+WriteRecords: TypeAlias = Callable[[Path, Callable[[], Iterable[dict[str, Any]]], list[dict[str, Any]]], None]
+
+
+class RecordsWriter:
+    """A format that is one file, made of all records when a run ends.
+
+    Args:
+        write: called with the path, what gives the records, and the categories.
+    """
+
+    fills_folder = False
+
+    def __init__(
+        self,
+        path: Path,
+        run: RunRecords,
+        write: WriteRecords,
+    ) -> None:
+        self.path, self._run, self._write = path, run, write
+
+    def is_complete(self, file_name: str, count: int) -> bool:
+        """Always: the record of the image is kept by the run."""
+        return True
+
+    def write(self, result: ImageResult) -> None:
+        """Nothing: see `is_complete`."""
+
+    def remove(self, file_name: str) -> None:
+        """Nothing: an image that failed has a record that says so."""
+
+    def close(self) -> None:
+        """Write the file."""
+        self._write(self.path, self._run.records, self._run.categories)

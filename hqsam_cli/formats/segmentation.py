@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..records import MaskCrop, Segmentation
-from .prompt_file import number_or_none
+from .values import integer, number_or_none
 
 REACH = 10  # a polygon may leave the image by so many times its longer side
 
@@ -62,7 +62,8 @@ def encode_crop(mask: MaskCrop) -> dict[str, Any]:
 
 def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
     size, counts = rle.get("size"), rle.get("counts")
-    if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and 0 < n < 2**31 for n in size):
+    size = [integer(n, 2**31) or 0 for n in size] if isinstance(size, list) else []
+    if len(size) != 2 or min(size) <= 0:
         raise ValueError("is RLE without a size [height, width]")
     if size != [height, width]:  # before its runs are drawn: a few bytes can claim gigabytes
         raise ValueError(f"is of {size[1]} x {size[0]} pixels, the image of {width} x {height}")
@@ -103,12 +104,36 @@ def _run_lengths(text: str) -> np.ndarray:
 
 def _decode_polygons(polygons: Any, width: int, height: int) -> np.ndarray:
     reach = REACH * max(width, height)
-    if not isinstance(polygons, list) or not polygons:
-        raise ValueError("is neither RLE nor polygons")
-    for polygon in polygons:
-        numbers = [number_or_none(n) for n in polygon] if isinstance(polygon, list) else []
-        if len(numbers) < 6 or len(numbers) % 2 or any(n is None or abs(n) > reach for n in numbers):
-            raise ValueError("is neither RLE nor polygons near the image")
+    sound = sound_polygons(polygons)
+    if any(abs(n) > reach for polygon in sound for n in polygon):
+        raise ValueError("is neither RLE nor polygons near the image")
     from pycocotools import mask as coco_mask
 
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))).astype(bool)
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(sound, height, width))).astype(bool)
+
+
+def sound_polygons(polygons: Any) -> list[list[float]]:
+    """Polygons as x, y, x, y, …, without the parts that have no area: of fewer than three points.
+
+    One polygon may stand for a list of it, and points may be pairs.
+
+    Raises:
+        ValueError: nothing is left, or a number is none.
+    """
+    if not isinstance(polygons, list) or not polygons:
+        raise ValueError("is neither RLE nor polygons")
+    pairs = all(isinstance(part, list) and len(part) == 2 for part in polygons)
+    if pairs or not any(isinstance(part, list) for part in polygons):
+        polygons = [polygons]
+    sound = []
+    for part in polygons:
+        if part and isinstance(part, list) and all(isinstance(point, list) and len(point) == 2 for point in part):
+            part = [n for point in part for n in point]
+        numbers = [number_or_none(n) for n in part] if isinstance(part, list) else [] if part is None else [None]
+        if None in numbers or len(numbers) % 2:
+            raise ValueError("is neither RLE nor polygons")
+        if len(numbers) >= 6:
+            sound.append([n for n in numbers if n is not None])
+    if not sound:
+        raise ValueError("is neither RLE nor polygons with an area")
+    return sound

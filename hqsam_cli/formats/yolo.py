@@ -1,94 +1,139 @@
-"""YOLO label files: a text file an image, a line a box, in shares of the image; read as prompts and written."""
+"""YOLO label files: a text file an image, a line an object, in shares of the image; read as prompts and written."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import HqsamError
 from ..io.atomic import atomic_file
-from .prompt_file import FileAnnotation, number_or_none, some_of
+from ..records import PolygonShares
+from .boxes import enclosing_box
+from .class_names import CLASSES, class_names
+from .label_folder import label_image, read_label
+from .prompt_file import Contents, FileImage, Notes, note
+from .values import Identifier, number_or_none, text_of
 
-CLASSES = "classes.txt"
 DECIMALS = 8  # less than a thousandth of a pixel of the largest image
+NO_LABELS = ("readme", "license", "classes", "train", "val", "test", "notes", "requirements")  # .txt, beside labels
+POSE = 4 + 17 * 3  # numbers of a person's box and COCO's key points
 
 
-def yolo_annotations(path: Path, problems: list[str]) -> Iterator[FileAnnotation]:
-    """Boxes of a label file as corners in shares of the image; `problems` gets a sentence about bad lines.
+def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
+    """Objects of label files of every kind that ultralytics reads or writes; an empty file says that there is nothing.
 
-    A line is class, center x and y, width, height, and maybe a score. Categories are classes plus one.
+    A line is the class, then a box (center and size), an oriented box (four corners), a polygon, or a box with key
+    points; then maybe a score, and a track id. Categories are classes plus one.
     """
-    try:
-        lines = path.read_text("utf-8", "replace").splitlines()
-    except OSError as error:
-        problems.append(f"{path}: cannot be read ({error.strerror}); left out")
-        return
-    bad = []
-    for number, line in enumerate(lines, 1):
-        annotation = _annotation(line.split())
-        if annotation is not None:
-            yield annotation
-        elif line.strip():
-            bad.append(f"line {number}")
-    if bad:
-        problems.append(f"{path}: no class, x, y, width, height: {len(bad)} ({some_of(bad)}); left out")
+    images: dict[Identifier, FileImage] = {}
+    annotations: list[dict[str, Any]] = []
+    names, key_point_shape = class_names(folder)
+    for path in paths:
+        if path.stem.lower() in NO_LABELS:
+            continue
+        content = read_label(path, notes)
+        if content is None:
+            continue
+        image = label_image(folder, path)
+        images[image.key] = image
+        bad = []
+        for number, line in enumerate(text_of(content).splitlines(), 1):
+            if line.strip():
+                found = _read_line(line.split(), key_point_shape)
+                annotations.append({"image_id": image.key, "id": f"{image.key} line {number}", **(found or {})})
+                bad += [] if found else [f"line {number}"]
+        note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
+    categories = [{"id": number + 1, "name": name} for number, name in names.items()]
+    return Contents(images, [a for a in annotations if "bbox" in a], categories)
 
 
-def _annotation(fields: list[str]) -> FileAnnotation | None:
-    try:
-        numbers = [number_or_none(float(field)) for field in fields]
-    except ValueError:
+def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None) -> dict[str, Any] | None:
+    """The fields of a COCO annotation, its coordinates in shares; None of what is no label."""
+    values = [number_or_none(field) for field in fields]
+    if len(values) < 5 or None in values:
         return None
-    if len(numbers) not in (5, 6) or None in numbers:
+    category, *numbers = (n for n in values if n is not None)
+    if category < 0 or category != int(category):
         return None
-    category, x, y, w, h, *score = (n for n in numbers if n is not None)
-    if w <= 0 or h <= 0 or category < 0 or category != int(category):
-        return None
-    corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-    return FileAnnotation("", corners, category_id=int(category) + 1, score=score[0] if score else None)
+    numbers, score = _split_score(numbers, fields[1:], key_point_shape)
+    label: dict[str, Any] = {"category_id": int(category) + 1, "score": score}
+    if len(numbers) == 4 or _is_pose(numbers, key_point_shape):
+        x, y, w, h = numbers[:4]
+    else:
+        x0, y0, x1, y1 = enclosing_box(numbers)
+        x, y, w, h = (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+        label["segmentation"] = PolygonShares(tuple(numbers))
+    return {**label, "bbox": [x, y, w, h]} if w > 0 and h > 0 else None
 
 
-def yolo_categories(folder: Path) -> list[dict[str, Any]]:
-    """COCO categories of `classes.txt`, a name a line, where the folder has one.
+def _split_score(
+    numbers: list[float], fields: list[str], key_point_shape: tuple[int, int] | None
+) -> tuple[list[float], float | None]:
+    """Coordinates, and the score that may follow them; a track id, a whole number after all, goes."""
 
-    Raises:
-        HqsamError: it cannot be read.
-    """
-    path = folder / CLASSES
-    if not path.is_file():
-        return []
-    try:
-        names = path.read_text("utf-8", "replace").splitlines()
-    except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    return [{"id": number, "name": name} for number, name in enumerate(names, 1) if name]
+    def whole(count: int) -> bool:
+        """Whether so many numbers are an object without score or id."""
+        points = count - 4
+        if key_point_shape is not None and points > 0:
+            return points == key_point_shape[0] * key_point_shape[1]
+        return count == 4 or count == POSE or (count >= 6 and count % 2 == 0)
+
+    if _is_pose(numbers, key_point_shape):
+        return numbers, None
+    # A coordinate can be 1 at the border, but is never more.
+    is_id = fields[-1].isdigit() and (numbers[-1] > 1 or len(numbers) == 6)
+    if len(numbers) > 4 and is_id:
+        if whole(len(numbers) - 2) and 0 <= numbers[-2] <= 1:
+            return numbers[:-2], numbers[-2]
+        if whole(len(numbers) - 1):
+            return numbers[:-1], None
+    if len(numbers) > 4 and not whole(len(numbers)) and whole(len(numbers) - 1):
+        return numbers[:-1], numbers[-1]
+    return numbers, None
 
 
-def write_yolo(folder: Path, records: Iterable[dict[str, Any]], categories: list[dict[str, Any]]) -> None:
+def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> bool:
+    """Whether numbers are a box and key points: as the data set says, COCO's, or points with a visibility 0, 1 or 2."""
+    points = len(numbers) - 4
+    if key_point_shape is not None:
+        return points == key_point_shape[0] * key_point_shape[1]
+    visible = numbers[6::3]
+    return len(numbers) == POSE or (points > 0 and points % 3 == 0 and all(n in (0, 1, 2) for n in visible))
+
+
+def write_yolo(
+    folder: Path,
+    records: Callable[[], Iterable[dict[str, Any]]],
+    categories: list[dict[str, Any]],
+    *,
+    confidence: bool = False,
+) -> None:
     """`<path of the image without its suffix>.txt` for each image that was read, and `classes.txt`.
 
-    A line is class, center, size and score; the class is the place of the category. Of images that differ in their
+    A line is class, center and size, the five columns that training takes, and with `confidence` the score; the class
+    is the place of the category. Of images that differ in their
     suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
     """
     classes = {category["id"]: number for number, category in enumerate(categories)}
     with atomic_file(folder / CLASSES) as file:
         file.write("".join(f"{category['name']}\n" for category in categories).encode())
     taken = {CLASSES}
-    for record in records:
+    for record in records():
         if record["width"] is None:
             continue
         name = f"{os.path.splitext(record['file_name'])[0]}.txt"
         if name in taken:
             name = f"{record['file_name']}.txt"
         taken.add(name)
-        lines = (_line(a, classes[a["category_id"]], record["width"], record["height"]) for a in record["annotations"])
+        size = record["width"], record["height"]
+        lines = (_line(a, classes[a["category_id"]], *size, confidence=confidence) for a in record["annotations"])
         with atomic_file(folder / name) as file:
             file.write("".join(lines).encode())
 
 
-def _line(annotation: dict[str, Any], number: int, width: int, height: int) -> str:
+def _line(annotation: dict[str, Any], number: int, width: int, height: int, *, confidence: bool) -> str:
     x, y, w, h = annotation["bbox"]
     shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
-    return f"{number} {' '.join(f'{share:.{DECIMALS}f}' for share in shares)} {annotation['score']:g}\n"
+    score = f" {annotation['score']:g}" if confidence else ""
+    return f"{number} {' '.join(f'{share:.{DECIMALS}f}' for share in shares)}{score}\n"

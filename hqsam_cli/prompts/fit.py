@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ImageError
 from ..formats.segmentation import decode_segmentation
 from ..io.masks import read_mask
-from ..records import Box, ImagePrompts, Prompt, RawPrompt, Segmentation
+from ..records import Box, ImagePrompts, PolygonShares, Prompt, RawPrompt, Segmentation
 
 
 def fit_prompts(image: ImagePrompts, width: int, height: int) -> tuple[list[Prompt], list[str]]:
@@ -70,9 +70,11 @@ def _clip(box: Box, width: int, height: int) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _coarse_mask(source: Segmentation | Path, width: int, height: int) -> tuple[np.ndarray | None, str]:
+def _coarse_mask(source: Segmentation | PolygonShares | Path, width: int, height: int) -> tuple[np.ndarray | None, str]:
     """The pixels of a coarse mask, or None and the reason."""
     try:
+        if isinstance(source, PolygonShares):
+            source = [[n * (height if odd % 2 else width) for odd, n in enumerate(source.xyn)]]
         mask = read_mask(source) if isinstance(source, Path) else decode_segmentation(source, width, height)
     except (ImageError, ValueError) as error:
         return None, f"cannot be read, {error}" if isinstance(error, ImageError) else str(error)

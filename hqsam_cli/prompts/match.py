@@ -3,56 +3,142 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
-from ..formats.prompt_file import FileImage, PromptFile, some_of
-from ..formats.yolo import CLASSES
+from ..formats.prompt_file import FileImage, PromptFile
+from ..formats.values import Identifier, some_of
+from ..io.find import SourceImage
+from ..io.names import is_absolute, leaves_folder, plain_name
 
 
-def match_names(file: PromptFile, file_names: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Names of images of the run by the keys the file has for them, and a sentence for each that is in doubt.
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What the images of a file are in a run.
 
-    A name matches itself; else the longest name it ends with (`a.jpg` in the file, `imgs/a.jpg` in the run);
-    else the one that ends with it (`val/a.jpg` in the file, `a.jpg` in the run). An image without a name
-    matches by its id as the stem, with or without leading zeros.
+    Attributes:
+        names: of images of the run by the keys the file has for them.
+        doubts: a sentence for each image that could be several.
+        outside: a sentence for each name that leads out of the folder of the images.
     """
-    keys: dict[str, list[str]] = defaultdict(list)
-    for image in file.images.values():
-        keys[_written(image)].append(image.key)
-    ending: dict[str, list[str]] = defaultdict(list)
-    for written in keys:
-        for tail in tails(written):
-            ending[tail].append(written)
 
-    doubts: list[str] = []
-    candidates: dict[str, list[str]] = defaultdict(list)
-    for name in file_names:
-        stem = _stem_mark(PurePosixPath(name).stem)
-        found = [written for written in (name, *tails(name), stem) if written in keys][:1] or ending.get(name, [])
+    names: dict[Identifier, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+
+# What makes two names the same, the strictest first; each is asked of what those before left over.
+SPELLINGS: tuple[Callable[[str], str], ...] = (
+    lambda name: str(PurePosixPath(name)),
+    plain_name,
+    lambda name: unicodedata.normalize("NFC", plain_name(name).casefold()),
+)
+
+
+def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
+    """Images of the run by the keys the file has for them.
+
+    A name matches itself; else the longest name it ends with (`a.jpg` in the file, `imgs/a.jpg` in the run); else the
+    one that ends with it (`val/a.jpg` in the file, `a.jpg` in the run). A path without a suffix, as label files have
+    it, does so whatever the suffix of the image. An image without a name matches by its id as the stem, with or
+    without leading zeros. Names that are written otherwise but are the same file match if nothing else does: with
+    backslashes, as addresses, in another Unicode form, and in other letter case.
+    """
+    matches = Matches()
+    places = {os.path.abspath(image.path): image.file_name for image in images}
+    folders = {os.path.abspath(image.path).removesuffix(image.file_name) for image in images}
+    folders.add(os.path.dirname(os.path.abspath(file.path)))
+    names = {image.file_name: None for image in images}
+    keys: dict[FileImage, list[Identifier]] = defaultdict(list)
+    for image in file.images.values():
+        led = _led_to(image.name, folders, places) if image.kind == "name" else None
+        if led is not None:
+            matches.names[image.key] = led
+        elif image.kind == "name" and not is_absolute(image.name) and leaves_folder(plain_name(image.name)):
+            matches.outside.append(
+                f"{file.path}: file_name {image.name!r} leaves the image folder; make it relative to that folder"
+            )
+        else:
+            keys[FileImage(0, image.name, image.kind)].append(image.key)
+    open_names = [name for name in names if name not in set(matches.names.values())]
+    for spelling in SPELLINGS:
+        if not keys or not open_names:
+            break
+        found, doubtful = _match_once(list(keys), open_names, spelling, matches.doubts)
+        for image, name in found.items():
+            matches.names.update((key, name) for key in keys[image])
+        for image in {*found, *doubtful}:
+            del keys[image]
+        settled = {*found.values()}
+        open_names = [name for name in open_names if name not in settled]
+    return matches
+
+
+def _led_to(name: str, folders: set[str], places: dict[str, str]) -> str | None:
+    """The image that a path with detours or from the root leads to from one of the folders; None where it is none."""
+    path = name.replace("\\", "/")
+    if "\0" in name or not (path.startswith("/") or ".." in path.split("/")):
+        return None
+    led = (places.get(os.path.normpath(os.path.join(folder, path))) for folder in sorted(folders))
+    return next((found for found in led if found is not None), None)
+
+
+def _match_once(
+    images: list[FileImage], names: list[str], spelling: Callable[[str], str], doubts: list[str]
+) -> tuple[dict[FileImage, str], set[FileImage]]:
+    """The names of images that one spelling settles, and the images that it leaves in doubt."""
+    known: dict[tuple[str, str], list[FileImage]] = defaultdict(list)
+    ending: dict[tuple[str, str], list[FileImage]] = defaultdict(list)
+    for image in images:
+        written = _stem(image.name) if image.kind == "stem" else spelling(image.name)
+        known[image.kind, written].append(image)
+        if image.kind != "stem":
+            for tail in tails(written):
+                ending[image.kind, tail].append(image)
+
+    candidates: dict[FileImage, list[str]] = defaultdict(list)
+    exact: dict[FileImage, list[str]] = defaultdict(list)
+    doubtful: set[FileImage] = set()
+    for name in names:
+        spelled = spelling(name)
+        forms = list(_forms(spelled))
+        found = next((known[form] for form in forms if form in known), None)
+        if found is None:
+            found = next((ending[form] for form in forms[:3] if form in ending), [])
         if len(found) == 1:
             candidates[found[0]].append(name)
+            if spelling(found[0].name) == spelled:
+                exact[found[0]].append(name)
         elif found:
-            doubts.append(f"{name} could be any of {some_of(found)}")
+            doubts.append(f"{name} could be any of {some_of(image.name for image in found)}")
+            doubtful.update(found)
 
-    matched: dict[str, str] = {}
-    for written, names in candidates.items():
-        if written in names or len(names) == 1:
-            name = written if written in names else names[0]
-            matched.update((key, name) for key in keys[written])
+    matched: dict[FileImage, str] = {}
+    for image, own in candidates.items():
+        best = exact.get(image, own)
+        if len(best) == 1:
+            matched[image] = best[0]
         else:
-            doubts.append(f"{file.images[keys[written][0]].label} could be any of {some_of(names)}")
-    return matched, doubts
+            doubts.append(f"{image.label} could be any of {some_of(own)}")
+            doubtful.add(image)
+    return matched, doubtful - matched.keys()
 
 
-def _written(image: FileImage) -> str:
-    return _stem_mark(image.key) if image.file_name is None else image.file_name
+def _forms(name: str) -> Iterator[tuple[str, str]]:
+    """What a file may call an image, best first."""
+    for tail in (name, *tails(name)):
+        yield "name", tail
+        yield "path_stem", tail
+        yield "path_stem", os.path.splitext(tail)[0]
+    yield "stem", _stem(PurePosixPath(name).stem)
 
 
-def _stem_mark(stem: str) -> str:
-    """A stem as no file name is written, with a NUL before it, and without leading zeros if it is a number."""
-    return "\0" + (stem.lstrip("0") or "0" if stem.isascii() and stem.isdigit() else stem)
+def _stem(stem: str) -> str:
+    """A stem without leading zeros if it is a number."""
+    return (stem.lstrip("0") or "0") if stem.isascii() and stem.isdigit() else stem
 
 
 def tails(name: str) -> Iterator[str]:
@@ -60,23 +146,3 @@ def tails(name: str) -> Iterator[str]:
     while "/" in name:
         name = name.split("/", 1)[1]
         yield name
-
-
-def label_files(folder: Path, file_names: list[str]) -> tuple[dict[str, Path], list[str]]:
-    """Label files by image, and a sentence for each that could be for several and for those that are for none.
-
-    The labels of `imgs/a.jpg` are `imgs/a.jpg.txt`, else `imgs/a.txt`, else `a.jpg.txt` or `a.txt`.
-    """
-    images: dict[Path, list[str]] = {path: [] for path in sorted(folder.rglob("*.txt")) if path.name != CLASSES}
-    for name in file_names:
-        stems = (stem for tail in (name, *tails(name)) for stem in (tail, os.path.splitext(tail)[0]))
-        path = next((path for stem in stems if (path := folder / f"{stem}.txt") in images), None)
-        if path is not None:
-            images[path].append(name)
-    idle = [str(path.relative_to(folder)) for path, names in images.items() if not names]
-    problems = [
-        f"{path}: could be for any of {some_of(names)}; left out" for path, names in images.items() if len(names) > 1
-    ]
-    if idle:
-        problems.append(f"{folder}: labels that match no input: {len(idle)} ({some_of(idle)})")
-    return {names[0]: path for path, names in images.items() if len(names) == 1}, problems

@@ -1,78 +1,162 @@
-"""Prompt files of any format that `formats.READERS` knows, as the same small records."""
+"""Prompt files and folders of any format that `formats` knows, as the same small records."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import zlib
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..configs import BoxFormat
 from ..errors import HqsamError
-from ..formats import READERS
+from ..formats import FOLDER_READERS, READERS
+from ..formats.annotation_fields import read_annotations
+from ..formats.boxes import SHARES
+from ..formats.label_folder import label_paths, labels_below
 from ..formats.ndjson import Lines
-from ..formats.prompt_file import PromptFile, Use, read_annotations
+from ..formats.prompt_file import Contents, Notes, PromptFile, Use
+from ..formats.values import identifier, read_numbers
 
 STDIN = "-"
+GZIP = b"\x1f\x8b"
+LARGEST_JSON = 2**32  # bytes that a compressed file may grow to
+KINDS_OF_FILES = "give a COCO or NDJSON file"
 
 
 def read_prompt_file(
-    path: str, use: Use | None, *, stdin: BinaryIO | None = None, listed: PromptFile | None = None
+    path: str,
+    use: Use | None,
+    *,
+    stdin: BinaryIO | None = None,
+    listed: PromptFile | None = None,
+    box_format: BoxFormat | None = None,
 ) -> PromptFile:
     """Records of a file, or of stdin for `-`.
 
     Args:
         use: what its annotations are read for; None reads images and categories alone.
         listed: the file that lists the images of a results list.
+        box_format: of its boxes; where nobody says it, it is xywh, and boxes that cannot be meant so are refused.
 
     Raises:
         HqsamError: unreadable, not JSON, or JSON of another kind.
     """
     name = "stdin" if path == STDIN else path
-    content = _content(path, stdin)
-    document = _document(content, name)
-    digest = hashlib.sha256(content).hexdigest()
+    document = _document(_content(path, stdin), name)
+    notes = Notes()
     for read in READERS.values():
-        file = PromptFile(name, digest)
-        annotations = read(file, document, listed)
-        if annotations is not None:
-            if use is not None:
-                read_annotations(file, annotations, use)
-            return file
+        try:
+            contents = read(document, listed, notes)
+        except ValueError as error:
+            raise HqsamError(f"{name}: {error}") from None
+        if contents is not None:
+            if use == "box" and box_format is None:
+                _check_pixels(contents, name)
+            return _prompt_file(name, contents, use, box_format or "xywh", notes)
     raise HqsamError(
         f"{name}: JSON, but no COCO: give an object with images and annotations, a list of results with "
         "image_id, or a line an image with file_name and annotations"
     )
 
 
+def read_prompt_folder(folder: Path, use: Use, *, box_format: BoxFormat | None = None) -> PromptFile:
+    """Records of a folder with a file of labels an image, YOLO's, VOC's or labelme's, or of the root of a data set.
+
+    Raises:
+        HqsamError: it holds no labels.
+    """
+    place = labels_below(folder)
+    suffix, paths = label_paths(place, tuple(FOLDER_READERS))
+    if suffix is None:
+        raise HqsamError(f"{folder}: holds no labels; give a folder of YOLO's .txt, VOC's .xml or labelme's .json")
+    notes = Notes()
+    contents = FOLDER_READERS[suffix](place, paths, notes)
+    shares: BoxFormat = "cxcywhn" if suffix == ".txt" else "xywh"
+    return _prompt_file(str(folder), contents, use, box_format or shares, notes)
+
+
+def _prompt_file(path: str, contents: Contents, use: Use | None, box_format: BoxFormat, notes: Notes) -> PromptFile:
+    if use == "box" and box_format in SHARES:
+        use = "xyxyn"
+    annotations = [] if use is None else read_annotations(contents, use, notes, box_format=box_format)
+    said = Notes([f"{path}: {text}" for text in notes.lost], [f"{path}: {text}" for text in notes.remarks])
+    count = len(contents.annotations)
+    return PromptFile(path, use, contents.images, annotations, contents.categories, count, contents.unlisted, said)
+
+
+def _check_pixels(contents: Contents, name: str) -> None:
+    """Raise an HqsamError where no box can be x, y, width and height in pixels, as COCO has it."""
+    boxes, sizes = [], []
+    for item in contents.annotations:
+        numbers = read_numbers(item.get("bbox"), 4) if isinstance(item, dict) else None
+        if numbers is not None:
+            key = identifier(item.get("image_id"))
+            boxes.append(numbers)
+            image = None if key is None else contents.images.get(key)
+            sizes.append(None if image is None else image.size)
+    if boxes and all(0 <= n <= 1 for box in boxes for n in box) and any(n % 1 for box in boxes for n in box):
+        raise HqsamError(
+            f"{name}: all its boxes are between 0 and 1, which are shares of an image and no pixels: pass "
+            "--box-format cxcywhn for center and size, xyxyn for corners, or xywh if they are pixels"
+        )
+    known = [(box, size) for box, size in zip(boxes, sizes, strict=True) if size is not None]
+    leave = sum(x + w > width + 1 or y + h > height + 1 for (x, y, w, h), (width, height) in known)
+    corners = sum(x < w <= width + 1 and y < h <= height + 1 for (x, y, w, h), (width, height) in known)
+    if 2 * leave > len(known) and corners == len(known):
+        raise HqsamError(
+            f"{name}: {leave} of {len(known)} boxes leave their images when read as x, y, width, height, and all fit "
+            "as corners: pass --box-format xyxy, or xywh if they are meant so"
+        )
+
+
 def _content(path: str, stdin: BinaryIO | None) -> bytes:
     if path == STDIN:
         assert stdin is not None
-        return stdin.read()
+        content = stdin.read()
+    else:
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise HqsamError(f"{path}: cannot be read ({error.strerror}); {KINDS_OF_FILES}") from None
+    return _unzipped(content, path) if content.startswith(GZIP) else content
+
+
+def _unzipped(content: bytes, path: str) -> bytes:
+    """The content of a .gz file."""
+    unzip = zlib.decompressobj(wbits=31)
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a COCO or NDJSON file") from None
+        text = unzip.decompress(content, LARGEST_JSON)
+    except zlib.error as error:
+        raise HqsamError(f"{path}: broken gzip ({error}); fetch it again") from None
+    if not unzip.eof:
+        raise HqsamError(f"{path}: gzip that is cut off or grows beyond {LARGEST_JSON} bytes; fetch it again")
+    return text
 
 
 def _document(content: bytes, name: str) -> Any:
     """The JSON document, or the `Lines` of several."""
     try:
-        return _parse(content)
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
+        return _parse(text)
     except RecursionError:
-        raise HqsamError(f"{name}: JSON nested too deeply to be COCO; give a COCO or NDJSON file") from None
+        raise HqsamError(f"{name}: JSON nested too deeply to be COCO; {KINDS_OF_FILES}") from None
+    except UnicodeDecodeError as error:
+        raise HqsamError(f"{name}: not JSON ({error}); {KINDS_OF_FILES}") from None
     except ValueError as whole:
         lines = Lines()
-        for number, line in enumerate(content.splitlines(), 1):
+        # Not str.splitlines, which splits at what may stand in a name.
+        for number, line in enumerate(text.split("\n"), 1):
             try:
                 lines += [_parse(line)] if line.strip() else []
             except (ValueError, RecursionError):
                 reason = f"line {number} is not JSON" if lines else f"not JSON ({whole})"
-                raise HqsamError(f"{name}: {reason}; give a COCO or NDJSON file") from None
+                raise HqsamError(f"{name}: {reason}; {KINDS_OF_FILES}") from None
         if not lines:
-            raise HqsamError(f"{name}: empty; give a COCO or NDJSON file") from None
+            raise HqsamError(f"{name}: empty; {KINDS_OF_FILES}") from None
         return lines
 
 
-def _parse(text: bytes) -> Any:
+def _parse(text: str) -> Any:
     """The value of a JSON text. NaN and the infinities, which Python writes and JSON does not know, are null."""
     return json.loads(text, parse_constant=lambda _name: None)

@@ -9,7 +9,6 @@ costs a second or two a gigabyte, less than loading does. Nothing here needs tor
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HqsamError, UsageError
+from ..io.digest import file_digest
 from .registry import PACKAGED, WEIGHTS, WeightsFile
 
 TRANSFORMERS_FILE = "model.safetensors"
@@ -156,11 +156,7 @@ def file_hash(path: Path) -> str:
 
 @cache
 def _hash_of_state(path: Path, size: int, mtime_ns: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_digest(path)
 
 
 def _downloaded(name: str, say: Say | None, *, anew: bool = False) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hqsam_cli.batch.journal import JOURNAL
 from hqsam_cli.batch.pipeline import Job, PromptsByName, Summary, run_images
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.io.find import find_images
@@ -82,6 +83,7 @@ def make_job(images: Path, output: Path | None, prompts: PromptsByName, **change
         "batch_size": 2,
         "workers": 2,
         "identity": {},
+        "journal": None if output is None else output / JOURNAL,
     }
     return Job(**(options | changes))
 

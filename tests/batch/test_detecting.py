@@ -13,6 +13,7 @@ from PIL import Image
 
 from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.steps import Detect, DetectAndSegment
+from hqsam_cli.prompts.select import Selection
 from hqsam_cli.prompts.table import PromptTable
 from hqsam_cli.records import Prompt
 from tests.batch.boxes_as_masks import BoxPredictor, Heard, make_job, run
@@ -52,9 +53,9 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, H
     """A run with a detector; `predictor=None` for one of boxes alone."""
     predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Heard(), CornerDetector()
-    table = PromptTable()
-    job = make_job(images, output, table, **changes)
-    step = Detect(detector, table) if predictor is None else DetectAndSegment(detector, table, predictor)
+    job = make_job(images, output, PromptTable(), **changes)
+    selection = Selection()
+    step = Detect(detector, selection) if predictor is None else DetectAndSegment(detector, selection, predictor)
     return run_images(job, step, reporter), reporter, detector
 
 

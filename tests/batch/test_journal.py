@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hqsam_cli.batch.journal import Journal
+from hqsam_cli.batch.journal import JOURNAL, Journal
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.formats.annotations import make_image_record
 from tests.full_disk import files_of_at_most
@@ -24,7 +24,7 @@ def record(name: str, error: str | None = None) -> dict[str, Any]:
 
 @contextmanager
 def journal(folder: Path, flags: dict[str, str] = FLAGS, overwrite: bool = False) -> Iterator[Journal]:
-    opened = Journal(folder, flags, overwrite=overwrite)
+    opened = Journal(folder / JOURNAL, flags, overwrite=overwrite)
     try:
         yield opened
     finally:
@@ -33,33 +33,33 @@ def journal(folder: Path, flags: dict[str, str] = FLAGS, overwrite: bool = False
 
 def test_records_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", record("b.jpg")), ("f", record("a.jpg"))])
+        first.append([("f", "/x", record("b.jpg")), ("f", "/x", record("a.jpg"))])
     with journal(tmp_path) as again:
         assert list(again.records(["a.jpg", "gone.jpg", "b.jpg"])) == [record("a.jpg"), record("b.jpg")]
-        assert again.fingerprint_of("a.jpg") == "f"
+        assert again.entries["a.jpg"].fingerprint == "f"
 
 
 def test_the_last_word_on_an_image_counts(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("1", record("a.jpg")), ("1", record("b.jpg", "broken"))])
-        first.append([("2", record("a.jpg", "broken now")), ("2", record("b.jpg"))])
+        first.append([("1", "/x", record("a.jpg")), ("1", "/x", record("b.jpg", "broken"))])
+        first.append([("2", "/x", record("a.jpg", "broken now")), ("2", "/x", record("b.jpg"))])
     with journal(tmp_path) as again:
-        assert again.fingerprint_of("a.jpg") is None
-        assert again.fingerprint_of("b.jpg") == "2"
+        assert again.entries["a.jpg"].fingerprint is None
+        assert again.entries["b.jpg"].fingerprint == "2"
         assert [r["error"] for r in again.records(["a.jpg", "b.jpg"])] == ["broken now", None]
 
 
 @pytest.mark.parametrize("cut", [1, 20])
 def test_a_torn_last_line_is_cut_off_and_written_anew(tmp_path: Path, cut: int) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", record("a.jpg")), ("f", record("b.jpg"))])
+        first.append([("f", "/x", record("a.jpg")), ("f", "/x", record("b.jpg"))])
         path = first.path
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
     with journal(tmp_path) as again:
-        assert again.fingerprint_of("a.jpg") == "f"
-        assert again.fingerprint_of("b.jpg") is None
-        again.append([("f", record("b.jpg"))])
+        assert again.entries["a.jpg"].fingerprint == "f"
+        assert "b.jpg" not in again.entries
+        again.append([("f", "/x", record("b.jpg"))])
     assert path.read_bytes() == whole
 
 
@@ -72,14 +72,14 @@ def test_a_torn_first_line_is_a_new_journal(tmp_path: Path) -> None:
 
 def test_changed_flags_are_named(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", record("a.jpg"))])
+        first.append([("f", "/x", record("a.jpg"))])
     before = first.path.read_bytes()
     with pytest.raises(UsageError, match=r"--mask-output was sum, is hq.*--overwrite") as refused:
-        Journal(tmp_path, FLAGS | {"--mask-output": "hq"}, overwrite=False)
+        Journal(tmp_path / JOURNAL, FLAGS | {"--mask-output": "hq"}, overwrite=False)
     assert "--boxes" not in str(refused.value)
     assert first.path.read_bytes() == before
     with journal(tmp_path, FLAGS | {"--mask-output": "hq"}, overwrite=True) as anew:
-        assert anew.fingerprint_of("a.jpg") is None
+        assert not anew.entries
 
 
 @pytest.mark.parametrize("line", [b"[]", b"{}", b'{"identity": 3}', b'"x"', b"not json"])
@@ -87,13 +87,13 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, line: bytes) ->
     path = tmp_path / "journal.ndjson"
     path.write_bytes(line + b"\n")
     with pytest.raises(HqsamError, match=r"journal\.ndjson: line 1 .*--overwrite"):
-        Journal(tmp_path, FLAGS, overwrite=False)
+        Journal(tmp_path / JOURNAL, FLAGS, overwrite=False)
     assert path.read_bytes() == line + b"\n"
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     with journal(tmp_path), pytest.raises(HqsamError, match="another run is writing here"):
-        Journal(tmp_path, FLAGS, overwrite=True)
+        Journal(tmp_path / JOURNAL, FLAGS, overwrite=True)
     with journal(tmp_path):
         pass
 
@@ -101,25 +101,25 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HqsamError, match=r"file/out: cannot be written \(Not a directory\)"):
-        Journal(tmp_path / "file" / "out", FLAGS, overwrite=False)
+        Journal(tmp_path / "file" / "out" / JOURNAL, FLAGS, overwrite=False)
 
 
 def test_a_full_disk_is_one_error_and_what_was_noted_before_stays(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", record("a.jpg"))])
+        first.append([("f", "/x", record("a.jpg"))])
         with (
             files_of_at_most(first.path.stat().st_size + 10),
             pytest.raises(HqsamError, match=r"journal\.ndjson: cannot be written"),
         ):
-            first.append([("f", record("b.jpg"))])
+            first.append([("f", "/x", record("b.jpg"))])
     with journal(tmp_path) as again:
-        assert again.fingerprint_of("a.jpg") == "f"
-        assert again.fingerprint_of("b.jpg") is None
+        assert again.entries["a.jpg"].fingerprint == "f"
+        assert "b.jpg" not in again.entries
 
 
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     name = b"caf\xe9\n.jpg".decode("utf-8", "surrogateescape")
     with journal(tmp_path) as first:
-        first.append([("f", record(name))])
+        first.append([("f", "/x", record(name))])
     with journal(tmp_path) as again:
         assert next(again.records([name]))["file_name"] == name

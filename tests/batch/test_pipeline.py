@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from hqsam_cli.batch.journal import Journal
+from hqsam_cli.batch.journal import JOURNAL, Journal
 from hqsam_cli.errors import HqsamError, UsageError
-from tests.batch.boxes_as_masks import BoxPredictor, run
+from hqsam_cli.records import ImagePrompts, RawPrompt
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 
 PROGRAM = [sys.executable, "-m", "tests.batch.boxes_as_masks"]
 
@@ -85,7 +87,7 @@ def test_a_killed_run_continues_to_the_same_bytes(images: Path, tmp_path: Path, 
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_a_group_with_one_image_to_do_is_done_again_whole(images: Path, tmp_path: Path) -> None:
+def test_what_is_not_done_is_done_and_nothing_else(images: Path, tmp_path: Path) -> None:
     run(images, tmp_path / "out")
     journal = tmp_path / "out/journal.ndjson"
     lines = journal.read_bytes().splitlines(keepends=True)
@@ -93,8 +95,8 @@ def test_a_group_with_one_image_to_do_is_done_again_whole(images: Path, tmp_path
     journal.write_bytes(b"".join(lines[:3] + lines[4:-1]) + lines[-1][:20])
     predictor = BoxPredictor()
     summary, _ = run(images, tmp_path / "out", predictor)
-    assert predictor.groups == [2, 1]
-    assert (summary.done, summary.already_done) == (3, 4)
+    assert predictor.groups == [2]
+    assert (summary.done, summary.already_done) == (2, 5)
     again, _ = run(images, tmp_path / "out", predictor)
     assert (again.done, again.already_done, again.exit_code) == (0, 7, 0)
 
@@ -130,7 +132,7 @@ def test_masks_of_an_earlier_run_do_not_stay(images: Path, tmp_path: Path) -> No
 
 
 def test_two_runs_do_not_write_the_same_folder(images: Path, tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "out", {}, overwrite=False)
+    journal = Journal(tmp_path / "out" / JOURNAL, {}, overwrite=False)
     with pytest.raises(HqsamError, match="another run"):
         run(images, tmp_path / "out")
     journal.close()
@@ -186,3 +188,73 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     names = {image["file_name"] for image in json.loads((tmp_path / "out/instances.json").read_text())["images"]}
     assert names == {"a b.png", "new\nline.png", "\N{GRINNING FACE}.png", "\udcff.png"}
     assert len(contents(tmp_path / "out/masks")) == 8
+
+
+class Growing(TwoBoxes):
+    """Two boxes an image, and one more in those that are named."""
+
+    def __init__(self, *more: str) -> None:
+        self.more = more
+
+    def for_image(self, file_name: str) -> ImagePrompts:
+        own = super().for_image(file_name)
+        extra = [RawPrompt(5, box=(0.0, 0.0, 5.0, 5.0))] if file_name in self.more else []
+        return replace(own, prompts=own.prompts + extra)
+
+
+def test_photos_and_boxes_that_come_later_are_done_and_nothing_else(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
+    before = contents(tmp_path / "out/masks")
+    Image.new("RGB", (40, 30)).save(images / "001 new.png")
+    predictor = BoxPredictor()
+    summary, _ = run(images, tmp_path / "out", predictor, prompts=Growing("004.jpg"))
+    assert (summary.done, summary.already_done, predictor.groups) == (2, 6, [2])
+    after = contents(tmp_path / "out/masks")
+    assert {name: after[name] for name in before} == before
+    assert {name.partition("/")[0] for name in after.keys() - before.keys()} == {"001 new.png", "004.jpg"}
+    whole = run(images, tmp_path / "whole", prompts=Growing("004.jpg"))[0]
+    assert whole.exit_code == 0 and contents(tmp_path / "whole") == contents(tmp_path / "out")
+
+
+def test_content_decides_not_time_or_the_way_the_folder_is_written(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(images, tmp_path / "out")
+    for path in images.rglob("*.*"):
+        os.utime(path, (1, 1))
+    (images / "002.jpg").write_bytes((images / "000.jpg").read_bytes())
+    os.utime(images / "002.jpg", (1, 1))
+    monkeypatch.chdir(tmp_path)
+    summary, _ = run(Path("imgs/sub/.."), tmp_path / "out")
+    assert (summary.done, summary.already_done) == (1, 6)
+
+
+def test_masks_that_somebody_took_away_are_made_again(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
+    whole = contents(tmp_path / "out")
+    sorted((tmp_path / "out/masks/004.jpg").iterdir())[0].unlink()
+    summary, _ = run(images, tmp_path / "out")
+    assert summary.done == 1 and contents(tmp_path / "out") == whole
+
+
+def test_photos_that_are_gone_leave_the_results_and_those_that_are_elsewhere_do_not(
+    images: Path, tmp_path: Path
+) -> None:
+    run(images, tmp_path / "out")
+    (images / "004.jpg").unlink()
+    run(images / "sub", tmp_path / "out")
+    assert not (tmp_path / "out/masks/004.jpg").exists()
+    assert (tmp_path / "out/masks/002.jpg").is_dir()
+    run(images, tmp_path / "out")
+    assert len(COCO(str(tmp_path / "out/instances.json")).imgs) == 6
+
+
+def test_a_file_that_no_run_wrote_is_not_replaced_unasked(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/instances.json").write_text("mine")
+    with pytest.raises(UsageError, match=r"instances\.json: is there.*--overwrite"):
+        run(images, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == ["instances.json"]
+    assert (tmp_path / "out/instances.json").read_text() == "mine"
+    assert run(images, tmp_path / "out", overwrite=True)[0].exit_code == 0
+    assert run(images, tmp_path / "out")[0].already_done == 7

@@ -239,9 +239,10 @@ def test_detections_of_something_else(folder: Path, content: str, message: str) 
     [
         ("images", {"file_name": None}, "no file_name"),
         ("images", {"id": None}, "image 1 has no id"),
-        ("annotations", {"bbox": None}, "annotation 1 needs a bbox"),
+        ("annotations", {"bbox": None, "segmentation": None}, "annotation 1 needs a bbox"),
         ("annotations", {"image_id": 77}, "images that it does not list"),
-        ("annotations", {"category_id": "1"}, "annotation 1 has no category_id"),
+        ("annotations", {"category_id": None}, "annotation 1 has no category_id"),
+        ("annotations", {"category_id": 99}, "annotation 1 has a category_id that it does not list"),
     ],
 )
 def test_what_a_data_set_lacks_is_said_at_once(folder: Path, place: str, changes: dict[str, Any], message: str) -> None:
@@ -250,6 +251,31 @@ def test_what_a_data_set_lacks_is_said_at_once(folder: Path, place: str, changes
     (folder / "a.json").write_text(json.dumps(document))
     with pytest.raises(HqsamError, match=message):
         instance_set(dataset(folder), None)
+
+
+@pytest.mark.parametrize("write", [lambda n: n - 1, lambda n: -n, lambda n: f"x{n}", lambda n: n + 2**60, str, float])
+def test_figures_do_not_depend_on_how_ids_are_numbered(folder: Path, write: Any) -> None:
+    document, results = random_case()
+
+    def figures(document: dict[str, Any]) -> dict[str, float]:
+        (folder / "a.json").write_text(json.dumps(document))
+        whole = instance_set(dataset(folder), None)
+        records = [
+            {"image_id": n, "error": None, "results": {"sum": [r for r in results if r["image_id"] == n]}}
+            for n in range(1, 13)
+        ]
+        return precision_figures(whole, records, "sum")
+
+    plain = figures(document)
+    renamed = {
+        "images": [{**image, "id": write(image["id"])} for image in document["images"]],
+        "annotations": [
+            {**a, **{key: write(a[key]) for key in ("id", "image_id", "category_id")}, "iscrowd": str(a["iscrowd"])}
+            for a in document["annotations"]
+        ],
+        "categories": [{**category, "id": write(category["id"])} for category in document["categories"]],
+    }
+    assert plain["AP"] > 10 and figures(renamed) == pytest.approx(plain, abs=0, nan_ok=True)
 
 
 def test_a_photo_of_another_size_is_no_photo_of_the_data_set(folder: Path, box_filler: KnownMasks) -> None:

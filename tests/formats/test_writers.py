@@ -92,7 +92,7 @@ def test_no_images_at_all_are_a_file_still(tmp_path: Path) -> None:
 def test_lines_are_the_records_whatever_the_name(tmp_path: Path) -> None:
     name = b"caf\xe9\n\xf0\x9f\xaa\x81.jpg".decode("utf-8", "surrogateescape")
     record = make_image_record(name, 1, (2, 2), [])
-    write_ndjson(tmp_path / "lines", [record, record])
+    write_ndjson(tmp_path / "lines", lambda: [record, record], [])
     lines = (tmp_path / "lines").read_bytes().split(b"\n")
     assert lines == [json_line(record)[:-1]] * 2 + [b""]
     assert os.fsencode(json.loads(lines[0])["file_name"]) == os.fsencode(name)

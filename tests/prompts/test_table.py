@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.prompts.table import PromptTable, load_prompts
+from hqsam_cli.formats.prompt_file import Notes
+from hqsam_cli.io.find import SourceImage
+from hqsam_cli.prompts.select import Selection, first_id
+from hqsam_cli.prompts.table import PromptTable, bind_prompts, read_prompts
 from hqsam_cli.records import Prompt
 
 
@@ -39,9 +42,9 @@ def bound(tmp_path: Path) -> Any:
                 path = tmp_path / f"{option}.json"
                 path.write_text(json.dumps(options[option]))
                 options[option] = str(path)
-        table = load_prompts(**options)
-        table.bind(file_names)
-        return table
+        selection = Selection(options.pop("score_threshold", None), options.pop("max_boxes", None))
+        images = [SourceImage(str(tmp_path / "photos" / name), name) for name in file_names]
+        return bind_prompts(read_prompts(**options), images, selection)
 
     return table_of
 
@@ -77,7 +80,7 @@ def test_images_match_by_name_or_by_the_end_of_a_path(
 def test_ambiguous_names_are_said_and_left_out(bound: Any, in_file: list[str], in_run: list[str]) -> None:
     table = bound(in_run, boxes=instances([(1, 1)], dict(enumerate(in_file, 1))))
     assert not any(ids(table, name) for name in in_run)
-    assert any("a.jpg could be any of x/a.jpg, y/a.jpg" in problem for problem in table.problems)
+    assert any("a.jpg could be any of x/a.jpg, y/a.jpg" in text for text in table.notes.lost)
 
 
 def test_names_that_are_not_utf8_match(bound: Any) -> None:
@@ -87,20 +90,20 @@ def test_names_that_are_not_utf8_match(bound: Any) -> None:
 def test_results_find_images_by_stem(bound: Any) -> None:
     results = [{"image_id": 139, "bbox": [1, 2, 3, 4]}, {"image_id": "cat", "bbox": [1, 2, 3, 4]}]
     table = bound(["val/000000000139.jpg", "cat.png", "dog.png"], boxes=results)
-    assert ids(table, "val/000000000139.jpg") == [1] and ids(table, "cat.png") == [2]
+    assert len(ids(table, "val/000000000139.jpg")) == len(ids(table, "cat.png")) == 1
     assert table.for_image("val/000000000139.jpg").image_id == 139
-    assert [problem for problem in table.problems if "dog.png" in problem]
+    assert table.notes.remarks == ["images that no prompt file mentions: 1 (dog.png)"]
 
 
 def test_results_find_images_in_a_list_of_them(bound: Any) -> None:
     listed = instances([], {3: "b.jpg", 4: "../c.jpg"}, categories=[{"id": 1, "name": "person"}])
     results = [{"image_id": n, "bbox": [1, 2, 3, 4]} for n in (3, 4, 5)]
     table = bound(["b.jpg", "5.jpg"], boxes=results, images_json=listed)
-    assert ids(table, "b.jpg") == [1] and ids(table, "5.jpg") == []
+    assert len(ids(table, "b.jpg")) == 1 and ids(table, "5.jpg") == []
     assert table.for_image("b.jpg").image_id == 3
     assert table.categories == [{"id": 1, "name": "person"}]
-    assert len(table.rejected) == 1 and "../c.jpg" in table.rejected[0]
-    assert any("image id 5" in problem for problem in table.problems)
+    assert len(table.outside) == 1 and "../c.jpg" in table.outside[0]
+    assert any("image id 5" in text for text in table.notes.lost)
 
 
 def test_results_that_fit_no_image_say_what_to_pass(bound: Any) -> None:
@@ -113,36 +116,61 @@ def test_an_image_no_file_mentions_is_named_and_has_the_id_of_its_name(bound: An
     table = bound(["a.jpg", "b\udcff.jpg"], boxes=instances([], {5: "a.jpg"}))
     assert table.for_image("a.jpg").image_id == 5
     assert table.for_image("b\udcff.jpg").image_id == int(hashlib.sha256(b"b\xff.jpg").hexdigest()[:13], 16)
-    assert table.problems == ["images that no prompt file mentions: 1 (b\udcff.jpg)"]
+    assert table.notes == Notes([], ["images that no prompt file mentions: 1 (b\udcff.jpg)"])
 
 
 def test_prompts_without_an_image_in_the_run_are_counted(bound: Any) -> None:
     table = bound(["a.jpg"], boxes=instances([(1, 1), (2, 2), (3, 2)], {1: "a.jpg", 2: "gone.jpg"}))
-    assert any("2 (gone.jpg)" in problem for problem in table.problems)
+    assert any("2 (gone.jpg)" in text for text in table.notes.lost)
 
 
-def test_ids_are_kept_or_counted_from_one(bound: Any) -> None:
+def test_ids_are_kept_where_they_are_of_one_image(bound: Any) -> None:
     names = {1: "a.jpg", 2: "b.jpg"}
-    table = bound(["b.jpg", "a.jpg"], boxes=instances([(None, 2), (None, 1), (None, 2)], names))
-    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([2], [1, 3])
-    assert table.problems == []
-    table = bound(["a.jpg", "b.jpg"], boxes=instances([(40, 1), (7, 2), (40, 2), (None, 1), (True, 1)], names))
-    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([40, 42, 43], [7, 41])
-    unfit, repeated = table.problems
-    assert "no integer" in unfit and "entry 5" in unfit
-    assert "annotation ids" in repeated and "1 (40)" in repeated
+    table = bound(["a.jpg", "b.jpg"], boxes=instances([(40, 1), (7, 2), ("41", 2), (0, 1), (-3, 1)], names))
+    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([40, 0, -3], [7, 41])
+    assert table.notes == Notes()
+
+
+def test_prompts_without_a_usable_id_get_one_of_their_image_and_place(bound: Any) -> None:
+    names = {1: "a.jpg", 2: "b.jpg"}
+    table = bound(["b.jpg", "a.jpg"], boxes=instances([(None, 2), (None, 1), (2**63, 2), ("x", 2)], names))
+    first = first_id("b.jpg")
+    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([first_id("a.jpg")], [first, first + 1, first + 2])
+    assert table.notes.lost == []
+    assert "annotation ids" in table.notes.remarks[0] and f"2 ({2**63}, x)" in table.notes.remarks[0]
+
+
+def test_ids_that_begin_again_with_each_image_are_ids_of_none(bound: Any) -> None:
+    names = {1: "a.jpg", 2: "b.jpg"}
+    boxes = instances([(1, 1), (2, 1), (1, 2), (9, 2)], names)
+    table = bound(["a.jpg", "b.jpg"], boxes=boxes)
+    assert ids(table, "a.jpg") + ids(table, "b.jpg") == [
+        first_id(name) + place for name in ("a.jpg", "b.jpg") for place in (0, 1)
+    ]
+    points = {**boxes, "annotations": [a | {"points": [[1, 1, 1]]} for a in boxes["annotations"]]}
+    joined = bound(["a.jpg", "b.jpg"], boxes=boxes, points=points)
+    assert ids(joined, "b.jpg") == ids(table, "b.jpg")
+    assert all(p.points is not None and p.box for p in joined.for_image("b.jpg").prompts)
+
+
+def test_an_id_twice_in_an_image_is_two_prompts(bound: Any) -> None:
+    table = bound(["a.jpg"], boxes=instances([(1, 1), (1, 1)], {1: "a.jpg"}))
+    assert ids(table, "a.jpg") == [1, first_id("a.jpg") + 1]
 
 
 def test_ids_do_not_depend_on_which_images_are_in_the_run(bound: Any) -> None:
-    boxes = instances([(None, 1), (None, 2)], {1: "a.jpg", 2: "b.jpg"})
-    assert ids(bound(["b.jpg"], boxes=boxes), "b.jpg") == [2]
+    boxes = instances([(None, 1), (None, 2), (5, 2)], {1: "a.jpg", 2: "b.jpg"})
+    assert ids(bound(["b.jpg"], boxes=boxes), "b.jpg") == ids(bound(["a.jpg", "b.jpg"], boxes=boxes), "b.jpg")
 
 
-def test_huge_and_odd_ids_end_in_usable_ones(bound: Any) -> None:
-    boxes = instances([(2**63, 10**30), (-3, 10**30), ("x", 10**30)], {10**30: "a.jpg"})
-    table = bound(["a.jpg"], boxes=boxes)
-    assert ids(table, "a.jpg") == [1, -3, 2]
-    assert 0 <= table.for_image("a.jpg").image_id < 2**52
+def test_images_of_any_id_keep_their_boxes(bound: Any) -> None:
+    names = {0: "a.jpg", -4: "b.jpg", "x1": "c.jpg", 2.5: "d.jpg", 10**30: "e.jpg", "7": "f.jpg"}
+    boxes = instances([(None, key) for key in names], names)
+    boxes["annotations"][-1]["image_id"] = 7
+    table = bound(list(names.values()), boxes=boxes)
+    assert [len(ids(table, name)) for name in names.values()] == [1] * 6
+    assert [table.for_image(name).image_id for name in ("a.jpg", "b.jpg", "f.jpg")] == [0, -4, 7]
+    assert all(0 <= table.for_image(name).image_id < 2**52 for name in ("c.jpg", "d.jpg", "e.jpg"))
 
 
 def test_an_image_id_is_given_to_one_image(bound: Any, tmp_path: Path) -> None:
@@ -150,7 +178,7 @@ def test_an_image_id_is_given_to_one_image(bound: Any, tmp_path: Path) -> None:
     path.write_text("".join(json.dumps({"file_name": f"{n}.jpg", "image_id": 1}) + "\n" for n in range(2)))
     table = bound(["0.jpg", "1.jpg"], boxes=str(path))
     assert table.for_image("0.jpg").image_id == 1 != table.for_image("1.jpg").image_id
-    assert any("1.jpg: has the image id 1 of 0.jpg" in problem for problem in table.problems)
+    assert any("1.jpg: has the image id 1 of 0.jpg" in text for text in table.notes.remarks)
 
 
 def test_equal_boxes_are_all_kept(bound: Any) -> None:
@@ -186,13 +214,14 @@ def test_boxes_points_and_masks_of_one_id_are_one_prompt(bound: Any) -> None:
         annotation |= {"points": [[1, 1, 1]], "segmentation": [[0, 0, 9, 0, 9, 9]]}
     masks = {**points, "annotations": points["annotations"][1:]}
     table = bound(["imgs/a.jpg"], points=points)
-    assert ids(table, "imgs/a.jpg") == [2, 6, 5]
+    fresh = first_id("imgs/a.jpg") + 1
+    assert ids(table, "imgs/a.jpg") == [2, fresh, 5]
     table = bound(["a.jpg"], boxes=boxes, points=points, coarse_masks=masks)
     first, second, *others = table.for_image("a.jpg").prompts
     assert (first.annotation_id, first.score, first.points, first.mask) == (1, 0.5, None, None)
     assert second.annotation_id == 2 and second.box is not None and second.points is not None and second.mask
     assert [(prompt.annotation_id, prompt.box, bool(prompt.mask)) for prompt in others] == [
-        (6, None, False),
+        (first_id("a.jpg") + 2, None, False),
         (5, None, True),
     ]
     assert table.for_image("a.jpg").image_id == 1
@@ -202,8 +231,8 @@ def test_an_id_of_another_image_is_not_joined(bound: Any) -> None:
     points = instances([(1, 2)], {2: "b.jpg"})
     points["annotations"][0]["points"] = [[1, 1, 1]]
     table = bound(["a.jpg", "b.jpg"], boxes=instances([(1, 1)], {1: "a.jpg"}), points=points)
-    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([1], [2])
-    assert any("annotation ids" in problem for problem in table.problems)
+    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([1], [first_id("b.jpg")])
+    assert any("annotation ids" in text for text in table.notes.remarks)
 
 
 def test_a_folder_of_masks_alone_or_joined(bound: Any, tmp_path: Path) -> None:
@@ -214,31 +243,24 @@ def test_a_folder_of_masks_alone_or_joined(bound: Any, tmp_path: Path) -> None:
     names = ["a.jpg", "b.jpg", "sub/c.jpg", "d.jpg", "e.jpg", "f.jpg", "x" * 254 + ".jpg"]
     table = bound(names, coarse_masks=str(tmp_path / "masks"))
     assert [len(ids(table, name)) for name in names] == [1, 1, 1, 1, 1, 0, 0]
-    assert ids(table, "a.jpg") == [3] and len({ids(table, name)[0] for name in names[:5]}) == 5
+    assert ids(table, "a.jpg") == [first_id("a.jpg")] and len({ids(table, name)[0] for name in names[:5]}) == 5
 
     boxes = instances([(3, 1, 0.9), (4, 1, 0.8), (5, 2), (6, 4), (7, 4)], {1: "a.jpg", 2: "b.jpg", 4: "d.jpg"})
     table = bound(names, boxes=boxes, coarse_masks=str(tmp_path / "masks"), score_threshold=0.85)
     assert [p.mask is not None and p.box is not None for p in table.for_image("a.jpg").prompts] == [True]
     assert table.for_image("b.jpg").prompts[0].mask == tmp_path / "masks/b.jpg.png"
     assert [p.mask for p in table.for_image("d.jpg").prompts] == [None, None]
-    assert any("d.jpg.png: one mask for 2 prompts" in problem for problem in table.problems)
-
-
-def test_a_changed_mask_folder_has_another_digest(bound: Any, tmp_path: Path) -> None:
-    (tmp_path / "masks").mkdir()
-    (tmp_path / "masks/a.jpg.png").write_bytes(b"1")
-    before = bound(["a.jpg"], coarse_masks=str(tmp_path / "masks")).digest("coarse_masks")
-    (tmp_path / "masks/b.jpg.png").write_bytes(b"1")
-    assert before != bound(["a.jpg"], coarse_masks=str(tmp_path / "masks")).digest("coarse_masks")
+    assert any("d.jpg.png: one mask for 2 prompts" in text for text in table.notes.lost)
+    assert any("masks that match no input: 1 (a.jpg/x.png)" in text for text in table.notes.lost)
 
 
 def test_frame_is_a_prompt_for_every_image(bound: Any) -> None:
     table = bound(["b.jpg", "a.jpg"], frame=True)
     assert [(ids(table, name), table.for_image(name).prompts[0].whole_image) for name in ("b.jpg", "a.jpg")] == [
-        ([1], True),
-        ([2], True),
+        ([first_id("b.jpg")], True),
+        ([first_id("a.jpg")], True),
     ]
-    assert table.problems == []
+    assert table.notes == Notes()
 
 
 def test_a_data_set_of_coco_size_loads_in_seconds(bound: Any) -> None:
@@ -252,10 +274,9 @@ def test_a_data_set_of_coco_size_loads_in_seconds(bound: Any) -> None:
 
 def test_ids_of_what_a_detector_finds_depend_on_the_image_alone() -> None:
     found = [Prompt(n, box=(0.0, 0.0, n, n), score=n / 10) for n in (1, 2, 3)]
-    table = PromptTable()
     names = [f"sub/{number}.jpg" for number in range(1000)]
-    own = {name: [p.annotation_id for p in table.detected(name, found)] for name in names}
+    own = {name: [p.annotation_id for p in Selection().number(name, found)] for name in names}
     assert len({number for ids in own.values() for number in ids}) == 3000
     assert all(0 < 3 * number < 2**53 for ids in own.values() for number in ids)
-    best = PromptTable(max_boxes=1, score_threshold=0.2).detected("sub/7.jpg", found)
+    best = Selection(score_threshold=0.2, max_boxes=1).number("sub/7.jpg", found)
     assert [(p.annotation_id, p.score) for p in best] == [(own["sub/7.jpg"][2], 0.3)]

@@ -1,0 +1,96 @@
+"""Ids of a data set's JSON, whatever they are, as the numbers from 1 that COCO's evaluation takes for granted.
+
+It reads an id of 0 as "no match" and keeps categories in arrays; so no figure depends on how ids are numbered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import HqsamError
+from ..formats.annotation_fields import box_around
+from ..formats.prompt_file import image_name
+from ..formats.segmentation import sound_polygons
+from ..formats.values import Identifier, identifier, is_set, number_or_none, read_numbers
+from ..io.names import ADDRESS, plain_name
+
+CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # LVIS, of an image
+
+
+def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
+    """`images`, `annotations` and `categories` with ids from 1; `given_id` is what the file has.
+
+    Raises:
+        HqsamError: an entry lacks something, or refers to what is not there.
+    """
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document.get(key), list):
+            raise HqsamError(f"{path}: has no list of {key}; give COCO-style instances")
+    images = _numbered(path, "image", document["images"])
+    categories = _numbered(path, "category", document["categories"])
+    for item in images.values():
+        name = image_name(item)
+        if name is None:
+            raise HqsamError(f"{path}: gives image {item['given_id']} no file_name; mend its JSON")
+        # LVIS gives a COCO address instead of a name.
+        item["file_name"] = plain_name(name) if ADDRESS.match(name) else name
+        for key in CATEGORY_LISTS:
+            if isinstance(item.get(key), list):
+                keys = (identifier(n) for n in item[key])
+                item[key] = [categories[own]["id"] for own in keys if own is not None and own in categories]
+    annotations, strange = [], 0
+    for number, item in enumerate(document["annotations"], 1):
+        image = images.get(_key(path, f"annotation {number}", item, "image_id"))
+        category = categories.get(_key(path, f"annotation {number}", item, "category_id"))
+        if category is None:
+            raise HqsamError(f"{path}: annotation {number} has a category_id that it does not list")
+        if image is None:
+            strange += 1
+            continue
+        annotations.append(_annotation(path, number, item, image["id"], category["id"]))
+    if strange:
+        raise HqsamError(f"{path}: annotations of {strange} images that it does not list; fetch it again")
+    return {"images": list(images.values()), "annotations": annotations, "categories": list(categories.values())}
+
+
+def _numbered(path: str, what: str, entries: list[Any]) -> dict[Identifier, dict[str, Any]]:
+    """Entries by what the file calls them, each with a number as its id."""
+    found: dict[Identifier, dict[str, Any]] = {}
+    for number, entry in enumerate(entries, 1):
+        key = _key(path, f"{what} {number}", entry, "id")
+        if key in found:
+            raise HqsamError(f"{path}: {what} {number} has the id {key} of an earlier one; mend it")
+        found[key] = {**entry, "id": len(found) + 1, "given_id": key}
+    return found
+
+
+def _key(path: str, what: str, entry: Any, field: str) -> Identifier:
+    """What an entry calls something."""
+    key = identifier(entry.get(field)) if isinstance(entry, dict) else None
+    if key is None:
+        raise HqsamError(f"{path}: {what} has no {field}; mend it, or fetch the file again")
+    return key
+
+
+def _annotation(path: str, number: int, item: dict[str, Any], image_id: int, category_id: int) -> dict[str, Any]:
+    """An annotation with what COCO's evaluation takes for granted."""
+    shape = item.get("segmentation")
+    if isinstance(shape, list):
+        try:
+            shape = sound_polygons(shape)
+        except ValueError as error:
+            raise HqsamError(f"{path}: the segmentation of annotation {number} {error}; mend it") from None
+    box = read_numbers(item.get("bbox"), 4)
+    if box is None and (corners := box_around(shape, None)) is not None:
+        box = [corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]]
+    if box is None or shape is None:
+        raise HqsamError(f"{path}: annotation {number} needs a bbox of four numbers and a segmentation")
+    area = number_or_none(item.get("area"))
+    own = {"id": number, "image_id": image_id, "category_id": category_id, "bbox": box, "segmentation": shape}
+    return {
+        **item,
+        **own,
+        "given_id": item.get("id", number),
+        "iscrowd": int(is_set(item.get("iscrowd"))),
+        "area": box[2] * box[3] if area is None else area,
+    }

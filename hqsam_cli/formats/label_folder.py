@@ -1,0 +1,41 @@
+"""Folders with a file of labels an image, of any format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from .prompt_file import FileImage, Notes
+
+LABELS = "labels"  # of a data set of ultralytics, beside `images`
+
+
+def label_image(folder: Path, path: Path, size: tuple[int, int] | None = None) -> FileImage:
+    """The image of a label file: its path below the folder, but for the suffix, is that of the image."""
+    name = path.relative_to(folder).with_suffix("").as_posix()
+    return FileImage(path.relative_to(folder).as_posix(), name, "path_stem", size=size)
+
+
+def read_label(path: Path, notes: Notes) -> bytes | None:
+    """The content of a label file; None where it cannot be read, which is noted."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        notes.lost.append(f"{path.name}: cannot be read ({error.strerror}); left out")
+        return None
+
+
+def labels_below(folder: Path) -> Path:
+    """Where the labels of a folder lie: in it, or in `labels` where it is the root of a data set."""
+    return folder / LABELS if (folder / LABELS).is_dir() else folder
+
+
+def label_paths(folder: Path, suffixes: tuple[str, ...]) -> tuple[str | None, list[Path]]:
+    """The suffix most of the label files have, and these files, sorted; None where there are none."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes]
+    paths = [path for path in paths if not path.name.startswith(".") and not path.is_dir()]
+    counts = Counter(path.suffix.lower() for path in paths)
+    if not counts:
+        return None, []
+    suffix = max(suffixes, key=lambda suffix: counts[suffix])
+    return suffix, [path for path in paths if path.suffix.lower() == suffix]

@@ -1,0 +1,55 @@
+"""labelme's JSON: a file an image, with shapes; read as prompts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .label_folder import label_image, read_label
+from .prompt_file import Contents, FileImage, Notes, note
+from .values import Identifier, integer, number_or_none
+
+
+def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
+    """Rectangles and polygons of the shapes; a rectangle is two opposite corners."""
+    images: dict[Identifier, FileImage] = {}
+    annotations: list[dict[str, Any]] = []
+    odd, other = [], []
+    for path in paths:
+        content = read_label(path, notes)
+        if content is None:
+            continue
+        try:
+            document = json.loads(content)
+            shapes = document["shapes"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            odd.append(path.name)
+            continue
+        width, height = integer(document.get("imageWidth")), integer(document.get("imageHeight"))
+        image = label_image(folder, path, (width, height) if width and height else None)
+        images[image.key] = image
+        for number, shape in enumerate(shapes if isinstance(shapes, list) else [], 1):
+            found = _read_shape(shape)
+            if found is None:
+                other.append(f"shape {number} of {path.name}")
+            else:
+                annotations.append({"image_id": image.key, "id": f"{image.key} shape {number}", **found})
+    note(notes.lost, "JSON files without shapes, left out", odd)
+    note(notes.lost, "shapes that are no rectangles or polygons, left out", other)
+    return Contents(images, annotations)
+
+
+def _read_shape(shape: Any) -> dict[str, Any] | None:
+    """The fields of a COCO annotation; None of what has no area."""
+    points = shape.get("points") if isinstance(shape, dict) else None
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
+        return None
+    numbers = [number_or_none(n) for point in points for n in point]
+    kind = shape.get("shape_type") or "polygon"
+    if None in numbers or kind not in ("rectangle", "polygon") or len(points) < (2 if kind == "rectangle" else 3):
+        return None
+    known = [n for n in numbers if n is not None]
+    x0, y0, x1, y1 = min(known[::2]), min(known[1::2]), max(known[::2]), max(known[1::2])
+    label = {"bbox": [x0, y0, x1 - x0, y1 - y0], "category": str(shape.get("label") or "object")}
+    return label if kind == "rectangle" else {**label, "segmentation": [known]}

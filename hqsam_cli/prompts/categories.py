@@ -1,0 +1,95 @@
+"""Categories of several files as one list with integer ids, which is what COCO's readers take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..formats.prompt_file import FileAnnotation, PromptFile
+from ..formats.values import Identifier, integer
+
+DEFAULT_CATEGORY = {"id": 1, "name": "object"}
+
+
+class Categories:
+    """One list of categories for all files of a run; what a category is called in its file decides, not the number.
+
+    Integers are kept. A category that has none, or one that another file gave to another, gets a new one.
+
+    Args:
+        files: of which categories and annotations will be asked for.
+    """
+
+    def __init__(self, files: Sequence[PromptFile]) -> None:
+        self.listed: list[dict[str, Any]] = []
+        self._by_id: dict[int, dict[str, Any]] = {}
+        self._by_name: dict[str, dict[str, Any]] = {}
+        self._files: list[dict[Identifier, int]] = []
+        named = [category["id"] for file in files for category in file.categories]
+        used = [a.category for file in files for a in file.annotations]
+        self._reserved = {n for n in map(integer, {*named, *used}) if n is not None}
+        for file in files:
+            self._files.append({c["id"]: self._listed(c) for c in file.categories})
+        self._count = len(self.listed)
+
+    def number(self, file: int, annotation: FileAnnotation) -> int:
+        """The id of the category of an annotation of the n-th file."""
+        key, name = annotation.category, annotation.category_name
+        known = self._files[file]
+        if key is None:
+            return self.default() if name is None else self._named(name)
+        if known:
+            if key in known:
+                return known[key]
+            return self._named(key) if isinstance(key, str) else self._numbered(key, name)
+        # A line of NDJSON lists no categories, but its annotations may say both.
+        if isinstance(key, str):
+            return self._named(name or key)
+        return self._numbered(key, name)
+
+    def complete(self) -> list[dict[str, Any]]:
+        """All categories, at least one: those of the files in their order, then the others by number."""
+        rest = sorted(self.listed[self._count :], key=lambda category: category["id"])
+        return [*self.listed[: self._count], *rest] or [DEFAULT_CATEGORY]
+
+    def default(self) -> int:
+        """The category of what has none: the only one there is, else one of its own."""
+        if self._count == 1:
+            return int(self.listed[0]["id"])
+        return self._named(DEFAULT_CATEGORY["name"], 1)  # type: ignore[arg-type]
+
+    def _numbered(self, number: int, name: str | None) -> int:
+        known = self._by_id.get(number)
+        if known is not None and name in (None, known["name"]):
+            return number
+        if name is None:
+            name = str(DEFAULT_CATEGORY["name"]) if number == DEFAULT_CATEGORY["id"] else f"category {number}"
+        return self._named(name, number)
+
+    def _named(self, name: str, number: int | None = None) -> int:
+        """The category of a name; new, with that number if it is free, where there is none."""
+        if name not in self._by_name:
+            self._add(
+                {"id": number if number is not None and number not in self._by_id else self._free(), "name": name}
+            )
+        return int(self._by_name[name]["id"])
+
+    def _listed(self, category: Mapping[str, Any]) -> int:
+        """Where a category of a file's own list has its place."""
+        number, name = integer(category["id"]), category["name"]
+        known = self._by_name.get(name)
+        if known is not None and (number is None or known["id"] == number or number in self._by_id):
+            return int(known["id"])
+        if number is None or number in self._by_id:
+            number = self._free()
+        self._add({**category, "id": number})
+        return number
+
+    def _add(self, category: dict[str, Any]) -> None:
+        self.listed.append(category)
+        self._by_id[category["id"]] = category
+        self._by_name.setdefault(category["name"], category)
+
+    def _free(self) -> int:
+        taken = self._reserved | self._by_id.keys()
+        return max(taken, default=0) + 1
