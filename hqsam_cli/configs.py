@@ -103,6 +103,7 @@ class EvalConfig:
         limit: only so many images, the first ones.
         curves: the boundary is scored at several widths.
         refine: one more row, SAM's masks through CascadePSP.
+        exif: how photos that EXIF turns are read where their ground truth would fit both ways.
     """
 
     dataset: str
@@ -113,6 +114,7 @@ class EvalConfig:
     seed: int = 42
     curves: bool = False
     refine: bool = False
+    exif: Exif = "apply"
     device: str = "cpu"
     dtype: str = "float32"
 
@@ -136,6 +138,7 @@ class TrainConfig:
         ema_decay: of an exponential moving average of the weights, which is then what is validated and kept.
         max_grad_norm: largest norm of the gradient, or None.
         learn: what of the model learns: the HQ modules, or a part of SAM instead.
+        exif: how photos that EXIF turns are read where their masks would fit both ways.
         variant: of the paper's ablations; see `training.variants`.
     """
 
@@ -157,6 +160,7 @@ class TrainConfig:
     ema_decay: float | None = None
     max_grad_norm: float | None = None
     learn: Learn = "hq"
+    exif: Exif = "apply"
     variant: str = "full"
 
 

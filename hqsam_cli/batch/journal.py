@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
+from ..io.find import JOURNAL
 
-JOURNAL = "journal.ndjson"  # in a folder of outputs
+__all__ = ["JOURNAL", "Entry", "Journal", "cannot_write"]
 
 
 class Entry(NamedTuple):

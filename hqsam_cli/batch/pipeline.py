@@ -22,12 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from PIL import Image
+
 from ..errors import HqsamError, ImageError, ReaderGoneError, UsageError
 from ..formats import WRITERS, MakeWriter
 from ..formats.annotations import json_line, make_image_record
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
-from ..io.images import read_image
+from ..io.images import TURNS, read_image, stored_orientation
 from ..progress import Progress
 from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
@@ -233,11 +235,17 @@ class _Run:
         item = DecodedImage(source, asked.image_id, str(take_fingerprint(source, asked)))
         try:
             pixels = read_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
-            item.prompts, item.problems = fit_prompts(asked, pixels.shape[1], pixels.shape[0])
+            turn = self._turn_of_masks(source.path) if any(p.mask is not None for p in asked.prompts) else None
+            item.prompts, item.problems = fit_prompts(asked, pixels.shape[1], pixels.shape[0], turn)
             item.pixels = pixels
         except ImageError as error:
             item.error = str(error)
         return item
+
+    def _turn_of_masks(self, path: str) -> Image.Transpose | None:
+        """What a mask needs that lies the other way than the photo is read: see `fit_prompts`."""
+        turns = TURNS.get(stored_orientation(path))
+        return None if turns is None else turns[0 if self.job.exif == "apply" else 1]
 
     def _written(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
         """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""

@@ -134,7 +134,7 @@ def detect(
     path = None if output == STDIN else Path(output or Path(FOLDER, DEFAULT_NAMES[written]))
     if path is not None and written != "yolo" and path.is_dir():
         raise UsageError(f"{path}: a folder; give the name of a file, or pass --format yolo")
-    sources = input_images(inputs, null, output or FOLDER)
+    sources = input_images(inputs, null, output or FOLDER, reporter).images
 
     from ..prompts.read import read_prompt_file
     from ..prompts.select import Selection

@@ -16,6 +16,7 @@ from .console import ConsoleReporter
 from .options import (
     DEFAULT_MODEL,
     DeviceOption,
+    DrawnExifOption,
     DtypeOption,
     ModelOption,
     check_hq,
@@ -125,6 +126,7 @@ def evaluate(
         tuple[int, Path] | None,
         typer.Option(metavar="K DIR", rich_help_panel=RESULTS, help="Pictures of the K worst images."),
     ] = None,
+    exif: DrawnExifOption = "apply",
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -183,6 +185,7 @@ def evaluate(
         seed=seed,
         curves=plot is not None and not clicks,
         refine=refine,
+        exif=exif,
         device=compute.device.type,
         dtype=compute.dtype_name,
     )

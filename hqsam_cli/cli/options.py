@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
@@ -10,12 +11,15 @@ import typer
 
 from ..configs import Exif
 from ..errors import NoInputError, UsageError
+from ..io.names import ADDRESS
+from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
 from ..weights.registry import WEIGHTS
 
 if TYPE_CHECKING:
     import torch
 
-    from ..io.find import SourceImage
+    from ..io.find import Found
+    from .console import ConsoleReporter
 
 DEFAULT_MODEL = "lite"
 STDIN = "-"
@@ -33,6 +37,13 @@ NullOption = Annotated[
 ]
 ExifOption = Annotated[
     Exif, typer.Option(rich_help_panel=IMAGES, help="Turn photos as EXIF says before boxes are read.")
+]
+DrawnExifOption = Annotated[
+    Exif,
+    typer.Option(
+        rich_help_panel=IMAGES,
+        help="How photos that EXIF turns are read where a mask fits them both ways: upright, or as stored.",
+    ),
 ]
 MaxPixelsOption = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=IMAGES, help="Refuse larger images.")]
 WorkersOption = Annotated[
@@ -69,20 +80,55 @@ DtypeOption = Annotated[
 ]
 
 
-def input_images(inputs: list[str], null: bool, output: str) -> list[SourceImage]:
-    """The images that INPUT means, but for what is in the output.
+def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleReporter) -> Found:
+    """What INPUT means, but for what is in the output.
 
     Raises:
-        NoInputError: there are none.
+        NoInputError: there is no image, or none of them exists.
     """
+    from ..formats.values import some_of
     from ..io.find import find_images
 
     # Where the output is an input itself, its masks are none.
     exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in ("masks", "idmaps"))]
-    images = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
-    if not images:
-        raise NoInputError(f"no image in {', '.join(inputs)}: give images, folders of images, or globs")
-    return images
+    found = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
+    if not any(os.path.lexists(image.path) for image in found.images):
+        raise NoInputError(_nothing(inputs, found))
+    if found.unread:
+        reporter.on_problem(f"images of kinds that are not read: {len(found.unread)} ({_kinds(found.unread)}")
+    if reporter.verbose and found.passed:
+        reporter.say(f"thumbnails, bins, hidden files and outputs of runs, left out: {some_of(found.passed)}")
+    return found
+
+
+def _kinds(paths: list[str]) -> str:
+    """The first of each kind of unread images, and what to do."""
+    from ..formats.values import some_of
+
+    first = {os.path.splitext(path)[1].lower(): path for path in reversed(paths)}
+    heif = any(suffix in HEIF_SUFFIXES for suffix in first)
+    remedy = "pip install 'hqsam-cli[heif]' reads HEIC" if heif else "convert them to JPEG, PNG or TIFF"
+    return f"{some_of(sorted(first.values()))}); {remedy}"
+
+
+def _nothing(inputs: list[str], found: Found) -> str:
+    """Why the inputs hold no image that exists."""
+    from ..formats.values import some_of
+
+    for item in inputs:
+        suffix = os.path.splitext(item)[1].lower()
+        if ADDRESS.match(item):
+            return f"{item}: an address; fetch the images first, and give their folder"
+        if suffix in VIDEO_SUFFIXES:
+            return f"{item}: a video; take its frames first (ffmpeg -i {item} frames/%06d.png), and give their folder"
+        if suffix == ".pdf":
+            return f"{item}: a PDF; take its images first (pdfimages -png {item} pages), and give their folder"
+    if found.unread:
+        return f"no image that can be read in {', '.join(inputs)}: {len(found.unread)} are not ({_kinds(found.unread)}"
+    if found.images:
+        names = some_of(image.path for image in found.images)
+        return f"no input exists ({names}): check the paths, or give folders of images, or globs"
+    return f"no image in {', '.join(inputs)}: give images, folders of images, or globs"
 
 
 def results_stream() -> BinaryIO:

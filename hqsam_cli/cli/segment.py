@@ -197,7 +197,7 @@ def segment(
     settings = DetectorConfig(conf=conf, iou=iou, classes=class_names(classes), max_det=max_det, imgsz=imgsz, half=half)
     if detector is None:
         check_unused(settings)
-    sources = input_images(inputs, null, output)
+    sources = input_images(inputs, null, output, reporter).images
 
     from ..prompts.select import Selection
     from ..prompts.table import PromptTable, bind_prompts, check_used, read_prompts

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..configs import Augmentation, Init, Learn, Schedule, Trained
+from ..configs import Augmentation, Exif, Init, Learn, Schedule, Trained
 from ..errors import UsageError
 from .console import ConsoleReporter
-from .options import DEFAULT_MODEL, DeviceOption, resolve_compute
+from .options import DEFAULT_MODEL, DeviceOption, DrawnExifOption, resolve_compute
 
 if TYPE_CHECKING:
     from ..data.pairs import ImageMaskFolder
@@ -77,6 +77,7 @@ def train(
     lr_step: Annotated[
         int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Epochs until it falls to a tenth.")
     ] = 10,
+    exif: DrawnExifOption = "apply",
     image_size: Annotated[
         int | None,
         typer.Option(metavar="S", min=64, rich_help_panel=COURSE, help="Side of the model's square; the base's own."),
@@ -188,8 +189,8 @@ def train(
     if compute.dtype_name == "float16":
         raise UsageError("--dtype float16: gradients would vanish in it; use bfloat16 or float32")
     # Before the base, which may have to be fetched.
-    sets = _training_sets(data or [], hqseg, reporter)
-    held_back = [find_pairs(folder) for folder in val or []]
+    sets = _training_sets(data or [], hqseg, exif, reporter)
+    held_back = [find_pairs(folder, exif=exif) for folder in val or []]
     _say_missing(held_back, reporter)
     for own in held_back:
         check_readable(own)
@@ -213,6 +214,7 @@ def train(
         ema_decay=ema_decay,
         max_grad_norm=max_grad_norm,
         learn=learn,
+        exif=exif,
         variant=variant if fusion == "full" else f"fusion-{fusion}",
     )
     run = TrainRun(
@@ -263,14 +265,14 @@ def train(
     raise typer.Exit(3 if skipped and alone else 0)
 
 
-def _training_sets(data: list[str], hqseg: Path | None, reporter: ConsoleReporter) -> list[ImageMaskFolder]:
+def _training_sets(data: list[str], hqseg: Path | None, exif: Exif, reporter: ConsoleReporter) -> list[ImageMaskFolder]:
     """The sets of the command line; what is missing in them is said."""
     from ..data.pairs import find_pairs
     from ..data.sets import hqseg_folders
 
-    sets = [find_pairs(folder, weight) for folder, weight in map(_folder_and_weight, data)]
+    sets = [find_pairs(folder, weight, exif) for folder, weight in map(_folder_and_weight, data)]
     if hqseg is not None:
-        found, absent = hqseg_folders(hqseg)
+        found, absent = hqseg_folders(hqseg, exif)
         sets += found
         for folder in absent:
             reporter.on_problem(f"HQSeg-44K is not whole: nothing in {folder}")

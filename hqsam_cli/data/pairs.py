@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ..configs import DEFAULT_MAX_PIXELS
+from ..configs import DEFAULT_MAX_PIXELS, Exif
 from ..errors import HqsamError, ImageError, NoInputError
-from ..io.find import IMAGE_SUFFIXES
-from ..io.images import read_image
-from ..io.masks import THRESHOLD, read_mask_values
+from ..io.images import READ_SUFFIXES, TURNS, read_image, stored_orientation
+from ..io.masks import THRESHOLD, read_mask_values, read_matte
+
+log = logging.getLogger(__name__)
 
 # Folder of the images and folder of the masks: ours, DIS5K's, and masks lying beside their images.
 LAYOUTS = (("images", "masks"), ("im", "gt"), (".", "."))
@@ -21,13 +24,18 @@ ALPHA = "alpha"  # beside the folder of the masks, 8-bit mattes of some or all i
 
 
 class Pair(NamedTuple):
-    """An image and its mask; where there are some, a coarse mask to refine and an alpha matte."""
+    """An image and its mask; where there are some, a coarse mask to refine and an alpha matte.
+
+    `exif` says whether a mask that would fit the photo both ways was drawn on the upright one (`apply`) or on the
+    stored one (`ignore`).
+    """
 
     name: str
     image: Path
     mask: Path
     coarse: Path | None = None
     alpha: Path | None = None
+    exif: Exif = "apply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class ImageMaskFolder:
     missing: list[Path] = field(default_factory=list)
 
 
-def find_pairs(folder: Path, weight: float = 1.0) -> ImageMaskFolder:
+def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> ImageMaskFolder:
     """The pairs of a folder: `images/` and `masks/`, `im/` and `gt/`, or .jpg beside .png, with equal stems.
 
     Raises:
@@ -56,7 +64,7 @@ def find_pairs(folder: Path, weight: float = 1.0) -> ImageMaskFolder:
     """
     layout = find_layout(folder)
     if layout is not None:
-        found = split_pairs(folder.resolve().name, list_pairs(*layout), weight)
+        found = split_pairs(folder.resolve().name, list_pairs(*layout, exif=exif), weight)
         if found.pairs:
             return found
     raise NoInputError(f"{folder}: no pair in it; give a folder with images/ and masks/, im/ and gt/, or .jpg and .png")
@@ -85,6 +93,7 @@ def list_pairs(
     mask_ending: str = "",
     coarse: Path | None = None,
     coarse_ending: str = "",
+    exif: Exif = "apply",
 ) -> list[Pair]:
     """All images of a folder in the order of their names, each with where its mask should be.
 
@@ -95,7 +104,7 @@ def list_pairs(
     Raises:
         HqsamError: two images share a mask.
     """
-    suffixes = FLAT_SUFFIXES if images.samefile(masks) else IMAGE_SUFFIXES
+    suffixes = FLAT_SUFFIXES if images.samefile(masks) else READ_SUFFIXES
     pairs: dict[str, Pair] = {}
     for image in sorted(path for path in images.iterdir() if path.suffix.lower() in suffixes):
         if not image.stem.endswith(image_ending):
@@ -106,27 +115,48 @@ def list_pairs(
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
         mask = masks / f"{stem}{mask_ending}.png"
-        pairs[stem] = Pair(stem, image, mask, rough, alpha if alpha.is_file() else None)
+        pairs[stem] = Pair(stem, image, mask, rough, alpha if alpha.is_file() else None, exif)
     return list(pairs.values())
 
 
 def read_pair(pair: Pair, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndarray, np.ndarray]:
     """An image, uint8 RGB (H, W, 3), and the values of its mask, uint8 0 to 255 (H, W), over 128 somewhere.
 
-    Both are as they are stored: what EXIF would turn, it would turn in both. A mask that was drawn on the upright
-    photo shows it by its size, and then the photo is turned.
+    A photo and its mask are turned together or not at all: a mask that was drawn on the upright photo shows it by its
+    size, and then the photo is turned; where both sizes are equal, `pair.exif` decides, which is logged once.
 
     Raises:
         ImageError: either cannot be read, they differ in size, or the mask is empty.
     """
-    image = read_image(str(pair.image), exif="ignore", max_pixels=max_pixels)
     values = read_mask_values(pair.mask, max_pixels)
-    if values.shape != image.shape[:2]:
-        upright = read_image(str(pair.image), exif="apply", max_pixels=max_pixels)
-        image = upright if upright.shape[:2] == values.shape else image
+    image = read_fitting(pair.image, values.shape, pair.exif, max_pixels)
     check_same_size(pair.mask, values, image)
     check_not_empty(pair.mask, values)
     return image, values
+
+
+def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+    """A photo, uint8 RGB (H, W, 3), turned so that it fits what was drawn on it: a mask or boxes on (H, W) pixels.
+
+    Args:
+        exif: what decides where it fits both ways.
+    """
+    image = read_image(str(path), exif="ignore", max_pixels=max_pixels)
+    if stored_orientation(str(path)) not in TURNS:
+        return image
+    upright = read_image(str(path), exif="apply", max_pixels=max_pixels)
+    if upright.shape[:2] != shape:
+        return image
+    if image.shape[:2] == shape:
+        _say_undecided(exif)
+        return upright if exif == "apply" else image
+    return upright
+
+
+@cache
+def _say_undecided(exif: Exif) -> None:
+    how = "upright, as --exif apply" if exif == "apply" else "as they are stored, as --exif ignore"
+    log.warning("photos that EXIF turns, whose masks would fit both ways, are read %s has it", how)
 
 
 def read_image_and_mask(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +183,7 @@ def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
     Raises:
         ImageError: it cannot be read, or is of another size.
     """
-    alpha = read_mask_values(path)
+    alpha = read_matte(path)
     check_same_size(path, alpha, image)
     return alpha
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ..configs import Exif
 from ..errors import HqsamError, NoInputError, UsageError
 from .pairs import ImageMaskFolder, Pair, find_layout, list_pairs, split_pairs
 
@@ -205,11 +206,12 @@ def _folder_dataset(folder: Path) -> Dataset:
     return replace(one, images=str(layout[0]), gt=str(layout[1]))
 
 
-def dataset_pairs(dataset: Dataset, coarse: Path | None = None) -> list[Pair]:
+def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "apply") -> list[Pair]:
     """All photos of a `masks` data set, each with where its mask should be.
 
     Args:
         coarse: folder of coarse masks by the stem of the photo; the set's own where it has some.
+        exif: see `Pair`.
 
     Raises:
         HqsamError: no photo is there, or two share a mask.
@@ -222,13 +224,14 @@ def dataset_pairs(dataset: Dataset, coarse: Path | None = None) -> list[Pair]:
         mask_ending=dataset.ending,
         coarse=coarse or own,
         coarse_ending=dataset.coarse_ending or "",
+        exif=exif,
     )
     if not pairs:
         raise HqsamError(f"{dataset.images}: holds no images; give the folder of {dataset.title}")
     return pairs
 
 
-def hqseg_folders(root: Path) -> tuple[list[ImageMaskFolder], list[str]]:
+def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolder], list[str]]:
     """The sets of HQSeg-44K, which HQ-SAM was trained on, below `root`, and the image folders of those not there.
 
     Raises:
@@ -236,7 +239,7 @@ def hqseg_folders(root: Path) -> tuple[list[ImageMaskFolder], list[str]]:
     """
     sets = [_moved(DATASETS[key], root) for key in HQSEG_44K]
     there = [own for own in sets if Path(own.images).is_dir() and Path(own.gt).is_dir()]
-    found = [folder for own in there if (folder := split_pairs(own.title, dataset_pairs(own))).pairs]
+    found = [folder for own in there if (folder := split_pairs(own.title, dataset_pairs(own, exif=exif))).pairs]
     absent = [own.images for own in sets if own.title not in {folder.name for folder in found}]
     if not found:
         raise NoInputError(f"{root}: no set of HQSeg-44K in it; the first would be {absent[0]}")

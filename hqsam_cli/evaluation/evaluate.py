@@ -140,7 +140,7 @@ class _Evaluation:
 
     def _mask_set(self, dataset: Dataset) -> list[Row]:
         settings = self.settings
-        pairs = dataset_pairs(dataset, settings.coarse)
+        pairs = dataset_pairs(dataset, settings.coarse, settings.config.exif)
         ratios = BOUNDARY_RATIOS if settings.config.curves else ()
         scorer = MaskSetScorer(
             self.evaluator, settings.rules, ratios=ratios, seed=settings.config.seed, refine=settings.refine
@@ -155,7 +155,9 @@ class _Evaluation:
         whole = instance_set(dataset, self.settings.detections)
         for text in whole.problems:
             self.progress.on_problem(text)
-        records = self._records(dataset, whole.images, InstanceScorer(self.evaluator, from_gt=from_gt))
+        records = self._records(
+            dataset, whole.images, InstanceScorer(self.evaluator, from_gt=from_gt, exif=self.settings.config.exif)
+        )
         rows = []
         for output in self.evaluator.outputs:
             figures = precision_figures(whole, records, output)

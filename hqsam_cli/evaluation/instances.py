@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..configs import DEFAULT_MAX_PIXELS
+from ..configs import DEFAULT_MAX_PIXELS, Exif
+from ..data.pairs import read_fitting
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_segmentation, encode_crop
@@ -195,16 +196,22 @@ class InstanceScorer:
 
     Args:
         from_gt: the boxes are the ground truth's, so each mask has its own gt.
+        exif: what decides where a turned photo fits the size of the data set both ways.
     """
 
-    def __init__(self, evaluator: Evaluator, *, from_gt: bool, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+    def __init__(
+        self, evaluator: Evaluator, *, from_gt: bool, exif: Exif = "apply", max_pixels: int = DEFAULT_MAX_PIXELS
+    ) -> None:
         self.evaluator = evaluator
+        self.exif: Exif = exif
         self.from_gt = from_gt
         self.max_pixels = max_pixels
 
     def loaded(self, image: GTImage) -> np.ndarray:
-        """The pixels of an image; COCO's boxes and masks are of the image as it is stored."""
-        return read_image(str(image.path), exif="ignore", max_pixels=self.max_pixels)
+        """The pixels of an image, turned so that they fit the size that the data set gives."""
+        if image.size is None:
+            return read_image(str(image.path), exif=self.exif, max_pixels=self.max_pixels)
+        return read_fitting(image.path, image.size[::-1], self.exif, self.max_pixels)
 
     def record(self, image: GTImage, pixels: np.ndarray) -> Record:
         """`results`, by mask output, of COCO's form; `scores`, likewise, `METRICS` of each object by name."""

@@ -6,13 +6,18 @@ import glob
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from ..errors import UsageError
+from .images import READ_SUFFIXES
+from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 STDIN = "-"
+JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
+OUTPUTS = ("masks", "idmaps")  # folders of an output
+# Thumbnails, bins and snapshots of servers and desktops, in lower case; what begins with a dot is left out anyway.
+JUNK = ("@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information", "lost+found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +33,31 @@ class SourceImage:
     file_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the inputs hold.
+
+    Attributes:
+        images: in a stable order, each once.
+        unread: paths of images of kinds that are not read.
+        passed: paths of folders and files that are no inputs: thumbnails, bins, hidden ones, outputs of runs.
+    """
+
+    images: list[SourceImage] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+
+
 def find_images(
     inputs: list[str],
     *,
     stdin: BinaryIO | None = None,
     null_separated: bool = False,
     exclude: list[str] | None = None,
-) -> list[SourceImage]:
-    """All images of the inputs, in a stable order, each once.
+) -> Found:
+    """All images of the inputs.
 
-    A folder is searched recursively (not into links to folders) and its images are named relative to it. A
+    A folder is searched recursively, into links too but each folder once, and its images are named relative to it. A
     file, a match of a glob and a path from stdin are named relative to the working directory (outside it: by
     their absolute path without the leading slash). What cannot be read, a missing file or a folder without
     permission, is kept so that the run reports it.
@@ -52,10 +72,11 @@ def find_images(
             stdin end in NUL though that was not said.
     """
     banned = {os.path.realpath(folder) for folder in exclude or []}
+    result = Found()
     found: dict[str, SourceImage] = {}
     seen: set[str] = set()
     for item in inputs:
-        for image in _images_of(item, stdin, null_separated, banned):
+        for image in _images_of(item, stdin, null_separated, banned, result):
             place = os.path.abspath(image.path)
             if place in seen:
                 continue
@@ -66,10 +87,13 @@ def find_images(
                     f"{known.path} and {image.path} would both be called {image.file_name} in the results: "
                     "give the folder that holds both"
                 )
-    return list(found.values())
+    result.images.extend(found.values())
+    return result
 
 
-def _images_of(item: str, stdin: BinaryIO | None, null_separated: bool, banned: set[str]) -> Iterator[SourceImage]:
+def _images_of(
+    item: str, stdin: BinaryIO | None, null_separated: bool, banned: set[str], result: Found
+) -> Iterator[SourceImage]:
     if not item:
         raise UsageError("an input is an empty name: give images, folders of images, globs, or -")
     if item == STDIN:
@@ -78,7 +102,7 @@ def _images_of(item: str, stdin: BinaryIO | None, null_separated: bool, banned: 
             # A folder among the paths is an image that cannot be read, which the run says.
             yield SourceImage(path, named_by_path(path))
     elif os.path.isdir(item):
-        for path in _walk(item, banned):
+        for path in _walk(item, banned, result):
             name = os.path.relpath(path, item).replace(os.sep, "/")
             yield SourceImage(path, named_by_path(item) if name == os.curdir else name)
     elif not os.path.lexists(item) and glob.has_magic(item):
@@ -98,19 +122,39 @@ def _paths(stdin: BinaryIO, null_separated: bool) -> Iterator[str]:
             yield os.fsdecode(line)
 
 
-def _walk(folder: str, banned: set[str]) -> Iterator[str]:
-    """Image files below a folder, sorted; hidden and banned folders are not entered, unreadable ones come last."""
+def _walk(folder: str, banned: set[str], result: Found) -> Iterator[str]:
+    """Image files below a folder, sorted; no folder is entered twice, and unreadable ones come last."""
     unreadable: list[str] = []
-    for root, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(error.filename)):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(root, name)) not in banned
-        )
+    entered = {os.path.realpath(folder)}
+    walk = os.walk(folder, followlinks=True, onerror=lambda error: unreadable.append(error.filename))
+    for root, folders, files in walk:
+        own = JOURNAL in files
+        kept = []
+        for name in sorted(folders):
+            path = os.path.join(root, name)
+            place = os.path.realpath(path)
+            if place in banned or place in entered:
+                continue
+            if _is_junk(name) or (own and name in OUTPUTS) or os.path.isfile(os.path.join(path, JOURNAL)):
+                result.passed.append(path)
+            else:
+                entered.add(place)
+                kept.append(name)
+        folders[:] = kept
         for name in sorted(files):
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
-                yield os.path.join(root, name)
+            path = os.path.join(root, name)
+            if name.lower().endswith(READ_SUFFIXES):
+                if name.startswith("."):
+                    result.passed.append(path)
+                else:
+                    yield path
+            elif name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)) and not name.startswith("."):
+                result.unread.append(path)
     yield from unreadable
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK
 
 
 def _matches(pattern: str, banned: set[str]) -> Iterator[str]:
@@ -119,7 +163,8 @@ def _matches(pattern: str, banned: set[str]) -> Iterator[str]:
     below = os.path.join(os.path.realpath(fixed), "")
     inner = tuple(os.path.join(folder, "") for folder in banned if folder.startswith(below))
     for path in sorted(glob.glob(pattern, recursive=True)):
-        if path.lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(path):
+        junk = any(_is_junk(part) for part in os.path.dirname(path).split(os.sep) if part.strip("."))
+        if path.lower().endswith(READ_SUFFIXES) and not junk and not os.path.isdir(path):
             folder = os.path.join(os.path.realpath(os.path.dirname(path)), "")
             if not folder.startswith(inner):
                 yield path

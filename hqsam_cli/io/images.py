@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
+from .mend import mended, png_depth
+from .suffixes import HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES
+from .tiff import bit_depth, eight_bits, read_other_tiff
 
 # Decoders that a folder of photos needs; the rest of Pillow's are attack surface.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
+DEPTH = "bit_depth"  # in `info` of an image
 WHITE = (255, 255, 255)
 
 # What brings stored pixels upright, and its inverse, by EXIF orientation; 1 and unknown values turn nothing.
@@ -32,6 +38,13 @@ TURNS = {
 # What Pillow says of metadata and sizes is either an error of ours or of no use to people.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 _limit = threading.Lock()
+
+with suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    FORMATS = (*FORMATS, "HEIF")
+READ_SUFFIXES = (*IMAGE_SUFFIXES, *(HEIF_SUFFIXES if "HEIF" in FORMATS else ()))
 
 
 def read_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
@@ -64,18 +77,14 @@ def open_image(path: str, *, exif: str, max_pixels: int) -> Iterator[Image.Image
         if os.path.getsize(path) == 0:
             raise ImageError(f"{path}: the file is empty; fetch it again")
         _raise_pillow_limit(max_pixels)
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                raise Image.DecompressionBombError
-            yield _turned(image, exif)
+        yield _read(path, exif, max_pixels)
     except ImageError:
         raise
     except Image.DecompressionBombError:
         text = f"{path}: over the limit of {max_pixels} pixels; raise --max-pixels if the file can be trusted"
         raise ImageError(text) from None
     except UnidentifiedImageError:
-        text = f"{path}: not an image that can be read ({', '.join(FORMATS)}); convert it, or leave it out"
-        raise ImageError(text) from None
+        raise ImageError(f"{path}: {_unknown(path)}") from None
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file; check the path") from None
     # A damaged file makes decoders raise about anything, and it is always the file that is to blame.
@@ -84,6 +93,42 @@ def open_image(path: str, *, exif: str, max_pixels: int) -> Iterator[Image.Image
             raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{path}: broken image ({reason}); fetch it again, or convert it to RGB") from None
+
+
+def _read(path: str, exif: str, max_pixels: int) -> Image.Image:
+    """The loaded image of a file; if that fails, of what is sound in it."""
+    with open(path, "rb") as file:  # not by its name: Pillow would map gray TIFF files, and then not turn them
+        try:
+            return _loaded(file, exif, max_pixels)
+        except (Image.DecompressionBombError, MemoryError):
+            raise
+        except Exception:
+            file.seek(0)
+            content = file.read()
+            sound = mended(content)
+            if sound is not None:
+                return _loaded(io.BytesIO(sound), exif, max_pixels)
+            other = read_other_tiff(content, path, max_pixels)
+            if other is None:
+                raise
+            return other
+
+
+def _loaded(file: BinaryIO, exif: str, max_pixels: int) -> Image.Image:
+    with Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise Image.DecompressionBombError
+        return _turned(image, exif)
+
+
+def _unknown(path: str) -> str:
+    """What is wrong with a file that no decoder takes."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in HEIF_SUFFIXES and "HEIF" not in FORMATS:
+        return "HEIC is read with pillow-heif: pip install 'hqsam-cli[heif]'"
+    if suffix in OTHER_IMAGES:
+        return f"{suffix[1:].upper()} is not read; convert it to JPEG, PNG or TIFF"
+    return f"not an image that can be read ({', '.join(FORMATS)}); convert it, or leave it out"
 
 
 def _folder(path: str) -> str:
@@ -105,13 +150,33 @@ def _raise_pillow_limit(max_pixels: int) -> None:
 
 def _turned(image: Image.Image, exif: str) -> Image.Image:
     """The loaded image, upright for `apply` and as stored for `ignore`."""
+    depth = _depth(image)  # first: looking for an orientation may load the image and close its file
     stored = _orientation(image)
     image.load()
+    image.info[DEPTH] = depth
     left = _orientation(image)
     if exif == "apply":
         return image.transpose(TURNS[left][0]) if left in TURNS else image
     # Pillow turns a TIFF while it loads it, and then takes the tag away.
     return image.transpose(TURNS[stored][1]) if stored in TURNS and left != stored else image
+
+
+def _depth(image: Image.Image) -> int:
+    """How many bits of a gray image of 16 bits are used: the file's own word, where it has one."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return bit_depth(image.tag_v2)
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.fp is not None:
+        return png_depth(image.fp) or 16
+    return 16
+
+
+def stored_orientation(path: str) -> int:
+    """The EXIF orientation of a photo; 1 where there is none, or it cannot be read."""
+    try:
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            return _orientation(image)
+    except Exception:
+        return 1
 
 
 def _orientation(image: Image.Image) -> int:
@@ -125,21 +190,10 @@ def _orientation(image: Image.Image) -> int:
 def _rgb(image: Image.Image, path: str) -> np.ndarray:
     """Pixels of a loaded image as uint8 (H, W, 3)."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return np.repeat(_eight_bits(np.asarray(image), path)[..., None], 3, axis=2)
+        return np.repeat(eight_bits(np.asarray(image), path, image.info.get(DEPTH, 16))[..., None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         canvas = Image.new("RGB", image.size, WHITE)
         canvas.paste(image, mask=image.getchannel("A"))
         image = canvas
     return np.array(image.convert("RGB"))
-
-
-def _eight_bits(values: np.ndarray, path: str) -> np.ndarray:
-    """Gray values (H, W) as 8 bits: 16 bits by their full range, 32 bits and floats by the range they use."""
-    if values.dtype.itemsize == 2:
-        return np.round(values / np.float32(257)).astype(np.uint8)
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ImageError(f"{path}: holds values that are no numbers; convert it to 8 bits first")
-    low, high = float(values.min()), float(values.max())
-    return np.round((values - low) * (255 / (high - low or 1.0))).astype(np.uint8)

@@ -1,4 +1,8 @@
-"""Masks in image files, read in one way wherever they are met."""
+"""Masks in image files, read in one way wherever they are met: as anybody would read them, or not at all.
+
+A file holds one object. What is object is said by two values or colors, by transparency, or by shades of gray; a map
+of several objects or classes, and a photo, are refused by name rather than read by half.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,11 @@ from ..errors import ImageError
 from .images import open_image
 
 THRESHOLD = 128  # what is brighter is object, as the authors have it
+MOST_IDS = 200  # values 0, 1, 2, … up to here count objects; more of them are shades
+SAMPLE = 100_000  # pixels whose colors are counted
+OTHER_COLOR, MOST_OTHERS = 96, 0.005  # how far a pixel is from shades of the main color, and the share of such pixels
+DARK, BRIGHT = 64, 192
+MOST_BETWEEN = 0.05  # of the pixels of a mask whose colors are neither dark nor bright
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -20,38 +29,103 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def read_mask_values(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
-    """The values of a mask file as it is stored, uint8 0 to 255 (H, W).
-
-    The brightest channel of colors; the transparency of a cut-out; 255 where a file of 0 and 1, or of a palette of two,
-    has its second value; 16 bits by their full range.
+    """The values of a mask file as it is stored, uint8 (H, W): 255 is object, 0 is none, shades are in between.
 
     Raises:
-        ImageError: missing, unreadable, or a palette of several objects.
+        ImageError: missing, unreadable, or no mask of one object.
     """
     if not path.exists():
         raise ImageError(f"{path}: the mask is missing")
     with open_image(str(path), exif="ignore", max_pixels=max_pixels) as image:
-        values = _gray(image, path)
-    if values.max(initial=0) <= 1:
-        return values.astype(np.uint8) * np.uint8(255)
-    return (values // 257 if values.dtype.itemsize > 1 else values).astype(np.uint8)
+        return _object(image, path)
 
 
-def _gray(image: Image.Image, path: Path) -> np.ndarray:
-    """Gray values (H, W) of a mask, in the depth of its file."""
+def read_matte(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+    """The shades of an alpha matte as they are, uint8 (H, W); 16 bits by their full range.
+
+    Raises:
+        ImageError: missing or unreadable.
+    """
+    with open_image(str(path), exif="ignore", max_pixels=max_pixels) as image:
+        if image.mode.startswith("I;16"):
+            return (np.asarray(image) // 257).astype(np.uint8)
+        return np.asarray(image.getchannel("A") if "A" in image.getbands() else image.convert("L"))
+
+
+def _object(image: Image.Image, path: Path) -> np.ndarray:
+    """The object of a loaded mask, as values of `read_mask_values`."""
+    if "transparency" in image.info or "A" in image.getbands():
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        if alpha.min() != alpha.max():  # else it is not transparency that says what is object
+            return _from_gray(alpha, path)
+        image = image.convert("RGB")
     if image.mode == "P":
-        palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
-        indices = np.asarray(image)
-        if (palette == palette[:, :1]).all():
-            return palette[:, 0][indices]
-        used = np.unique(indices)
-        if len(used) > 2:
-            raise ImageError(f"{path}: a palette of {len(used)} classes; make it a mask of one object, 0 and 255")
-        return (indices > used[0]).astype(np.uint8) if len(used) == 2 else (indices > 0).astype(np.uint8)
+        return _from_palette(image, path)
     if image.mode in ("1", "L") or image.mode.startswith(("I", "F")):
-        return np.asarray(image).astype(np.uint16 if image.mode.startswith("I") else np.uint8)
-    if "A" in image.getbands():
-        alpha = np.asarray(image.getchannel("A"))
-        if alpha.min() < 255:
-            return alpha
-    return np.asarray(image.convert("RGB")).max(axis=2)
+        return _from_gray(np.asarray(image), path)
+    colors = np.asarray(image.convert("RGB"))
+    gray = colors.min(axis=2)
+    return _from_gray(gray, path) if (gray == colors.max(axis=2)).all() else _from_colors(colors, path)
+
+
+def _from_gray(values: np.ndarray, path: Path) -> np.ndarray:
+    """Of two values the higher is object; more are shades, by the range of 8 or 16 bits."""
+    if not np.isfinite(values).all():
+        raise ImageError(f"{path}: holds values that are no numbers; make it a mask of 0 and 255")
+    if values.dtype.kind == "f" and values.max() <= 1:
+        values = values * 255  # shares
+    levels = _levels(values)
+    low, high = levels[0], levels[-1]
+    if low < 0:
+        raise ImageError(f"{path}: holds values below 0; make it a mask of 0 and 255")
+    full = 255 if high <= 255 else 65_535
+    if len(levels) == 1:
+        return np.full(values.shape, 255 if high else 0, np.uint8)
+    if len(levels) == 2:
+        if low > 0 and not low <= THRESHOLD / 255 * full < high:
+            raise ImageError(f"{path}: holds {low} and {high}, and neither is 0; make it a mask of 0 and 255")
+        return np.where(values == high, 255, 0).astype(np.uint8)
+    counted = len(levels) == high + 1 and high <= MOST_IDS
+    if counted or high <= THRESHOLD / 255 * full:
+        raise ImageError(
+            f"{path}: holds the values {low} to {high}, a map of {len(levels) - 1} objects or classes; "
+            "make it a mask of one object, 0 and 255"
+        )
+    return (values / (full / 255)).astype(np.uint8)
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """The different values, ascending."""
+    if values.dtype in (np.uint8, np.uint16):
+        return np.flatnonzero(np.bincount(values.ravel()))  # many times faster than sorting
+    return np.unique(values)
+
+
+def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
+    """Of two colors the one that is not black is object, else the second."""
+    palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
+    indices = np.asarray(image)
+    used = np.unique(indices)
+    if used[-1] < len(palette) and (palette == palette[:, :1]).all():
+        return _from_gray(palette[:, 0][indices], path)
+    if len(used) > 2:
+        raise ImageError(f"{path}: a palette of {len(used)} classes; make it a mask of one object, 0 and 255")
+    if len(used) == 1:
+        return np.full(indices.shape, 255 if used[0] else 0, np.uint8)
+    second_is_black = used[-1] < len(palette) and not palette[used[1]].any()
+    return np.where(indices == used[0 if second_is_black else 1], 255, 0).astype(np.uint8)
+
+
+def _from_colors(colors: np.ndarray, path: Path) -> np.ndarray:
+    """One color on black is a mask, be it blurred a little, as JPEG does."""
+    bright = colors.max(axis=2)
+    if len(np.unique(colors.reshape(-1, 3)[:: max(1, bright.size // SAMPLE)], axis=0)) == 2:
+        if not (bright == 0).any():
+            raise ImageError(f"{path}: two colors, neither of them black; make it a mask of 0 and 255")
+        return np.where(bright > 0, 255, 0).astype(np.uint8)
+    color = np.median(colors[bright >= 0.75 * bright.max()], axis=0)
+    others = np.abs(colors - bright[..., None] * (color / color.max())).max(axis=2) > OTHER_COLOR
+    between = (bright > DARK) & (bright < BRIGHT)
+    if bright.min() > DARK or others.mean() > MOST_OTHERS or between.mean() > MOST_BETWEEN:
+        raise ImageError(f"{path}: holds several colors, so it is no mask of one object; make it one of 0 and 255")
+    return bright

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ..errors import ImageError
 from ..formats.segmentation import decode_segmentation
@@ -12,11 +13,17 @@ from ..io.masks import read_mask
 from ..records import Box, ImagePrompts, PolygonShares, Prompt, RawPrompt, Segmentation
 
 
-def fit_prompts(image: ImagePrompts, width: int, height: int) -> tuple[list[Prompt], list[str]]:
+def fit_prompts(
+    image: ImagePrompts, width: int, height: int, turn: Image.Transpose | None = None
+) -> tuple[list[Prompt], list[str]]:
     """Prompts that can be asked of an image of that size, and a sentence for each part that cannot.
 
     Boxes are clipped to the image, boxes of the whole image or in shares of it become pixels, points outside are
     dropped, coarse masks become arrays. A prompt stays while a part of it does.
+
+    Args:
+        turn: what a mask that lies as the photo did otherwise needs: if the photo was turned as EXIF says, the same;
+            if it was not, the inverse.
 
     Raises:
         ImageError: the prompts are for an image of another size, so nothing in them would fit.
@@ -30,14 +37,14 @@ def fit_prompts(image: ImagePrompts, width: int, height: int) -> tuple[list[Prom
         )
     fitted, problems = [], []
     for raw in image.prompts:
-        prompt, lost = _fit(raw, width, height)
+        prompt, lost = _fit(raw, width, height, turn)
         problems += [f"{image.file_name}: {text}" for text in lost]
         if prompt.box is not None or prompt.points is not None or prompt.mask is not None:
             fitted.append(prompt)
     return fitted, problems
 
 
-def _fit(raw: RawPrompt, width: int, height: int) -> tuple[Prompt, list[str]]:
+def _fit(raw: RawPrompt, width: int, height: int, turn: Image.Transpose | None) -> tuple[Prompt, list[str]]:
     """What of a prompt is within the image, and what is lost."""
     lost = []
     box, points, mask = raw.box, raw.points, None
@@ -58,7 +65,7 @@ def _fit(raw: RawPrompt, width: int, height: int) -> tuple[Prompt, list[str]]:
             lost.append(f"points of prompt {raw.annotation_id} lie outside the image: {outside}; left out")
         points = points[inside] if inside.any() else None
     if raw.mask is not None:
-        mask, reason = _coarse_mask(raw.mask, width, height)
+        mask, reason = _coarse_mask(raw.mask, width, height, turn)
         if reason:
             lost.append(f"coarse mask of prompt {raw.annotation_id} {reason}; left out")
     return Prompt(raw.annotation_id, raw.category_id, box, points, mask, raw.score), lost
@@ -70,7 +77,9 @@ def _clip(box: Box, width: int, height: int) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _coarse_mask(source: Segmentation | PolygonShares | Path, width: int, height: int) -> tuple[np.ndarray | None, str]:
+def _coarse_mask(
+    source: Segmentation | PolygonShares | Path, width: int, height: int, turn: Image.Transpose | None
+) -> tuple[np.ndarray | None, str]:
     """The pixels of a coarse mask, or None and the reason."""
     try:
         if isinstance(source, PolygonShares):
@@ -78,6 +87,8 @@ def _coarse_mask(source: Segmentation | PolygonShares | Path, width: int, height
         mask = read_mask(source) if isinstance(source, Path) else decode_segmentation(source, width, height)
     except (ImageError, ValueError) as error:
         return None, f"cannot be read, {error}" if isinstance(error, ImageError) else str(error)
+    if mask.shape == (width, height) != (height, width) and turn is not None:
+        mask = np.asarray(Image.fromarray(mask).transpose(turn))
     if mask.shape != (height, width):
         return None, f"is of {mask.shape[1]} x {mask.shape[0]} pixels, the image of {width} x {height}"
     return (mask, "") if mask.any() else (None, "is empty")

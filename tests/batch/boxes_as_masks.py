@@ -74,7 +74,7 @@ class Heard(Silent):
 def make_job(images: Path, output: Path | None, prompts: PromptsByName, **changes: Any) -> Job:
     """A job over the images of a folder."""
     options: dict[str, Any] = {
-        "images": find_images([str(images)]),
+        "images": find_images([str(images)]).images,
         "prompts": prompts,
         "output": output,
         "formats": frozenset({"coco", "png"}),

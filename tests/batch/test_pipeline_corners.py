@@ -46,7 +46,7 @@ class NumberedBoxes(TwoBoxes):
     """`each` boxes an image at `place`, numbered in the order of the images."""
 
     def __init__(self, photos: Path, each: int = 1, place: float = 1.0) -> None:
-        self.names = [image.file_name for image in find_images([str(photos)])]
+        self.names = [image.file_name for image in find_images([str(photos)]).images]
         self.each, self.place = each, place
 
     def for_image(self, file_name: str) -> ImagePrompts:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqsam_cli.configs import Exif
 from hqsam_cli.data.pairs import Pair, find_pairs, read_alpha, read_pair
 from hqsam_cli.data.sets import DATASETS, HQSEG_44K, hqseg_folders
 from hqsam_cli.errors import ImageError, NoInputError
@@ -119,15 +120,16 @@ def turned_photo(path: Path, upright: np.ndarray, orientation: int) -> Path:
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("drawn_on", ["stored", "upright"])
 def test_a_photo_and_its_mask_are_turned_together(tmp_path: Path, orientation: int, drawn_on: str) -> None:
-    """Where sizes are equal (2, 3 and 4, a square) nothing tells, and both are taken as they are stored."""
+    """Where sizes are equal (2, 3 and 4, a square) nothing tells, and `exif` decides."""
     upright = np.zeros((40, 64, 3), np.uint8)
     upright[4:12, 6:30] = 255
     photo = turned_photo(tmp_path / "i.jpg", upright, orientation)
     mask = Image.fromarray(upright[..., 0])
-    if drawn_on == "stored" or orientation < 5:
+    if drawn_on == "stored":
         mask = mask.transpose(TURNS[orientation][1])
     mask.save(tmp_path / "m.png")
-    image, values = read_pair(Pair("i", photo, tmp_path / "m.png"))
+    undecided: Exif = "ignore" if drawn_on == "stored" else "apply"
+    image, values = read_pair(Pair("i", photo, tmp_path / "m.png", exif=undecided))
     bright = image.min(axis=2) > 128
     assert np.count_nonzero(bright ^ (values > 128)) < 20
 
@@ -168,3 +170,12 @@ def test_a_tiff_mask_is_read_as_it_is_stored(tmp_path: Path, square: np.ndarray)
     exif[0x0112] = 6
     Image.fromarray(square).convert("RGB").save(tmp_path / "m.tif", exif=exif)
     assert np.array_equal(read_mask_values(tmp_path / "m.tif"), square)
+
+
+def test_where_sizes_tell_the_option_does_not_matter(tmp_path: Path) -> None:
+    upright = np.zeros((40, 64, 3), np.uint8)
+    upright[4:12, 6:30] = 255
+    photo = turned_photo(tmp_path / "i.jpg", upright, 6)
+    write(tmp_path / "m.png", upright[..., 0])
+    first, second = [read_pair(Pair("i", photo, tmp_path / "m.png", exif=exif))[0] for exif in ("apply", "ignore")]
+    assert np.array_equal(first, second) and first.shape == upright.shape

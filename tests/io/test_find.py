@@ -32,7 +32,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(inputs: list[str], **options: object) -> list[str]:
-    return [image.file_name for image in find_images(inputs, **options)]  # type: ignore[arg-type]
+    return [image.file_name for image in find_images(inputs, **options).images]  # type: ignore[arg-type]
 
 
 def test_a_folder_is_searched_and_names_are_relative_to_it(tree: Path) -> None:
@@ -45,7 +45,7 @@ def test_files_and_globs_are_named_by_their_path(tree: Path) -> None:
     assert names(["imgs/a.jpg", "./imgs/../imgs/b.JPG"]) == ["imgs/a.jpg", "imgs/b.JPG"]
     assert names(["imgs/**/*.png"]) == ["imgs/a.png", "imgs/folder.jpg/e.png"]
     os.chdir("imgs/sub")
-    outside = find_images([str(tree / "imgs/a.jpg")])[0]
+    outside = find_images([str(tree / "imgs/a.jpg")]).images[0]
     assert outside.file_name == str(tree / "imgs/a.jpg").lstrip("/")
 
 
@@ -99,7 +99,7 @@ def test_the_same_image_twice_is_one_and_two_of_a_name_are_refused(tree: Path) -
 def test_no_name_leads_out_of_the_folder_of_results(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree / "imgs")
     paths = io.BytesIO(b"..\n.\n/\nsub/..\n../imgs\n")
-    for image in find_images(["-"], stdin=paths):
+    for image in find_images(["-"], stdin=paths).images:
         assert image.file_name not in ("", ".", "..")
         assert ".." not in image.file_name.split("/")
 
@@ -109,3 +109,43 @@ def test_an_empty_input_and_forgotten_0_are_usage_errors(tree: Path) -> None:
         names([""])
     with pytest.raises(UsageError, match="pass -0"):
         find_images(["-"], stdin=io.BytesIO(b"imgs/a.jpg\0imgs/b.jpg\0"))
+
+
+def test_links_to_folders_are_followed_once(tree: Path) -> None:
+    (tree / "imgs/sub/loop").symlink_to(tree / "imgs")
+    (tree / "more").mkdir()
+    (tree / "more/x.jpg").write_bytes(b"")
+    (tree / "imgs/linked").symlink_to(tree / "more")
+    (tree / "imgs/zz").symlink_to(tree / "more")
+    assert [name for name in names(["imgs"]) if "x.jpg" in name or "loop" in name] == ["linked/x.jpg"]
+    assert len(names(["imgs"])) == 6
+
+
+def test_thumbnails_bins_and_outputs_of_runs_are_no_inputs(tree: Path) -> None:
+    before = names(["imgs"])
+    out = ("@eaDir/a.jpg", "#recycle/a.jpg", "__MACOSX/a.jpg", ".Trash-1000/a.jpg", "._a.jpg", "$RECYCLE.BIN/a.jpg")
+    for name in (*out, "run/masks/a.jpg/1.png", "run/journal.ndjson"):
+        (tree / "imgs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "imgs" / name).write_bytes(b"")
+    found = find_images(["imgs"])
+    assert [image.file_name for image in found.images] == before
+    left_out = {os.path.relpath(path, "imgs") for path in found.passed}
+    assert {"@eaDir", "#recycle", "__MACOSX", ".Trash-1000", "._a.jpg", "run"} <= left_out
+    assert names(["imgs/**/a.jpg"]) == ["imgs/a.jpg"]
+
+
+def test_a_folder_that_is_an_output_too_gives_its_photos_and_not_its_masks(tree: Path) -> None:
+    before = names(["imgs"])
+    (tree / "imgs/masks/a.jpg").mkdir(parents=True)
+    (tree / "imgs/masks/a.jpg/1.png").write_bytes(b"")
+    assert len(names(["imgs"])) == len(before) + 1
+    (tree / "imgs/journal.ndjson").write_bytes(b"")
+    assert names(["imgs"]) == before
+
+
+def test_images_of_kinds_that_are_not_read_are_counted(tree: Path) -> None:
+    for name in ("a.psd", "b.CR2", "notes.txt", "new.avif", "new.jfif", "new.jp2"):
+        (tree / "imgs" / name).write_bytes(b"")
+    found = find_images(["imgs"])
+    assert sorted(os.path.basename(path) for path in found.unread) == ["a.psd", "b.CR2"]
+    assert {"new.avif", "new.jfif", "new.jp2"} <= {image.file_name for image in found.images}
