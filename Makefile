@@ -67,7 +67,7 @@ lite: $(BIN)/hqsam ## train the next embedded model: make lite TRAIN=folder-of-s
 	$(BIN)/hqsam train --model $(BASE) --output $(OUT) $(foreach set,$(LITE_SETS),--data $(TRAIN)/$(set)) \
 		--init sam --mask-output both --keep-sam 1 --augmentation strong --prompts 3 --cache 4000 --epochs 8 \
 		--batch-size 8 --lr 4e-4 --lr-schedule linear --ema-decay 0.995 --dtype bfloat16 --workers 1
-	$(BIN)/hqsam weights convert --half $(OUT)/hqsam.safetensors $(OUT)/lite.safetensors
+	$(BIN)/hqsam weights convert --half --overwrite $(OUT)/hqsam.safetensors $(OUT)/lite.safetensors
 
 detector: $(BIN)/hqsam ## train the embedded detector: make detector TRAIN=folder-of-sets VAL=folder OUT=folder
 	$(BIN)/python -m hqsam_cli.recipes.detector $(TRAIN) $(OUT) --val $(VAL)

@@ -21,6 +21,7 @@ weights = typer.Typer(no_args_is_help=True, help="Official weights, and checkpoi
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A .pth, .pt or .safetensors file.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
 Layout = Literal["official", "transformers"]
 SUFFIXES = (".pth", ".pt", ".safetensors")
 STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
@@ -146,13 +147,20 @@ def info(
 @weights.command()
 def merge(
     sam: Annotated[str, typer.Argument(metavar="SAM", help="The SAM, by name or path.")],
-    hq_only: Annotated[Path, typer.Argument(metavar="HQ_ONLY", help="The HQ modules trained on it.")],
+    hq_only: Annotated[
+        Path,
+        typer.Argument(
+            metavar="HQ_ONLY", help="The HQ modules trained on it, or the decoder that the authors' training writes."
+        ),
+    ],
     output: Output,
+    overwrite: Overwrite = False,
 ) -> None:
     """Put a SAM and HQ modules together into one HQ-SAM checkpoint.
 
     HQ modules that the SAM has already are replaced.
     """
+    _check_new(output, overwrite)
     from ..weights.checkpoints import merge_checkpoint
     from ..weights.hub import find_checkpoint
 
@@ -173,6 +181,7 @@ def convert(
         Layout | None, typer.Option(help="Names of the tensors; transformers in a folder, else official.")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="In half precision: half the size, as lite is.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Rewrite a checkpoint: .pth, .safetensors, or the layout of transformers, each to each.
 
@@ -188,6 +197,7 @@ def convert(
         raise UsageError(f"{output}: a folder is for the layout of transformers; name a .pth or .safetensors file")
     file = output / TRANSFORMERS_FILE if is_folder else output
     _check_suffix(file)
+    _check_new(file, overwrite)
     reporter = ConsoleReporter()
     found = read_checkpoint(find_checkpoint(source, reporter.say))
     state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}
@@ -202,6 +212,11 @@ def convert(
         with _written(output / "config.json") as stream:
             stream.write(json.dumps(config, indent=2).encode() + b"\n")
         reporter.say(f"wrote {output / 'config.json'}", "green")
+
+
+def _check_new(path: Path, overwrite: bool) -> None:
+    if path.is_file() and not overwrite:
+        raise UsageError(f"{path}: is there; pass --overwrite to replace it, or name another file")
 
 
 def _check_suffix(path: Path) -> None:

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedIm
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
 from .mend import mended, png_depth
+from .stand_ins import HEAD, describe_stand_in
 from .suffixes import HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES
 from .tiff import bit_depth, eight_bits, read_other_tiff
 
@@ -123,6 +124,9 @@ def _loaded(file: BinaryIO, exif: str, max_pixels: int) -> Image.Image:
 
 def _unknown(path: str) -> str:
     """What is wrong with a file that no decoder takes."""
+    with open(path, "rb") as file:
+        if stand_in := describe_stand_in(file.read(HEAD)):
+            return stand_in
     suffix = os.path.splitext(path)[1].lower()
     if suffix in HEIF_SUFFIXES and "HEIF" not in FORMATS:
         return "HEIC is read with pillow-heif: pip install 'hqsam-cli[heif]'"

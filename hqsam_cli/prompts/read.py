@@ -16,6 +16,7 @@ from ..formats.label_folder import label_paths, labels_below
 from ..formats.ndjson import Lines
 from ..formats.prompt_file import Contents, Notes, PromptFile, Use
 from ..formats.values import identifier, read_numbers
+from ..io.stand_ins import HEAD, describe_stand_in
 
 STDIN = "-"
 GZIP = b"\x1f\x8b"
@@ -136,12 +137,14 @@ def _unzipped(content: bytes, path: str) -> bytes:
 
 def _document(content: bytes, name: str) -> Any:
     """The JSON document, or the `Lines` of several."""
+    if stand_in := describe_stand_in(content[:HEAD]):
+        raise HqsamError(f"{name}: {stand_in}")
     try:
         text = content.decode(json.detect_encoding(content), "surrogatepass")
         return _parse(text)
     except RecursionError:
         raise HqsamError(f"{name}: JSON nested too deeply to be COCO; {KINDS_OF_FILES}") from None
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError as error:  # before ValueError, which it is
         raise HqsamError(f"{name}: not JSON ({error}); {KINDS_OF_FILES}") from None
     except ValueError as whole:
         lines = Lines()

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from ..errors import HqsamError
+from ..io.stand_ins import HEAD, describe_stand_in
 from ..modeling.sam import HQSam
-from .conversion import HQ_KEY, HQ_MODULES, is_hq, is_transformers, to_official_state
+from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
 from .hub import file_hash, find_checkpoint
 from .registry import ARCHITECTURES, architecture_of_hq, build_model, infer_architecture
 
@@ -44,12 +45,13 @@ class Checkpoint:
     """What a checkpoint holds, once names and shapes of its tensors are known to be right.
 
     Attributes:
-        kind: `HQ-SAM`, `SAM`, or `HQ modules` for those alone.
+        kind: `HQ-SAM`, `SAM`, `HQ modules` for those alone, or `HQ decoder` for a decoder with them, as the authors'
+            training writes it.
         architecture: as in `zoo`.
         layout: `official` or `transformers`, of the file.
         state: the tensors under their official names.
         metadata: what the file says beside them, such as `image_size`.
-        model: a model of these sizes that the tensors were not put into yet; None for HQ modules alone.
+        model: a model of these sizes that the tensors were not put into yet; None for parts of one.
     """
 
     kind: str
@@ -94,7 +96,7 @@ def load_checkpoint(path: Path) -> HQSam:
     checkpoint = read_checkpoint(path)
     model = checkpoint.model
     if model is None:
-        raise HqsamError(f"{path}: HQ modules alone; put them into their SAM: hqsam weights merge SAM {path} -o OUT")
+        raise HqsamError(f"{path}: {checkpoint.kind} alone; put it into its SAM: hqsam weights merge SAM {path} -o OUT")
     state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
     model.load_state_dict(state, assign=True)
     return model.eval().requires_grad_(False)
@@ -112,8 +114,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
     """Tensors as the checkpoint they are; `path` is for the error of those that are none."""
     state, layout = to_official_state(raw), "transformers" if is_transformers(raw) else "official"
-    if FUSION_KEY in state and all(map(is_hq, state)):
-        return Checkpoint("HQ modules", _architecture_of_hq(path, state), layout, state, metadata, None)
+    if FUSION_KEY in state and all(key.startswith(DECODER) for key in state):
+        kind = "HQ modules" if all(map(is_hq, state)) else "HQ decoder"
+        return Checkpoint(kind, _architecture_of_hq(path, state), layout, state, metadata, None)
     architecture = infer_architecture(state)
     if architecture is None:
         first = next(iter(state), "none")
@@ -134,17 +137,18 @@ def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
 
     Args:
         sam: a SAM, or an HQ-SAM whose HQ modules are left out.
-        hq_only: the HQ modules, nothing else; where its metadata differs it counts, for it was made later.
+        hq_only: the HQ modules, or the decoder that they are in, nothing else; where its metadata differs it counts,
+            for it was made later.
 
     Raises:
         HqsamError: either holds too little or too much, or they do not fit each other.
     """
     base, added = read_checkpoint(sam), read_checkpoint(hq_only)
     if base.model is None:
-        raise HqsamError(f"{sam}: HQ modules alone; the SAM comes first, then they")
+        raise HqsamError(f"{sam}: {base.kind} alone; the SAM comes first, then that")
     if added.model is not None:
         raise HqsamError(
-            f"{hq_only}: a whole {added.kind}; give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} alone"
+            f"{hq_only}: a whole {added.kind}; give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} or of a decoder"
         )
     if base.architecture != added.architecture:
         raise HqsamError(
@@ -152,6 +156,9 @@ def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
             "give the SAM they were trained on"
         )
     own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
+    strange = [key for key in added.state if not is_hq(key) and key not in own]
+    if strange:
+        raise HqsamError(f"{hq_only}: {len(strange)} tensors that {sam} does not have, first {strange[0]}")
     return _checked(hq_only, own | added.state, base.metadata | added.metadata)
 
 
@@ -163,14 +170,21 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with open(path, "rb") as file:
-            head = file.read(9)
+            head = file.read(HEAD)
     except OSError as error:
         raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a model name or a checkpoint") from None
+    if stand_in := describe_stand_in(head):
+        raise HqsamError(f"{path}: {stand_in}")
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except pickle.UnpicklingError as error:
+        if "numpy" in str(error):
+            raise HqsamError(
+                f"{path}: holds numpy objects beside its tensors, which are not read, for they run code; "
+                "save the model's state dict alone: torch.save(model.state_dict(), OUT)"
+            ) from None
         raise HqsamError(
             f"{path}: no plain torch checkpoint: it is damaged, or wants to run code, which is refused; "
             "fetch it again, or convert it to .safetensors where you trust it"
@@ -186,6 +200,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     ):
         raise HqsamError(f"{path}: holds no dictionary of tensors; give a model's state dict")
+    content = plain_names(content)
     return content, {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
 
 
@@ -231,7 +246,8 @@ def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
     channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
     architecture = architecture_of_hq(channels) or "lite"
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
-    _check_tensors(path, f"HQ modules of {architecture}", wanted, state)
+    own = {key: tensor for key, tensor in state.items() if is_hq(key)}
+    _check_tensors(path, f"HQ modules of {architecture}", wanted, own)
     return architecture
 
 

@@ -17,7 +17,10 @@ from ..errors import HqsamError
 from .registry import ARCHITECTURES, build_model, infer_architecture
 
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
-HQ_PREFIXES = tuple(f"mask_decoder.{module}." for module in HQ_MODULES)
+DECODER = "mask_decoder."
+HQ_PREFIXES = tuple(f"{DECODER}{module}." for module in HQ_MODULES)
+PREFIXES = ("module.", "model.", "sam.", "_orig_mod.")  # of what trainers wrap models in
+BARE_DECODER = ("hf_token.weight", "transformer.")  # names of the authors' training, which saves the decoder alone
 HQ_KEY = "mask_decoder.hf_token.weight"
 
 POSITIONS = "shared_image_embedding.positional_embedding"
@@ -72,6 +75,16 @@ def transformers_key(key: str) -> str:
     for pattern, name in RULES:
         key = pattern.sub(name, key)
     return key
+
+
+def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors without what trainers put before their names; those of a decoder alone get its name."""
+    named = {key.replace("_orig_mod.", ""): tensor for key, tensor in state.items()}
+    while prefix := next((p for p in PREFIXES if named and all(key.startswith(p) for key in named)), None):
+        named = {key.removeprefix(prefix): tensor for key, tensor in named.items()}
+    if all(any(key.startswith(part) for key in named) for part in BARE_DECODER):
+        named = {f"{DECODER}{key}": tensor for key, tensor in named.items()}
+    return named
 
 
 def is_transformers(state: Mapping[str, Tensor]) -> bool:

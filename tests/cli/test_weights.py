@@ -207,12 +207,21 @@ def test_mistakes_end_in_one_line(
     assert not Path("out.pth").exists()
 
 
+def test_a_file_that_is_there_is_not_replaced_unasked(hqsam: Run, small: dict[str, Tensor]) -> None:
+    Path("mine.pth").write_bytes(b"mine")
+    for command in (("convert", "small.pth", "mine.pth"), ("merge", "lite", "small.pth", "-o", "mine.pth")):
+        result = hqsam("weights", *command)
+        assert (result.code, "--overwrite" in result.err) == (2, True)
+    assert Path("mine.pth").read_bytes() == b"mine"
+    assert hqsam("weights", "convert", "small.pth", "mine.pth", "--overwrite").code == 0
+
+
 @pytest.mark.parametrize("target", ["out.pth", "out.safetensors"])
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, target: str) -> None:
     (tmp_path / target).write_bytes(b"old")
     program = "import sys; from hqsam_cli.cli import main; sys.argv[0] = 'hqsam'; main()"
     run = subprocess.run(
-        [sys.executable, "-c", program, "weights", "convert", "lite", str(tmp_path / target)],
+        [sys.executable, "-c", program, "weights", "convert", "--overwrite", "lite", str(tmp_path / target)],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -118,6 +119,44 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, tiny: dict[str, Tensor])
             load_model(tmp_path / name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "model.sam."])
+def test_names_that_trainers_put_before_are_taken_off(tmp_path: Path, tiny: dict[str, Tensor], prefix: str) -> None:
+    torch.save({"state_dict": {prefix + key: value for key, value in tiny.items()}}, tmp_path / "x.pth")
+    assert same(tmp_path / "x.pth", tiny)
+
+
+def test_a_decoder_as_the_authors_training_writes_it(
+    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
+) -> None:
+    decoder = {key.removeprefix("mask_decoder."): x for key, x in tiny.items() if key.startswith("mask_decoder.")}
+    torch.save({f"module.{key}": value for key, value in decoder.items()}, tmp_path / "epoch_11.pth")
+    assert read_checkpoint(tmp_path / "epoch_11.pth").kind == "HQ decoder"
+    with pytest.raises(HqsamError, match=r"HQ decoder alone.*weights merge"):
+        load_model(tmp_path / "epoch_11.pth")
+    torch.save(merge_checkpoint(parts[0], tmp_path / "epoch_11.pth").state, tmp_path / "merged.pth")
+    assert same(tmp_path / "merged.pth", tiny)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer.*git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "web page"),
+        (pickle.dumps({"model": {"w": np.float64(3)}}, protocol=2), "numpy objects.*state_dict"),
+    ],
+)
+def test_what_stands_for_a_checkpoint_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(HqsamError, match=rf"x\.pth: .*{said}"):
+        load_model(tmp_path / "x.pth")
+
+
+def test_numpy_beside_tensors_has_its_own_sentence(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    torch.save({"model": tiny, "best": np.float64(0.5)}, tmp_path / "x.pth")
+    with pytest.raises(HqsamError, match=r"x\.pth: holds numpy objects"):
+        load_model(tmp_path / "x.pth")
 
 
 def rewritten(path: Path, state: dict[str, Tensor], metadata: dict[str, str], *, safetensors: bool) -> Path:
