@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import asdict
+import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from .. import __version__
 from ..configs import MaskOutput, Protocol
 from ..errors import UsageError
-from .console import ConsoleReporter
+from .console import Cell, ConsoleReporter, print_json, print_table
 from .options import (
     DEFAULT_MODEL,
+    MODEL_VARIABLE,
+    STDIN,
     DeviceOption,
     DrawnExifOption,
     DtypeOption,
-    ModelOption,
+    ModelsOption,
     check_hq,
     no_hq_message,
     resolve_compute,
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from ..evaluation.evaluate import Results
     from ..evaluation.prompts import PromptRule
 
 
@@ -49,12 +50,12 @@ hqsam eval --dataset ./my_photos --worst 20 ./worst
 
 def evaluate(
     dataset: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="NAME|DIR",
             rich_help_panel=DATA,
             help="A set of the paper (see --list), hq4 for its four and their mean, or a folder with "
-            "images/ and masks/, im/ and gt/, or images/ and annotations.json.",
+            "images/ and masks/, im/ and gt/, or images/ and annotations.json. Repeatable.",
         ),
     ] = None,
     show_list: Annotated[
@@ -111,7 +112,13 @@ def evaluate(
         bool, typer.Option("--resume", rich_help_panel=RESULTS, help="Go on with what an interrupted run has scored.")
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", rich_help_panel=RESULTS, help="All figures as JSON.")
+        str | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            rich_help_panel=RESULTS,
+            help="All figures as JSON; - is stdout, without the table.",
+        ),
     ] = None,
     per_image: Annotated[
         Path | None, typer.Option(metavar="FILE", rich_help_panel=RESULTS, help="CSV with the scores of each image.")
@@ -119,7 +126,9 @@ def evaluate(
     plot: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", rich_help_panel=RESULTS, help="PNG, PDF or SVG: mBIoU by boundary width, or mIoU by clicks."
+            metavar="FILE",
+            rich_help_panel=RESULTS,
+            help="PNG, PDF or SVG: mBIoU by boundary width, or mIoU by points or clicks.",
         ),
     ] = None,
     worst: Annotated[
@@ -127,129 +136,195 @@ def evaluate(
         typer.Option(metavar="K DIR", rich_help_panel=RESULTS, help="Pictures of the K worst images."),
     ] = None,
     exif: DrawnExifOption = "apply",
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
 ) -> None:
-    """Score SAM and HQ-SAM on a data set, by the protocol of the paper or as deployed.
+    """Score SAM and HQ-SAM on data sets, by the protocol of the paper or as deployed.
 
-    The table goes to the terminal, or to stderr where stdout is not one; --json FILE keeps the figures.
+    The table goes to stdout, messages to stderr. With several models, every model is scored on every set, and the
+    differences are given with their 95 % intervals over images.
     """
     if show_list:
         _print_list(data_root)
         return
-    if dataset is None:
+    if not dataset:
         raise UsageError("--dataset: say which, or pass --list to see them")
 
-    from ..data.sets import HQ4
     from ..evaluation.prompts import prompt_rules
 
+    models = list(dict.fromkeys(model or [os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL]))
     rules = prompt_rules(prompt)
-    clicks = rules[0].kind == "clicks"
-    chosen: Protocol = protocol or ("paper" if dataset in (*HQ4, "hq4") and not clicks else "deploy")
-    _check(rules, chosen, plot, refine=refine, mask_output=mask_output)
+    names = list(dict.fromkeys(dataset))
+    protocols = {name: _protocol(name, protocol, rules) for name in names}
+    _check(rules, list(protocols.values()), plot, refine=refine, mask_output=mask_output)
 
     from ..configs import EvalConfig, identity
-    from ..evaluation.evaluate import Settings, choose_datasets, evaluate, write_worst
-    from ..evaluation.pictures import write_curves
+    from ..evaluation.evaluate import Results, Settings, choose_datasets, evaluate, write_worst
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
-    from ..evaluation.report import results_table, write_json, write_per_image
+    from ..evaluation.report import per_image_csv
     from ..io.atomic import check_can_write
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_checkpoint
 
-    for path in (json_file, per_image, plot):
+    for path in (None if json_file in (None, STDIN) else Path(json_file), per_image, plot):
         if path is not None:
             check_can_write(path)
     if worst is not None:
         check_can_write(worst[1] / "picture")
-    for output in mask_output or ():
-        check_hq(model, output)
-    # Before the model, which may have to be fetched.
+    for name in models:
+        for output in mask_output or ():
+            check_hq(name, output)
+    # Before the models, which may have to be fetched.
     pictures = "--worst" if worst is not None else "--plot" if plot is not None else None
-    datasets = choose_datasets(dataset, data_root, rules, detections=detections, refine=refine, pictures=pictures)
+    sets = {
+        name: choose_datasets(name, data_root, rules, detections=detections, refine=refine, pictures=pictures)
+        for name in names
+    }
     compute = resolve_compute(device, dtype)
     reporter = ConsoleReporter(quiet=quiet)
-    checkpoint = find_checkpoint(model, None if quiet else reporter.say)
-    hq_sam = load_checkpoint(checkpoint)
-    architecture = infer_architecture(hq_sam.state_dict()) or ""
-    outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
-    config = EvalConfig(
-        dataset=dataset,
-        protocol=chosen,
-        prompt=prompt,
-        mask_output=tuple(outputs),
-        limit=limit,
-        seed=seed,
-        curves=plot is not None and not clicks,
-        refine=refine,
-        exif=exif,
-        device=compute.device.type,
-        dtype=compute.dtype_name,
-    )
-    settings = Settings(
-        config=config,
-        datasets=datasets,
-        rules=rules,
-        identity=identity(config, model=file_hash(checkpoint), image_size=str(hq_sam.image_size)),
-        coarse=coarse_masks,
-        detections=detections,
-        refine=cascadepsp(str(compute.device)) if refine else None,
-        resume=resume,
-    )
-    predictor = Predictor(hq_sam.to(compute.device), dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
-    evaluator = Evaluator(predictor, chosen, outputs)
-    where = f"{compute.device} in {compute.dtype_name}"
-    reporter.say(f"{architecture} ({checkpoint.name}) on {where}, protocol {chosen}")
+    results = Results()
+    about: list[dict[str, Any]] = []
+    written = [path for path in (per_image, plot, worst[1] if worst else None) if path is not None]
     try:
-        results = evaluate(settings, evaluator, architecture, reporter)
+        for model_name in models:
+            # One after the other: what is loaded is forgotten before the next comes.
+            checkpoint = find_checkpoint(model_name, None if quiet else reporter.say)
+            hq_sam = load_checkpoint(checkpoint)
+            architecture = infer_architecture(hq_sam.state_dict()) or ""
+            outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
+            predictor = Predictor(
+                hq_sam.to(compute.device), dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once
+            )
+            where = f"{compute.device} in {compute.dtype_name}"
+            reporter.say(f"{architecture} ({checkpoint.name}) on {where}")
+            own = Results()
+            for name in names:
+                config = EvalConfig(
+                    dataset=name,
+                    protocol=protocols[name],
+                    prompt=prompt,
+                    mask_output=tuple(outputs),
+                    limit=limit,
+                    seed=seed,
+                    curves=plot is not None and rules[0].kind not in ("clicks", "points"),
+                    refine=refine,
+                    exif=exif,
+                    device=compute.device.type,
+                    dtype=compute.dtype_name,
+                )
+                settings = Settings(
+                    config=config,
+                    datasets=sets[name],
+                    rules=rules,
+                    identity=identity(config, model=file_hash(checkpoint), image_size=str(hq_sam.image_size)),
+                    coarse=coarse_masks,
+                    detections=detections,
+                    refine=cascadepsp(str(compute.device)) if refine else None,
+                    resume=resume,
+                )
+                evaluator = Evaluator(predictor, protocols[name], outputs)
+                found = evaluate(settings, evaluator, architecture, reporter, model_name)
+                own.extend(found)
+            if worst is not None:
+                folder = worst[1] / _slug(model_name) if len(models) > 1 else worst[1]
+                write_worst(folder, worst[0], own)
+            own.sources.clear()  # they hold the model
+            results.extend(own)
+            about.append(
+                {
+                    "name": model_name,
+                    "architecture": architecture,
+                    "sha256": file_hash(checkpoint),
+                    "image_size": hq_sam.image_size,
+                }
+            )
     except KeyboardInterrupt:
         reporter.say("interrupted: the same command with --resume goes on")
         raise
     finally:
         reporter.close()
 
-    title = f"{architecture}, protocol {chosen}, prompt {prompt}; gains over SAM in brackets"
-    _table_console().print(results_table(title, results.rows))
+    document = {
+        "version": __version__,
+        "models": about,
+        "datasets": names,
+        "data_root": str(data_root),
+        "prompt": prompt,
+        "mask_outputs": list(dict.fromkeys(row.output for row in results.rows)),
+        "limit": limit,
+        "seed": seed,
+        "exif": exif,
+        "refine": refine,
+        "detections": None if detections is None else str(detections),
+        "device": compute.device.type,
+        "dtype": compute.dtype_name,
+        "left_out": results.broken,
+    }
+    _publish(results, document, json_file, seed, reporter)
+    if per_image is not None:
+        per_image_csv(per_image, results.lines)
+    if plot is not None:
+        _plot(plot, results, rules)
     if results.broken:
         reporter.say(f"{len(results.broken)} images are in no figure", "yellow")
-    if json_file is not None:
-        about = {
-            **asdict(config),
-            "version": __version__,
-            "data_root": str(data_root),
-            "detections": None if detections is None else str(detections),
-            "architecture": architecture,
-            "model_sha256": file_hash(checkpoint),
-            "image_size": hq_sam.image_size,
-            "left_out": results.broken,
-        }
-        write_json(json_file, about, results.rows)
-    if per_image is not None:
-        write_per_image(per_image, results.lines)
-    if plot is not None:
-        write_curves(plot, results.rows, clicks=clicks)
-    if worst is not None:
-        write_worst(worst[1], worst[0], results)
     results.forget_journals()
-    for path in (json_file, per_image, plot, worst[1] if worst else None):
-        if path is not None:
-            reporter.say(f"wrote {path}", "green")
+    for path in written:
+        reporter.say(f"wrote {path}", "green")
     raise typer.Exit(3 if results.broken else 0)
 
 
-def _table_console() -> Console:
-    """The terminal, be it behind stdout or not; wide where nobody looks, so that nothing is cut off."""
-    from rich.console import Console
+def _publish(
+    results: Results, document: dict[str, Any], json_file: str | None, seed: int, reporter: ConsoleReporter
+) -> None:
+    """The table and the differences on stdout, or the JSON."""
+    from ..evaluation.differences import LEVEL, differences, table_of_differences
+    from ..evaluation.report import json_document, table_of
+    from ..io.atomic import atomic_file
 
-    return Console(file=sys.stdout if sys.stdout.isatty() else sys.stderr, width=None if sys.stderr.isatty() else 160)
+    compared = differences(results.rows, seed)
+    whole = json_document(document, results.rows)
+    whole["differences"] = [difference.as_json() for difference in compared]
+    if json_file == STDIN:
+        print_json(whole)
+        return
+    reporter.say("gains over SAM in brackets")
+    print_table(*table_of(results.rows))
+    if compared:
+        print()
+        reporter.say(f"differences with their {LEVEL} % intervals, by a paired bootstrap over images")
+        print_table(*table_of_differences(compared))
+    if json_file is not None:
+        with atomic_file(Path(json_file)) as file:
+            file.write(json.dumps(whole, indent=1, allow_nan=False).encode() + b"\n")
+        reporter.say(f"wrote {json_file}", "green")
+
+
+def _plot(path: Path, results: Results, rules: list[PromptRule]) -> None:
+    from ..evaluation.pictures import write_curves
+
+    axes = {"clicks": ("clicks", "mIoU"), "points": ("points", "mIoU")}
+    axis, figure = axes.get(rules[0].kind, ("width of the boundary, share of the diagonal", "mBIoU"))
+    write_curves(path, results.rows, axis=axis, figure_name=figure)
+
+
+def _protocol(name: str, wanted: Protocol | None, rules: list[PromptRule]) -> Protocol:
+    """The paper's for its four sets, unless somebody says otherwise or clicks."""
+    from ..data.sets import HQ4
+
+    return wanted or ("paper" if name in (*HQ4, "hq4") and rules[0].kind != "clicks" else "deploy")
+
+
+def _slug(name: str) -> str:
+    """A folder for the pictures of a model."""
+    return Path(name).name or "model"
 
 
 def _check(
     rules: list[PromptRule],
-    protocol: Protocol,
+    protocols: list[Protocol],
     plot: Path | None,
     *,
     refine: bool,
@@ -260,7 +335,7 @@ def _check(
     unknown = [name for name in mask_output or () if name not in get_args(MaskOutput)]
     if unknown:
         raise UsageError(f"--mask-output {unknown[0]}: use sum, hq or sam")
-    if clicks and protocol == "paper":
+    if clicks and "paper" in protocols:
         raise UsageError("--prompt clicks: clicks are made on the photo itself; leave --protocol paper out")
     if refine and (clicks or (mask_output and "sam" not in mask_output)):
         raise UsageError("--refine: refines SAM's masks; leave --prompt clicks out, or add --mask-output sam")
@@ -279,18 +354,12 @@ def _outputs(wanted: list[str] | None, has_hq: bool, checkpoint: Path) -> list[M
 
 
 def _print_list(root: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from ..data.sets import DATASETS, dataset_is_found
 
-    table = Table(title=f"data sets under {root}", title_justify="left")
-    for column in ("name", "data set", "images", "found", "photos and gt", "archive", "from"):
-        table.add_column(column, justify="right" if column == "images" else "left", overflow="fold")
+    rows: list[list[Cell]] = []
     for dataset in DATASETS.values():
         found = "yes" if dataset_is_found(dataset, root) else "no"
-        archive = f"{dataset.archive}, {dataset.size}"
-        places = f"{dataset.images}\n{dataset.gt}"
-        table.add_row(dataset.key, dataset.title, str(dataset.count or "–"), found, places, archive, dataset.source)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-    typer.echo("hq4 is dis, coift, hrsod and thinobject, and their mean.", err=True)
+        archive, places = f"{dataset.archive}, {dataset.size}", f"{dataset.images}, {dataset.gt}"
+        rows.append([dataset.key, dataset.title, str(dataset.count or "-"), found, places, archive, dataset.source])
+    print_table(("name", "data set", "images", "found", "photos and gt", "archive", "from"), rows)
+    typer.echo(f"data sets under {root}; hq4 is dis, coift, hrsod and thinobject, and their mean", err=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..io.find import Found
     from .console import ConsoleReporter
 
-DEFAULT_MODEL = "lite"
+DEFAULT_MODEL, MODEL_VARIABLE = "lite", "HQSAM_MODEL"
 STDIN = "-"
 IMAGES, SPEED, RESULTS = "Images", "Model and speed", "Results"
 
@@ -62,9 +62,18 @@ ModelOption = Annotated[
     str,
     typer.Option(
         metavar="NAME|PATH",
-        envvar="HQSAM_MODEL",
+        envvar=MODEL_VARIABLE,
         rich_help_panel=SPEED,
         help="lite, vit_tiny, vit_b, vit_l, vit_h, or an HQ-SAM, SAM or MobileSAM checkpoint.",
+    ),
+]
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|PATH",
+        rich_help_panel=SPEED,
+        help=f"As in segment; repeatable, each on every data set. {MODEL_VARIABLE}, or lite, unless given.",
     ),
 ]
 DeviceOption = Annotated[

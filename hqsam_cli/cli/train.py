@@ -17,7 +17,7 @@ import typer
 from ..configs import Augmentation, Exif, Init, Learn, Schedule, Trained
 from ..errors import UsageError
 from .console import ConsoleReporter
-from .options import DEFAULT_MODEL, DeviceOption, DrawnExifOption, resolve_compute
+from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, resolve_compute
 
 if TYPE_CHECKING:
     from ..data.pairs import ImageMaskFolder
@@ -47,6 +47,7 @@ def train(
         str,
         typer.Option(
             metavar="NAME|PATH",
+            envvar=MODEL_VARIABLE,
             help="The base: a SAM, MobileSAM or HQ-SAM checkpoint, or a name that --model of segment knows.",
         ),
     ] = DEFAULT_MODEL,

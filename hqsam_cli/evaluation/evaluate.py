@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..configs import EvalConfig
-from ..data.pairs import Pair
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
 from ..progress import Progress
 from ..weights.hub import file_hash
-from .instances import InstanceScorer, instance_set, precision_figures
+from .instances import GTImage, InstanceScorer, instance_set, precision_figures
 from .mask_sets import MaskSetScorer
 from .paper import paper_figures
-from .prompts import PromptRule, random_generator
+from .pictures import Comparison, write_comparison
+from .prompts import PromptRule
 from .protocols import Evaluator
 from .refine import RefineMask
-from .report import Row, mask_set_rows, mean_rows, per_image_lines, percent_means
+from .report import Row, image_samples, mask_set_rows, mean_rows, per_image_lines, percent_means
 from .runner import Record, open_journal, score_items
 from .video import VideoScorer, frame_boxes, video_figures, video_frames
 
@@ -49,20 +51,34 @@ class Settings:
     resume: bool = False
 
 
+class Shows(Protocol):
+    """A scorer whose images can be looked at."""
+
+    def comparison(self, item: Any) -> Comparison: ...
+
+
 @dataclass(slots=True)
 class Results:
-    """Rows of the table, lines an image, what was left out, and the pairs behind the worst of them.
+    """Rows of the table, lines an image, and what was left out.
 
     Attributes:
+        sources: by data set and image, what can show it again, and what it is of.
         journals: what `resume` would go on from; to be removed once the results are safe.
     """
 
     rows: list[Row] = field(default_factory=list)
     lines: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    scorer: MaskSetScorer | None = None
-    pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
+    sources: dict[tuple[str, str], tuple[Shows, Any]] = field(default_factory=dict)
     journals: list[Path] = field(default_factory=list)
+
+    def extend(self, others: Results) -> None:
+        """Take in those of another data set or model."""
+        self.rows += others.rows
+        self.lines += others.lines
+        self.broken += others.broken
+        self.journals += others.journals
+        self.sources |= others.sources
 
     def forget_journals(self) -> None:
         """Remove them: the results are where they were asked for."""
@@ -89,7 +105,6 @@ def choose_datasets(
         UsageError: no such data set, or options that are not for it.
     """
     datasets = [find_dataset(own, root) for own in (HQ4 if name == "hq4" else (name,))]
-    misfit = "--refine" if refine else pictures
     for dataset in datasets:
         one_object = dataset.kind == "masks"
         if one_object and detections is not None:
@@ -98,16 +113,24 @@ def choose_datasets(
             )
         if not one_object and [rule.kind for rule in rules] != ["box"]:
             raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
-        if not one_object and misfit is not None:
+        misfit = None
+        if not one_object:
+            misfit = "--refine" if refine else "--plot" if pictures == "--plot" else None
+        if pictures == "--worst" and (dataset.kind == "video" or detections is not None):
+            raise UsageError("--worst: only for images with their own ground truth; leave out videos and --detections")
+        if misfit is not None:
             raise UsageError(f"{misfit}: only for sets of one object an image; leave it out for {dataset.title}")
     return datasets
 
 
-def evaluate(settings: Settings, evaluator: Evaluator, architecture: str, progress: Progress) -> Results:
+def evaluate(
+    settings: Settings, evaluator: Evaluator, architecture: str, progress: Progress, model: str = ""
+) -> Results:
     """Score data sets, and give their mean where there are several.
 
     Args:
         architecture: of the model, to find the paper's figures by.
+        model: what its user calls it.
 
     Raises:
         HqsamError: files are damaged, or not one image could be scored.
@@ -119,6 +142,9 @@ def evaluate(settings: Settings, evaluator: Evaluator, architecture: str, progre
     results.rows = [row for group in groups for row in group]
     if len(groups) > 1:
         results.rows += mean_rows(settings.config.dataset, architecture, groups)
+    for row in results.rows:
+        row.model, row.protocol = model, evaluator.protocol
+    results.lines = [{"model": model, **line} for line in results.lines]
     return results
 
 
@@ -146,8 +172,6 @@ class _Evaluation:
             self.evaluator, settings.rules, ratios=ratios, seed=settings.config.seed, refine=settings.refine
         )
         records = self._records(dataset, pairs, scorer)
-        self.results.scorer = scorer
-        self.results.pairs |= {(dataset.key, pair.name): pair for pair in pairs}
         return mask_set_rows(dataset.key, self.architecture, records, settings.rules, scorer.outputs, ratios)
 
     def _instances(self, dataset: Dataset) -> list[Row]:
@@ -164,7 +188,11 @@ class _Evaluation:
             scores = [score for record in records if not record["error"] for score in record["scores"][output]]
             if scores:
                 figures = {**percent_means(scores), **figures}
-            rows.append(self._row(dataset, "ground-truth boxes" if from_gt else "detections", output, records, figures))
+            row = self._row(dataset, "ground-truth boxes" if from_gt else "detections", output, records, figures)
+            row.samples = image_samples(
+                {record["file_name"]: record["scores"][output] for record in records if not record["error"]}
+            )
+            rows.append(row)
         return rows
 
     def _video(self, dataset: Dataset) -> list[Row]:
@@ -199,6 +227,8 @@ class _Evaluation:
             )
         self.results.broken += errors
         self.results.lines += per_image_lines(dataset.key, records)
+        if hasattr(scorer, "comparison"):
+            self.results.sources |= {(dataset.key, item.name): (scorer, item) for item in items}
         return records
 
     def _identity(self, dataset: Dataset) -> dict[str, str]:
@@ -216,22 +246,18 @@ class _Evaluation:
 
 def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
     """Pictures of the images with the lowest IoU, worst first: photo, gt and every mask output."""
-    from .pictures import write_comparison
-
-    scorer = results.scorer
-    assert scorer is not None
-    rule = scorer.rules[0]
-    output = scorer.evaluator.outputs[-1]
-    scored = [line for line in results.lines if (line["prompt"], line["masks"]) == (rule.label, output)]
+    scored = [line for line in results.lines if "IoU" in line]
+    own = [line for line in scored if line["prompt"] == scored[0]["prompt"]]
+    output = own[-1]["mask_output"]
+    ious: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for line in own:
+        ious[line["dataset"], line["image"]][line["mask_output"]] = line["IoU"]
+    worst = sorted((found[output], place) for place, found in ious.items() if output in found)
     paths = []
-    for rank, line in enumerate(sorted(scored, key=lambda line: line["IoU"])[:count], 1):
-        pair = results.pairs[line["dataset"], line["image"]]
-        loaded = scorer.loaded(pair)
-        photo = scorer.evaluator.prepare(loaded.image)
-        panels = {"gt": loaded.gt}
-        if rule.kind != "clicks":
-            prompts = scorer.prompts(rule, loaded, random_generator(scorer.seed, pair.name))
-            panels |= {name: masks[0] for name, masks in scorer.masks(photo, loaded.image, prompts).items()}
-        paths.append(folder / f"{rank:03d}_{line['dataset']}_{pair.name}_{100 * line['IoU']:.0f}.png")
-        write_comparison(paths[-1], loaded.image, panels)
+    for rank, (value, place) in enumerate(worst[:count], 1):
+        scorer, item = results.sources[place]
+        dataset, image = place
+        stem = os.path.splitext(image)[0] if isinstance(item, GTImage) else image
+        paths.append(folder / f"{rank:03d}_{dataset}_{stem.replace('/', '_')}_{100 * value:.0f}.png")
+        write_comparison(paths[-1], scorer.comparison(item), ious[place])
     return paths

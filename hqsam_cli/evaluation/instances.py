@@ -27,6 +27,7 @@ from ..io.names import is_absolute, leaves_folder, plain_name
 from ..records import MaskCrop, Prompt
 from .metrics import score
 from .numbering import numbered_document
+from .pictures import Comparison
 from .protocols import Evaluator
 from .runner import Record
 
@@ -238,6 +239,15 @@ class InstanceScorer:
                     if gts is not None:
                         scores[output].append(score(mask, gts[n]))
         return {"image_id": image.image_id, "results": results, "scores": scores}
+
+    def comparison(self, image: GTImage) -> Comparison:
+        """An image with its objects beside their masks."""
+        pixels = self.loaded(image)
+        height, width = pixels.shape[:2]
+        prompts = [Prompt(n, box=_corners(box["bbox"])) for n, box in enumerate(image.boxes)]
+        answers = self.evaluator.masks(self.evaluator.prepare(pixels), prompts)
+        gts = [_gt_pixels(image, gt, width, height) for gt in image.gts if not gt.get("iscrowd")]
+        return Comparison(pixels, gts, {output: masks for output, (masks, _) in answers.items()})
 
 
 def _gt_pixels(image: GTImage, annotation: dict[str, Any], width: int, height: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from ..io.masks import THRESHOLD, read_mask_values
 from ..records import Prompt
 from .clicks import click_ious
 from .metrics import boundary_iou, score
+from .pictures import Comparison
 from .prompts import PromptRule, draw_prompt, random_generator
 from .protocols import Evaluator, PreparedImage
 from .refine import REFINED, RefineMask
@@ -105,6 +106,17 @@ class MaskSetScorer:
                     curves = [[boundary_iou(mask, loaded.gt, ratio) for ratio in self.ratios] for mask in masks]
                     record["curves"].setdefault(row, {})[rule.label] = curves
         return record
+
+    def comparison(self, pair: Pair) -> Comparison:
+        """A pair beside the masks of its first prompt."""
+        loaded, rule = self.loaded(pair), self.rules[0]
+        compared = Comparison(loaded.image, [loaded.gt])
+        if rule.kind != "clicks":
+            photo = self.evaluator.prepare(loaded.image)
+            prompts = self.prompts(rule, loaded, random_generator(self.seed, pair.name))
+            made = self.masks(photo, loaded.image, prompts)
+            compared.outputs.update((output, masks[:1]) for output, masks in made.items())
+        return compared
 
     def masks(self, photo: PreparedImage, image: np.ndarray, prompts: list[Prompt]) -> dict[str, list[np.ndarray]]:
         """Masks of the prompts, bool (H, W), by row."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from rich.table import Table
 
 from ..io.atomic import atomic_file
 from .clicks import MOST_CLICKS, TARGETS, clicks_until
@@ -20,16 +18,24 @@ from .paper import paper_figures
 from .prompts import PromptRule
 from .runner import Record
 
+SCHEMA = 1  # of the JSON; what it means is said in docs/evaluate.md
+
+
+# Of images, the sum of a metric over their objects in percent, and how many these are.
+Samples: TypeAlias = dict[str, tuple[float, float]]
+
 
 @dataclass(slots=True)
 class Row:
     """One line of a table: a data set, a prompt and a mask output.
 
     Attributes:
+        model: what its user calls it.
         n: images the figures are over.
         figures: by metric; percent, but for clicks.
         paper: what the paper prints for them.
-        curve: x and y of a plot: boundary width against mBIoU, or clicks against mIoU.
+        curve: x and y of a plot: boundary width against mBIoU, or clicks or points against mIoU.
+        samples: by metric, what its mean is made of.
     """
 
     dataset: str
@@ -39,6 +45,9 @@ class Row:
     figures: dict[str, float]
     paper: dict[str, float] = field(default_factory=dict)
     curve: dict[str, list[float]] = field(default_factory=dict)
+    samples: dict[str, Samples] = field(default_factory=dict, repr=False)
+    model: str = ""
+    protocol: str = ""
 
 
 def mask_set_rows(
@@ -60,7 +69,12 @@ def mask_set_rows(
             elif scored:
                 trials = [record["scores"][output][rule.label] for record in scored]
                 row.figures = percent_means([_mean(own) for own in trials])
-                if ratios:
+                row.samples = image_samples(
+                    {r["file_name"]: [_mean(own)] for r, own in zip(scored, trials, strict=True)}
+                )
+                if rule.kind == "points":
+                    row.curve = {"x": [float(rule.inside + rule.outside)], "y": [row.figures["mIoU"]]}
+                if ratios and rule.kind != "points":
                     heights = [np.mean(record["curves"][output][rule.label], axis=0) for record in scored]
                     row.curve = {"x": list(ratios), "y": (100 * np.mean(heights, axis=0)).tolist()}
             row.paper = paper_figures(dataset, architecture, rule.label, output)
@@ -71,6 +85,15 @@ def mask_set_rows(
 def percent_means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean of each metric in percent, with an m before its name."""
     return {f"m{name}": 100 * value for name, value in _mean(scores).items()}
+
+
+def image_samples(scores: Mapping[str, Sequence[dict[str, float]]]) -> dict[str, Samples]:
+    """By metric, the sums and counts of the scores of each image's objects, in percent."""
+    samples: dict[str, Samples] = {}
+    for image, own in scores.items():
+        for name in own[0] if own else ():
+            samples.setdefault(f"m{name}", {})[image] = (100 * sum(score[name] for score in own), float(len(own)))
+    return samples
 
 
 def _mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -103,48 +126,56 @@ def mean_rows(name: str, architecture: str, sets: Sequence[Sequence[Row]]) -> li
     return rows
 
 
-def results_table(title: str, rows: Sequence[Row]) -> Table:
-    """A table of rows: each figure with its gain over SAM's row, and the paper's beside it."""
+def table_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells: each figure with its gain over SAM's row of the same model, and the paper's beside it."""
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.figures))
-    table = Table(title=title, title_justify="left")
-    for column in ("data set", "n", "prompt", "masks"):
-        table.add_column(column, justify="right" if column == "n" else "left")
-    for metric in metrics:
-        table.add_column(metric, justify="right")
-    with_paper = any(row.paper for row in rows)
-    if with_paper:
-        table.add_column("paper", justify="right")
+    several, with_paper = len({row.model for row in rows}) > 1, any(row.paper for row in rows)
+    columns = [*(["model"] if several else []), "data set", "n", "prompt", "masks", *metrics]
+    columns += ["paper"] if with_paper else []
+    cells = []
     for row in rows:
-        base = next((r for r in rows if (r.dataset, r.prompt, r.output) == (row.dataset, row.prompt, "sam")), None)
-        cells = [row.dataset, str(row.n), row.prompt, row.output]
-        cells += [_cell(row, base, metric) for metric in metrics]
+        key = (row.model, row.dataset, row.prompt, "sam")
+        base = next((r for r in rows if (r.model, r.dataset, r.prompt, r.output) == key), None)
+        line = [*([row.model] if several else []), row.dataset, str(row.n), row.prompt, row.output]
+        line += [_cell(row, base, metric) for metric in metrics]
         if with_paper:
-            cells.append(" / ".join(f"{row.paper[m]:.1f}" for m in metrics if m in row.paper))
-        table.add_row(*cells, end_section=row.output == rows[-1].output)
-    return table
+            line.append(" / ".join(f"{row.paper[m]:.1f}" for m in metrics if m in row.paper))
+        cells.append(line)
+    return columns, cells
 
 
 def _cell(row: Row, base: Row | None, metric: str) -> str:
     value = row.figures.get(metric)
     if value is None or value != value:
-        return "–"
+        return "-"
     text = f"{value:.1f}"
     if base is None or base is row:
         return text
     return f"{text} ({value - base.figures[metric]:+.1f})"
 
 
-def write_json(path: Path, about: dict[str, Any], rows: Sequence[Row]) -> None:
+def json_document(about: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Everything about an evaluation, and its rows with figures that are not rounded; null where there is none."""
-    document = {**about, "rows": [asdict(row) for row in rows]}
-    for row in document["rows"]:
-        row["figures"] = {metric: value if math.isfinite(value) else None for metric, value in row["figures"].items()}
-    with atomic_file(path) as file:
-        file.write(json.dumps(document, indent=1, allow_nan=False).encode() + b"\n")
+    return {"schema": SCHEMA, **about, "rows": [_json_row(row) for row in rows]}
+
+
+def _json_row(row: Row) -> dict[str, Any]:
+    figures = {metric: value if math.isfinite(value) else None for metric, value in row.figures.items()}
+    return {
+        "model": row.model,
+        "dataset": row.dataset,
+        "protocol": row.protocol,
+        "prompt": row.prompt,
+        "mask_output": row.output,
+        "n": row.n,
+        "figures": figures,
+        "paper": row.paper,
+        "curve": row.curve,
+    }
 
 
 def per_image_lines(dataset: str, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """`dataset`, `image`, `prompt`, `masks` and the mean of each metric of every image, or its `error`."""
+    """`dataset`, `image`, `prompt`, `mask_output` and the mean of each metric of every image, or its `error`."""
     lines: list[dict[str, Any]] = []
     for record in records:
         head = {"dataset": dataset, "image": record["file_name"]}
@@ -152,20 +183,24 @@ def per_image_lines(dataset: str, records: Sequence[Record]) -> list[dict[str, A
             lines.append({**head, "error": record["error"]})
         elif "results" in record and not any(record["scores"].values()):
             # A detector's boxes have no ground truth of their own; the image is in the average precision alone.
-            lines += [{**head, "prompt": "box", "masks": output} for output in record["results"]]
+            lines += [{**head, "prompt": "box", "mask_output": output} for output in record["results"]]
         for output, found in record.get("scores", {}).items():
             rules = found.items() if isinstance(found, dict) else [("box", found)]
-            lines += [{**head, "prompt": label, "masks": output, **_mean(trials)} for label, trials in rules if trials]
+            lines += [
+                {**head, "prompt": label, "mask_output": output, **_mean(trials)} for label, trials in rules if trials
+            ]
         for output, ious in record.get("clicks", {}).items():
-            lines.append({**head, "prompt": "clicks", "masks": output, "IoU": ious[-1]})
+            lines.append({**head, "prompt": "clicks", "mask_output": output, "IoU": ious[-1]})
         for output, objects in record.get("objects", {}).items():
-            lines += [{**head, "prompt": f"object {n}", "masks": output, **scores} for n, scores in objects.items()]
+            lines += [
+                {**head, "prompt": f"object {n}", "mask_output": output, **scores} for n, scores in objects.items()
+            ]
     return lines
 
 
-def write_per_image(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+def per_image_csv(path: Path, lines: Sequence[dict[str, Any]]) -> None:
     """CSV of `per_image_lines`, a column a metric."""
-    fixed = ["dataset", "image", "prompt", "masks"]
+    fixed = ["model", "dataset", "image", "prompt", "mask_output"]
     metrics = [name for name in dict.fromkeys(name for line in lines for name in line) if name not in (*fixed, "error")]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*fixed, *metrics, "error"], restval="", lineterminator="\n")

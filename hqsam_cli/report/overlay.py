@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 
-def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str]) -> np.ndarray:
-    """The image with each mask in a color of its own, outlined, and its label: uint8 RGB of the same size.
+def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str] | None = None) -> np.ndarray:
+    """The image with each mask in a color of its own, outlined, and its label if any: uint8 RGB of the same size.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -20,7 +20,7 @@ def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str]) -> np
         drawn[mask] = (0.45 * drawn[mask] + 0.55 * np.array(color)).astype(np.uint8)
         outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(drawn, outlines, -1, tuple(int(c * 0.55) for c in color), thickness, cv2.LINE_AA)
-    for index, (mask, label) in enumerate(zip(masks, labels, strict=True)):
+    for index, (mask, label) in enumerate(zip(masks, labels, strict=True) if labels else ()):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if len(rows):
             _write(drawn, label, int(columns.mean()), int(rows.mean()), _color(index))
