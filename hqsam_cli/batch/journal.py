@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
 from ..io.find import JOURNAL
 
-__all__ = ["JOURNAL", "Entry", "Journal", "cannot_write"]
+__all__ = ["JOURNAL", "Entry", "Journal", "cannot_write", "read_entries"]
 
 
 class Entry(NamedTuple):
@@ -46,9 +46,9 @@ class Journal:
         path: of the file; its folder is made if need be.
         identity: everything results depend on, by the option that says it; see `configs.identity`.
         overwrite: forget what an earlier run did.
+        info: what made the results, for those who read them; the run that began the journal counts.
 
     Attributes:
-        is_new: there was none before.
         entries: by file name.
 
     Raises:
@@ -56,9 +56,11 @@ class Journal:
         HqsamError: the file cannot be written, another run has it, or it is no journal.
     """
 
-    def __init__(self, path: Path, identity: dict[str, str], *, overwrite: bool) -> None:
+    def __init__(
+        self, path: Path, identity: dict[str, str], *, overwrite: bool, info: Mapping[str, Any] | None = None
+    ) -> None:
         self.path = path
-        self.is_new = not path.exists()
+        self.info = dict(info or {})
         self.entries: dict[str, Entry] = {}
         self._file = self._locked()
         try:
@@ -73,11 +75,6 @@ class Journal:
         """Give the lock back."""
         self._file.close()
 
-    def forget(self) -> None:
-        """Take a journal away that nothing was noted in."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
-
     def append(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
         """Note fingerprint, path and record of images whose outputs are in place; on disk when this returns."""
         end = self._file.seek(0, os.SEEK_END)
@@ -85,7 +82,7 @@ class Journal:
         lines = [json_line(entry) for entry in entries]
         self._write(b"".join(lines))
         for entry, line in zip(entries, lines, strict=True):
-            self._note(entry, end)
+            self.entries[entry["file_name"]] = _entry(entry, end)
             end += len(line)
 
     def records(self, file_names: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -126,35 +123,57 @@ class Journal:
 
     def _read(self, identity: dict[str, str]) -> None:
         """Index the lines there are, cut off a torn last one, and begin a file that has none."""
-        position = 0
-        with open(self.path, "rb") as file:
+        self.entries, end = read_entries(self.path, identity)
+        self._file.truncate(end)
+        if end == 0:
+            self._write(json_line({"identity": identity, "info": self.info}))
+        else:
+            with open(self.path, "rb") as file:
+                self.info = json.loads(file.readline()).get("info", {})
+
+
+def read_entries(path: Path, identity: dict[str, str]) -> tuple[dict[str, Entry], int]:
+    """What a journal knows by file name, and where its whole lines end; nothing where there is none.
+
+    Raises:
+        UsageError: the earlier run had another identity.
+        HqsamError: the file is no journal, or cannot be read.
+    """
+    entries: dict[str, Entry] = {}
+    position = 0
+    try:
+        with open(path, "rb") as file:
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    entry = json.loads(line)
+                    record = json.loads(line)
                     if number == 0:
-                        self._check(entry["identity"], identity)
+                        _check(path, record["identity"], identity)
                     else:
-                        self._note(entry, position)
+                        entries[record["file_name"]] = _entry(record, position)
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    text = f"{self.path}: line {number + 1} is not of a journal; pass --overwrite to start again"
+                    text = f"{path}: line {number + 1} is not of a journal; pass --overwrite to start again"
                     raise HqsamError(text) from None
                 position += len(line)
-        self._file.truncate(position)
-        if position == 0:
-            self._write(json_line({"identity": identity}))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    return entries, position
 
-    def _check(self, old: dict[str, str], new: dict[str, str]) -> None:
-        if changed := changes(old, new):
-            raise UsageError(
-                f"{self.path.parent} holds results of another run ({'; '.join(changed)}): "
-                "pass --overwrite to start again, or choose another --output"
-            )
 
-    def _note(self, entry: dict[str, Any], offset: int) -> None:
-        fingerprint = entry["fingerprint"] if entry["error"] is None else None
-        self.entries[entry["file_name"]] = Entry(fingerprint, entry["path"], len(entry.get("annotations", ())), offset)
+def _check(path: Path, old: dict[str, str], new: dict[str, str]) -> None:
+    if changed := changes(old, new):
+        raise UsageError(
+            f"{path.parent} holds results of another run ({'; '.join(changed)}): "
+            "pass --overwrite to start again, or choose another --output"
+        )
+
+
+def _entry(record: dict[str, Any], offset: int) -> Entry:
+    fingerprint = record["fingerprint"] if record["error"] is None else None
+    return Entry(fingerprint, record["path"], len(record.get("annotations", ())), offset)
 
 
 def cannot_write(path: Path, error: OSError) -> HqsamError:

@@ -35,7 +35,7 @@ from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
 from .fingerprint import is_unchanged, take_fingerprint
 from .interrupt import Interrupt
-from .journal import Journal, cannot_write
+from .journal import Entry, Journal, cannot_write, read_entries
 from .steps import DecodedImage, Step
 
 GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
@@ -57,6 +57,7 @@ class Job:
         prompts: of each image, as far as files have them.
         output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
         formats: of `writers`.
+        info: what made the results, for those who read them.
         journal: the file of the journal, if one is kept.
         identity: everything results depend on; see `configs.identity`.
     """
@@ -70,6 +71,7 @@ class Job:
     batch_size: int
     workers: int
     identity: dict[str, str]
+    info: Mapping[str, Any] = field(default_factory=dict)
     overwrite: bool = False
     stream: BinaryIO | None = None
     journal: Path | None = None
@@ -115,7 +117,11 @@ def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
         HqsamError: outputs cannot be written, or are of another run.
     """
     began = time.monotonic()
-    journal = None if job.journal is None else Journal(job.journal, job.identity, overwrite=job.overwrite)
+    if job.output is not None:
+        _check_not_foreign(job, _make_writers(job, RunRecords(lambda: (), [])))
+    journal = None
+    if job.journal is not None:
+        journal = Journal(job.journal, job.identity, overwrite=job.overwrite, info=job.info)
     try:
         with Interrupt() as interrupt:
             summary = _Run(job, step, progress, journal, interrupt).through_all_groups()
@@ -124,6 +130,49 @@ def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
             journal.close()
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def count_done(job: Job) -> int:
+    """How many images a run of the job would find done; what it would refuse is refused, before any model is loaded.
+
+    Raises:
+        UsageError: outputs are of another run, or of somebody else.
+        HqsamError: there is a journal that is none.
+    """
+    if job.journal is None or job.output is None or job.overwrite:
+        return 0
+    writers = _make_writers(job, RunRecords(lambda: (), []))
+    _check_not_foreign(job, writers)
+    entries, _ = read_entries(job.journal, job.identity)
+    return sum(_is_done(image, job, entries, writers) for image in job.images)
+
+
+def _make_writers(job: Job, run: RunRecords) -> list[Writer]:
+    assert job.output is not None
+    return [make(job.output, run) for name, make in job.writers.items() if name in job.formats]
+
+
+def _check_not_foreign(job: Job, writers: list[Writer]) -> None:
+    """Raise where a file that no run wrote would be replaced."""
+    if job.journal is None or job.journal.exists() or job.overwrite:
+        return
+    for writer in writers:
+        if not writer.fills_folder and writer.path.is_file():
+            raise UsageError(
+                f"{writer.path}: is there, and no run of this tool wrote it: "
+                "pass --overwrite to replace it, or choose another --output"
+            )
+
+
+def _is_done(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[Writer]) -> bool:
+    """Whether an image is what it was when its outputs were made, and they are in place."""
+    entry = entries.get(source.file_name)
+    return (
+        entry is not None
+        and entry.fingerprint is not None
+        and is_unchanged(entry.fingerprint, source, job.prompts.for_image(source.file_name))
+        and all(writer.is_complete(source.file_name, entry.results) for writer in writers)
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -152,22 +201,17 @@ class _Run:
     ) -> None:
         self.job, self.step, self.progress, self.journal, self.interrupt = job, step, progress, journal, interrupt
         self.summary = Summary()
-        self.writers: dict[str, Writer] = {}
+        self.writers: list[Writer] = []
+        self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
             names = [image.file_name for image in job.images]
-            run = RunRecords(lambda: journal.records(names), step.categories)
+            run = RunRecords(lambda: journal.records(names), step.categories, journal.info)
+            self.chosen = _make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away.
-            self.writers = {name: make(job.output, run) for name, make in job.writers.items()}
-        self.chosen = [writer for name, writer in self.writers.items() if name in job.formats]
+            self.writers = [make(job.output, run) for make in job.writers.values()]
         for writer in self.chosen:
             if writer.fills_folder:
                 _make_folder(writer.path)
-            elif writer.path.is_file() and journal is not None and journal.is_new and not job.overwrite:
-                journal.forget()
-                raise UsageError(
-                    f"{writer.path}: is there, and no run of this tool wrote it: "
-                    "pass --overwrite to replace it, or choose another --output"
-                )
 
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""
@@ -205,19 +249,11 @@ class _Run:
 
     def _groups_to_do(self) -> Iterator[list[SourceImage]]:
         """Groups of the images that are not done."""
-        size, images = self.job.batch_size, [image for image in self.job.images if not self._is_done(image)]
-        self.summary.already_done = len(self.job.images) - len(images)
+        job, entries = self.job, {} if self.journal is None else self.journal.entries
+        size = job.batch_size
+        images = [image for image in job.images if not _is_done(image, job, entries, self.chosen)]
+        self.summary.already_done = len(job.images) - len(images)
         return (images[start : start + size] for start in range(0, len(images), size))
-
-    def _is_done(self, source: SourceImage) -> bool:
-        name = source.file_name
-        entry = None if self.journal is None else self.journal.entries.get(name)
-        return (
-            entry is not None
-            and entry.fingerprint is not None
-            and is_unchanged(entry.fingerprint, source, self.job.prompts.for_image(name))
-            and all(writer.is_complete(name, entry.results) for writer in self.chosen)
-        )
 
     def _remove_gone(self) -> None:
         """Take away the outputs of images of earlier runs whose files are not there any more."""
@@ -225,7 +261,7 @@ class _Run:
         known = {} if self.journal is None else self.journal.entries
         for name, entry in known.items():
             if name not in names and not os.path.lexists(entry.path):
-                for writer in self.writers.values():
+                for writer in self.writers:
                     with suppress(OSError):
                         writer.remove(name)
 
@@ -265,7 +301,7 @@ class _Run:
             if failure.errno not in NAME_ERRORS:
                 raise cannot_write(self.job.output or Path(name), failure) from None
             error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
-        for writer in self.writers.values():
+        for writer in self.writers:
             with suppress(OSError):  # where nothing can be removed, nothing was written
                 writer.remove(name)
         return make_image_record(name, item.image_id, size, [], error)

@@ -17,6 +17,7 @@ from . import segment as segment_command
 from . import train as train_command
 from . import weights as weights_command
 from .console import error_line, log_to_console
+from .plain import ClickException, show_what_can_be_shown, tidy_help, usage_sentence
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +62,16 @@ def run() -> None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    show_what_can_be_shown()
     try:
-        app()
+        # Not standalone: typer would say what is wrong with a command line in a box of five lines.
+        sys.exit(tidy_help(typer.main.get_command(app))(standalone_mode=False, prog_name="hqsam") or 0)
+    except ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()  # type: ignore[attr-defined]
+        else:
+            error_line(usage_sentence(error))
+        sys.exit(2)
     except ReaderGoneError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python would still flush
         sys.exit(error.exit_code)

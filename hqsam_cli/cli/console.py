@@ -82,6 +82,11 @@ def log_to_console(*, debug: bool) -> None:
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
     logger.handlers = [ConsoleHandler()]
     logger.propagate = False
+    # What libraries warn of is for those who develop, and would tear the progress bar.
+    logging.captureWarnings(True)
+    warned = logging.getLogger("py.warnings")
+    warned.handlers = [ConsoleHandler() if debug else logging.NullHandler()]
+    warned.propagate = False
 
 
 MOST_PROBLEMS = 20

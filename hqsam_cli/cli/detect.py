@@ -23,7 +23,6 @@ from .detector_options import (
     IouOption,
     MaxDetOption,
     TrustOption,
-    class_names,
     load_detector,
 )
 from .options import (
@@ -31,6 +30,7 @@ from .options import (
     SPEED,
     STDIN,
     DeviceOption,
+    DryRunOption,
     ExifOption,
     InputsArgument,
     MaxPixelsOption,
@@ -40,6 +40,8 @@ from .options import (
     VerboseOption,
     WorkersOption,
     input_images,
+    made_by,
+    print_plan,
     resolve_compute,
     results_stream,
 )
@@ -115,6 +117,7 @@ def detect(
     exif: ExifOption = "apply",
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     null: NullOption = False,
+    dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -148,10 +151,10 @@ def detect(
             reporter.on_problem(text)
 
     compute = resolve_compute(device, "auto")
-    settings = DetectorConfig(conf=conf, iou=iou, classes=class_names(classes), max_det=max_det, imgsz=imgsz, half=half)
+    settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
     found = load_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
 
-    from ..batch.pipeline import Job, run_images
+    from ..batch.pipeline import Job, count_done, run_images
     from ..batch.steps import Detect
     from ..formats import BOX_WRITERS, at_path
     from ..formats.yolo import write_yolo
@@ -169,11 +172,16 @@ def detect(
         batch_size=batch_size or compute.images_at_once,
         workers=workers,
         identity=identity(config, found.config, detector=found.sha256[:16]),
+        info={"detector": detector or EMBEDDED, "detector_sha256": found.sha256, **made_by()},
         overwrite=overwrite,
         stream=results_stream() if path is None else None,
         journal=None if path is None else _journal_of(path, written),
         writers={**BOX_WRITERS, "yolo": at_path(partial(write_yolo, confidence=save_conf))},
     )
+    done = count_done(job)
+    if dry_run:
+        print_plan(job, done, detector=detector or EMBEDDED)
+        raise typer.Exit
     try:
         summary = run_images(job, Detect(found, Selection()), reporter)
     finally:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..configs import CONF, IOU, DetectorConfig, option_name
-from ..detection.files import detector_file
+from ..detection.files import ASSETS, EMBEDDED, detector_file
 from ..errors import UsageError
+from .plain import complete_names
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,7 @@ DetectorOption = Annotated[
         rich_help_panel=DETECTOR,
         help="What finds the objects: a model of ultralytics as .pt or .onnx, or a name such as yolo11n.pt; object, "
         "the one in this package, unless given.",
+        autocompletion=complete_names(lambda: [EMBEDDED, *sorted(ASSETS)]),
     ),
 ]
 ConfOption = Annotated[
@@ -50,7 +52,11 @@ IouOption = Annotated[
 ]
 ClassesOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME,...", rich_help_panel=DETECTOR, help="Only these classes; repeatable."),
+    typer.Option(
+        metavar="NAME,...",
+        rich_help_panel=DETECTOR,
+        help="Only these classes, by name, or by number from 0; repeatable.",
+    ),
 ]
 MaxDetOption = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=DETECTOR, help="Most boxes an image.")]
 ImgszOption = Annotated[
@@ -64,11 +70,6 @@ TrustOption = Annotated[
         "--trust-detector", rich_help_panel=DETECTOR, help="Load a .pt of unknown origin, which can run code."
     ),
 ]
-
-
-def class_names(values: list[str] | None) -> tuple[str, ...]:
-    """The classes of `--classes`, given once or several times."""
-    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
 
 
 def load_detector(

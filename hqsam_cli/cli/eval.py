@@ -25,6 +25,7 @@ from .options import (
     no_hq_message,
     resolve_compute,
 )
+from .plain import complete_names
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Results
@@ -48,6 +49,12 @@ hqsam eval --dataset ./my_photos --worst 20 ./worst
 """
 
 
+def _dataset_names() -> list[str]:
+    from ..data.sets import DATASETS
+
+    return ["hq4", *DATASETS]
+
+
 def evaluate(
     dataset: Annotated[
         list[str] | None,
@@ -56,6 +63,7 @@ def evaluate(
             rich_help_panel=DATA,
             help="A set of the paper (see --list), hq4 for its four and their mean, or a folder with "
             "images/ and masks/, im/ and gt/, or images/ and annotations.json. Repeatable.",
+            autocompletion=complete_names(_dataset_names),
         ),
     ] = None,
     show_list: Annotated[

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
@@ -13,11 +15,14 @@ from ..configs import Exif
 from ..errors import NoInputError, UsageError
 from ..io.names import ADDRESS
 from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
-from ..weights.registry import WEIGHTS
+from ..weights.registry import PACKAGED, WEIGHTS
+from .console import print_table
+from .plain import complete_names
 
 if TYPE_CHECKING:
     import torch
 
+    from ..batch.pipeline import Job
     from ..io.find import Found
     from .console import ConsoleReporter
 
@@ -28,9 +33,7 @@ IMAGES, SPEED, RESULTS = "Images", "Model and speed", "Results"
 
 InputsArgument = Annotated[
     list[str],
-    typer.Argument(
-        metavar="INPUT...", help="Images, folders (searched recursively), globs, or - for paths from stdin."
-    ),
+    typer.Argument(metavar="INPUT", help="Images, folders (searched recursively), globs, or - for paths from stdin."),
 ]
 NullOption = Annotated[
     bool, typer.Option("--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated.")
@@ -55,6 +58,7 @@ OverwriteOption = Annotated[
         "--overwrite", rich_help_panel=RESULTS, help="Start again instead of continuing; replace what is there."
     ),
 ]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every image.")]
 
@@ -65,6 +69,7 @@ ModelOption = Annotated[
         envvar=MODEL_VARIABLE,
         rich_help_panel=SPEED,
         help="lite, vit_tiny, vit_b, vit_l, vit_h, or an HQ-SAM, SAM or MobileSAM checkpoint.",
+        autocompletion=complete_names(lambda: [*PACKAGED, *WEIGHTS]),
     ),
 ]
 ModelsOption = Annotated[
@@ -74,6 +79,7 @@ ModelsOption = Annotated[
         metavar="NAME|PATH",
         rich_help_panel=SPEED,
         help=f"As in segment; repeatable, each on every data set. {MODEL_VARIABLE}, or lite, unless given.",
+        autocompletion=complete_names(lambda: [*PACKAGED, *WEIGHTS]),
     ),
 ]
 DeviceOption = Annotated[
@@ -138,6 +144,19 @@ def _nothing(inputs: list[str], found: Found) -> str:
         names = some_of(image.path for image in found.images)
         return f"no input exists ({names}): check the paths, or give folders of images, or globs"
     return f"no image in {', '.join(inputs)}: give images, folders of images, or globs"
+
+
+def made_by() -> dict[str, str]:
+    """The command and the time, for those who find its results."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"command": shlex.join(["hqsam", *sys.argv[1:]]), "date_created": now}
+
+
+def print_plan(job: Job, done: int, **more: str) -> None:
+    """What a run would do, on stdout."""
+    output = "stdout" if job.output is None else str(job.output)
+    rows = [("images", str(len(job.images))), ("done", str(done)), ("left", str(len(job.images) - done))]
+    print_table((), [*rows, *more.items(), ("output", output), ("formats", ", ".join(sorted(job.formats)))])
 
 
 def results_stream() -> BinaryIO:

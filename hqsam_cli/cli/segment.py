@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, BoxFormat, DetectorConfig, MaskOutput, SegmentConfig, identity
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
-from .console import ConsoleReporter, one_line, stderr_console
+from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
     ConfOption,
@@ -22,7 +22,6 @@ from .detector_options import (
     MaxDetOption,
     TrustOption,
     check_unused,
-    class_names,
     load_detector,
 )
 from .options import (
@@ -31,6 +30,7 @@ from .options import (
     SPEED,
     STDIN,
     DeviceOption,
+    DryRunOption,
     DtypeOption,
     ExifOption,
     InputsArgument,
@@ -43,15 +43,12 @@ from .options import (
     WorkersOption,
     check_hq,
     input_images,
+    made_by,
     no_hq_message,
+    print_plan,
     resolve_compute,
     results_stream,
 )
-
-if TYPE_CHECKING:
-    from ..io.find import SourceImage
-    from ..prompts.table import PromptTable
-
 
 PROMPTS = "What to segment"
 
@@ -175,7 +172,7 @@ def segment(
     exif: ExifOption = "apply",
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     null: NullOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -194,7 +191,7 @@ def segment(
     if not files and not frame and detector is None:
         detector = EMBEDDED
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
-    settings = DetectorConfig(conf=conf, iou=iou, classes=class_names(classes), max_det=max_det, imgsz=imgsz, half=half)
+    settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
     if detector is None:
         check_unused(settings)
     sources = input_images(inputs, null, output, reporter).images
@@ -221,12 +218,9 @@ def segment(
             reporter.on_problem(text)
         check_used(given, table, sources)
     lost = bool(table.outside or (strict and table.notes.lost))
-    if dry_run:
-        _print_plan(sources, table, detector, output, formats_wanted, model)
-        raise typer.Exit(3 if lost else 0)
 
     from ..batch.journal import JOURNAL
-    from ..batch.pipeline import Job, run_images
+    from ..batch.pipeline import Job, count_done, run_images
     from ..batch.steps import DetectAndSegment, Segment
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
@@ -235,14 +229,9 @@ def segment(
     batch_size = batch_size or compute.images_at_once
     prompts_per_batch = prompts_per_batch or compute.prompts_at_once
     checkpoint = find_checkpoint(model, None if quiet else reporter.say)
-    hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
-    reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
     finder = None
     if detector is not None:
         finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
-    hq_sam = load_checkpoint(checkpoint)
-    if mask_output != "sam" and not hq_sam.has_hq:
-        raise UsageError(no_hq_message(checkpoint, mask_output))
     config = SegmentConfig(
         mask_output=mask_output,
         multimask=multimask,
@@ -270,10 +259,29 @@ def segment(
             model=file_hash(checkpoint)[:16],
             detector="none" if finder is None else finder.sha256[:16],
         ),
+        info={
+            "model": model,
+            "model_sha256": file_hash(checkpoint),
+            "mask_output": mask_output,
+            "detector": detector,
+            **made_by(),
+        },
         overwrite=overwrite,
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
     )
+    # Before the model is loaded, so that what is refused is refused at once.
+    done = count_done(job)
+    if dry_run:
+        asked = [len(table.for_image(source.file_name).prompts) for source in sources]
+        found = f"what {detector} finds" if detector else f"{sum(asked)}, in {sum(map(bool, asked))} images"
+        print_plan(job, done, prompts=found, model=model)
+        raise typer.Exit(3 if lost else 0)
+    hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
+    reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
+    hq_sam = load_checkpoint(checkpoint)
+    if mask_output != "sam" and not hq_sam.has_hq:
+        raise UsageError(no_hq_message(checkpoint, mask_output))
     predictor = Predictor(
         hq_sam.to(compute.device),
         mask_output=mask_output,
@@ -324,25 +332,3 @@ def _check_prompt_options(
         raise UsageError("--detector finds the boxes: leave --boxes, --points, --coarse-masks and --frame out")
     if [*inputs, *files, images_json].count(STDIN) > 1:
         raise UsageError("stdin can be read once: only one of INPUT and the files of prompts may be -")
-
-
-def _print_plan(
-    sources: list[SourceImage],
-    table: PromptTable,
-    detector: str | None,
-    output: str,
-    formats: frozenset[str],
-    model: str,
-) -> None:
-    """The plan of a dry run, as a table."""
-    from rich.table import Table
-
-    counts = [len(table.for_image(source.file_name).prompts) for source in sources]
-    plan = Table(title="hqsam segment, dry run", show_header=False, title_justify="left")
-    plan.add_row("images", f"{len(sources)}")
-    found = f"what {detector} finds" if detector is not None else f"{sum(counts)}, in {sum(map(bool, counts))} images"
-    plan.add_row("prompts", found)
-    plan.add_row("model", model)
-    plan.add_row("output", "stdout" if output == STDIN else one_line(output))
-    plan.add_row("formats", ", ".join(sorted(formats)))
-    stderr_console().print(plan)

@@ -224,7 +224,7 @@ def train(
         data=sets,
         val=held_back,
         output=output,
-        workers=workers,
+        workers=min(workers, os.cpu_count() or 1),
         checkpoint_steps=checkpoint_steps,
         command=shlex.join(["hqsam", *sys.argv[1:]]),
     )

@@ -55,12 +55,13 @@ class Detector:
         own = self._yolo.overrides
         conf = own.get("conf", CONF) if settings.conf is None else settings.conf
         iou = own.get("iou", IOU) if settings.iou is None else settings.iou
-        settings = replace(settings, conf=conf, iou=iou)
+        chosen = _class_numbers(settings.classes, names, path)
+        settings = replace(settings, conf=conf, iou=iou, classes=tuple(names[number] for number in chosen))
         self.config, self.sha256 = settings, file_hash(path)
         self._arguments: dict[str, Any] = {
             "conf": conf,
             "iou": iou,
-            "classes": _class_numbers(settings.classes, names, path) or None,
+            "classes": chosen or None,
             "max_det": settings.max_det,
             "device": device,
             "verbose": False,
@@ -98,22 +99,30 @@ def _reason(error: Exception) -> str:
 
 
 def _class_numbers(wanted: tuple[str, ...], names: dict[int, str], path: Path) -> list[int]:
-    """The numbers of classes, whose names are looked up whatever their case.
+    """The numbers of classes, ascending: a text is a name, whatever its case, else a number, else several with commas.
 
     Raises:
         UsageError: the model has no such class.
     """
-    numbers = {name.casefold(): number for number, name in names.items()}
-    for name in wanted:
-        if name.casefold() not in numbers:
-            close = get_close_matches(name.casefold(), numbers, n=5, cutoff=0.5)
-            shown = [names[numbers[match]] for match in close] or [*names.values()][:SHOWN_CLASSES]
-            more = ", …" if not close and len(names) > SHOWN_CLASSES else ""
-            raise UsageError(
-                f"--classes {name}: {path.name} has no such class; "
-                f"{'close are' if close else 'it has'}: {', '.join(shown)}{more}"
-            )
-    return [numbers[name.casefold()] for name in wanted]
+    known = {name.casefold(): number for number, name in names.items()}
+    known = {str(number): number for number in names} | known
+    chosen: set[int] = set()
+    for text in wanted:
+        whole = text.strip().casefold() in known
+        for part in [text] if whole else text.split(","):
+            name = part.strip().casefold()
+            if not name:
+                continue
+            if name not in known:
+                close = get_close_matches(name, known, n=5, cutoff=0.5)
+                shown = [names[known[match]] for match in close] or [*names.values()][:SHOWN_CLASSES]
+                more = ", …" if not close and len(names) > SHOWN_CLASSES else ""
+                raise UsageError(
+                    f"--classes {part.strip()}: {path.name} has no such class; "
+                    f"{'close are' if close else 'it has'}: {', '.join(shown)}{more}"
+                )
+            chosen.add(known[name])
+    return sorted(chosen)
 
 
 def _prompts(result: Any) -> list[Prompt]:

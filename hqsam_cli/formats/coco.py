@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import __version__
 from ..io.atomic import atomic_file
 from .prompt_file import Contents, FileImage, Notes, PromptFile, note, read_images
+from .run_records import RunRecords
 from .values import Identifier, identifier, integer, short
 
 
@@ -56,33 +57,28 @@ def read_results(document: Any, listed: PromptFile | None, _notes: Notes) -> Con
     return Contents(images, document, unlisted=True)
 
 
-def write_coco(path: Path, records: Callable[[], Iterable[dict[str, Any]]], categories: list[dict[str, Any]]) -> None:
-    """COCO instances JSON; images that failed are in it when their size is known.
-
-    Args:
-        records: called twice, for the images and for the annotations; each time all records in order.
-    """
+def write_coco(path: Path, run: RunRecords) -> None:
+    """COCO instances JSON; images that failed are in it when their size is known."""
+    info = {"description": f"hqsam {__version__}", "version": __version__, **run.info}
     with atomic_file(path) as file:
-        file.write(b'{"info":' + _json({"description": f"hqsam {__version__}"}) + b',\n"images":[\n')
+        file.write(b'{"info":' + _json(info) + b',\n"images":[\n')
         images = (
             {"id": r["image_id"], "file_name": r["file_name"], "width": r["width"], "height": r["height"]}
-            for r in records()
+            for r in run.records()
             if r["width"] is not None
         )
         _write_items(file, images)
         file.write(b'],\n"annotations":[\n')
-        _write_items(file, (annotation for record in records() for annotation in record["annotations"]))
-        file.write(b'],\n"categories":' + _json(categories) + b"}\n")
+        _write_items(file, (annotation for record in run.records() for annotation in record["annotations"]))
+        file.write(b'],\n"categories":' + _json(run.categories) + b"}\n")
 
 
-def write_results(
-    path: Path, records: Callable[[], Iterable[dict[str, Any]]], _categories: list[dict[str, Any]]
-) -> None:
+def write_results(path: Path, run: RunRecords) -> None:
     """A COCO results list, as `pycocotools` and its kin read it beside the ground truth."""
     kept = ("image_id", "category_id", "bbox", "score")
     with atomic_file(path) as file:
         file.write(b"[\n")
-        _write_items(file, ({key: a[key] for key in kept} for record in records() for a in record["annotations"]))
+        _write_items(file, ({key: a[key] for key in kept} for record in run.records() for a in record["annotations"]))
         file.write(b"]\n")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ..io.atomic import atomic_file
 from .annotations import json_line
 from .prompt_file import Contents, Notes, PromptFile, note, read_images
+from .run_records import RunRecords
 
 
 def read_lines(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:
@@ -39,10 +39,8 @@ class Lines(list[Any]):
     """The documents of a file with several lines."""
 
 
-def write_ndjson(
-    path: Path, records: Callable[[], Iterable[dict[str, Any]]], _categories: list[dict[str, Any]]
-) -> None:
+def write_ndjson(path: Path, run: RunRecords) -> None:
     """A line an image."""
     with atomic_file(path) as file:
-        for record in records():
+        for record in run.records():
             file.write(json_line(record))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -34,10 +34,12 @@ class RunRecords:
     Attributes:
         records: called as often as a writer likes; each time the records of all images in order.
         categories: COCO categories.
+        info: what made them, as COCO's `info`.
     """
 
     records: Callable[[], Iterable[dict[str, Any]]]
     categories: list[dict[str, Any]]
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Writer(Protocol):
@@ -64,14 +66,14 @@ class Writer(Protocol):
         """Write what is about all images together."""
 
 
-WriteRecords: TypeAlias = Callable[[Path, Callable[[], Iterable[dict[str, Any]]], list[dict[str, Any]]], None]
+WriteRecords: TypeAlias = Callable[[Path, RunRecords], None]
 
 
 class RecordsWriter:
     """A format that is one file, made of all records when a run ends.
 
     Args:
-        write: called with the path, what gives the records, and the categories.
+        write: called with the path and what is known of the images.
     """
 
     fills_folder = False
@@ -96,4 +98,4 @@ class RecordsWriter:
 
     def close(self) -> None:
         """Write the file."""
-        self._write(self.path, self._run.records, self._run.categories)
+        self._write(self.path, self._run)

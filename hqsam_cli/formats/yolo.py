@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from .boxes import enclosing_box
 from .class_names import CLASSES, class_names
 from .label_folder import label_image, read_label
 from .prompt_file import Contents, FileImage, Notes, note
+from .run_records import RunRecords
 from .values import Identifier, number_or_none, text_of
 
 DECIMALS = 8  # less than a thousandth of a pixel of the largest image
@@ -102,24 +102,18 @@ def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> b
     return len(numbers) == POSE or (points > 0 and points % 3 == 0 and all(n in (0, 1, 2) for n in visible))
 
 
-def write_yolo(
-    folder: Path,
-    records: Callable[[], Iterable[dict[str, Any]]],
-    categories: list[dict[str, Any]],
-    *,
-    confidence: bool = False,
-) -> None:
+def write_yolo(folder: Path, run: RunRecords, *, confidence: bool = False) -> None:
     """`<path of the image without its suffix>.txt` for each image that was read, and `classes.txt`.
 
     A line is class, center and size, the five columns that training takes, and with `confidence` the score; the class
     is the place of the category. Of images that differ in their
     suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
     """
-    classes = {category["id"]: number for number, category in enumerate(categories)}
+    classes = {category["id"]: number for number, category in enumerate(run.categories)}
     with atomic_file(folder / CLASSES) as file:
-        file.write("".join(f"{category['name']}\n" for category in categories).encode())
+        file.write("".join(f"{category['name']}\n" for category in run.categories).encode())
     taken = {CLASSES}
-    for record in records():
+    for record in run.records():
         if record["width"] is None:
             continue
         name = f"{os.path.splitext(record['file_name'])[0]}.txt"

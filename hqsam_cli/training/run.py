@@ -21,6 +21,7 @@ from ..errors import UsageError
 from ..modeling.sam import HQSam
 from ..progress import Progress
 from ..weights.checkpoints import file_hash, infer_architecture, load_checkpoint, read_state
+from ..weights.conversion import HQ_KEY
 from ..weights.registry import ARCHITECTURES
 from .criterion import Criterion
 from .data import AugmentedPairs, Samples
@@ -47,6 +48,7 @@ class TrainRun:
         data, val: sets to learn from and to validate on; without the latter the last weights count as the best.
         output: folder of the results; a run that is there is continued.
         command: what the user ran, for the metadata.
+        scores_base: whether the base is validated before the first step.
     """
 
     config: TrainConfig
@@ -57,6 +59,7 @@ class TrainRun:
     workers: int = 4
     checkpoint_steps: int = 200
     command: str = ""
+    scores_base: bool = True
 
     @property
     def mask_output(self) -> MaskOutput:
@@ -157,10 +160,13 @@ def train(run: TrainRun, world: World, progress: Progress, stop: Callable[[], bo
     if trainer.step < trainer.steps:
         progress.on_start(trainer.steps, trainer.step, unit="step")
     history = trainer.notes.setdefault("epochs", [])
+    if run.val and run.scores_base and trainer.step == 0 and world.is_main:
+        trainer.notes["base"] = _score_base(run, trainer)
     for epoch in range(len(history), config.epochs):
         trainer.run((epoch + 1) * pairs.steps_per_epoch)
         _close_epoch(run, trainer, epoch + 1)
     best = max(history, key=_merit)
+    _say_best(best, trainer.notes.get("base"), progress)
     files = [run.learned_file, run.output / PLOT]
     # A decoder with parts left out is for comparing; no other command knows it.
     if config.variant == "full":
@@ -169,6 +175,29 @@ def train(run: TrainRun, world: World, progress: Progress, stop: Callable[[], bo
             learned, metadata = read_state(run.learned_file)
             save_merged(files[0], run.base, learned, metadata)
     return Result(best, sorted(trainer.skipped), trainer.images_per_second, files)
+
+
+def _score_base(run: TrainRun, trainer: Trainer) -> dict[str, float]:
+    """How good the base is: its own masks of the kind that is trained, or SAM's where it has none."""
+    old = not run.config.fresh and HQ_KEY in read_state(run.base)[0]
+    output: MaskOutput = run.mask_output if old else "sam"
+    scores, _ = validate(trainer.model, run.val, mask_output=output, dtype=run.config.dtype)
+    mean = mean_scores(scores)
+    trainer.progress.say(f"the base, {output}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
+    return {"miou": mean.miou, "mbiou": mean.mbiou}
+
+
+def _say_best(best: dict[str, Any], base: dict[str, float] | None, progress: Progress) -> None:
+    """Which epoch was kept, and whether it was worth it."""
+    if "miou" not in best:
+        progress.say(f"kept epoch {best['epoch']}, the last, for want of --val")
+        return
+    progress.say(f"kept epoch {best['epoch']}: mIoU {best['miou']:.2f}, mBIoU {best['mbiou']:.2f}")
+    if base is not None and _merit(best) < base["miou"] + base["mbiou"]:
+        progress.on_problem(
+            f"the result is worse than the base ({base['miou']:.2f}, {base['mbiou']:.2f}): "
+            "use the base, or train longer, on more like the photos of --val, or with a lower --lr"
+        )
 
 
 def _close_epoch(run: TrainRun, trainer: Trainer, epoch: int) -> None:

@@ -78,7 +78,7 @@ def run_table(
     skipped: set[str] = set()
     for row in TABLES[name]:
         config = replace(run.config, learn=row.learn, variant=row.variant, fresh=True)
-        own = replace(run, config=config, output=run.output / row.name)
+        own = replace(run, config=config, output=run.output / row.name, scores_base=False)
         progress.say(f"table {name}: {row.title}")
         if row.name == BASELINE:
             scores = _baseline(own, world)

@@ -67,7 +67,7 @@ def test_a_torn_first_line_is_a_new_journal(tmp_path: Path) -> None:
     (tmp_path / "journal.ndjson").write_bytes(b'{"identity":{"--mask')
     with journal(tmp_path):
         pass
-    assert json.loads((tmp_path / "journal.ndjson").read_bytes()) == {"identity": FLAGS}
+    assert json.loads((tmp_path / "journal.ndjson").read_bytes()) == {"identity": FLAGS, "info": {}}
 
 
 def test_changed_flags_are_named(tmp_path: Path) -> None:

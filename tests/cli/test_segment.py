@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from hqsam_cli import __version__
 from hqsam_cli.detection import engine
+from hqsam_cli.weights.hub import file_hash
+from hqsam_cli.weights.registry import PACKAGED
 from tests.cli.conftest import Run
 
 
@@ -170,7 +174,13 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--frame", "--model", "sam_vit_h"], 2, "pass --mask-output sam"),
         (["imgs", "--images-json", "dets.json"], 2, "pass --boxes"),
         (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
-        (["gone.jpg", "--frame"], 3, "gone.jpg"),
+        (["gone.jpg", "--frame"], 4, "gone.jpg"),
+        (["https://host/a.jpg", "--frame"], 4, "an address"),
+        (["film.mp4", "--frame"], 4, "a video"),
+        (["scan.pdf", "--frame"], 4, "a PDF"),
+        (["imgs", "--frame", "--batch-size", "0"], 2, "--batch-size: must be"),
+        (["imgs", "--boxs", "dets.json"], 2, "--boxes"),
+        ([], 2, "missing argument 'INPUT'"),
         (["imgs", "--boxes", "-", "--images-json", "-"], 2, "stdin can be read once"),
     ],
 )
@@ -181,13 +191,103 @@ def test_mistakes_end_in_one_line_and_their_exit_code(
     assert result.code == code
     assert said in result.err
     assert "Traceback" not in result.err
+    assert result.err.splitlines()[-1].startswith("hqsam: error: ") and result.out == ""
 
 
-def test_a_dry_run_does_nothing(hqsam: Run, photos: Path) -> None:
-    result = hqsam("segment", photos, "--boxes", "dets.json", "--dry-run")
-    assert result.code == 0
-    assert "3, in 2 images" in result.err
+def test_a_dry_run_says_what_is_done_and_left_and_what_would_be_refused(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos, "--boxes", "dets.json", "-f", "coco")
+
+    def plan(*more: str) -> dict[str, str]:
+        result = hqsam(*command, "--dry-run", *more)
+        assert result.code == 0, result.err
+        return {row[0]: row[1].strip() for row in (line.split(maxsplit=1) for line in result.out.splitlines())}
+
+    assert plan() | {"done": "0", "left": "2", "prompts": "3, in 2 images"} == plan()
     assert not Path("hqsam_out").exists()
+    assert hqsam(*command).code == 0
+    assert plan()["done"] == "2" and plan("--overwrite")["done"] == "0"
+    refused = hqsam(*command, "--dry-run", "--mask-output", "sam")
+    assert refused.code == 2 and "--mask-output was sum, is sam" in refused.err
+
+
+def test_lost_prompts_are_counted_and_strict_makes_them_a_failure(hqsam: Run, photos: Path) -> None:
+    document = json.loads(Path("dets.json").read_text())
+    document["images"].append({"id": 13, "file_name": "gone.jpg"})
+    document["annotations"].append({"id": 9, "image_id": 13, "bbox": [0, 0, 5, 5]})
+    Path("more.json").write_text(json.dumps(document))
+    command = ("segment", photos, "-f", "coco", "--boxes")
+    lenient = hqsam(*command, "more.json", "-o", "one")
+    assert lenient.code == 0 and "prompts that match no input: 1 (gone.jpg)" in lenient.err
+    assert hqsam(*command, "more.json", "-o", "two", "--strict").code == 3
+    assert hqsam(*command, "dets.json", "-o", "three", "--strict").code == 0
+    document["annotations"][-1] |= {"image_id": 11, "bbox": [500, 500, 5, 5]}
+    Path("outside.json").write_text(json.dumps(document))
+    assert hqsam(*command, "outside.json", "-o", "four", "--strict").code == 3
+
+
+def test_the_json_says_what_made_it(hqsam: Run, photos: Path) -> None:
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "--mask-output", "hq").code == 0
+    info = json.loads(Path("hqsam_out/instances.json").read_text())["info"]
+    assert (info["version"], info["model"], info["mask_output"], info["detector"]) == (__version__, "lite", "hq", None)
+    assert info["model_sha256"] == file_hash(PACKAGED["lite"])
+    assert info["command"].startswith("hqsam segment ") and info["date_created"].endswith("+00:00")
+
+
+def test_boxes_that_come_later_are_no_other_run(hqsam: Run, photos: Path) -> None:
+    document = json.loads(Path("dets.json").read_text())
+    everything = document["annotations"]
+    command = ("segment", photos, "--boxes", "dets.json")
+    Path("dets.json").write_text(json.dumps(document | {"annotations": everything[:1]}))
+    assert hqsam(*command).code == 0
+    Path("dets.json").write_text(json.dumps(document))
+    again = hqsam(*command)
+    assert again.code == 0 and "1 of 2 images were done before" in again.err
+    assert sorted(COCO("hqsam_out/instances.json").anns) == [5, 7, 8]
+    assert Path("hqsam_out/masks/sub/b.png/8.png").exists()
+
+
+def test_every_image_alone_is_what_it_is_in_company(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos, "--boxes", "dets.json", "-f", "coco", "--batch-size")
+    for size in ("1", "2"):
+        assert hqsam(*command, size, "-o", size).code == 0
+    one, two = (json.loads(Path(size, "instances.json").read_text()) for size in ("1", "2"))
+    assert one["annotations"] == two["annotations"]
+
+
+def test_terminals_that_cannot_show_a_character_get_another(photos: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, str(Path(__file__).with_name("hqsam_process.py")), "segment", str(photos)]
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    document = json.loads((photos.parent / "dets.json").read_text())
+    document["images"] = [{"id": n, "file_name": f"gone \N{SNOWMAN} {n}.jpg"} for n in range(9)] + document["images"]
+    document["annotations"] += [{"image_id": n, "bbox": [0, 0, 5, 5]} for n in range(9)]
+    (photos.parent / "more.json").write_text(json.dumps(document))
+    for arguments in (["--help"], ["--boxes", str(photos.parent / "more.json"), "--dry-run"]):
+        ended = subprocess.run([*command, *arguments], env=environment, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        assert b"Traceback" not in ended.stderr
+    assert b"gone \\u2603 0.jpg, gone \\u2603 1.jpg, gone \\u2603 2.jpg, ...)" in ended.stderr
+
+
+def test_names_are_completed_in_the_shell(hqsam: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("vit_own.pth").touch()
+    for option, start, wanted in (
+        ("--model", "vit_", {"vit_l", "vit_own.pth"}),
+        ("--detector", "yolo11n", {"yolo11n.pt"}),
+    ):
+        monkeypatch.setenv("_HQSAM_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", f"hqsam segment {option} {start}")
+        monkeypatch.setenv("COMP_CWORD", "3")
+        assert wanted <= set(hqsam().out.split())
+
+
+def test_help_speaks_of_values_and_not_of_types(hqsam: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("segment", "detect", "eval", "train"):
+        text = hqsam(command, "--help").out
+        assert not re.search(r"<(bool|str|int|float|list|tuple|Path)", text)
+        assert max(map(len, text.splitlines())) <= 80
+    assert "[[x, y, 1 or 0]" in " ".join(hqsam("segment", "--help").out.replace("│", "").split())
 
 
 def test_help_is_quick_because_torch_stays_out() -> None:

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from hqsam_cli.formats.annotations import json_line, make_annotation, make_image_record
 from hqsam_cli.formats.coco import write_coco
 from hqsam_cli.formats.ndjson import write_ndjson
+from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.io.atomic import atomic_file
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 
@@ -74,25 +75,25 @@ def test_masks_of_a_multimask_run_have_ids_of_their_own_and_name_their_prompt() 
 
 def test_pycocotools_reads_the_file_and_its_annotations_as_results(tmp_path: Path) -> None:
     path = tmp_path / "instances.json"
-    write_coco(path, lambda: iter(records()), CATEGORIES)
+    write_coco(path, RunRecords(lambda: iter(records()), CATEGORIES))
     coco = COCO(str(path))
     assert coco.dataset["categories"] == CATEGORIES
     assert {n: image["file_name"] for n, image in coco.imgs.items()} == {7: "a.jpg", 8: "b.jpg"}
     results = coco.loadRes(coco.dataset["annotations"])
     assert results.annToMask(results.anns[1]).sum() == 6
-    write_coco(tmp_path / "again.json", lambda: iter(records()), CATEGORIES)
+    write_coco(tmp_path / "again.json", RunRecords(lambda: iter(records()), CATEGORIES))
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
 
 
 def test_no_images_at_all_are_a_file_still(tmp_path: Path) -> None:
-    write_coco(tmp_path / "none.json", lambda: iter(()), CATEGORIES)
+    write_coco(tmp_path / "none.json", RunRecords(lambda: iter(()), CATEGORIES))
     assert not COCO(str(tmp_path / "none.json")).imgs
 
 
 def test_lines_are_the_records_whatever_the_name(tmp_path: Path) -> None:
     name = b"caf\xe9\n\xf0\x9f\xaa\x81.jpg".decode("utf-8", "surrogateescape")
     record = make_image_record(name, 1, (2, 2), [])
-    write_ndjson(tmp_path / "lines", lambda: [record, record], [])
+    write_ndjson(tmp_path / "lines", RunRecords(lambda: [record, record], []))
     lines = (tmp_path / "lines").read_bytes().split(b"\n")
     assert lines == [json_line(record)[:-1]] * 2 + [b""]
     assert os.fsencode(json.loads(lines[0])["file_name"]) == os.fsencode(name)
@@ -107,7 +108,7 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_coco(path, broken, CATEGORIES)
+        write_coco(path, RunRecords(broken, CATEGORIES))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

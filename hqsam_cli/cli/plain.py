@@ -1,0 +1,72 @@
+"""The command line in plain words: help without the types of a programming language, and errors of one line.
+
+Terminals that cannot show a character get another for it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import typer
+
+# What click raises of a command line that it does not take, from wherever typer has click.
+ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+INSTEAD = {"…": "...", "·": "-", "–": "-", "—": "-", "×": "x", "→": "->", "│": "|", "─": "-", "█": "#"}
+
+
+def tidy_help(command: Any) -> Any:
+    """A command whose help shows values as people give them: nothing for flags, choices without brackets."""
+    get_params = command.get_params
+    command.get_params = lambda ctx: [_tidy(parameter) for parameter in get_params(ctx)]
+    for subcommand in getattr(command, "commands", {}).values():
+        tidy_help(subcommand)
+    return command
+
+
+def _tidy(parameter: Any) -> Any:
+    if parameter.param_type_name == "argument":
+        parameter.display_type_rich = lambda ctx: None
+    elif parameter.is_flag:
+        parameter.metavar = ""
+    elif parameter.metavar is None:
+        parameter.metavar = (parameter.display_type(None) or "").strip("<>")
+    return parameter
+
+
+def usage_sentence(error: Any) -> str:
+    """What is wrong with a command line, in one line."""
+    text = error.format_message().strip().rstrip(".?").replace(". Did you mean", ", did you mean")
+    context = getattr(error, "ctx", None)
+    path = "hqsam" if context is None else context.command_path
+    if text.startswith("Invalid value for "):
+        name, _, reason = text.removeprefix("Invalid value for ").partition(": ")
+        text = f"{name.strip(chr(39))}: {reason.removeprefix('Value error, ').replace('Input should be', 'must be')}"
+    return f"{text[:1].lower()}{text[1:]}; see {path} --help"
+
+
+def show_what_can_be_shown() -> None:
+    """Let stdout and stderr write another character for one that their encoding lacks, rather than fail."""
+
+    def instead(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        lost = error.object[error.start : error.end]
+        return "".join(INSTEAD.get(c) or c.encode("unicode_escape").decode() for c in lost), error.end
+
+    codecs.register_error("hqsam", instead)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="hqsam")
+
+
+def complete_names(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """The completion of an option that takes a name or a path."""
+
+    def complete(incomplete: str) -> list[str]:
+        known = [name for name in names() if name.startswith(incomplete)]
+        return known + sorted(glob.glob(f"{glob.escape(incomplete)}*"))
+
+    return complete
