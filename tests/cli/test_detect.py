@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,62 @@ def test_without_a_detector_it_says_what_is_missing(
     assert result.code == 2
     assert "--detector NAME" in result.err
     assert hqsam("detect", photos).code == 2
+
+
+def test_without_an_output_it_writes_to_a_folder_of_its_own(
+    hqsam: Run,
+    photos: Path,
+    object_detector: Path,  # noqa: F811
+) -> None:
+    mine = Path("dets.json").read_bytes()
+    assert hqsam("detect", photos, *ARGUMENTS).code == 0
+    assert Path("dets.json").read_bytes() == mine
+    assert len(COCO("hqsam_detect/dets.json").imgs) == 2
+    refused = hqsam("detect", photos, *ARGUMENTS, "-o", "dets.json")
+    assert refused.code == 2 and "dets.json: is there, and no run of this tool wrote it" in refused.err
+    assert Path("dets.json").read_bytes() == mine
+    assert hqsam("detect", photos, *ARGUMENTS, "-o", "dets.json", "--overwrite").code == 0
+    assert hqsam("detect", photos, *ARGUMENTS, "-o", "dets.json").code == 0
+
+
+def test_it_goes_on_where_it_stopped_and_does_new_photos_alone(hqsam: Run, photos: Path, detected: Path) -> None:
+    before = json.loads(detected.read_text())
+    Image.fromarray(np.zeros((50, 60, 3), np.uint8)).save(photos / "0.png")
+    command = ("detect", photos, *ARGUMENTS, "--output", detected)
+    assert hqsam(*command, "--dry-run").out.split()[:6] == ["images", "4", "done", "3", "left", "1"]
+    again = hqsam(*command)
+    assert "3 of 4 images were done before" in again.err
+    after = json.loads(detected.read_text())
+    assert [image for image in after["images"] if image["file_name"] != "0.png"] == before["images"]
+    changed = hqsam(*command, "--conf", "0.5")
+    assert changed.code == 2 and "--conf was 0.001, is 0.5" in changed.err
+    assert json.loads(detected.read_text())["info"]["detector_sha256"] == after["info"]["detector_sha256"]
+
+
+def test_results_have_the_image_ids_of_the_truth(
+    hqsam: Run,
+    photos: Path,
+    object_detector: Path,  # noqa: F811
+) -> None:
+    command = ("detect", photos, *ARGUMENTS, "--format", "results")
+    assert hqsam(*command, "--images-json", "dets.json", "-o", "r.json").code == 0
+    assert {row["image_id"] for row in json.loads(Path("r.json").read_text())} == {11, 12}
+    assert len(COCO("dets.json").loadRes("r.json").anns) == 6
+    (photos / "a.jpg").rename(photos / "000000000139.jpg")
+    numbered = hqsam(*command, "-o", "n.json")
+    ids = {row["image_id"] for row in json.loads(Path("n.json").read_text())}
+    assert 139 in ids and len(ids) == 2
+    assert "names are no numbers, given ids of their own: 1 (sub/b.png)" in numbered.err
+
+
+def test_labels_have_five_columns_or_six(
+    hqsam: Run,
+    photos: Path,
+    object_detector: Path,  # noqa: F811
+) -> None:
+    command = ("detect", photos, *ARGUMENTS, "--format", "yolo")
+    for more, columns in (([], 5), (["--save-conf"], 6)):
+        assert hqsam(*command, *more, "-o", f"labels{columns}").code == 0
+        lines = Path(f"labels{columns}/a.txt").read_text().splitlines()
+        assert {len(line.split()) for line in lines} == {columns}
+    assert hqsam("detect", photos, *ARGUMENTS, "--save-conf").code == 2

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from hqsam_cli.configs import DetectorConfig
-from hqsam_cli.detection.detector import Detector
+from hqsam_cli.detection.detector import Detector, _class_numbers
 from hqsam_cli.detection.engine import ultralytics
 from hqsam_cli.detection.files import EMBEDDED_PATH
 from hqsam_cli.detection.plain import read_plain, write_plain
@@ -159,3 +159,16 @@ def test_the_embedded_detector_is_small_and_finds_what_is_there(name: str) -> No
     seen, wanted = np.zeros((2, *image.shape[:2]), bool)
     seen[y0:y1, x0:x1] = wanted[top : bottom + 1, left : right + 1] = True
     assert iou(seen, wanted) > 0.75
+
+
+def test_classes_are_names_with_commas_or_numbers(saved_detector: SaveDetector) -> None:
+    path = saved_detector("yolov8n")
+    for classes in (("person", "Dog"), ("dog,person",), ("0", "16"), ("16, 0",), (" DOG ", "0")):
+        assert Detector(path, DetectorConfig(classes=classes), CPU).config.classes == ("person", "dog")
+
+
+def test_a_class_whose_name_has_a_comma_or_is_a_number_can_be_chosen() -> None:
+    names = {0: "a, b", 1: "a", 2: "b", 3: "1"}
+    assert _class_numbers(("a, b",), names, Path("x.pt")) == [0]
+    assert _class_numbers(("a,b",), names, Path("x.pt")) == [1, 2]
+    assert _class_numbers(("1", "2"), names, Path("x.pt")) == [2, 3]
