@@ -23,6 +23,7 @@ Augmentation = Literal["paper", "strong"]
 Schedule = Literal["step", "linear"]
 Learn = Literal["hq", "all", "decoder", "token"]
 
+JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
 DEFAULT_MAX_PIXELS = 200_000_000  # of an image; a larger one is refused
 CONF, IOU, MAX_DET = 0.25, 0.7, 300  # as ultralytics has them, for detectors that ask for nothing else
 

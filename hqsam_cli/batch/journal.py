@@ -7,7 +7,6 @@ image, and a fingerprint of what its results depend on and the identity does not
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,10 +14,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..configs import changes
+from ..configs import JOURNAL, changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
-from ..io.find import JOURNAL
+from .lock import lock
 
 __all__ = ["JOURNAL", "Entry", "Journal", "cannot_write", "read_entries"]
 
@@ -62,18 +61,21 @@ class Journal:
         self.path = path
         self.info = dict(info or {})
         self.entries: dict[str, Entry] = {}
+        self._lock_file: Path | None = None
         self._file = self._locked()
         try:
             if overwrite:
                 self._file.truncate(0)
             self._read(identity)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Give the lock back."""
         self._file.close()
+        if self._lock_file is not None:
+            self._lock_file.unlink(missing_ok=True)
 
     def append(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
         """Note fingerprint, path and record of images whose outputs are in place; on disk when this returns."""
@@ -103,13 +105,13 @@ class Journal:
         except OSError as error:
             raise cannot_write(self.path, error) from None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock_file = lock(file, self.path)
         except OSError as error:
             file.close()
-            if isinstance(error, BlockingIOError):
-                text = f"{self.path.parent}: another run is writing here; wait for it to end"
-                raise HqsamError(text) from None
             raise cannot_write(self.path, error) from None
+        except HqsamError:
+            file.close()
+            raise
         return file
 
     def _write(self, data: bytes) -> None:

@@ -17,7 +17,13 @@ from . import segment as segment_command
 from . import train as train_command
 from . import weights as weights_command
 from .console import error_line, log_to_console
-from .plain import ClickException, show_what_can_be_shown, tidy_help, usage_sentence
+from .plain import (
+    ClickException,
+    crash_sentence,
+    show_what_can_be_shown,
+    tidy_help,
+    usage_sentence,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,3 +92,7 @@ def run() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        log.debug("where it was raised", exc_info=True)
+        error_line(crash_sentence(error))
+        sys.exit(1)

@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..batch.journal import JOURNAL
-from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectConfig, DetectorConfig, identity
+from ..configs import DEFAULT_MAX_PIXELS, JOURNAL, MAX_DET, DetectConfig, DetectorConfig, identity
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from .console import ConsoleReporter

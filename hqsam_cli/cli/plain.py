@@ -48,6 +48,38 @@ def usage_sentence(error: Any) -> str:
     return f"{text[:1].lower()}{text[1:]}; see {path} --help"
 
 
+# What Python and its libraries say of a machine that lacks something, and what to do.
+PLACES = (
+    ("Could not determine home directory", "no home folder is known: set HOME to a folder that can be written"),
+    ("No usable temporary directory", "no place for temporary files: set TMPDIR to a folder that can be written"),
+    ("Too many open files", "too many open files: raise the limit, ulimit -n 1024, or lower --workers"),
+    *(
+        (text, "out of memory, or of threads: raise the limits, ulimit -v unlimited -u unlimited, or lower --workers")
+        for text in ("can't start new thread", "failed to map segment", "can't allocate memory", "Cannot allocate")
+    ),
+)
+LEAST_SPACE = 1 << 30  # bytes; with less, libraries crash while they are loaded
+
+
+def crash_sentence(error: BaseException) -> str:
+    """What to say of an error that nobody expected: what the machine lacks, else that it is a bug."""
+    text = " ".join(str(error).split())
+    for found, sentence in PLACES:
+        if found in text:
+            return sentence
+    kind = type(error).__name__
+    return f"unexpected {kind}{f' ({text[:300]})' if text else ''}; hqsam --debug shows where: please report it"
+
+
+def check_address_space() -> None:
+    """Leave where the memory that a process may have does not even hold the libraries."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit not in (-1, resource.RLIM_INFINITY) and limit < LEAST_SPACE:
+        sys.exit(f"hqsam: error: memory is limited to {limit >> 20} MiB, too little for PyTorch: ulimit -v unlimited")
+
+
 def show_what_can_be_shown() -> None:
     """Let stdout and stderr write another character for one that their encoding lacks, rather than fail."""
 

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, BoxFormat, DetectorConfig, MaskOutput, SegmentConfig, identity
+from ..configs import (
+    DEFAULT_MAX_PIXELS,
+    JOURNAL,
+    MAX_DET,
+    BoxFormat,
+    DetectorConfig,
+    MaskOutput,
+    SegmentConfig,
+    identity,
+)
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from .console import ConsoleReporter
@@ -219,9 +228,9 @@ def segment(
         check_used(given, table, sources)
     lost = bool(table.outside or (strict and table.notes.lost))
 
-    from ..batch.journal import JOURNAL
     from ..batch.pipeline import Job, count_done, run_images
     from ..batch.steps import DetectAndSegment, Segment
+    from ..io.atomic import check_can_write
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
 
@@ -277,6 +286,8 @@ def segment(
         found = f"what {detector} finds" if detector else f"{sum(asked)}, in {sum(map(bool, asked))} images"
         print_plan(job, done, prompts=found, model=model)
         raise typer.Exit(3 if lost else 0)
+    if job.journal is not None:
+        check_can_write(job.journal)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
     hq_sam = load_checkpoint(checkpoint)

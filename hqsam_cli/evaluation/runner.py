@@ -5,19 +5,22 @@ Records go through the journal of `runs`, so an evaluation that was killed goes 
 
 from __future__ import annotations
 
+import logging
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..batch.interrupt import Interrupt
 from ..batch.journal import JOURNAL, Journal
 from ..configs import digest
-from ..errors import ImageError
+from ..errors import HqsamError, ImageError, UsageError
 
+log = logging.getLogger(__name__)
 READ_AHEAD = 4
 Record = dict[str, Any]
 T = TypeVar("T", bound="Named")
@@ -35,15 +38,36 @@ class Named(Protocol):
 def open_journal(identity: dict[str, str], *, resume: bool) -> Iterator[Journal]:
     """The journal of an evaluation, in the user's cache and under the digest of all that its numbers depend on.
 
-    Without `resume` it begins anew. It stays: whoever has all results removes it.
+    Without `resume` it begins anew. It stays: whoever has all results removes it. Where there is no place for it, it is
+    a temporary file, and there is nothing to resume.
+
+    Raises:
+        HqsamError: no place for it, though `resume` asks for one, or none for temporary files either.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "hqsam" / "eval" / digest(*sorted(identity.items()))
-    journal = Journal(folder / JOURNAL, identity, overwrite=not resume)
-    try:
+    with ExitStack() as stack:
+        try:
+            folder = _cache() / "hqsam" / "eval" / digest(*sorted(identity.items()))
+            journal = Journal(folder / JOURNAL, identity, overwrite=not resume)
+        except (HqsamError, RuntimeError) as error:
+            if resume or isinstance(error, UsageError):
+                raise
+            log.warning("%s; scores are not kept for --resume: set XDG_CACHE_HOME to keep them", _reason(error))
+            try:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            except OSError:
+                raise HqsamError("no place for temporary files: set TMPDIR to a folder that can be written") from None
+            journal = Journal(folder / JOURNAL, identity, overwrite=True)
+        stack.callback(journal.close)
         yield journal
-    finally:
-        journal.close()
+
+
+def _cache() -> Path:
+    """The user's folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition(";")[0]
 
 
 def score_items(

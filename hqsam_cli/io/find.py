@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from ..configs import JOURNAL
 from ..errors import UsageError
 from .images import READ_SUFFIXES
 from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
 
 STDIN = "-"
-JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
 OUTPUTS = ("masks", "idmaps")  # folders of an output
 # Thumbnails, bins and snapshots of servers and desktops, in lower case; what begins with a dot is left out anyway.
 JUNK = ("@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information", "lost+found")

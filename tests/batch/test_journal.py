@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,3 +129,23 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
         first.append([("f", "/x", record(name))])
     with journal(tmp_path) as again:
         assert next(again.records([name]))["file_name"] == name
+
+
+def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    lock = tmp_path / f"{JOURNAL}.lock"
+    with journal(tmp_path) as first:
+        first.append([("f", "/x", record("a.jpg"))])
+        assert lock.exists()
+    assert not lock.exists()
+    lock.write_text("elsewhere 1")
+    with pytest.raises(HqsamError, match=r"another run is writing here \(elsewhere 1, says journal.ndjson.lock\)"):
+        Journal(tmp_path / JOURNAL, FLAGS, overwrite=False)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    lock.write_text(f"{socket.gethostname()} {ended.pid}")
+    with journal(tmp_path) as again:
+        assert "a.jpg" in again.entries

@@ -291,7 +291,7 @@ def test_help_speaks_of_values_and_not_of_types(hqsam: Run, monkeypatch: pytest.
 
 
 def test_help_is_quick_because_torch_stays_out() -> None:
-    code = "import sys; import hqsam_cli.cli; sys.exit(any(m in sys.modules for m in ('torch', 'cv2', 'numpy')))"
+    code = "import sys; import hqsam_cli.cli.app; sys.exit(any(m in sys.modules for m in ('torch', 'cv2', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
 
 

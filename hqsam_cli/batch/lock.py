@@ -1,0 +1,70 @@
+"""One run at a time in a folder: a lock on its journal, or a file beside it where the disk knows no locks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+from io import FileIO
+from pathlib import Path
+
+from ..errors import HqsamError
+
+log = logging.getLogger(__name__)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+def lock(file: FileIO, path: Path) -> Path | None:
+    """Lock an open file; where that cannot be, make a lock file, whose path is returned, to be removed in the end.
+
+    Raises:
+        HqsamError: another run has it.
+        OSError: it cannot be locked at all.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        raise HqsamError(f"{path.parent}: another run is writing here; wait for it to end") from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    own = path.with_name(f"{path.name}.lock")
+    log.warning("%s: this disk knows no locks; a lock file stands in for one", path.parent)
+    _make(own)
+    return own
+
+
+def _make(path: Path) -> None:
+    """Make a lock file, in the place of one whose process on this machine is gone."""
+    ours = f"{socket.gethostname()} {os.getpid()}"
+    for _ in range(2):
+        try:
+            with open(path, "x") as file:
+                file.write(ours)
+            return
+        except FileExistsError:
+            owner = path.read_text(errors="replace").strip()
+            if not _is_gone(owner):
+                raise HqsamError(
+                    f"{path.parent}: another run is writing here ({owner or 'unknown'}, says {path.name}); "
+                    "wait for it to end, or remove that file if it is gone"
+                ) from None
+            path.unlink(missing_ok=True)
+    raise HqsamError(f"{path.parent}: another run is writing here; wait for it to end")
+
+
+def _is_gone(owner: str) -> bool:
+    """Whether a process that made a lock file ran on this machine and does not any more."""
+    host, _, number = owner.rpartition(" ")
+    if host != socket.gethostname() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return int(number) == os.getpid()
