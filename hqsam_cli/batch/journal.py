@@ -151,7 +151,7 @@ def read_entries(path: Path, identity: dict[str, str]) -> tuple[dict[str, Entry]
                 try:
                     record = json.loads(line)
                     if number == 0:
-                        _check(path, record["identity"], identity)
+                        _check(path, record, identity)
                     else:
                         entries[record["file_name"]] = _entry(record, position)
                 except (ValueError, KeyError, TypeError, AttributeError):
@@ -165,10 +165,12 @@ def read_entries(path: Path, identity: dict[str, str]) -> tuple[dict[str, Entry]
     return entries, position
 
 
-def _check(path: Path, old: dict[str, str], new: dict[str, str]) -> None:
-    if changed := changes(old, new):
+def _check(path: Path, head: dict[str, Any], identity: dict[str, str]) -> None:
+    if changed := changes(head["identity"], identity):
+        command = head.get("info", {}).get("command")
+        made = f", made by: {command}" if command else ""
         raise UsageError(
-            f"{path.parent} holds results of another run ({'; '.join(changed)}): "
+            f"{path.parent} holds results of another run ({'; '.join(changed)}{made}): "
             "pass --overwrite to start again, or choose another --output"
         )
 

@@ -16,8 +16,8 @@ import typer
 
 from ..configs import Augmentation, Exif, Init, Learn, Schedule, Trained
 from ..errors import UsageError
-from .console import ConsoleReporter
-from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, resolve_compute
+from .console import ConsoleReporter, print_table
+from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, DryRunOption, resolve_compute
 
 if TYPE_CHECKING:
     from ..data.pairs import ImageMaskFolder
@@ -155,6 +155,7 @@ def train(
         TableName | None,
         typer.Option(rich_help_panel=ABLATION, help="Run all rows of one of the paper's tables, and print it."),
     ] = None,
+    dry_run: DryRunOption = False,
     json_output: Annotated[bool, typer.Option("--json", help="The result on stdout as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> None:
@@ -174,6 +175,8 @@ def train(
         raise UsageError("--variant, --fusion, --learn and --table are one ablation each: pass one of them")
     if cache and learn == "all":
         raise UsageError("--cache: an encoder that learns cannot be asked once and for all; leave it out")
+    if dry_run and (table is not None or overwrite):
+        raise UsageError("--dry-run: says what one run would do or continue; leave --table and --overwrite out")
     if table is not None and not val:
         raise UsageError("--table compares scores: pass --val FOLDER")
 
@@ -181,7 +184,7 @@ def train(
     from ..configs import TrainConfig
     from ..data.pairs import check_readable, find_pairs
     from ..training.distributed import join_world
-    from ..training.run import TrainRun
+    from ..training.run import TrainRun, plan
     from ..training.run import train as train_run
     from ..training.tables import TABLES, run_table
     from ..weights.checkpoints import find_checkpoint
@@ -228,6 +231,14 @@ def train(
         checkpoint_steps=checkpoint_steps,
         command=shlex.join(["hqsam", *sys.argv[1:]]),
     )
+    if table is None and not overwrite:
+        planned = plan(run)
+    if dry_run:
+        counts = {"pairs": planned.pairs, "steps": planned.steps, "done": planned.done}
+        counts["left"] = planned.steps - planned.done
+        shown = [(name, str(count)) for name, count in counts.items()]
+        print_table((), [*shown, ("model", model), ("output", str(output))])
+        raise typer.Exit
     # Processes of a world cannot stop one by one; when they are killed, the last save is what they go on from.
     interrupt = Interrupt()
     alone = "WORLD_SIZE" not in os.environ

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -29,13 +29,14 @@ from .distributed import World
 from .encoding_cache import EncodingCache
 from .plot import save_plot
 from .saving import cannot_save, save_merged, save_tensors
-from .trainer import Trainer
+from .trainer import STATE, Trainer, read_run
 from .validate import mean_scores, validate
 from .variants import prepare
 
 CHECKPOINT = "hqsam.safetensors"
 HQ_ONLY, LEARNED_ONLY = "hq_only.safetensors", "learned.safetensors"
 PLOT, CACHE = "metrics.png", "cache"
+RESULTS = (CHECKPOINT, HQ_ONLY, LEARNED_ONLY, PLOT)
 STRIDE = 32  # the model's square must be whole in the coarsest features
 
 
@@ -105,6 +106,37 @@ class Result:
     files: list[Path]
 
 
+class Plan(NamedTuple):
+    """What a run would do: pairs, steps of an epoch, steps in all, and those that were done before."""
+
+    pairs: int
+    epoch_steps: int
+    steps: int
+    done: int
+
+
+def plan(run: TrainRun) -> Plan:
+    """What `train` would do, or refuse, before any model is loaded.
+
+    Raises:
+        UsageError: the run in the folder is another one, or what lies there is of no run.
+        HqsamError: there are too few pairs, or the state of the run is damaged.
+    """
+    config, state = run.config, run.output / STATE
+    pairs = AugmentedPairs(run.data, STRIDE, config.batch_size, config.seed, config.augmentation)
+    done = 0
+    if state.exists():
+        done = read_run(state, run.identity())["step"]
+    else:
+        there = [path for name in RESULTS if (path := run.output / name).is_file()]
+        if there:
+            raise UsageError(
+                f"{there[0]}: is there, and no run of this folder wrote it: pass --overwrite to replace it, or choose "
+                "another --output"
+            )
+    return Plan(len(pairs.pairs), pairs.steps_per_epoch, config.epochs * pairs.steps_per_epoch, done)
+
+
 def prepare_model(run: TrainRun, device: torch.device) -> HQSam:
     """The base with what is to be learned, on its device, in evaluation mode: SAM's statistics stay as they are.
 
@@ -155,8 +187,9 @@ def train(run: TrainRun, world: World, progress: Progress, stop: Callable[[], bo
         checkpoint_steps=run.checkpoint_steps,
     )
     count = sum(p.numel() for p in trainer.learned.values())
-    plan = f"{config.epochs} epochs of {pairs.steps_per_epoch} steps"
-    progress.say(f"{count:,} parameters learn from {len(pairs.pairs)} pairs, {plan}")
+    course = f"{config.epochs} epochs of {pairs.steps_per_epoch} steps"
+    progress.say(f"{count:,} parameters learn from {len(pairs.pairs)} pairs, {course}")
+    trainer.notes.setdefault("command", run.command)
     if trainer.step < trainer.steps:
         progress.on_start(trainer.steps, trainer.step, unit="step")
     history = trainer.notes.setdefault("epochs", [])

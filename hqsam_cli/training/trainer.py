@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..configs import TrainConfig, changes
-from ..errors import HqsamError
+from ..errors import HqsamError, UsageError
 from ..modeling.sam import HQSam
 from ..progress import Progress
 from .data import Steps, collate, to_device
@@ -219,16 +219,7 @@ class Trainer:
 
     def _load(self) -> None:
         """Continue from the checkpoint."""
-        try:
-            saved = torch.load(self.checkpoint, map_location=self.world.device, weights_only=True)
-        except Exception as error:  # a damaged file makes it raise about anything
-            raise HqsamError(f"{self.checkpoint}: not the state of a run ({type(error).__name__}); delete it") from None
-        changed = changes(saved.get("identity", {}), self.identity)
-        if changed:
-            raise HqsamError(
-                f"{self.checkpoint}: begun with other options ({'; '.join(changed)}); run it as before, or choose "
-                "another --output, or start again with --overwrite"
-            )
+        saved = read_run(self.checkpoint, self.identity, self.world.device)
         with torch.no_grad():
             for name, parameter in self.learned.items():
                 parameter.copy_(saved["model"][name])
@@ -251,6 +242,27 @@ class Trainer:
         except ValueError:
             return True
         return values["step"] > self.step
+
+
+def read_run(path: Path, identity: dict[str, str], device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The state of a run.
+
+    Raises:
+        UsageError: it is of another identity.
+        HqsamError: the file is none.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        known, command = saved.get("identity", {}), saved.get("notes", {}).get("command")
+    except Exception as error:  # a damaged file makes it raise about anything
+        raise HqsamError(f"{path}: not the state of a run ({type(error).__name__}); delete it") from None
+    if changed := changes(known, identity):
+        begun = f" by: {command}" if command else ""
+        raise UsageError(
+            f"{path}: begun with other options ({'; '.join(changed)}){begun}; run it as before, or choose another "
+            "--output, or start again with --overwrite"
+        )
+    return saved
 
 
 def _begin_worker(_number: int) -> None:

@@ -131,6 +131,12 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
         assert next(again.records([name]))["file_name"] == name
 
 
+def test_a_refusal_says_which_command_made_the_results(tmp_path: Path) -> None:
+    Journal(tmp_path / JOURNAL, FLAGS, overwrite=False, info={"command": "hqsam segment a"}).close()
+    with pytest.raises(UsageError, match=r"is hq, made by: hqsam segment a\)"):
+        Journal(tmp_path / JOURNAL, FLAGS | {"--mask-output": "hq"}, overwrite=False)
+
+
 def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

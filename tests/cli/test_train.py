@@ -64,6 +64,7 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     assert all(torch.equal(value, state[key]) for key, value in learned.items())
     assert not any(torch.equal(value, base[key].float()) for key, value in learned.items())
 
+    assert "the base, hq: mIoU" in ended.err and "kept epoch " in ended.err
     result = ended.lines[0]
     assert result["epoch"] in (1, 2)
     assert json.loads(metadata["result"])["miou"] == result["miou"]
@@ -77,6 +78,30 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
 
     segmented = hqsam("segment", SAMPLES / "im", "--frame", "--model", "run/hqsam.safetensors", "-o", "masks")
     assert segmented.code == 0, segmented.err
+
+
+def test_a_result_that_is_worse_than_the_base_is_said(hqsam: Run) -> None:
+    ended = hqsam("train", "--data", SAMPLES, "--val", SAMPLES, "--epochs", 1, "--lr", 1, *SMALL, "-o", "run")
+    assert ended.code == 0 and "the result is worse than the base" in ended.err
+
+
+def test_a_dry_run_says_what_is_left_and_what_would_be_refused(hqsam: Run, data: Path) -> None:
+    arguments = ("train", "--data", data, *SMALL, "-o", "run", "--epochs")
+    assert hqsam(*arguments, 1, "--dry-run").out.split()[:8] == ["pairs", "8", "steps", "4", "done", "0", "left", "4"]
+    assert not Path("run").exists()
+    assert hqsam(*arguments, 1).code == 0
+    assert hqsam(*arguments, 2, "--dry-run").out.split()[4:8] == ["done", "4", "left", "4"]
+    for more in ((), ("--dry-run",)):
+        refused = hqsam(*arguments, 2, "--lr", "1", *more)
+        assert refused.code == 2 and "--lr was 0.001, is 1.0" in refused.err
+        assert "None" not in refused.err and "by: hqsam train --data" in refused.err
+
+
+def test_a_file_that_no_run_wrote_is_not_replaced_unasked(hqsam: Run, data: Path) -> None:
+    Path("hqsam.safetensors").write_bytes(b"mine")
+    refused = hqsam("train", "--data", data, "--epochs", 1, *SMALL, "-o", ".")
+    assert refused.code == 2 and "hqsam.safetensors: is there" in refused.err
+    assert Path("hqsam.safetensors").read_bytes() == b"mine"
 
 
 def run_alone(*arguments: str | Path, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[bytes]:

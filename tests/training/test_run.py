@@ -31,7 +31,13 @@ def run(folder: ImageMaskFolder, tmp_path: Path) -> Callable[..., runs.Result]:
     def start(**options: Any) -> runs.Result:
         config = TrainConfig(image_size=64, **options)
         run = runs.TrainRun(
-            config=config, base=PACKAGED["lite"], data=[folder], val=[folder], output=tmp_path, workers=0
+            config=config,
+            base=PACKAGED["lite"],
+            data=[folder],
+            val=[folder],
+            output=tmp_path,
+            workers=0,
+            scores_base=False,
         )
         return runs.train(run, World(torch.device("cpu")), Silent())
 
