@@ -115,6 +115,12 @@ def evaluate(
     refine: Annotated[
         bool, typer.Option("--refine", rich_help_panel=PROTOCOL, help="One more row: SAM's masks through CascadePSP.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", rich_help_panel=DATA, help="Exit code 3 if any ground truth is lost, such as masks of no image."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", rich_help_panel=PROTOCOL, help="Of drawn prompts.")] = 42,
     resume: Annotated[
         bool, typer.Option("--resume", rich_help_panel=RESULTS, help="Go on with what an interrupted run has scored.")
@@ -281,7 +287,7 @@ def evaluate(
     results.forget_journals()
     for path in written:
         reporter.say(f"wrote {path}", "green")
-    raise typer.Exit(3 if results.broken else 0)
+    raise typer.Exit(3 if results.broken or (strict and results.lost) else 0)
 
 
 def _publish(

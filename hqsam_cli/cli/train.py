@@ -78,6 +78,10 @@ def train(
     lr_step: Annotated[
         int, typer.Option(metavar="N", min=1, rich_help_panel=COURSE, help="Epochs until it falls to a tenth.")
     ] = 10,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", rich_help_panel=DATA, help="Exit code 3 if an image has no mask, or a mask no image."),
+    ] = False,
     exif: DrawnExifOption = "apply",
     image_size: Annotated[
         int | None,
@@ -273,8 +277,9 @@ def train(
         if json_output:
             best = {**result.best, "skipped": len(skipped), "images_per_second": result.images_per_second}
             typer.echo(json.dumps(best))
+    lost = any(own.missing or own.idle for own in [*sets, *held_back])
     # torchrun takes any other code than 0 for a crash.
-    raise typer.Exit(3 if skipped and alone else 0)
+    raise typer.Exit(3 if alone and (skipped or (strict and lost)) else 0)
 
 
 def _training_sets(data: list[str], hqseg: Path | None, exif: Exif, reporter: ConsoleReporter) -> list[ImageMaskFolder]:
@@ -295,10 +300,12 @@ def _training_sets(data: list[str], hqseg: Path | None, exif: Exif, reporter: Co
 
 
 def _say_missing(sets: list[ImageMaskFolder], reporter: ConsoleReporter) -> None:
-    """Name the images that have no mask."""
+    """Name the images that have no mask, and the masks that have no image."""
     for own in sets:
         if own.missing:
             reporter.on_problem(f"{own.name}: left out for want of a mask: {len(own.missing)}, first {own.missing[0]}")
+        if own.idle:
+            reporter.on_problem(f"{own.name}: masks of no image: {len(own.idle)}, first {own.idle[0]}")
 
 
 def _folder_and_weight(text: str) -> tuple[Path, float]:

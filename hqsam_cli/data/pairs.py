@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -47,12 +47,14 @@ class ImageMaskFolder:
         pairs: in the order of their names.
         weight: how often each pair is seen in an epoch of training.
         missing: images that have no mask; they are left out.
+        idle: masks that have no image.
     """
 
     name: str
     pairs: list[Pair]
     weight: float = 1.0
     missing: list[Path] = field(default_factory=list)
+    idle: list[Path] = field(default_factory=list)
 
 
 def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> ImageMaskFolder:
@@ -64,9 +66,10 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
     """
     layout = find_layout(folder)
     if layout is not None:
-        found = split_pairs(folder.resolve().name, list_pairs(*layout, exif=exif), weight)
+        pairs = list_pairs(*layout, exif=exif)
+        found = split_pairs(folder.resolve().name, pairs, weight)
         if found.pairs:
-            return found
+            return replace(found, idle=idle_masks(pairs, *layout))
     raise NoInputError(f"{folder}: no pair in it; give a folder with images/ and masks/, im/ and gt/, or .jpg and .png")
 
 
@@ -83,6 +86,19 @@ def split_pairs(name: str, pairs: list[Pair], weight: float = 1.0) -> ImageMaskF
     """A set of the pairs whose masks are there, and of the images that lack theirs."""
     whole = [pair for pair in pairs if pair.mask.is_file()]
     return ImageMaskFolder(name, whole, weight, [pair.image for pair in pairs if not pair.mask.is_file()])
+
+
+def idle_masks(pairs: list[Pair], images: Path, masks: Path, *, ending: str = "") -> list[Path]:
+    """Files of a folder of masks that are of none of the images."""
+    used = {pair.mask for pair in pairs}
+    return [path for path in _files_of_masks(images, masks) if path.stem.endswith(ending) and path not in used]
+
+
+def _files_of_masks(images: Path, masks: Path) -> list[Path]:
+    """What lies in a folder of masks, PNG first; beside its images a mask is a PNG."""
+    suffixes = (".png",) if images.samefile(masks) else READ_SUFFIXES
+    found = [path for path in masks.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: (path.suffix.lower() != ".png", path.name))
 
 
 def list_pairs(
@@ -105,6 +121,9 @@ def list_pairs(
         HqsamError: two images share a mask.
     """
     suffixes = FLAT_SUFFIXES if images.samefile(masks) else READ_SUFFIXES
+    known: dict[str, Path] = {}
+    for path in _files_of_masks(images, masks):
+        known.setdefault(path.stem, path)
     pairs: dict[str, Pair] = {}
     for image in sorted(path for path in images.iterdir() if path.suffix.lower() in suffixes):
         if not image.stem.endswith(image_ending):
@@ -114,7 +133,9 @@ def list_pairs(
             raise HqsamError(f"{pairs[stem].image} and {image.name} would have the same mask; take one of them away")
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
-        mask = masks / f"{stem}{mask_ending}.png"
+        # `a.png` or another kind of file of that stem, or `a.jpg.png`.
+        names = (f"{stem}{mask_ending}", f"{image.name}{mask_ending}")
+        mask = next((known[name] for name in names if name in known), masks / f"{stem}{mask_ending}.png")
         pairs[stem] = Pair(stem, image, mask, rough, alpha if alpha.is_file() else None, exif)
     return list(pairs.values())
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..configs import EvalConfig
+from ..data.pairs import idle_masks
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
+from ..formats.values import some_of
 from ..progress import Progress
 from ..weights.hub import file_hash
 from .instances import GTImage, InstanceScorer, instance_set, precision_figures
@@ -59,7 +61,7 @@ class Shows(Protocol):
 
 @dataclass(slots=True)
 class Results:
-    """Rows of the table, lines an image, and what was left out.
+    """Rows of the table, lines an image, which images are broken, and what of the ground truth is lost.
 
     Attributes:
         sources: by data set and image, what can show it again, and what it is of.
@@ -69,6 +71,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     lines: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     sources: dict[tuple[str, str], tuple[Shows, Any]] = field(default_factory=dict)
     journals: list[Path] = field(default_factory=list)
 
@@ -77,6 +80,7 @@ class Results:
         self.rows += others.rows
         self.lines += others.lines
         self.broken += others.broken
+        self.lost += others.lost
         self.journals += others.journals
         self.sources |= others.sources
 
@@ -167,6 +171,9 @@ class _Evaluation:
     def _mask_set(self, dataset: Dataset) -> list[Row]:
         settings = self.settings
         pairs = dataset_pairs(dataset, settings.coarse, settings.config.exif)
+        idle = idle_masks(pairs, Path(dataset.images), Path(dataset.gt), ending=dataset.ending)
+        if idle:
+            self._lose(f"{dataset.title}: masks of no image: {len(idle)} ({some_of(path.name for path in idle)})")
         ratios = BOUNDARY_RATIOS if settings.config.curves else ()
         scorer = MaskSetScorer(
             self.evaluator, settings.rules, ratios=ratios, seed=settings.config.seed, refine=settings.refine
@@ -178,7 +185,7 @@ class _Evaluation:
         from_gt = self.settings.detections is None
         whole = instance_set(dataset, self.settings.detections)
         for text in whole.problems:
-            self.progress.on_problem(text)
+            self._lose(text)
         records = self._records(
             dataset, whole.images, InstanceScorer(self.evaluator, from_gt=from_gt, exif=self.settings.config.exif)
         )
@@ -204,6 +211,11 @@ class _Evaluation:
             self._row(dataset, prompt, output, records, video_figures(records, output))
             for output in self.evaluator.outputs
         ]
+
+    def _lose(self, text: str) -> None:
+        """Say what of the ground truth cannot count."""
+        self.results.lost.append(text)
+        self.progress.on_problem(text)
 
     def _row(
         self, dataset: Dataset, prompt: str, output: str, records: Sequence[Record], figures: dict[str, float]

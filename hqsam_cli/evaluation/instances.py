@@ -21,7 +21,7 @@ from ..data.pairs import read_fitting
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_segmentation, encode_crop
-from ..formats.values import identifier, integer, number_or_none, read_numbers
+from ..formats.values import Identifier, identifier, integer, number_or_none, read_numbers
 from ..io.images import read_image
 from ..io.names import is_absolute, leaves_folder, plain_name
 from ..records import MaskCrop, Prompt
@@ -167,9 +167,9 @@ def _frames(document: dict[str, Any]) -> dict[str, Any]:
     """Frames of videos as images, and each frame of a track as an annotation."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    first: dict[int, int] = {}
+    first: dict[Identifier | None, int] = {}
     for video in document["videos"]:
-        first[video["id"]] = len(images) + 1
+        first[identifier(video["id"])] = len(images) + 1
         for name in video["file_names"]:
             size = {"width": video["width"], "height": video["height"]}
             images.append({"id": len(images) + 1, "file_name": name, **size})
@@ -181,7 +181,7 @@ def _frames(document: dict[str, Any]) -> dict[str, Any]:
             annotations.append(
                 {
                     "id": len(annotations) + 1,
-                    "image_id": first[track["video_id"]] + frame,
+                    "image_id": first[identifier(track["video_id"])] + frame,
                     "category_id": track["category_id"],
                     "iscrowd": track.get("iscrowd", 0),
                     "segmentation": shape,

@@ -173,6 +173,18 @@ def test_broken_pairs_are_exit_code_three(hqsam: Run, tmp_path: Path) -> None:
     assert "gt/01_wheel.png: the mask is missing" in result.err and "1 images are in no figure" in result.err
 
 
+def test_masks_of_no_image_are_counted_and_strict_makes_them_a_failure(hqsam: Run, tmp_path: Path) -> None:
+    for part in ("im", "gt"):
+        (tmp_path / "own" / part).mkdir(parents=True)
+        for path in sorted((SAMPLES / "DIS5K/DIS-VD" / part).iterdir())[:2]:
+            (tmp_path / "own" / part / path.name).write_bytes(path.read_bytes())
+    next(iter(sorted((tmp_path / "own/im").iterdir()))).unlink()
+    command = ("eval", "--dataset", "own", "--mask-output", "sam")
+    lenient = hqsam(*command)
+    assert lenient.code == 0 and "own: masks of no image: 1 (01_wheel.png)" in lenient.err
+    assert hqsam(*command, "--strict").code == 3
+
+
 def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = build_model("lite", has_hq=False, image_size=128).state_dict()

@@ -170,6 +170,13 @@ def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path
     for words in ("0.jpg", "the mask is empty", "2 pairs were of no use and were skipped"):
         assert words in ended.err
     assert ended.lines[0]["skipped"] == 2
+    for name in ("0.jpg", "1.jpg"):
+        (folder / name).unlink()
+    (folder / "3.jpg").unlink()
+    command = ("train", "--data", folder, "--epochs", 1, *SMALL, "--overwrite", "-o", "run")
+    lenient = hqsam(*command)
+    assert lenient.code == 0 and "masks of no image: 3, first" in lenient.err
+    assert hqsam(*command, "--strict").code == 3
 
 
 def test_a_plain_sam_is_a_base_too(hqsam: Run, data: Path, tmp_path: Path) -> None:

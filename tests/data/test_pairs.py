@@ -179,3 +179,15 @@ def test_where_sizes_tell_the_option_does_not_matter(tmp_path: Path) -> None:
     write(tmp_path / "m.png", upright[..., 0])
     first, second = [read_pair(Pair("i", photo, tmp_path / "m.png", exif=exif))[0] for exif in ("apply", "ignore")]
     assert np.array_equal(first, second) and first.shape == upright.shape
+
+
+def test_masks_of_any_kind_of_file_belong_to_their_images(tmp_path: Path, square: np.ndarray) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+        write(tmp_path / "images" / name, np.repeat(square[..., None], 3, axis=2))
+    for name in ("a.PNG", "b.jpg", "b.png", "c.jpg.png", "x.tif", "._a.png"):
+        write(tmp_path / "masks" / name, square)
+    found = find_pairs(tmp_path)
+    assert [pair.mask.name for pair in found.pairs] == ["a.PNG", "b.png", "c.jpg.png"]
+    assert [path.name for path in found.missing] == ["d.jpg"]
+    assert sorted(path.name for path in found.idle) == ["b.jpg", "x.tif"]
+    assert all((read_pair(pair)[1] > 128).sum() > 50 for pair in found.pairs)
