@@ -93,6 +93,35 @@ class SegmentConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EverythingConfig:
+    """How everything in an image is found; names and defaults are those of SAM's automatic mask generator.
+
+    Attributes:
+        points_per_side: of the grid of points on the image.
+        pred_iou_thresh: masks whose predicted IoU is not over it are dropped.
+        stability_score_thresh: and those whose stability is under it: the IoU of the masks at logits over plus and over
+            minus `stability_score_offset`.
+        box_nms_thresh: of two masks whose boxes have a larger IoU, the one with the lower predicted IoU is dropped.
+        crop_n_layers: layers of crops that are looked at too; layer n has (2 ** n) ** 2 of them.
+        crop_nms_thresh: as `box_nms_thresh`, between crops; the mask of the smaller crop stays.
+        crop_overlap_ratio: how far crops overlap, as a share of the image.
+        crop_n_points_downscale_factor: the grid of layer n has fewer points a side by this to the power of n.
+        min_mask_region_area: parts and holes of fewer pixels are taken out of masks.
+    """
+
+    points_per_side: int = 32
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    min_mask_region_area: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvalConfig:
     """What the figures of an evaluation depend on, beside the files it reads.
 
@@ -165,7 +194,7 @@ class TrainConfig:
     variant: str = "full"
 
 
-Config = DetectorConfig | DetectConfig | SegmentConfig | EvalConfig | TrainConfig
+Config = DetectorConfig | DetectConfig | SegmentConfig | EverythingConfig | EvalConfig | TrainConfig
 
 
 def identity(*configs: Config | None, **files: str) -> dict[str, str]:

@@ -54,6 +54,11 @@ class Predictor:
         self.dtype = dtype
         self.prompts_per_batch = prompts_per_batch
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether there is no accelerator."""
+        return self.model.device.type == "cpu"
+
     def predict(
         self,
         image: np.ndarray,
@@ -105,7 +110,7 @@ class Predictor:
         Raises:
             MemoryError: the device is too small for one image or one prompt at a time.
         """
-        if len(images) > 1 and self.model.device.type == "cpu":
+        if len(images) > 1 and self.on_cpu:
             # Company makes nothing faster here, but would change the last bits of an image's logits.
             pairs = zip(images, prompts, strict=True)
             return [self.predict_batch([image], [own])[0] for image, own in pairs]

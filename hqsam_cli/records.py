@@ -7,6 +7,7 @@ All coordinates are pixels of the decoded image (after the EXIF policy), x to th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -127,12 +128,14 @@ class Instance:
         mask: the answer.
         predicted_iou: SAM's own estimate of the mask's IoU; not clamped.
         mask_index: 0, or 0 to 2 among the three masks of a multimask run.
+        more: further keys of its annotation.
     """
 
     prompt: Prompt
     mask: MaskCrop
     predicted_iou: float
     mask_index: int = 0
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def score(self) -> float:

@@ -7,6 +7,8 @@ pixel is the same as after the two full resizes, because both steps keep the coo
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,6 +38,19 @@ def positive_regions(logits: Tensor) -> list[tuple[int, int, int, int] | None]:
     return [tuple(bound) if some else None for bound, some in zip(bounds, rows.any(dim=1).tolist(), strict=True)]
 
 
+class LogitCrop(NamedTuple):
+    """Logits at the size of the photo, where they are over some level; elsewhere they are not.
+
+    Attributes:
+        values: float (h, w), how far logits are over that level.
+        x, y: position of `values[0, 0]` in the photo.
+    """
+
+    values: Tensor
+    x: int
+    y: int
+
+
 def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
     """Masks (logits over 0) at the size of each photo.
 
@@ -43,12 +58,22 @@ def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCro
         logits: (N, S / 4, S / 4) float.
         resizes: how each row's photo lies in the square.
     """
-    regions = positive_regions(logits)
-    return [_crop(row, region, resize) for row, region, resize in zip(logits, regions, resizes, strict=True)]
+    crops = logit_crops(logits, resizes)
+    return [
+        MaskCrop((crop.values > 0).cpu().numpy(), crop.x, crop.y, resize.width, resize.height)
+        for crop, resize in zip(crops, resizes, strict=True)
+    ]
 
 
-def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, resize: ResizeLongestSide) -> MaskCrop:
-    empty = MaskCrop(np.zeros((0, 0), bool), 0, 0, resize.width, resize.height)
+def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, level: float = 0.0) -> list[LogitCrop]:
+    """Logits at the size of each photo where they are over `level`, as how far they are over it."""
+    over = logits - level if level else logits
+    regions = positive_regions(over)
+    return [_crop(row, region, resize) for row, region, resize in zip(over, regions, resizes, strict=True)]
+
+
+def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, resize: ResizeLongestSide) -> LogitCrop:
+    empty = LogitCrop(logits.new_zeros(0, 0), 0, 0)
     if region is None:
         return empty
     top, bottom, left, right = region
@@ -64,8 +89,8 @@ def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, resize: Resi
     across = middle[:, low] * (1 - weight) + middle[:, high] * weight
     low, high, weight = rows.taps(logits.device)
     weight = weight[:, None]
-    bits = (across[low] * (1 - weight) + across[high] * weight) > 0
-    return MaskCrop(bits.cpu().numpy(), columns.out_first, rows.out_first, resize.width, resize.height)
+    values = across[low] * (1 - weight) + across[high] * weight
+    return LogitCrop(values, columns.out_first, rows.out_first)
 
 
 class _Axis:

@@ -19,7 +19,20 @@ from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
 from .lock import lock
 
-__all__ = ["JOURNAL", "Entry", "Journal", "cannot_write", "read_entries"]
+
+class Origin(NamedTuple):
+    """What an image's results were made of.
+
+    Attributes:
+        fingerprint, path, lost: as in `Entry`.
+    """
+
+    fingerprint: str
+    path: str = ""
+    lost: int = 0
+
+
+__all__ = ["JOURNAL", "Entry", "Journal", "Origin", "cannot_write", "read_entries"]
 
 
 class Entry(NamedTuple):
@@ -28,12 +41,14 @@ class Entry(NamedTuple):
     Attributes:
         fingerprint: of what its outputs were made of; None where they are not in place, or it failed.
         path: of the image.
+        lost: how many of its prompts, or parts of them, did not fit it.
         results: how many masks or boxes it has.
         offset: of its record in the file.
     """
 
     fingerprint: str | None
     path: str
+    lost: int
     results: int
     offset: int
 
@@ -77,10 +92,10 @@ class Journal:
         if self._lock_file is not None:
             self._lock_file.unlink(missing_ok=True)
 
-    def append(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
-        """Note fingerprint, path and record of images whose outputs are in place; on disk when this returns."""
+    def append(self, records: Iterable[tuple[Origin, dict[str, Any]]]) -> None:
+        """Note origins and records of images whose outputs are in place; on disk when this returns."""
         end = self._file.seek(0, os.SEEK_END)
-        entries = [{"fingerprint": fingerprint, "path": path, **record} for fingerprint, path, record in records]
+        entries = [{**origin._asdict(), **record} for origin, record in records]
         lines = [json_line(entry) for entry in entries]
         self._write(b"".join(lines))
         for entry, line in zip(entries, lines, strict=True):
@@ -94,8 +109,7 @@ class Journal:
                 if name in self.entries:
                     file.seek(self.entries[name].offset)
                     record = json.loads(file.readline())
-                    del record["fingerprint"], record["path"]
-                    yield record
+                    yield {key: value for key, value in record.items() if key not in Origin._fields}
 
     def _locked(self) -> FileIO:
         """The journal's file. Unbuffered: what a full disk refuses must not be tried again when it is closed."""
@@ -177,7 +191,7 @@ def _check(path: Path, head: dict[str, Any], identity: dict[str, str]) -> None:
 
 def _entry(record: dict[str, Any], offset: int) -> Entry:
     fingerprint = record["fingerprint"] if record["error"] is None else None
-    return Entry(fingerprint, record["path"], len(record.get("annotations", ())), offset)
+    return Entry(fingerprint, record["path"], record["lost"], len(record.get("annotations", ())), offset)
 
 
 def cannot_write(path: Path, error: OSError) -> HqsamError:

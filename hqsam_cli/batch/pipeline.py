@@ -35,7 +35,7 @@ from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
 from .fingerprint import is_unchanged, take_fingerprint
 from .interrupt import Interrupt
-from .journal import Entry, Journal, cannot_write, read_entries
+from .journal import Entry, Journal, Origin, cannot_write, read_entries
 from .steps import DecodedImage, Step
 
 GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
@@ -153,13 +153,13 @@ def _make_writers(job: Job, run: RunRecords) -> list[Writer]:
 
 
 def _check_not_foreign(job: Job, writers: list[Writer]) -> None:
-    """Raise where a file that no run wrote would be replaced."""
+    """Raise where files that no run wrote would be replaced."""
     if job.journal is None or job.journal.exists() or job.overwrite:
         return
     for writer in writers:
-        if not writer.fills_folder and writer.path.is_file():
+        if (path := writer.foreign()) is not None:
             raise UsageError(
-                f"{writer.path}: is there, and no run of this tool wrote it: "
+                f"{path}: is there, and no run of this tool wrote it: "
                 "pass --overwrite to replace it, or choose another --output"
             )
 
@@ -204,7 +204,7 @@ class _Run:
         self.writers: list[Writer] = []
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
-            names = [image.file_name for image in job.images]
+            names = self._names()
             run = RunRecords(lambda: journal.records(names), step.categories, journal.info)
             self.chosen = _make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away.
@@ -253,7 +253,12 @@ class _Run:
         size = job.batch_size
         images = [image for image in job.images if not _is_done(image, job, entries, self.chosen)]
         self.summary.already_done = len(job.images) - len(images)
+        left = {image.file_name for image in images}
+        self.summary.lost += sum(entries[name].lost for name in self._names() if name not in left)
         return (images[start : start + size] for start in range(0, len(images), size))
+
+    def _names(self) -> list[str]:
+        return [image.file_name for image in self.job.images]
 
     def _remove_gone(self) -> None:
         """Take away the outputs of images of earlier runs whose files are not there any more."""
@@ -319,7 +324,10 @@ class _Run:
         records = [future.result() for _, future in group]
         if self.journal is not None:
             made = zip(items, records, strict=True)
-            self.journal.append((item.fingerprint, os.path.abspath(item.source.path), record) for item, record in made)
+            self.journal.append(
+                (Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems)), record)
+                for item, record in made
+            )
         elif self.job.stream is not None:
             _print_lines(self.job.stream, records)
         for item, record in zip(items, records, strict=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import ImageError
 from ..formats.annotations import make_annotation, make_detection
 from ..io.find import SourceImage
+from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..records import Instance, Prompt
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,18 @@ class SelectsDetections(Protocol):
     def number(self, file_name: str, found: list[Prompt]) -> list[Prompt]: ...
 
 
+class GeneratesMasks(Protocol):
+    """What a step needs of a `MaskGenerator`."""
+
+    def generate(self, images: list[np.ndarray]) -> list[list[Instance]]: ...
+
+
+class SelectsMasks(Protocol):
+    """What a step needs of a `Selection`."""
+
+    def number_masks(self, file_name: str, found: list[Instance]) -> list[Instance]: ...
+
+
 class Segment:
     """Masks of the prompts that the images have."""
 
@@ -94,16 +107,28 @@ class Segment:
 
 
 class Detect:
-    """Boxes that a detector finds."""
+    """Boxes that a detector finds.
 
-    def __init__(self, detector: DetectsObjects, selection: SelectsDetections) -> None:
-        self.detector, self.selection, self.categories = detector, selection, detector.categories
+    Args:
+        known: categories of another file, whose ids those of the same name get.
+    """
+
+    def __init__(
+        self,
+        detector: DetectsObjects,
+        selection: SelectsDetections,
+        known: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.detector, self.selection = detector, selection
+        self.numbers, self.categories = renumber_categories(detector.categories, known or ())
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
     def results(self, group: list[DecodedImage]) -> list[list[Prompt]]:
         """See `Step`."""
         found = _ask(group, lambda items: self.detector.detect(_pixels(items)))
-        return [self.selection.number(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+        renumbered = [[replace(p, category_id=self.numbers[p.category_id]) for p in own] for own in found]
+        pairs = zip(group, renumbered, strict=True)
+        return [self.selection.number(item.source.file_name, own) for item, own in pairs]
 
     def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[dict[str, Any]]:
         """See `Step`."""
@@ -129,6 +154,20 @@ class DetectAndSegment(Segment):
         for item, prompts in zip(group, self.detection.results(group), strict=True):
             item.prompts = prompts
         return super().results(group)
+
+
+class SegmentEverything(Segment):
+    """Masks of all there is in an image."""
+
+    def __init__(self, generator: GeneratesMasks, selection: SelectsMasks) -> None:
+        self.generator, self.selection = generator, selection
+        self.categories = [DEFAULT_CATEGORY]
+        self.multimask = False
+
+    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+        """See `Step`."""
+        found = _ask(group, lambda items: self.generator.generate(_pixels(items)))
+        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
 def _ask(group: list[DecodedImage], ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[list[Result]]:

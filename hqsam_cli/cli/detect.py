@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..configs import DEFAULT_MAX_PIXELS, JOURNAL, MAX_DET, DetectConfig, DetectorConfig, identity
-from ..detection.files import EMBEDDED
+from ..detection.files import EMBEDDED, check_here
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .detector_options import (
@@ -142,21 +142,24 @@ def detect(
     from ..prompts.select import Selection
     from ..prompts.table import PromptTable, number_images
 
-    ids = PromptTable()
+    ids, listed = PromptTable(), None
     if images_json is not None or written == "results":
-        listed = None if images_json is None else read_prompt_file(images_json, None, stdin=sys.stdin.buffer)
+        if images_json is not None:
+            listed = read_prompt_file(images_json, None, stdin=sys.stdin.buffer)
         ids = number_images(listed, sources)
         for text in [*ids.notes.lost, *ids.notes.remarks]:
             reporter.on_problem(text)
 
     compute = resolve_compute(device, "auto")
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
+    if dry_run:
+        check_here(detector or EMBEDDED)
     found = load_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
 
     from ..batch.pipeline import Job, count_done, run_images
     from ..batch.steps import Detect
-    from ..formats import BOX_WRITERS, at_path
-    from ..formats.yolo import write_yolo
+    from ..formats import BOX_WRITERS
+    from ..formats.yolo import YoloWriter
 
     config = DetectConfig(
         format=written, save_conf=save_conf, device=compute.device.type, exif=exif, max_pixels=max_pixels
@@ -175,14 +178,14 @@ def detect(
         overwrite=overwrite,
         stream=results_stream() if path is None else None,
         journal=None if path is None else _journal_of(path, written),
-        writers={**BOX_WRITERS, "yolo": at_path(partial(write_yolo, confidence=save_conf))},
+        writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=save_conf)},
     )
     done = count_done(job)
     if dry_run:
         print_plan(job, done, detector=detector or EMBEDDED)
         raise typer.Exit
     try:
-        summary = run_images(job, Detect(found, Selection()), reporter)
+        summary = run_images(job, Detect(found, Selection(), None if listed is None else listed.categories), reporter)
     finally:
         reporter.close()
     reporter.on_end(summary, len(sources))

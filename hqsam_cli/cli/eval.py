@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -197,6 +199,9 @@ def evaluate(
         name: choose_datasets(name, data_root, rules, detections=detections, refine=refine, pictures=pictures)
         for name in names
     }
+    keys = Counter(own.key for chosen in sets.values() for own in chosen)
+    # Two folders of one name are told apart by their paths.
+    sets = {name: [replace(own, key=name) if keys[own.key] > 1 else own for own in sets[name]] for name in sets}
     compute = resolve_compute(device, dtype)
     reporter = ConsoleReporter(quiet=quiet)
     results = Results()
@@ -243,7 +248,8 @@ def evaluate(
                 found = evaluate(settings, evaluator, architecture, reporter, model_name)
                 own.extend(found)
             if worst is not None:
-                folder = worst[1] / _slug(model_name) if len(models) > 1 else worst[1]
+                number = models.index(model_name) + 1
+                folder = worst[1] / f"{number}_{Path(model_name).name}" if len(models) > 1 else worst[1]
                 write_worst(folder, worst[0], own)
             own.sources.clear()  # they hold the model
             results.extend(own)
@@ -329,11 +335,6 @@ def _protocol(name: str, wanted: Protocol | None, rules: list[PromptRule]) -> Pr
     from ..data.sets import HQ4
 
     return wanted or ("paper" if name in (*HQ4, "hq4") and rules[0].kind != "clicks" else "deploy")
-
-
-def _slug(name: str) -> str:
-    """A folder for the pictures of a model."""
-    return Path(name).name or "model"
 
 
 def _check(

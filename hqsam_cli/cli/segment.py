@@ -12,13 +12,13 @@ from ..configs import (
     DEFAULT_MAX_PIXELS,
     JOURNAL,
     MAX_DET,
-    BoxFormat,
     DetectorConfig,
+    EverythingConfig,
     MaskOutput,
     SegmentConfig,
     identity,
 )
-from ..detection.files import EMBEDDED, has_embedded
+from ..detection.files import EMBEDDED, check_here
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .detector_options import (
@@ -32,6 +32,21 @@ from .detector_options import (
     TrustOption,
     check_unused,
     load_detector,
+)
+from .everything_options import (
+    DEFAULTS,
+    BoxNmsOption,
+    CropLayersOption,
+    CropNmsOption,
+    CropOverlapOption,
+    DownscaleOption,
+    EverythingOption,
+    OffsetOption,
+    PointsPerSideOption,
+    PredIouOption,
+    RegionAreaOption,
+    StabilityOption,
+    check_no_everything,
 )
 from .options import (
     DEFAULT_MODEL,
@@ -58,8 +73,19 @@ from .options import (
     resolve_compute,
     results_stream,
 )
-
-PROMPTS = "What to segment"
+from .prompt_options import (
+    BoxesOption,
+    BoxFormatOption,
+    CoarseMasksOption,
+    FrameOption,
+    ImagesJsonOption,
+    MaxBoxesOption,
+    PointsOption,
+    ScoreThresholdOption,
+    StrictOption,
+    check_everything,
+    check_prompt_options,
+)
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -70,6 +96,8 @@ hqsam segment ./imgs --detector yolo11n.pt --classes person,dog
 
 hqsam segment ./imgs --boxes dets.json --model vit_l --format coco --output masks
 
+hqsam segment ./imgs --everything --points-per-side 16
+
 find . -name '*.jpg' -print0 | hqsam segment -0 - --boxes dets.json
 
 hqsam detect ./imgs --output - | hqsam segment ./imgs --boxes - --output - | jq -r '.annotations[].score'
@@ -78,61 +106,26 @@ hqsam detect ./imgs --output - | hqsam segment ./imgs --boxes - --output - | jq 
 
 def segment(
     inputs: InputsArgument,
-    boxes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            rich_help_panel=PROMPTS,
-            help="Boxes: COCO instances JSON, COCO results list, NDJSON, or a folder of labels of YOLO, VOC or "
-            "labelme; - reads stdin.",
-        ),
-    ] = None,
-    box_format: Annotated[
-        BoxFormat | None,
-        typer.Option(
-            rich_help_panel=PROMPTS,
-            help="What four numbers of a box are: x, y, width, height in pixels; corners; corners, or center and size, "
-            "in shares of the image (n). xywh unless given, cxcywhn in YOLO labels.",
-        ),
-    ] = None,
-    images_json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", rich_help_panel=PROMPTS, help="COCO JSON with the images of a results list."),
-    ] = None,
-    points: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=PROMPTS,
-            help="Point prompts: annotations with points [\\[x, y, 1 or 0], …], joined to the boxes by annotation id.",
-        ),
-    ] = None,
-    coarse_masks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            rich_help_panel=PROMPTS,
-            help="Masks to refine: a JSON with segmentations, or a folder of PNGs or of labels with polygons; "
-            "joined by annotation id.",
-        ),
-    ] = None,
-    frame: Annotated[
-        bool, typer.Option("--frame", rich_help_panel=PROMPTS, help="The whole image is the box.")
-    ] = False,
-    score_threshold: Annotated[
-        float | None,
-        typer.Option(metavar="S", min=0, max=1, rich_help_panel=PROMPTS, help="Drop boxes that score less."),
-    ] = None,
-    max_boxes: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, rich_help_panel=PROMPTS, help="Keep the N best boxes of an image."),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", rich_help_panel=PROMPTS, help="Exit code 3 if any prompt is lost, whatever the reason."
-        ),
-    ] = False,
+    boxes: BoxesOption = None,
+    box_format: BoxFormatOption = None,
+    images_json: ImagesJsonOption = None,
+    points: PointsOption = None,
+    coarse_masks: CoarseMasksOption = None,
+    frame: FrameOption = False,
+    score_threshold: ScoreThresholdOption = None,
+    max_boxes: MaxBoxesOption = None,
+    strict: StrictOption = False,
+    everything: EverythingOption = False,
+    points_per_side: PointsPerSideOption = DEFAULTS.points_per_side,
+    pred_iou_thresh: PredIouOption = DEFAULTS.pred_iou_thresh,
+    stability_score_thresh: StabilityOption = DEFAULTS.stability_score_thresh,
+    stability_score_offset: OffsetOption = DEFAULTS.stability_score_offset,
+    box_nms_thresh: BoxNmsOption = DEFAULTS.box_nms_thresh,
+    crop_n_layers: CropLayersOption = DEFAULTS.crop_n_layers,
+    crop_nms_thresh: CropNmsOption = DEFAULTS.crop_nms_thresh,
+    crop_overlap_ratio: CropOverlapOption = DEFAULTS.crop_overlap_ratio,
+    crop_n_points_downscale_factor: DownscaleOption = DEFAULTS.crop_n_points_downscale_factor,
+    min_mask_region_area: RegionAreaOption = DEFAULTS.min_mask_region_area,
     detector: DetectorOption = None,
     conf: ConfOption = None,
     iou: IouOption = None,
@@ -171,7 +164,7 @@ def segment(
     dtype: DtypeOption = "auto",
     batch_size: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Images encoded at once: 4, or 1 on a CPU."),
+        typer.Option(metavar="N", min=1, rich_help_panel=SPEED, help="Images encoded at once: 4; on a CPU always one."),
     ] = None,
     prompts_per_batch: Annotated[
         int | None,
@@ -195,9 +188,25 @@ def segment(
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
         raise UsageError("--images-json: lists the images of a results list, and none is given; pass --boxes too")
-    _check_prompt_options(inputs, files, images_json, frame, detector)
+    grid = EverythingConfig(
+        points_per_side=points_per_side,
+        pred_iou_thresh=pred_iou_thresh,
+        stability_score_thresh=stability_score_thresh,
+        stability_score_offset=stability_score_offset,
+        box_nms_thresh=box_nms_thresh,
+        crop_n_layers=crop_n_layers,
+        crop_nms_thresh=crop_nms_thresh,
+        crop_overlap_ratio=crop_overlap_ratio,
+        crop_n_points_downscale_factor=crop_n_points_downscale_factor,
+        min_mask_region_area=min_mask_region_area,
+    )
+    if everything:
+        check_everything(files, frame, detector, multimask)
+    else:
+        check_no_everything(grid)
+        check_prompt_options(inputs, files, images_json, frame, detector)
     check_hq(model, mask_output)
-    if not files and not frame and detector is None:
+    if not files and not frame and not everything and detector is None:
         detector = EMBEDDED
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
@@ -210,7 +219,7 @@ def segment(
 
     selection = Selection(score_threshold, max_boxes)
     table = PromptTable()
-    if detector is None:
+    if detector is None and not everything:
         given = read_prompts(
             boxes=boxes,
             images_json=images_json,
@@ -229,23 +238,30 @@ def segment(
     lost = bool(table.outside or (strict and table.notes.lost))
 
     from ..batch.pipeline import Job, count_done, run_images
-    from ..batch.steps import DetectAndSegment, Segment
+    from ..batch.steps import DetectAndSegment, Segment, SegmentEverything
+    from ..everything import MaskGenerator
     from ..io.atomic import check_can_write
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
+    from ..weights.hub import official_sha256
 
     compute = resolve_compute(device, dtype)
     batch_size = batch_size or compute.images_at_once
     prompts_per_batch = prompts_per_batch or compute.prompts_at_once
-    checkpoint = find_checkpoint(model, None if quiet else reporter.say)
+    checkpoint, model_sha256 = None, official_sha256(model) if dry_run else None
+    if model_sha256 is None:  # a dry run fetches nothing, but knows what it would fetch
+        checkpoint = find_checkpoint(model, None if quiet else reporter.say)
+        model_sha256 = file_hash(checkpoint)
     finder = None
     if detector is not None:
+        if dry_run:
+            check_here(detector)
         finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
     config = SegmentConfig(
         mask_output=mask_output,
         multimask=multimask,
-        score_threshold=None if finder is None else score_threshold,
-        max_boxes=None if finder is None else max_boxes,
+        score_threshold=score_threshold if finder or everything else None,
+        max_boxes=max_boxes if finder or everything else None,
         format=tuple(sorted(formats_wanted)),
         device=compute.device.type,
         dtype=compute.dtype_name,
@@ -265,12 +281,13 @@ def segment(
         identity=identity(
             config,
             None if finder is None else finder.config,
-            model=file_hash(checkpoint)[:16],
+            grid if everything else None,
+            model=model_sha256[:16],
             detector="none" if finder is None else finder.sha256[:16],
         ),
         info={
             "model": model,
-            "model_sha256": file_hash(checkpoint),
+            "model_sha256": model_sha256,
             "mask_output": mask_output,
             "detector": detector,
             **made_by(),
@@ -283,28 +300,36 @@ def segment(
     done = count_done(job)
     if dry_run:
         asked = [len(table.for_image(source.file_name).prompts) for source in sources]
-        found = f"what {detector} finds" if detector else f"{sum(asked)}, in {sum(map(bool, asked))} images"
+        found = f"{sum(asked)}, in {sum(map(bool, asked))} images"
+        if detector or everything:
+            found = f"what {detector} finds" if detector else f"{points_per_side} x {points_per_side} points an image"
         print_plan(job, done, prompts=found, model=model)
         raise typer.Exit(3 if lost else 0)
     if job.journal is not None:
         check_can_write(job.journal)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
+    assert checkpoint is not None
     hq_sam = load_checkpoint(checkpoint)
     if mask_output != "sam" and not hq_sam.has_hq:
         raise UsageError(no_hq_message(checkpoint, mask_output))
     predictor = Predictor(
         hq_sam.to(compute.device),
         mask_output=mask_output,
-        choice="all" if multimask else "single",
+        # Of the three masks at a point the authors of HQ-SAM take the best, those of SAM all.
+        choice="best" if everything and mask_output != "sam" else "all" if everything or multimask else "single",
         dtype=compute.dtype,
         prompts_per_batch=prompts_per_batch,
     )
+    step: Segment
+    if everything:
+        step = SegmentEverything(MaskGenerator(predictor, grid), selection)
+    elif finder is None:
+        step = Segment(predictor, table.categories, multimask=multimask)
+    else:
+        step = DetectAndSegment(finder, selection, predictor, multimask=multimask)
     try:
-        if finder is None:
-            summary = run_images(job, Segment(predictor, table.categories, multimask=multimask), reporter)
-        else:
-            summary = run_images(job, DetectAndSegment(finder, selection, predictor, multimask=multimask), reporter)
+        summary = run_images(job, step, reporter)
     finally:
         reporter.close()
     reporter.on_end(summary, len(sources))
@@ -327,19 +352,3 @@ def _formats(output: str, formats: list[str] | None) -> frozenset[str]:
     if any(name != "ndjson" for name in formats or ()):
         raise UsageError("--output - writes NDJSON alone: leave --format out, or give a folder")
     return frozenset({"ndjson"})
-
-
-def _check_prompt_options(
-    inputs: list[str], files: list[str], images_json: str | None, frame: bool, detector: str | None
-) -> None:
-    if not files and not frame and detector is None and not has_embedded():
-        raise UsageError(
-            "nothing says what to segment: pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
-            "or --frame to take each whole image as the box"
-        )
-    if frame and files:
-        raise UsageError("--frame is a prompt of its own: leave --boxes, --points and --coarse-masks out")
-    if detector is not None and (frame or files):
-        raise UsageError("--detector finds the boxes: leave --boxes, --points, --coarse-masks and --frame out")
-    if [*inputs, *files, images_json].count(STDIN) > 1:
-        raise UsageError("stdin can be read once: only one of INPUT and the files of prompts may be -")

@@ -192,6 +192,7 @@ def train(
     from ..training.run import train as train_run
     from ..training.tables import TABLES, run_table
     from ..weights.checkpoints import find_checkpoint
+    from ..weights.hub import local_path
 
     compute = resolve_compute(device, dtype)
     if compute.dtype_name == "float16":
@@ -227,7 +228,7 @@ def train(
     )
     run = TrainRun(
         config=config,
-        base=find_checkpoint(model, None if reporter.quiet else reporter.say),
+        base=local_path(model) if dry_run else find_checkpoint(model, None if reporter.quiet else reporter.say),
         data=sets,
         val=held_back,
         output=output,

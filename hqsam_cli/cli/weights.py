@@ -198,6 +198,8 @@ def convert(
     file = output / TRANSFORMERS_FILE if is_folder else output
     _check_suffix(file)
     _check_new(file, overwrite)
+    if is_folder:
+        _check_new(output / "config.json", overwrite)
     reporter = ConsoleReporter()
     found = read_checkpoint(find_checkpoint(source, reporter.say))
     state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}

@@ -195,7 +195,8 @@ def _moved(dataset: Dataset, root: Path) -> Dataset:
 
 def _folder_dataset(folder: Path) -> Dataset:
     """What a folder of one's own holds."""
-    one = Dataset(folder.name, folder.name, "masks", "", "", 0, "", "", "")
+    name = folder.resolve().name
+    one = Dataset(name, name, "masks", "", "", 0, "", "", "")
     if (folder / "annotations.json").is_file():
         return replace(one, kind="instances", images=str(folder / "images"), gt=str(folder / "annotations.json"))
     layout = find_layout(folder)

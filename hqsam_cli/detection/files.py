@@ -94,11 +94,27 @@ def detector_file(name: str, *, trusted: bool) -> Path:
     return path
 
 
+def check_here(name: str) -> None:
+    """Raise an HqsamError where a detector would have to be fetched."""
+    asset = name if name.endswith(".pt") else f"{name}.pt"
+    if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not _cached(asset).is_file():
+        raise HqsamError(
+            f"--detector {name}: is not on this machine, and a dry run fetches nothing; leave --dry-run out"
+        )
+
+
+def _cached(asset: str) -> Path:
+    """Where a known model lies in torch's cache, whether it is there or not."""
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / asset
+
+
 def _fetched(asset: str) -> Path:
     """A known model from torch's cache, or from where ultralytics publishes it."""
     import torch
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / asset
+    path = _cached(asset)
     url = f"{ASSETS_URL}/{asset}"
     try:
         if not path.is_file():

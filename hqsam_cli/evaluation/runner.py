@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..batch.interrupt import Interrupt
-from ..batch.journal import JOURNAL, Journal
+from ..batch.journal import JOURNAL, Journal, Origin
 from ..configs import digest
 from ..errors import HqsamError, ImageError, UsageError
 
@@ -98,7 +98,7 @@ def score_items(
                 record |= score(item, future.result())
             except ImageError as error:
                 record["error"] = str(error)
-            journal.append([("scored", "", record)])
+            journal.append([(Origin("scored"), record)])
             on_record(record)
             if interrupt.wanted:
                 pool.shutdown(cancel_futures=True)

@@ -20,7 +20,7 @@ from .png import PngWriter
 from .prompt_file import Contents, Notes, PromptFile
 from .run_records import RecordsWriter, RunRecords, Writer, WriteRecords
 from .voc import read_voc_folder
-from .yolo import read_yolo_folder, write_yolo
+from .yolo import YoloWriter, read_yolo_folder
 
 READERS: dict[str, Callable[[Any, PromptFile | None, Notes], Contents | None]] = {
     "NDJSON": read_lines,
@@ -40,8 +40,7 @@ def _in_folder(name: str, write: WriteRecords) -> MakeWriter:
     return lambda output, run: RecordsWriter(output / name, run, write)
 
 
-def at_path(write: WriteRecords) -> MakeWriter:
-    """The maker of a writer of one file, or of one folder, whose path people give."""
+def _at_path(write: WriteRecords) -> MakeWriter:
     return lambda path, run: RecordsWriter(path, run, write)
 
 
@@ -54,8 +53,8 @@ WRITERS: dict[str, MakeWriter] = {
 }
 # Of boxes, to the path that people give.
 BOX_WRITERS: dict[str, MakeWriter] = {
-    "coco": at_path(write_coco),
-    "results": at_path(write_results),
-    "yolo": at_path(write_yolo),
-    "ndjson": at_path(write_ndjson),
+    "coco": _at_path(write_coco),
+    "results": _at_path(write_results),
+    "yolo": YoloWriter,
+    "ndjson": _at_path(write_ndjson),
 }

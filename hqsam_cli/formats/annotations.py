@@ -32,7 +32,7 @@ def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> di
     }
     if multimask:
         record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
-    return record
+    return {**record, **instance.more}
 
 
 def make_detection(prompt: Prompt, image_id: int, category: str | None) -> dict[str, Any]:

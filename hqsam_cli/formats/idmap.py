@@ -23,6 +23,10 @@ class IdMapWriter:
     def __init__(self, output: Path, _run: RunRecords) -> None:
         self.path = output / "idmaps"
 
+    def foreign(self) -> Path | None:
+        """See `Writer`."""
+        return next(self.path.rglob("*.png"), None)
+
     def is_complete(self, file_name: str, count: int) -> bool:
         """See `Writer`."""
         return (self.path / f"{file_name}.png").is_file()

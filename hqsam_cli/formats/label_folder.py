@@ -25,9 +25,14 @@ def read_label(path: Path, notes: Notes) -> bytes | None:
         return None
 
 
+def is_root(folder: Path) -> bool:
+    """Whether a folder is the root of a data set, with its labels in `labels`."""
+    return (folder / LABELS).is_dir()
+
+
 def labels_below(folder: Path) -> Path:
-    """Where the labels of a folder lie: in it, or in `labels` where it is the root of a data set."""
-    return folder / LABELS if (folder / LABELS).is_dir() else folder
+    """Where the labels of a folder lie."""
+    return folder / LABELS if is_root(folder) else folder
 
 
 def label_paths(folder: Path, suffixes: tuple[str, ...]) -> tuple[str | None, list[Path]]:

@@ -27,6 +27,10 @@ class PngWriter:
     def __init__(self, output: Path, _run: RunRecords) -> None:
         self.path = output / "masks"
 
+    def foreign(self) -> Path | None:
+        """See `Writer`."""
+        return next((path for path in self.path.rglob("*.png") if MASK_NAME.fullmatch(path.name)), None)
+
     def is_complete(self, file_name: str, count: int) -> bool:
         """See `Writer`."""
         return len(_masks(self.path / file_name)) == count

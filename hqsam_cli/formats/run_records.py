@@ -53,6 +53,9 @@ class Writer(Protocol):
     def fills_folder(self) -> bool:
         """Whether `path` is a folder that `write` fills, rather than a file that `close` writes."""
 
+    def foreign(self) -> Path | None:
+        """A file that is there and would be replaced or taken away, for those who know that no run wrote it."""
+
     def is_complete(self, file_name: str, count: int) -> bool:
         """Whether what an image with so many results has is all there."""
 
@@ -85,6 +88,10 @@ class RecordsWriter:
         write: WriteRecords,
     ) -> None:
         self.path, self._run, self._write = path, run, write
+
+    def foreign(self) -> Path | None:
+        """See `Writer`."""
+        return self.path if self.path.is_file() else None
 
     def is_complete(self, file_name: str, count: int) -> bool:
         """Always: the record of the image is kept by the run."""

@@ -16,7 +16,7 @@ from .run_records import RunRecords
 from .values import Identifier, number_or_none, text_of
 
 DECIMALS = 8  # less than a thousandth of a pixel of the largest image
-NO_LABELS = ("readme", "license", "classes", "train", "val", "test", "notes", "requirements")  # .txt, beside labels
+NO_LABELS = ("readme", "license", "train", "val", "test", "notes", "requirements")  # .txt, beside labels
 POSE = 4 + 17 * 3  # numbers of a person's box and COCO's key points
 
 
@@ -30,19 +30,23 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
     annotations: list[dict[str, Any]] = []
     names, key_point_shape = class_names(folder)
     for path in paths:
-        if path.stem.lower() in NO_LABELS:
+        if path.name == CLASSES:
             continue
         content = read_label(path, notes)
         if content is None:
             continue
         image = label_image(folder, path)
-        images[image.key] = image
         bad = []
+        own: list[dict[str, Any]] = []
         for number, line in enumerate(text_of(content).splitlines(), 1):
             if line.strip():
                 found = _read_line(line.split(), key_point_shape)
-                annotations.append({"image_id": image.key, "id": f"{image.key} line {number}", **(found or {})})
+                own.append({"image_id": image.key, "id": f"{image.key} line {number}", **(found or {})})
                 bad += [] if found else [f"line {number}"]
+        if len(bad) == len(own) > 0 and path.stem.lower() in NO_LABELS:
+            continue  # a text about the labels
+        images[image.key] = image
+        annotations += own
         note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
     categories = [{"id": number + 1, "name": name} for number, name in names.items()]
     return Contents(images, [a for a in annotations if "bbox" in a], categories)
@@ -102,31 +106,58 @@ def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> b
     return len(numbers) == POSE or (points > 0 and points % 3 == 0 and all(n in (0, 1, 2) for n in visible))
 
 
-def write_yolo(folder: Path, run: RunRecords, *, confidence: bool = False) -> None:
-    """`<path of the image without its suffix>.txt` for each image that was read, and `classes.txt`.
+class YoloWriter:
+    """A folder of labels and `classes.txt`, written when a run ends.
 
-    A line is class, center and size, the five columns that training takes, and with `confidence` the score; the class
-    is the place of the category. Of images that differ in their
-    suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
+    `<path of the image without its suffix>.txt` stands for each image that was read. A line is class, center and size,
+    the five columns that training takes, and with `confidence` the score; the class is the place of the category. Of
+    images that differ in their suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
     """
-    classes = {category["id"]: number for number, category in enumerate(run.categories)}
-    with atomic_file(folder / CLASSES) as file:
-        file.write("".join(f"{category['name']}\n" for category in run.categories).encode())
-    taken = {CLASSES}
-    for record in run.records():
-        if record["width"] is None:
-            continue
-        name = f"{os.path.splitext(record['file_name'])[0]}.txt"
-        if name in taken:
-            name = f"{record['file_name']}.txt"
-        taken.add(name)
-        size = record["width"], record["height"]
-        lines = (_line(a, classes[a["category_id"]], *size, confidence=confidence) for a in record["annotations"])
-        with atomic_file(folder / name) as file:
-            file.write("".join(lines).encode())
+
+    fills_folder = True
+
+    def __init__(self, path: Path, run: RunRecords, *, confidence: bool = False) -> None:
+        self.path, self.run, self.confidence = path, run, confidence
+
+    def foreign(self) -> Path | None:
+        """See `Writer`."""
+        return next(self.path.rglob("*.txt"), None)
+
+    def is_complete(self, file_name: str, count: int) -> bool:
+        """Always: labels are made of the records."""
+        return True
+
+    def write(self, result: object) -> None:
+        """Nothing: see `is_complete`."""
+
+    def remove(self, file_name: str) -> None:
+        """See `Writer`."""
+        for name in _label_names(file_name):
+            (self.path / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """See `Writer`."""
+        classes = {category["id"]: number for number, category in enumerate(self.run.categories)}
+        with atomic_file(self.path / CLASSES) as file:
+            file.write("".join(f"{category['name']}\n" for category in self.run.categories).encode())
+        taken = {CLASSES}
+        for record in self.run.records():
+            if record["width"] is None:
+                continue
+            name = next(name for name in _label_names(record["file_name"]) if name not in taken)
+            taken.add(name)
+            size = record["width"], record["height"]
+            lines = (_line(a, classes[a["category_id"]], *size, self.confidence) for a in record["annotations"])
+            with atomic_file(self.path / name) as file:
+                file.write("".join(lines).encode())
 
 
-def _line(annotation: dict[str, Any], number: int, width: int, height: int, *, confidence: bool) -> str:
+def _label_names(file_name: str) -> tuple[str, str]:
+    """What the label file of an image may be called."""
+    return f"{os.path.splitext(file_name)[0]}.txt", f"{file_name}.txt"
+
+
+def _line(annotation: dict[str, Any], number: int, width: int, height: int, confidence: bool) -> str:
     x, y, w, h = annotation["bbox"]
     shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
     score = f" {annotation['score']:g}" if confidence else ""

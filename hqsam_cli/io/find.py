@@ -166,8 +166,17 @@ def _matches(pattern: str, banned: set[str]) -> Iterator[str]:
         junk = any(_is_junk(part) for part in os.path.dirname(path).split(os.sep) if part.strip("."))
         if path.lower().endswith(READ_SUFFIXES) and not junk and not os.path.isdir(path):
             folder = os.path.join(os.path.realpath(os.path.dirname(path)), "")
-            if not folder.startswith(inner):
+            if not folder.startswith(inner) and not _is_output(os.path.dirname(path), fixed):
                 yield path
+
+
+def _is_output(folder: str, fixed: str) -> bool:
+    """Whether a folder is, or lies in, an output of a run below `fixed`."""
+    while len(folder) > len(fixed):
+        if os.path.isfile(os.path.join(folder, JOURNAL)):
+            return True
+        folder = os.path.dirname(folder)
+    return False
 
 
 def named_by_path(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ..formats.prompt_file import FileAnnotation, PromptFile
 from ..formats.values import Identifier, integer
 
-DEFAULT_CATEGORY = {"id": 1, "name": "object"}
+DEFAULT_CATEGORY: dict[str, Any] = {"id": 1, "name": "object"}
 
 
 class Categories:
@@ -56,7 +56,7 @@ class Categories:
         """The category of what has none: the only one there is, else one of its own."""
         if self._count == 1:
             return int(self.listed[0]["id"])
-        return self._named(DEFAULT_CATEGORY["name"], 1)  # type: ignore[arg-type]
+        return self._named(DEFAULT_CATEGORY["name"], 1)
 
     def _numbered(self, number: int, name: str | None) -> int:
         known = self._by_id.get(number)
@@ -93,3 +93,24 @@ class Categories:
     def _free(self) -> int:
         taken = self._reserved | self._by_id.keys()
         return max(taken, default=0) + 1
+
+
+def renumber_categories(
+    own: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
+) -> tuple[dict[int, int], list[dict[str, Any]]]:
+    """Ids of some categories as another file has them, by name; those that it lacks come after its own.
+
+    Returns:
+        The new id by the old one, and the categories with their new ids.
+    """
+    if not known:
+        return {category["id"]: category["id"] for category in own}, [dict(category) for category in own]
+    places = {str(category["name"]).casefold(): integer(category["id"]) for category in known}
+    last = max((n for n in places.values() if n is not None), default=0)
+    numbers: dict[int, int] = {}
+    for category in own:
+        number = places.get(str(category["name"]).casefold())
+        if number is None:
+            number = last = last + 1
+        numbers[category["id"]] = number
+    return numbers, [{**category, "id": numbers[category["id"]]} for category in own]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..records import Prompt, RawPrompt
+from ..records import Instance, Prompt, RawPrompt
 
 AnyPrompt = TypeVar("AnyPrompt", Prompt, RawPrompt)
 
@@ -36,6 +36,13 @@ class Selection:
     def number(self, file_name: str, found: Sequence[Prompt]) -> list[Prompt]:
         """What a detector found in an image, with ids, as far as it is let through."""
         return self.best([replace(prompt, annotation_id=n) for n, prompt in enumerate(found, first_id(file_name))])
+
+    def number_masks(self, file_name: str, found: Sequence[Instance]) -> list[Instance]:
+        """Masks that nobody asked for by a prompt of a file, with ids, as far as they are let through."""
+        numbered = enumerate(found, first_id(file_name))
+        own = {n: replace(instance, prompt=replace(instance.prompt, annotation_id=n)) for n, instance in numbered}
+        scored = [replace(instance.prompt, score=instance.score) for instance in own.values()]
+        return [own[prompt.annotation_id] for prompt in self.best(scored)]
 
 
 def hash_id(file_name: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from ..configs import BoxFormat
 from ..errors import HqsamError
+from ..formats.label_folder import is_root
 from ..formats.prompt_file import Notes, PromptFile, Use, note
 from ..formats.values import Identifier, integer, some_of
 from ..io.find import SourceImage
@@ -100,7 +101,7 @@ def read_prompts(
         own_format = box_format if use == "box" else None
         if not os.path.isdir(path):
             files.append(read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=own_format))
-        elif use == "mask" and (folder := MaskFolder.of(Path(path))).paths:
+        elif use == "mask" and not is_root(Path(path)) and (folder := MaskFolder.of(Path(path))).paths:
             masks = folder
         else:
             files.append(read_prompt_folder(Path(path), use, box_format=own_format))

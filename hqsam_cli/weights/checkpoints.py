@@ -211,7 +211,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             # `format` says which library wrote the file, nothing about the model.
-            return tensors, {key: value for key, value in (file.metadata() or {}).items() if key != "format"}
+            return plain_names(tensors), {
+                key: value for key, value in (file.metadata() or {}).items() if key != "format"
+            }
     except SafetensorError as error:
         raise HqsamError(f"{path}: damaged safetensors file ({error}); fetch it again") from None
 

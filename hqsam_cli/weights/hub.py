@@ -69,6 +69,11 @@ def local_path(model: str) -> Path:
     return path
 
 
+def official_sha256(model: str) -> str | None:
+    """The hash of official weights that are not on this machine; None of what is here, and of other models."""
+    return WEIGHTS[model].sha256 if model in WEIGHTS and not cache_path(WEIGHTS[model]).is_file() else None
+
+
 def cache_path(weights: WeightsFile) -> Path:
     """Where the hub client keeps the file, and where it is looked for, whether it is there or not."""
     from huggingface_hub import constants

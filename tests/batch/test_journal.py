@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hqsam_cli.batch.journal import JOURNAL, Journal
+from hqsam_cli.batch.journal import JOURNAL, Journal, Origin
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.formats.annotations import make_image_record
 from tests.full_disk import files_of_at_most
@@ -39,7 +39,7 @@ def journal(folder: Path, flags: dict[str, str] = FLAGS, overwrite: bool = False
 
 def test_records_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", "/x", record("b.jpg")), ("f", "/x", record("a.jpg"))])
+        first.append([(Origin("f"), record("b.jpg")), (Origin("f"), record("a.jpg"))])
     with journal(tmp_path) as again:
         assert list(again.records(["a.jpg", "gone.jpg", "b.jpg"])) == [record("a.jpg"), record("b.jpg")]
         assert again.entries["a.jpg"].fingerprint == "f"
@@ -47,8 +47,8 @@ def test_records_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
 
 def test_the_last_word_on_an_image_counts(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("1", "/x", record("a.jpg")), ("1", "/x", record("b.jpg", "broken"))])
-        first.append([("2", "/x", record("a.jpg", "broken now")), ("2", "/x", record("b.jpg"))])
+        first.append([(Origin("1"), record("a.jpg")), (Origin("1"), record("b.jpg", "broken"))])
+        first.append([(Origin("2"), record("a.jpg", "broken now")), (Origin("2"), record("b.jpg"))])
     with journal(tmp_path) as again:
         assert again.entries["a.jpg"].fingerprint is None
         assert again.entries["b.jpg"].fingerprint == "2"
@@ -58,14 +58,14 @@ def test_the_last_word_on_an_image_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [1, 20])
 def test_a_torn_last_line_is_cut_off_and_written_anew(tmp_path: Path, cut: int) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", "/x", record("a.jpg")), ("f", "/x", record("b.jpg"))])
+        first.append([(Origin("f"), record("a.jpg")), (Origin("f"), record("b.jpg"))])
         path = first.path
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
     with journal(tmp_path) as again:
         assert again.entries["a.jpg"].fingerprint == "f"
         assert "b.jpg" not in again.entries
-        again.append([("f", "/x", record("b.jpg"))])
+        again.append([(Origin("f"), record("b.jpg"))])
     assert path.read_bytes() == whole
 
 
@@ -78,7 +78,7 @@ def test_a_torn_first_line_is_a_new_journal(tmp_path: Path) -> None:
 
 def test_changed_flags_are_named(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", "/x", record("a.jpg"))])
+        first.append([(Origin("f"), record("a.jpg"))])
     before = first.path.read_bytes()
     with pytest.raises(UsageError, match=r"--mask-output was sum, is hq.*--overwrite") as refused:
         Journal(tmp_path / JOURNAL, FLAGS | {"--mask-output": "hq"}, overwrite=False)
@@ -112,12 +112,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_error_and_what_was_noted_before_stays(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([("f", "/x", record("a.jpg"))])
+        first.append([(Origin("f"), record("a.jpg"))])
         with (
             files_of_at_most(first.path.stat().st_size + 10),
             pytest.raises(HqsamError, match=r"journal\.ndjson: cannot be written"),
         ):
-            first.append([("f", "/x", record("b.jpg"))])
+            first.append([(Origin("f"), record("b.jpg"))])
     with journal(tmp_path) as again:
         assert again.entries["a.jpg"].fingerprint == "f"
         assert "b.jpg" not in again.entries
@@ -126,7 +126,7 @@ def test_a_full_disk_is_one_error_and_what_was_noted_before_stays(tmp_path: Path
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     name = b"caf\xe9\n.jpg".decode("utf-8", "surrogateescape")
     with journal(tmp_path) as first:
-        first.append([("f", "/x", record(name))])
+        first.append([(Origin("f"), record(name))])
     with journal(tmp_path) as again:
         assert next(again.records([name]))["file_name"] == name
 
@@ -144,7 +144,7 @@ def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(fcntl, "flock", no_locks)
     lock = tmp_path / f"{JOURNAL}.lock"
     with journal(tmp_path) as first:
-        first.append([("f", "/x", record("a.jpg"))])
+        first.append([(Origin("f"), record("a.jpg"))])
         assert lock.exists()
     assert not lock.exists()
     lock.write_text("elsewhere 1")

@@ -124,8 +124,8 @@ def test_other_flags_are_refused_by_name_and_overwrite_starts_again(images: Path
 
 
 def test_masks_of_an_earlier_run_do_not_stay(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
     stale = tmp_path / "out/masks/000.jpg/999.png"
-    stale.parent.mkdir(parents=True)
     stale.write_bytes(b"")
     run(images, tmp_path / "out")
     assert not stale.exists()
@@ -258,3 +258,24 @@ def test_a_file_that_no_run_wrote_is_not_replaced_unasked(images: Path, tmp_path
     assert (tmp_path / "out/instances.json").read_text() == "mine"
     assert run(images, tmp_path / "out", overwrite=True)[0].exit_code == 0
     assert run(images, tmp_path / "out")[0].already_done == 7
+
+
+def test_masks_that_no_run_made_are_not_taken_away_unasked(images: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "out/masks/000.jpg/7.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"7\.png: is there"):
+        run(images, tmp_path / "out")
+    assert mine.read_bytes() == b"mine" and not (tmp_path / "out/journal.ndjson").exists()
+    run(images, tmp_path / "out", overwrite=True)
+    assert not mine.exists()
+
+
+def test_what_was_lost_before_is_still_lost(images: Path, tmp_path: Path) -> None:
+    class Outside(TwoBoxes):
+        def for_image(self, file_name: str) -> ImagePrompts:
+            own = super().for_image(file_name)
+            return replace(own, prompts=[*own.prompts, RawPrompt(5, box=(500.0, 500.0, 505.0, 505.0))])
+
+    for _ in range(2):
+        assert run(images, tmp_path / "out", prompts=Outside())[0].lost == 7

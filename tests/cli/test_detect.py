@@ -230,3 +230,32 @@ def test_labels_have_five_columns_or_six(
         lines = Path(f"labels{columns}/a.txt").read_text().splitlines()
         assert {len(line.split()) for line in lines} == {columns}
     assert hqsam("detect", photos, *ARGUMENTS, "--save-conf").code == 2
+
+
+def test_labels_of_others_stay_and_those_of_photos_that_are_gone_go(
+    hqsam: Run,
+    photos: Path,
+    object_detector: Path,  # noqa: F811
+) -> None:
+    command = ("detect", photos, *ARGUMENTS, "--format", "yolo", "-o", "labels")
+    Path("labels").mkdir()
+    Path("labels/a.txt").write_text("mine")
+    refused = hqsam(*command)
+    assert refused.code == 2 and "labels/a.txt: is there" in refused.err and Path("labels/a.txt").read_text() == "mine"
+    assert hqsam(*command, "--overwrite").code == 0 and Path("labels/a.txt").read_text() != "mine"
+    (photos / "a.jpg").unlink()
+    assert hqsam(*command).code == 0
+    assert not Path("labels/a.txt").exists() and Path("labels/sub/b.txt").exists()
+
+
+def test_results_have_the_categories_of_the_truth(
+    hqsam: Run,
+    photos: Path,
+    object_detector: Path,  # noqa: F811
+) -> None:
+    document = json.loads(Path("dets.json").read_text())
+    command = ("detect", photos, *ARGUMENTS, "--format", "results", "--images-json", "truth.json", "-o")
+    for name, number in (("Object", 3), ("disc", 4)):
+        Path("truth.json").write_text(json.dumps(document | {"categories": [{"id": 3, "name": name}]}))
+        assert hqsam(*command, f"{name}.json").code == 0
+        assert {row["category_id"] for row in json.loads(Path(f"{name}.json").read_text())} == {number}

@@ -110,6 +110,19 @@ def test_every_model_on_every_set_in_one_table(hqsam: Run, tmp_path: Path) -> No
     assert len(list((tmp_path / "w").rglob("*.png"))) == 2
 
 
+def test_folders_of_one_name_are_told_apart(hqsam: Run, tmp_path: Path) -> None:
+    for place in ("a/own", "b/own"):
+        for part in ("im", "gt"):
+            (tmp_path / place / part).mkdir(parents=True)
+            for path in sorted((SAMPLES / "DIS5K/DIS-VD" / part).iterdir())[:1]:
+                (tmp_path / place / part / path.name).write_bytes(path.read_bytes())
+    options = ("--mask-output", "sam", "--mask-output", "sum", "--json", "-")
+    result = hqsam("eval", "--dataset", "a/own", "--dataset", "b/own", *options)
+    found = json.loads(result.out)
+    assert [row["dataset"] for row in found["rows"]] == ["a/own", "a/own", "b/own", "b/own"]
+    assert {difference["dataset"] for difference in found["differences"]} == {"a/own", "b/own"}
+
+
 def test_points_are_plotted_against_their_number(hqsam: Run, tmp_path: Path) -> None:
     options = ("--prompt", "points:1,3", "--limit", "1", "--mask-output", "sum", "--plot", "r.svg", "--json", "r.json")
     assert hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options).code == 0

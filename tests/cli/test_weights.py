@@ -90,8 +90,18 @@ def test_segment_fetches_on_first_use_and_needs_no_hub_after(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert hqsam(*command, "--model", "vit_tiny", "-o", "two").code == 0
     assert hqsam(*command, "-o", "three").code == 0
-    masks = [Path(folder, "instances.json").read_bytes() for folder in ("one", "two", "three")]
-    assert masks[0] == masks[1] == masks[2]
+    found = [json.loads(Path(folder, "instances.json").read_text()) for folder in ("one", "two", "three")]
+    assert [document.pop("info")["model"] for document in found] == ["vit_tiny", "vit_tiny", "lite"]
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_dry_run_fetches_nothing(hqsam: Run, hub: LocalHub, photos: Path, tmp_path: Path) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--model", "vit_tiny", "--dry-run")
+    assert result.code == 0 and "left     2" in result.out
+    assert "is not on this machine" in hqsam("weights", "info", "vit_tiny").err
+    trained = hqsam("train", "--model", "vit_tiny", "--data", photos, "--dry-run")
+    assert trained.code in (1, 4)
+    assert "is not on this machine" in hqsam("detect", photos, "--detector", "yolo11n", "--dry-run").err
 
 
 def test_a_plain_sam_by_name_makes_sam_masks(hqsam: Run, hub: LocalHub, photos: Path) -> None:
@@ -162,7 +172,8 @@ def test_merge_makes_a_checkpoint_that_segments_the_same(hqsam: Run, hub: LocalH
     for model in ("lite", "whole.safetensors"):
         command = ("segment", photos, "--boxes", "dets.json", "--format", "coco", "--model", model)
         assert hqsam(*command, "-o", f"out_{model}").code == 0
-    one, two = (Path(f"out_{model}/instances.json").read_bytes() for model in ("lite", "whole.safetensors"))
+    one, two = (json.loads(Path(f"out_{model}/instances.json").read_text()) for model in ("lite", "whole.safetensors"))
+    assert one.pop("info")["model"] == "lite" and two.pop("info")["model"] == "whole.safetensors"
     assert one == two
 
 

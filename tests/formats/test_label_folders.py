@@ -13,7 +13,7 @@ from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.table import PromptTable, bind_prompts, read_prompts
-from hqsam_cli.records import Prompt
+from hqsam_cli.records import PolygonShares, Prompt
 
 
 def bound(folder: Path, files: dict[str, str | bytes], names: list[str], **uses: str) -> PromptTable:
@@ -133,3 +133,19 @@ def test_a_folder_of_something_else_says_what_to_give(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(HqsamError, match="holds no labels"):
         bound(tmp_path, {}, ["a.jpg"])
+
+
+def test_an_image_may_be_called_test_and_a_text_about_labels_is_none(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "test.txt": "0 0.5 0.5 1 1\n",
+        "train.txt": "./a.jpg\n",
+        "README.txt": "Hello.",
+    }
+    table = bound(tmp_path, files, ["test.jpg"])
+    assert len(table.for_image("test.jpg").prompts) == 1 and table.notes.lost == []
+
+
+def test_the_photos_of_a_data_set_are_no_coarse_masks(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"labels/a.txt": "0 0.1 0.1 0.9 0.1 0.9 0.9\n", "images/a.png": b"a photo"}
+    (prompt,) = bound(tmp_path, files, ["a.png"], coarse_masks=str(tmp_path)).for_image("a.png").prompts
+    assert isinstance(prompt.mask, PolygonShares)

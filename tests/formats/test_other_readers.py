@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from hqsam_cli.detection.engine import ultralytics
 from hqsam_cli.formats.annotations import make_annotation, make_detection, make_image_record
 from hqsam_cli.formats.coco import write_coco, write_results
 from hqsam_cli.formats.run_records import RunRecords
-from hqsam_cli.formats.yolo import write_yolo
+from hqsam_cli.formats.yolo import YoloWriter
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 
 CATEGORIES: list[dict[str, Any]] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
@@ -67,9 +68,10 @@ def test_results_beside_the_truth_they_belong_to(tmp_path: Path) -> None:
 
 
 def test_labels_that_ultralytics_takes_for_training(tmp_path: Path, photos: Path) -> None:
+    ultralytics()  # before its parts, so that it leaves other libraries alone
     from ultralytics.data.utils import verify_image_label
 
-    write_yolo(tmp_path / "labels", boxes())
+    YoloWriter(tmp_path / "labels", boxes()).close()
     for name in NAMES:
         label = (tmp_path / "labels" / name).with_suffix(".txt")
         assert all(len(line.split()) == 5 for line in label.read_text().splitlines())
@@ -79,7 +81,7 @@ def test_labels_that_ultralytics_takes_for_training(tmp_path: Path, photos: Path
         assert (Path(path), tuple(shape)) == (photos / name, (HEIGHT, WIDTH))
         assert rows[:, 0].tolist() == [0, 1]
         assert rows[0, 1:] * [WIDTH, HEIGHT, WIDTH, HEIGHT] == pytest.approx([20.5, 10.5, 21, 11], abs=1e-4)
-    write_yolo(tmp_path / "scored", boxes(), confidence=True)
+    YoloWriter(tmp_path / "scored", boxes(), confidence=True).close()
     assert [line.split()[-1] for line in (tmp_path / "scored/a.txt").read_text().splitlines()] == ["0.25", "0.5"]
 
 

@@ -132,6 +132,8 @@ def test_thumbnails_bins_and_outputs_of_runs_are_no_inputs(tree: Path) -> None:
     left_out = {os.path.relpath(path, "imgs") for path in found.passed}
     assert {"@eaDir", "#recycle", "__MACOSX", ".Trash-1000", "._a.jpg", "run"} <= left_out
     assert names(["imgs/**/a.jpg"]) == ["imgs/a.jpg"]
+    assert "imgs/run/masks/a.jpg/1.png" not in names(["imgs/**/*.png"])
+    assert names(["imgs/run/masks/*/*.png"]) == ["imgs/run/masks/a.jpg/1.png"]
 
 
 def test_a_folder_that_is_an_output_too_gives_its_photos_and_not_its_masks(tree: Path) -> None:

@@ -1,0 +1,93 @@
+"""The options that say what to segment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..configs import BoxFormat
+from ..detection.files import has_embedded
+from ..errors import UsageError
+from .options import STDIN
+
+PROMPTS = "What to segment"
+
+BoxesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=PROMPTS,
+        help="Boxes: COCO instances JSON, COCO results list, NDJSON, or a folder of labels of YOLO, VOC or "
+        "labelme; - reads stdin.",
+    ),
+]
+BoxFormatOption = Annotated[
+    BoxFormat | None,
+    typer.Option(
+        rich_help_panel=PROMPTS,
+        help="What four numbers of a box are: x, y, width, height in pixels; corners; corners, or center and size, "
+        "in shares of the image (n). xywh unless given, cxcywhn in YOLO labels.",
+    ),
+]
+ImagesJsonOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", rich_help_panel=PROMPTS, help="COCO JSON with the images of a results list."),
+]
+PointsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=PROMPTS,
+        help="Point prompts: annotations with points [\\[x, y, 1 or 0], …], joined to the boxes by annotation id.",
+    ),
+]
+CoarseMasksOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=PROMPTS,
+        help="Masks to refine: a JSON with segmentations, or a folder of PNGs or of labels with polygons; "
+        "joined by annotation id.",
+    ),
+]
+FrameOption = Annotated[bool, typer.Option("--frame", rich_help_panel=PROMPTS, help="The whole image is the box.")]
+ScoreThresholdOption = Annotated[
+    float | None,
+    typer.Option(metavar="S", min=0, max=1, rich_help_panel=PROMPTS, help="Drop boxes that score less."),
+]
+MaxBoxesOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, rich_help_panel=PROMPTS, help="Keep the N best boxes of an image."),
+]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", rich_help_panel=PROMPTS, help="Exit code 3 if any prompt is lost, whatever the reason."),
+]
+
+
+def check_everything(files: list[str], frame: bool, detector: str | None, multimask: bool) -> None:
+    """Raise a UsageError where prompts are given beside --everything."""
+    if files or frame or detector is not None:
+        raise UsageError(
+            "--everything asks for no prompts: leave --boxes, --points, --coarse-masks, --frame and --detector out"
+        )
+    if multimask:
+        raise UsageError("--everything looks at all masks of a point by itself: leave --multimask out")
+
+
+def check_prompt_options(
+    inputs: list[str], files: list[str], images_json: str | None, frame: bool, detector: str | None
+) -> None:
+    """Raise a UsageError where nothing says what to segment, or more than one thing does."""
+    if not files and not frame and detector is None and not has_embedded():
+        raise UsageError(
+            "nothing says what to segment: pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
+            "or --frame to take each whole image as the box"
+        )
+    if frame and files:
+        raise UsageError("--frame is a prompt of its own: leave --boxes, --points and --coarse-masks out")
+    if detector is not None and (frame or files):
+        raise UsageError("--detector finds the boxes: leave --boxes, --points, --coarse-masks and --frame out")
+    if [*inputs, *files, images_json].count(STDIN) > 1:
+        raise UsageError("stdin can be read once: only one of INPUT and the files of prompts may be -")

@@ -1,0 +1,133 @@
+"""Everything mode against the authors' generator, step by step and as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from hqsam_cli.configs import EverythingConfig
+from hqsam_cli.everything import MaskGenerator, remove_islands, suppress
+from hqsam_cli.predictor import Predictor
+from hqsam_cli.records import Instance
+from hqsam_cli.weights.registry import build_model
+from tests.modeling.conftest import randomized
+
+WIDTH, HEIGHT = 200, 150
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8))
+    return np.array(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Any:
+    """The authors' random `vit_tiny`, whose estimates are spread around what is asked for."""
+    from segment_anything_hq import sam_model_registry
+
+    torch.manual_seed(7)
+    return randomized(sam_model_registry["vit_tiny"](checkpoint=None))
+
+
+@pytest.fixture(scope="module")
+def ours(theirs: Any) -> Predictor:
+    model = build_model("vit_tiny")
+    model.load_state_dict(theirs.state_dict())
+    return Predictor(model.eval(), choice="best", prompts_per_batch=16)
+
+
+@pytest.fixture(scope="module")
+def chosen(ours: Predictor, photo: np.ndarray) -> dict[str, Any]:
+    """Options that two thirds of what random weights find passes: masks that fill the frame, and change a lot."""
+    whole: dict[str, Any] = {"box_nms_thresh": 1.0, "crop_nms_thresh": 1.0, "points_per_side": 3}
+    whole["stability_score_offset"] = 0.02
+    loose = EverythingConfig(**whole, pred_iou_thresh=-1e9, stability_score_thresh=0)
+    (found,) = MaskGenerator(ours, loose).generate([photo])
+    assert len(found) == 9
+    estimates = sorted(i.predicted_iou for i in found)
+    stability = sorted(float(i.more["stability_score"]) for i in found)
+    assert stability[0] < stability[-1] - 0.01
+    return whole | {
+        "pred_iou_thresh": (estimates[1] + estimates[2]) / 2,
+        "stability_score_thresh": (stability[1] + stability[2]) / 2,
+    }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"min_mask_region_area": 30}, {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2}],
+)
+def test_the_masks_are_the_authors(
+    ours: Predictor, theirs: Any, photo: np.ndarray, chosen: dict[str, Any], options: dict[str, Any]
+) -> None:
+    from segment_anything_hq import SamAutomaticMaskGenerator
+
+    options = chosen | options
+    (found,) = MaskGenerator(ours, EverythingConfig(**options)).generate([photo])
+    expected = SamAutomaticMaskGenerator(theirs, **options, output_mode="binary_mask").generate(photo)
+    assert 2 < len(found) == len(expected)
+    for instance, wanted in zip(found, expected, strict=True):
+        mask = instance.mask.full()
+        union = (mask | wanted["segmentation"]).sum()
+        assert (mask & wanted["segmentation"]).sum() >= 0.99 * union
+        assert instance.predicted_iou == pytest.approx(wanted["predicted_iou"], abs=1e-4)
+        assert instance.more["stability_score"] == pytest.approx(wanted["stability_score"], abs=1e-3)
+        assert instance.more["point_coords"][0] == pytest.approx(wanted["point_coords"][0])
+        assert instance.more["crop_box"] == wanted["crop_box"]
+
+
+def test_boxes_are_suppressed_as_torchvision_does() -> None:
+    from torchvision.ops import nms
+
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 80, (300, 2))
+    boxes = np.hstack([low, low + rng.integers(0, 40, (300, 2))]).astype(np.float32)
+    scores = rng.permutation(300).astype(np.float32)
+    for threshold in (0.1, 0.5, 0.9):
+        expected = nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold).tolist()
+        assert suppress(boxes.tolist(), scores.tolist(), threshold) == expected
+
+
+def test_images_together_are_as_they_are_alone(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
+    generator = MaskGenerator(ours, EverythingConfig(**chosen | {"points_per_side": 2}))
+    other = photo[:100, ::-1].copy()
+
+    def shown(found: list[Instance]) -> list[tuple[float, int]]:
+        return [(instance.predicted_iou, int(instance.mask.bits.sum())) for instance in found]
+
+    together = generator.generate([photo, other])
+    assert [shown(own) for own in together] == [shown(generator.generate([image])[0]) for image in (photo, other)]
+
+
+def test_nothing_to_find_is_a_result(ours: Predictor, photo: np.ndarray) -> None:
+    assert MaskGenerator(ours, EverythingConfig(points_per_side=1, pred_iou_thresh=1e9)).generate([photo]) == [[]]
+
+
+def test_boxes_that_overlap_a_better_one_go() -> None:
+    boxes = [(0, 0, 10, 10), (0, 0, 10, 9), (20, 20, 30, 30), (0, 0, 10, 5)]
+    assert suppress(boxes, [0.5, 0.9, 0.1, 0.8], 0.7) == [1, 3, 2]
+    assert suppress(boxes, [0.5, 0.5, 0.5, 0.5], 0.7) == [0, 2, 3]
+    assert suppress([], [], 0.5) == []
+
+
+def test_small_islands_go_and_the_largest_stays_if_it_must() -> None:
+    mask = np.zeros((10, 10), bool)
+    mask[0:2, 0:2] = mask[5:9, 5:9] = True
+    assert remove_islands(mask, 5, keep_largest=True).sum() == 16
+    assert remove_islands(mask, 50, keep_largest=True).sum() == 16
+    assert not remove_islands(mask, 50, keep_largest=False).any()
+
+
+def test_annotations_carry_what_the_generator_says(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
+    from hqsam_cli.formats.annotations import make_annotation
+
+    (found,) = MaskGenerator(ours, EverythingConfig(**chosen | {"points_per_side": 2})).generate([photo])
+    annotation = make_annotation(found[0], 1, multimask=False)
+    assert {"point_coords", "stability_score", "crop_box", "predicted_iou"} <= annotation.keys()
+    assert coco_mask.decode(annotation["segmentation"]).shape == (HEIGHT, WIDTH)
