@@ -17,7 +17,17 @@ from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
 STDIN = "-"
 OUTPUTS = ("masks", "idmaps")  # folders of an output
 # Thumbnails, bins and snapshots of servers and desktops, in lower case; what begins with a dot is left out anyway.
-JUNK = ("@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information", "lost+found")
+JUNK = (
+    "@eadir",
+    "@recycle",
+    "@tmp",
+    "#recycle",
+    "#snapshot",
+    "__macosx",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ def _images_of(
             name = os.path.relpath(path, item).replace(os.sep, "/")
             yield SourceImage(path, named_by_path(item) if name == os.curdir else name)
     elif not os.path.lexists(item) and glob.has_magic(item):
-        for path in _matches(item, banned):
+        for path in _matches(item, banned, result):
             yield SourceImage(path, named_by_path(path))
     else:
         yield SourceImage(item, named_by_path(item))
@@ -135,7 +145,7 @@ def _walk(folder: str, banned: set[str], result: Found) -> Iterator[str]:
             place = os.path.realpath(path)
             if place in banned or place in entered:
                 continue
-            if _is_junk(name) or (own and name in OUTPUTS) or os.path.isfile(os.path.join(path, JOURNAL)):
+            if is_junk(name) or (own and name in OUTPUTS):
                 result.passed.append(path)
             else:
                 entered.add(place)
@@ -153,17 +163,20 @@ def _walk(folder: str, banned: set[str], result: Found) -> Iterator[str]:
     yield from unreadable
 
 
-def _is_junk(name: str) -> bool:
+def is_junk(name: str) -> bool:
+    """Whether a folder of that name holds thumbnails, bins or what else is hidden."""
     return name.startswith(".") or name.lower() in JUNK
 
 
-def _matches(pattern: str, banned: set[str]) -> Iterator[str]:
+def _matches(pattern: str, banned: set[str], result: Found) -> Iterator[str]:
     """Image files that a glob means, sorted, but for those in a banned folder below where the wildcards begin."""
     fixed = os.path.dirname(re.split(r"[*?[]", pattern, maxsplit=1)[0])
     below = os.path.join(os.path.realpath(fixed), "")
     inner = tuple(os.path.join(folder, "") for folder in banned if folder.startswith(below))
     for path in sorted(glob.glob(pattern, recursive=True)):
-        junk = any(_is_junk(part) for part in os.path.dirname(path).split(os.sep) if part.strip("."))
+        if path.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)) and not path.lower().endswith(READ_SUFFIXES):
+            result.unread.append(path)
+        junk = any(is_junk(part) for part in os.path.dirname(path).split(os.sep) if part.strip("."))
         if path.lower().endswith(READ_SUFFIXES) and not junk and not os.path.isdir(path):
             folder = os.path.join(os.path.realpath(os.path.dirname(path)), "")
             if not folder.startswith(inner) and not _is_output(os.path.dirname(path), fixed):
@@ -171,11 +184,12 @@ def _matches(pattern: str, banned: set[str]) -> Iterator[str]:
 
 
 def _is_output(folder: str, fixed: str) -> bool:
-    """Whether a folder is, or lies in, an output of a run below `fixed`."""
+    """Whether a folder is, or lies in, one of the folders of outputs of a run, below `fixed`."""
     while len(folder) > len(fixed):
-        if os.path.isfile(os.path.join(folder, JOURNAL)):
+        parent, name = os.path.split(folder)
+        if name in OUTPUTS and os.path.isfile(os.path.join(parent, JOURNAL)):
             return True
-        folder = os.path.dirname(folder)
+        folder = parent
     return False
 
 

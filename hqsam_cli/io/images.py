@@ -18,11 +18,20 @@ from ..errors import ImageError
 from .mend import mended, png_depth
 from .stand_ins import HEAD, describe_stand_in
 from .suffixes import HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES
-from .tiff import bit_depth, eight_bits, read_other_tiff
+from .tiff import (
+    ALPHAS,
+    EXTRA,
+    MIN_IS_WHITE,
+    PHOTOMETRIC,
+    bit_depth,
+    eight_bits,
+    is_misread,
+    read_other_tiff,
+)
 
 # Decoders that a folder of photos needs; the rest of Pillow's are attack surface.
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
-DEPTH = "bit_depth"  # in `info` of an image
+DEPTH, INVERTED, NO_ALPHA = "bit_depth", "min_is_white", "no_alpha"  # in `info` of an image
 WHITE = (255, 255, 255)
 
 # What brings stored pixels upright, and its inverse, by EXIF orientation; 1 and unknown values turn nothing.
@@ -46,6 +55,10 @@ with suppress(ImportError):
     pillow_heif.register_heif_opener()
     FORMATS = (*FORMATS, "HEIF")
 READ_SUFFIXES = (*IMAGE_SUFFIXES, *(HEIF_SUFFIXES if "HEIF" in FORMATS else ()))
+
+
+class MisreadError(Exception):
+    """An image that Pillow reads, but not right."""
 
 
 def read_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
@@ -103,13 +116,15 @@ def _read(path: str, exif: str, max_pixels: int) -> Image.Image:
             return _loaded(file, exif, max_pixels)
         except (Image.DecompressionBombError, MemoryError):
             raise
-        except Exception:
+        except Exception as error:
             file.seek(0)
             content = file.read()
             sound = mended(content)
             if sound is not None:
                 return _loaded(io.BytesIO(sound), exif, max_pixels)
-            other = read_other_tiff(content, path, max_pixels)
+            # Of what is damaged OpenCV would make whatever it can.
+            unknown = isinstance(error, UnidentifiedImageError | MisreadError)
+            other = read_other_tiff(content, path, max_pixels) if unknown else None
             if other is None:
                 raise
             return other
@@ -119,6 +134,8 @@ def _loaded(file: BinaryIO, exif: str, max_pixels: int) -> Image.Image:
     with Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and is_misread(image.tag_v2):
+            raise MisreadError("colors of 16 bits")
         return _turned(image, exif)
 
 
@@ -156,8 +173,11 @@ def _turned(image: Image.Image, exif: str) -> Image.Image:
     """The loaded image, upright for `apply` and as stored for `ignore`."""
     depth = _depth(image)  # first: looking for an orientation may load the image and close its file
     stored = _orientation(image)
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    inverted = tags.get(PHOTOMETRIC) == MIN_IS_WHITE and image.mode.startswith("I;16")
+    no_alpha = bool(tags) and tags.get(EXTRA, 0) not in (*ALPHAS, (1,), (2,))
     image.load()
-    image.info[DEPTH] = depth
+    image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha}
     left = _orientation(image)
     if exif == "apply":
         return image.transpose(TURNS[left][0]) if left in TURNS else image
@@ -177,8 +197,14 @@ def _depth(image: Image.Image) -> int:
 def stored_orientation(path: str) -> int:
     """The EXIF orientation of a photo; 1 where there is none, or it cannot be read."""
     try:
-        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            return _orientation(image)
+        with open(path, "rb") as file:
+            try:
+                with Image.open(file, formats=FORMATS) as image:
+                    return _orientation(image)
+            except Exception:
+                file.seek(0)
+                with Image.open(io.BytesIO(mended(file.read()) or b""), formats=FORMATS) as image:
+                    return _orientation(image)
     except Exception:
         return 1
 
@@ -194,7 +220,10 @@ def _orientation(image: Image.Image) -> int:
 def _rgb(image: Image.Image, path: str) -> np.ndarray:
     """Pixels of a loaded image as uint8 (H, W, 3)."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return np.repeat(eight_bits(np.asarray(image), path, image.info.get(DEPTH, 16))[..., None], 3, axis=2)
+        gray = eight_bits(np.asarray(image), path, image.info.get(DEPTH, 16))
+        return np.repeat((255 - gray if image.info.get(INVERTED) else gray)[..., None], 3, axis=2)
+    if image.info.get(NO_ALPHA) and image.mode == "RGBA":
+        return np.array(image)[..., :3]
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         canvas = Image.new("RGB", image.size, WHITE)

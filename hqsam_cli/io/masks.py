@@ -17,8 +17,14 @@ from .images import open_image
 
 THRESHOLD = 128  # what is brighter is object, as the authors have it
 MOST_IDS = 200  # values 0, 1, 2, … up to here count objects; more of them are shades
+MOST_PLATEAUS = 64  # values; with so few, one in between that is of more than a seam is of another object
+WHITE = 0.95  # of the range
+LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
+SEAM = 0.002  # of the pixels
+MOST_CLEAR = 0.01  # of the pixels; fewer transparent ones say nothing
 SAMPLE = 100_000  # pixels whose colors are counted
-OTHER_COLOR, MOST_OTHERS = 96, 0.005  # how far a pixel is from shades of the main color, and the share of such pixels
+# How far a pixel is from shades of the main color, and the share of such pixels: of JPEG, which blurs, and of others.
+OTHERS = {True: (96, 0.005), False: (32, 0.0)}
 DARK, BRIGHT = 64, 192
 MOST_BETWEEN = 0.05  # of the pixels of a mask whose colors are neither dark nor bright
 
@@ -54,22 +60,25 @@ def read_matte(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
 
 def _object(image: Image.Image, path: Path) -> np.ndarray:
     """The object of a loaded mask, as values of `read_mask_values`."""
+    lossy = image.format in LOSSY
     if "transparency" in image.info or "A" in image.getbands():
         alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-        if alpha.min() != alpha.max():  # else it is not transparency that says what is object
-            return _from_gray(alpha, path)
+        # Else it is not transparency that says what is object.
+        if alpha.min() != alpha.max() and (alpha < 255).mean() > MOST_CLEAR:
+            return _from_gray(alpha, path, lossy)
         image = image.convert("RGB")
     if image.mode == "P":
         return _from_palette(image, path)
     if image.mode in ("1", "L") or image.mode.startswith(("I", "F")):
-        return _from_gray(np.asarray(image), path)
+        return _from_gray(np.asarray(image), path, lossy)
     colors = np.asarray(image.convert("RGB"))
     gray = colors.min(axis=2)
-    return _from_gray(gray, path) if (gray == colors.max(axis=2)).all() else _from_colors(colors, path)
+    is_gray = (gray == colors.max(axis=2)).all()
+    return _from_gray(gray, path, lossy) if is_gray else _from_colors(colors, path, lossy)
 
 
-def _from_gray(values: np.ndarray, path: Path) -> np.ndarray:
-    """Of two values the higher is object; more are shades, by the range of 8 or 16 bits."""
+def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarray:
+    """Of two values the higher is object; more are shades up to the highest."""
     if not np.isfinite(values).all():
         raise ImageError(f"{path}: holds values that are no numbers; make it a mask of 0 and 255")
     if values.dtype.kind == "f" and values.max() <= 1:
@@ -86,12 +95,25 @@ def _from_gray(values: np.ndarray, path: Path) -> np.ndarray:
             raise ImageError(f"{path}: holds {low} and {high}, and neither is 0; make it a mask of 0 and 255")
         return np.where(values == high, 255, 0).astype(np.uint8)
     counted = len(levels) == high + 1 and high <= MOST_IDS
-    if counted or high <= THRESHOLD / 255 * full:
+    if not lossy and (counted or _has_plateaus(values, levels)):
         raise ImageError(
-            f"{path}: holds the values {low} to {high}, a map of {len(levels) - 1} objects or classes; "
+            f"{path}: holds {len(levels)} values from {low} to {high}, a map of several objects or classes; "
             "make it a mask of one object, 0 and 255"
         )
-    return (values / (full / 255)).astype(np.uint8)
+    # What is not quite white is white; a JPEG's rings go beyond its object.
+    top = min(float(np.percentile(values[values > high / 2], 90)), full) if lossy else high
+    return (
+        np.minimum(values * (255 / top), 255).astype(np.uint8)
+        if top < WHITE * full
+        else (values / (full / 255)).astype(np.uint8)
+    )
+
+
+def _has_plateaus(values: np.ndarray, levels: np.ndarray) -> bool:
+    """Whether there are few values, and one between the lowest and the highest is of more than a seam."""
+    if len(levels) > MOST_PLATEAUS:
+        return False
+    return any(np.count_nonzero(values == level) > SEAM * values.size for level in levels[1:-1])
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
@@ -116,7 +138,7 @@ def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
     return np.where(indices == used[0 if second_is_black else 1], 255, 0).astype(np.uint8)
 
 
-def _from_colors(colors: np.ndarray, path: Path) -> np.ndarray:
+def _from_colors(colors: np.ndarray, path: Path, lossy: bool) -> np.ndarray:
     """One color on black is a mask, be it blurred a little, as JPEG does."""
     bright = colors.max(axis=2)
     if len(np.unique(colors.reshape(-1, 3)[:: max(1, bright.size // SAMPLE)], axis=0)) == 2:
@@ -124,8 +146,10 @@ def _from_colors(colors: np.ndarray, path: Path) -> np.ndarray:
             raise ImageError(f"{path}: two colors, neither of them black; make it a mask of 0 and 255")
         return np.where(bright > 0, 255, 0).astype(np.uint8)
     color = np.median(colors[bright >= 0.75 * bright.max()], axis=0)
-    others = np.abs(colors - bright[..., None] * (color / color.max())).max(axis=2) > OTHER_COLOR
+    far, most = OTHERS[lossy]
+    others = np.abs(colors - bright[..., None] * (color / color.max())).max(axis=2) > far
+    bright = np.minimum(bright * (255 / color.max()), 255).astype(np.uint8)
     between = (bright > DARK) & (bright < BRIGHT)
-    if bright.min() > DARK or others.mean() > MOST_OTHERS or between.mean() > MOST_BETWEEN:
+    if bright.min() > DARK or others.mean() > most or between.mean() > MOST_BETWEEN:
         raise ImageError(f"{path}: holds several colors, so it is no mask of one object; make it one of 0 and 255")
     return bright

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LFS = b"version https://git-lfs"
-PAGES = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<!--")
+PAGES = (b"<!doctype html", b"<html", b"<head", b"<!--")
 HEAD = 64  # bytes of a file that tell
 
 

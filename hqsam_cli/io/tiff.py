@@ -12,6 +12,8 @@ from PIL import Image, TiffImagePlugin
 from ..errors import ImageError
 
 WIDTH, HEIGHT, BITS, COMPRESSION, BANDS, LARGEST, FORMAT = 256, 257, 258, 259, 277, 281, 339
+PHOTOMETRIC, PLANES, EXTRA = 262, 284, 338
+MIN_IS_WHITE, ALPHAS = 0, (1, 2)
 KINDS = {1: "whole", 2: "signed", 3: "float", 5: "complex", 6: "complex"}  # of sample formats
 JPEG_2000 = "JPEG 2000"
 COMPRESSIONS = {33003: JPEG_2000, 33005: JPEG_2000, 34712: JPEG_2000, 50000: "ZSTD", 50001: "WebP", 52546: "JPEG XL"}
@@ -50,14 +52,14 @@ def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image |
         return None
     if tags[WIDTH] * tags[HEIGHT] > max_pixels:
         raise Image.DecompressionBombError
-    known = tags.get(BANDS, 1) <= MOST_BANDS and tags.get(COMPRESSION, 1) in UNPACKED
+    known = tags.get(BANDS, 1) <= MOST_BANDS and tags.get(COMPRESSION, 1) in UNPACKED and tags.get(PLANES, 1) == 1
     if known and not _is_whole(tags, len(content)):
         raise ImageError(f"{path}: broken image (TIFF that is cut off); fetch it again")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if known else None
     if pixels is None:
         raise ImageError(f"{path}: a TIFF of a kind that is not read ({describe(tags)}); convert it to 8-bit RGB")
     if pixels.dtype != np.uint8:
-        pixels = eight_bits(pixels, path)
+        pixels = eight_bits(pixels, path, bit_depth(tags))
     if pixels.ndim == 2:
         return Image.fromarray(pixels)
     return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB))
@@ -83,6 +85,13 @@ def describe(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
     return f"{tags.get(BANDS, 1)} bands of {bits}-bit {kind} numbers{f', {packed} inside' if packed else ''}"
 
 
+def is_misread(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
+    """Whether Pillow reads a TIFF wrong: colors of 16 bits in planes, or in fewer bits than 16."""
+    if _first(tags.get(BITS, 1)) != 16 or tags.get(BANDS, 1) < 3:
+        return False
+    return tags.get(PLANES, 1) == 2 or bit_depth(tags) < 16
+
+
 def bit_depth(tags: TiffImagePlugin.ImageFileDirectory_v2) -> int:
     """How many bits of a sample are used, by its size, or by the largest value that the file names."""
     largest = _first(tags.get(LARGEST, 0)) or 0
@@ -97,6 +106,8 @@ def _first(value: object) -> int:
 def eight_bits(values: np.ndarray, path: str, depth: int = 16) -> np.ndarray:
     """Values as 8 bits: whole 16-bit numbers by their depth, 32 bits and floats by the range they use."""
     if values.dtype == np.uint16:
+        if values.max(initial=0) >= 2**depth:  # scaled to the whole range, whatever the file says of its depth
+            depth = 16
         return np.minimum(np.round(values * np.float32(255 / (2**depth - 1))), 255).astype(np.uint8)
     values = values.astype(np.float64)
     if not np.isfinite(values).all():

@@ -14,6 +14,8 @@ from hqsam_cli.io.masks import read_mask, read_mask_values, read_matte
 OBJECT = np.zeros((40, 60), bool)
 OBJECT[10:30, 20:45] = True
 GRAY = OBJECT.astype(np.uint8) * 255
+CORNER = np.full_like(GRAY, 255)
+CORNER[0, :9] = 0
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
 
 
@@ -42,6 +44,10 @@ MASKS = {
     "color.jpg": Image.fromarray(colored((255, 255, 255), (0, 0, 0))),
     "green.png": Image.fromarray(colored((0, 100, 0), (0, 0, 0))),
     "red.jpg": Image.fromarray(colored((255, 0, 0), (0, 0, 0))),
+    "dark red.jpg": Image.fromarray(colored((128, 0, 0), (0, 0, 0))),
+    "gray 120.jpg": Image.fromarray(GRAY // 255 * np.uint8(120)),
+    "gray 135.jpg": Image.fromarray(GRAY // 255 * np.uint8(135)),
+    "corner.png": Image.fromarray(np.dstack([GRAY, GRAY, GRAY, CORNER])),
     "deep.png": Image.fromarray(GRAY.astype(np.uint16) * 257),
     "deep 255.png": Image.fromarray(GRAY.astype(np.uint16)),
     "deep id.png": Image.fromarray(OBJECT.astype(np.uint16) * 700),
@@ -76,12 +82,31 @@ def with_colors(indices: np.ndarray) -> Image.Image:
     return image
 
 
+ALIKE = np.array([[0, 0, 0], [255, 0, 0], [255, 64, 0], [0, 0, 0]], np.uint8)
+
+
+def with_void(void: int) -> np.ndarray:
+    """An object of 1 with a rim that is not to count."""
+    inner = np.zeros_like(OBJECT)
+    inner[12:28, 22:43] = True
+    return np.where(inner, 1, np.where(OBJECT, void, 0))
+
+
 OTHERS = {
-    "ids.png": (Image.fromarray(IDS), "map of 3 objects"),
-    "deep ids.png": (Image.fromarray(IDS.astype(np.uint16)), "map of 3 objects"),
-    "sparse ids.png": (Image.fromarray(IDS.astype(np.uint16) * 300), "map of 3 objects"),
-    "many ids.png": (Image.fromarray(np.arange(160, dtype=np.uint8).reshape(10, 16)), "map of 159 objects"),
-    "palette.png": (Image.fromarray(IDS).quantize(4), "map of 3 objects"),
+    "ids.png": (Image.fromarray(IDS), "map of several objects"),
+    "deep ids.png": (Image.fromarray(IDS.astype(np.uint16)), "map of several objects"),
+    "sparse ids.png": (Image.fromarray(IDS.astype(np.uint16) * 300), "map of several objects"),
+    "many ids.png": (Image.fromarray(np.arange(160, dtype=np.uint8).reshape(10, 16)), "map of several objects"),
+    "void.png": (Image.fromarray(with_void(255).astype(np.uint8)), "map of several objects"),
+    "deep void.png": (Image.fromarray(with_void(65535).astype(np.uint16)), "map of several objects"),
+    "trimap.png": (Image.fromarray(np.array([0, 128, 255, 255], np.uint8)[IDS]), "map of several objects"),
+    "levels.png": (Image.fromarray(np.array([0, 85, 170, 255], np.uint8)[IDS]), "map of several objects"),
+    "few green.png": (
+        Image.fromarray(np.where(IDS[..., None] == 1, (0, 255, 0), colored((255, 0, 0), (0, 0, 0))).astype(np.uint8)),
+        "several colors",
+    ),
+    "alike.png": (Image.fromarray(ALIKE[IDS]), "several colors"),
+    "palette.png": (Image.fromarray(IDS).quantize(4), "map of several objects"),
     "colored palette.png": (with_colors(IDS), "palette of 4 classes"),
     "colors.png": (
         Image.fromarray(np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)[IDS]),

@@ -138,3 +138,32 @@ def test_a_gray_tiff_is_turned_once(tmp_path: Path, photo: np.ndarray) -> None:
         exif[0x0112] = orientation
         Image.fromarray(photo[..., 0]).save(tmp_path / "x.tif", exif=exif)
         assert np.array_equal(read_image(str(tmp_path / "x.tif"), exif="ignore")[..., 0], photo[..., 0])
+
+
+def test_sixteen_bits_whatever_their_order_and_scale(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    tags = {256: (3, 16), 257: (3, 16), 258: (3, 16), 259: (3, 1), 262: (3, 0), 277: (3, 1)}
+    inverted = read(tmp_path, tiff(tags, (65535 - ramp).tobytes()), "x.tif")
+    assert np.array_equal(inverted[..., 0].ravel(), np.arange(256))
+    planes = tags | {262: (3, 2), 277: (3, 3), 284: (3, 2)}
+    with pytest.raises(ImageError, match="3 bands of 16-bit whole numbers"):
+        read(tmp_path, tiff(planes, ramp.tobytes() * 3), "x.tif")
+    color = np.repeat((ramp // 16)[..., None], 3, axis=2)  # 12 bits
+    assert cv2.imwrite(str(tmp_path / "c.tif"), color, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    deep = read_image(str(tmp_path / "c.tif"))
+    assert deep.max() <= 16, "nothing in this file says that it has 12 bits"
+
+
+def test_damaged_pixels_of_a_tiff_are_not_made_up(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    content = bytearray(encoded(noise // 8 * 8, "TIFF", compression="tiff_adobe_deflate"))
+    middle = len(content) // 2
+    content[middle - 25 : middle + 25] = bytes(50)
+    with pytest.raises(ImageError, match="broken image"):
+        read(tmp_path, bytes(content), "x.tif")
+
+
+def test_four_bands_without_a_word_on_the_fourth_are_no_transparency(tmp_path: Path, photo: np.ndarray) -> None:
+    bands = np.dstack([photo, np.zeros(photo.shape[:2], np.uint8)])
+    tags = {256: (3, 60), 257: (3, 40), 258: (3, 8), 259: (3, 1), 262: (3, 2), 277: (3, 4)}
+    assert np.array_equal(read(tmp_path, tiff(tags, bands.tobytes()), "x.tif"), photo)
