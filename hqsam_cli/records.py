@@ -79,12 +79,14 @@ class ImagePrompts:
         image_id: COCO image id.
         size: (width, height) that the prompt file claims, or None; prompts refer to that size.
         prompts: in input order.
+        dropped: how many more there were, which a threshold did not let through.
     """
 
     file_name: str
     image_id: int
     size: tuple[int, int] | None = None
     prompts: list[RawPrompt] = field(default_factory=list)
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

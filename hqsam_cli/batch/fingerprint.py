@@ -60,7 +60,8 @@ def is_unchanged(known: str, source: SourceImage, prompts: ImagePrompts) -> bool
 
 def prompts_digest(prompts: ImagePrompts) -> str:
     """Of everything that prompts say; of coarse masks in files, what these hold."""
-    return _short(repr(_plain(asdict(prompts))).encode("utf-8", "surrogateescape"))
+    said = {name: value for name, value in asdict(prompts).items() if name != "dropped"}
+    return _short(repr(_plain(said)).encode("utf-8", "surrogateescape"))
 
 
 def _plain(value: Any) -> Any:

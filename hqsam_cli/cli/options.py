@@ -104,6 +104,9 @@ def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleRe
     from ..formats.values import some_of
     from ..io.find import find_images
 
+    if not output:
+        raise UsageError("--output: an empty name; give a folder, or -")
+
     # Where the output is an input itself, its masks are none.
     exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in ("masks", "idmaps"))]
     found = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)

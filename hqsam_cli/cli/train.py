@@ -278,7 +278,7 @@ def train(
         if json_output:
             best = {**result.best, "skipped": len(skipped), "images_per_second": result.images_per_second}
             typer.echo(json.dumps(best))
-    lost = any(own.missing or own.idle for own in [*sets, *held_back])
+    lost = any(own.missing or own.idle or own.nested for own in [*sets, *held_back])
     # torchrun takes any other code than 0 for a crash.
     raise typer.Exit(3 if alone and (skipped or (strict and lost)) else 0)
 
@@ -305,6 +305,8 @@ def _say_missing(sets: list[ImageMaskFolder], reporter: ConsoleReporter) -> None
     for own in sets:
         if own.missing:
             reporter.on_problem(f"{own.name}: left out for want of a mask: {len(own.missing)}, first {own.missing[0]}")
+        if own.nested:
+            reporter.on_problem(f"{own.name}: in folders below, left out: {len(own.nested)}, first {own.nested[0]}")
         if own.idle:
             reporter.on_problem(f"{own.name}: masks of no image: {len(own.idle)}, first {own.idle[0]}")
 

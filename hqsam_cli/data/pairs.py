@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -48,6 +49,7 @@ class ImageMaskFolder:
         weight: how often each pair is seen in an epoch of training.
         missing: images that have no mask; they are left out.
         idle: masks that have no image.
+        nested: images in folders below, which are left out.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ImageMaskFolder:
     weight: float = 1.0
     missing: list[Path] = field(default_factory=list)
     idle: list[Path] = field(default_factory=list)
+    nested: list[Path] = field(default_factory=list)
 
 
 def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> ImageMaskFolder:
@@ -69,14 +72,14 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
         pairs = list_pairs(*layout, exif=exif)
         found = split_pairs(folder.resolve().name, pairs, weight)
         if found.pairs:
-            return replace(found, idle=idle_masks(pairs, *layout))
+            return replace(found, idle=idle_masks(pairs, *layout), nested=nested_images(*layout))
     raise NoInputError(f"{folder}: no pair in it; give a folder with images/ and masks/, im/ and gt/, or .jpg and .png")
 
 
 def find_layout(folder: Path) -> tuple[Path, Path] | None:
     """The folders of the images and of the masks below a folder, or None where it has neither."""
     for images, masks in LAYOUTS:
-        flat = images == masks and any(folder.glob("*.png"))
+        flat = images == masks and any(path.suffix.lower() == ".png" for path in folder.glob("*.*"))
         if flat or (images != masks and (folder / images).is_dir() and (folder / masks).is_dir()):
             return folder / images, folder / masks
     return None
@@ -99,6 +102,18 @@ def _files_of_masks(images: Path, masks: Path) -> list[Path]:
     suffixes = (".png",) if images.samefile(masks) else READ_SUFFIXES
     found = [path for path in masks.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
     return sorted(found, key=lambda path: (path.suffix.lower() != ".png", path.name))
+
+
+def _alike(name: str) -> str:
+    """A name without regard to letter case and Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def nested_images(images: Path, masks: Path) -> list[Path]:
+    """Images in folders below that of the images, which are not looked for."""
+    if images.samefile(masks):
+        return []
+    return [path for path in images.glob("*/**/*") if path.suffix.lower() in READ_SUFFIXES]
 
 
 def list_pairs(
@@ -125,7 +140,10 @@ def list_pairs(
     for path in _files_of_masks(images, masks):
         known.setdefault(path.stem, path)
     pairs: dict[str, Pair] = {}
+    alike = {_alike(stem): path for stem, path in known.items()}
     for image in sorted(path for path in images.iterdir() if path.suffix.lower() in suffixes):
+        if image.name.startswith("."):
+            continue
         if not image.stem.endswith(image_ending):
             continue
         stem = image.stem.removesuffix(image_ending)
@@ -135,7 +153,8 @@ def list_pairs(
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
         # `a.png` or another kind of file of that stem, or `a.jpg.png`.
         names = (f"{stem}{mask_ending}", f"{image.name}{mask_ending}")
-        mask = next((known[name] for name in names if name in known), masks / f"{stem}{mask_ending}.png")
+        found = next((known[name] for name in names if name in known), alike.get(_alike(names[0])))
+        mask = found or masks / f"{names[0]}.png"
         pairs[stem] = Pair(stem, image, mask, rough, alpha if alpha.is_file() else None, exif)
     return list(pairs.values())
 

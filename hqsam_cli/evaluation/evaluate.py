@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..configs import EvalConfig
-from ..data.pairs import idle_masks
+from ..data.pairs import idle_masks, nested_images
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
 from ..formats.values import some_of
@@ -172,6 +172,9 @@ class _Evaluation:
         settings = self.settings
         pairs = dataset_pairs(dataset, settings.coarse, settings.config.exif)
         idle = idle_masks(pairs, Path(dataset.images), Path(dataset.gt), ending=dataset.ending)
+        nested = nested_images(Path(dataset.images), Path(dataset.gt))
+        if nested:
+            self._lose(f"{dataset.title}: images in folders below, left out: {len(nested)}, first {nested[0]}")
         if idle:
             self._lose(f"{dataset.title}: masks of no image: {len(idle)} ({some_of(path.name for path in idle)})")
         ratios = BOUNDARY_RATIOS if settings.config.curves else ()

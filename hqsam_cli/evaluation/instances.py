@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +21,9 @@ from ..data.pairs import read_fitting
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_segmentation, encode_crop
-from ..formats.values import Identifier, identifier, integer, number_or_none, read_numbers
-from ..io.images import read_image
-from ..io.names import is_absolute, leaves_folder, plain_name
+from ..formats.values import Identifier, identifier, number_or_none, read_numbers
+from ..io.images import image_size, read_image
+from ..io.names import is_absolute, leaves_folder, plain_name, tails
 from ..records import MaskCrop, Prompt
 from .metrics import score
 from .numbering import numbered_document
@@ -80,7 +80,8 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     for annotation in document["annotations"]:
         gts[annotation["image_id"]].append(annotation)
     boxes = gts if detections is None else _detected(detections, document, dataset.class_agnostic)
-    result = InstanceSet(dataset, document, [])
+    result = InstanceSet(dataset, document, [], document.pop("lost"))
+    seen: Counter[str] = Counter()
     root = Path(dataset.images)
     for image in document["images"]:
         own = boxes.get(image["id"], [])
@@ -88,10 +89,14 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
         flat = sum(1 for box in own if not box.get("iscrowd")) - len(usable)
         if flat:
             result.problems.append(f"{image['file_name']}: {flat} boxes without an area; left out")
-        width, height = integer(image.get("width")), integer(image.get("height"))
-        size = (width, height) if width and height else None
         path = _path_below(root, image["file_name"])
-        result.images.append(GTImage(image["file_name"], image["id"], path, size, gts.get(image["id"], []), usable))
+        size = (image["width"], image["height"]) if image["width"] else None
+        if size is None:  # COCO's evaluation asks for it
+            image["width"], image["height"] = image_size(str(path)) or (0, 0)
+        # Of two entries of one file each has results of its own.
+        seen[image["file_name"]] += 1
+        name = image["file_name"] + (f" ({seen[image['file_name']]})" if seen[image["file_name"]] > 1 else "")
+        result.images.append(GTImage(name, image["id"], path, size, gts.get(image["id"], []), usable))
     return result
 
 
@@ -111,7 +116,9 @@ def _path_below(root: Path, name: str) -> Path:
         HqsamError: the name leads elsewhere.
     """
     inside = os.path.join(os.path.abspath(root), "")
-    for written in (name, plain_name(name)):
+    plain = plain_name(name)
+    # A name that leads out of the folder is no image in it, however it ends.
+    for written in (name, plain, *(() if leaves_folder(name) else tails(plain))):
         path = root / written
         if os.path.abspath(path).startswith(inside) and path.exists():
             return path

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..errors import HqsamError
 from ..formats.annotation_fields import box_around
-from ..formats.prompt_file import image_name
+from ..formats.prompt_file import image_name, note
 from ..formats.segmentation import sound_polygons
-from ..formats.values import Identifier, identifier, is_set, number_or_none, read_numbers
+from ..formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers
 from ..io.names import ADDRESS, plain_name
 
 CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # LVIS, of an image
@@ -19,6 +19,8 @@ CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # LVIS, of
 
 def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
     """`images`, `annotations` and `categories` with ids from 1; `given_id` is what the file has.
+
+    `lost` is sentences about annotations that cannot count.
 
     Raises:
         HqsamError: an entry lacks something, or refers to what is not there.
@@ -32,6 +34,7 @@ def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
         name = image_name(item)
         if name is None:
             raise HqsamError(f"{path}: gives image {item['given_id']} no file_name; mend its JSON")
+        item["width"], item["height"] = integer(item.get("width")), integer(item.get("height"))
         # LVIS gives a COCO address instead of a name.
         item["file_name"] = plain_name(name) if ADDRESS.match(name) else name
         for key in CATEGORY_LISTS:
@@ -39,18 +42,30 @@ def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
                 keys = (identifier(n) for n in item[key])
                 item[key] = [categories[own]["id"] for own in keys if own is not None and own in categories]
     annotations, strange = [], 0
+    shapeless: list[str] = []
+    named = {str(category.get("name")): category for category in categories.values()}
     for number, item in enumerate(document["annotations"], 1):
         image = images.get(_key(path, f"annotation {number}", item, "image_id"))
-        category = categories.get(_key(path, f"annotation {number}", item, "category_id"))
+        kind = _key(path, f"annotation {number}", item, "category_id")
+        category = categories.get(kind) or named.get(str(kind))
         if category is None:
             raise HqsamError(f"{path}: annotation {number} has a category_id that it does not list")
         if image is None:
             strange += 1
             continue
-        annotations.append(_annotation(path, number, item, image["id"], category["id"]))
+        made = _annotation(number, item, image["id"], category["id"])
+        if made is None:
+            shapeless.append(f"annotation {item.get('id', number)}")
+        else:
+            annotations.append(made)
     if strange:
         raise HqsamError(f"{path}: annotations of {strange} images that it does not list; fetch it again")
-    return {"images": list(images.values()), "annotations": annotations, "categories": list(categories.values())}
+    lost: list[str] = []
+    note(lost, f"{path}: annotations without a box and a mask, left out", shapeless)
+    if shapeless and not annotations:
+        raise HqsamError(f"{lost[0]}; each needs a bbox of four numbers and a segmentation")
+    listed = {"images": list(images.values()), "categories": list(categories.values())}
+    return {**listed, "annotations": annotations, "lost": lost}
 
 
 def _numbered(path: str, what: str, entries: list[Any]) -> dict[Identifier, dict[str, Any]]:
@@ -72,19 +87,21 @@ def _key(path: str, what: str, entry: Any, field: str) -> Identifier:
     return key
 
 
-def _annotation(path: str, number: int, item: dict[str, Any], image_id: int, category_id: int) -> dict[str, Any]:
-    """An annotation with what COCO's evaluation takes for granted."""
+def _annotation(number: int, item: dict[str, Any], image_id: int, category_id: int) -> dict[str, Any] | None:
+    """An annotation with what COCO's evaluation takes for granted; None where it lacks a box or a mask."""
     shape = item.get("segmentation")
     if isinstance(shape, list):
         try:
             shape = sound_polygons(shape)
-        except ValueError as error:
-            raise HqsamError(f"{path}: the segmentation of annotation {number} {error}; mend it") from None
+        except ValueError:
+            return None
+    elif isinstance(shape, dict) and isinstance(shape.get("size"), list):
+        shape = {**shape, "size": [integer(n) for n in shape["size"]]}
     box = read_numbers(item.get("bbox"), 4)
     if box is None and (corners := box_around(shape, None)) is not None:
         box = [corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]]
-    if box is None or shape is None:
-        raise HqsamError(f"{path}: annotation {number} needs a bbox of four numbers and a segmentation")
+    if box is None or not shape:
+        return None
     area = number_or_none(item.get("area"))
     own = {"id": number, "image_id": image_id, "category_id": category_id, "bbox": box, "segmentation": shape}
     return {

@@ -22,33 +22,45 @@ def class_names(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
     Raises:
         HqsamError: the file cannot be read.
     """
+    names: dict[int, str] = {}
+    shape: tuple[int, int] | None = None
     for place in [folder, *folder.resolve().parents[:LEVELS]]:
         for name in LISTS:
-            if (place / name).is_file():
+            if not names and (place / name).is_file():
                 lines = enumerate(_text(place / name).splitlines())
-                return {number: line.strip() for number, line in lines if line.strip()}, None
+                names = {number: line.strip() for number, line in lines if line.strip()}
         for name in YAMLS:
-            if (place / name).is_file() and (found := _read_yaml(place / name)):
-                return found
-    return {}, None
+            if (place / name).is_file():
+                own, known = _read_yaml(place / name)
+                names, shape = names or own, shape or known
+        if names:
+            break
+    return names, shape
 
 
-def _read_yaml(path: Path) -> tuple[dict[int, str], tuple[int, int] | None] | None:
-    """Names and shape of the key points of a data set's YAML; None where it has no names."""
+def _read_yaml(path: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
+    """Names and shape of the key points of a data set's YAML, as far as it has them."""
     try:
-        document: Any = yaml.safe_load(_text(path))
+        document: Any = yaml.load(_text(path).expandtabs(), _Lenient)
     except (yaml.YAMLError, RecursionError):
-        raise HqsamError(f"{path}: is not YAML; mend it, or give names in {CLASSES}") from None
-    names = document.get("names") if isinstance(document, dict) else None
+        return {}, None
+    if not isinstance(document, dict):
+        return {}, None
+    names = document.get("names")
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict):
-        return None
-    numbered = {integer(key): str(name) for key, name in names.items()}
+    numbered = {integer(key): str(name) for key, name in names.items()} if isinstance(names, dict) else {}
     shape = document.get("kpt_shape")
     pair = [integer(n) for n in shape] if isinstance(shape, list) else []
     known = (pair[0], pair[1]) if len(pair) == 2 and pair[0] and pair[1] else None
     return {key: name for key, name in numbered.items() if key is not None}, known
+
+
+class _Lenient(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain values; tags that it does not know are nothing."""
+
+
+_Lenient.add_constructor(None, lambda _loader, _node: None)
 
 
 def _text(path: Path) -> str:

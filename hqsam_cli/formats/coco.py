@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from .. import __version__
 from ..io.atomic import atomic_file
-from .prompt_file import Contents, FileImage, Notes, PromptFile, note, read_images
+from .prompt_file import Contents, FileImage, NameKind, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
 from .values import Identifier, identifier, integer, short
 
@@ -53,7 +53,9 @@ def read_results(document: Any, listed: PromptFile | None, _notes: Notes) -> Con
     if listed is not None:
         return Contents(listed.images, document, listed.categories)
     keys = dict.fromkeys(identifier(item.get("image_id")) for item in document if isinstance(item, dict))
-    images = {key: FileImage(key, str(key), "stem", integer(key)) for key in keys if key is not None}
+    # A number is the stem of a name, a text the name itself, with its suffix or without.
+    kinds: tuple[NameKind, NameKind] = ("stem", "path_stem")
+    images = {k: FileImage(k, str(k), kinds[isinstance(k, str)], integer(k)) for k in keys if k is not None}
     return Contents(images, document, unlisted=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from ..io.find import is_junk
 from .prompt_file import FileImage, Notes
 
 LABELS = "labels"  # of a data set of ultralytics, beside `images`
@@ -12,7 +13,9 @@ LABELS = "labels"  # of a data set of ultralytics, beside `images`
 
 def label_image(folder: Path, path: Path, size: tuple[int, int] | None = None) -> FileImage:
     """The image of a label file: its path below the folder, but for the suffix, is that of the image."""
-    name = path.relative_to(folder).with_suffix("").as_posix()
+    *folders, file = path.relative_to(folder).with_suffix("").parts
+    # As ultralytics has it: train/labels/a.txt is of train/images/a.jpg.
+    name = "/".join([*("images" if part == LABELS else part for part in folders), file])
     return FileImage(path.relative_to(folder).as_posix(), name, "path_stem", size=size)
 
 
@@ -35,12 +38,13 @@ def labels_below(folder: Path) -> Path:
     return folder / LABELS if is_root(folder) else folder
 
 
-def label_paths(folder: Path, suffixes: tuple[str, ...]) -> tuple[str | None, list[Path]]:
-    """The suffix most of the label files have, and these files, sorted; None where there are none."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes]
-    paths = [path for path in paths if not path.name.startswith(".") and not path.is_dir()]
+def label_paths(folder: Path, suffixes: tuple[str, ...]) -> tuple[str | None, list[Path], list[Path]]:
+    """The suffix most of the label files have, these files, sorted, and those of the other suffixes."""
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and not path.is_dir()]
+    paths = [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]
     counts = Counter(path.suffix.lower() for path in paths)
     if not counts:
-        return None, []
+        return None, [], []
     suffix = max(suffixes, key=lambda suffix: counts[suffix])
-    return suffix, [path for path in paths if path.suffix.lower() == suffix]
+    own = [path for path in paths if path.suffix.lower() == suffix]
+    return suffix, own, [path for path in paths if path.suffix.lower() != suffix]

@@ -8,7 +8,7 @@ from typing import Any
 
 from .label_folder import label_image, read_label
 from .prompt_file import Contents, FileImage, Notes, note
-from .values import Identifier, integer, number_or_none
+from .values import Identifier, integer, number_or_none, text_of
 
 
 def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
@@ -21,15 +21,17 @@ def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Conten
         if content is None:
             continue
         try:
-            document = json.loads(content)
+            document = json.loads(text_of(content))
             shapes = document["shapes"]
         except (ValueError, KeyError, TypeError, RecursionError):
+            shapes = None
+        if not isinstance(shapes, list):
             odd.append(path.name)
             continue
         width, height = integer(document.get("imageWidth")), integer(document.get("imageHeight"))
         image = label_image(folder, path, (width, height) if width and height else None)
         images[image.key] = image
-        for number, shape in enumerate(shapes if isinstance(shapes, list) else [], 1):
+        for number, shape in enumerate(shapes, 1):
             found = _read_shape(shape)
             if found is None:
                 other.append(f"shape {number} of {path.name}")
@@ -37,7 +39,7 @@ def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Conten
                 annotations.append({"image_id": image.key, "id": f"{image.key} shape {number}", **found})
     note(notes.lost, "JSON files without shapes, left out", odd)
     note(notes.lost, "shapes that are no rectangles or polygons, left out", other)
-    return Contents(images, annotations)
+    return Contents(images, annotations, unread=len(odd) + len(other))
 
 
 def _read_shape(shape: Any) -> dict[str, Any] | None:

@@ -82,12 +82,14 @@ class Contents:
         annotations: as they are, with the `image_id` of one of the images.
         categories: COCO categories; their `id` is an `Identifier`.
         unlisted: whether images are named by annotations alone.
+        unread: how many more entries there are, which are none.
     """
 
     images: Mapping[Identifier, FileImage]
     annotations: Sequence[Any]
     categories: Sequence[Mapping[str, Any]] = ()
     unlisted: bool = False
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

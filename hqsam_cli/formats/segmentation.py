@@ -74,9 +74,11 @@ def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
 
 
 def _counted_runs(counts: Any) -> np.ndarray:
-    if not isinstance(counts, list) or not all(type(n) is int and 0 <= n < 2**31 for n in counts):
+    numbers = [integer(n, 2**31) for n in counts] if isinstance(counts, list) else [None]
+    known = [n for n in numbers if n is not None and n >= 0]
+    if len(known) != len(numbers):
         raise ValueError("is RLE without counts")
-    return np.array(counts, np.int64)
+    return np.array(known, np.int64)
 
 
 def _run_lengths(text: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from .prompt_file import Contents, FileImage, Notes, note
 from .run_records import RunRecords
 from .values import Identifier, number_or_none, text_of
 
+ROUNDING = 0.01  # by which a box may leave the image
 DECIMALS = 8  # less than a thousandth of a pixel of the largest image
 NO_LABELS = ("readme", "license", "train", "val", "test", "notes", "requirements")  # .txt, beside labels
 POSE = 4 + 17 * 3  # numbers of a person's box and COCO's key points
@@ -29,6 +30,7 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
     images: dict[Identifier, FileImage] = {}
     annotations: list[dict[str, Any]] = []
     names, key_point_shape = class_names(folder)
+    unread = 0
     for path in paths:
         if path.name == CLASSES:
             continue
@@ -38,21 +40,29 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
         image = label_image(folder, path)
         bad = []
         own: list[dict[str, Any]] = []
-        for number, line in enumerate(text_of(content).splitlines(), 1):
+        lines = text_of(content).splitlines()
+        # A coordinate can be 1 at the border, but is never more: then the last number is a track id, in all lines.
+        tracked = any(_is_id(line.split()[-1]) for line in lines if len(line.split()) > 5)
+        for number, line in enumerate(lines, 1):
             if line.strip():
-                found = _read_line(line.split(), key_point_shape)
+                found = _read_line(line.split(), key_point_shape, tracked)
                 own.append({"image_id": image.key, "id": f"{image.key} line {number}", **(found or {})})
                 bad += [] if found else [f"line {number}"]
-        if len(bad) == len(own) > 0 and path.stem.lower() in NO_LABELS:
+        if len(bad) == len(own) > 0 and path.stem.lower().startswith(NO_LABELS):
             continue  # a text about the labels
+        unread += len(bad)
         images[image.key] = image
         annotations += own
         note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
     categories = [{"id": number + 1, "name": name} for number, name in names.items()]
-    return Contents(images, [a for a in annotations if "bbox" in a], categories)
+    return Contents(images, [a for a in annotations if "bbox" in a], categories, unread=unread)
 
 
-def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None) -> dict[str, Any] | None:
+def _is_id(field: str) -> bool:
+    return field.isdigit() and int(field) > 1
+
+
+def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None, tracked: bool) -> dict[str, Any] | None:
     """The fields of a COCO annotation, its coordinates in shares; None of what is no label."""
     values = [number_or_none(field) for field in fields]
     if len(values) < 5 or None in values:
@@ -60,7 +70,7 @@ def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None) -> di
     category, *numbers = (n for n in values if n is not None)
     if category < 0 or category != int(category):
         return None
-    numbers, score = _split_score(numbers, fields[1:], key_point_shape)
+    numbers, score = _split_score(numbers, fields[-1], key_point_shape, tracked)
     label: dict[str, Any] = {"category_id": int(category) + 1, "score": score}
     if len(numbers) == 4 or _is_pose(numbers, key_point_shape):
         x, y, w, h = numbers[:4]
@@ -72,7 +82,7 @@ def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None) -> di
 
 
 def _split_score(
-    numbers: list[float], fields: list[str], key_point_shape: tuple[int, int] | None
+    numbers: list[float], last: str, key_point_shape: tuple[int, int] | None, tracked: bool
 ) -> tuple[list[float], float | None]:
     """Coordinates, and the score that may follow them; a track id, a whole number after all, goes."""
 
@@ -85,8 +95,7 @@ def _split_score(
 
     if _is_pose(numbers, key_point_shape):
         return numbers, None
-    # A coordinate can be 1 at the border, but is never more.
-    is_id = fields[-1].isdigit() and (numbers[-1] > 1 or len(numbers) == 6)
+    is_id = last.isdigit() and (tracked or (len(numbers) == 6 and _is_within(numbers)))
     if len(numbers) > 4 and is_id:
         if whole(len(numbers) - 2) and 0 <= numbers[-2] <= 1:
             return numbers[:-2], numbers[-2]
@@ -95,6 +104,12 @@ def _split_score(
     if len(numbers) > 4 and not whole(len(numbers)) and whole(len(numbers) - 1):
         return numbers[:-1], numbers[-1]
     return numbers, None
+
+
+def _is_within(numbers: list[float]) -> bool:
+    """Whether numbers begin with a box, center and size, that lies in the image."""
+    x, y, w, h = numbers[:4]
+    return min(x - w / 2, y - h / 2) >= -ROUNDING and max(x + w / 2, y + h / 2) <= 1 + ROUNDING
 
 
 def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> bool:

@@ -194,6 +194,15 @@ def _depth(image: Image.Image) -> int:
     return 16
 
 
+def image_size(path: str) -> tuple[int, int] | None:
+    """Width and height of an image as it is stored, from its header; None where it has none that can be read."""
+    try:
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            return image.size
+    except Exception:
+        return None
+
+
 def stored_orientation(path: str) -> int:
     """The EXIF orientation of a photo; 1 where there is none, or it cannot be read."""
     try:

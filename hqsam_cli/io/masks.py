@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -110,10 +111,11 @@ def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarra
 
 
 def _has_plateaus(values: np.ndarray, levels: np.ndarray) -> bool:
-    """Whether there are few values, and one between the lowest and the highest is of more than a seam."""
+    """Whether there are few values, and one between the lowest and the highest is of more than a seam between them."""
     if len(levels) > MOST_PLATEAUS:
         return False
-    return any(np.count_nonzero(values == level) > SEAM * values.size for level in levels[1:-1])
+    inner = (cv2.erode((values == level).astype(np.uint8), np.ones((3, 3), np.uint8)) for level in levels[1:-1])
+    return any(np.count_nonzero(own) > SEAM * values.size for own in inner)
 
 
 def _levels(values: np.ndarray) -> np.ndarray:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
+from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-DRIVE = re.compile(r"[A-Za-z]:(?=[/\\])")
+DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def plain_name(name: str) -> str:
@@ -22,7 +23,7 @@ def plain_name(name: str) -> str:
             name = urlsplit(name).path
         except ValueError:  # such as an address with half a bracket
             name = name.split("://", 1)[1].partition("/")[2]
-    return unicodedata.normalize("NFC", _slashes(unquote(name, errors="surrogateescape")))
+    return unicodedata.normalize("NFC", _slashes(unquote(name, errors="surrogateescape").strip()))
 
 
 def _slashes(name: str) -> str:
@@ -38,3 +39,10 @@ def leaves_folder(name: str) -> bool:
 def is_absolute(name: str) -> bool:
     """Whether a name begins at the root of a disk or of a host."""
     return name.startswith(("/", "\\")) or bool(DRIVE.match(name) or ADDRESS.match(name))
+
+
+def tails(name: str) -> Iterator[str]:
+    """`b/c.jpg` and `c.jpg` of `a/b/c.jpg`, longest first."""
+    while "/" in name:
+        name = name.split("/", 1)[1]
+        yield name

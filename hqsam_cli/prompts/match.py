@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from ..formats.prompt_file import FileImage, PromptFile
+from ..formats.prompt_file import FileImage, NameKind, PromptFile
 from ..formats.values import Identifier, some_of
 from ..io.find import SourceImage
-from ..io.names import is_absolute, leaves_folder, plain_name
+from ..io.names import ADDRESS, is_absolute, leaves_folder, plain_name, tails
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
     folders = {os.path.abspath(image.path).removesuffix(image.file_name) for image in images}
     folders.add(os.path.dirname(os.path.abspath(file.path)))
     names = {image.file_name: None for image in images}
-    keys: dict[FileImage, list[Identifier]] = defaultdict(list)
+    keys: dict[tuple[NameKind, str], list[Identifier]] = defaultdict(list)
     for image in file.images.values():
         led = _led_to(image.name, folders, places) if image.kind == "name" else None
         if led is not None:
@@ -62,18 +62,22 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
                 f"{file.path}: file_name {image.name!r} leaves the image folder; make it relative to that folder"
             )
         else:
-            keys[FileImage(0, image.name, image.kind)].append(image.key)
-    open_names = [name for name in names if name not in set(matches.names.values())]
+            shortest = image.name if ADDRESS.match(image.name) else str(PurePosixPath(image.name))
+            keys[image.kind, shortest].append(image.key)
+    written: dict[tuple[NameKind, str], str] = {}  # names of images by what they are called in plain
     for spelling in SPELLINGS:
-        if not keys or not open_names:
-            break
-        found, doubtful = _match_once(list(keys), open_names, spelling, matches.doubts)
-        for image, name in found.items():
-            matches.names.update((key, name) for key in keys[image])
-        for image in {*found, *doubtful}:
-            del keys[image]
-        settled = {*found.values()}
-        open_names = [name for name in open_names if name not in settled]
+        settled = set(matches.names.values())
+        asked = [FileImage(own[0], name, kind) for (kind, name), own in keys.items()]
+        left = [name for name in names if name not in settled]
+        found, doubtful = _match_once(asked, left, spelling, matches.doubts)
+        written |= {(image.kind, plain_name(image.name)): name for image, name in found.items()}
+        # One image may be written in several ways in one file.
+        for image in set(asked) - doubtful:
+            own = found.get(image) or written.get((image.kind, plain_name(image.name)))
+            if own is not None:
+                matches.names.update((key, own) for key in keys.pop((image.kind, image.name)))
+        for image in doubtful:
+            keys.pop((image.kind, image.name), None)
     return matches
 
 
@@ -139,10 +143,3 @@ def _forms(name: str) -> Iterator[tuple[str, str]]:
 def _stem(stem: str) -> str:
     """A stem without leading zeros if it is a number."""
     return (stem.lstrip("0") or "0") if stem.isascii() and stem.isdigit() else stem
-
-
-def tails(name: str) -> Iterator[str]:
-    """`b/c.jpg` and `c.jpg` of `a/b/c.jpg`, longest first."""
-    while "/" in name:
-        name = name.split("/", 1)[1]
-        yield name

@@ -14,11 +14,13 @@ from ..formats.annotation_fields import read_annotations
 from ..formats.boxes import SHARES
 from ..formats.label_folder import label_paths, labels_below
 from ..formats.ndjson import Lines
-from ..formats.prompt_file import Contents, Notes, PromptFile, Use
-from ..formats.values import identifier, read_numbers
+from ..formats.prompt_file import Contents, Notes, PromptFile, Use, note
+from ..formats.values import identifier, is_set, read_numbers
 from ..io.stand_ins import HEAD, describe_stand_in
 
 STDIN = "-"
+ROUNDING = 0.01  # by which shares may leave 0 to 1
+MOST = 0.9  # of the boxes; a few may be anything
 GZIP = b"\x1f\x8b"
 LARGEST_JSON = 2**32  # bytes that a compressed file may grow to
 KINDS_OF_FILES = "give a COCO or NDJSON file"
@@ -67,11 +69,12 @@ def read_prompt_folder(folder: Path, use: Use, *, box_format: BoxFormat | None =
         HqsamError: it holds no labels.
     """
     place = labels_below(folder)
-    suffix, paths = label_paths(place, tuple(FOLDER_READERS))
+    suffix, paths, others = label_paths(place, tuple(FOLDER_READERS))
     if suffix is None:
         raise HqsamError(f"{folder}: holds no labels; give a folder of YOLO's .txt, VOC's .xml or labelme's .json")
     notes = Notes()
     contents = FOLDER_READERS[suffix](place, paths, notes)
+    note(notes.lost, f"labels of another kind than {suffix}, left out", [path.name for path in others])
     shares: BoxFormat = "cxcywhn" if suffix == ".txt" else "xywh"
     return _prompt_file(str(folder), contents, use, box_format or shares, notes)
 
@@ -81,7 +84,7 @@ def _prompt_file(path: str, contents: Contents, use: Use | None, box_format: Box
         use = "xyxyn"
     annotations = [] if use is None else read_annotations(contents, use, notes, box_format=box_format)
     said = Notes([f"{path}: {text}" for text in notes.lost], [f"{path}: {text}" for text in notes.remarks])
-    count = len(contents.annotations)
+    count = len(contents.annotations) + contents.unread
     return PromptFile(path, use, contents.images, annotations, contents.categories, count, contents.unlisted, said)
 
 
@@ -89,23 +92,26 @@ def _check_pixels(contents: Contents, name: str) -> None:
     """Raise an HqsamError where no box can be x, y, width and height in pixels, as COCO has it."""
     boxes, sizes = [], []
     for item in contents.annotations:
+        if isinstance(item, dict) and is_set(item.get("iscrowd")):
+            continue
         numbers = read_numbers(item.get("bbox"), 4) if isinstance(item, dict) else None
-        if numbers is not None:
+        if numbers is not None and numbers[2] > 0 and numbers[3] > 0:
             key = identifier(item.get("image_id"))
             boxes.append(numbers)
             image = None if key is None else contents.images.get(key)
             sizes.append(None if image is None else image.size)
-    if boxes and all(0 <= n <= 1 for box in boxes for n in box) and any(n % 1 for box in boxes for n in box):
+    small = [box for box in boxes if all(-ROUNDING <= n <= 1 + ROUNDING for n in box)]
+    if len(small) >= MOST * len(boxes) > 0 and any(n % 1 for box in small for n in box):
         raise HqsamError(
-            f"{name}: all its boxes are between 0 and 1, which are shares of an image and no pixels: pass "
+            f"{name}: its boxes are between 0 and 1, which are shares of an image and no pixels: pass "
             "--box-format cxcywhn for center and size, xyxyn for corners, or xywh if they are pixels"
         )
     known = [(box, size) for box, size in zip(boxes, sizes, strict=True) if size is not None]
     leave = sum(x + w > width + 1 or y + h > height + 1 for (x, y, w, h), (width, height) in known)
     corners = sum(x < w <= width + 1 and y < h <= height + 1 for (x, y, w, h), (width, height) in known)
-    if 2 * leave > len(known) and corners == len(known):
+    if 2 * leave > len(known) and corners >= MOST * len(known):
         raise HqsamError(
-            f"{name}: {leave} of {len(known)} boxes leave their images when read as x, y, width, height, and all fit "
+            f"{name}: {leave} of {len(known)} boxes leave their images when read as x, y, width, height, and fit "
             "as corners: pass --box-format xyxy, or xywh if they are meant so"
         )
 
@@ -125,14 +131,19 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
 
 def _unzipped(content: bytes, path: str) -> bytes:
     """The content of a .gz file."""
-    unzip = zlib.decompressobj(wbits=31)
-    try:
-        text = unzip.decompress(content, LARGEST_JSON)
-    except zlib.error as error:
-        raise HqsamError(f"{path}: broken gzip ({error}); fetch it again") from None
-    if not unzip.eof:
-        raise HqsamError(f"{path}: gzip that is cut off or grows beyond {LARGEST_JSON} bytes; fetch it again")
-    return text
+    parts: list[bytes] = []
+    left = LARGEST_JSON
+    while content:  # a file may be several, one after the other
+        unzip = zlib.decompressobj(wbits=31)
+        try:
+            parts.append(unzip.decompress(content, left))
+        except zlib.error as error:
+            raise HqsamError(f"{path}: broken gzip ({error}); fetch it again") from None
+        left -= len(parts[-1])
+        if not unzip.eof or left <= 0:
+            raise HqsamError(f"{path}: gzip that is cut off or grows beyond {LARGEST_JSON} bytes; fetch it again")
+        content = unzip.unused_data.lstrip(b"\0")
+    return b"".join(parts)
 
 
 def _document(content: bytes, name: str) -> Any:

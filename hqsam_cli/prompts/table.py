@@ -46,7 +46,7 @@ class PromptSources:
         """What was given: path, how many prompts, and names of what they are for."""
         given = [(file.path, file.entries, [image.label for image in file.images.values()]) for file in self.files]
         if self.masks is not None:
-            given.append((str(self.masks.folder), len(self.masks.paths), sorted(self.masks.paths)))
+            given.append((str(self.masks.folder), len(self.masks.paths), sorted(self.masks.paths.values())))
         return [(path, count, names) for path, count, names in given if count]
 
 
@@ -178,7 +178,8 @@ def bind_prompts(
             name,
             hash_id(name) if own.image_id is None else own.image_id,
             own.size,
-            selection.best(own.numbered(name)),
+            kept := selection.best(own.numbered(name)),
+            len(own.prompts) - len(kept),
         )
         for name, own in joined.items()
     }
@@ -257,7 +258,8 @@ def _join_masks(
             own.kept |= {number: number} if _can_stay(number, name, owners) else {}
         own.join(key, "mask", masks.folder / path, categories.default)
     used = {path for _, _, path in found}
-    note(notes.lost, f"{masks.folder}: masks that match no input", sorted(masks.paths - used))
+    idle = [*sorted(set(masks.paths.values()) - used), *masks.twins]
+    note(notes.lost, f"{masks.folder}: masks that match no input", idle)
 
 
 def _tell_image_ids_apart(joined: Mapping[str, _Joined], notes: Notes) -> None:
@@ -289,6 +291,11 @@ def check_used(sources: PromptSources, table: PromptTable, images: Sequence[Sour
     """Raise an HqsamError where prompts were given and all of them are lost, whatever the reason."""
     if sources.frame or not sources.entries or any(own.prompts for own in table.images.values()):
         return
+    if dropped := sum(own.dropped for own in table.images.values()):
+        raise HqsamError(
+            f"{sources.entries[0][0]}: its {dropped} prompts are of these inputs, and --score-threshold lets none "
+            "through: lower it"
+        )
     path, count, names = sources.entries[0]
     named = f"it names {some_of(names)}" if names else "it names no image"
     inputs = some_of(image.file_name for image in images)

@@ -239,7 +239,6 @@ def test_detections_of_something_else(folder: Path, content: str, message: str) 
     [
         ("images", {"file_name": None}, "no file_name"),
         ("images", {"id": None}, "image 1 has no id"),
-        ("annotations", {"bbox": None, "segmentation": None}, "annotation 1 needs a bbox"),
         ("annotations", {"image_id": 77}, "images that it does not list"),
         ("annotations", {"category_id": None}, "annotation 1 has no category_id"),
         ("annotations", {"category_id": 99}, "annotation 1 has a category_id that it does not list"),
@@ -276,6 +275,30 @@ def test_figures_do_not_depend_on_how_ids_are_numbered(folder: Path, write: Any)
         "categories": [{**category, "id": write(category["id"])} for category in document["categories"]],
     }
     assert plain["AP"] > 10 and figures(renamed) == pytest.approx(plain, abs=0, nan_ok=True)
+
+
+@pytest.mark.parametrize("shape", [None, [], [[1, 2, 3, 4]]])
+def test_an_object_without_a_mask_is_left_out_and_counted(folder: Path, shape: Any) -> None:
+    document = json.loads((folder / "a.json").read_text())
+    whole = len(document["annotations"])
+    document["annotations"].append({**document["annotations"][0], "id": 99, "segmentation": shape})
+    (folder / "a.json").write_text(json.dumps(document))
+    found = instance_set(dataset(folder), None)
+    assert len(found.document["annotations"]) == whole
+    assert "annotations without a box and a mask, left out: 1 (annotation 99)" in found.problems[0]
+
+
+def test_what_exporters_leave_out_or_write_otherwise(folder: Path) -> None:
+    document = json.loads((folder / "a.json").read_text())
+    (image,) = document["images"]
+    document["annotations"][0]["category_id"] = document["categories"][0]["name"]
+    twin = {**image, "id": "again", "width": str(image["width"]), "height": float(image["height"])}
+    document["images"] = [{"id": image["id"], "file_name": f"images\\{image['file_name']}"}, twin]
+    (folder / "a.json").write_text(json.dumps(document))
+    found = instance_set(dataset(folder), None)
+    first, second = found.images
+    assert first.path == second.path and first.path.exists() and first.name != second.name
+    assert [(i["width"], i["height"]) for i in found.document["images"]] == [(image["width"], image["height"])] * 2
 
 
 def test_a_photo_of_another_size_is_no_photo_of_the_data_set(folder: Path, box_filler: KnownMasks) -> None:

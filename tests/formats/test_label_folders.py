@@ -12,7 +12,7 @@ import pytest
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.fit import fit_prompts
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts, check_used, read_prompts
 from hqsam_cli.records import PolygonShares, Prompt
 
 
@@ -47,6 +47,7 @@ POSE = "0 0.5 0.5 0.4 0.2 " + " ".join(["0.45 0.5 0.91"] * 17)
         ("0 0.3 0.5 0.5 0.4 0.7 0.5 0.5 0.6 0.75 12", (30, 40, 70, 60), 0.75),
         ("0 0.3 0.5 0.5 0.4 1 0.5 0.5 1", (30, 40, 100, 100), None),
         ("0 0.5 0.5 0.4 0.2 0.45 0.5 2 0.6 0.5 1 0 0 0", (30, 40, 70, 60), None),
+        ("0 0.1 0.1 0.9 0.1 0.5 1", (10, 10, 90, 100), None),
         (POSE, (30, 40, 70, 60), None),
         (f"{POSE} 0.8 3", (30, 40, 70, 60), 0.8),
     ],
@@ -149,3 +150,67 @@ def test_the_photos_of_a_data_set_are_no_coarse_masks(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {"labels/a.txt": "0 0.1 0.1 0.9 0.1 0.9 0.9\n", "images/a.png": b"a photo"}
     (prompt,) = bound(tmp_path, files, ["a.png"], coarse_masks=str(tmp_path)).for_image("a.png").prompts
     assert isinstance(prompt.mask, PolygonShares)
+
+
+def test_a_first_track_id_is_known_by_the_others(tmp_path: Path) -> None:
+    lines = "0 0.2 0.2 0.4 0.2 0.4 0.4 0.2 0.4 0.87 1\n0 0.2 0.2 0.4 0.2 0.4 0.4 0.2 0.4 0.9 7\n"
+    first, second = prompts(bound(tmp_path, {"a.txt": lines}, ["a.jpg"]))
+    assert first.box == second.box == pytest.approx((20, 20, 40, 40)) and (first.score, second.score) == (0.87, 0.9)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.txt": "0,0.4,0.5,0.3,0.4\n"},
+        {"a.json": json.dumps({"shapes": [{"label": "x", "points": [[1, 1]], "shape_type": "point"}]})},
+        {"a.json": json.dumps({"shapes": {}})},
+        {"annotations.xml": "<?xml version='1.0'?><annotations><image name='a.jpg'/></annotations>"},
+    ],
+)
+def test_labels_none_of_which_is_one_are_a_failure(tmp_path: Path, files: dict[str, str | bytes]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(str(text))
+    given, images = read_prompts(boxes=str(tmp_path)), [SourceImage("a.jpg", "a.jpg")]
+    with pytest.raises(HqsamError, match="not one can be used"):
+        check_used(given, bind_prompts(given, images), images)
+
+
+def test_labels_of_two_kinds_are_not_lost_in_silence(tmp_path: Path) -> None:
+    table = bound(tmp_path, {"a.txt": "0 0.5 0.5 1 1\n", "c.txt": "", "b.xml": VOC}, ["a.jpg", "b.jpg", "c.jpg"])
+    assert any("labels of another kind than .txt, left out: 1 (b.xml)" in text for text in table.notes.lost)
+
+
+def test_a_data_set_whose_parts_hold_images_and_labels(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "train/labels/a.txt": "0 0.5 0.5 1 1\n",
+        "valid/labels/a.txt": "1 0.5 0.5 1 1\n",
+        "README.roboflow.txt": "Hello.",
+        "train/__MACOSX/labels/b.txt": "0 0.5 0.5 1 1\n",
+    }
+    table = bound(tmp_path, files, ["train/images/a.jpg", "valid/images/a.jpg", "train/images/b.jpg"])
+    found = [prompts(table, f"{part}/images/a.jpg")[0].category_id for part in ("train", "valid")]
+    assert found == [1, 2] and table.notes.lost == [] and not table.for_image("train/images/b.jpg").prompts
+
+
+def test_xml_and_json_in_other_encodings(tmp_path: Path) -> None:
+    chinese = VOC.replace("dog", "\u72d7")
+    files: dict[str, str | bytes] = {
+        "a.xml": f"<?xml version='1.0' encoding='gb2312'?>{chinese}".encode("gb2312"),
+        "b.xml": VOC.replace("<annotation>", "<annotation xmlns='urn:voc'>").encode(),
+    }
+    table = bound(tmp_path, files, ["a.jpg", "b.jpg"])
+    assert [category["name"] for category in table.categories] == ["\u72d7", "dog"]
+    shape = {"label": "p\u00e8re", "points": [[1, 1], [9, 9]], "shape_type": "rectangle"}
+    document = json.dumps({"shapes": [shape]}, ensure_ascii=False).encode("latin-1")
+    assert len(prompts(bound(tmp_path / "json", {"a.json": document}, ["a.jpg"]))) == 1
+
+
+def test_names_and_key_points_may_be_in_two_files(tmp_path: Path) -> None:
+    files = {
+        "classes.txt": "cat\n",
+        "data.yaml": "kpt_shape: [2, 3]\nweights: !torch x\n",
+        "a.txt": "0 0.5 0.5 0.4 0.2 0.5 0.5 0.9 0.4 0.5 0.8\n",
+    }
+    table = bound(tmp_path, files, ["a.jpg"])  # type: ignore[arg-type]
+    (prompt,) = prompts(table)
+    assert prompt.box == pytest.approx((30, 40, 70, 60)) and table.categories[0]["name"] == "cat"

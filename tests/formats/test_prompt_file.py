@@ -227,6 +227,21 @@ def test_values_as_exporters_write_them() -> None:
         read(packed[:-9])
 
 
+def test_a_gzip_of_several_parts_is_read_whole() -> None:
+    lines = [json.dumps({"file_name": f"{n}.jpg", "annotations": [box(1, 2, 3, 4)]}) + "\n" for n in range(2)]
+    assert len(read(b"".join(gzip.compress(line.encode()) for line in lines)).annotations) == 2
+
+
+def test_a_few_odd_boxes_do_not_hide_that_the_others_are_no_pixels() -> None:
+    shares = [box(0.25, 0.25, 0.5, 0.5, id=n) for n in range(30)] + [box(0.5, 0.5, 1.0004, 0.2), box(10, 10, 50, 50)]
+    with pytest.raises(HqsamError, match="between 0 and 1"):
+        read(coco(*shares))
+    sized = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]
+    corners = [box(60, 40, 90, 70, id=n) for n in range(9)] + [box(0, 0, 0, 0), box(0, 0, 300, 300, iscrowd=1)]
+    with pytest.raises(HqsamError, match="--box-format xyxy"):
+        read(coco(*corners, images=sized))
+
+
 def test_boxes_that_cannot_be_pixels_are_refused_and_read_as_said() -> None:
     shares = coco(box(0.25, 0.25, 0.5, 0.5))
     with pytest.raises(HqsamError, match=r"between 0 and 1.*--box-format cxcywhn"):

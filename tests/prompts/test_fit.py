@@ -114,7 +114,7 @@ def test_compressed_runs_are_read_as_pycocotools_reads_them() -> None:
         {"size": [40, 60], "counts": "\N{GRINNING FACE}\udcff"},
         {"size": [40, 60], "counts": [1, 2]},
         {"size": [40, 60], "counts": [-1, 2401]},
-        {"size": [40, 60], "counts": [2.0e3, "400"]},
+        {"size": [40, 60], "counts": [2.0e3, "4_00"]},
         {"size": [40, 60], "counts": [10**30]},
         {"size": [10**6, 10**6], "counts": [10**12]},
         {"size": [60, 40], "counts": [0, 2400]},

@@ -83,3 +83,13 @@ def test_labels_match_by_their_path_whatever_the_suffix(label: str, name: str) -
 def test_folders_matter_where_they_tell_images_apart(tmp_path: Path) -> None:
     matches = match(["train\\a.jpg", "VAL/a.jpg"], ["train/a.jpg", "val/a.jpg"])
     assert matches.names == {0: "train/a.jpg", 1: "val/a.jpg"}
+
+
+def test_one_image_written_in_several_ways() -> None:
+    names = match(["imgs/a.jpg", "imgs\\a.jpg", "./imgs/a.jpg"], ["imgs/a.jpg", "b.jpg"]).names
+    assert names == dict.fromkeys(range(3), "imgs/a.jpg")
+
+
+@pytest.mark.parametrize("written", ["C:a.jpg", "a.jpg ", "a.jpg\n"])
+def test_careless_names(written: str) -> None:
+    assert match([written], ["a.jpg"]).names == {0: "a.jpg"}

@@ -16,7 +16,7 @@ from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats.prompt_file import Notes
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.select import Selection, first_id
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts, check_used, read_prompts
 from hqsam_cli.records import Prompt
 
 
@@ -280,3 +280,29 @@ def test_ids_of_what_a_detector_finds_depend_on_the_image_alone() -> None:
     assert all(0 < 3 * number < 2**53 for ids in own.values() for number in ids)
     best = Selection(score_threshold=0.2, max_boxes=1).number("sub/7.jpg", found)
     assert [(p.annotation_id, p.score) for p in best] == [(own["sub/7.jpg"][2], 0.3)]
+
+
+def test_results_name_images_by_text_in_any_spelling(bound: Any) -> None:
+    results = [{"image_id": key, "bbox": [1, 2, 30, 40]} for key in ("a.jpg", "imgs/b", "C", 7)]
+    table = bound(["imgs/a.jpg", "imgs/b.jpg", "imgs/c.jpg", "imgs/0007.jpg"], boxes=results)
+    assert [len(ids(table, f"imgs/{stem}.jpg")) for stem in ("a", "b", "c", "0007")] == [1, 1, 1, 1]
+
+
+def test_a_threshold_that_lets_nothing_through_is_what_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "scored.json"
+    path.write_text(json.dumps(instances([(1, 1, 0.3)], {1: "a.jpg"})))
+    given = read_prompts(boxes=str(path))
+    images = [SourceImage("a.jpg", "a.jpg")]
+    with pytest.raises(HqsamError, match="--score-threshold lets none through"):
+        check_used(given, bind_prompts(given, images, Selection(score_threshold=0.5)), images)
+
+
+def test_coarse_masks_of_any_kind_of_file(bound: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for name in ("a.PNG", "b.jpg", "c.bmp", "c.png", "._a.png", ".DS_Store.png"):
+        Image.fromarray(np.full((4, 4), 255, np.uint8)).save(folder / name)
+    table = bound(["a.jpg", "b.jpg", "c.jpg"], coarse_masks=str(folder))
+    assert [len(ids(table, f"{stem}.jpg")) for stem in "abc"] == [1, 1, 1]
+    (lost,) = table.notes.lost
+    assert lost.endswith("masks that match no input: 1 (c.bmp)")
