@@ -19,7 +19,7 @@ from ..configs import (
     identity,
 )
 from ..detection.files import EMBEDDED, check_here
-from ..errors import UsageError
+from ..errors import HqsamError, UsageError
 from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
@@ -214,6 +214,7 @@ def segment(
         check_unused(settings)
     sources = input_images(inputs, null, output, reporter).images
 
+    from ..prompts.check import check_fits
     from ..prompts.select import Selection
     from ..prompts.table import PromptTable, bind_prompts, check_used, read_prompts
 
@@ -235,6 +236,7 @@ def segment(
         for text in [*table.notes.lost, *table.notes.remarks]:
             reporter.on_problem(text)
         check_used(given, table, sources)
+        check_fits(table, sources, exif, pixels_assumed=box_format is None)
     lost = bool(table.outside or (strict and table.notes.lost))
 
     from ..batch.pipeline import Job, count_done, run_images
@@ -337,6 +339,8 @@ def segment(
         reporter.say("the same command continues")
     for path in summary.files:
         reporter.say(f"wrote {path}", "green")
+    if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
+        raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost; see above")
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
 
 

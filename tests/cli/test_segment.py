@@ -225,6 +225,22 @@ def test_lost_prompts_are_counted_and_strict_makes_them_a_failure(hqsam: Run, ph
     assert hqsam(*command, "outside.json", "-o", "four", "--strict").code == 3
 
 
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([[200, 200, 30, 30]], "not one lies in its image"),
+        ([[60, 40, 150, 110], [20, 30, 159, 119], [80, 10, 150, 100]], "--box-format xyxy"),
+    ],
+)
+def test_boxes_that_no_image_can_have_are_a_failure_before_the_model(
+    hqsam: Run, photos: Path, boxes: list[list[float]], said: str
+) -> None:
+    found = [{"image_id": "a", "bbox": box, "score": 0.5} for box in boxes]
+    Path("found.json").write_text(json.dumps(found))
+    result = hqsam("segment", photos, "--boxes", "found.json")
+    assert result.code == 1 and said in result.err.splitlines()[-1] and not Path("hqsam_out").exists()
+
+
 def test_the_json_says_what_made_it(hqsam: Run, photos: Path) -> None:
     assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "--mask-output", "hq").code == 0
     info = json.loads(Path("hqsam_out/instances.json").read_text())["info"]
