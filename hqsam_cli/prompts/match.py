@@ -72,7 +72,7 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
         found, doubtful = _match_once(asked, left, spelling, matches.doubts)
         written |= {(image.kind, plain_name(image.name)): name for image, name in found.items()}
         # One image may be written in several ways in one file.
-        for image in set(asked) - doubtful:
+        for image in (image for image in asked if image not in doubtful):
             own = found.get(image) or written.get((image.kind, plain_name(image.name)))
             if own is not None:
                 matches.names.update((key, own) for key in keys.pop((image.kind, image.name)))
