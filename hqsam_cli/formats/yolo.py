@@ -12,7 +12,7 @@ from .boxes import enclosing_box
 from .class_names import CLASSES, class_names
 from .label_folder import label_image, read_label
 from .prompt_file import Contents, FileImage, Notes, note
-from .run_records import RunRecords
+from .run_records import ImageResult, RunRecords
 from .values import Identifier, number_or_none, text_of
 
 ROUNDING = 0.01  # by which a box may leave the image
@@ -133,6 +133,7 @@ class YoloWriter:
 
     def __init__(self, path: Path, run: RunRecords, *, confidence: bool = False) -> None:
         self.path, self.run, self.confidence = path, run, confidence
+        self._made: set[str] = set()  # images of this run; labels of others may have been corrected by hand since
 
     def foreign(self) -> Path | None:
         """See `Writer`."""
@@ -142,8 +143,9 @@ class YoloWriter:
         """Always: labels are made of the records."""
         return True
 
-    def write(self, result: object) -> None:
-        """Nothing: see `is_complete`."""
+    def write(self, result: ImageResult) -> None:
+        """See `Writer`; the file itself comes when the run ends."""
+        self._made.add(result.file_name)
 
     def remove(self, file_name: str) -> None:
         """See `Writer`."""
@@ -161,6 +163,8 @@ class YoloWriter:
                 continue
             name = next(name for name in _label_names(record["file_name"]) if name not in taken)
             taken.add(name)
+            if record["file_name"] not in self._made and (self.path / name).exists():
+                continue
             size = record["width"], record["height"]
             lines = (_line(a, classes[a["category_id"]], *size, self.confidence) for a in record["annotations"])
             with atomic_file(self.path / name) as file:

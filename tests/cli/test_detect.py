@@ -243,9 +243,12 @@ def test_labels_of_others_stay_and_those_of_photos_that_are_gone_go(
     refused = hqsam(*command)
     assert refused.code == 2 and "labels/a.txt: is there" in refused.err and Path("labels/a.txt").read_text() == "mine"
     assert hqsam(*command, "--overwrite").code == 0 and Path("labels/a.txt").read_text() != "mine"
+    Path("labels/sub/b.txt").write_text("corrected by hand")
     (photos / "a.jpg").unlink()
     assert hqsam(*command).code == 0
-    assert not Path("labels/a.txt").exists() and Path("labels/sub/b.txt").exists()
+    assert not Path("labels/a.txt").exists() and Path("labels/sub/b.txt").read_text() == "corrected by hand"
+    Path("labels/sub/b.txt").unlink()
+    assert hqsam(*command).code == 0 and Path("labels/sub/b.txt").exists()
 
 
 def test_results_have_the_categories_of_the_truth(
