@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from . import __version__
 
+VERSION = "version"  # in an identity
+
 MaskOutput = Literal["sum", "hq", "sam"]
 Exif = Literal["apply", "ignore"]
 BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn"]
@@ -201,25 +203,21 @@ def identity(*configs: Config | None, **files: str) -> dict[str, str]:
     """What a run remembers: the version of this package, all values of its configs, and the digests of its files.
 
     Args:
-        files: by option, the hash of what was read for it.
+        files: by the parameter that named it, the hash of what was read.
     """
     values: dict[str, Any] = {}
     for config in configs:
         values |= {} if config is None else asdict(config)
     given = {name: value for name, value in values.items() if value is not None and value != ()}
-    texts = {option_name(name): ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in given.items()}
-    return {"version": __version__, **texts, **{option_name(name): digest for name, digest in files.items()}}
+    texts = {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in given.items()}
+    return {VERSION: __version__, **texts, **files}
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The options by which two identities differ, with the values where both have one."""
+    """The parameters by which two identities differ, with the values where both have one."""
     different = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-    return [f"{name} was {before.get(name, 'not given')}, is {now.get(name, 'not given')}" for name in different]
-
-
-def option_name(field: str) -> str:
-    """The option that sets a field of a config."""
-    return "--" + field.replace("_", "-")
+    named = {name: name if name == VERSION else f"`{name}`" for name in different}
+    return [f"{named[n]} was {before.get(n, 'not given')}, is {now.get(n, 'not given')}" for n in different]
 
 
 def digest(*values: object) -> str:

@@ -22,14 +22,18 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"--device {name}: no such device; use auto, cpu, cuda, cuda:N or mps") from None
+        raise UsageError(
+            "no such device", option="device", value=name, remedy="use auto, cpu, cuda, cuda:N or mps"
+        ) from None
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise UsageError(f"--device {name}: this machine shows {count} CUDA devices; use --device cpu or auto")
+        raise UsageError(
+            f"this machine shows {count} CUDA devices", option="device", value=name, remedy="use `device` cpu or auto"
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("--device mps: not available on this machine; use --device cpu or auto")
+        raise UsageError("`device` mps: not available on this machine", remedy="use `device` cpu or auto")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"--device {name}: use auto, cpu, cuda, cuda:N or mps")
+        raise UsageError("use auto, cpu, cuda, cuda:N or mps", option="device", value=name)
     return device
 
 
@@ -39,5 +43,5 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else torch.float32
     if name not in DTYPES:
-        raise UsageError(f"--dtype {name}: use auto, {', '.join(DTYPES)}")
+        raise UsageError(f"use auto, {', '.join(DTYPES)}", option="dtype", value=name)
     return DTYPES[name]

@@ -1,12 +1,43 @@
-"""Errors that people see: one line each, saying what, which file, and what to do."""
+"""Errors that people see: one line each, saying what, which file, and what to do.
+
+Names of parameters stand in them between backticks, as in "raise `max_pixels`"; the command line shows its options
+for them, "--max-pixels" (`hqsam_cli.cli.console.with_options`).
+"""
 
 from __future__ import annotations
 
+import os
+
 
 class HqsamError(Exception):
-    """A fatal error; the command prints its text as one line and exits with `exit_code`."""
+    """A fatal error; the command prints its text as one line and exits with `exit_code`.
+
+    Args:
+        reason: what is wrong, a clause without a full stop.
+        file: the file or folder that it is about, as given.
+        option: the parameter that it is about.
+        value: what was given, of that parameter or of none.
+        remedy: what to do; "" where nothing can be said.
+    """
 
     exit_code = 1
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        option: str | None = None,
+        value: object = None,
+        remedy: str = "",
+    ) -> None:
+        self.reason, self.file, self.option, self.value, self.remedy = reason, file, option, value, remedy
+        about = [f"`{option}`" if option else None, file, value]
+        subject = " ".join(str(part) for part in about if part is not None)
+        super().__init__(f"{subject}: {reason}" if subject else reason)
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}; {self.remedy}" if self.remedy else str(self.args[0])
 
 
 class UsageError(HqsamError):
@@ -25,6 +56,9 @@ class ReaderGoneError(HqsamError):
     """Whoever read the results from stdout has seen enough, as `head` does; nothing is said of it."""
 
     exit_code = 141  # what a shell says of a process that SIGPIPE ended
+
+    def __init__(self) -> None:
+        super().__init__("the reader of stdout has closed it")
 
 
 class ImageError(HqsamError):

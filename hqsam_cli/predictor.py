@@ -146,7 +146,7 @@ class Predictor:
                 return model.encode(normalize_batch(images, model.image_size, model.device), hq=hq)
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
-                raise MemoryError("the device cannot hold one image: take a smaller --model") from None
+                raise MemoryError("the device cannot hold one image: take a smaller `model`") from None
         log.warning("out of device memory: encoding fewer than %d images at once", len(images))
         torch.cuda.empty_cache()
         half = len(images) // 2
@@ -191,7 +191,7 @@ class Predictor:
     def _halve_prompts(self) -> None:
         """Half as many prompts at once from now on; gives up at one."""
         if self.prompts_per_batch == 1:
-            raise MemoryError("the device cannot hold one prompt: take a smaller --model")
+            raise MemoryError("the device cannot hold one prompt: take a smaller `model`")
         self.prompts_per_batch //= 2
         torch.cuda.empty_cache()
         log.warning("out of device memory: going on with %d prompts at once", self.prompts_per_batch)

@@ -52,7 +52,8 @@ class ResizeLongestSide:
 
     def apply_coords(self, points: np.ndarray) -> np.ndarray:
         """x and y (n, 2) in the image's pixels to the square's."""
-        return points * np.array([self.input_width / self.width, self.input_height / self.height])
+        placed: np.ndarray = points * np.array([self.input_width / self.width, self.input_height / self.height])
+        return placed
 
 
 def resize_longest_side(image: np.ndarray, resize: ResizeLongestSide) -> np.ndarray:

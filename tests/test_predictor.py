@@ -61,7 +61,7 @@ def test_a_device_too_small_for_one_is_out_of_memory(
     model: HQSam, work: tuple[list[np.ndarray], list[list[Prompt]]], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model, method, _refusing(getattr(model, method), 0, lambda *_: 1))
-    with pytest.raises(MemoryError, match="smaller --model"):
+    with pytest.raises(MemoryError, match="smaller `model`"):
         Predictor(model).predict_batch(*work)
 
 

@@ -169,8 +169,8 @@ def read_entries(path: Path, identity: dict[str, str]) -> tuple[dict[str, Entry]
                     else:
                         entries[record["file_name"]] = _entry(record, position)
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    text = f"{path}: line {number + 1} is not of a journal; pass --overwrite to start again"
-                    raise HqsamError(text) from None
+                    reason = f"line {number + 1} is not of a journal"
+                    raise HqsamError(reason, file=path, remedy="pass `overwrite` to start again") from None
                 position += len(line)
     except FileNotFoundError:
         pass
@@ -184,8 +184,8 @@ def _check(path: Path, head: dict[str, Any], identity: dict[str, str]) -> None:
         command = head.get("info", {}).get("command")
         made = f", made by: {command}" if command else ""
         raise UsageError(
-            f"{path.parent} holds results of another run ({'; '.join(changed)}{made}): "
-            "pass --overwrite to start again, or choose another --output"
+            f"{path.parent} holds results of another run ({'; '.join(changed)}{made})",
+            remedy="pass `overwrite` to start again, or choose another `output`",
         )
 
 
@@ -197,6 +197,7 @@ def _entry(record: dict[str, Any], offset: int) -> Entry:
 def cannot_write(path: Path, error: OSError) -> HqsamError:
     """The fatal error of an output that cannot be written."""
     return HqsamError(
-        f"{error.filename or path}: cannot be written ({error.strerror}); mend that and run the same command, "
-        "which continues, or choose another --output"
+        f"cannot be written ({error.strerror})",
+        file=error.filename or path,
+        remedy="mend that and run the same command, which continues, or choose another `output`",
     )

@@ -27,7 +27,7 @@ def lock(file: FileIO, path: Path) -> Path | None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return None
     except BlockingIOError:
-        raise HqsamError(f"{path.parent}: another run is writing here; wait for it to end") from None
+        raise HqsamError("another run is writing here", file=path.parent, remedy="wait for it to end") from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -49,11 +49,12 @@ def _make(path: Path) -> None:
             owner = path.read_text(errors="replace").strip()
             if not _is_gone(owner):
                 raise HqsamError(
-                    f"{path.parent}: another run is writing here ({owner or 'unknown'}, says {path.name}); "
-                    "wait for it to end, or remove that file if it is gone"
+                    f"another run is writing here ({owner or 'unknown'}, says {path.name})",
+                    file=path.parent,
+                    remedy="wait for it to end, or remove that file if it is gone",
                 ) from None
             path.unlink(missing_ok=True)
-    raise HqsamError(f"{path.parent}: another run is writing here; wait for it to end")
+    raise HqsamError("another run is writing here", file=path.parent, remedy="wait for it to end")
 
 
 def _is_gone(owner: str) -> bool:

@@ -159,8 +159,9 @@ def _check_not_foreign(job: Job, writers: list[Writer]) -> None:
     for writer in writers:
         if (path := writer.foreign()) is not None:
             raise UsageError(
-                f"{path}: is there, and no run of this tool wrote it: "
-                "pass --overwrite to replace it, or choose another --output"
+                "is there, and no run of this tool wrote it",
+                file=path,
+                remedy="pass `overwrite` to replace it, or choose another `output`",
             )
 
 
@@ -188,9 +189,11 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
         stream.write(b"".join(map(json_line, records)))
         stream.flush()
     except BrokenPipeError:
-        raise ReaderGoneError from None
+        raise ReaderGoneError() from None
     except OSError as error:
-        raise HqsamError(f"the results cannot be written ({error.strerror}); choose another --output") from None
+        raise HqsamError(
+            f"the results cannot be written ({error.strerror})", remedy="choose another `output`"
+        ) from None
 
 
 class _Run:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ..batch.pipeline import Summary
 
 PIPE_WIDTH = 1000
+PARAMETER = re.compile("`([a-z_]+)`")
 
 Cell = str | tuple[str, str]
 
@@ -52,7 +55,26 @@ def print_json(value: Any) -> None:
 
 def error_line(text: str) -> None:
     """Print a fatal error as one line."""
-    stderr_console().print(Text.assemble(("hqsam: error: ", "bold red"), one_line(text)))
+    stderr_console().print(Text.assemble(("hqsam: error: ", "bold red"), sentence(text)))
+
+
+def sentence(text: str) -> str:
+    """What the package says of something, on one line, with the options of the command line for its parameters."""
+    return one_line(PARAMETER.sub(lambda name: _option(name[1]) or name[0], text))
+
+
+@cache
+def _option(parameter: str) -> str | None:
+    """The option that sets a parameter; None of what is none."""
+    from typer.main import get_command
+
+    from .app import app
+
+    flag = f"--{parameter.replace('_', '-')}"
+    commands: list[Any] = [get_command(app)]
+    for command in commands:  # which grows
+        commands += getattr(command, "commands", {}).values()
+    return flag if any(flag in option.opts for command in commands for option in command.params) else None
 
 
 def one_line(text: str) -> str:
@@ -69,7 +91,7 @@ class ConsoleHandler(logging.Handler):
         from tqdm import tqdm
 
         try:
-            text = self.format(record)
+            text = PARAMETER.sub(lambda name: _option(name[1]) or name[0], self.format(record))
             with tqdm.external_write_mode(file=sys.stderr):
                 stderr_console().print(Text.assemble(("hqsam: ", "dim"), text))
         except Exception:
@@ -116,7 +138,7 @@ class ConsoleReporter:
     def say(self, text: str, style: str = "") -> None:
         """A message for people, unless they asked for quiet."""
         if not self.quiet:
-            self._line(Text.assemble(("hqsam: ", "dim"), (one_line(text), style)))
+            self._line(Text.assemble(("hqsam: ", "dim"), (sentence(text), style)))
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
         """See `Progress`."""
@@ -159,7 +181,7 @@ class ConsoleReporter:
 
     def on_failure(self, text: str) -> None:
         """An image that could not be done; said even where quiet is asked for."""
-        self._line(Text.assemble(("hqsam: failed: ", "red"), one_line(text)))
+        self._line(Text.assemble(("hqsam: failed: ", "red"), sentence(text)))
 
     def on_problem(self, text: str) -> None:
         """Something people should know that did not fail an image; after the twentieth only if they ask."""

@@ -128,14 +128,14 @@ def detect(
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose, results="boxes")
     written: Format = form or ("ndjson" if output == STDIN else "coco")
     if output == STDIN and written != "ndjson":
-        raise UsageError(f"--output - writes NDJSON alone: leave --format {written} out, or give a path")
+        raise UsageError("--output - writes NDJSON alone", remedy=f"leave --format {written} out, or give a path")
     if save_conf and written != "yolo":
-        raise UsageError("--save-conf: a column of YOLO labels; pass --format yolo too")
+        raise UsageError("a column of YOLO labels", option="save_conf", remedy="pass --format yolo too")
     if images_json is not None and [*inputs, images_json].count(STDIN) > 1:
         raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
     path = None if output == STDIN else Path(output or Path(FOLDER, DEFAULT_NAMES[written]))
     if path is not None and written != "yolo" and path.is_dir():
-        raise UsageError(f"{path}: a folder; give the name of a file, or pass --format yolo")
+        raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
     sources = input_images(inputs, null, output or FOLDER, reporter).images
 
     from ..prompts.read import read_prompt_file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import CONF, IOU, DetectorConfig, option_name
+from ..configs import CONF, IOU, DetectorConfig
 from ..detection.files import ASSETS, EMBEDDED, detector_file
 from ..errors import UsageError
 from .plain import complete_names
@@ -89,6 +89,8 @@ def load_detector(
 def check_unused(settings: DetectorConfig) -> None:
     """Raise a UsageError where options are given that no detector will see."""
     default = asdict(DetectorConfig())
-    idle = [option_name(name) for name, value in asdict(settings).items() if value != default[name]]
+    idle = [f"`{name}`" for name, value in asdict(settings).items() if value != default[name]]
     if idle:
-        raise UsageError(f"{', '.join(idle)}: for a detector, and none is used; see --score-threshold and --max-boxes")
+        raise UsageError(
+            "for a detector, and none is used", value=", ".join(idle), remedy="see --score-threshold and --max-boxes"
+        )

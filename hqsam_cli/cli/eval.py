@@ -166,7 +166,7 @@ def evaluate(
         _print_list(data_root)
         return
     if not dataset:
-        raise UsageError("--dataset: say which, or pass --list to see them")
+        raise UsageError("say which, or pass --list to see them", option="dataset")
 
     from ..evaluation.prompts import prompt_rules
 
@@ -194,7 +194,7 @@ def evaluate(
         for output in mask_output or ():
             check_hq(name, output)
     # Before the models, which may have to be fetched.
-    pictures = "--worst" if worst is not None else "--plot" if plot is not None else None
+    pictures = "worst" if worst is not None else "plot" if plot is not None else None
     sets = {
         name: choose_datasets(name, data_root, rules, detections=detections, refine=refine, pictures=pictures)
         for name in names
@@ -349,13 +349,15 @@ def _check(
     clicks = rules[0].kind == "clicks"
     unknown = [name for name in mask_output or () if name not in get_args(MaskOutput)]
     if unknown:
-        raise UsageError(f"--mask-output {unknown[0]}: use sum, hq or sam")
+        raise UsageError("use sum, hq or sam", option="mask_output", value=unknown[0])
     if clicks and "paper" in protocols:
-        raise UsageError("--prompt clicks: clicks are made on the photo itself; leave --protocol paper out")
+        raise UsageError("--prompt clicks: clicks are made on the photo itself", remedy="leave --protocol paper out")
     if refine and (clicks or (mask_output and "sam" not in mask_output)):
-        raise UsageError("--refine: refines SAM's masks; leave --prompt clicks out, or add --mask-output sam")
+        raise UsageError(
+            "refines SAM's masks", option="refine", remedy="leave --prompt clicks out, or add --mask-output sam"
+        )
     if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise UsageError(f"--plot {plot}: name it .png, .pdf or .svg")
+        raise UsageError("name it .png, .pdf or .svg", option="plot", value=plot)
 
 
 def _outputs(wanted: list[str] | None, has_hq: bool, checkpoint: Path) -> list[MaskOutput]:

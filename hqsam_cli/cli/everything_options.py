@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..configs import EverythingConfig, option_name
+from ..configs import EverythingConfig
 from ..errors import UsageError
 
 EVERYTHING = "Everything"
@@ -41,6 +41,6 @@ RegionAreaOption = Annotated[int, _option("Take smaller parts and holes out of m
 def check_no_everything(config: EverythingConfig) -> None:
     """Raise a UsageError where options are given that only everything mode has."""
     default = asdict(DEFAULTS)
-    idle = [option_name(name) for name, value in asdict(config).items() if value != default[name]]
+    idle = [name for name, value in asdict(config).items() if value != default[name]]
     if idle:
-        raise UsageError(f"{idle[0]}: for everything mode; pass --everything too")
+        raise UsageError("for everything mode", option=idle[0], remedy="pass --everything too")

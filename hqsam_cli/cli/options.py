@@ -105,7 +105,7 @@ def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleRe
     from ..io.find import find_images
 
     if not output:
-        raise UsageError("--output: an empty name; give a folder, or -")
+        raise UsageError("an empty name", option="output", remedy="give a folder, or -")
 
     # Where the output is an input itself, its masks are none.
     exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in ("masks", "idmaps"))]
@@ -169,7 +169,7 @@ def results_stream() -> BinaryIO:
         UsageError: stdout is closed.
     """
     if sys.stdout is None:
-        raise UsageError("--output -: stdout is closed; give a folder")
+        raise UsageError("--output -: stdout is closed", remedy="give a folder")
     return sys.stdout.buffer
 
 

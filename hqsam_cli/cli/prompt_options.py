@@ -70,10 +70,11 @@ def check_everything(files: list[str], frame: bool, detector: str | None, multim
     """Raise a UsageError where prompts are given beside --everything."""
     if files or frame or detector is not None:
         raise UsageError(
-            "--everything asks for no prompts: leave --boxes, --points, --coarse-masks, --frame and --detector out"
+            "--everything asks for no prompts",
+            remedy="leave --boxes, --points, --coarse-masks, --frame and --detector out",
         )
     if multimask:
-        raise UsageError("--everything looks at all masks of a point by itself: leave --multimask out")
+        raise UsageError("--everything looks at all masks of a point by itself", remedy="leave --multimask out")
 
 
 def check_prompt_options(
@@ -82,12 +83,13 @@ def check_prompt_options(
     """Raise a UsageError where nothing says what to segment, or more than one thing does."""
     if not files and not frame and detector is None and not has_embedded():
         raise UsageError(
-            "nothing says what to segment: pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
-            "or --frame to take each whole image as the box"
+            "nothing says what to segment",
+            remedy="pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
+            "or --frame to take each whole image as the box",
         )
     if frame and files:
-        raise UsageError("--frame is a prompt of its own: leave --boxes, --points and --coarse-masks out")
+        raise UsageError("--frame is a prompt of its own", remedy="leave --boxes, --points and --coarse-masks out")
     if detector is not None and (frame or files):
-        raise UsageError("--detector finds the boxes: leave --boxes, --points, --coarse-masks and --frame out")
+        raise UsageError("--detector finds the boxes", remedy="leave --boxes, --points, --coarse-masks and --frame out")
     if [*inputs, *files, images_json].count(STDIN) > 1:
         raise UsageError("stdin can be read once: only one of INPUT and the files of prompts may be -")

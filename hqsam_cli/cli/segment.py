@@ -187,7 +187,9 @@ def segment(
     formats_wanted = _formats(output, formats)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
-        raise UsageError("--images-json: lists the images of a results list, and none is given; pass --boxes too")
+        raise UsageError(
+            "lists the images of a results list, and none is given", option="images_json", remedy="pass --boxes too"
+        )
     grid = EverythingConfig(
         points_per_side=points_per_side,
         pred_iou_thresh=pred_iou_thresh,
@@ -340,7 +342,7 @@ def segment(
     for path in summary.files:
         reporter.say(f"wrote {path}", "green")
     if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
-        raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost; see above")
+        raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
 
 
@@ -350,9 +352,9 @@ def _formats(output: str, formats: list[str] | None) -> frozenset[str]:
 
     unknown = [name for name in formats or () if name not in WRITERS]
     if unknown:
-        raise UsageError(f"--format {unknown[0]}: no such format; there are {', '.join(WRITERS)}")
+        raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
     if output != STDIN:
         return frozenset(formats or ("coco", "png"))
     if any(name != "ndjson" for name in formats or ()):
-        raise UsageError("--output - writes NDJSON alone: leave --format out, or give a folder")
+        raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
     return frozenset({"ndjson"})

@@ -171,18 +171,22 @@ def train(
     is_main = os.environ.get("RANK", "0") == "0"
     reporter = ConsoleReporter(quiet=quiet or not is_main)
     if not 0 < lr < math.inf:
-        raise UsageError(f"--lr {lr}: must be over 0")
+        raise UsageError("must be over 0", option="lr", value=lr)
     if not data and hqseg is None:
-        raise UsageError("nothing says what to learn from: pass --data FOLDER, or --hqseg ROOT")
+        raise UsageError("nothing says what to learn from", remedy="pass --data FOLDER, or --hqseg ROOT")
     ablations = [variant != "full", fusion != "full", learn != "hq"]
     if sum([*ablations, table is not None]) > 1:
-        raise UsageError("--variant, --fusion, --learn and --table are one ablation each: pass one of them")
+        raise UsageError("--variant, --fusion, --learn and --table are one ablation each", remedy="pass one of them")
     if cache and learn == "all":
-        raise UsageError("--cache: an encoder that learns cannot be asked once and for all; leave it out")
+        raise UsageError(
+            "an encoder that learns cannot be asked once and for all", option="cache", remedy="leave it out"
+        )
     if dry_run and (table is not None or overwrite):
-        raise UsageError("--dry-run: says what one run would do or continue; leave --table and --overwrite out")
+        raise UsageError(
+            "says what one run would do or continue", option="dry_run", remedy="leave --table and --overwrite out"
+        )
     if table is not None and not val:
-        raise UsageError("--table compares scores: pass --val FOLDER")
+        raise UsageError("--table compares scores", remedy="pass --val FOLDER")
 
     from ..batch.interrupt import Interrupt
     from ..configs import TrainConfig
@@ -196,7 +200,7 @@ def train(
 
     compute = resolve_compute(device, dtype)
     if compute.dtype_name == "float16":
-        raise UsageError("--dtype float16: gradients would vanish in it; use bfloat16 or float32")
+        raise UsageError("--dtype float16: gradients would vanish in it", remedy="use bfloat16 or float32")
     # Before the base, which may have to be fetched.
     sets = _training_sets(data or [], hqseg, exif, reporter)
     held_back = [find_pairs(folder, exif=exif) for folder in val or []]
@@ -319,7 +323,7 @@ def _folder_and_weight(text: str) -> tuple[Path, float]:
     except ValueError:
         return Path(text), 1.0
     if not 0 < weight <= 1000:
-        raise UsageError(f"--data {text}: the weight must be over 0 and at most 1000")
+        raise UsageError("the weight must be over 0 and at most 1000", option="data", value=text)
     return Path(folder or text), weight
 
 

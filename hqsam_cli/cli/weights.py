@@ -62,7 +62,7 @@ def pull(
 
     unknown = [name for name in names if name not in WEIGHTS]
     if unknown:
-        raise UsageError(f"{unknown[0]}: no such weights; there are {', '.join(WEIGHTS)}")
+        raise UsageError("no such weights", value=unknown[0], remedy=f"there are {', '.join(WEIGHTS)}")
     reporter = ConsoleReporter(quiet=quiet)
     for name in names:
         typer.echo(fetched(name, None if quiet else reporter.say, repair=True))
@@ -80,7 +80,7 @@ def verify(
 
     names = models or [row["name"] for row in inventory() if row["path"] and row["sha256"]]
     if not names:
-        raise NoInputError("no official weights are on this machine; get some: hqsam weights pull NAME")
+        raise NoInputError("no official weights are on this machine", remedy="get some: hqsam weights pull NAME")
     checked = [(name, *_verdict(name)) for name in names]
     print_table(
         ("name", "result", "file"),
@@ -90,7 +90,7 @@ def verify(
     if wrong:
         known = [name for name in wrong if name in WEIGHTS]
         remedy = f"fetch again: hqsam weights pull {' '.join(known)}" if known else "use them only if you know them"
-        raise HqsamError(f"{len(wrong)} of {len(checked)} are not official weights; {remedy}")
+        raise HqsamError(f"{len(wrong)} of {len(checked)} are not official weights", remedy=remedy)
 
 
 def _verdict(model: str) -> tuple[bool, str, Path]:
@@ -194,7 +194,9 @@ def convert(
 
     is_folder = output.is_dir() or not output.suffix
     if is_folder and layout == "official":
-        raise UsageError(f"{output}: a folder is for the layout of transformers; name a .pth or .safetensors file")
+        raise UsageError(
+            "a folder is for the layout of transformers", file=output, remedy="name a .pth or .safetensors file"
+        )
     file = output / TRANSFORMERS_FILE if is_folder else output
     _check_suffix(file)
     _check_new(file, overwrite)
@@ -205,7 +207,7 @@ def convert(
     state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}
     if is_folder or layout == "transformers":
         if found.model is None:
-            raise UsageError(f"{source}: HQ modules alone have no place there; first: hqsam weights merge")
+            raise UsageError("HQ modules alone have no place there", file=source, remedy="first: hqsam weights merge")
         state = transformers_state(state, found.architecture)
     _write(file, state, found.metadata)
     reporter.say(f"wrote {file}", "green")
@@ -218,12 +220,12 @@ def convert(
 
 def _check_new(path: Path, overwrite: bool) -> None:
     if path.is_file() and not overwrite:
-        raise UsageError(f"{path}: is there; pass --overwrite to replace it, or name another file")
+        raise UsageError("is there", file=path, remedy="pass --overwrite to replace it, or name another file")
 
 
 def _check_suffix(path: Path) -> None:
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: end it in one of {', '.join(SUFFIXES)}, so that its format is known")
+        raise UsageError(f"end it in one of {', '.join(SUFFIXES)}, so that its format is known", file=path)
 
 
 def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -242,4 +244,6 @@ def _written(path: Path) -> Iterator[BinaryIO]:
         with atomic_file(path) as file:
             yield file
     except OSError as error:
-        raise HqsamError(f"{path}: cannot be written ({error.strerror}); mend that, or write elsewhere") from None
+        raise HqsamError(
+            f"cannot be written ({error.strerror})", file=path, remedy="mend that, or write elsewhere"
+        ) from None

@@ -73,7 +73,9 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
         found = split_pairs(folder.resolve().name, pairs, weight)
         if found.pairs:
             return replace(found, idle=idle_masks(pairs, *layout), nested=nested_images(*layout))
-    raise NoInputError(f"{folder}: no pair in it; give a folder with images/ and masks/, im/ and gt/, or .jpg and .png")
+    raise NoInputError(
+        "no pair in it", file=folder, remedy="give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
+    )
 
 
 def find_layout(folder: Path) -> tuple[Path, Path] | None:
@@ -148,7 +150,9 @@ def list_pairs(
             continue
         stem = image.stem.removesuffix(image_ending)
         if stem in pairs:
-            raise HqsamError(f"{pairs[stem].image} and {image.name} would have the same mask; take one of them away")
+            raise HqsamError(
+                f"{pairs[stem].image} and {image.name} would have the same mask", remedy="take one of them away"
+            )
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
         # `a.png` or another kind of file of that stem, or `a.jpg.png`.
@@ -195,7 +199,7 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif, max_pixels: int
 
 @cache
 def _say_undecided(exif: Exif) -> None:
-    how = "upright, as --exif apply" if exif == "apply" else "as they are stored, as --exif ignore"
+    how = "upright, as `exif` apply" if exif == "apply" else "as they are stored, as `exif` ignore"
     log.warning("photos that EXIF turns, whose masks would fit both ways, are read %s has it", how)
 
 
@@ -214,7 +218,7 @@ def check_readable(folder: ImageMaskFolder) -> None:
             return
         except ImageError as error:
             problem = str(error)
-    raise HqsamError(f"{folder.name}: no pair of it can be read; the last: {problem}")
+    raise HqsamError("no pair of it can be read", file=folder.name, remedy=f"the last: {problem}")
 
 
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
@@ -232,10 +236,10 @@ def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
     """Raise an ImageError unless a mask has the size of its image."""
     if mask.shape != image.shape[:2]:
         (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
-        raise ImageError(f"{path}: the mask is {mask_width}x{mask_height}, its photo {width}x{height}")
+        raise ImageError(f"the mask is {mask_width}x{mask_height}, its photo {width}x{height}", file=path)
 
 
 def check_not_empty(path: Path, values: np.ndarray) -> None:
     """Raise an ImageError unless a mask has an object."""
     if not (values > THRESHOLD).any():
-        raise ImageError(f"{path}: the mask is empty; leave it and its photo out")
+        raise ImageError("the mask is empty", file=path, remedy="leave it and its photo out")

@@ -179,13 +179,16 @@ def find_dataset(name: str, root: Path) -> Dataset:
         missing = [path for path in (placed.images, placed.gt) if not Path(path).exists()]
         if missing:
             raise HqsamError(
-                f"--dataset {name}: {missing[0]} is not there; get {dataset.archive} ({dataset.size}) from "
-                f"{dataset.source}, and unpack it so that --data-root holds {dataset.images}/ and {dataset.gt}"
+                f"{missing[0]} is not there",
+                option="dataset",
+                value=name,
+                remedy=f"get {dataset.archive} ({dataset.size}) from {dataset.source}, "
+                f"and unpack it so that `data_root` holds {dataset.images}/ and {dataset.gt}",
             )
         return placed
     folder = Path(name)
     if not folder.is_dir():
-        raise UsageError(f"--dataset {name}: neither a folder nor one of {', '.join([*DATASETS, 'hq4'])}")
+        raise UsageError(f"neither a folder nor one of {', '.join([*DATASETS, 'hq4'])}", option="dataset", value=name)
     return _folder_dataset(folder)
 
 
@@ -202,7 +205,7 @@ def _folder_dataset(folder: Path) -> Dataset:
     layout = find_layout(folder)
     if layout is None:
         raise HqsamError(
-            f"{folder}: holds no images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png"
+            "holds no images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png", file=folder
         )
     return replace(one, images=str(layout[0]), gt=str(layout[1]))
 
@@ -228,7 +231,7 @@ def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "ap
         exif=exif,
     )
     if not pairs:
-        raise HqsamError(f"{dataset.images}: holds no images; give the folder of {dataset.title}")
+        raise HqsamError("holds no images", file=dataset.images, remedy=f"give the folder of {dataset.title}")
     return pairs
 
 
@@ -243,7 +246,7 @@ def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolde
     found = [folder for own in there if (folder := split_pairs(own.title, dataset_pairs(own, exif=exif))).pairs]
     absent = [own.images for own in sets if own.title not in {folder.name for folder in found}]
     if not found:
-        raise NoInputError(f"{root}: no set of HQSeg-44K in it; the first would be {absent[0]}")
+        raise NoInputError("no set of HQSeg-44K in it", file=root, remedy=f"the first would be {absent[0]}")
     return found, absent
 
 

@@ -44,13 +44,15 @@ class Detector:
         try:
             names: dict[int, str] = self._yolo.names
         except Exception as error:
-            raise HqsamError(f"{path}: ultralytics cannot run it ({_reason(error)})") from None
+            raise HqsamError(f"ultralytics cannot run it ({_reason(error)})", file=path) from None
         if self._yolo.task not in TASKS:
             raise UsageError(
-                f"{path}: a model for the task {self._yolo.task}, which gives no boxes; give a detection model"
+                f"a model for the task {self._yolo.task}, which gives no boxes",
+                file=path,
+                remedy="give a detection model",
             )
         if settings.half and device.type == "cpu":
-            raise UsageError("--half: a CPU computes in float32; leave it out, or pass --device cuda")
+            raise UsageError("a CPU computes in float32", option="half", remedy="leave it out, or pass `device` cuda")
         self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
         own = self._yolo.overrides
         conf = own.get("conf", CONF) if settings.conf is None else settings.conf
@@ -90,7 +92,9 @@ def _loaded(path: Path) -> Any:
     try:
         return ultralytics().YOLO(str(path))
     except Exception as error:  # a pickle can raise anything
-        raise HqsamError(f"{path}: ultralytics cannot load it ({_reason(error)}); give a detection model") from None
+        raise HqsamError(
+            f"ultralytics cannot load it ({_reason(error)})", file=path, remedy="give a detection model"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
@@ -118,8 +122,10 @@ def _class_numbers(wanted: tuple[str, ...], names: dict[int, str], path: Path) -
                 shown = [names[known[match]] for match in close] or [*names.values()][:SHOWN_CLASSES]
                 more = ", …" if not close and len(names) > SHOWN_CLASSES else ""
                 raise UsageError(
-                    f"--classes {part.strip()}: {path.name} has no such class; "
-                    f"{'close are' if close else 'it has'}: {', '.join(shown)}{more}"
+                    f"{path.name} has no such class",
+                    option="classes",
+                    value=part.strip(),
+                    remedy=f"{'close are' if close else 'it has'}: {', '.join(shown)}{more}",
                 )
             chosen.add(known[name])
     return sorted(chosen)

@@ -33,7 +33,9 @@ def ultralytics() -> ModuleType:
     try:
         import ultralytics as package
     except ImportError as error:
-        raise HqsamError(f"a detector needs ultralytics ({error}): pip install ultralytics, or pass --boxes") from None
+        raise HqsamError(
+            f"a detector needs ultralytics ({error})", remedy="pip install ultralytics, or pass `boxes`"
+        ) from None
     import ultralytics.models
     import ultralytics.nn.tasks
 

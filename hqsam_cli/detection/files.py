@@ -46,7 +46,7 @@ EARLIER = {
     "6c25b0b63b1a433843f06d821a9ac1deb8d5805f74f0f38772c7308c5adc55a5",  # yolov8m.pt
 }
 KNOWN = {*ASSETS.values(), *EARLIER}
-SAFE_WAYS = "export it to ONNX where you trust it, or give its boxes with --boxes"
+SAFE_WAYS = "export it to ONNX where you trust it, or give its boxes with `boxes`"
 
 
 def has_embedded() -> bool:
@@ -68,29 +68,37 @@ def detector_file(name: str, *, trusted: bool) -> Path:
     """
     if name == EMBEDDED:
         if not has_embedded():
-            raise UsageError(f"--detector {name}: this installation has no {EMBEDDED_PATH.name}; name another detector")
+            raise UsageError(
+                f"this installation has no {EMBEDDED_PATH.name}",
+                option="detector",
+                value=name,
+                remedy="name another detector",
+            )
         return EMBEDDED_PATH
     path = Path(name)
     asset = name if name.endswith(".pt") else f"{name}.pt"
     if not path.is_file():
         if asset not in ASSETS:
             raise UsageError(
-                f"--detector {name}: no such file, and no model of known hash ({', '.join(sorted(ASSETS))}); "
-                "fetch its file, and pass its path"
+                f"no such file, and no model of known hash ({', '.join(sorted(ASSETS))})",
+                option="detector",
+                value=name,
+                remedy="fetch its file, and pass its path",
             )
         return _fetched(asset)
     if path.suffix == ".pt":
         if not trusted and file_hash(path) not in KNOWN:
             raise UsageError(
-                f"{path}: a .pt can run code as it is loaded, and this one is not known here: pass --trust-detector "
-                f"if you trust who made it; else {SAFE_WAYS}"
+                "a .pt can run code as it is loaded, and this one is not known here",
+                file=path,
+                remedy=f"pass `trust_detector` if you trust who made it, else {SAFE_WAYS}",
             )
     elif path.suffix == ".onnx":
         missing = [package for package in ("onnx", "onnxruntime") if find_spec(package) is None]
         if missing:
-            raise HqsamError(f"{path}: needs {' and '.join(missing)}; pip install {' '.join(missing)}")
+            raise HqsamError(f"needs {' and '.join(missing)}", file=path, remedy=f"pip install {' '.join(missing)}")
     elif path.suffix != ".safetensors":
-        raise UsageError(f"{path}: a detector is a .pt, an .onnx, or a .safetensors made by this package")
+        raise UsageError("a detector is a .pt, an .onnx, or a .safetensors made by this package", file=path)
     return path
 
 
@@ -99,7 +107,10 @@ def check_here(name: str) -> None:
     asset = name if name.endswith(".pt") else f"{name}.pt"
     if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not _cached(asset).is_file():
         raise HqsamError(
-            f"--detector {name}: is not on this machine, and a dry run fetches nothing; leave --dry-run out"
+            "is not on this machine, and a dry run fetches nothing",
+            option="detector",
+            value=name,
+            remedy="leave `dry_run` out",
         )
 
 
@@ -122,13 +133,21 @@ def _fetched(asset: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=ASSETS[asset], progress=sys.stderr.isatty())
     except (URLError, ConnectionError, TimeoutError, HTTPException) as error:
         raise HqsamError(
-            f"--detector {asset}: not in {path.parent}, and {url} cannot be fetched ({error}); "
-            "fetch it elsewhere and pass its path"
+            f"not in {path.parent}, and {url} cannot be fetched ({error})",
+            option="detector",
+            value=asset,
+            remedy="fetch it elsewhere and pass its path",
         ) from None
     except OSError as error:
-        raise HqsamError(f"{path}: cannot be written ({error.strerror}); set TORCH_HOME to another folder") from None
+        raise HqsamError(
+            f"cannot be written ({error.strerror})", file=path, remedy="set TORCH_HOME to another folder"
+        ) from None
     except RuntimeError:
-        raise HqsamError(f"{url}: not the file that is known (its SHA-256 differs); try again later") from None
+        raise HqsamError(
+            "not the file that is known (its SHA-256 differs)", file=url, remedy="try again later"
+        ) from None
     if file_hash(path) != ASSETS[asset]:
-        raise HqsamError(f"{path}: not the file that is known (its SHA-256 differs); delete it and run again")
+        raise HqsamError(
+            "not the file that is known (its SHA-256 differs)", file=path, remedy="delete it and run again"
+        )
     return path

@@ -47,16 +47,20 @@ def read_plain(path: Path) -> Any:
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
             about = json.loads((file.metadata() or {}).get(METADATA, "{}"))
     except (SafetensorError, OSError) as error:
-        raise HqsamError(f"{path}: damaged safetensors file ({error}); fetch it again") from None
+        raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="fetch it again") from None
     if about.get("architecture") not in ARCHITECTURES:
-        raise HqsamError(f"{path}: holds no detector; give one that `python -m hqsam_cli.recipes.detector` made")
+        raise HqsamError(
+            "holds no detector", file=path, remedy="give one that `python -m hqsam_cli.recipes.detector` made"
+        )
     package = ultralytics()
     yolo = package.YOLO(str(Path(package.__path__[0]) / ARCHITECTURES[about["architecture"]]))
     model = package.nn.tasks.DetectionModel(yolo.model.yaml, nc=len(about["names"]), verbose=False)
     try:
         model.load_state_dict(state)
     except RuntimeError:
-        raise HqsamError(f"{path}: its tensors are not those of {about['architecture']}; fetch it again") from None
+        raise HqsamError(
+            f"its tensors are not those of {about['architecture']}", file=path, remedy="fetch it again"
+        ) from None
     model.names = dict(enumerate(about["names"]))
     model.args, model.task = yolo.model.args, yolo.task
     yolo.model = model.eval()

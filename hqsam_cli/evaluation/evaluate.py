@@ -113,17 +113,25 @@ def choose_datasets(
         one_object = dataset.kind == "masks"
         if one_object and detections is not None:
             raise UsageError(
-                "--detections: only for coco, lvis, uvo, ytvis and davis; this set's boxes are of its masks"
+                "only for coco, lvis, uvo, ytvis and davis",
+                option="detections",
+                remedy="leave them out: this set's boxes are of its masks",
             )
         if not one_object and [rule.kind for rule in rules] != ["box"]:
-            raise UsageError(f"--prompt: {dataset.title} is prompted by boxes; leave it out")
+            raise UsageError(f"{dataset.title} is prompted by boxes", option="prompt", remedy="leave it out")
         misfit = None
         if not one_object:
-            misfit = "--refine" if refine else "--plot" if pictures == "--plot" else None
-        if pictures == "--worst" and (dataset.kind == "video" or detections is not None):
-            raise UsageError("--worst: only for images with their own ground truth; leave out videos and --detections")
+            misfit = "refine" if refine else "plot" if pictures == "plot" else None
+        if pictures == "worst" and (dataset.kind == "video" or detections is not None):
+            raise UsageError(
+                "only for images with their own ground truth",
+                option="worst",
+                remedy="leave out videos and `detections`",
+            )
         if misfit is not None:
-            raise UsageError(f"{misfit}: only for sets of one object an image; leave it out for {dataset.title}")
+            raise UsageError(
+                "only for sets of one object an image", option=misfit, remedy=f"leave it out for {dataset.title}"
+            )
     return datasets
 
 
@@ -238,7 +246,9 @@ class _Evaluation:
         errors = [record["error"] for record in records if record["error"] is not None]
         if len(errors) == len(records):
             raise HqsamError(
-                f"{dataset.title}: not one of {len(records)} images could be scored; the first: {errors[0]}"
+                f"not one of {len(records)} images could be scored",
+                value=dataset.title,
+                remedy=f"the first: {errors[0]}",
             )
         self.results.broken += errors
         self.results.lines += per_image_lines(dataset.key, records)

@@ -104,9 +104,9 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a JSON file") from None
+        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="give a JSON file") from None
     except ValueError as error:
-        raise HqsamError(f"{path}: is not JSON ({error}); fetch it again") from None
+        raise HqsamError(f"is not JSON ({error})", file=path, remedy="fetch it again") from None
 
 
 def _path_below(root: Path, name: str) -> Path:
@@ -119,11 +119,11 @@ def _path_below(root: Path, name: str) -> Path:
     plain = plain_name(name)
     # A name that leads out of the folder is no image in it, however it ends.
     for written in (name, plain, *(() if leaves_folder(name) else tails(plain))):
-        path = root / written
+        path: Path = root / written
         if os.path.abspath(path).startswith(inside) and path.exists():
             return path
     if leaves_folder(name) or is_absolute(name):
-        raise HqsamError(f"the data set names an image outside its folder, {name!r}; mend its JSON")
+        raise HqsamError(f"the data set names an image outside its folder, {name!r}", remedy="mend its JSON")
     return root / name
 
 
@@ -132,25 +132,27 @@ def _detected(path: Path, document: dict[str, Any], class_agnostic: bool) -> dic
     content = _json(path)
     found = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(found, list) or not all(isinstance(item, dict) and "bbox" in item for item in found):
-        raise HqsamError(f"{path}: holds no list of results with a bbox; give a detector's COCO results")
+        raise HqsamError("holds no list of results with a bbox", file=path, remedy="give a detector's COCO results")
     images = {image["given_id"]: image["id"] for image in document["images"]}
     strange = {str(item.get("image_id")) for item in found if identifier(item.get("image_id")) not in images}
     if strange:
         raise HqsamError(
-            f"{path}: {len(strange)} of its image ids are not of this data set (first: {min(strange)}); "
-            "give detections made on the same images"
+            f"{len(strange)} of its image ids are not of this data set (first: {min(strange)})",
+            file=path,
+            remedy="give detections made on the same images",
         )
     categories = {category["given_id"]: category["id"] for category in document["categories"]}
     boxes: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for number, item in enumerate(found, 1):
         box, score = read_numbers(item["bbox"], 4), number_or_none(item.get("score"))
         if box is None or score is None:
-            raise HqsamError(f"{path}: result {number} needs a bbox of four numbers and a score")
+            raise HqsamError(f"result {number} needs a bbox of four numbers and a score", file=path)
         category = identifier(item.get("category_id"))
         if not class_agnostic and category not in categories:
             raise HqsamError(
-                f"{path}: result {number} has the category_id {item.get('category_id')}, which the data set does not "
-                "know; give detections with its categories"
+                f"result {number} has the category_id {item.get('category_id')}, which the data set does not know",
+                file=path,
+                remedy="give detections with its categories",
             )
         # Where classes do not count, any known one does.
         own = 1 if class_agnostic else categories[category]
@@ -167,7 +169,9 @@ def _frames_as_images(document: Any) -> dict[str, Any]:
     try:
         return _frames(document)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise HqsamError(f"the data set is no YouTube-VIS JSON ({type(error).__name__}: {error}); mend it") from None
+        raise HqsamError(
+            f"the data set is no YouTube-VIS JSON ({type(error).__name__}: {error})", remedy="mend it"
+        ) from None
 
 
 def _frames(document: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +233,9 @@ class InstanceScorer:
         if image.boxes:
             height, width = pixels.shape[:2]
             if image.size not in (None, (width, height)):
-                raise ImageError(f"{image.path}: is {width}x{height}, in the data set {image.size}; fetch it again")
+                raise ImageError(
+                    f"is {width}x{height}, in the data set {image.size}", file=image.path, remedy="fetch it again"
+                )
             gts = [_gt_pixels(image, box, width, height) for box in image.boxes] if self.from_gt else None
             prompts = [Prompt(n, box=_corners(box["bbox"])) for n, box in enumerate(image.boxes)]
             answers = self.evaluator.masks(self.evaluator.prepare(pixels), prompts)
@@ -261,7 +267,7 @@ def _gt_pixels(image: GTImage, annotation: dict[str, Any], width: int, height: i
     try:
         return decode_segmentation(annotation["segmentation"], width, height)
     except ValueError as error:
-        raise ImageError(f"{image.path}: the mask of annotation {annotation['given_id']} {error}") from None
+        raise ImageError(f"the mask of annotation {annotation['given_id']} {error}", file=image.path) from None
 
 
 def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:

@@ -73,11 +73,11 @@ class MaskSetScorer:
         """Read a pair; an ImageError names what is wrong with it."""
         image, values = read_pair(pair, self.max_pixels)
         if not self.evaluator.to_prompt_pixels(values).any():
-            raise ImageError(f"{pair.mask}: nothing of the mask is left at the size of the model's square")
+            raise ImageError("nothing of the mask is left at the size of the model's square", file=pair.mask)
         coarse = None
         if any(rule.kind == "mask" for rule in self.rules):
             if pair.coarse is None:
-                raise ImageError(f"{pair.image}: has no coarse mask; give their folder as --coarse-masks")
+                raise ImageError("has no coarse mask", file=pair.image, remedy="give their folder as `coarse_masks`")
             coarse = read_mask_values(pair.coarse)
             check_not_empty(pair.coarse, coarse)
             check_same_size(pair.coarse, coarse, image)

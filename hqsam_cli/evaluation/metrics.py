@@ -93,7 +93,7 @@ def _contour(mask: np.ndarray) -> np.ndarray:
     east[:, :-1] = mask[:, 1:]
     south[:-1] = mask[1:]
     both[:-1, :-1] = mask[1:, 1:]
-    contour = (mask ^ east) | (mask ^ south) | (mask ^ both)
+    contour: np.ndarray = (mask ^ east) | (mask ^ south) | (mask ^ both)
     contour[-1] = mask[-1] ^ east[-1]
     contour[:, -1] = mask[:, -1] ^ south[:, -1]
     contour[-1, -1] = False

@@ -27,13 +27,13 @@ def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
     """
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
-            raise HqsamError(f"{path}: has no list of {key}; give COCO-style instances")
+            raise HqsamError(f"has no list of {key}", file=path, remedy="give COCO-style instances")
     images = _numbered(path, "image", document["images"])
     categories = _numbered(path, "category", document["categories"])
     for item in images.values():
         name = image_name(item)
         if name is None:
-            raise HqsamError(f"{path}: gives image {item['given_id']} no file_name; mend its JSON")
+            raise HqsamError(f"gives image {item['given_id']} no file_name", file=path, remedy="mend its JSON")
         item["width"], item["height"] = integer(item.get("width")), integer(item.get("height"))
         # LVIS gives a COCO address instead of a name.
         item["file_name"] = plain_name(name) if ADDRESS.match(name) else name
@@ -49,7 +49,7 @@ def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
         kind = _key(path, f"annotation {number}", item, "category_id")
         category = categories.get(kind) or named.get(str(kind))
         if category is None:
-            raise HqsamError(f"{path}: annotation {number} has a category_id that it does not list")
+            raise HqsamError(f"annotation {number} has a category_id that it does not list", file=path)
         if image is None:
             strange += 1
             continue
@@ -59,11 +59,11 @@ def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
         else:
             annotations.append(made)
     if strange:
-        raise HqsamError(f"{path}: annotations of {strange} images that it does not list; fetch it again")
+        raise HqsamError(f"annotations of {strange} images that it does not list", file=path, remedy="fetch it again")
     lost: list[str] = []
     note(lost, f"{path}: annotations without a box and a mask, left out", shapeless)
     if shapeless and not annotations:
-        raise HqsamError(f"{lost[0]}; each needs a bbox of four numbers and a segmentation")
+        raise HqsamError(lost[0], remedy="each needs a bbox of four numbers and a segmentation")
     listed = {"images": list(images.values()), "categories": list(categories.values())}
     return {**listed, "annotations": annotations, "lost": lost}
 
@@ -74,7 +74,7 @@ def _numbered(path: str, what: str, entries: list[Any]) -> dict[Identifier, dict
     for number, entry in enumerate(entries, 1):
         key = _key(path, f"{what} {number}", entry, "id")
         if key in found:
-            raise HqsamError(f"{path}: {what} {number} has the id {key} of an earlier one; mend it")
+            raise HqsamError(f"{what} {number} has the id {key} of an earlier one", file=path, remedy="mend it")
         found[key] = {**entry, "id": len(found) + 1, "given_id": key}
     return found
 
@@ -83,7 +83,7 @@ def _key(path: str, what: str, entry: Any, field: str) -> Identifier:
     """What an entry calls something."""
     key = identifier(entry.get(field)) if isinstance(entry, dict) else None
     if key is None:
-        raise HqsamError(f"{path}: {what} has no {field}; mend it, or fetch the file again")
+        raise HqsamError(f"{what} has no {field}", file=path, remedy="mend it, or fetch the file again")
     return key
 
 

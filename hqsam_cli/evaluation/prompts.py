@@ -59,7 +59,7 @@ def prompt_rules(text: str) -> list[PromptRule]:
             return [_points_rule(part) for part in detail.split(",")]
     except ValueError:
         pass
-    raise UsageError(f"--prompt {text}: use {FORMS}")
+    raise UsageError(f"use {FORMS}", option="prompt", value=text)
 
 
 def _points_rule(text: str) -> PromptRule:

@@ -27,7 +27,7 @@ def cascadepsp(device: str) -> RefineMask:
         import segmentation_refinement
     except ImportError:
         raise UsageError(
-            "--refine needs the package segmentation-refinement: pip install 'hqsam-cli[refine]'"
+            "`refine` needs the package segmentation-refinement", remedy="pip install 'hqsam-cli[refine]'"
         ) from None
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -36,10 +36,13 @@ def cascadepsp(device: str) -> RefineMask:
         # Whatever goes wrong in there, from the network to the pickle, has the same remedy.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HqsamError(
-            f"--refine: CascadePSP's weights cannot be had ({reason}); put them at ~/.segmentation-refinement/model"
+            f"CascadePSP's weights cannot be had ({reason})",
+            option="refine",
+            remedy="put them at ~/.segmentation-refinement/model",
         ) from None
 
     def refined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return refiner.refine(image, mask.astype(np.uint8) * 255) > 127
+        refined: np.ndarray = refiner.refine(image, mask.astype(np.uint8) * 255) > 127
+        return refined
 
     return refined

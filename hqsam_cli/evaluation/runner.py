@@ -51,7 +51,7 @@ def open_journal(identity: dict[str, str], *, resume: bool) -> Iterator[Journal]
         except (HqsamError, RuntimeError) as error:
             if resume or isinstance(error, UsageError):
                 raise
-            log.warning("%s; scores are not kept for --resume: set XDG_CACHE_HOME to keep them", _reason(error))
+            log.warning("%s; scores are not kept for `resume`: set XDG_CACHE_HOME to keep them", _reason(error))
             try:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             except OSError:

@@ -62,7 +62,9 @@ def video_frames(dataset: Dataset) -> list[VideoFrame]:
             image = root / sequence / f"{ids.stem}.jpg"
             frames.append(VideoFrame(f"{sequence}/{ids.stem}", image, ids, objects))
     if not frames:
-        raise HqsamError(f"{gt}: holds no <sequence> of three <frame>.png; give the folders of {dataset.title}")
+        raise HqsamError(
+            "holds no <sequence> of three <frame>.png", file=gt, remedy=f"give the folders of {dataset.title}"
+        )
     return frames
 
 
@@ -76,9 +78,9 @@ def object_ids(path: Path) -> np.ndarray:
         with Image.open(path) as file:
             ids = np.array(file)
     except OSError as error:
-        raise ImageError(f"{path}: no readable image ({error})") from None
+        raise ImageError(f"no readable image ({error})", file=path) from None
     if ids.ndim != 2:
-        raise ImageError(f"{path}: has colors instead of object ids; DAVIS 2017 has palette images")
+        raise ImageError("has colors instead of object ids", file=path, remedy="DAVIS 2017 has palette images")
     return ids
 
 
@@ -94,10 +96,10 @@ def frame_boxes(path: Path) -> dict[str, dict[int, list[float]]]:
             frame: {int(key): [float(n) for n in box] for key, box in boxes.items()} for frame, boxes in content.items()
         }
     except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a JSON file") from None
+        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="give a JSON file") from None
     except (ValueError, TypeError, AttributeError):
         form = '{"sequence/frame": {"1": [x, y, w, h]}}'
-        raise HqsamError(f"{path}: holds no boxes by frame and object; its form is {form}") from None
+        raise HqsamError("holds no boxes by frame and object", file=path, remedy=f"its form is {form}") from None
 
 
 @dataclass(frozen=True, slots=True)

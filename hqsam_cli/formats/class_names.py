@@ -67,4 +67,4 @@ def _text(path: Path) -> str:
     try:
         return text_of(path.read_bytes())
     except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="check its permissions") from None

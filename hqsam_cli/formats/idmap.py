@@ -55,7 +55,9 @@ def write_id_map(
         ImageError: more instances than 16 bits can count.
     """
     if len(instances) > MAX_ID:
-        raise ImageError(f"{path}: {len(instances)} masks do not fit a 16-bit id map; leave --format idmap out")
+        raise ImageError(
+            f"{len(instances)} masks do not fit a 16-bit id map", file=path, remedy="leave `format` idmap out"
+        )
     width, height = size
     ids = np.zeros((height, width), np.uint16)
     order = sorted(range(len(instances)), key=lambda i: (annotations[i]["score"], -i))

@@ -75,7 +75,9 @@ def write_png(path: Path, pixels: np.ndarray, options: list[int]) -> None:
     done, encoded = cv2.imencode(".png", pixels, options)
     if not done:
         raise ImageError(
-            f"{path}: OpenCV cannot write {pixels.shape[1]} x {pixels.shape[0]} pixels as PNG; use --format coco"
+            f"OpenCV cannot write {pixels.shape[1]} x {pixels.shape[0]} pixels as PNG",
+            file=path,
+            remedy="use `format` coco",
         )
     with atomic_file(path) as file:
         file.write(encoded.tobytes())

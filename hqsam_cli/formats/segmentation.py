@@ -111,7 +111,8 @@ def _decode_polygons(polygons: Any, width: int, height: int) -> np.ndarray:
         raise ValueError("is neither RLE nor polygons near the image")
     from pycocotools import mask as coco_mask
 
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(sound, height, width))).astype(bool)
+    decoded: np.ndarray = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(sound, height, width))).astype(bool)
+    return decoded
 
 
 def sound_polygons(polygons: Any) -> list[list[float]]:

@@ -16,6 +16,7 @@ from .run_records import ImageResult, RunRecords
 from .values import Identifier, number_or_none, text_of
 
 ROUNDING = 0.01  # by which a box may leave the image
+LARGEST_SHARE = 2  # some tools let objects leave the image
 DECIMALS = 8  # less than a thousandth of a pixel of the largest image
 NO_LABELS = ("readme", "license", "train", "val", "test", "notes", "requirements")  # .txt, beside labels
 POSE = 4 + 17 * 3  # numbers of a person's box and COCO's key points
@@ -78,7 +79,8 @@ def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None, track
         x0, y0, x1, y1 = enclosing_box(numbers)
         x, y, w, h = (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
         label["segmentation"] = PolygonShares(tuple(numbers))
-    return {**label, "bbox": [x, y, w, h]} if w > 0 and h > 0 else None
+    is_share = max(map(abs, numbers[:4])) <= LARGEST_SHARE  # else pixels, which a label has not
+    return {**label, "bbox": [x, y, w, h]} if w > 0 and h > 0 and is_share else None
 
 
 def _split_score(

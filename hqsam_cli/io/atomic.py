@@ -42,4 +42,4 @@ def check_can_write(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise HqsamError(f"{path}: cannot be written ({error.strerror}); give another path") from None
+        raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another path") from None

@@ -94,8 +94,8 @@ def find_images(
             known = found.setdefault(image.file_name, image)
             if known is not image and os.path.realpath(known.path) != os.path.realpath(image.path):
                 raise UsageError(
-                    f"{known.path} and {image.path} would both be called {image.file_name} in the results: "
-                    "give the folder that holds both"
+                    f"{known.path} and {image.path} would both be called {image.file_name} in the results",
+                    remedy="give the folder that holds both",
                 )
     result.images.extend(found.values())
     return result
@@ -105,7 +105,7 @@ def _images_of(
     item: str, stdin: BinaryIO | None, null_separated: bool, banned: set[str], result: Found
 ) -> Iterator[SourceImage]:
     if not item:
-        raise UsageError("an input is an empty name: give images, folders of images, globs, or -")
+        raise UsageError("an input is an empty name", remedy="give images, folders of images, globs, or -")
     if item == STDIN:
         assert stdin is not None
         for path in _paths(stdin, null_separated):
@@ -127,7 +127,7 @@ def _paths(stdin: BinaryIO, null_separated: bool) -> Iterator[str]:
     for line in stdin.read().split(separator):
         line = line if null_separated else line.rstrip(b"\r")
         if b"\0" in line:
-            raise UsageError("the paths on stdin end in NUL: pass -0")
+            raise UsageError("the paths on stdin end in NUL", remedy="pass -0")
         if line:
             yield os.fsdecode(line)
 

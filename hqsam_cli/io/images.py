@@ -87,26 +87,26 @@ def open_image(path: str, *, exif: str, max_pixels: int) -> Iterator[Image.Image
     """
     try:
         if os.path.isdir(path):
-            raise ImageError(_folder(path))
+            raise _folder(path)
         if os.path.getsize(path) == 0:
-            raise ImageError(f"{path}: the file is empty; fetch it again")
+            raise ImageError("the file is empty", file=path, remedy="fetch it again")
         _raise_pillow_limit(max_pixels)
         yield _read(path, exif, max_pixels)
     except ImageError:
         raise
     except Image.DecompressionBombError:
-        text = f"{path}: over the limit of {max_pixels} pixels; raise --max-pixels if the file can be trusted"
-        raise ImageError(text) from None
+        reason, remedy = f"over the limit of {max_pixels} pixels", "raise `max_pixels` if the file can be trusted"
+        raise ImageError(reason, file=path, remedy=remedy) from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: {_unknown(path)}") from None
+        raise ImageError(_unknown(path), file=path) from None
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such file; check the path") from None
+        raise ImageError("no such file", file=path, remedy="check the path") from None
     # A damaged file makes decoders raise about anything, and it is always the file that is to blame.
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+            raise ImageError(f"cannot be read ({error.strerror})", file=path, remedy="check its permissions") from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageError(f"{path}: broken image ({reason}); fetch it again, or convert it to RGB") from None
+        raise ImageError(f"broken image ({reason})", file=path, remedy="fetch it again, or convert it to RGB") from None
 
 
 def _read(path: str, exif: str, max_pixels: int) -> Image.Image:
@@ -152,10 +152,10 @@ def _unknown(path: str) -> str:
     return f"not an image that can be read ({', '.join(FORMATS)}); convert it, or leave it out"
 
 
-def _folder(path: str) -> str:
+def _folder(path: str) -> ImageError:
     if os.access(path, os.R_OK | os.X_OK):
-        return f"{path}: a folder, not an image; give the folder itself as an input"
-    return f"{path}: a folder that cannot be read; check its permissions"
+        return ImageError("a folder, not an image", file=path, remedy="give the folder itself as an input")
+    return ImageError("a folder that cannot be read", file=path, remedy="check its permissions")
 
 
 def _raise_pillow_limit(max_pixels: int) -> None:

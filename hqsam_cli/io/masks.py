@@ -42,7 +42,7 @@ def read_mask_values(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.nda
         ImageError: missing, unreadable, or no mask of one object.
     """
     if not path.exists():
-        raise ImageError(f"{path}: the mask is missing")
+        raise ImageError("the mask is missing", file=path)
     with open_image(str(path), exif="ignore", max_pixels=max_pixels) as image:
         return _object(image, path)
 
@@ -81,25 +81,28 @@ def _object(image: Image.Image, path: Path) -> np.ndarray:
 def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarray:
     """Of two values the higher is object; more are shades up to the highest."""
     if not np.isfinite(values).all():
-        raise ImageError(f"{path}: holds values that are no numbers; make it a mask of 0 and 255")
+        raise ImageError("holds values that are no numbers", file=path, remedy="make it a mask of 0 and 255")
     if values.dtype.kind == "f" and values.max() <= 1:
         values = values * 255  # shares
     levels = _levels(values)
     low, high = levels[0], levels[-1]
     if low < 0:
-        raise ImageError(f"{path}: holds values below 0; make it a mask of 0 and 255")
+        raise ImageError("holds values below 0", file=path, remedy="make it a mask of 0 and 255")
     full = 255 if high <= 255 else 65_535
     if len(levels) == 1:
         return np.full(values.shape, 255 if high else 0, np.uint8)
     if len(levels) == 2:
         if low > 0 and not low <= THRESHOLD / 255 * full < high:
-            raise ImageError(f"{path}: holds {low} and {high}, and neither is 0; make it a mask of 0 and 255")
+            raise ImageError(
+                f"holds {low} and {high}, and neither is 0", file=path, remedy="make it a mask of 0 and 255"
+            )
         return np.where(values == high, 255, 0).astype(np.uint8)
     counted = len(levels) == high + 1 and high <= MOST_IDS
     if not lossy and (counted or _has_plateaus(values, levels)):
         raise ImageError(
-            f"{path}: holds {len(levels)} values from {low} to {high}, a map of several objects or classes; "
-            "make it a mask of one object, 0 and 255"
+            f"holds {len(levels)} values from {low} to {high}, a map of several objects or classes",
+            file=path,
+            remedy="make it a mask of one object, 0 and 255",
         )
     # What is not quite white is white; a JPEG's rings go beyond its object.
     top = min(float(np.percentile(values[values > high / 2], 90)), full) if lossy else high
@@ -133,7 +136,9 @@ def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
     if used[-1] < len(palette) and (palette == palette[:, :1]).all():
         return _from_gray(palette[:, 0][indices], path)
     if len(used) > 2:
-        raise ImageError(f"{path}: a palette of {len(used)} classes; make it a mask of one object, 0 and 255")
+        raise ImageError(
+            f"a palette of {len(used)} classes", file=path, remedy="make it a mask of one object, 0 and 255"
+        )
     if len(used) == 1:
         return np.full(indices.shape, 255 if used[0] else 0, np.uint8)
     second_is_black = used[-1] < len(palette) and not palette[used[1]].any()
@@ -142,10 +147,10 @@ def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
 
 def _from_colors(colors: np.ndarray, path: Path, lossy: bool) -> np.ndarray:
     """One color on black is a mask, be it blurred a little, as JPEG does."""
-    bright = colors.max(axis=2)
+    bright: np.ndarray = colors.max(axis=2)
     if len(np.unique(colors.reshape(-1, 3)[:: max(1, bright.size // SAMPLE)], axis=0)) == 2:
         if not (bright == 0).any():
-            raise ImageError(f"{path}: two colors, neither of them black; make it a mask of 0 and 255")
+            raise ImageError("two colors, neither of them black", file=path, remedy="make it a mask of 0 and 255")
         return np.where(bright > 0, 255, 0).astype(np.uint8)
     color = np.median(colors[bright >= 0.75 * bright.max()], axis=0)
     far, most = OTHERS[lossy]
@@ -153,5 +158,7 @@ def _from_colors(colors: np.ndarray, path: Path, lossy: bool) -> np.ndarray:
     bright = np.minimum(bright * (255 / color.max()), 255).astype(np.uint8)
     between = (bright > DARK) & (bright < BRIGHT)
     if bright.min() > DARK or others.mean() > most or between.mean() > MOST_BETWEEN:
-        raise ImageError(f"{path}: holds several colors, so it is no mask of one object; make it one of 0 and 255")
+        raise ImageError(
+            "holds several colors, so it is no mask of one object", file=path, remedy="make it one of 0 and 255"
+        )
     return bright

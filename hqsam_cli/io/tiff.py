@@ -54,10 +54,12 @@ def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image |
         raise Image.DecompressionBombError
     known = tags.get(BANDS, 1) <= MOST_BANDS and tags.get(COMPRESSION, 1) in UNPACKED and tags.get(PLANES, 1) == 1
     if known and not _is_whole(tags, len(content)):
-        raise ImageError(f"{path}: broken image (TIFF that is cut off); fetch it again")
+        raise ImageError("broken image (TIFF that is cut off)", file=path, remedy="fetch it again")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if known else None
     if pixels is None:
-        raise ImageError(f"{path}: a TIFF of a kind that is not read ({describe(tags)}); convert it to 8-bit RGB")
+        raise ImageError(
+            f"a TIFF of a kind that is not read ({describe(tags)})", file=path, remedy="convert it to 8-bit RGB"
+        )
     if pixels.dtype != np.uint8:
         pixels = eight_bits(pixels, path, bit_depth(tags))
     if pixels.ndim == 2:
@@ -111,6 +113,6 @@ def eight_bits(values: np.ndarray, path: str, depth: int = 16) -> np.ndarray:
         return np.minimum(np.round(values * np.float32(255 / (2**depth - 1))), 255).astype(np.uint8)
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
-        raise ImageError(f"{path}: holds values that are no numbers; convert it to 8 bits first")
+        raise ImageError("holds values that are no numbers", file=path, remedy="convert it to 8 bits first")
     low, high = float(values.min()), float(values.max())
     return np.round((values - low) * (255 / (high - low or 1.0))).astype(np.uint8)

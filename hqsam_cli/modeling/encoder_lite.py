@@ -79,7 +79,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, width_in, H, W) to (B, width_out, H / stride, W / stride)."""
         y = self.project(self.depthwise(self.expand(x)))
-        return x + y if self.residual else y
+        out: Tensor = x + y if self.residual else y
+        return out
 
 
 class ConvNeXtBlock(nn.Module):
@@ -98,7 +99,8 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) to the same."""
-        return x + self.scale * self.project(functional.gelu(self.expand(self.norm(self.depthwise(x)))))
+        out: Tensor = x + self.scale * self.project(functional.gelu(self.expand(self.norm(self.depthwise(x)))))
+        return out
 
 
 class LiteImageEncoder(nn.Module):

@@ -45,4 +45,5 @@ class MLP(nn.Module):
         """(..., width_in) to (..., width_out)."""
         for layer in self.layers[:-1]:
             x = functional.relu(layer(x))
-        return self.layers[-1](x)
+        out: Tensor = self.layers[-1](x)
+        return out

@@ -81,7 +81,8 @@ class MaskDecoder(nn.Module):
         Returns:
             (B, C / 8, S / 4, S / 4).
         """
-        return self.embedding_encoder(embedding) + self.compress_vit_feat(interm_embeddings)
+        out: Tensor = self.embedding_encoder(embedding) + self.compress_vit_feat(interm_embeddings)
+        return out
 
     def forward(
         self,
@@ -134,7 +135,8 @@ class MaskDecoder(nn.Module):
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:
         """The HQ mask's weights of the features, (P, C / 8), from the tokens after the transformer (P, 6 + T, C)."""
-        return self.hf_mlp(hidden[:, 1 + MASK_TOKENS])
+        out: Tensor = self.hf_mlp(hidden[:, 1 + MASK_TOKENS])
+        return out
 
     def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:
         """token · (embedding_maskfeature(upscaled) + hq_features), with the token contracted first.
@@ -163,7 +165,8 @@ def products(features: Tensor, weights: Tensor) -> Tensor:
     gradient comes back in the same layout.
     """
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)
-    return (rows @ weights.transpose(1, 2)).transpose(1, 2).unflatten(2, features.shape[-2:])
+    out: Tensor = (rows @ weights.transpose(1, 2)).transpose(1, 2).unflatten(2, features.shape[-2:])
+    return out
 
 
 def _early_fusion(interm_dim: int, interm_stride: int, embed_dim: int, width: int) -> nn.Sequential:

@@ -59,7 +59,8 @@ class RandomFourierPositions(nn.Module):
         y = (torch.arange(height, device=device) + 0.5) / height
         x = (torch.arange(width, device=device) + 0.5) / width
         positions = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1)
-        return self(positions).permute(2, 0, 1)[None]
+        out: Tensor = self(positions).permute(2, 0, 1)[None]
+        return out
 
 
 class PromptEncoder(nn.Module):
@@ -100,7 +101,7 @@ class PromptEncoder(nn.Module):
         """What mask prompts add to the image embedding: (P, embed_dim, S / 16, S / 16)."""
         if prompts.masks is None:
             raise ValueError("no prompt of the batch has a mask")
-        dense = self.mask_downscaling(prompts.masks)
+        dense: Tensor = self.mask_downscaling(prompts.masks)
         if prompts.has_mask is None:
             return dense
         return torch.where(prompts.has_mask.view(-1, 1, 1, 1), dense, self.no_mask_map())

@@ -98,7 +98,7 @@ class HQSam(nn.Module):
             pixels = embedding + self.prompt_encoder.no_mask_map()
         else:
             pixels = embedding[index] + self.prompt_encoder.dense_embeddings(prompts)
-        return self.mask_decoder(
+        logits: MaskLogits = self.mask_decoder(
             pixels,
             self.prompt_encoder.pe_layer.grid(*embedding.shape[-2:]),
             features.hq,
@@ -108,6 +108,7 @@ class HQSam(nn.Module):
             pixels_per_image=prompts.masks is None,
             mask_tokens=mask_tokens,
         )
+        return logits
 
     def predict(
         self,

@@ -73,7 +73,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) to (B, 64, S / 4, S / 4)."""
-        return self.seq(x)
+        out: Tensor = self.seq(x)
+        return out
 
 
 class Stage(nn.Module):
@@ -125,7 +126,8 @@ class Merge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width_in, H, W) to (B, width_out, H / stride, W / stride)."""
-        return self.conv3(functional.gelu(self.conv2(functional.gelu(self.conv1(x)))))
+        out: Tensor = self.conv3(functional.gelu(self.conv2(functional.gelu(self.conv1(x)))))
+        return out
 
 
 class AttentionBlock(nn.Module):
@@ -145,7 +147,8 @@ class AttentionBlock(nn.Module):
         seen = self.attn(windows.flatten(1, 2)).unflatten(1, (self.window, self.window))
         last = last + image_of(seen, self.window, padded, (last.shape[1], last.shape[2]))
         last = self.local_conv(last.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return (last + self.mlp(last)).permute(0, 3, 1, 2)
+        out: Tensor = (last + self.mlp(last)).permute(0, 3, 1, 2)
+        return out
 
 
 class NormedMLP(nn.Module):
@@ -159,7 +162,8 @@ class NormedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to the same shape."""
-        return self.fc2(functional.gelu(self.fc1(self.norm(x))))
+        out: Tensor = self.fc2(functional.gelu(self.fc1(self.norm(x))))
+        return out
 
 
 class Attention(nn.Module):
@@ -188,4 +192,5 @@ class Attention(nn.Module):
         q, k, v = qkv.unbind(0)
         bias = self.attention_biases[:, self.attention_bias_idxs].to(q.dtype)
         out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-        return self.proj(out.transpose(1, 2).flatten(2))
+        y: Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        return y

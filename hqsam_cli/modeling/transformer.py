@@ -62,10 +62,12 @@ class Attention(nn.Module):
         values = per_prompt(self._split(self.v_proj(v)), kv_index)
         mask = None if valid is None else valid[:, None, None, :]
         out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        return self.out_proj(out.transpose(1, 2).flatten(2))
+        y: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
+        return y
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        out: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return out
 
 
 class TwoWayBlock(nn.Module):
@@ -118,7 +120,8 @@ class TokenMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., embed_dim) to the same shape."""
-        return self.lin2(functional.relu(self.lin1(x)))
+        out: Tensor = self.lin2(functional.relu(self.lin1(x)))
+        return out
 
 
 class TwoWayTransformer(nn.Module):

@@ -74,7 +74,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) to (B, S / 16, S / 16, dim)."""
-        return self.proj(x).permute(0, 2, 3, 1)
+        out: Tensor = self.proj(x).permute(0, 2, 3, 1)
+        return out
 
 
 class Block(nn.Module):
@@ -97,7 +98,8 @@ class Block(nn.Module):
         else:
             y = self.attn(y)
         x = x + y
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
 
 class BlockMLP(nn.Module):
@@ -110,7 +112,8 @@ class BlockMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to the same shape."""
-        return self.lin2(functional.gelu(self.lin1(x)))
+        out: Tensor = self.lin2(functional.gelu(self.lin1(x)))
+        return out
 
 
 class Attention(nn.Module):
@@ -130,7 +133,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)
         out = relative_attention(q, k, v, relative_table(self.rel_pos_h, height), relative_table(self.rel_pos_w, width))
-        return self.proj(out.transpose(1, 2).reshape(batch, height, width, -1))
+        y: Tensor = self.proj(out.transpose(1, 2).reshape(batch, height, width, -1))
+        return y
 
 
 def relative_table(positions: Tensor, side: int) -> Tensor:

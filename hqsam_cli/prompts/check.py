@@ -48,7 +48,7 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
             return
         lost += problems
     if lost:
-        raise HqsamError(f"of the prompts not one lies in its image; the first trouble: {lost[0]}")
+        raise HqsamError("of the prompts not one lies in its image", remedy=f"the first trouble: {lost[0]}")
 
 
 def _check_no_corners(sized: Sequence[tuple[ImagePrompts, int, int]]) -> None:
@@ -58,7 +58,8 @@ def _check_no_corners(sized: Sequence[tuple[ImagePrompts, int, int]]) -> None:
     if 2 * leave > len(boxes) and corners >= MOST * len(boxes):
         raise HqsamError(
             f"{leave} of the first {len(boxes)} boxes leave their images when read as x, y, width, height, and fit as "
-            "corners: pass --box-format xyxy, or xywh if they are meant so"
+            "corners",
+            remedy="pass `box_format` xyxy, or xywh if they are meant so",
         )
 
 

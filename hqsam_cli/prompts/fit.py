@@ -30,10 +30,11 @@ def fit_prompts(
     """
     if image.prompts and image.size is not None and image.size != (width, height):
         turned = image.size == (height, width)
-        remedy = "change --exif, which turns it the other way" if turned else "rescale its boxes, or correct that size"
+        remedy = "change `exif`, which turns it the other way" if turned else "rescale its boxes, or correct that size"
         raise ImageError(
-            f"{image.file_name}: is {width} x {height} pixels, but its prompts are for "
-            f"{image.size[0]} x {image.size[1]}; {remedy}"
+            f"is {width} x {height} pixels, but its prompts are for {image.size[0]} x {image.size[1]}",
+            file=image.file_name,
+            remedy=remedy,
         )
     fitted, problems = [], []
     for raw in image.prompts:

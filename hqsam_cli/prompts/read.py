@@ -51,14 +51,16 @@ def read_prompt_file(
         try:
             contents = read(document, listed, notes)
         except ValueError as error:
-            raise HqsamError(f"{name}: {error}") from None
+            raise HqsamError(str(error), file=name) from None
         if contents is not None:
             if use == "box" and box_format is None:
                 _check_pixels(contents, name)
             return _prompt_file(name, contents, use, box_format or "xywh", notes)
     raise HqsamError(
-        f"{name}: JSON, but no COCO: give an object with images and annotations, a list of results with "
-        "image_id, or a line an image with file_name and annotations"
+        "JSON, but no COCO",
+        file=name,
+        remedy="give an object with images and annotations, a list of results with image_id, or a line an "
+        "image with file_name and annotations",
     )
 
 
@@ -71,7 +73,9 @@ def read_prompt_folder(folder: Path, use: Use, *, box_format: BoxFormat | None =
     place = labels_below(folder)
     suffix, paths, others = label_paths(place, tuple(FOLDER_READERS))
     if suffix is None:
-        raise HqsamError(f"{folder}: holds no labels; give a folder of YOLO's .txt, VOC's .xml or labelme's .json")
+        raise HqsamError(
+            "holds no labels", file=folder, remedy="give a folder of YOLO's .txt, VOC's .xml or labelme's .json"
+        )
     notes = Notes()
     contents = FOLDER_READERS[suffix](place, paths, notes)
     note(notes.lost, f"labels of another kind than {suffix}, left out", [path.name for path in others])
@@ -103,16 +107,18 @@ def _check_pixels(contents: Contents, name: str) -> None:
     small = [box for box in boxes if all(-ROUNDING <= n <= 1 + ROUNDING for n in box)]
     if len(small) >= MOST * len(boxes) > 0 and any(n % 1 for box in small for n in box):
         raise HqsamError(
-            f"{name}: its boxes are between 0 and 1, which are shares of an image and no pixels: pass "
-            "--box-format cxcywhn for center and size, xyxyn for corners, or xywh if they are pixels"
+            "its boxes are between 0 and 1, which are shares of an image and no pixels",
+            file=name,
+            remedy="pass `box_format` cxcywhn for center and size, xyxyn for corners, or xywh if they are pixels",
         )
     known = [(box, size) for box, size in zip(boxes, sizes, strict=True) if size is not None]
     leave = sum(x + w > width + 1 or y + h > height + 1 for (x, y, w, h), (width, height) in known)
     corners = sum(x < w <= width + 1 and y < h <= height + 1 for (x, y, w, h), (width, height) in known)
     if 2 * leave > len(known) and corners >= MOST * len(known):
         raise HqsamError(
-            f"{name}: {leave} of {len(known)} boxes leave their images when read as x, y, width, height, and fit "
-            "as corners: pass --box-format xyxy, or xywh if they are meant so"
+            f"{leave} of {len(known)} boxes leave their images when read as x, y, width, height, and fit as corners",
+            file=name,
+            remedy="pass `box_format` xyxy, or xywh if they are meant so",
         )
 
 
@@ -125,7 +131,7 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
             with open(path, "rb") as file:
                 content = file.read()
         except OSError as error:
-            raise HqsamError(f"{path}: cannot be read ({error.strerror}); {KINDS_OF_FILES}") from None
+            raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy=KINDS_OF_FILES) from None
     return _unzipped(content, path) if content.startswith(GZIP) else content
 
 
@@ -138,10 +144,12 @@ def _unzipped(content: bytes, path: str) -> bytes:
         try:
             parts.append(unzip.decompress(content, left))
         except zlib.error as error:
-            raise HqsamError(f"{path}: broken gzip ({error}); fetch it again") from None
+            raise HqsamError(f"broken gzip ({error})", file=path, remedy="fetch it again") from None
         left -= len(parts[-1])
         if not unzip.eof or left <= 0:
-            raise HqsamError(f"{path}: gzip that is cut off or grows beyond {LARGEST_JSON} bytes; fetch it again")
+            raise HqsamError(
+                f"gzip that is cut off or grows beyond {LARGEST_JSON} bytes", file=path, remedy="fetch it again"
+            )
         content = unzip.unused_data.lstrip(b"\0")
     return b"".join(parts)
 
@@ -149,14 +157,14 @@ def _unzipped(content: bytes, path: str) -> bytes:
 def _document(content: bytes, name: str) -> Any:
     """The JSON document, or the `Lines` of several."""
     if stand_in := describe_stand_in(content[:HEAD]):
-        raise HqsamError(f"{name}: {stand_in}")
+        raise HqsamError(stand_in, file=name)
     try:
         text = content.decode(json.detect_encoding(content), "surrogatepass")
         return _parse(text)
     except RecursionError:
-        raise HqsamError(f"{name}: JSON nested too deeply to be COCO; {KINDS_OF_FILES}") from None
+        raise HqsamError("JSON nested too deeply to be COCO", file=name, remedy=KINDS_OF_FILES) from None
     except UnicodeDecodeError as error:  # before ValueError, which it is
-        raise HqsamError(f"{name}: not JSON ({error}); {KINDS_OF_FILES}") from None
+        raise HqsamError(f"not JSON ({error})", file=name, remedy=KINDS_OF_FILES) from None
     except ValueError as whole:
         lines = Lines()
         # Not str.splitlines, which splits at what may stand in a name.
@@ -165,9 +173,9 @@ def _document(content: bytes, name: str) -> Any:
                 lines += [_parse(line)] if line.strip() else []
             except (ValueError, RecursionError):
                 reason = f"line {number} is not JSON" if lines else f"not JSON ({whole})"
-                raise HqsamError(f"{name}: {reason}; {KINDS_OF_FILES}") from None
+                raise HqsamError(reason, file=name, remedy=KINDS_OF_FILES) from None
         if not lines:
-            raise HqsamError(f"{name}: empty; {KINDS_OF_FILES}") from None
+            raise HqsamError("empty", file=name, remedy=KINDS_OF_FILES) from None
         return lines
 
 

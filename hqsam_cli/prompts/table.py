@@ -157,8 +157,9 @@ def bind_prompts(
         outside.extend(matches.outside)
         if file.unlisted and file.images and not matches.names and not matches.doubts:
             raise HqsamError(
-                f"{file.path}: a COCO results list, none of whose image ids is the name of an input; "
-                "pass --images-json FILE with the images they stand for"
+                "a COCO results list, none of whose image ids is the name of an input",
+                file=file.path,
+                remedy="pass `images_json` FILE with the images they stand for",
             )
         for key, name in matches.names.items():
             own = joined[name]
@@ -293,14 +294,16 @@ def check_used(sources: PromptSources, table: PromptTable, images: Sequence[Sour
         return
     if dropped := sum(own.dropped for own in table.images.values()):
         raise HqsamError(
-            f"{sources.entries[0][0]}: its {dropped} prompts are of these inputs, and --score-threshold lets none "
-            "through: lower it"
+            f"its {dropped} prompts are of these inputs, and `score_threshold` lets none through",
+            file=sources.entries[0][0],
+            remedy="lower it",
         )
     path, count, names = sources.entries[0]
     named = f"it names {some_of(names)}" if names else "it names no image"
     inputs = some_of(image.file_name for image in images)
     reason = next(iter([*table.outside, *table.notes.lost]), None)
     raise HqsamError(
-        f"{path}: of its {count} prompts not one can be used; {named}, and the inputs are {inputs}; "
-        + ("give the file of these images" if reason is None else f"the first trouble: {reason}")
+        f"of its {count} prompts not one can be used; {named}, and the inputs are {inputs}",
+        file=path,
+        remedy="give the file of these images" if reason is None else f"the first trouble: {reason}",
     )

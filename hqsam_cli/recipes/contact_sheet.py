@@ -56,7 +56,7 @@ def _cells_of_run(images: Path, run: Path) -> list[tuple[np.ndarray, np.ndarray]
     try:
         results: dict[str, Any] = json.loads((run / "instances.json").read_text())
     except (OSError, ValueError) as error:
-        raise HqsamError(f"{run}/instances.json: cannot be read ({error}); run hqsam segment first") from None
+        raise HqsamError(f"{run}/instances.json: cannot be read ({error})", remedy="run hqsam segment first") from None
     names = {category["id"]: category["name"] for category in results["categories"]}
     cells = []
     for image in results["images"]:

@@ -204,7 +204,8 @@ def _texture(rng: np.random.Generator, height: int, width: int, *, busy: bool) -
         light, tint = rng.normal(0, 1, (cells, cells, 1)), rng.normal(0, 0.25, (cells, cells, 3))
         noise = cv2.resize((light + tint).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
         image += noise * rng.uniform(3, 15 if busy else 9)
-    return np.clip(image, 0, 255).astype(np.float32)
+    clipped: np.ndarray = np.clip(image, 0, 255).astype(np.float32)
+    return clipped
 
 
 def main() -> None:

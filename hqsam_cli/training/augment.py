@@ -197,4 +197,5 @@ def color_jittered(rng: np.random.Generator, image: np.ndarray, strength: Streng
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.2))
     if rng.random() < 0.15:
         x = x + rng.normal(0, rng.uniform(2, 10), x.shape).astype(np.float32)
-    return np.clip(x, 0, 255).astype(np.uint8)
+    clipped: np.ndarray = np.clip(x, 0, 255).astype(np.uint8)
+    return clipped

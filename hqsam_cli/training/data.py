@@ -107,7 +107,7 @@ class Samples(Dataset[dict[str, Any]]):
                 return drawn
             wanted = None
         last = problems[-1] if problems else "crops keep losing the object"
-        raise HqsamError(f"{MOST_DRAWS} pairs in a row were of no use, the last: {last}; check --data")
+        raise HqsamError(f"{MOST_DRAWS} pairs in a row were of no use, the last: {last}", remedy="check `data`")
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class AugmentedPairs:
         self.epoch_length = self.steps_per_epoch * batch
         self.order: tuple[int, np.ndarray] | None = None
         if not self.epoch_length:
-            raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}: lower --batch-size")
+            raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}", remedy="lower `batch_size`")
 
     def draw(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
         """The view of a sample, or None if the draw was of no use.

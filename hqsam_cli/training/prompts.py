@@ -97,7 +97,8 @@ def paper_coarse_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> 
     small = cv2.resize(mask.astype(np.float32) / 255, (size, size), interpolation=cv2.INTER_LINEAR)
     eighth = cv2.resize(small, (size // 8, size // 8), interpolation=cv2.INTER_LINEAR)
     lost = np.abs(small - cv2.resize(eighth, (size, size), interpolation=cv2.INTER_LINEAR)) >= 0.01
-    return ((small + rng.standard_normal(small.shape, np.float32) * lost > 0.5) * 255).astype(np.float32)
+    noisy: np.ndarray = ((small + rng.standard_normal(small.shape, np.float32) * lost > 0.5) * 255).astype(np.float32)
+    return noisy
 
 
 def _padded(points: list[tuple[float, float, int]], coarse: np.ndarray, has_coarse: bool) -> SampledPrompt:

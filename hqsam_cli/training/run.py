@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import __version__
-from ..configs import MaskOutput, TrainConfig, digest, identity
+from ..configs import VERSION, MaskOutput, TrainConfig, digest, identity
 from ..data.pairs import ImageMaskFolder
 from ..errors import UsageError
 from ..modeling.sam import HQSam
@@ -80,13 +80,13 @@ class TrainRun:
             self.config, model=file_hash(self.base)[:16], data=_sets_digest(self.data), val=_sets_digest(self.val)
         )
         if self.config.lr_schedule == "step":
-            del known["--epochs"]
+            del known["epochs"]
         return known
 
     def cache_folder(self) -> Path:
         """Where encoded images lie: those of runs that encode others may lie beside them."""
         known = self.identity()
-        keys = ("version", "--model", "--data", "--batch-size", "--image-size", "--dtype", "--seed", "--augmentation")
+        keys = (VERSION, "model", "data", "batch_size", "image_size", "dtype", "seed", "augmentation")
         return self.output / CACHE / digest(*(known[key] for key in keys), self.config.keep_sam > 0)
 
 
@@ -131,8 +131,9 @@ def plan(run: TrainRun) -> Plan:
         there = [path for name in RESULTS if (path := run.output / name).is_file()]
         if there:
             raise UsageError(
-                f"{there[0]}: is there, and no run of this folder wrote it: pass --overwrite to replace it, or choose "
-                "another --output"
+                "is there, and no run of this folder wrote it",
+                file=there[0],
+                remedy="pass `overwrite` to replace it, or choose another `output`",
             )
     return Plan(len(pairs.pairs), pairs.steps_per_epoch, config.epochs * pairs.steps_per_epoch, done)
 
@@ -148,7 +149,7 @@ def prepare_model(run: TrainRun, device: torch.device) -> HQSam:
     fixed = ARCHITECTURES[infer_architecture(model.state_dict()) or ""].fixed_size
     if size % STRIDE or (fixed and size != model.image_size):
         wanted = f"is trained at {model.image_size}" if fixed else f"wants a multiple of {STRIDE}"
-        raise UsageError(f"--image-size {size}: {run.base} {wanted}")
+        raise UsageError(f"{run.base} {wanted}", option="image_size", value=size)
     model.image_size = model.prompt_encoder.image_size = size
     prepare(model, config)
     return model.to(device).to(memory_format=torch.channels_last).eval()
@@ -223,13 +224,13 @@ def _score_base(run: TrainRun, trainer: Trainer) -> dict[str, float]:
 def _say_best(best: dict[str, Any], base: dict[str, float] | None, progress: Progress) -> None:
     """Which epoch was kept, and whether it was worth it."""
     if "miou" not in best:
-        progress.say(f"kept epoch {best['epoch']}, the last, for want of --val")
+        progress.say(f"kept epoch {best['epoch']}, the last, for want of `val`")
         return
     progress.say(f"kept epoch {best['epoch']}: mIoU {best['miou']:.2f}, mBIoU {best['mbiou']:.2f}")
     if base is not None and _merit(best) < base["miou"] + base["mbiou"]:
         progress.on_problem(
             f"the result is worse than the base ({base['miou']:.2f}, {base['mbiou']:.2f}): "
-            "use the base, or train longer, on more like the photos of --val, or with a lower --lr"
+            "use the base, or train longer, on more like the photos of `val`, or with a lower `lr`"
         )
 
 
@@ -260,7 +261,8 @@ def _close_epoch(run: TrainRun, trainer: Trainer, epoch: int) -> None:
 
 def _merit(epoch: dict[str, Any]) -> float:
     """What the best epoch has most of; without validation the last is the best."""
-    return epoch["miou"] + epoch["mbiou"] if "miou" in epoch else epoch["epoch"]
+    value: float = epoch["miou"] + epoch["mbiou"] if "miou" in epoch else epoch["epoch"]
+    return value
 
 
 def _metadata(run: TrainRun, trainer: Trainer, entry: dict[str, Any]) -> dict[str, str]:

@@ -20,8 +20,9 @@ from ..weights.conversion import is_hq
 def cannot_save(path: Path, error: OSError) -> HqsamError:
     """The fatal error of something that cannot be written."""
     return HqsamError(
-        f"{path}: cannot be written ({error.strerror}); what was saved before is kept: make room and run the "
-        "same command, which continues"
+        f"cannot be written ({error.strerror})",
+        file=path,
+        remedy="what was saved before is kept: make room and run the same command, which continues",
     )
 
 

@@ -203,7 +203,7 @@ class Trainer:
 
     def _write_means(self, means: dict[str, float]) -> None:
         if not math.isfinite(means["loss"]):
-            raise HqsamError(f"the loss is no number at step {self.step}: lower --lr, or take --dtype float32")
+            raise HqsamError(f"the loss is no number at step {self.step}", remedy="lower `lr`, or take `dtype` float32")
         line = {"images_per_second": round(self.images_per_second, 2), "lr": self.optimizer.param_groups[-1]["lr"]}
         self.write_metrics({**means, **line})
 
@@ -241,7 +241,8 @@ class Trainer:
             values = json.loads(line)
         except ValueError:
             return True
-        return values["step"] > self.step
+        later: bool = values["step"] > self.step
+        return later
 
 
 def read_run(path: Path, identity: dict[str, str], device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -255,12 +256,13 @@ def read_run(path: Path, identity: dict[str, str], device: torch.device | str = 
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         known, command = saved.get("identity", {}), saved.get("notes", {}).get("command")
     except Exception as error:  # a damaged file makes it raise about anything
-        raise HqsamError(f"{path}: not the state of a run ({type(error).__name__}); delete it") from None
+        raise HqsamError(f"not the state of a run ({type(error).__name__})", file=path, remedy="delete it") from None
     if changed := changes(known, identity):
         begun = f" by: {command}" if command else ""
         raise UsageError(
-            f"{path}: begun with other options ({'; '.join(changed)}){begun}; run it as before, or choose another "
-            "--output, or start again with --overwrite"
+            f"begun with other options ({'; '.join(changed)}){begun}",
+            file=path,
+            remedy="run it as before, or choose another `output`, or start again with `overwrite`",
         )
     return saved
 

@@ -68,6 +68,8 @@ def _scores(evaluator: Evaluator, folder: ImageMaskFolder) -> tuple[Scores, list
         records.append(record)
     (row,) = mask_set_rows(folder.name, "", records, rules, evaluator.outputs, ())
     if not row.n:
-        raise HqsamError(f"--val {folder.name}: no pair of it can be scored, the last: {records[-1]['error']}")
+        raise HqsamError(
+            f"no pair of it can be scored, the last: {records[-1]['error']}", option="val", value=folder.name
+        )
     problems = [record["error"] for record in records if record["error"] is not None]
     return Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n), problems

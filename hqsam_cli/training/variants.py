@@ -94,13 +94,15 @@ class AblatedDecoder(MaskDecoder):
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:
         if self.variant.token == "context":
-            return self.output_hypernetworks_mlps[0](hidden[:, 1])
+            weights: Tensor = self.output_hypernetworks_mlps[0](hidden[:, 1])
+            return weights
         token = hidden[:, 1 + MASK_TOKENS]
         if self.variant.token == "scaled":
             others = hidden[:, 1 : 1 + MASK_TOKENS]
             likeness = torch.einsum("pc,pkc->pk", token, others) * token.shape[-1] ** -0.5
             token = token + torch.einsum("pk,pkc->pc", likeness.softmax(dim=1), others)
-        return self.hf_mlp(token)
+        weights = self.hf_mlp(token)
+        return weights
 
     def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:
         if self.variant.fusion == "none":

@@ -96,7 +96,9 @@ def load_checkpoint(path: Path) -> HQSam:
     checkpoint = read_checkpoint(path)
     model = checkpoint.model
     if model is None:
-        raise HqsamError(f"{path}: {checkpoint.kind} alone; put it into its SAM: hqsam weights merge SAM {path} -o OUT")
+        raise HqsamError(
+            f"{checkpoint.kind} alone", file=path, remedy=f"put it into its SAM: hqsam weights merge SAM {path} -o OUT"
+        )
     state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
     model.load_state_dict(state, assign=True)
     return model.eval().requires_grad_(False)
@@ -121,8 +123,9 @@ def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Ch
     if architecture is None:
         first = next(iter(state), "none")
         raise HqsamError(
-            f"{path}: holds no SAM or HQ-SAM model (first key: {first}); "
-            f"give a checkpoint of {', '.join(ARCHITECTURES)}"
+            f"holds no SAM or HQ-SAM model (first key: {first})",
+            file=path,
+            remedy=f"give a checkpoint of {', '.join(ARCHITECTURES)}",
         )
     kind = "HQ-SAM" if HQ_KEY in state else "SAM"
     size = metadata.get("image_size", USUAL_SIZE)
@@ -145,20 +148,23 @@ def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
     """
     base, added = read_checkpoint(sam), read_checkpoint(hq_only)
     if base.model is None:
-        raise HqsamError(f"{sam}: {base.kind} alone; the SAM comes first, then that")
+        raise HqsamError(f"{base.kind} alone", file=sam, remedy="the SAM comes first, then that")
     if added.model is not None:
         raise HqsamError(
-            f"{hq_only}: a whole {added.kind}; give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} or of a decoder"
+            f"a whole {added.kind}",
+            file=hq_only,
+            remedy=f"give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} or of a decoder",
         )
     if base.architecture != added.architecture:
         raise HqsamError(
-            f"{hq_only}: HQ modules of {added.architecture}, but {sam} is {base.architecture}; "
-            "give the SAM they were trained on"
+            f"HQ modules of {added.architecture}, but {sam} is {base.architecture}",
+            file=hq_only,
+            remedy="give the SAM they were trained on",
         )
     own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
     strange = [key for key in added.state if not is_hq(key) and key not in own]
     if strange:
-        raise HqsamError(f"{hq_only}: {len(strange)} tensors that {sam} does not have, first {strange[0]}")
+        raise HqsamError(f"{len(strange)} tensors that {sam} does not have, first {strange[0]}", file=hq_only)
     return _checked(hq_only, own | added.state, base.metadata | added.metadata)
 
 
@@ -172,9 +178,11 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with open(path, "rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise HqsamError(f"{path}: cannot be read ({error.strerror}); give a model name or a checkpoint") from None
+        raise HqsamError(
+            f"cannot be read ({error.strerror})", file=path, remedy="give a model name or a checkpoint"
+        ) from None
     if stand_in := describe_stand_in(head):
-        raise HqsamError(f"{path}: {stand_in}")
+        raise HqsamError(stand_in, file=path)
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
     try:
@@ -182,16 +190,20 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except pickle.UnpicklingError as error:
         if "numpy" in str(error):
             raise HqsamError(
-                f"{path}: holds numpy objects beside its tensors, which are not read, for they run code; "
-                "save the model's state dict alone: torch.save(model.state_dict(), OUT)"
+                "holds numpy objects beside its tensors, which are not read, for they run code",
+                file=path,
+                remedy="save the model's state dict alone: torch.save(model.state_dict(), OUT)",
             ) from None
         raise HqsamError(
-            f"{path}: no plain torch checkpoint: it is damaged, or wants to run code, which is refused; "
-            "fetch it again, or convert it to .safetensors where you trust it"
+            "no plain torch checkpoint: it is damaged, or wants to run code, which is refused",
+            file=path,
+            remedy="fetch it again, or convert it to .safetensors where you trust it",
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        raise HqsamError(f"{path}: not a checkpoint that torch can read ({reason}); fetch it again") from None
+        raise HqsamError(
+            f"not a checkpoint that torch can read ({reason})", file=path, remedy="fetch it again"
+        ) from None
     metadata = content.get(METADATA, {}) if isinstance(content, dict) else {}
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
@@ -199,7 +211,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not isinstance(content, dict) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     ):
-        raise HqsamError(f"{path}: holds no dictionary of tensors; give a model's state dict")
+        raise HqsamError("holds no dictionary of tensors", file=path, remedy="give a model's state dict")
     content = plain_names(content)
     return content, {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
 
@@ -215,7 +227,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 key: value for key, value in (file.metadata() or {}).items() if key != "format"
             }
     except SafetensorError as error:
-        raise HqsamError(f"{path}: damaged safetensors file ({error}); fetch it again") from None
+        raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="fetch it again") from None
 
 
 def write_checkpoint(
@@ -263,10 +275,13 @@ def _check_tensors(path: Path, name: str, wanted: Mapping[str, Tensor], state: M
             for kind, keys in (("missing", missing), ("unexpected", unexpected))
             if keys
         ]
-        raise HqsamError(f"{path}: looks like {name} but does not fit it: {'; '.join(parts)}; fetch the whole file")
+        raise HqsamError(
+            f"looks like {name} but does not fit it: {'; '.join(parts)}", file=path, remedy="fetch the whole file"
+        )
     for key, tensor in wanted.items():
         if tensor.shape != state[key].shape:
             raise HqsamError(
-                f"{path}: looks like {name}, but {key} is {tuple(state[key].shape)}, not {tuple(tensor.shape)}; "
-                "only models of the official sizes can be used"
+                f"looks like {name}, but {key} is {tuple(state[key].shape)}, not {tuple(tensor.shape)}",
+                file=path,
+                remedy="only models of the official sizes can be used",
             )

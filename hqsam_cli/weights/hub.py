@@ -58,14 +58,16 @@ def local_path(model: str) -> Path:
         path = cache_path(WEIGHTS[model])
         if not path.is_file():
             raise HqsamError(
-                f"{model}: {WEIGHTS[model].file} is not on this machine; get it: hqsam weights pull {model}"
+                f"{WEIGHTS[model].file} is not on this machine",
+                value=model,
+                remedy=f"get it: hqsam weights pull {model}",
             )
         return path
     path = Path(model)
     if (path / TRANSFORMERS_FILE).is_file():
         return path / TRANSFORMERS_FILE
     if not path.is_file():
-        raise UsageError(f"{model}: neither a checkpoint nor one of {', '.join((*PACKAGED, *WEIGHTS))}")
+        raise UsageError(f"neither a checkpoint nor one of {', '.join((*PACKAGED, *WEIGHTS))}", value=model)
     return path
 
 
@@ -112,8 +114,9 @@ def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
         path = _downloaded(name, say)
     if problem := difference(path, weights):
         raise HqsamError(
-            f"{path}: not the official {weights.file}: {problem}; fetch it again with hqsam weights pull {name}, "
-            "or from another place and pass its path as --model"
+            f"not the official {weights.file}: {problem}",
+            file=path,
+            remedy=f"fetch it again with hqsam weights pull {name}, or from another place and pass its path as `model`",
         )
     return path
 
@@ -205,8 +208,9 @@ def _explained(name: str, error: Exception) -> HqsamError:
         kind = f"has no room for {weights.size:,} bytes"
         kind = kind if error.errno in NO_SPACE else f"cannot be written ({error.strerror})"
         return HqsamError(
-            f"{name}: {weights.file} cannot be kept: {constants.HF_HUB_CACHE} {kind}; "
-            "mend that, or set HF_HOME to a folder on another disk"
+            f"{weights.file} cannot be kept: {constants.HF_HUB_CACHE} {kind}",
+            value=name,
+            remedy="mend that, or set HF_HOME to a folder on another disk",
         )
     status = getattr(getattr(cause, "response", None), "status_code", None)
     first = (str(cause).splitlines() or [""])[0][:120]
@@ -223,7 +227,8 @@ def _explained(name: str, error: Exception) -> HqsamError:
     else:
         reason = f"{constants.ENDPOINT} cannot be reached, or broke off ({type(cause).__name__}: {first})"
     return HqsamError(
-        f"{name}: {weights.file} is not in the cache, and {reason}: "
-        f"fetch {weights.path} ({weights.size:,} bytes) of {weights.repository} elsewhere, "
-        f"and put it at {cache_path(weights)}, or anywhere and pass --model PATH"
+        f"{weights.file} is not in the cache, and {reason}",
+        value=name,
+        remedy=f"fetch {weights.path} ({weights.size:,} bytes) of {weights.repository} elsewhere, "
+        f"and put it at {cache_path(weights)}, or anywhere and pass `model` PATH",
     )

@@ -93,7 +93,7 @@ def run(
 ) -> tuple[Summary, Heard]:
     """One run over a folder."""
     reporter = Heard()
-    options: dict[str, Any] = {"prompts": TwoBoxes(), "identity": {"--model": "box", "--mask-output": "sum"}} | changes
+    options: dict[str, Any] = {"prompts": TwoBoxes(), "identity": {"model": "box", "mask_output": "sum"}} | changes
     job = make_job(images, output, **options)
     return run_images(job, Segment(predictor or BoxPredictor(), TwoBoxes.categories), reporter), reporter
 

@@ -21,7 +21,7 @@ from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.formats.annotations import make_image_record
 from tests.full_disk import files_of_at_most
 
-FLAGS = {"--mask-output": "sum", "--boxes": "none"}
+FLAGS = {"mask_output": "sum", "boxes": "none"}
 
 
 def record(name: str, error: str | None = None) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def test_changed_flags_are_named(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
         first.append([(Origin("f"), record("a.jpg"))])
     before = first.path.read_bytes()
-    with pytest.raises(UsageError, match=r"--mask-output was sum, is hq.*--overwrite") as refused:
-        Journal(tmp_path / JOURNAL, FLAGS | {"--mask-output": "hq"}, overwrite=False)
-    assert "--boxes" not in str(refused.value)
+    with pytest.raises(UsageError, match=r"`mask_output` was sum, is hq.*`overwrite`") as refused:
+        Journal(tmp_path / JOURNAL, FLAGS | {"mask_output": "hq"}, overwrite=False)
+    assert "boxes" not in str(refused.value)
     assert first.path.read_bytes() == before
-    with journal(tmp_path, FLAGS | {"--mask-output": "hq"}, overwrite=True) as anew:
+    with journal(tmp_path, FLAGS | {"mask_output": "hq"}, overwrite=True) as anew:
         assert not anew.entries
 
 
@@ -92,7 +92,7 @@ def test_changed_flags_are_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "journal.ndjson"
     path.write_bytes(line + b"\n")
-    with pytest.raises(HqsamError, match=r"journal\.ndjson: line 1 .*--overwrite"):
+    with pytest.raises(HqsamError, match=r"journal\.ndjson: line 1 .*`overwrite`"):
         Journal(tmp_path / JOURNAL, FLAGS, overwrite=False)
     assert path.read_bytes() == line + b"\n"
 
@@ -134,7 +134,7 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
 def test_a_refusal_says_which_command_made_the_results(tmp_path: Path) -> None:
     Journal(tmp_path / JOURNAL, FLAGS, overwrite=False, info={"command": "hqsam segment a"}).close()
     with pytest.raises(UsageError, match=r"is hq, made by: hqsam segment a\)"):
-        Journal(tmp_path / JOURNAL, FLAGS | {"--mask-output": "hq"}, overwrite=False)
+        Journal(tmp_path / JOURNAL, FLAGS | {"mask_output": "hq"}, overwrite=False)
 
 
 def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,8 @@ def test_failed_images_are_named_and_tried_again(images: Path, tmp_path: Path) -
 
 def test_other_flags_are_refused_by_name_and_overwrite_starts_again(images: Path, tmp_path: Path) -> None:
     run(images, tmp_path / "out")
-    flags = {"--model": "box", "--mask-output": "hq"}
-    with pytest.raises(UsageError, match=r"--mask-output was sum, is hq.*--overwrite"):
+    flags = {"model": "box", "mask_output": "hq"}
+    with pytest.raises(UsageError, match=r"`mask_output` was sum, is hq.*`overwrite`"):
         run(images, tmp_path / "out", identity=flags)
     summary, _ = run(images, tmp_path / "out", identity=flags, overwrite=True)
     assert summary.done == 7
@@ -252,7 +252,7 @@ def test_photos_that_are_gone_leave_the_results_and_those_that_are_elsewhere_do_
 def test_a_file_that_no_run_wrote_is_not_replaced_unasked(images: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/instances.json").write_text("mine")
-    with pytest.raises(UsageError, match=r"instances\.json: is there.*--overwrite"):
+    with pytest.raises(UsageError, match=r"instances\.json: is there.*`overwrite`"):
         run(images, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == ["instances.json"]
     assert (tmp_path / "out/instances.json").read_text() == "mine"

@@ -142,7 +142,7 @@ def test_estimates_that_are_no_numbers_fail_the_image(photos: Path, tmp_path: Pa
 
     summary, _ = run(photos, tmp_path / "out", Overflows())
     assert len(summary.failed) == 5
-    assert "--dtype float32" in summary.failed[0]
+    assert "`dtype` float32" in summary.failed[0]
     assert b"NaN" not in (tmp_path / "out/instances.json").read_bytes()
 
 

@@ -91,7 +91,7 @@ def test_only_the_classes_asked_for_whatever_their_case(saved_detector: SaveDete
 
 def test_a_class_it_does_not_have_is_answered_with_close_ones(saved_detector: SaveDetector) -> None:
     path = saved_detector("yolov8n")
-    with pytest.raises(UsageError, match=r"--classes persn: yolov8n\.pt has no such class; close are: person"):
+    with pytest.raises(UsageError, match=r"`classes` persn: yolov8n\.pt has no such class; close are: person"):
         Detector(path, DetectorConfig(classes=("persn",)), CPU)
     with pytest.raises(UsageError, match=r"it has: person, thing 1, .*…"):
         Detector(path, DetectorConfig(classes=("qqq",)), CPU)
@@ -108,7 +108,7 @@ def test_what_is_no_detector_is_refused(saved_detector: SaveDetector, tmp_path: 
 
 
 def test_half_needs_a_gpu(object_detector: Path) -> None:
-    with pytest.raises(UsageError, match="--half"):
+    with pytest.raises(UsageError, match="`half`"):
         Detector(object_detector, DetectorConfig(half=True), CPU)
 
 

@@ -39,7 +39,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_pickle_of_unknown_origin_is_refused_with_the_ways_out(tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
     path.write_bytes(pickle.dumps(_Evil(tmp_path / "ran")))
-    with pytest.raises(UsageError, match=r"best\.pt: .*run code.*--trust-detector.*ONNX.*--boxes"):
+    with pytest.raises(UsageError, match=r"best\.pt: .*run code.*`trust_detector`.*ONNX.*`boxes`"):
         detector_file(str(path), trusted=False)
     assert detector_file(str(path), trusted=True) == path
     assert not (tmp_path / "ran").exists()

@@ -184,7 +184,7 @@ def test_coarse_masks_are_prompts(folder: Path, tmp_path: Path) -> None:
     assert len(results.broken) == 1 and "b.png" in results.broken[0]
     cv2.imwrite(str(coarse / "b.png"), half // 255)
     assert not run(folder, evaluator, "mask", coarse=coarse)[0].broken  # a mask of 0 and 1 is a mask too
-    with pytest.raises(HqsamError, match="--coarse-masks"):
+    with pytest.raises(HqsamError, match="`coarse_masks`"):
         run(folder, evaluator, "mask")
 
 

@@ -238,13 +238,13 @@ def test_a_few_odd_boxes_do_not_hide_that_the_others_are_no_pixels() -> None:
         read(coco(*shares))
     sized = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]
     corners = [box(60, 40, 90, 70, id=n) for n in range(9)] + [box(0, 0, 0, 0), box(0, 0, 300, 300, iscrowd=1)]
-    with pytest.raises(HqsamError, match="--box-format xyxy"):
+    with pytest.raises(HqsamError, match="`box_format` xyxy"):
         read(coco(*corners, images=sized))
 
 
 def test_boxes_that_cannot_be_pixels_are_refused_and_read_as_said() -> None:
     shares = coco(box(0.25, 0.25, 0.5, 0.5))
-    with pytest.raises(HqsamError, match=r"between 0 and 1.*--box-format cxcywhn"):
+    with pytest.raises(HqsamError, match=r"between 0 and 1.*`box_format` cxcywhn"):
         read(shares)
     content = json.dumps(shares).encode()
     for form, value in (("cxcywhn", (0, 0, 0.5, 0.5)), ("xyxyn", (0.25, 0.25, 0.5, 0.5))):
@@ -252,7 +252,7 @@ def test_boxes_that_cannot_be_pixels_are_refused_and_read_as_said() -> None:
         assert (file.use, file.annotations[0].value) == ("xyxyn", value)
     sized = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]
     corners = coco(box(60, 40, 90, 70), box(10, 10, 50, 79, id=8), box(50, 10, 99, 60, id=9), images=sized)
-    with pytest.raises(HqsamError, match=r"3 of 3 boxes leave.*--box-format xyxy"):
+    with pytest.raises(HqsamError, match=r"3 of 3 boxes leave.*`box_format` xyxy"):
         read(corners)
     content = json.dumps(corners).encode()
     file = read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format="xyxy")

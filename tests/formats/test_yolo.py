@@ -62,10 +62,11 @@ def test_labels_and_images_find_each_other(
 def test_bad_lines_are_counted_and_the_rest_stays(tmp_path: Path) -> None:
     text = (
         "0 0.5 0.5 0.1 0.1\n0 0.5\nx 1 1 1 1\n0 0.5 0.5 0 0.1\n-1 0.5 0.5 0.1 0.1\n0 nan 0.5 0.1 0.1\n\n1.5 0 0 1 1\n"
+        "0 200 100 40 20\n"
     )
     table = bound(tmp_path, {"a.txt": text}, ["a.jpg"])
     assert len(table.for_image("a.jpg").prompts) == 1
-    assert [text for text in table.notes.lost if "6 (line 2, line 3, line 4, …)" in text]
+    assert [text for text in table.notes.lost if "7 (line 2, line 3, line 4, …)" in text]
 
 
 def test_an_empty_file_says_that_there_is_nothing(tmp_path: Path) -> None:

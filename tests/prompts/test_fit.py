@@ -56,7 +56,7 @@ def test_points_outside_are_dropped_and_named() -> None:
 def test_another_size_is_an_error_with_a_remedy() -> None:
     prompt = RawPrompt(1, box=(0, 0, 9, 9))
     assert len(fitted(prompt, size=(60, 40))[0]) == 1
-    with pytest.raises(ImageError, match=r"a\.jpg: is 60 x 40 pixels.* 40 x 60; .*--exif"):
+    with pytest.raises(ImageError, match=r"a\.jpg: is 60 x 40 pixels.* 40 x 60; .*`exif`"):
         fitted(prompt, size=(40, 60))
     with pytest.raises(ImageError, match=r"120 x 80; rescale its boxes"):
         fitted(prompt, size=(120, 80))

@@ -107,7 +107,7 @@ def test_results_find_images_in_a_list_of_them(bound: Any) -> None:
 
 
 def test_results_that_fit_no_image_say_what_to_pass(bound: Any) -> None:
-    with pytest.raises(HqsamError, match=r"boxes\.json: a COCO results list.* pass --images-json"):
+    with pytest.raises(HqsamError, match=r"boxes\.json: a COCO results list.* pass `images_json`"):
         bound(["a.jpg"], boxes=[{"image_id": 139, "bbox": [1, 2, 3, 4]}])
     assert bound(["a.jpg"], boxes=[]).for_image("a.jpg").prompts == []
 
@@ -293,7 +293,7 @@ def test_a_threshold_that_lets_nothing_through_is_what_is_named(tmp_path: Path) 
     path.write_text(json.dumps(instances([(1, 1, 0.3)], {1: "a.jpg"})))
     given = read_prompts(boxes=str(path))
     images = [SourceImage("a.jpg", "a.jpg")]
-    with pytest.raises(HqsamError, match="--score-threshold lets none through"):
+    with pytest.raises(HqsamError, match="`score_threshold` lets none through"):
         check_used(given, bind_prompts(given, images, Selection(score_threshold=0.5)), images)
 
 

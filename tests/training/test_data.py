@@ -66,7 +66,7 @@ def test_weights_say_how_often_a_pair_comes(folder: ImageMaskFolder) -> None:
 
 
 def test_fewer_pairs_than_a_batch_are_refused(folder: ImageMaskFolder) -> None:
-    with pytest.raises(HqsamError, match="--batch-size"):
+    with pytest.raises(HqsamError, match="`batch_size`"):
         AugmentedPairs([folder], SIZE, 5, seed=0)
 
 

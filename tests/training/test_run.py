@@ -122,7 +122,7 @@ def test_encoded_images_of_a_run_come_again_and_are_no_others(
     run(epochs=3, cache=4, augmentation="strong", prompts=2, keep_sam=1.0, mask_output="both", init="sam", fresh=True)
     (folder,) = (tmp_path / "cache").iterdir()
     assert len(list(folder.iterdir())) == 4
-    with pytest.raises(HqsamError, match="--cache"):
+    with pytest.raises(HqsamError, match="`cache`"):
         run(
             epochs=3,
             cache=3,

@@ -74,9 +74,9 @@ def test_lines_of_steps_that_come_again_are_dropped(folder: ImageMaskFolder, tmp
 
 
 def test_other_settings_are_refused_by_name(folder: ImageMaskFolder, tmp_path: Path) -> None:
-    training(folder, tmp_path, identity={"--lr": "1", "--seed": "2"}).run(2)
-    with pytest.raises(HqsamError, match="--lr was 1, is 3"):
-        training(folder, tmp_path, identity={"--lr": "3", "--seed": "2"})
+    training(folder, tmp_path, identity={"lr": "1", "seed": "2"}).run(2)
+    with pytest.raises(HqsamError, match="`lr` was 1, is 3"):
+        training(folder, tmp_path, identity={"lr": "3", "seed": "2"})
 
 
 def test_a_full_disk_keeps_the_last_good_state(folder: ImageMaskFolder, tmp_path: Path) -> None:
@@ -102,6 +102,6 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(folder: ImageM
     run = training(folder, tmp_path)
     with torch.no_grad():
         next(iter(run.learned.values())).fill_(float("nan"))
-    with pytest.raises(HqsamError, match="--lr"):
+    with pytest.raises(HqsamError, match="`lr`"):
         run.run(6)
     assert not (tmp_path / "train.pt").exists()

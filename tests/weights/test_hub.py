@@ -114,7 +114,7 @@ def test_what_the_hub_answers_is_explained(hub: LocalHub, status: int, said: str
     hub.status = status
     text = failure()
     assert said in text
-    for part in (hub.url, FILE, "300,000 bytes", REPOSITORY, "--model PATH"):
+    for part in (hub.url, FILE, "300,000 bytes", REPOSITORY, "`model` PATH"):
         assert part in text
 
 
@@ -126,7 +126,7 @@ def test_a_server_that_is_no_hub_is_explained(hub: LocalHub) -> None:
 def test_no_network_is_explained(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_hub(monkeypatch, "http://127.0.0.1:9", str(tmp_path / "cache"))
     text = failure()
-    for part in ("http://127.0.0.1:9 cannot be reached", "small.pth", "300,000 bytes", REPOSITORY, "--model PATH"):
+    for part in ("http://127.0.0.1:9 cannot be reached", "small.pth", "300,000 bytes", REPOSITORY, "`model` PATH"):
         assert part in text
 
 
