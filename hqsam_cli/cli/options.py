@@ -90,7 +90,7 @@ DtypeOption = Annotated[
     typer.Option(
         metavar="auto|float32|bfloat16|float16",
         rich_help_panel=SPEED,
-        help="Precision; auto is bfloat16 on GPUs that have it.",
+        help="Precision; auto is bfloat16 where the device computes in it.",
     ),
 ]
 

@@ -245,6 +245,7 @@ def segment(
     from ..batch.steps import DetectAndSegment, Segment, SegmentEverything
     from ..everything import MaskGenerator
     from ..io.atomic import check_can_write
+    from ..modeling.inference import prepare_for_inference
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
     from ..weights.hub import official_sha256
@@ -318,7 +319,7 @@ def segment(
     if mask_output != "sam" and not hq_sam.has_hq:
         raise UsageError(no_hq_message(checkpoint, mask_output))
     predictor = Predictor(
-        hq_sam.to(compute.device),
+        prepare_for_inference(hq_sam, compute.device),
         mask_output=mask_output,
         # Of the three masks at a point the authors of HQ-SAM take the best, those of SAM all.
         choice="best" if everything and mask_output != "sam" else "all" if everything or multimask else "single",
