@@ -22,7 +22,7 @@ from .plain import complete_names
 if TYPE_CHECKING:
     import torch
 
-    from ..batch.pipeline import Job
+    from ..batch.job import Job
     from ..io.find import Found
     from .console import ConsoleReporter
 

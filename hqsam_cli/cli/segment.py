@@ -86,6 +86,14 @@ from .prompt_options import (
     check_everything,
     check_prompt_options,
 )
+from .run_options import (
+    FailFastOption,
+    MaxErrorsOption,
+    RetryFailedOption,
+    ShardOption,
+    errors_allowed,
+    too_many_failed,
+)
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -174,6 +182,10 @@ def segment(
     exif: ExifOption = "apply",
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     null: NullOption = False,
+    shard: ShardOption = None,
+    retry_failed: RetryFailedOption = False,
+    max_errors: MaxErrorsOption = None,
+    fail_fast: FailFastOption = False,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -241,7 +253,9 @@ def segment(
         check_fits(table, sources, exif, pixels_assumed=box_format is None)
     lost = bool(table.outside or (strict and table.notes.lost))
 
-    from ..batch.pipeline import Job, count_done, run_images
+    from ..batch.job import Job
+    from ..batch.pipeline import count_done, run_images
+    from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import DetectAndSegment, Segment, SegmentEverything
     from ..everything import MaskGenerator
     from ..io.atomic import check_can_write
@@ -250,6 +264,10 @@ def segment(
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
     from ..weights.hub import official_sha256
 
+    inputs_name = inputs_digest(sources)
+    part = None if shard is None else Shard.parse(shard)
+    if part is not None:
+        sources = part.images(sources)
     compute = resolve_compute(device, dtype)
     batch_size = batch_size or compute.images_at_once
     prompts_per_batch = prompts_per_batch or compute.prompts_at_once
@@ -273,9 +291,11 @@ def segment(
         prompts_per_batch=prompts_per_batch,
         exif=exif,
         max_pixels=max_pixels,
+        shard=None if part is None else str(part),
     )
     job = Job(
         images=sources,
+        inputs=inputs_name,
         prompts=table,
         output=None if output == STDIN else Path(output),
         formats=formats_wanted,
@@ -298,6 +318,8 @@ def segment(
             **made_by(),
         },
         overwrite=overwrite,
+        retry_failed=retry_failed,
+        max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
     )
@@ -344,6 +366,8 @@ def segment(
         reporter.say(f"wrote {path}", "green")
     if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
         raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
+    if summary.stopped:
+        raise too_many_failed(summary)
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
 
 
