@@ -18,6 +18,7 @@ VERSION = "version"  # in an identity
 MaskOutput = Literal["sum", "hq", "sam"]
 Exif = Literal["apply", "ignore"]
 BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn"]
+SegmentationKind = Literal["rle", "polygon", "both"]
 Protocol = Literal["paper", "deploy"]
 Trained = Literal["hq", "sum", "both"]
 Init = Literal["random", "sam"]
@@ -75,7 +76,7 @@ class SegmentConfig:
     Attributes:
         multimask: three masks a prompt.
         score_threshold, max_boxes: which boxes of a detector are kept.
-        format: of `coco`, `png`, `idmap` and `ndjson`.
+        format: of `formats.WRITERS`.
         device: `cpu`, `cuda` or `mps`.
         prompts_per_batch: prompts decoded at once: float sums depend on their company.
         exif: `apply` turns photos as EXIF says.
@@ -92,6 +93,19 @@ class SegmentConfig:
     prompts_per_batch: int = 8
     exif: Exif = "apply"
     max_pixels: int = DEFAULT_MAX_PIXELS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolygonConfig:
+    """How masks become polygons.
+
+    Attributes:
+        segmentation: what COCO's annotations have: run lengths, polygons, or polygons and the run lengths as `rle`.
+        tolerance: how far a polygon may be from the outline of its mask, pixels.
+    """
+
+    segmentation: SegmentationKind = "rle"
+    tolerance: float = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +210,7 @@ class TrainConfig:
     variant: str = "full"
 
 
-Config = DetectorConfig | DetectConfig | SegmentConfig | EverythingConfig | EvalConfig | TrainConfig
+Config = DetectorConfig | DetectConfig | SegmentConfig | PolygonConfig | EverythingConfig | EvalConfig | TrainConfig
 
 
 def identity(*configs: Config | None, **files: str) -> dict[str, str]:

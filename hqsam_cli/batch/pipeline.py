@@ -24,9 +24,11 @@ from typing import Any, BinaryIO, Protocol
 
 from PIL import Image
 
+from ..configs import SegmentationKind
 from ..errors import HqsamError, ImageError, ReaderGoneError, UsageError
 from ..formats import WRITERS, MakeWriter
-from ..formats.annotations import json_line, make_image_record
+from ..formats.annotations import json_line, make_image_record, shown
+from ..formats.polygons import PolygonCost
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
 from ..io.images import TURNS, read_image, stored_orientation
@@ -58,6 +60,7 @@ class Job:
         output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
         formats: of `writers`.
         info: what made the results, for those who read them.
+        segmentation: how annotations say what their masks are; see `annotations.shown`.
         journal: the file of the journal, if one is kept.
         identity: everything results depend on; see `configs.identity`.
     """
@@ -72,6 +75,7 @@ class Job:
     workers: int
     identity: dict[str, str]
     info: Mapping[str, Any] = field(default_factory=dict)
+    segmentation: SegmentationKind = "rle"
     overwrite: bool = False
     stream: BinaryIO | None = None
     journal: Path | None = None
@@ -87,6 +91,7 @@ class Summary:
         masks: or boxes, where these are the results.
         failed: one sentence for each image that failed.
         lost: how many prompts, or parts of them, did not fit their images.
+        polygons: what they cost.
     """
 
     done: int = 0
@@ -95,6 +100,7 @@ class Summary:
     seconds: float = 0.0
     failed: list[str] = field(default_factory=list)
     lost: int = 0
+    polygons: PolygonCost = field(default_factory=PolygonCost)
     interrupted: bool = False
     files: list[Path] = field(default_factory=list)
 
@@ -208,7 +214,8 @@ class _Run:
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
             names = self._names()
-            run = RunRecords(lambda: journal.records(names), step.categories, journal.info)
+            paths = {image.file_name: os.path.abspath(image.path) for image in job.images}
+            run = RunRecords(lambda: journal.records(names), step.categories, journal.info, job.segmentation, paths)
             self.chosen = _make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away.
             self.writers = [make(job.output, run) for make in job.writers.values()]
@@ -332,13 +339,14 @@ class _Run:
                 for item, record in made
             )
         elif self.job.stream is not None:
-            _print_lines(self.job.stream, records)
+            _print_lines(self.job.stream, [shown(record, self.job.segmentation) for record in records])
         for item, record in zip(items, records, strict=True):
             for problem in item.problems:
                 self.progress.on_problem(problem)
             self.summary.lost += len(item.problems)
             self.summary.done += record["error"] is None
             self.summary.masks += len(record["annotations"])
+            self.summary.polygons.add(record["annotations"])
             if record["error"] is not None:
                 self.summary.failed.append(record["error"])
             self.progress.on_record(record)

@@ -90,10 +90,22 @@ class SelectsMasks(Protocol):
 
 
 class Segment:
-    """Masks of the prompts that the images have."""
+    """Masks of the prompts that the images have.
 
-    def __init__(self, predictor: PredictsMasks, categories: list[dict[str, Any]], *, multimask: bool = False) -> None:
+    Args:
+        tolerance: of the polygons that annotations get too, pixels; None for none.
+    """
+
+    def __init__(
+        self,
+        predictor: PredictsMasks,
+        categories: list[dict[str, Any]],
+        *,
+        multimask: bool = False,
+        tolerance: float | None = None,
+    ) -> None:
         self.predictor, self.categories, self.multimask = predictor, categories, multimask
+        self.tolerance = tolerance
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""
@@ -103,7 +115,10 @@ class Segment:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
             raise ImageError("the model's numbers overflowed", file=item.source.path, remedy="pass `dtype` float32")
-        return [make_annotation(instance, item.image_id, multimask=self.multimask) for instance in results]
+        return [
+            make_annotation(instance, item.image_id, multimask=self.multimask, tolerance=self.tolerance)
+            for instance in results
+        ]
 
 
 class Detect:
@@ -145,8 +160,9 @@ class DetectAndSegment(Segment):
         predictor: PredictsMasks,
         *,
         multimask: bool = False,
+        tolerance: float | None = None,
     ) -> None:
-        super().__init__(predictor, detector.categories, multimask=multimask)
+        super().__init__(predictor, detector.categories, multimask=multimask, tolerance=tolerance)
         self.detection = Detect(detector, selection)
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
@@ -159,10 +175,10 @@ class DetectAndSegment(Segment):
 class SegmentEverything(Segment):
     """Masks of all there is in an image."""
 
-    def __init__(self, generator: GeneratesMasks, selection: SelectsMasks) -> None:
+    def __init__(self, generator: GeneratesMasks, selection: SelectsMasks, *, tolerance: float | None = None) -> None:
         self.generator, self.selection = generator, selection
         self.categories = [DEFAULT_CATEGORY]
-        self.multimask = False
+        self.multimask, self.tolerance = False, tolerance
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""

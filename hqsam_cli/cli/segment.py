@@ -48,6 +48,7 @@ from .everything_options import (
     StabilityOption,
     check_no_everything,
 )
+from .mask_options import SegmentationOption, ToleranceOption, polygon_config
 from .options import (
     DEFAULT_MODEL,
     RESULTS,
@@ -145,11 +146,13 @@ def segment(
         typer.Option(
             "--format",
             "-f",
-            metavar="coco|png|idmap|ndjson",
+            metavar="coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat",
             rich_help_panel=RESULTS,
             help="Repeatable; coco and png unless given.",
         ),
     ] = None,
+    segmentation: SegmentationOption = "rle",
+    tolerance: ToleranceOption = None,
     overwrite: OverwriteOption = False,
     multimask: Annotated[
         bool,
@@ -185,6 +188,7 @@ def segment(
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     formats_wanted = _formats(output, formats)
+    polygons = polygon_config(formats_wanted, segmentation, tolerance)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
         raise UsageError(
@@ -286,6 +290,7 @@ def segment(
             config,
             None if finder is None else finder.config,
             grid if everything else None,
+            polygons,
             model=model_sha256[:16],
             detector="none" if finder is None else finder.sha256[:16],
         ),
@@ -296,6 +301,7 @@ def segment(
             "detector": detector,
             **made_by(),
         },
+        segmentation=segmentation,
         overwrite=overwrite,
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
@@ -326,12 +332,13 @@ def segment(
         prompts_per_batch=prompts_per_batch,
     )
     step: Segment
+    tolerance = polygons.tolerance if polygons else None
     if everything:
-        step = SegmentEverything(MaskGenerator(predictor, grid), selection)
+        step = SegmentEverything(MaskGenerator(predictor, grid), selection, tolerance=tolerance)
     elif finder is None:
-        step = Segment(predictor, table.categories, multimask=multimask)
+        step = Segment(predictor, table.categories, multimask=multimask, tolerance=tolerance)
     else:
-        step = DetectAndSegment(finder, selection, predictor, multimask=multimask)
+        step = DetectAndSegment(finder, selection, predictor, multimask=multimask, tolerance=tolerance)
     try:
         summary = run_images(job, step, reporter)
     finally:

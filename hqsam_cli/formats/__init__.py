@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from .coco import read_instances, read_results, write_coco, write_results
+from .cvat import write_cvat
 from .idmap import IdMapWriter
-from .labelme import read_labelme_folder
+from .labelme import LabelmeWriter, read_labelme_folder
+from .labelstudio import write_tasks
 from .ndjson import read_lines, write_ndjson
 from .png import PngWriter
 from .prompt_file import Contents, Notes, PromptFile
 from .run_records import RecordsWriter, RunRecords, Writer, WriteRecords
-from .voc import read_voc_folder
+from .voc import VocWriter, read_voc_folder
 from .yolo import YoloWriter, read_yolo_folder
+from .yolo_seg import YoloSegWriter
 
 READERS: dict[str, Callable[[Any, PromptFile | None, Notes], Contents | None]] = {
     "NDJSON": read_lines,
@@ -36,8 +39,8 @@ FOLDER_READERS: dict[str, Callable[[Path, list[Path], Notes], Contents]] = {
 MakeWriter = Callable[[Path, RunRecords], Writer]
 
 
-def _in_folder(name: str, write: WriteRecords) -> MakeWriter:
-    return lambda output, run: RecordsWriter(output / name, run, write)
+def _in_folder(name: str, write: WriteRecords, beside: str | None = None) -> MakeWriter:
+    return lambda output, run: RecordsWriter(output / name, run, write, None if beside is None else output / beside)
 
 
 def _at_path(write: WriteRecords) -> MakeWriter:
@@ -50,7 +53,14 @@ WRITERS: dict[str, MakeWriter] = {
     "png": PngWriter,
     "idmap": IdMapWriter,
     "ndjson": _in_folder("instances.ndjson", write_ndjson),
+    "yolo-seg": YoloSegWriter,
+    "labelme": LabelmeWriter,
+    "voc": VocWriter,
+    "labelstudio": _in_folder("labelstudio.json", write_tasks, "labelstudio.xml"),
+    "cvat": _in_folder("cvat.xml", write_cvat),
 }
+# For which annotations need `polygons`.
+POLYGON_FORMATS = frozenset({"yolo-seg", "labelme", "labelstudio", "cvat"})
 # Of boxes, to the path that people give.
 BOX_WRITERS: dict[str, MakeWriter] = {
     "coco": _at_path(write_coco),

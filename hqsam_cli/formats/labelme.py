@@ -1,14 +1,19 @@
-"""labelme's JSON: a file an image, with shapes; read as prompts."""
+"""labelme's JSON: a file an image, with shapes; read as prompts and written."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from .label_folder import label_image, read_label
+from .label_writer import LabelWriter
 from .prompt_file import Contents, FileImage, Notes, note
+from .run_records import RunRecords
 from .values import Identifier, integer, number_or_none, text_of
+
+VERSION = "5.5.0"  # of the form of the files
 
 
 def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
@@ -55,3 +60,38 @@ def _read_shape(shape: Any) -> dict[str, Any] | None:
     x0, y0, x1, y1 = min(known[::2]), min(known[1::2]), max(known[::2]), max(known[1::2])
     label = {"bbox": [x0, y0, x1 - x0, y1 - y0], "category": str(shape.get("label") or "object")}
     return label if kind == "rectangle" else {**label, "segmentation": [known]}
+
+
+class LabelmeWriter(LabelWriter):
+    """`labelme/<path of the image without its suffix>.json`: a polygon a part; parts of an object are a group."""
+
+    suffix = ".json"
+
+    def __init__(self, output: Path, run: RunRecords) -> None:
+        super().__init__(output / "labelme", run)
+
+    def label(self, record: dict[str, Any], path: Path) -> bytes:
+        """See `LabelWriter`."""
+        document = {
+            "version": VERSION,
+            "flags": {},
+            "shapes": [shape for annotation in record["annotations"] for shape in self._shapes(annotation)],
+            "imagePath": os.path.relpath(self.run.paths[record["file_name"]], os.path.abspath(path.parent)),
+            "imageData": None,
+            "imageHeight": record["height"],
+            "imageWidth": record["width"],
+        }
+        return json.dumps(document).encode("ascii")
+
+    def _shapes(self, annotation: dict[str, Any]) -> list[dict[str, Any]]:
+        parts = annotation["polygons"]["parts"]
+        same = {
+            "label": self.names[annotation["category_id"]],
+            "score": annotation["score"],
+            "group_id": annotation["id"] if len(parts) > 1 else None,
+            "description": "",
+            "shape_type": "polygon",
+            "flags": {},
+        }
+        corners = [zip(part[::2], part[1::2], strict=True) for part in parts]
+        return [{**same, "points": [list(corner) for corner in part]} for part in corners]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from ..configs import SegmentationKind
 from ..records import Instance
 
 
@@ -35,11 +36,15 @@ class RunRecords:
         records: called as often as a writer likes; each time the records of all images in order.
         categories: COCO categories.
         info: what made them, as COCO's `info`.
+        segmentation: how annotations say what their masks are; see `annotations.shown`.
+        paths: of the images, absolute, by their names.
     """
 
     records: Callable[[], Iterable[dict[str, Any]]]
     categories: list[dict[str, Any]]
     info: Mapping[str, Any] = field(default_factory=dict)
+    segmentation: SegmentationKind = "rle"
+    paths: Mapping[str, str] = field(default_factory=dict)
 
 
 class Writer(Protocol):
@@ -77,6 +82,7 @@ class RecordsWriter:
 
     Args:
         write: called with the path and what is known of the images.
+        beside: another file that it writes.
     """
 
     fills_folder = False
@@ -86,12 +92,13 @@ class RecordsWriter:
         path: Path,
         run: RunRecords,
         write: WriteRecords,
+        beside: Path | None = None,
     ) -> None:
-        self.path, self._run, self._write = path, run, write
+        self.path, self._run, self._write, self._beside = path, run, write, beside
 
     def foreign(self) -> Path | None:
         """See `Writer`."""
-        return self.path if self.path.is_file() else None
+        return next((path for path in (self.path, self._beside) if path is not None and path.is_file()), None)
 
     def is_complete(self, file_name: str, count: int) -> bool:
         """Always: the record of the image is kept by the run."""

@@ -1,0 +1,62 @@
+"""Label Studio's tasks, with predictions that people correct: `labelstudio.json`, and its labels, `labelstudio.xml`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from .. import __version__
+from ..io.atomic import atomic_file
+from .run_records import RunRecords
+from .xml_text import xml_bytes
+
+LOCAL_FILES = "/data/local-files/?d="  # Label Studio serves what lies below LOCAL_FILES_DOCUMENT_ROOT there
+FROM, TO = "label", "image"  # what the interface calls its labels and its image
+
+
+def write_tasks(path: Path, run: RunRecords) -> None:
+    """A task an image; and beside `path`, as XML, the labeling interface that has their labels."""
+    names = {category["id"]: str(category["name"]) for category in run.categories}
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Image", {"name": TO, "value": f"${TO}"})
+    labels = ElementTree.SubElement(view, "PolygonLabels", {"name": FROM, "toName": TO})
+    for name in names.values():
+        ElementTree.SubElement(labels, "Label", {"value": name})
+    ElementTree.indent(view)
+    with atomic_file(path.with_suffix(".xml")) as file:
+        file.write(xml_bytes(view))
+    version = f"hqsam {run.info.get('version', __version__)} {run.info.get('model', '')}".rstrip()
+    with atomic_file(path) as file:
+        file.write(b"[\n")
+        known = (record for record in run.records() if record["error"] is None)
+        for number, record in enumerate(known):
+            image = LOCAL_FILES + quote(run.paths[record["file_name"]].lstrip("/"), errors="surrogateescape")
+            prediction = {"model_version": version, "result": list(_results(record, names))}
+            task = {"data": {TO: image, "file_name": record["file_name"]}, "predictions": [prediction]}
+            file.write((b",\n" if number else b"") + json.dumps(task, separators=(",", ":")).encode("ascii"))
+        file.write(b"\n]\n")
+
+
+def _results(record: dict[str, Any], names: dict[int, str]) -> Iterator[dict[str, Any]]:
+    """A polygon for each part of a mask, in percent of the image; `meta` says which object it is of."""
+    width, height = record["width"], record["height"]
+    for annotation in record["annotations"]:
+        for number, part in enumerate(annotation["polygons"]["parts"], 1):
+            corners = zip(part[::2], part[1::2], strict=True)
+            points = [[round(100 * x / width, 6), round(100 * y / height, 6)] for x, y in corners]
+            yield {
+                "id": f"{annotation['id']}-{number}",
+                "type": "polygonlabels",
+                "from_name": FROM,
+                "to_name": TO,
+                "original_width": width,
+                "original_height": height,
+                "image_rotation": 0,
+                "score": annotation["score"],
+                "meta": {"text": [f"annotation {annotation['id']}"]},
+                "value": {"points": points, "closed": True, "polygonlabels": [names[annotation["category_id"]]]},
+            }

@@ -1,0 +1,90 @@
+"""`hqsam segment --format` and `--segmentation` from the outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from hqsam_cli.formats import WRITERS
+from tests.cli.conftest import Run
+
+SAMPLES = Path(__file__).parents[2] / "sample_data"
+LOWEST_MEAN = 0.995  # IoU of polygons and masks at the default tolerance
+
+
+def test_every_format_is_written_and_the_same_command_keeps_it(hqsam: Run, photos: Path) -> None:
+    formats = [word for name in WRITERS for word in ("--format", name)]
+    command = ("segment", photos, "--boxes", "dets.json", "--segmentation", "both", *formats)
+    result = hqsam(*command)
+    assert result.code == 0
+    for name in (
+        "instances.json",
+        "instances.ndjson",
+        "masks/sub/b.png/7.png",
+        "idmaps/a.jpg.png",
+        "yolo-seg/data.yaml",
+        "yolo-seg/images/sub/b.png",
+        "yolo-seg/labels/sub/b.txt",
+        "labelme/sub/b.json",
+        "voc/a.xml",
+        "labelstudio.json",
+        "labelstudio.xml",
+        "cvat.xml",
+    ):
+        assert Path("hqsam_out", name).is_file(), name
+    document = json.loads(Path("hqsam_out/instances.json").read_text())
+    for annotation in document["annotations"][:2]:  # the discs
+        size = annotation["rle"]["size"]
+        again = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(annotation["segmentation"], *size)))
+        mask = coco_mask.decode(annotation["rle"])
+        assert np.count_nonzero(again & mask) / np.count_nonzero(again | mask) > 0.98
+    before = {path: path.read_bytes() for path in Path("hqsam_out").rglob("*") if path.is_file()}
+    again = hqsam(*command)
+    assert "2 of 2 images were done before" in again.err
+    assert {path: path.read_bytes() for path in Path("hqsam_out").rglob("*") if path.is_file()} == before
+
+
+def test_what_a_run_writes_is_no_input_of_the_next(hqsam: Run, photos: Path) -> None:
+    assert hqsam("segment", photos, "--boxes", "dets.json", "--format", "yolo-seg", "--output", photos).code == 0
+    again = hqsam("segment", photos, "--boxes", "dets.json", "--format", "coco", "--output", "other")
+    assert (again.code, "2 of 2 images" in again.err) == (0, True)
+
+
+def test_the_summary_says_what_polygons_cost(hqsam: Run) -> None:
+    boxes = SAMPLES / "boxes.json"
+    result = hqsam("segment", SAMPLES / "images/kites.jpg", "--boxes", boxes, "-f", "coco", "--segmentation", "polygon")
+    assert result.code == 0
+    (mean, lowest) = re.findall(r"polygons: mean IoU with the masks ([\d.]+), lowest ([\d.]+)", result.err)[0]
+    assert LOWEST_MEAN <= float(mean) <= 1
+    coarse = hqsam(
+        *("segment", SAMPLES / "images/kites.jpg", "--boxes", boxes, "-f", "coco", "--segmentation", "polygon"),
+        *("--tolerance", "4", "--output", "coarse"),
+    )
+    assert float(re.findall(r"lowest ([\d.]+)", coarse.err)[0]) < float(lowest)
+
+
+def test_polygons_on_stdout(hqsam: Run, photos: Path) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--output", "-", "--segmentation", "polygon")
+    kinds = [type(a["segmentation"]) for line in result.lines for a in line["annotations"]]
+    assert kinds == [list] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--format", "png", "--segmentation", "polygon"), "--segmentation: is for COCO and NDJSON"),
+        (("--tolerance", "1"), "--tolerance: is for polygons"),
+        (("--format", "yolo"), "there are coco, png, idmap, ndjson, yolo-seg"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    hqsam: Run, photos: Path, options: tuple[str, ...], expected: str
+) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json", *options)
+    assert result.code == 2
+    assert expected in result.err
