@@ -96,6 +96,23 @@ class SegmentConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CleanConfig:
+    """What is taken out of masks and put into them.
+
+    Attributes:
+        smooth: outlines are smoothed; what is thin stays.
+        fill_holes: holes of fewer pixels are filled: a number, or with `%` behind it a share of the mask's area.
+        min_region: parts of fewer pixels are dropped, but for the largest; a number or a share likewise.
+        largest_part: all parts but the largest are dropped.
+    """
+
+    smooth: bool = False
+    fill_holes: str | None = None
+    min_region: str | None = None
+    largest_part: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolygonConfig:
     """How masks become polygons.
 
@@ -210,7 +227,16 @@ class TrainConfig:
     variant: str = "full"
 
 
-Config = DetectorConfig | DetectConfig | SegmentConfig | PolygonConfig | EverythingConfig | EvalConfig | TrainConfig
+Config = (
+    DetectorConfig
+    | DetectConfig
+    | SegmentConfig
+    | CleanConfig
+    | PolygonConfig
+    | EverythingConfig
+    | EvalConfig
+    | TrainConfig
+)
 
 
 def identity(*configs: Config | None, **files: str) -> dict[str, str]:

@@ -306,6 +306,7 @@ class _Run:
         error = item.error
         try:
             if error is None and size is not None:
+                results = self.step.finished(results)
                 annotations = self.step.annotations(item, results)
                 for writer in self.chosen:
                     writer.write(ImageResult(name, size, results, annotations))

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
-from ..configs import PolygonConfig, SegmentationKind
+from ..configs import CleanConfig, PolygonConfig, SegmentationKind
 from ..errors import UsageError
 from .options import RESULTS
 
+AREA = re.compile(r"\d+(\.\d+)?%?")
+
+MinRegionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|P%",
+        rich_help_panel=RESULTS,
+        help="Drop parts of a mask of fewer pixels, or of a smaller share of it, but for the largest.",
+    ),
+]
+FillHolesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|P%", rich_help_panel=RESULTS, help="Fill holes of fewer pixels, or of a smaller share of the mask."
+    ),
+]
+LargestPartOption = Annotated[
+    bool, typer.Option("--largest-part", rich_help_panel=RESULTS, help="Keep the largest part of a mask alone.")
+]
+SmoothOption = Annotated[
+    bool, typer.Option("--smooth", rich_help_panel=RESULTS, help="Smooth outlines; what is thin stays.")
+]
 SegmentationOption = Annotated[
     SegmentationKind,
     typer.Option(
@@ -43,3 +66,16 @@ def polygon_config(
             )
         return None
     return PolygonConfig(segmentation=segmentation, **({} if tolerance is None else {"tolerance": tolerance}))
+
+
+def clean_config(
+    min_region: str | None, fill_holes: str | None, largest_part: bool, smooth: bool
+) -> CleanConfig | None:
+    """How masks are cleaned; None where nobody asks for it."""
+    for option, value in (("min_region", min_region), ("fill_holes", fill_holes)):
+        if value is not None and not AREA.fullmatch(value):
+            raise UsageError("is no area", option=option, value=value, remedy="give pixels, or a share such as 0.5%")
+    if largest_part and min_region is not None:
+        raise UsageError("--largest-part drops all parts but one", remedy="leave --min-region out")
+    config = CleanConfig(smooth=smooth, fill_holes=fill_holes, min_region=min_region, largest_part=largest_part)
+    return None if config == CleanConfig() else config

@@ -48,7 +48,16 @@ from .everything_options import (
     StabilityOption,
     check_no_everything,
 )
-from .mask_options import SegmentationOption, ToleranceOption, polygon_config
+from .mask_options import (
+    FillHolesOption,
+    LargestPartOption,
+    MinRegionOption,
+    SegmentationOption,
+    SmoothOption,
+    ToleranceOption,
+    clean_config,
+    polygon_config,
+)
 from .options import (
     DEFAULT_MODEL,
     RESULTS,
@@ -153,6 +162,10 @@ def segment(
     ] = None,
     segmentation: SegmentationOption = "rle",
     tolerance: ToleranceOption = None,
+    min_region: MinRegionOption = None,
+    fill_holes: FillHolesOption = None,
+    largest_part: LargestPartOption = False,
+    smooth: SmoothOption = False,
     overwrite: OverwriteOption = False,
     multimask: Annotated[
         bool,
@@ -189,6 +202,7 @@ def segment(
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     formats_wanted = _formats(output, formats)
     polygons = polygon_config(formats_wanted, segmentation, tolerance)
+    cleaning = clean_config(min_region, fill_holes, largest_part, smooth)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
         raise UsageError(
@@ -246,7 +260,7 @@ def segment(
     lost = bool(table.outside or (strict and table.notes.lost))
 
     from ..batch.pipeline import Job, count_done, run_images
-    from ..batch.steps import DetectAndSegment, Segment, SegmentEverything
+    from ..batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything
     from ..everything import MaskGenerator
     from ..io.atomic import check_can_write
     from ..predictor import Predictor
@@ -290,6 +304,7 @@ def segment(
             config,
             None if finder is None else finder.config,
             grid if everything else None,
+            cleaning,
             polygons,
             model=model_sha256[:16],
             detector="none" if finder is None else finder.sha256[:16],
@@ -332,13 +347,13 @@ def segment(
         prompts_per_batch=prompts_per_batch,
     )
     step: Segment
-    tolerance = polygons.tolerance if polygons else None
+    finish = Finish(cleaning, polygons.tolerance if polygons else None)
     if everything:
-        step = SegmentEverything(MaskGenerator(predictor, grid), selection, tolerance=tolerance)
+        step = SegmentEverything(MaskGenerator(predictor, grid), selection, finish=finish)
     elif finder is None:
-        step = Segment(predictor, table.categories, multimask=multimask, tolerance=tolerance)
+        step = Segment(predictor, table.categories, multimask=multimask, finish=finish)
     else:
-        step = DetectAndSegment(finder, selection, predictor, multimask=multimask, tolerance=tolerance)
+        step = DetectAndSegment(finder, selection, predictor, multimask=multimask, finish=finish)
     try:
         summary = run_images(job, step, reporter)
     finally:

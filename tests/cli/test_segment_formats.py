@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -74,9 +75,35 @@ def test_polygons_on_stdout(hqsam: Run, photos: Path) -> None:
     assert kinds == [list] * 3
 
 
+def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos, "--boxes", "dets.json", "--format", "coco", "--format", "png")
+    assert hqsam(*command, "--output", "raw").code == 0
+    options = ("--largest-part", "--fill-holes", "5%", "--smooth")
+    assert hqsam(*command, *options, "--output", "clean").code == 0
+    raw, clean = (
+        {a["id"]: a for a in json.loads(Path(folder, "instances.json").read_text())["annotations"]}
+        for folder in ("raw", "clean")
+    )
+    parts = {folder: 0 for folder in ("raw", "clean")}
+    for folder, found in (("raw", raw), ("clean", clean)):
+        for number, name in ((5, "a.jpg"), (7, "sub/b.png"), (8, "sub/b.png")):
+            mask = coco_mask.decode(found[number]["segmentation"])
+            png = np.asarray(cv2.imread(f"{folder}/masks/{name}/{number}.png", cv2.IMREAD_GRAYSCALE))
+            assert np.array_equal(png > 0, mask > 0)
+            assert found[number]["area"] == mask.sum()
+            parts[folder] += cv2.connectedComponents(mask)[0] - 1
+    assert parts["raw"] > parts["clean"] == 3
+    assert [a["score"] for a in raw.values()] == [a["score"] for a in clean.values()]
+    changed = hqsam(*command, "--largest-part", "--output", "raw")
+    assert (changed.code, "--largest-part" in changed.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (("--min-region", "much"), "--min-region much: is no area; give pixels, or a share such as 0.5%"),
+        (("--fill-holes", "-3"), "--fill-holes -3: is no area"),
+        (("--largest-part", "--min-region", "9"), "leave --min-region out"),
         (("--format", "png", "--segmentation", "polygon"), "--segmentation: is for COCO and NDJSON"),
         (("--tolerance", "1"), "--tolerance: is for polygons"),
         (("--format", "yolo"), "there are coco, png, idmap, ndjson, yolo-seg"),
