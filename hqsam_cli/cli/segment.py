@@ -250,6 +250,8 @@ def segment(
             box_format=box_format,
             stdin=sys.stdin.buffer,
         )
+        for text in given.recognized:
+            reporter.say(text)
         table = bind_prompts(given, sources, selection)
         for text in table.outside:
             reporter.on_failure(text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
@@ -12,9 +10,10 @@ from .label_folder import label_image, read_label
 from .label_writer import LabelWriter
 from .prompt_file import Contents, FileImage, Notes, note
 from .run_records import RunRecords
-from .values import Identifier, integer, number_or_none, text_of
-from .xml_text import xml_bytes
+from .values import Identifier, integer, number_or_none
+from .xml_text import read_xml, xml_bytes
 
+ROOT, CVAT = "annotation", "annotations"  # the tags of the whole
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -22,14 +21,15 @@ def read_voc_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
     """Boxes of the objects. An XML that declares entities, which VOC has none of, is refused."""
     images: dict[Identifier, FileImage] = {}
     annotations: list[dict[str, Any]] = []
-    odd = []
+    odd: list[str] = []
+    exports: list[str] = []
     for path in paths:
         content = read_label(path, notes)
         if content is None:
             continue
-        root = _root(content)
-        if root is None:
-            odd.append(path.name)
+        root = read_xml(content)
+        if root is None or root.tag != ROOT:
+            (odd if root is None or root.tag != CVAT else exports).append(path.name)
             continue
         width, height = integer(root.findtext("size/width")), integer(root.findtext("size/height"))
         image = label_image(folder, path, (width, height) if width and height else None)
@@ -44,33 +44,8 @@ def read_voc_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
                 {"image_id": image.key, "id": f"{image.key} object {number}", "bbox": box, "category": name}
             )
     note(notes.lost, "files that are no XML of VOC, left out", odd)
-    return Contents(images, annotations, unread=len(odd))
-
-
-def _root(content: bytes) -> ElementTree.Element | None:
-    """The annotation of a file, its tags without namespaces; None of what is none."""
-    if b"<!ENTITY" in content:
-        return None
-    declared = re.match(rb"<\?xml[^>]*encoding=[\"']([\w.-]+)", content)
-    root = None
-    for text in (content, _decoded(content, declared[1].decode() if declared else None)):
-        with suppress(ElementTree.ParseError, ValueError, LookupError):
-            root = ElementTree.fromstring(text)
-            break
-    if root is None:
-        return None
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return root if root.tag == "annotation" else None
-
-
-def _decoded(content: bytes, encoding: str | None) -> str:
-    """The text of a file without its declaration, in an encoding that the parser does not know."""
-    try:
-        text = text_of(content) if encoding is None else content.decode(encoding, "replace")
-    except LookupError:
-        text = text_of(content)
-    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+    note(notes.lost, "XML of CVAT, which is to be given itself rather than its folder, left out", exports)
+    return Contents(images, annotations, unread=len(odd) + len(exports))
 
 
 class VocWriter(LabelWriter):

@@ -115,3 +115,14 @@ def test_options_that_would_do_nothing_are_refused(
     result = hqsam("segment", photos, "--boxes", "dets.json", *options)
     assert result.code == 2
     assert expected in result.err
+
+
+def test_a_run_says_what_it_took_a_file_for(hqsam: Run, photos: Path) -> None:
+    Path("boxes.csv").write_text("file,x0,y0,x1,y1,label\na.jpg,25,25,95,95,disc\nsub/b.png,55,25,125,95,disc\n")
+    for path, expected in (
+        ("dets.json", "dets.json: COCO instances; images: 2, boxes: 3"),
+        ("boxes.csv", "boxes.csv: CSV; images: 2, boxes: 2"),
+    ):
+        result = hqsam("segment", photos, "--boxes", path, "--dry-run")
+        assert result.code == 0
+        assert expected in result.err
