@@ -280,7 +280,9 @@ def segment(
     if detector is not None:
         if dry_run:
             check_here(detector)
-        finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
+        finder = load_detector(
+            detector, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
+        )
     config = SegmentConfig(
         mask_output=mask_output,
         multimask=multimask,
@@ -309,7 +311,7 @@ def segment(
             cleaning,
             polygons,
             model=model_sha256[:16],
-            detector="none" if finder is None else finder.sha256[:16],
+            detector="none" if finder is None else finder.identity,
         ),
         info={
             "model": model,
