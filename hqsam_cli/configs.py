@@ -113,6 +113,19 @@ class CleanConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutoutConfig:
+    """How objects are cut out of their photos.
+
+    Attributes:
+        soft: opaque as far as the model is sure, rather than by the mask.
+        background: the color around them, as people give it; None for nothing in cut-outs, and the photo in crops.
+    """
+
+    soft: bool = False
+    background: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolygonConfig:
     """How masks become polygons.
 
@@ -232,6 +245,7 @@ Config = (
     | DetectConfig
     | SegmentConfig
     | CleanConfig
+    | CutoutConfig
     | PolygonConfig
     | EverythingConfig
     | EvalConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,13 +50,18 @@ from .everything_options import (
     check_no_everything,
 )
 from .mask_options import (
+    BackgroundOption,
     FillHolesOption,
     LargestPartOption,
     MinRegionOption,
     SegmentationOption,
     SmoothOption,
+    SoftOption,
     ToleranceOption,
+    chosen_formats,
     clean_config,
+    color,
+    cutout_config,
     polygon_config,
 )
 from .options import (
@@ -155,7 +161,7 @@ def segment(
         typer.Option(
             "--format",
             "-f",
-            metavar="coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat",
+            metavar="coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat|cutout|crop",
             rich_help_panel=RESULTS,
             help="Repeatable; coco and png unless given.",
         ),
@@ -166,6 +172,8 @@ def segment(
     fill_holes: FillHolesOption = None,
     largest_part: LargestPartOption = False,
     smooth: SmoothOption = False,
+    soft: SoftOption = False,
+    background: BackgroundOption = None,
     overwrite: OverwriteOption = False,
     multimask: Annotated[
         bool,
@@ -200,9 +208,10 @@ def segment(
     The same command again continues where it stopped.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    formats_wanted = _formats(output, formats)
+    formats_wanted = chosen_formats(output, formats)
     polygons = polygon_config(formats_wanted, segmentation, tolerance)
     cleaning = clean_config(min_region, fill_holes, largest_part, smooth)
+    cutting = cutout_config(formats_wanted, soft, background, everything)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
         raise UsageError(
@@ -264,6 +273,8 @@ def segment(
     from ..batch.pipeline import Job, count_done, run_images
     from ..batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything
     from ..everything import MaskGenerator
+    from ..formats import WRITERS
+    from ..formats.cutouts import CropWriter, CutoutWriter
     from ..io.atomic import check_can_write
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
@@ -295,6 +306,7 @@ def segment(
         exif=exif,
         max_pixels=max_pixels,
     )
+    around = None if background is None else color(background)
     job = Job(
         images=sources,
         prompts=table,
@@ -309,6 +321,7 @@ def segment(
             None if finder is None else finder.config,
             grid if everything else None,
             cleaning,
+            cutting,
             polygons,
             model=model_sha256[:16],
             detector="none" if finder is None else finder.identity,
@@ -324,6 +337,11 @@ def segment(
         overwrite=overwrite,
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
+        writers={
+            **WRITERS,
+            "cutout": partial(CutoutWriter, background=around),
+            "crop": partial(CropWriter, background=around),
+        },
     )
     # Before the model is loaded, so that what is refused is refused at once.
     done = count_done(job)
@@ -349,6 +367,7 @@ def segment(
         choice="best" if everything and mask_output != "sam" else "all" if everything or multimask else "single",
         dtype=compute.dtype,
         prompts_per_batch=prompts_per_batch,
+        soft=soft,
     )
     step: Segment
     finish = Finish(cleaning, polygons.tolerance if polygons else None)
@@ -370,17 +389,3 @@ def segment(
     if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
         raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
-
-
-def _formats(output: str, formats: list[str] | None) -> frozenset[str]:
-    """What to write; a UsageError where there is no such format, or where it cannot go to stdout."""
-    from ..formats import WRITERS
-
-    unknown = [name for name in formats or () if name not in WRITERS]
-    if unknown:
-        raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
-    if output != STDIN:
-        return frozenset(formats or ("coco", "png"))
-    if any(name != "ndjson" for name in formats or ()):
-        raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
-    return frozenset({"ndjson"})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .coco import read_instances, read_results, write_coco, write_results
+from .cutouts import CropWriter, CutoutWriter
 from .cvat import read_cvat, write_cvat
 from .idmap import IdMapWriter
 from .labelme import LabelmeWriter, read_labelme_folder
@@ -68,6 +69,8 @@ WRITERS: dict[str, MakeWriter] = {
     "voc": VocWriter,
     "labelstudio": _in_folder("labelstudio.json", write_tasks, "labelstudio.xml"),
     "cvat": _in_folder("cvat.xml", write_cvat),
+    "cutout": CutoutWriter,
+    "crop": CropWriter,
 }
 # For which annotations need `polygons`.
 POLYGON_FORMATS = frozenset({"yolo-seg", "labelme", "labelstudio", "cvat"})

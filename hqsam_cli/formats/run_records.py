@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
 from ..configs import SegmentationKind
 from ..records import Instance
 
@@ -20,12 +22,14 @@ class ImageResult:
         size: (width, height).
         instances: its masks.
         annotations: their COCO annotations, in the same order.
+        pixels: of the image, RGB uint8 (H, W, 3).
     """
 
     file_name: str
     size: tuple[int, int]
     instances: list[Instance]
     annotations: list[dict[str, Any]]
+    pixels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ def test_every_format_is_written_and_the_same_command_keeps_it(hqsam: Run, photo
         "labelstudio.json",
         "labelstudio.xml",
         "cvat.xml",
+        "cutouts/a.jpg/5.png",
+        "crops/sub/b.png/8.png",
     ):
         assert Path("hqsam_out", name).is_file(), name
     document = json.loads(Path("hqsam_out/instances.json").read_text())
@@ -104,6 +106,9 @@ def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> Non
         (("--min-region", "much"), "--min-region much: is no area; give pixels, or a share such as 0.5%"),
         (("--fill-holes", "-3"), "--fill-holes -3: is no area"),
         (("--largest-part", "--min-region", "9"), "leave --min-region out"),
+        (("--soft",), "--soft: is for cut-outs"),
+        (("--background", "white"), "--background: is for cut-outs and crops"),
+        (("--format", "cutout", "--background", "whiteish"), "--background whiteish: no color"),
         (("--format", "png", "--segmentation", "polygon"), "--segmentation: is for COCO and NDJSON"),
         (("--tolerance", "1"), "--tolerance: is for polygons"),
         (("--format", "yolo"), "there are coco, png, idmap, ndjson, yolo-seg"),
@@ -126,3 +131,21 @@ def test_a_run_says_what_it_took_a_file_for(hqsam: Run, photos: Path) -> None:
         result = hqsam("segment", photos, "--boxes", path, "--dry-run")
         assert result.code == 0
         assert expected in result.err
+
+
+def test_cutouts_and_crops(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos / "a.jpg", "--boxes", "dets.json", "-f", "cutout", "-f", "crop", "-f", "coco")
+    assert hqsam(*command, "--soft", "--output", "soft").code == 0
+    (annotation,) = json.loads(Path("soft/instances.json").read_text())["annotations"]
+    name = annotation["id"]
+    mask = coco_mask.decode(annotation["segmentation"])
+    cutout = np.asarray(cv2.imread(f"soft/cutouts/imgs/a.jpg/{name}.png", cv2.IMREAD_UNCHANGED))
+    assert np.array_equal(cutout[..., 3] >= 128, mask == 1)
+    assert len(np.unique(cutout[..., 3])) > 10
+    crop = np.asarray(cv2.imread(f"soft/crops/imgs/a.jpg/{name}.png", cv2.IMREAD_UNCHANGED))
+    assert crop.shape == (*map(int, annotation["bbox"][:1:-1]), 3)
+    assert hqsam(*command, "--background", "#ff0009", "--output", "red").code == 0
+    red = np.asarray(cv2.imread(f"red/cutouts/imgs/a.jpg/{name}.png", cv2.IMREAD_UNCHANGED))
+    assert red.shape == (120, 160, 3)
+    assert (red[mask == 0] == (9, 0, 255)).all()
+    assert np.array_equal(red[mask == 1], cutout[mask == 1][:, :3])
