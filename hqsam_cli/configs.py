@@ -18,6 +18,7 @@ VERSION = "version"  # in an identity
 MaskOutput = Literal["sum", "hq", "sam"]
 Exif = Literal["apply", "ignore"]
 BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn"]
+SegmentationKind = Literal["rle", "polygon", "both"]
 Protocol = Literal["paper", "deploy"]
 Trained = Literal["hq", "sum", "both"]
 Init = Literal["random", "sam"]
@@ -75,7 +76,7 @@ class SegmentConfig:
     Attributes:
         multimask: three masks a prompt.
         score_threshold, max_boxes: which boxes of a detector are kept.
-        format: of `coco`, `png`, `idmap` and `ndjson`.
+        format: of `formats.WRITERS`.
         device: `cpu`, `cuda` or `mps`.
         prompts_per_batch: prompts decoded at once: float sums depend on their company.
         exif: `apply` turns photos as EXIF says.
@@ -94,6 +95,49 @@ class SegmentConfig:
     exif: Exif = "apply"
     max_pixels: int = DEFAULT_MAX_PIXELS
     shard: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanConfig:
+    """What is taken out of masks and put into them.
+
+    Attributes:
+        smooth: outlines are smoothed; what is thin stays.
+        fill_holes: holes of fewer pixels are filled: a number, or with `%` behind it a share of the mask's area.
+        min_region: parts of fewer pixels are dropped, but for the largest; a number or a share likewise.
+        largest_part: all parts but the largest are dropped.
+    """
+
+    smooth: bool = False
+    fill_holes: str | None = None
+    min_region: str | None = None
+    largest_part: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutoutConfig:
+    """How objects are cut out of their photos.
+
+    Attributes:
+        soft: opaque as far as the model is sure, rather than by the mask.
+        background: the color around them, as people give it; None for nothing in cut-outs, and the photo in crops.
+    """
+
+    soft: bool = False
+    background: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolygonConfig:
+    """How masks become polygons.
+
+    Attributes:
+        segmentation: what COCO's annotations have: run lengths, polygons, or polygons and the run lengths as `rle`.
+        tolerance: how far a polygon may be from the outline of its mask, pixels.
+    """
+
+    segmentation: SegmentationKind = "rle"
+    tolerance: float = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +242,17 @@ class TrainConfig:
     variant: str = "full"
 
 
-Config = DetectorConfig | DetectConfig | SegmentConfig | EverythingConfig | EvalConfig | TrainConfig
+Config = (
+    DetectorConfig
+    | DetectConfig
+    | SegmentConfig
+    | CleanConfig
+    | CutoutConfig
+    | PolygonConfig
+    | EverythingConfig
+    | EvalConfig
+    | TrainConfig
+)
 
 
 def identity(*configs: Config | None, **files: str) -> dict[str, str]:

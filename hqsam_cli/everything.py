@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from torch import Tensor
 
 from .configs import EverythingConfig
 from .predictor import Predictor
 from .records import Instance, MaskCrop, Prompt
+from .regions import drop_parts
 from .transforms import ResizeLongestSide
 from .upsample import LogitCrop, logit_crops
 
@@ -150,7 +150,8 @@ class MaskGenerator:
         for candidate in found:
             mask = candidate.instance.mask
             full = mask.full()
-            bits = remove_islands(~remove_islands(~full, area, keep_largest=False), area, keep_largest=True)
+            without_holes = ~drop_parts(~full, area, keep_largest=False)[0]
+            bits = drop_parts(without_holes, area, keep_largest=True)[0]
             same = bool((bits == full).all())
             scores.append(float(same))
             if not same:
@@ -193,13 +194,3 @@ def suppress(boxes: Sequence[Sequence[float]], scores: Sequence[float], threshol
             overlap = common / (areas[best] + areas[left] - common)
         left = left[~(overlap > threshold)]
     return kept
-
-
-def remove_islands(mask: np.ndarray, area: int, *, keep_largest: bool) -> np.ndarray:
-    """A bool mask (H, W) without its parts of fewer pixels; `keep_largest` keeps that one where all are small."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    sizes = stats[1:, cv2.CC_STAT_AREA]
-    kept = [n for n in range(1, count) if sizes[n - 1] >= area]
-    if not kept and count > 1 and keep_largest:
-        kept = [int(sizes.argmax()) + 1]
-    return np.isin(labels, kept)

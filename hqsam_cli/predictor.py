@@ -14,7 +14,7 @@ from .configs import MaskOutput
 from .modeling.sam import HQSam, ImageFeatures, MaskChoice
 from .records import Instance, Prediction, Prompt
 from .transforms import ResizeLongestSide, make_prompt_batch, normalize_batch, resize_longest_side
-from .upsample import mask_crops
+from .upsample import alpha_crops, mask_crops
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Predictor:
         dtype: precision of the computation; masks are always cut from float32 logits.
         prompts_per_batch: prompts decoded at once, over the borders of images; sets the memory needed. It halves
             when the device's memory does not suffice.
+        soft: instances have an `alpha` too.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Predictor:
         choice: MaskChoice = "single",
         dtype: torch.dtype = torch.float32,
         prompts_per_batch: int = 32,
+        soft: bool = False,
     ) -> None:
         self.model = model
         self.mask_output: MaskOutput = mask_output
         self.choice: MaskChoice = choice
         self.dtype = dtype
         self.prompts_per_batch = prompts_per_batch
+        self.soft = soft
 
     @property
     def on_cpu(self) -> bool:
@@ -123,10 +126,13 @@ class Predictor:
         for chunk, logits in self.logits(encoded, flat, [self.mask_output]):
             values, predicted_iou = logits[self.mask_output]
             count = values.shape[1]
-            crops = mask_crops(values.flatten(0, 1), [encoded.resizes[row] for row, _ in chunk for _ in range(count)])
+            rows, resizes = values.flatten(0, 1), [encoded.resizes[row] for row, _ in chunk for _ in range(count)]
+            crops = mask_crops(rows, resizes)
+            alphas = alpha_crops(rows, resizes) if self.soft else [None] * len(crops)
             estimates = predicted_iou.tolist()
             for n, (row, prompt) in enumerate(chunk):
-                own = [Instance(prompt, crops[n * count + k], estimates[n][k], k) for k in range(count)]
+                places = [(n * count + k, k) for k in range(count)]
+                own = [Instance(prompt, crops[p], estimates[n][k], k, alpha=alphas[p]) for p, k in places]
                 results[busy[row]].extend(own)
         return results
 

@@ -122,6 +122,20 @@ class MaskCrop:
 
 
 @dataclass(frozen=True, slots=True)
+class AlphaCrop:
+    """How sure a model is of each pixel, where that is more than nothing.
+
+    Attributes:
+        values: uint8 (h, w), 255 times the sigmoid of the logits.
+        x, y: position of `values[0, 0]` in the image.
+    """
+
+    values: np.ndarray
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One mask the model made for one prompt.
 
@@ -131,6 +145,7 @@ class Instance:
         predicted_iou: SAM's own estimate of the mask's IoU; not clamped.
         mask_index: 0, or 0 to 2 among the three masks of a multimask run.
         more: further keys of its annotation.
+        alpha: where the predictor was asked for it.
     """
 
     prompt: Prompt
@@ -138,6 +153,7 @@ class Instance:
     predicted_iou: float
     mask_index: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
+    alpha: AlphaCrop | None = None
 
     @property
     def score(self) -> float:

@@ -7,6 +7,7 @@ pixel is the same as after the two full resizes, because both steps keep the coo
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .records import MaskCrop
+from .records import AlphaCrop, MaskCrop
 from .transforms import ResizeLongestSide
 
 GROW = 2  # low-resolution samples around the positive ones; with one, the second resize can miss a tap
+FAINTEST = math.log(0.5 / 254.5)  # the logit whose alpha is half a step of 255
 SCALE = 4  # from low-resolution logits to the square
 
 
@@ -63,6 +65,16 @@ def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCro
         MaskCrop((crop.values > 0).cpu().numpy(), crop.x, crop.y, resize.width, resize.height)
         for crop, resize in zip(crops, resizes, strict=True)
     ]
+
+
+def alpha_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[AlphaCrop]:
+    """How sure each pixel at the size of each photo is; arguments as in `mask_crops`."""
+    crops = logit_crops(logits, resizes, level=FAINTEST)
+    return [AlphaCrop(_alpha(crop.values), crop.x, crop.y) for crop in crops]
+
+
+def _alpha(over: Tensor) -> np.ndarray:
+    return (255 * torch.sigmoid(over + FAINTEST)).round().to(torch.uint8).cpu().numpy()
 
 
 def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, level: float = 0.0) -> list[LogitCrop]:

@@ -11,7 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import EverythingConfig
-from hqsam_cli.everything import MaskGenerator, remove_islands, suppress
+from hqsam_cli.everything import MaskGenerator, suppress
 from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Instance
 from hqsam_cli.weights.registry import build_model
@@ -114,14 +114,6 @@ def test_boxes_that_overlap_a_better_one_go() -> None:
     assert suppress(boxes, [0.5, 0.9, 0.1, 0.8], 0.7) == [1, 3, 2]
     assert suppress(boxes, [0.5, 0.5, 0.5, 0.5], 0.7) == [0, 2, 3]
     assert suppress([], [], 0.5) == []
-
-
-def test_small_islands_go_and_the_largest_stays_if_it_must() -> None:
-    mask = np.zeros((10, 10), bool)
-    mask[0:2, 0:2] = mask[5:9, 5:9] = True
-    assert remove_islands(mask, 5, keep_largest=True).sum() == 16
-    assert remove_islands(mask, 50, keep_largest=True).sum() == 16
-    assert not remove_islands(mask, 50, keep_largest=False).any()
 
 
 def test_annotations_carry_what_the_generator_says(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from hqsam_cli.transforms import ResizeLongestSide
-from hqsam_cli.upsample import mask_crops
+from hqsam_cli.upsample import alpha_crops, mask_crops
 
 PHOTO_SIZES = [
     (480, 640),
@@ -23,12 +23,12 @@ PHOTO_SIZES = [
 ]
 
 
-def plain_mask(logits: torch.Tensor, frame: ResizeLongestSide) -> np.ndarray:
+def plain_logits(logits: torch.Tensor, frame: ResizeLongestSide) -> torch.Tensor:
     """SAM's own post-processing: resize to the frame, cut the padding off, resize to the photo."""
     full = functional.interpolate(logits[None, None], (frame.side, frame.side), mode="bilinear", align_corners=False)
     inner = full[..., : frame.input_height, : frame.input_width]
     size = (frame.height, frame.width)
-    return (functional.interpolate(inner, size, mode="bilinear", align_corners=False)[0, 0] > 0).numpy()
+    return functional.interpolate(inner, size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def random_logits(seed: int, side: int) -> torch.Tensor:
@@ -50,7 +50,7 @@ def test_every_pixel_is_that_of_the_plain_resize(size: tuple[int, int]) -> None:
     count = 6 if size[0] > 2000 else 33
     rows = torch.stack([random_logits(seed, side // 4) for seed in range(count)])
     for logits, crop in zip(rows, mask_crops(rows, [frame] * count), strict=True):
-        assert np.array_equal(crop.full(), plain_mask(logits, frame))
+        assert np.array_equal(crop.full(), (plain_logits(logits, frame) > 0).numpy())
 
 
 def test_the_work_is_as_small_as_the_mask() -> None:
@@ -65,3 +65,16 @@ def test_no_positive_logit_is_an_empty_mask() -> None:
     (crop,) = mask_crops(torch.full((1, 256, 256), -1.0), [ResizeLongestSide.of(20, 30, 1024)])
     assert crop.full().shape == (20, 30)
     assert not crop.full().any()
+
+
+@pytest.mark.parametrize("size", [(480, 640), (333, 500), (64, 64)], ids=str)
+def test_alpha_is_the_sigmoid_of_the_plain_resize(size: tuple[int, int]) -> None:
+    frame = ResizeLongestSide.of(*size, 1024)
+    rows = 4 * torch.stack([random_logits(seed, 256) for seed in range(9)])
+    for logits, crop in zip(rows, alpha_crops(rows, [frame] * len(rows)), strict=True):
+        full = np.zeros(size, np.uint8)
+        height, width = crop.values.shape
+        full[crop.y : crop.y + height, crop.x : crop.x + width] = crop.values
+        plain = (255 * torch.sigmoid(plain_logits(logits, frame))).round().numpy()
+        assert np.abs(full - plain).max() <= 1  # where a half is rounded up or down
+        assert (full != plain).mean() < 1e-3

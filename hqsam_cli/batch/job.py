@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from ..configs import SegmentationKind
 from ..formats import WRITERS, MakeWriter
+from ..formats.polygons import PolygonCost
 from ..io.find import SourceImage
 from ..records import ImagePrompts
 
@@ -29,6 +31,7 @@ class Job:
         output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
         formats: of `writers`.
         info: what made the results, for those who read them.
+        segmentation: how annotations say what their masks are; see `annotations.shown`.
         journal: the file of the journal, if one is kept.
         identity: everything results depend on; see `configs.identity`.
         retry_failed: images that failed are tried again though they are what they were.
@@ -45,6 +48,7 @@ class Job:
     workers: int
     identity: dict[str, str]
     info: Mapping[str, Any] = field(default_factory=dict)
+    segmentation: SegmentationKind = "rle"
     inputs: str = ""
     overwrite: bool = False
     retry_failed: bool = False
@@ -63,6 +67,7 @@ class Summary:
         masks: or boxes, where these are the results.
         failed: one sentence for each image that failed; `failed_before` counts those that were not tried again.
         lost: how many prompts, or parts of them, did not fit their images.
+        polygons: what they cost.
         stopped: by more failures than the job allows.
     """
 
@@ -73,6 +78,7 @@ class Summary:
     failed: list[str] = field(default_factory=list)
     failed_before: int = 0
     lost: int = 0
+    polygons: PolygonCost = field(default_factory=PolygonCost)
     interrupted: bool = False
     stopped: bool = False
     files: list[Path] = field(default_factory=list)

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ..configs import JOURNAL, changes
+from ..configs import JOURNAL, SegmentationKind, changes
 from ..errors import UsageError
 from ..formats import WRITERS
 from ..formats.run_records import RunRecords
@@ -55,7 +55,13 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
         check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats])
     journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
     try:
-        run = RunRecords(lambda: journal.records(names), first.beginning.categories, journal.info)
+        run = RunRecords(
+            lambda: journal.records(names),
+            first.beginning.categories,
+            journal.info,
+            _segmentation(identity),
+            {name: entry.path for part in parts for name, entry in part.contents.entries.items()},
+        )
         writers = [make(output, run) for make in formats]
         there = len(journal.entries)
         journal.begin(
@@ -145,6 +151,12 @@ def _missing_records(parts: Sequence[Part], journal: Journal) -> Iterator[list[t
             yield group
 
 
+def _segmentation(identity: Mapping[str, str]) -> SegmentationKind:
+    """How annotations say what their masks are: as the shards have it."""
+    said = identity.get("segmentation")
+    return "polygon" if said == "polygon" else "both" if said == "both" else "rle"
+
+
 def _link_tree(source: Path, target: Path) -> None:
     """Every file below a folder, at the same place below another."""
     target.mkdir(parents=True, exist_ok=True)
@@ -155,11 +167,11 @@ def _link_tree(source: Path, target: Path) -> None:
             new = place / name
             new.unlink(missing_ok=True)
             try:
-                os.link(Path(folder, name), new)
+                os.link(Path(folder, name), new, follow_symlinks=False)
             except OSError as error:
                 if error.errno not in NO_LINKS:
                     raise
-                shutil.copy2(Path(folder, name), new)
+                shutil.copy2(Path(folder, name), new, follow_symlinks=False)
 
 
 def _walk_order(file_name: str) -> list[tuple[bool, str]]:

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from ..errors import HqsamError, ImageError, ReaderGoneError, UsageError
-from ..formats.annotations import json_line, make_image_record
+from ..formats.annotations import json_line, make_image_record, shown
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
 from ..io.images import TURNS, read_image, stored_orientation
@@ -166,7 +166,16 @@ class _Run:
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
             names = self._names()
-            run = RunRecords(lambda: journal.records(names), step.categories, journal.info)
+            paths = {image.file_name: os.path.abspath(image.path) for image in job.images}
+            known = {name for name, entry in journal.entries.items() if entry.error is None}
+            run = RunRecords(
+                lambda: journal.records(names),
+                step.categories,
+                journal.info,
+                job.segmentation,
+                paths,
+                lambda name: job.overwrite or name in known,
+            )
             self.chosen = _make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away.
             self.writers = [make(job.output, run) for make in job.writers.values()]
@@ -283,13 +292,14 @@ class _Run:
         """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""
         name, path = item.source.file_name, item.source.path
         size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
-        item.pixels = None
+        pixels, item.pixels = item.pixels, None
         error = item.error
         try:
             if error is None and size is not None:
+                results = self.step.finished(results)
                 annotations = self.step.annotations(item, results)
                 for writer in self.chosen:
-                    writer.write(ImageResult(name, size, results, annotations))
+                    writer.write(ImageResult(name, size, results, annotations, pixels))
                 return make_image_record(name, item.image_id, size, annotations)
         except ImageError as failure:
             error = str(failure)
@@ -320,13 +330,14 @@ class _Run:
                 for item, record in made
             )
         elif self.job.stream is not None:
-            _print_lines(self.job.stream, records)
+            _print_lines(self.job.stream, [shown(record, self.job.segmentation) for record in records])
         for item, record in zip(items, records, strict=True):
             for problem in item.problems:
                 self.progress.on_problem(problem)
             self.summary.lost += len(item.problems)
             self.summary.done += record["error"] is None
             self.summary.masks += len(record["annotations"])
+            self.summary.polygons.add(record["annotations"])
             if record["error"] is not None:
                 self.summary.failed.append(record["error"])
             self.progress.on_record(record)

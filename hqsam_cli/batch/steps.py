@@ -10,11 +10,13 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..configs import CleanConfig
 from ..errors import ImageError
 from ..formats.annotations import make_annotation, make_detection
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..records import Instance, Prompt
+from ..regions import clean
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -53,8 +55,11 @@ class Step(Protocol[Result]):
     def results(self, group: list[DecodedImage]) -> list[list[Result]]:
         """Results of each image of a group; one that fails gets an error and no results."""
 
+    def finished(self, results: list[Result]) -> list[Result]:
+        """The results of an image as they are written; called from several threads."""
+
     def annotations(self, item: DecodedImage, results: list[Result]) -> list[dict[str, Any]]:
-        """COCO annotations of the results of an image; an ImageError says what is wrong with them."""
+        """COCO annotations of finished results of an image; an ImageError says what is wrong with them."""
 
 
 class PredictsMasks(Protocol):
@@ -89,21 +94,53 @@ class SelectsMasks(Protocol):
     def number_masks(self, file_name: str, found: list[Instance]) -> list[Instance]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What becomes of the masks that a model makes.
+
+    Attributes:
+        cleaning: how they are cleaned; None leaves them as they are.
+        tolerance: of the polygons that annotations get too, pixels; None for none.
+    """
+
+    cleaning: CleanConfig | None = None
+    tolerance: float | None = None
+
+
+AS_MADE = Finish()
+
+
 class Segment:
     """Masks of the prompts that the images have."""
 
-    def __init__(self, predictor: PredictsMasks, categories: list[dict[str, Any]], *, multimask: bool = False) -> None:
+    def __init__(
+        self,
+        predictor: PredictsMasks,
+        categories: list[dict[str, Any]],
+        *,
+        multimask: bool = False,
+        finish: Finish = AS_MADE,
+    ) -> None:
         self.predictor, self.categories, self.multimask = predictor, categories, multimask
+        self.finish = finish
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""
         return _ask(group, lambda items: self.predictor.predict_batch(_pixels(items), [item.prompts for item in items]))
 
+    def finished(self, results: list[Instance]) -> list[Instance]:
+        """See `Step`."""
+        cleaning = self.finish.cleaning
+        return results if cleaning is None else [replace(own, mask=clean(own.mask, cleaning)) for own in results]
+
     def annotations(self, item: DecodedImage, results: list[Instance]) -> list[dict[str, Any]]:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
             raise ImageError("the model's numbers overflowed", file=item.source.path, remedy="pass `dtype` float32")
-        return [make_annotation(instance, item.image_id, multimask=self.multimask) for instance in results]
+        return [
+            make_annotation(instance, item.image_id, multimask=self.multimask, tolerance=self.finish.tolerance)
+            for instance in results
+        ]
 
 
 class Detect:
@@ -130,6 +167,10 @@ class Detect:
         pairs = zip(group, renumbered, strict=True)
         return [self.selection.number(item.source.file_name, own) for item, own in pairs]
 
+    def finished(self, results: list[Prompt]) -> list[Prompt]:
+        """See `Step`."""
+        return results
+
     def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[dict[str, Any]]:
         """See `Step`."""
         return [make_detection(prompt, item.image_id, self.names.get(prompt.category_id)) for prompt in results]
@@ -145,8 +186,9 @@ class DetectAndSegment(Segment):
         predictor: PredictsMasks,
         *,
         multimask: bool = False,
+        finish: Finish = AS_MADE,
     ) -> None:
-        super().__init__(predictor, detector.categories, multimask=multimask)
+        super().__init__(predictor, detector.categories, multimask=multimask, finish=finish)
         self.detection = Detect(detector, selection)
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
@@ -159,10 +201,16 @@ class DetectAndSegment(Segment):
 class SegmentEverything(Segment):
     """Masks of all there is in an image."""
 
-    def __init__(self, generator: GeneratesMasks, selection: SelectsMasks) -> None:
+    def __init__(
+        self,
+        generator: GeneratesMasks,
+        selection: SelectsMasks,
+        *,
+        finish: Finish = AS_MADE,
+    ) -> None:
         self.generator, self.selection = generator, selection
         self.categories = [DEFAULT_CATEGORY]
-        self.multimask = False
+        self.multimask, self.finish = False, finish
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""

@@ -198,6 +198,8 @@ class ConsoleReporter:
         parts += [f"{summary.failed_before} failed before"] if summary.failed_before else []
         parts += [f"{summary.seconds:.1f} s", f"{rate:.2f} images/s"]
         self.say(("interrupted: " if summary.interrupted else "") + ", ".join(parts))
+        if summary.polygons.masks:
+            self.say(str(summary.polygons))
 
     def close(self) -> None:
         """Take the bar away, and own up to what was not shown."""

@@ -158,7 +158,9 @@ def detect(
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
     if dry_run:
         check_here(detector or EMBEDDED)
-    found = load_detector(detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector)
+    found = load_detector(
+        detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
+    )
 
     from ..batch.job import Job
     from ..batch.pipeline import count_done, run_images
@@ -178,7 +180,7 @@ def detect(
         max_pixels=max_pixels,
         batch_size=batch_size or compute.images_at_once,
         workers=workers,
-        identity=identity(config, found.config, detector=found.sha256[:16]),
+        identity=identity(config, found.config, detector=found.identity),
         info={"detector": detector or EMBEDDED, "detector_sha256": found.sha256, **made_by()},
         overwrite=overwrite,
         retry_failed=retry_failed,

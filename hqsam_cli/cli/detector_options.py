@@ -55,7 +55,7 @@ ClassesOption = Annotated[
     typer.Option(
         metavar="NAME,...",
         rich_help_panel=DETECTOR,
-        help="Only these classes, by name, or by number from 0; repeatable.",
+        help="Only these classes, by name, or by number from 0; repeatable. Of YOLO-World and YOLOE any words.",
     ),
 ]
 MaxDetOption = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=DETECTOR, help="Most boxes an image.")]
@@ -73,15 +73,21 @@ TrustOption = Annotated[
 
 
 def load_detector(
-    name: str, settings: DetectorConfig, device: torch.device, reporter: ConsoleReporter, *, trusted: bool
+    name: str,
+    settings: DetectorConfig,
+    device: torch.device,
+    reporter: ConsoleReporter,
+    *,
+    trusted: bool,
+    may_fetch: bool,
 ) -> Detector:
     """The detector of a command line, and a line that says which."""
     path = detector_file(name, trusted=trusted)
 
     from ..detection.detector import Detector
 
-    detector = Detector(path, settings, device)
-    count = len(settings.classes or detector.categories)
+    detector = Detector(path, settings, device, trusted=trusted, may_fetch=may_fetch)
+    count = len(detector.config.classes or detector.categories)
     reporter.say(f"detector {name} on {device}, {count} {'class' if count == 1 else 'classes'}")
     return detector
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,21 @@ from .everything_options import (
     RegionAreaOption,
     StabilityOption,
     check_no_everything,
+)
+from .mask_options import (
+    BackgroundOption,
+    FillHolesOption,
+    LargestPartOption,
+    MinRegionOption,
+    SegmentationOption,
+    SmoothOption,
+    SoftOption,
+    ToleranceOption,
+    chosen_formats,
+    clean_config,
+    color,
+    cutout_config,
+    polygon_config,
 )
 from .options import (
     DEFAULT_MODEL,
@@ -153,11 +169,19 @@ def segment(
         typer.Option(
             "--format",
             "-f",
-            metavar="coco|png|idmap|ndjson",
+            metavar="coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat|cutout|crop",
             rich_help_panel=RESULTS,
             help="Repeatable; coco and png unless given.",
         ),
     ] = None,
+    segmentation: SegmentationOption = "rle",
+    tolerance: ToleranceOption = None,
+    min_region: MinRegionOption = None,
+    fill_holes: FillHolesOption = None,
+    largest_part: LargestPartOption = False,
+    smooth: SmoothOption = False,
+    soft: SoftOption = False,
+    background: BackgroundOption = None,
     overwrite: OverwriteOption = False,
     multimask: Annotated[
         bool,
@@ -196,7 +220,10 @@ def segment(
     The same command again continues where it stopped.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    formats_wanted = _formats(output, formats)
+    formats_wanted = chosen_formats(output, formats)
+    polygons = polygon_config(formats_wanted, segmentation, tolerance)
+    cleaning = clean_config(min_region, fill_holes, largest_part, smooth)
+    cutting = cutout_config(formats_wanted, soft, background, everything)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
         raise UsageError(
@@ -244,6 +271,8 @@ def segment(
             box_format=box_format,
             stdin=sys.stdin.buffer,
         )
+        for text in given.recognized:
+            reporter.say(text)
         table = bind_prompts(given, sources, selection)
         for text in table.outside:
             reporter.on_failure(text)
@@ -256,8 +285,10 @@ def segment(
     from ..batch.job import Job
     from ..batch.pipeline import count_done, run_images
     from ..batch.shard import Shard, inputs_digest
-    from ..batch.steps import DetectAndSegment, Segment, SegmentEverything
+    from ..batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything
     from ..everything import MaskGenerator
+    from ..formats import WRITERS
+    from ..formats.cutouts import CropWriter, CutoutWriter
     from ..io.atomic import check_can_write
     from ..modeling.inference import prepare_for_inference
     from ..predictor import Predictor
@@ -279,7 +310,9 @@ def segment(
     if detector is not None:
         if dry_run:
             check_here(detector)
-        finder = load_detector(detector, settings, compute.device, reporter, trusted=trust_detector)
+        finder = load_detector(
+            detector, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
+        )
     config = SegmentConfig(
         mask_output=mask_output,
         multimask=multimask,
@@ -293,6 +326,7 @@ def segment(
         max_pixels=max_pixels,
         shard=None if part is None else str(part),
     )
+    around = None if background is None else color(background)
     job = Job(
         images=sources,
         inputs=inputs_name,
@@ -307,8 +341,11 @@ def segment(
             config,
             None if finder is None else finder.config,
             grid if everything else None,
+            cleaning,
+            cutting,
+            polygons,
             model=model_sha256[:16],
-            detector="none" if finder is None else finder.sha256[:16],
+            detector="none" if finder is None else finder.identity,
         ),
         info={
             "model": model,
@@ -317,11 +354,17 @@ def segment(
             "detector": detector,
             **made_by(),
         },
+        segmentation=segmentation,
         overwrite=overwrite,
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
+        writers={
+            **WRITERS,
+            "cutout": partial(CutoutWriter, background=around),
+            "crop": partial(CropWriter, background=around),
+        },
     )
     # Before the model is loaded, so that what is refused is refused at once.
     done = count_done(job)
@@ -347,14 +390,16 @@ def segment(
         choice="best" if everything and mask_output != "sam" else "all" if everything or multimask else "single",
         dtype=compute.dtype,
         prompts_per_batch=prompts_per_batch,
+        soft=soft,
     )
     step: Segment
+    finish = Finish(cleaning, polygons.tolerance if polygons else None)
     if everything:
-        step = SegmentEverything(MaskGenerator(predictor, grid), selection)
+        step = SegmentEverything(MaskGenerator(predictor, grid), selection, finish=finish)
     elif finder is None:
-        step = Segment(predictor, table.categories, multimask=multimask)
+        step = Segment(predictor, table.categories, multimask=multimask, finish=finish)
     else:
-        step = DetectAndSegment(finder, selection, predictor, multimask=multimask)
+        step = DetectAndSegment(finder, selection, predictor, multimask=multimask, finish=finish)
     try:
         summary = run_images(job, step, reporter)
     finally:
@@ -369,17 +414,3 @@ def segment(
     if summary.stopped:
         raise too_many_failed(summary)
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
-
-
-def _formats(output: str, formats: list[str] | None) -> frozenset[str]:
-    """What to write; a UsageError where there is no such format, or where it cannot go to stdout."""
-    from ..formats import WRITERS
-
-    unknown = [name for name in formats or () if name not in WRITERS]
-    if unknown:
-        raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
-    if output != STDIN:
-        return frozenset(formats or ("coco", "png"))
-    if any(name != "ndjson" for name in formats or ()):
-        raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
-    return frozenset({"ndjson"})

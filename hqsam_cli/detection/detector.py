@@ -16,6 +16,7 @@ from ..records import Prompt
 from ..weights.hub import file_hash
 from .engine import ultralytics
 from .plain import read_plain
+from .words import set_words, takes_words
 
 TASKS = ("detect", "segment", "pose")  # of ultralytics, those that give boxes along the axes
 PIXEL_DECIMALS, SCORE_DECIMALS = 2, 6
@@ -28,18 +29,28 @@ class Detector:
     Args:
         path: a `.pt`, an `.onnx` or a `.safetensors`; see `detector_file` for which to trust.
         device: where to compute.
+        trusted, may_fetch: of a text encoder, where classes are words that the model does not have; see `set_words`.
 
     Attributes:
         categories: COCO categories; ids are the model's class numbers plus one.
         config: what it is asked, with what it asks for itself where the user did not say.
         sha256: of its file.
+        identity: of what its boxes depend on: its file, and the text encoder of its words.
 
     Raises:
         HqsamError: the file is none of these.
         UsageError: a class the model does not have.
     """
 
-    def __init__(self, path: Path, settings: DetectorConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: DetectorConfig,
+        device: torch.device,
+        *,
+        trusted: bool = False,
+        may_fetch: bool = True,
+    ) -> None:
         self._yolo = _loaded(path)
         try:
             names: dict[int, str] = self._yolo.names
@@ -53,13 +64,21 @@ class Detector:
             )
         if settings.half and device.type == "cpu":
             raise UsageError("a CPU computes in float32", option="half", remedy="leave it out, or pass `device` cuda")
+        self.sha256 = file_hash(path)
+        self.identity = self.sha256[:16]
+        words = _unknown_words(settings.classes, names)
+        if words and takes_words(self._yolo.model):
+            encoder = set_words(self._yolo.model, words, trusted=trusted, may_fetch=may_fetch)
+            self.identity = f"{self.identity}+{encoder[:16]}"
+            names = dict(enumerate(words))
+            settings = replace(settings, classes=tuple(words))
         self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
         own = self._yolo.overrides
         conf = own.get("conf", CONF) if settings.conf is None else settings.conf
         iou = own.get("iou", IOU) if settings.iou is None else settings.iou
         chosen = _class_numbers(settings.classes, names, path)
         settings = replace(settings, conf=conf, iou=iou, classes=tuple(names[number] for number in chosen))
-        self.config, self.sha256 = settings, file_hash(path)
+        self.config = settings
         self._arguments: dict[str, Any] = {
             "conf": conf,
             "iou": iou,
@@ -100,6 +119,15 @@ def _loaded(path: Path) -> Any:
 def _reason(error: Exception) -> str:
     lines = str(error).splitlines()
     return lines[0][:160] if lines else type(error).__name__
+
+
+def _unknown_words(wanted: tuple[str, ...], names: dict[int, str]) -> list[str]:
+    """All the words that are wanted, each once, where a model does not have them all; else none."""
+    known = {name.casefold() for name in names.values()} | set(map(str, names))
+    if all(text.strip().casefold() in known for text in wanted):
+        return []
+    words = list(dict.fromkeys(part.strip() for text in wanted for part in text.split(",") if part.strip()))
+    return [] if all(word.casefold() in known for word in words) else words
 
 
 def _class_numbers(wanted: tuple[str, ...], names: dict[int, str], path: Path) -> list[int]:

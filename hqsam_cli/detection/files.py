@@ -85,7 +85,7 @@ def detector_file(name: str, *, trusted: bool) -> Path:
                 value=name,
                 remedy="fetch its file, and pass its path",
             )
-        return _fetched(asset)
+        return fetched(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset])
     if path.suffix == ".pt":
         if not trusted and file_hash(path) not in KNOWN:
             raise UsageError(
@@ -105,7 +105,7 @@ def detector_file(name: str, *, trusted: bool) -> Path:
 def check_here(name: str) -> None:
     """Raise an HqsamError where a detector would have to be fetched."""
     asset = name if name.endswith(".pt") else f"{name}.pt"
-    if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not _cached(asset).is_file():
+    if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not cached(asset).is_file():
         raise HqsamError(
             "is not on this machine, and a dry run fetches nothing",
             option="detector",
@@ -114,29 +114,34 @@ def check_here(name: str) -> None:
         )
 
 
-def _cached(asset: str) -> Path:
-    """Where a known model lies in torch's cache, whether it is there or not."""
+def cached(name: str) -> Path:
+    """Where a file of that name lies in torch's cache, whether it is there or not."""
     import torch
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / asset
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
-def _fetched(asset: str) -> Path:
-    """A known model from torch's cache, or from where ultralytics publishes it."""
+def fetched(name: str, url: str, sha256: str | None) -> Path:
+    """A file from torch's cache, or from where it is published.
+
+    Args:
+        sha256: that it must have; None for any.
+
+    Raises:
+        HqsamError: it cannot be fetched, or is another file.
+    """
     import torch
 
-    path = _cached(asset)
-    url = f"{ASSETS_URL}/{asset}"
+    path = cached(name)
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=ASSETS[asset], progress=sys.stderr.isatty())
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256, progress=sys.stderr.isatty())
     except (URLError, ConnectionError, TimeoutError, HTTPException) as error:
         raise HqsamError(
-            f"not in {path.parent}, and {url} cannot be fetched ({error})",
-            option="detector",
-            value=asset,
-            remedy="fetch it elsewhere and pass its path",
+            f"not on this machine, and {url} cannot be fetched ({error})",
+            file=path,
+            remedy="fetch it elsewhere and put it there",
         ) from None
     except OSError as error:
         raise HqsamError(
@@ -146,7 +151,7 @@ def _fetched(asset: str) -> Path:
         raise HqsamError(
             "not the file that is known (its SHA-256 differs)", file=url, remedy="try again later"
         ) from None
-    if file_hash(path) != ASSETS[asset]:
+    if sha256 is not None and file_hash(path) != sha256:
         raise HqsamError(
             "not the file that is known (its SHA-256 differs)", file=path, remedy="delete it and run again"
         )

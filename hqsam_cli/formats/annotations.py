@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..configs import SegmentationKind
 from ..records import Instance, Prompt
+from .polygons import mask_polygons
 from .segmentation import encode_crop
 
 DECIMALS = 6  # so that equal runs are equal bytes
 MULTIMASKS = 3
 
 
-def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> dict[str, Any]:
-    """One COCO annotation.
+def make_annotation(
+    instance: Instance, image_id: int, *, multimask: bool, tolerance: float | None = None
+) -> dict[str, Any]:
+    """One COCO annotation; with a `tolerance` it also has `polygons`, as `mask_polygons` makes them.
 
     Its score is the detector's times SAM's IoU estimate, clamped to 0 to 1. Of a multimask run, the three
     masks of prompt n have ids 3n - 2 to 3n and name their prompt.
@@ -30,6 +34,8 @@ def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> di
         "score": round(instance.score, DECIMALS),
         "predicted_iou": round(instance.predicted_iou, DECIMALS),
     }
+    if tolerance is not None:
+        record["polygons"] = mask_polygons(instance.mask, tolerance).record()
     if multimask:
         record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
     return {**record, **instance.more}
@@ -72,6 +78,23 @@ def make_image_record(
         "annotations": annotations,
         "error": error,
     }
+
+
+def shown(record: dict[str, Any], segmentation: SegmentationKind) -> dict[str, Any]:
+    """The record of an image as files of results have it: without `polygons`, or with them as the segmentation.
+
+    A mask that is empty has no polygon and stays what it is.
+    """
+    return {**record, "annotations": [_shown(annotation, segmentation) for annotation in record["annotations"]]}
+
+
+def _shown(annotation: dict[str, Any], segmentation: SegmentationKind) -> dict[str, Any]:
+    kept = {key: value for key, value in annotation.items() if key != "polygons"}
+    parts = annotation["polygons"]["parts"] if segmentation != "rle" else []
+    if not parts:
+        return kept
+    both = {"rle": annotation["segmentation"]} if segmentation == "both" else {}
+    return {**kept, "segmentation": parts, **both}
 
 
 def json_line(record: dict[str, Any]) -> bytes:

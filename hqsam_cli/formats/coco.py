@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from .. import __version__
 from ..io.atomic import atomic_file
+from .annotations import shown
 from .prompt_file import Contents, FileImage, NameKind, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
 from .values import Identifier, identifier, integer, short
@@ -71,7 +72,8 @@ def write_coco(path: Path, run: RunRecords) -> None:
         )
         _write_items(file, images)
         file.write(b'],\n"annotations":[\n')
-        _write_items(file, (annotation for record in run.records() for annotation in record["annotations"]))
+        records = (shown(record, run.segmentation) for record in run.records())
+        _write_items(file, (annotation for record in records for annotation in record["annotations"]))
         file.write(b'],\n"categories":' + _json(run.categories) + b"}\n")
 
 

@@ -65,4 +65,4 @@ def write_id_map(
         mask = instances[index].mask
         rows, columns = mask.bits.shape
         ids[mask.y : mask.y + rows, mask.x : mask.x + columns][mask.bits] = index + 1
-    write_png(path, ids, [])
+    write_png(path, ids)

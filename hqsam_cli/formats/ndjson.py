@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic import atomic_file
-from .annotations import json_line
+from .annotations import json_line, shown
 from .prompt_file import Contents, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
 
@@ -43,4 +43,4 @@ def write_ndjson(path: Path, run: RunRecords) -> None:
     """A line an image."""
     with atomic_file(path) as file:
         for record in run.records():
-            file.write(json_line(record))
+            file.write(json_line(shown(record, run.segmentation)))

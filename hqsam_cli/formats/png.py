@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -20,12 +20,23 @@ MASK_NAME = re.compile(r"-?\d+\.png")
 
 
 class PngWriter:
-    """The masks of a run."""
+    """A PNG a mask.
+
+    Attributes:
+        folder: of all of them.
+        options: of OpenCV, for the PNG.
+    """
 
     fills_folder = True
+    folder: ClassVar[str] = "masks"
+    options: ClassVar[Sequence[int]] = (cv2.IMWRITE_PNG_BILEVEL, 1)
 
     def __init__(self, output: Path, _run: RunRecords) -> None:
-        self.path = output / "masks"
+        self.path = output / self.folder
+
+    def pixels(self, result: ImageResult, instance: Instance) -> np.ndarray:
+        """What the file of a mask shows, uint8, in OpenCV's order of colors."""
+        return instance.mask.full().astype(np.uint8) * 255
 
     def foreign(self) -> Path | None:
         """See `Writer`."""
@@ -37,7 +48,10 @@ class PngWriter:
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
-        write_masks(self.path / result.file_name, result.instances, result.annotations)
+        folder = self.path / result.file_name
+        remove_masks(folder, keep={f"{annotation['id']}.png" for annotation in result.annotations})
+        for instance, annotation in zip(result.instances, result.annotations, strict=True):
+            write_png(folder / f"{annotation['id']}.png", self.pixels(result, instance), self.options)
 
     def remove(self, file_name: str) -> None:
         """See `Writer`."""
@@ -45,14 +59,6 @@ class PngWriter:
 
     def close(self) -> None:
         """Nothing: all is in place."""
-
-
-def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[str, Any]]) -> None:
-    """`<folder>/<annotation id>.png`, 1 bit a pixel, for each instance; masks of an earlier run go."""
-    remove_masks(folder, keep={f"{annotation['id']}.png" for annotation in annotations})
-    for instance, annotation in zip(instances, annotations, strict=True):
-        pixels = instance.mask.full().astype(np.uint8) * 255
-        write_png(folder / f"{annotation['id']}.png", pixels, [cv2.IMWRITE_PNG_BILEVEL, 1])
 
 
 def remove_masks(folder: Path, keep: Collection[str] = ()) -> None:
@@ -70,7 +76,7 @@ def _masks(folder: Path) -> list[Path]:
     return [mask for mask in folder.glob("*.png") if MASK_NAME.fullmatch(mask.name)]
 
 
-def write_png(path: Path, pixels: np.ndarray, options: list[int]) -> None:
+def write_png(path: Path, pixels: np.ndarray, options: Sequence[int] = ()) -> None:
     """A PNG of OpenCV, whole or not at all."""
     done, encoded = cv2.imencode(".png", pixels, options)
     if not done:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..configs import BoxFormat
 from .values import Identifier, identifier, integer, some_of
 
 Use = Literal["box", "points", "mask", "whole_image", "xyxyn"]
@@ -83,6 +84,7 @@ class Contents:
         categories: COCO categories; their `id` is an `Identifier`.
         unlisted: whether images are named by annotations alone.
         unread: how many more entries there are, which are none.
+        box_format: what the four numbers of a box are, unless people say otherwise.
     """
 
     images: Mapping[Identifier, FileImage]
@@ -90,6 +92,7 @@ class Contents:
     categories: Sequence[Mapping[str, Any]] = ()
     unlisted: bool = False
     unread: int = 0
+    box_format: BoxFormat = "xywh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class PromptFile:
         path: for messages.
         use: what it was read for.
         entries: how many annotations it has, be they sound or not.
+        kind: what it was recognized as.
     """
 
     path: str
@@ -110,6 +114,7 @@ class PromptFile:
     entries: int = 0
     unlisted: bool = False
     notes: Notes = field(default_factory=Notes)
+    kind: str = ""
 
 
 def read_images(items: Sequence[tuple[Any, Any, str]], notes: Notes) -> dict[Identifier, FileImage]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
+from ..configs import SegmentationKind
 from ..records import Instance
 
 
@@ -19,12 +22,14 @@ class ImageResult:
         size: (width, height).
         instances: its masks.
         annotations: their COCO annotations, in the same order.
+        pixels: of the image, RGB uint8 (H, W, 3).
     """
 
     file_name: str
     size: tuple[int, int]
     instances: list[Instance]
     annotations: list[dict[str, Any]]
+    pixels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,17 @@ class RunRecords:
         records: called as often as a writer likes; each time the records of all images in order.
         categories: COCO categories.
         info: what made them, as COCO's `info`.
+        segmentation: how annotations say what their masks are; see `annotations.shown`.
+        paths: of the images, absolute, by their names.
+        knows: whether an image had results before; asked before its own are noted.
     """
 
     records: Callable[[], Iterable[dict[str, Any]]]
     categories: list[dict[str, Any]]
     info: Mapping[str, Any] = field(default_factory=dict)
+    segmentation: SegmentationKind = "rle"
+    paths: Mapping[str, str] = field(default_factory=dict)
+    knows: Callable[[str], bool] = lambda _: True
 
 
 class Writer(Protocol):
@@ -77,6 +88,7 @@ class RecordsWriter:
 
     Args:
         write: called with the path and what is known of the images.
+        beside: another file that it writes.
     """
 
     fills_folder = False
@@ -86,12 +98,13 @@ class RecordsWriter:
         path: Path,
         run: RunRecords,
         write: WriteRecords,
+        beside: Path | None = None,
     ) -> None:
-        self.path, self._run, self._write = path, run, write
+        self.path, self._run, self._write, self._beside = path, run, write, beside
 
     def foreign(self) -> Path | None:
         """See `Writer`."""
-        return self.path if self.path.is_file() else None
+        return next((path for path in (self.path, self._beside) if path is not None and path.is_file()), None)
 
     def is_complete(self, file_name: str, count: int) -> bool:
         """Always: the record of the image is kept by the run."""

@@ -1,17 +1,19 @@
-"""Pascal VOC's XML: a file an image, with a box an object; read as prompts."""
+"""Pascal VOC's XML: a file an image, with a box an object; read as prompts and written."""
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
 from .label_folder import label_image, read_label
+from .label_writer import LabelWriter
 from .prompt_file import Contents, FileImage, Notes, note
-from .values import Identifier, integer, number_or_none, text_of
+from .run_records import RunRecords
+from .values import Identifier, integer, number_or_none
+from .xml_text import read_xml, xml_bytes
 
+ROOT, CVAT = "annotation", "annotations"  # the tags of the whole
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -19,14 +21,15 @@ def read_voc_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
     """Boxes of the objects. An XML that declares entities, which VOC has none of, is refused."""
     images: dict[Identifier, FileImage] = {}
     annotations: list[dict[str, Any]] = []
-    odd = []
+    odd: list[str] = []
+    exports: list[str] = []
     for path in paths:
         content = read_label(path, notes)
         if content is None:
             continue
-        root = _root(content)
-        if root is None:
-            odd.append(path.name)
+        root = read_xml(content)
+        if root is None or root.tag != ROOT:
+            (odd if root is None or root.tag != CVAT else exports).append(path.name)
             continue
         width, height = integer(root.findtext("size/width")), integer(root.findtext("size/height"))
         image = label_image(folder, path, (width, height) if width and height else None)
@@ -41,30 +44,43 @@ def read_voc_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
                 {"image_id": image.key, "id": f"{image.key} object {number}", "bbox": box, "category": name}
             )
     note(notes.lost, "files that are no XML of VOC, left out", odd)
-    return Contents(images, annotations, unread=len(odd))
+    note(notes.lost, "XML of CVAT, which is to be given itself rather than its folder, left out", exports)
+    return Contents(images, annotations, unread=len(odd) + len(exports))
 
 
-def _root(content: bytes) -> ElementTree.Element | None:
-    """The annotation of a file, its tags without namespaces; None of what is none."""
-    if b"<!ENTITY" in content:
-        return None
-    declared = re.match(rb"<\?xml[^>]*encoding=[\"']([\w.-]+)", content)
-    root = None
-    for text in (content, _decoded(content, declared[1].decode() if declared else None)):
-        with suppress(ElementTree.ParseError, ValueError, LookupError):
-            root = ElementTree.fromstring(text)
-            break
-    if root is None:
-        return None
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return root if root.tag == "annotation" else None
+class VocWriter(LabelWriter):
+    """`voc/<path of the image without its suffix>.xml`: the tight box of each mask that has one.
+
+    Corners are pixels, counted from 1 and inside the box, as the VOC development kit has them.
+    """
+
+    suffix = ".xml"
+
+    def __init__(self, output: Path, run: RunRecords) -> None:
+        super().__init__(output / "voc", run)
+
+    def label(self, record: dict[str, Any], path: Path) -> bytes:
+        """See `LabelWriter`."""
+        name = PurePosixPath(record["file_name"])
+        root = ElementTree.Element("annotation")
+        size = {"width": record["width"], "height": record["height"], "depth": 3}
+        head = {"folder": name.parent.name, "filename": name.name, "path": self.run.paths[record["file_name"]]}
+        _add(root, {**head, "size": size, "segmented": 0})
+        for annotation in record["annotations"]:
+            x, y, w, h = (int(n) for n in annotation["bbox"])
+            if w > 0:
+                box = dict(zip(CORNERS, (x + 1, y + 1, x + w, y + h), strict=True))
+                own = {"name": self.names[annotation["category_id"]], "pose": "Unspecified"}
+                _add(root, {"object": {**own, "truncated": 0, "difficult": 0, "bndbox": box}})
+        ElementTree.indent(root)
+        return xml_bytes(root)
 
 
-def _decoded(content: bytes, encoding: str | None) -> str:
-    """The text of a file without its declaration, in an encoding that the parser does not know."""
-    try:
-        text = text_of(content) if encoding is None else content.decode(encoding, "replace")
-    except LookupError:
-        text = text_of(content)
-    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+def _add(element: ElementTree.Element, values: dict[str, Any]) -> None:
+    """Add a child for each value, and children of it for a dict."""
+    for tag, value in values.items():
+        child = ElementTree.SubElement(element, tag)
+        if isinstance(value, dict):
+            _add(child, value)
+        else:
+            child.text = str(value)

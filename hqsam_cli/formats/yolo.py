@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ from ..records import PolygonShares
 from .boxes import enclosing_box
 from .class_names import CLASSES, class_names
 from .label_folder import label_image, read_label
+from .label_writer import LabelWriter
 from .prompt_file import Contents, FileImage, Notes, note
-from .run_records import ImageResult, RunRecords
+from .run_records import RunRecords
 from .values import Identifier, number_or_none, text_of
 
 ROUNDING = 0.01  # by which a box may leave the image
@@ -56,7 +56,8 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
         annotations += own
         note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
     categories = [{"id": number + 1, "name": name} for number, name in names.items()]
-    return Contents(images, [a for a in annotations if "bbox" in a], categories, unread=unread)
+    sound = [annotation for annotation in annotations if "bbox" in annotation]
+    return Contents(images, sound, categories, unread=unread, box_format="cxcywhn")
 
 
 def _is_id(field: str) -> bool:
@@ -123,59 +124,36 @@ def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> b
     return len(numbers) == POSE or (points > 0 and points % 3 == 0 and all(n in (0, 1, 2) for n in visible))
 
 
-class YoloWriter:
+class YoloWriter(LabelWriter):
     """A folder of labels and `classes.txt`, written when a run ends.
 
-    `<path of the image without its suffix>.txt` stands for each image that was read. A line is class, center and size,
-    the five columns that training takes, and with `confidence` the score; the class is the place of the category. Of
-    images that differ in their suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
+    A line is class, center and size, the five columns that training takes, and with `confidence` the score; the class
+    is the place of the category.
     """
 
-    fills_folder = True
+    suffix = ".txt"
+    taken = frozenset({CLASSES})
 
     def __init__(self, path: Path, run: RunRecords, *, confidence: bool = False) -> None:
-        self.path, self.run, self.confidence = path, run, confidence
-        self._made: set[str] = set()  # images of this run; labels of others may have been corrected by hand since
+        super().__init__(path, run)
+        self.confidence = confidence
 
-    def foreign(self) -> Path | None:
-        """See `Writer`."""
-        return next(self.path.rglob("*.txt"), None)
-
-    def is_complete(self, file_name: str, count: int) -> bool:
-        """Always: labels are made of the records."""
-        return True
-
-    def write(self, result: ImageResult) -> None:
-        """See `Writer`; the file itself comes when the run ends."""
-        self._made.add(result.file_name)
-
-    def remove(self, file_name: str) -> None:
-        """See `Writer`."""
-        for name in _label_names(file_name):
-            (self.path / name).unlink(missing_ok=True)
+    def label(self, record: dict[str, Any], path: Path) -> bytes:
+        """See `LabelWriter`."""
+        size = record["width"], record["height"]
+        lines = (_line(a, self.classes[a["category_id"]], *size, self.confidence) for a in record["annotations"])
+        return "".join(lines).encode()
 
     def close(self) -> None:
         """See `Writer`."""
-        classes = {category["id"]: number for number, category in enumerate(self.run.categories)}
-        with atomic_file(self.path / CLASSES) as file:
-            file.write("".join(f"{category['name']}\n" for category in self.run.categories).encode())
-        taken = {CLASSES}
-        for record in self.run.records():
-            if record["width"] is None:
-                continue
-            name = next(name for name in _label_names(record["file_name"]) if name not in taken)
-            taken.add(name)
-            if record["file_name"] not in self._made and (self.path / name).exists():
-                continue
-            size = record["width"], record["height"]
-            lines = (_line(a, classes[a["category_id"]], *size, self.confidence) for a in record["annotations"])
-            with atomic_file(self.path / name) as file:
-                file.write("".join(lines).encode())
+        write_classes(self.path / CLASSES, self.run)
+        super().close()
 
 
-def _label_names(file_name: str) -> tuple[str, str]:
-    """What the label file of an image may be called."""
-    return f"{os.path.splitext(file_name)[0]}.txt", f"{file_name}.txt"
+def write_classes(path: Path, run: RunRecords) -> None:
+    """The names of the classes, a line each."""
+    with atomic_file(path) as file:
+        file.write("".join(f"{category['name']}\n" for category in run.categories).encode())
 
 
 def _line(annotation: dict[str, Any], number: int, width: int, height: int, confidence: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from ..configs import BoxFormat
 from ..errors import HqsamError
-from ..formats import FOLDER_READERS, READERS
+from ..formats import FILE_READERS, FOLDER_READERS, READERS
 from ..formats.annotation_fields import read_annotations
 from ..formats.boxes import SHARES
 from ..formats.label_folder import label_paths, labels_below
@@ -23,7 +23,8 @@ ROUNDING = 0.01  # by which shares may leave 0 to 1
 MOST = 0.9  # of the boxes; a few may be anything
 GZIP = b"\x1f\x8b"
 LARGEST_JSON = 2**32  # bytes that a compressed file may grow to
-KINDS_OF_FILES = "give a COCO or NDJSON file"
+ZIP = b"PK\x03\x04"
+KINDS_OF_FILES = "give a file of COCO, NDJSON, Label Studio, CVAT, CSV or Parquet"
 
 
 def read_prompt_file(
@@ -39,28 +40,42 @@ def read_prompt_file(
     Args:
         use: what its annotations are read for; None reads images and categories alone.
         listed: the file that lists the images of a results list.
-        box_format: of its boxes; where nobody says it, it is xywh, and boxes that cannot be meant so are refused.
+        box_format: of its boxes; where nobody says it, the kind of file does, and boxes that cannot be meant so are
+            refused.
 
     Raises:
-        HqsamError: unreadable, not JSON, or JSON of another kind.
+        HqsamError: unreadable, or of no kind that is known.
     """
     name = "stdin" if path == STDIN else path
-    document = _document(_content(path, stdin), name)
+    content = _content(path, stdin)
+    if stand_in := describe_stand_in(content[:HEAD]):
+        raise HqsamError(stand_in, file=name)
+    if content.startswith(ZIP):
+        raise HqsamError("a zip archive", file=name, remedy="unpack it, and give the file or the folder in it")
     notes = Notes()
-    for read in READERS.values():
-        try:
-            contents = read(document, listed, notes)
-        except ValueError as error:
-            raise HqsamError(str(error), file=name) from None
-        if contents is not None:
-            if use == "box" and box_format is None:
-                _check_pixels(contents, name)
-            return _prompt_file(name, contents, use, box_format or "xywh", notes)
+    try:
+        kind, contents = _contents(content, name, listed, notes)
+    except ValueError as error:
+        raise HqsamError(str(error), file=name) from None
+    if use == "box" and box_format is None:
+        _check_pixels(contents, name)
+    return _prompt_file(name, kind, contents, use, box_format, notes)
+
+
+def _contents(content: bytes, name: str, listed: PromptFile | None, notes: Notes) -> tuple[str, Contents]:
+    """What a file is, and what is in it."""
+    for kind, read_file in FILE_READERS.items():
+        if (contents := read_file(content, notes)) is not None:
+            return kind, contents
+    document = _document(content, name)
+    for kind, read in READERS.items():
+        if (contents := read(document, listed, notes)) is not None:
+            return kind, contents
     raise HqsamError(
-        "JSON, but no COCO",
+        "JSON, but no COCO and no Label Studio",
         file=name,
-        remedy="give an object with images and annotations, a list of results with image_id, or a line an "
-        "image with file_name and annotations",
+        remedy="give an object with images and annotations, a list of results with image_id, a list of tasks with "
+        "data, or a line an image with file_name and annotations",
     )
 
 
@@ -77,23 +92,28 @@ def read_prompt_folder(folder: Path, use: Use, *, box_format: BoxFormat | None =
             "holds no labels", file=folder, remedy="give a folder of YOLO's .txt, VOC's .xml or labelme's .json"
         )
     notes = Notes()
-    contents = FOLDER_READERS[suffix](place, paths, notes)
+    kind, read = FOLDER_READERS[suffix]
+    contents = read(place, paths, notes)
     note(notes.lost, f"labels of another kind than {suffix}, left out", [path.name for path in others])
-    shares: BoxFormat = "cxcywhn" if suffix == ".txt" else "xywh"
-    return _prompt_file(str(folder), contents, use, box_format or shares, notes)
+    return _prompt_file(str(folder), kind, contents, use, box_format, notes)
 
 
-def _prompt_file(path: str, contents: Contents, use: Use | None, box_format: BoxFormat, notes: Notes) -> PromptFile:
+def _prompt_file(
+    path: str, kind: str, contents: Contents, use: Use | None, box_format: BoxFormat | None, notes: Notes
+) -> PromptFile:
+    box_format = box_format or contents.box_format
     if use == "box" and box_format in SHARES:
         use = "xyxyn"
     annotations = [] if use is None else read_annotations(contents, use, notes, box_format=box_format)
     said = Notes([f"{path}: {text}" for text in notes.lost], [f"{path}: {text}" for text in notes.remarks])
     count = len(contents.annotations) + contents.unread
-    return PromptFile(path, use, contents.images, annotations, contents.categories, count, contents.unlisted, said)
+    return PromptFile(
+        path, use, contents.images, annotations, contents.categories, count, contents.unlisted, said, kind
+    )
 
 
 def _check_pixels(contents: Contents, name: str) -> None:
-    """Raise an HqsamError where no box can be x, y, width and height in pixels, as COCO has it."""
+    """Raise an HqsamError where no box can be in pixels; or, in files like COCO's, x, y, width and height."""
     boxes, sizes = [], []
     for item in contents.annotations:
         if isinstance(item, dict) and is_set(item.get("iscrowd")):
@@ -109,8 +129,11 @@ def _check_pixels(contents: Contents, name: str) -> None:
         raise HqsamError(
             "its boxes are between 0 and 1, which are shares of an image and no pixels",
             file=name,
-            remedy="pass `box_format` cxcywhn for center and size, xyxyn for corners, or xywh if they are pixels",
+            remedy="pass `box_format` cxcywhn for center and size, xyxyn for corners, "
+            f"or {contents.box_format} if they are pixels",
         )
+    if contents.box_format != "xywh":
+        return
     known = [(box, size) for box, size in zip(boxes, sizes, strict=True) if size is not None]
     leave = sum(x + w > width + 1 or y + h > height + 1 for (x, y, w, h), (width, height) in known)
     corners = sum(x < w <= width + 1 and y < h <= height + 1 for (x, y, w, h), (width, height) in known)
@@ -156,8 +179,6 @@ def _unzipped(content: bytes, path: str) -> bytes:
 
 def _document(content: bytes, name: str) -> Any:
     """The JSON document, or the `Lines` of several."""
-    if stand_in := describe_stand_in(content[:HEAD]):
-        raise HqsamError(stand_in, file=name)
     try:
         text = content.decode(json.detect_encoding(content), "surrogatepass")
         return _parse(text)

@@ -42,6 +42,16 @@ class PromptSources:
     frame: bool = False
 
     @property
+    def recognized(self) -> list[str]:
+        """What each file was taken for."""
+        things = {"box": "boxes", "xyxyn": "boxes", "points": "points", "mask": "masks"}
+        return [
+            f"{file.path}: {file.kind}; images: {len(file.images)}, {things[file.use]}: {len(file.annotations)}"
+            for file in self.files
+            if file.use in things
+        ]
+
+    @property
     def entries(self) -> list[tuple[str, int, list[str]]]:
         """What was given: path, how many prompts, and names of what they are for."""
         given = [(file.path, file.entries, [image.label for image in file.images.values()]) for file in self.files]

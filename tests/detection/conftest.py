@@ -39,7 +39,7 @@ def saved_detector(tmp_path: Path) -> SaveDetector:
         if name.endswith("-seg"):  # ultralytics drops boxes whose mask is empty, as most random ones are
             head = yolo.model.model[-1]
             head.proto.cv3.bn.bias.data.fill_(1.0)
-            for branch in head.cv4:
+            for branch in getattr(head, "cv5", head.cv4):  # a YOLOE has them there
                 branch[-1].bias.data.fill_(1.0)
         path = tmp_path / f"{name}.pt"
         yolo.save(str(path))

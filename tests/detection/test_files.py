@@ -92,7 +92,7 @@ def test_wrong_bytes_and_no_network_are_one_line_each(release: Path, tmp_path: P
     with pytest.raises(HqsamError, match="not the file that is known"):
         detector_file("yolo11n.pt", trusted=True)
     (release / "yolo11n.pt").unlink()
-    with pytest.raises(HqsamError, match=r"cannot be fetched .* fetch it elsewhere and pass its path"):
+    with pytest.raises(HqsamError, match=r"cannot be fetched .* fetch it elsewhere and put it there"):
         detector_file("yolo11n.pt", trusted=False)
     assert not list((tmp_path / "torch").rglob("yolo11n.pt*"))
 

@@ -13,13 +13,22 @@ from PIL import Image
 from hqsam_cli.errors import ImageError
 from hqsam_cli.formats.annotations import make_annotation
 from hqsam_cli.formats.idmap import write_id_map
-from hqsam_cli.formats.png import remove_masks, write_masks
+from hqsam_cli.formats.png import PngWriter, remove_masks
+from hqsam_cli.formats.run_records import ImageResult, RunRecords
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 
 
 def with_annotations(masks: list[MaskCrop], scores: list[float]) -> tuple[list[Instance], list[dict[str, Any]]]:
     instances = [Instance(Prompt(10 + n), m, s) for n, (m, s) in enumerate(zip(masks, scores, strict=True))]
     return instances, [make_annotation(i, 1, multimask=False) for i in instances]
+
+
+def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[str, Any]]) -> None:
+    """Masks of an image, right in a folder."""
+    size = (instances[0].mask.width, instances[0].mask.height)
+    writer = PngWriter(folder.parent, RunRecords(lambda: (), []))
+    writer.path = folder.parent
+    writer.write(ImageResult(folder.name, size, instances, annotations))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 5), (33, 1), (1, 40), (250, 130)])

@@ -1,0 +1,136 @@
+"""Options about the formats of results, and the shape of masks in them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from ..configs import CleanConfig, CutoutConfig, PolygonConfig, SegmentationKind
+from ..errors import UsageError
+from .options import RESULTS, STDIN
+
+AREA = re.compile(r"\d+(\.\d+)?%?")
+
+MinRegionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|P%",
+        rich_help_panel=RESULTS,
+        help="Drop parts of a mask of fewer pixels, or of a smaller share of it, but for the largest.",
+    ),
+]
+FillHolesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|P%", rich_help_panel=RESULTS, help="Fill holes of fewer pixels, or of a smaller share of the mask."
+    ),
+]
+LargestPartOption = Annotated[
+    bool, typer.Option("--largest-part", rich_help_panel=RESULTS, help="Keep the largest part of a mask alone.")
+]
+SmoothOption = Annotated[
+    bool, typer.Option("--smooth", rich_help_panel=RESULTS, help="Smooth outlines; what is thin stays.")
+]
+SegmentationOption = Annotated[
+    SegmentationKind,
+    typer.Option(
+        rich_help_panel=RESULTS,
+        help="Masks in COCO and NDJSON: run lengths, polygons, or polygons with the run lengths beside them.",
+    ),
+]
+ToleranceOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PIXELS",
+        min=0,
+        rich_help_panel=RESULTS,
+        help=f"How far polygons may be from the outline of a mask: {PolygonConfig().tolerance}.",
+    ),
+]
+SoftOption = Annotated[
+    bool,
+    typer.Option(
+        "--soft", rich_help_panel=RESULTS, help="Cut-outs are as opaque as the model is sure, with soft borders."
+    ),
+]
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLOR",
+        rich_help_panel=RESULTS,
+        help="What is around objects in cut-outs and crops: white, #f0f0f0, …; nothing, and the photo, unless given.",
+    ),
+]
+
+
+def chosen_formats(output: str, formats: list[str] | None) -> frozenset[str]:
+    """What to write; a UsageError where there is no such format, or where it cannot go to stdout."""
+    from ..formats import WRITERS
+
+    unknown = [name for name in formats or () if name not in WRITERS]
+    if unknown:
+        raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
+    if output != STDIN:
+        return frozenset(formats or ("coco", "png"))
+    if any(name != "ndjson" for name in formats or ()):
+        raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
+    return frozenset({"ndjson"})
+
+
+def polygon_config(
+    formats: frozenset[str], segmentation: SegmentationKind, tolerance: float | None
+) -> PolygonConfig | None:
+    """How masks become polygons; None where nothing that is written has any."""
+    from ..formats import POLYGON_FORMATS
+
+    if segmentation != "rle" and not formats & {"coco", "ndjson"}:
+        raise UsageError("is for COCO and NDJSON", option="segmentation", remedy="pass --format coco too")
+    if segmentation == "rle" and not formats & POLYGON_FORMATS:
+        if tolerance is not None:
+            raise UsageError(
+                "is for polygons", option="tolerance", remedy="pass --segmentation polygon, or a format that has them"
+            )
+        return None
+    return PolygonConfig(segmentation=segmentation, **({} if tolerance is None else {"tolerance": tolerance}))
+
+
+def clean_config(
+    min_region: str | None, fill_holes: str | None, largest_part: bool, smooth: bool
+) -> CleanConfig | None:
+    """How masks are cleaned; None where nobody asks for it."""
+    for option, value in (("min_region", min_region), ("fill_holes", fill_holes)):
+        if value is not None and not AREA.fullmatch(value):
+            raise UsageError("is no area", option=option, value=value, remedy="give pixels, or a share such as 0.5%")
+    if largest_part and min_region is not None:
+        raise UsageError("--largest-part drops all parts but one", remedy="leave --min-region out")
+    config = CleanConfig(smooth=smooth, fill_holes=fill_holes, min_region=min_region, largest_part=largest_part)
+    return None if config == CleanConfig() else config
+
+
+def cutout_config(formats: frozenset[str], soft: bool, background: str | None, everything: bool) -> CutoutConfig | None:
+    """How objects are cut out; None where nobody says."""
+    if soft and "cutout" not in formats and not (background and "crop" in formats):
+        raise UsageError("is for cut-outs", option="soft", remedy="pass --format cutout too")
+    if soft and everything:
+        raise UsageError("--everything has no soft borders", remedy="leave --soft out")
+    if background is not None:
+        if not formats & {"cutout", "crop"}:
+            raise UsageError("is for cut-outs and crops", option="background", remedy="pass --format cutout too")
+        color(background)
+    config = CutoutConfig(soft=soft, background=background)
+    return None if config == CutoutConfig() else config
+
+
+def color(text: str) -> tuple[int, int, int]:
+    """Red, green and blue of a color as the web writes it."""
+    from PIL import ImageColor
+
+    try:
+        red, green, blue, *_ = ImageColor.getrgb(text)
+    except ValueError:
+        raise UsageError(
+            "no color", option="background", value=text, remedy="give one such as white, or #f0f0f0"
+        ) from None
+    return red, green, blue

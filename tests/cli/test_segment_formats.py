@@ -1,0 +1,157 @@
+"""`hqsam segment --format` and `--segmentation` from the outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from hqsam_cli.configs import JOURNAL
+from hqsam_cli.formats import WRITERS
+from tests.cli.conftest import Run
+
+SAMPLES = Path(__file__).parents[2] / "sample_data"
+LOWEST_MEAN = 0.995  # IoU of polygons and masks at the default tolerance
+
+
+def results(output: Path) -> dict[Path, bytes]:
+    files = (path for path in output.rglob("*") if path.is_file() and path.name != JOURNAL)
+    return {path: path.read_bytes() for path in files}
+
+
+def test_every_format_is_written_and_the_same_command_keeps_it(hqsam: Run, photos: Path) -> None:
+    formats = [word for name in WRITERS for word in ("--format", name)]
+    command = ("segment", photos, "--boxes", "dets.json", "--segmentation", "both", *formats)
+    result = hqsam(*command)
+    assert result.code == 0
+    for name in (
+        "instances.json",
+        "instances.ndjson",
+        "masks/sub/b.png/7.png",
+        "idmaps/a.jpg.png",
+        "yolo-seg/data.yaml",
+        "yolo-seg/images/sub/b.png",
+        "yolo-seg/labels/sub/b.txt",
+        "labelme/sub/b.json",
+        "voc/a.xml",
+        "labelstudio.json",
+        "labelstudio.xml",
+        "cvat.xml",
+        "cutouts/a.jpg/5.png",
+        "crops/sub/b.png/8.png",
+    ):
+        assert Path("hqsam_out", name).is_file(), name
+    document = json.loads(Path("hqsam_out/instances.json").read_text())
+    for annotation in document["annotations"][:2]:  # the discs
+        size = annotation["rle"]["size"]
+        again = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(annotation["segmentation"], *size)))
+        mask = coco_mask.decode(annotation["rle"])
+        assert np.count_nonzero(again & mask) / np.count_nonzero(again | mask) > 0.98
+    before = results(Path("hqsam_out"))
+    again = hqsam(*command)
+    assert "2 of 2 images were done before" in again.err
+    assert results(Path("hqsam_out")) == before
+
+
+def test_what_a_run_writes_is_no_input_of_the_next(hqsam: Run, photos: Path) -> None:
+    assert hqsam("segment", photos, "--boxes", "dets.json", "--format", "yolo-seg", "--output", photos).code == 0
+    again = hqsam("segment", photos, "--boxes", "dets.json", "--format", "coco", "--output", "other")
+    assert (again.code, "2 of 2 images" in again.err) == (0, True)
+
+
+def test_the_summary_says_what_polygons_cost(hqsam: Run) -> None:
+    boxes = SAMPLES / "boxes.json"
+    result = hqsam("segment", SAMPLES / "images/kites.jpg", "--boxes", boxes, "-f", "coco", "--segmentation", "polygon")
+    assert result.code == 0
+    (mean, lowest) = re.findall(r"polygons: mean IoU with the masks ([\d.]+), lowest ([\d.]+)", result.err)[0]
+    assert LOWEST_MEAN <= float(mean) <= 1
+    coarse = hqsam(
+        *("segment", SAMPLES / "images/kites.jpg", "--boxes", boxes, "-f", "coco", "--segmentation", "polygon"),
+        *("--tolerance", "4", "--output", "coarse"),
+    )
+    assert float(re.findall(r"lowest ([\d.]+)", coarse.err)[0]) < float(lowest)
+
+
+def test_polygons_on_stdout(hqsam: Run, photos: Path) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--output", "-", "--segmentation", "polygon")
+    kinds = [type(a["segmentation"]) for line in result.lines for a in line["annotations"]]
+    assert kinds == [list] * 3
+
+
+def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos, "--boxes", "dets.json", "--format", "coco", "--format", "png")
+    assert hqsam(*command, "--output", "raw").code == 0
+    options = ("--largest-part", "--fill-holes", "5%", "--smooth")
+    assert hqsam(*command, *options, "--output", "clean").code == 0
+    raw, clean = (
+        {a["id"]: a for a in json.loads(Path(folder, "instances.json").read_text())["annotations"]}
+        for folder in ("raw", "clean")
+    )
+    parts = {folder: 0 for folder in ("raw", "clean")}
+    for folder, found in (("raw", raw), ("clean", clean)):
+        for number, name in ((5, "a.jpg"), (7, "sub/b.png"), (8, "sub/b.png")):
+            mask = coco_mask.decode(found[number]["segmentation"])
+            png = np.asarray(cv2.imread(f"{folder}/masks/{name}/{number}.png", cv2.IMREAD_GRAYSCALE))
+            assert np.array_equal(png > 0, mask > 0)
+            assert found[number]["area"] == mask.sum()
+            parts[folder] += cv2.connectedComponents(mask)[0] - 1
+    assert parts["raw"] > parts["clean"] == 3
+    assert [a["score"] for a in raw.values()] == [a["score"] for a in clean.values()]
+    changed = hqsam(*command, "--largest-part", "--output", "raw")
+    assert (changed.code, "--largest-part" in changed.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--min-region", "much"), "--min-region much: is no area; give pixels, or a share such as 0.5%"),
+        (("--fill-holes", "-3"), "--fill-holes -3: is no area"),
+        (("--largest-part", "--min-region", "9"), "leave --min-region out"),
+        (("--soft",), "--soft: is for cut-outs"),
+        (("--background", "white"), "--background: is for cut-outs and crops"),
+        (("--format", "cutout", "--background", "whiteish"), "--background whiteish: no color"),
+        (("--format", "png", "--segmentation", "polygon"), "--segmentation: is for COCO and NDJSON"),
+        (("--tolerance", "1"), "--tolerance: is for polygons"),
+        (("--format", "yolo"), "there are coco, png, idmap, ndjson, yolo-seg"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    hqsam: Run, photos: Path, options: tuple[str, ...], expected: str
+) -> None:
+    result = hqsam("segment", photos, "--boxes", "dets.json", *options)
+    assert result.code == 2
+    assert expected in result.err
+
+
+def test_a_run_says_what_it_took_a_file_for(hqsam: Run, photos: Path) -> None:
+    Path("boxes.csv").write_text("file,x0,y0,x1,y1,label\na.jpg,25,25,95,95,disc\nsub/b.png,55,25,125,95,disc\n")
+    for path, expected in (
+        ("dets.json", "dets.json: COCO instances; images: 2, boxes: 3"),
+        ("boxes.csv", "boxes.csv: CSV; images: 2, boxes: 2"),
+    ):
+        result = hqsam("segment", photos, "--boxes", path, "--dry-run")
+        assert result.code == 0
+        assert expected in result.err
+
+
+def test_cutouts_and_crops(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos / "a.jpg", "--boxes", "dets.json", "-f", "cutout", "-f", "crop", "-f", "coco")
+    assert hqsam(*command, "--soft", "--output", "soft").code == 0
+    (annotation,) = json.loads(Path("soft/instances.json").read_text())["annotations"]
+    name = annotation["id"]
+    mask = coco_mask.decode(annotation["segmentation"])
+    cutout = np.asarray(cv2.imread(f"soft/cutouts/imgs/a.jpg/{name}.png", cv2.IMREAD_UNCHANGED))
+    assert np.array_equal(cutout[..., 3] >= 128, mask == 1)
+    assert len(np.unique(cutout[..., 3])) > 10
+    crop = np.asarray(cv2.imread(f"soft/crops/imgs/a.jpg/{name}.png", cv2.IMREAD_UNCHANGED))
+    assert crop.shape == (*map(int, annotation["bbox"][:1:-1]), 3)
+    assert hqsam(*command, "--background", "#ff0009", "--output", "red").code == 0
+    red = np.asarray(cv2.imread(f"red/cutouts/imgs/a.jpg/{name}.png", cv2.IMREAD_UNCHANGED))
+    assert red.shape == (120, 160, 3)
+    assert (red[mask == 0] == (9, 0, 255)).all()
+    assert np.array_equal(red[mask == 1], cutout[mask == 1][:, :3])

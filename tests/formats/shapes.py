@@ -1,0 +1,74 @@
+"""Masks with holes, thin legs, several parts and specks, and a run that made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from hqsam_cli.configs import PolygonConfig, SegmentationKind
+from hqsam_cli.formats.annotations import make_annotation, make_image_record
+from hqsam_cli.formats.run_records import RunRecords
+from hqsam_cli.records import Instance, MaskCrop, Prompt
+
+WIDTH, HEIGHT = 160, 120
+FAILED = "failed.jpg"
+CATEGORIES: list[dict[str, Any]] = [{"id": 4, "name": "wheel"}, {"id": 9, "name": "cat & dog"}]
+
+
+def crop(bits: np.ndarray) -> MaskCrop:
+    """The part of a mask where something is set."""
+    x, y, w, h = MaskCrop(bits, 0, 0, *bits.shape[::-1]).tight_box()
+    return MaskCrop(bits[y : y + h, x : x + w], x, y, *bits.shape[::-1])
+
+
+def drawn(*, holes: bool = True) -> dict[str, MaskCrop]:
+    """Masks by what is hard about them."""
+    canvas = {name: np.zeros((HEIGHT, WIDTH), np.uint8) for name in ("wheel", "legs", "parts", "edges", "dot")}
+    cv2.circle(canvas["wheel"], (70, 60), 45, 1, -1)
+    if holes:
+        cv2.circle(canvas["wheel"], (55, 60), 15, 0, -1)
+        cv2.circle(canvas["wheel"], (90, 50), 9, 0, -1)
+        canvas["wheel"][60, 100] = 0  # a speck
+    cv2.ellipse(canvas["legs"], (80, 40), (40, 20), 10, 0, 360, 1, -1)
+    cv2.line(canvas["legs"], (60, 40), (40, 110), 1, 1)
+    cv2.line(canvas["legs"], (100, 40), (125, 112), 1, 2)
+    for x in (20, 60, 110):
+        cv2.circle(canvas["parts"], (x, 30 + x // 2), 14, 1, -1)
+    canvas["parts"][2, 150] = 1
+    canvas["edges"][:, :30] = canvas["edges"][90:] = 1
+    canvas["dot"][50:54, 50:53] = 1
+    return {name: crop(bits.astype(bool)) for name, bits in canvas.items()}
+
+
+def a_run(
+    folder: Path, names: tuple[str, ...] = ("a.jpg", "sub/b.png"), segmentation: SegmentationKind = "rle"
+) -> RunRecords:
+    """A run over photos in a folder, each with all of these masks; and an image that failed."""
+    paths, records = {}, []
+    number = 0
+    for name in (*names, FAILED):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 40)).save(path)
+        paths[name] = str(path)
+    for image_id, name in enumerate(names, 1):
+        annotations = []
+        for place, mask in enumerate(drawn().values()):
+            number += 1
+            instance = Instance(Prompt(number, CATEGORIES[place % 2]["id"]), mask, 0.75)
+            annotations.append(
+                make_annotation(instance, image_id, multimask=False, tolerance=PolygonConfig().tolerance)
+            )
+        records.append(make_image_record(name, image_id, (WIDTH, HEIGHT), annotations))
+    records.append(make_image_record(FAILED, 99, (WIDTH, HEIGHT), [], f"{FAILED}: the model failed"))
+    return RunRecords(lambda: records, CATEGORIES, segmentation=segmentation, paths=paths)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Of two masks."""
+    a, b = a.astype(bool), b.astype(bool)
+    return np.count_nonzero(a & b) / np.count_nonzero(a | b)

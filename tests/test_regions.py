@@ -1,0 +1,119 @@
+"""Parts, holes and outlines of masks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from hqsam_cli.configs import CleanConfig
+from hqsam_cli.records import MaskCrop
+from hqsam_cli.regions import clean, drop_parts, fill_holes, smooth
+
+
+def test_small_parts_go_and_the_largest_stays_if_it_must() -> None:
+    mask = np.zeros((10, 10), bool)
+    mask[0:2, 0:2] = mask[5:9, 5:9] = True
+    for area, keep_largest, left, dropped in (
+        (4, False, 20, 0),
+        (5, True, 16, 1),
+        (50, True, 16, 1),
+        (50, False, 0, 2),
+    ):
+        bits, count = drop_parts(mask, area, keep_largest=keep_largest)
+        assert (bits.sum(), count) == (left, dropped)
+        assert bits.dtype == bool
+
+
+def test_pixels_that_touch_at_a_corner_are_one_part() -> None:
+    bits, dropped = drop_parts(np.eye(6, dtype=bool), 6, keep_largest=False)
+    assert (bits.sum(), dropped) == (6, 0)
+
+
+@pytest.mark.parametrize(("area", "filled", "count"), [(1, 0, 0), (4, 0, 0), (5, 4, 1), (100, 4 + 9, 2)])
+def test_small_holes_are_filled_and_bays_are_none(area: int, filled: int, count: int) -> None:
+    mask = np.ones((12, 12), bool)
+    mask[2:4, 2:4] = mask[6:9, 6:9] = False
+    mask[0, 5] = False  # at the border
+    bits, holes = fill_holes(mask, area)
+    assert (bits.sum() - mask.sum(), holes) == (filled, count)
+
+
+def test_nothing_has_neither_parts_nor_holes() -> None:
+    nothing = np.zeros((0, 0), bool)
+    assert drop_parts(nothing, 5, keep_largest=True)[1] == fill_holes(nothing, 5)[1] == 0
+
+
+def a_wheel() -> np.ndarray:
+    """A rim with spokes of one pixel, a hub, and a leg; uint8."""
+    canvas = np.zeros((90, 90), np.uint8)
+    cv2.circle(canvas, (45, 45), 30, 1, 3)
+    cv2.circle(canvas, (45, 45), 6, 1, -1)
+    for angle in np.arange(0, np.pi, np.pi / 6):
+        x, y = 29 * np.cos(angle), 29 * np.sin(angle)
+        cv2.line(canvas, (round(45 - x), round(45 - y)), (round(45 + x), round(45 + y)), 1, 1)
+    cv2.line(canvas, (45, 75), (52, 89), 1, 1)
+    return canvas
+
+
+def test_smoothing_keeps_spokes_legs_and_gaps() -> None:
+    wheel = a_wheel()
+    smoothed = smooth(wheel.astype(bool))
+    square = np.ones((3, 3), np.uint8)
+    thick = np.asarray(cv2.dilate(cv2.morphologyEx(wheel, cv2.MORPH_OPEN, square), square))
+    spokes = wheel & (thick == 0)
+    assert spokes.sum() > 200
+    assert (smoothed & spokes).sum() == spokes.sum()
+    assert cv2.connectedComponents(smoothed.astype(np.uint8))[0] == 2  # it hangs together
+    gap = ~np.eye(60, dtype=bool)  # a plate with a cut of one pixel
+    assert not smooth(gap).diagonal().any()
+
+
+def test_smoothing_evens_a_ragged_outline() -> None:
+    y, x = np.mgrid[:120, :120]
+    distance = np.hypot(x - 60, y - 60)
+    disc, near = distance < 40, abs(distance - 40) < 1
+    ragged = disc ^ (near & (np.random.default_rng(0).random(disc.shape) < 0.3))
+    again = smooth(ragged)
+    assert (again ^ disc).sum() < (ragged ^ disc).sum() / 2
+
+
+def around(bits: np.ndarray, x: int, y: int) -> MaskCrop:
+    return MaskCrop(bits, x, y, 100, 80)
+
+
+def test_masks_are_cleaned_by_pixels_and_by_shares() -> None:
+    bits = np.zeros((40, 40), bool)
+    bits[:30, :30] = True
+    bits[10:14, 10:14] = bits[20, 20] = False  # holes of 16 and of 1
+    bits[35:38, 35:38] = bits[35, 0] = True  # parts of 9 and of 1
+    mask = around(bits, 20, 10)
+    total = int(bits.sum())
+    for config, area in (
+        (CleanConfig(), total),
+        (CleanConfig(min_region="9"), total - 1),
+        (CleanConfig(min_region="10"), total - 10),
+        (CleanConfig(min_region="2%"), total - 10),
+        (CleanConfig(min_region="0.5%"), total - 1),
+        (CleanConfig(largest_part=True), total - 10),
+        (CleanConfig(fill_holes="16"), total + 1),
+        (CleanConfig(fill_holes="2%"), total + 17),
+        (CleanConfig(fill_holes="2%", min_region="2%"), 900),
+    ):
+        cleaned = clean(mask, config)
+        assert cleaned.full().shape == (80, 100)
+        assert cleaned.full().sum() == area, config
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (60, 50), (30, 20), (57, 48)])
+def test_a_crop_is_smoothed_as_the_whole_image_would_be(x: int, y: int) -> None:
+    blobs = cv2.GaussianBlur(np.random.default_rng(0).random((30, 40)), (0, 0), 1.5) > 0.5
+    mask = around(blobs, x, y)
+    assert np.array_equal(clean(mask, CleanConfig(smooth=True)).full(), smooth(mask.full()))
+
+
+def test_a_mask_never_loses_its_last_pixels() -> None:
+    everything = CleanConfig(smooth=True, min_region="1000", fill_holes="100%")
+    for bits in (np.ones((1, 1), bool), np.eye(3, dtype=bool), np.ones((2, 2), bool)):
+        assert clean(around(bits, 50, 40), everything).bits.any()
+    assert not clean(around(np.zeros((0, 0), bool), 0, 0), everything).bits.any()
