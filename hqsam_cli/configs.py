@@ -81,6 +81,7 @@ class SegmentConfig:
         prompts_per_batch: prompts decoded at once: float sums depend on their company.
         exif: `apply` turns photos as EXIF says.
         max_pixels: larger images are refused.
+        shard: which part of the images, as `2/8`.
     """
 
     mask_output: MaskOutput = "sum"
@@ -93,6 +94,7 @@ class SegmentConfig:
     prompts_per_batch: int = 8
     exif: Exif = "apply"
     max_pixels: int = DEFAULT_MAX_PIXELS
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Errors that people see: one line each, saying what, which file, and what to do.
 
 Names of parameters stand in them between backticks, as in "raise `max_pixels`"; the command line shows its options
-for them, "--max-pixels" (`hqsam_cli.cli.console.with_options`).
+for them, "--max-pixels" (`hqsam_cli.cli.console.sentence`).
 """
 
 from __future__ import annotations

@@ -2,19 +2,23 @@
 
 A journal begins with a line of the identity of the run, see `configs`; then comes one line an image, its whole record,
 appended after its outputs are in place. The last line of a file name counts. Beside the record stand the path of the
-image, and a fingerprint of what its results depend on and the identity does not say.
+image, and a fingerprint of what its results depend on and the identity does not say. Lines between them say when a
+command began and ended, for those who ask how far it is, and which images were forgotten because they are gone.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..configs import JOURNAL, changes
+from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
 from .lock import lock
@@ -32,25 +36,83 @@ class Origin(NamedTuple):
     lost: int = 0
 
 
-__all__ = ["JOURNAL", "Entry", "Journal", "Origin", "cannot_write", "read_entries"]
-
-
 class Entry(NamedTuple):
     """What is known of an image.
 
     Attributes:
-        fingerprint: of what its outputs were made of; None where they are not in place, or it failed.
+        fingerprint: of what its outputs were made of.
         path: of the image.
+        error: why it failed, or None.
         lost: how many of its prompts, or parts of them, did not fit it.
         results: how many masks or boxes it has.
         offset: of its record in the file.
     """
 
-    fingerprint: str | None
+    fingerprint: str
     path: str
+    error: str | None
     lost: int
     results: int
     offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a command says when it begins.
+
+    Attributes:
+        images: how many it is about; `done` and `failed` of them were so before and are left as they are.
+        inputs: digest of the names of all images of the inputs, those of other shards among them.
+        categories: COCO categories of the results.
+        began: ISO 8601, UTC.
+        host, process: where it runs.
+    """
+
+    images: int
+    done: int = 0
+    failed: int = 0
+    inputs: str = ""
+    categories: list[dict[str, Any]] = field(default_factory=list)
+    began: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    host: str = field(default_factory=socket.gethostname)
+    process: int = field(default_factory=os.getpid)
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a journal says.
+
+    Attributes:
+        identity, info: of the run that began it.
+        entries: by file name.
+        last: what the last command said when it began.
+        outcome: how that ended: `finished`, `interrupted`, or `stopped` by too many failures; None if it still runs, or
+            was killed.
+        done, failed: images since then.
+        end: where whole lines end.
+    """
+
+    identity: dict[str, str] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    last: Beginning | None = None
+    outcome: str | None = None
+    done: int = 0
+    failed: int = 0
+    end: int = 0
+
+    def take(self, line: dict[str, Any], offset: int) -> None:
+        """Take up a line that is not the first."""
+        if "began" in line:
+            self.last, self.outcome, self.done, self.failed = Beginning(**line["began"]), None, 0, 0
+        elif "outcome" in line:
+            self.outcome = line["outcome"]
+        elif "forgotten" in line:
+            self.entries.pop(line["forgotten"], None)
+        else:
+            entry = self.entries[line["file_name"]] = _entry(line, offset)
+            self.done += entry.error is None
+            self.failed += entry.error is not None
 
 
 class Journal:
@@ -62,9 +124,6 @@ class Journal:
         overwrite: forget what an earlier run did.
         info: what made the results, for those who read them; the run that began the journal counts.
 
-    Attributes:
-        entries: by file name.
-
     Raises:
         UsageError: the earlier run had another identity.
         HqsamError: the file cannot be written, another run has it, or it is no journal.
@@ -75,7 +134,7 @@ class Journal:
     ) -> None:
         self.path = path
         self.info = dict(info or {})
-        self.entries: dict[str, Entry] = {}
+        self._contents = Contents()
         self._lock_file: Path | None = None
         self._file = self._locked()
         try:
@@ -86,30 +145,44 @@ class Journal:
             self.close()
             raise
 
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """What is known of the images."""
+        return self._contents.entries
+
     def close(self) -> None:
         """Give the lock back."""
         self._file.close()
         if self._lock_file is not None:
             self._lock_file.unlink(missing_ok=True)
 
+    def begin(self, beginning: Beginning) -> None:
+        """Note that a command begins."""
+        self._append([{"began": asdict(beginning)}])
+
     def append(self, records: Iterable[tuple[Origin, dict[str, Any]]]) -> None:
         """Note origins and records of images whose outputs are in place; on disk when this returns."""
+        self._append([{**origin._asdict(), **record} for origin, record in records])
+
+    def forget(self, file_names: Iterable[str]) -> None:
+        """Note that images are gone, and with them their results."""
+        self._append([{"forgotten": name} for name in file_names])
+
+    def end(self, outcome: str) -> None:
+        """Note how the command ended; see `Contents`."""
+        self._append([{"outcome": outcome}])
+
+    def _append(self, entries: list[dict[str, Any]]) -> None:
         end = self._file.seek(0, os.SEEK_END)
-        entries = [{**origin._asdict(), **record} for origin, record in records]
         lines = [json_line(entry) for entry in entries]
         self._write(b"".join(lines))
         for entry, line in zip(entries, lines, strict=True):
-            self.entries[entry["file_name"]] = _entry(entry, end)
+            self._contents.take(entry, end)
             end += len(line)
 
     def records(self, file_names: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The records of images, in the order of the names; names without one are left out."""
-        with open(self.path, "rb") as file:
-            for name in file_names:
-                if name in self.entries:
-                    file.seek(self.entries[name].offset)
-                    record = json.loads(file.readline())
-                    yield {key: value for key, value in record.items() if key not in Origin._fields}
+        return (record for _, record in read_records(self.path, self.entries, file_names))
 
     def _locked(self) -> FileIO:
         """The journal's file. Unbuffered: what a full disk refuses must not be tried again when it is closed."""
@@ -139,24 +212,25 @@ class Journal:
 
     def _read(self, identity: dict[str, str]) -> None:
         """Index the lines there are, cut off a torn last one, and begin a file that has none."""
-        self.entries, end = read_entries(self.path, identity)
-        self._file.truncate(end)
-        if end == 0:
+        self._contents = read_journal(self.path, identity)
+        self._file.truncate(self._contents.end)
+        if self._contents.end == 0:
             self._write(json_line({"identity": identity, "info": self.info}))
         else:
-            with open(self.path, "rb") as file:
-                self.info = json.loads(file.readline()).get("info", {})
+            self.info = self._contents.info
 
 
-def read_entries(path: Path, identity: dict[str, str]) -> tuple[dict[str, Entry], int]:
-    """What a journal knows by file name, and where its whole lines end; nothing where there is none.
+def read_journal(path: Path, identity: dict[str, str] | None = None) -> Contents:
+    """What a journal says; nothing where there is none.
+
+    Args:
+        identity: what the run must have been.
 
     Raises:
         UsageError: the earlier run had another identity.
         HqsamError: the file is no journal, or cannot be read.
     """
-    entries: dict[str, Entry] = {}
-    position = 0
+    contents = Contents()
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file):
@@ -164,24 +238,39 @@ def read_entries(path: Path, identity: dict[str, str]) -> tuple[dict[str, Entry]
                     break
                 try:
                     record = json.loads(line)
-                    if number == 0:
-                        _check(path, record, identity)
+                    if number:
+                        contents.take(record, contents.end)
                     else:
-                        entries[record["file_name"]] = _entry(record, position)
+                        contents.identity, contents.info = record["identity"], record.get("info", {})
+                        if identity is not None:
+                            _check(path, contents, identity)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     reason = f"line {number + 1} is not of a journal"
                     raise HqsamError(reason, file=path, remedy="pass `overwrite` to start again") from None
-                position += len(line)
+                contents.end += len(line)
     except FileNotFoundError:
         pass
     except OSError as error:
         raise cannot_write(path, error) from None
-    return entries, position
+    return contents
 
 
-def _check(path: Path, head: dict[str, Any], identity: dict[str, str]) -> None:
-    if changed := changes(head["identity"], identity):
-        command = head.get("info", {}).get("command")
+def read_records(
+    path: Path, entries: Mapping[str, Entry], file_names: Iterable[str]
+) -> Iterator[tuple[Origin, dict[str, Any]]]:
+    """Origins and records that a journal has of images, in the order of the names; names without one are left out."""
+    with open(path, "rb") as file:
+        for name in file_names:
+            if name in entries:
+                file.seek(entries[name].offset)
+                line = json.loads(file.readline())
+                origin = Origin(*(line.pop(field) for field in Origin._fields))
+                yield origin, line
+
+
+def _check(path: Path, contents: Contents, identity: dict[str, str]) -> None:
+    if changed := changes(contents.identity, identity):
+        command = contents.info.get("command")
         made = f", made by: {command}" if command else ""
         raise UsageError(
             f"{path.parent} holds results of another run ({'; '.join(changed)}{made})",
@@ -190,8 +279,8 @@ def _check(path: Path, head: dict[str, Any], identity: dict[str, str]) -> None:
 
 
 def _entry(record: dict[str, Any], offset: int) -> Entry:
-    fingerprint = record["fingerprint"] if record["error"] is None else None
-    return Entry(fingerprint, record["path"], record["lost"], len(record.get("annotations", ())), offset)
+    count = len(record.get("annotations", ()))
+    return Entry(record["fingerprint"], record["path"], record["error"], record["lost"], count, offset)
 
 
 def cannot_write(path: Path, error: OSError) -> HqsamError:

@@ -5,8 +5,9 @@ first.
 
 Images that are not done go through in groups of `batch_size`. An image is done while its pixels and its prompts are
 what they were and its outputs are in place: a photo that was replaced, another of the same name, and one whose masks
-somebody took away are done anew. On a CPU an image's bytes do not depend on the group it is in; on a GPU the last bits
-of a float may. Images whose files are gone leave the results, and their outputs go.
+somebody took away are done anew. One that failed and is what it was would fail again, so it is left unless somebody
+asks for it. On a CPU an image's bytes do not depend on the group it is in; on a GPU the last bits of a float may.
+Images whose files are gone leave the results, and their outputs go.
 """
 
 from __future__ import annotations
@@ -18,96 +19,27 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from PIL import Image
 
-from ..configs import SegmentationKind
 from ..errors import HqsamError, ImageError, ReaderGoneError, UsageError
-from ..formats import WRITERS, MakeWriter
 from ..formats.annotations import json_line, make_image_record, shown
-from ..formats.polygons import PolygonCost
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
 from ..io.images import TURNS, read_image, stored_orientation
 from ..progress import Progress
 from ..prompts.fit import fit_prompts
-from ..records import ImagePrompts
 from .fingerprint import is_unchanged, take_fingerprint
 from .interrupt import Interrupt
-from .journal import Entry, Journal, Origin, cannot_write, read_entries
+from .job import Job, Summary
+from .journal import Beginning, Entry, Journal, Origin, cannot_write, read_journal
+from .shard import inputs_digest
 from .steps import DecodedImage, Step
 
 GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
 NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
-
-
-class PromptsByName(Protocol):
-    """What the pipeline needs of a `PromptTable`."""
-
-    def for_image(self, file_name: str) -> ImagePrompts: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to do.
-
-    Attributes:
-        images: in the order of the results.
-        prompts: of each image, as far as files have them.
-        output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
-        formats: of `writers`.
-        info: what made the results, for those who read them.
-        segmentation: how annotations say what their masks are; see `annotations.shown`.
-        journal: the file of the journal, if one is kept.
-        identity: everything results depend on; see `configs.identity`.
-    """
-
-    images: list[SourceImage]
-    prompts: PromptsByName
-    output: Path | None
-    formats: frozenset[str]
-    exif: str
-    max_pixels: int
-    batch_size: int
-    workers: int
-    identity: dict[str, str]
-    info: Mapping[str, Any] = field(default_factory=dict)
-    segmentation: SegmentationKind = "rle"
-    overwrite: bool = False
-    stream: BinaryIO | None = None
-    journal: Path | None = None
-    writers: Mapping[str, MakeWriter] = field(default_factory=lambda: WRITERS)
-
-
-@dataclass(slots=True)
-class Summary:
-    """How it went.
-
-    Attributes:
-        done: images done now; `already_done` those of earlier runs.
-        masks: or boxes, where these are the results.
-        failed: one sentence for each image that failed.
-        lost: how many prompts, or parts of them, did not fit their images.
-        polygons: what they cost.
-    """
-
-    done: int = 0
-    already_done: int = 0
-    masks: int = 0
-    seconds: float = 0.0
-    failed: list[str] = field(default_factory=list)
-    lost: int = 0
-    polygons: PolygonCost = field(default_factory=PolygonCost)
-    interrupted: bool = False
-    files: list[Path] = field(default_factory=list)
-
-    @property
-    def exit_code(self) -> int:
-        """0 all done, 3 some images failed, 130 interrupted."""
-        return 130 if self.interrupted else 3 if self.failed else 0
 
 
 _Writing = list[tuple[DecodedImage, "Future[dict[str, Any]]"]]  # a group on its way to disk
@@ -131,6 +63,8 @@ def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
     try:
         with Interrupt() as interrupt:
             summary = _Run(job, step, progress, journal, interrupt).through_all_groups()
+        if journal is not None:
+            journal.end(summary.outcome)
     finally:
         if journal is not None:
             journal.close()
@@ -149,7 +83,7 @@ def count_done(job: Job) -> int:
         return 0
     writers = _make_writers(job, RunRecords(lambda: (), []))
     _check_not_foreign(job, writers)
-    entries, _ = read_entries(job.journal, job.identity)
+    entries = read_journal(job.journal, job.identity).entries
     return sum(_is_done(image, job, entries, writers) for image in job.images)
 
 
@@ -159,8 +93,13 @@ def _make_writers(job: Job, run: RunRecords) -> list[Writer]:
 
 
 def _check_not_foreign(job: Job, writers: list[Writer]) -> None:
+    if job.journal is not None and not job.overwrite:
+        check_not_foreign(job.journal, writers)
+
+
+def check_not_foreign(journal: Path, writers: list[Writer]) -> None:
     """Raise where files that no run wrote would be replaced."""
-    if job.journal is None or job.journal.exists() or job.overwrite:
+    if journal.exists():
         return
     for writer in writers:
         if (path := writer.foreign()) is not None:
@@ -173,13 +112,26 @@ def _check_not_foreign(job: Job, writers: list[Writer]) -> None:
 
 def _is_done(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[Writer]) -> bool:
     """Whether an image is what it was when its outputs were made, and they are in place."""
-    entry = entries.get(source.file_name)
+    entry = _entry_still_true(source, job, entries)
     return (
         entry is not None
-        and entry.fingerprint is not None
-        and is_unchanged(entry.fingerprint, source, job.prompts.for_image(source.file_name))
+        and entry.error is None
         and all(writer.is_complete(source.file_name, entry.results) for writer in writers)
     )
+
+
+def _entry_still_true(source: SourceImage, job: Job, entries: Mapping[str, Entry]) -> Entry | None:
+    """What is known of an image, if pixels and prompts are what they were."""
+    entry = entries.get(source.file_name)
+    if entry is None or not is_unchanged(entry.fingerprint, source, job.prompts.for_image(source.file_name)):
+        return None
+    return entry
+
+
+def _failed(source: SourceImage, job: Job, entries: Mapping[str, Entry]) -> bool:
+    """Whether an image failed, and would again."""
+    entry = _entry_still_true(source, job, entries)
+    return entry is not None and entry.error is not None
 
 
 def _make_folder(folder: Path) -> None:
@@ -214,8 +166,13 @@ class _Run:
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
             names = self._names()
-            paths = {image.file_name: os.path.abspath(image.path) for image in job.images}
-            run = RunRecords(lambda: journal.records(names), step.categories, journal.info, job.segmentation, paths)
+            run = RunRecords(
+                lambda: journal.records(names),
+                step.categories,
+                journal.info,
+                job.segmentation,
+                lambda name: journal.entries[name].path,
+            )
             self.chosen = _make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away.
             self.writers = [make(job.output, run) for make in job.writers.values()]
@@ -226,8 +183,7 @@ class _Run:
     def through_all_groups(self) -> Summary:
         """Decode ahead, detect and segment, write behind, and journal in order."""
         groups = self._groups_to_do()
-        self._remove_gone()
-        self.progress.on_start(len(self.job.images), self.summary.already_done)
+        self._begin()
         waiting: deque[list[Future[DecodedImage]]] = deque()
         writing: deque[_Writing] = deque()
         decoders = ThreadPoolExecutor(self.job.workers, "decode")
@@ -236,7 +192,7 @@ class _Run:
             while True:
                 while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
                     waiting.append([decoders.submit(self._decoded, source) for source in group])
-                if not waiting or self.interrupt.wanted:
+                if not waiting or self.interrupt.wanted or self._too_many_failed():
                     break
                 ready = [future.result() for future in waiting.popleft()]
                 made = self.step.results(ready)
@@ -249,7 +205,8 @@ class _Run:
             while writing:
                 self._commit(writing.popleft())
             self.summary.interrupted = self.interrupt.wanted and bool(waiting)
-            if not self.summary.interrupted:
+            self.summary.stopped = self._too_many_failed()
+            if self.summary.outcome == "finished":
                 for writer in self.chosen:
                     self._close(writer)
         finally:
@@ -259,26 +216,56 @@ class _Run:
 
     def _groups_to_do(self) -> Iterator[list[SourceImage]]:
         """Groups of the images that are not done."""
-        job, entries = self.job, {} if self.journal is None else self.journal.entries
-        size = job.batch_size
-        images = [image for image in job.images if not _is_done(image, job, entries, self.chosen)]
-        self.summary.already_done = len(job.images) - len(images)
+        job, entries, summary = self.job, {} if self.journal is None else self.journal.entries, self.summary
+        images = []
+        for image in job.images:
+            if _is_done(image, job, entries, self.chosen):
+                summary.already_done += 1
+            elif not job.retry_failed and _failed(image, job, entries):
+                summary.failed_before += 1
+            else:
+                images.append(image)
         left = {image.file_name for image in images}
-        self.summary.lost += sum(entries[name].lost for name in self._names() if name not in left)
-        return (images[start : start + size] for start in range(0, len(images), size))
+        summary.lost += sum(entries[name].lost for name in self._names() if name not in left)
+        return (images[start : start + job.batch_size] for start in range(0, len(images), job.batch_size))
+
+    def _begin(self) -> None:
+        """Say how much there is to do, and in the journal, for those who ask how far it is."""
+        job, summary = self.job, self.summary
+        self._remove_gone()
+        if self.journal is not None:
+            self.journal.begin(
+                Beginning(
+                    images=len(job.images),
+                    done=summary.already_done,
+                    failed=summary.failed_before,
+                    inputs=job.inputs or inputs_digest(job.images),
+                    categories=self.step.categories,
+                )
+            )
+        self.progress.on_start(len(job.images), summary.already_done)
+        if summary.failed_before:
+            count = summary.failed_before
+            self.progress.on_problem(f"{count} failed before and are what they were: `retry_failed` tries them again")
+
+    def _too_many_failed(self) -> bool:
+        return self.job.max_errors is not None and len(self.summary.failed) > self.job.max_errors
 
     def _names(self) -> list[str]:
         return [image.file_name for image in self.job.images]
 
     def _remove_gone(self) -> None:
         """Take away the outputs of images of earlier runs whose files are not there any more."""
+        if self.journal is None:
+            return
         names = {image.file_name for image in self.job.images}
-        known = {} if self.journal is None else self.journal.entries
-        for name, entry in known.items():
-            if name not in names and not os.path.lexists(entry.path):
-                for writer in self.writers:
-                    with suppress(OSError):
-                        writer.remove(name)
+        known = self.journal.entries.items()
+        gone = [name for name, entry in known if name not in names and not os.path.lexists(entry.path)]
+        for name in gone:
+            for writer in self.writers:
+                with suppress(OSError):
+                    writer.remove(name)
+        self.journal.forget(gone)
 
     def _decoded(self, source: SourceImage) -> DecodedImage:
         """Decode one image and fit its prompts to it."""

@@ -13,6 +13,7 @@ from ..errors import HqsamError, ReaderGoneError
 from . import detect as detect_command
 from . import eval as eval_command
 from . import info as info_command
+from . import runs as runs_commands
 from . import segment as segment_command
 from . import train as train_command
 from . import weights as weights_command
@@ -38,6 +39,8 @@ app = typer.Typer(
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
+app.command("status", epilog=runs_commands.STATUS_EPILOG)(runs_commands.status)
+app.command("merge", epilog=runs_commands.MERGE_EPILOG)(runs_commands.merge)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
 app.add_typer(weights_command.weights, name="weights")

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..batch.pipeline import Summary
+    from ..batch.job import Summary
 
 PIPE_WIDTH = 1000
 PARAMETER = re.compile("`([a-z_]+)`")
@@ -195,6 +195,7 @@ class ConsoleReporter:
         parts = [f"{summary.done} of {images} images", f"{summary.masks} {self.results}"]
         parts += [f"{summary.already_done} done before"] if summary.already_done else []
         parts += [f"{len(summary.failed)} failed"] if summary.failed else []
+        parts += [f"{summary.failed_before} failed before"] if summary.failed_before else []
         parts += [f"{summary.seconds:.1f} s", f"{rate:.2f} images/s"]
         self.say(("interrupted: " if summary.interrupted else "") + ", ".join(parts))
         if summary.polygons.masks:

@@ -44,6 +44,7 @@ from .options import (
     resolve_compute,
     results_stream,
 )
+from .run_options import FailFastOption, MaxErrorsOption, RetryFailedOption, errors_allowed, too_many_failed
 
 Format = Literal["coco", "results", "yolo", "ndjson"]
 FOLDER = "hqsam_detect"
@@ -116,6 +117,9 @@ def detect(
     exif: ExifOption = "apply",
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     null: NullOption = False,
+    retry_failed: RetryFailedOption = False,
+    max_errors: MaxErrorsOption = None,
+    fail_fast: FailFastOption = False,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -158,7 +162,8 @@ def detect(
         detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
     )
 
-    from ..batch.pipeline import Job, count_done, run_images
+    from ..batch.job import Job
+    from ..batch.pipeline import count_done, run_images
     from ..batch.steps import Detect
     from ..formats import BOX_WRITERS
     from ..formats.yolo import YoloWriter
@@ -178,6 +183,8 @@ def detect(
         identity=identity(config, found.config, detector=found.identity),
         info={"detector": detector or EMBEDDED, "detector_sha256": found.sha256, **made_by()},
         overwrite=overwrite,
+        retry_failed=retry_failed,
+        max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         stream=results_stream() if path is None else None,
         journal=None if path is None else _journal_of(path, written),
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=save_conf)},
@@ -195,6 +202,8 @@ def detect(
         reporter.say(f"{path} is not written; the same command continues", "yellow")
     for file in summary.files:
         reporter.say(f"wrote {file}", "green")
+    if summary.stopped:
+        raise too_many_failed(summary)
     raise typer.Exit(summary.exit_code)
 
 

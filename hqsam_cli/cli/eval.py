@@ -182,6 +182,7 @@ def evaluate(
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import per_image_csv
     from ..io.atomic import check_can_write
+    from ..modeling.inference import prepare_for_inference
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_checkpoint
 
@@ -215,7 +216,9 @@ def evaluate(
             architecture = infer_architecture(hq_sam.state_dict()) or ""
             outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
             predictor = Predictor(
-                hq_sam.to(compute.device), dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once
+                prepare_for_inference(hq_sam, compute.device),
+                dtype=compute.dtype,
+                prompts_per_batch=compute.prompts_at_once,
             )
             where = f"{compute.device} in {compute.dtype_name}"
             reporter.say(f"{architecture} ({checkpoint.name}) on {where}")

@@ -22,7 +22,7 @@ from .plain import complete_names
 if TYPE_CHECKING:
     import torch
 
-    from ..batch.pipeline import Job
+    from ..batch.job import Job
     from ..io.find import Found
     from .console import ConsoleReporter
 
@@ -90,7 +90,7 @@ DtypeOption = Annotated[
     typer.Option(
         metavar="auto|float32|bfloat16|float16",
         rich_help_panel=SPEED,
-        help="Precision; auto is bfloat16 on GPUs that have it.",
+        help="Precision; auto is bfloat16 where the device computes in it.",
     ),
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +51,7 @@ from .everything_options import (
 from .mask_options import (
     BackgroundOption,
     FillHolesOption,
+    FormatsOption,
     LargestPartOption,
     MinRegionOption,
     SegmentationOption,
@@ -60,8 +60,8 @@ from .mask_options import (
     ToleranceOption,
     chosen_formats,
     clean_config,
-    color,
     cutout_config,
+    mask_writers,
     polygon_config,
 )
 from .options import (
@@ -101,6 +101,14 @@ from .prompt_options import (
     StrictOption,
     check_everything,
     check_prompt_options,
+)
+from .run_options import (
+    FailFastOption,
+    MaxErrorsOption,
+    RetryFailedOption,
+    ShardOption,
+    errors_allowed,
+    too_many_failed,
 )
 
 EPILOG = """
@@ -156,16 +164,7 @@ def segment(
             "--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder, or - for NDJSON on stdout."
         ),
     ] = "hqsam_out",
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat|cutout|crop",
-            rich_help_panel=RESULTS,
-            help="Repeatable; coco and png unless given.",
-        ),
-    ] = None,
+    formats: FormatsOption = None,
     segmentation: SegmentationOption = "rle",
     tolerance: ToleranceOption = None,
     min_region: MinRegionOption = None,
@@ -198,6 +197,10 @@ def segment(
     exif: ExifOption = "apply",
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     null: NullOption = False,
+    shard: ShardOption = None,
+    retry_failed: RetryFailedOption = False,
+    max_errors: MaxErrorsOption = None,
+    fail_fast: FailFastOption = False,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -270,16 +273,21 @@ def segment(
         check_fits(table, sources, exif, pixels_assumed=box_format is None)
     lost = bool(table.outside or (strict and table.notes.lost))
 
-    from ..batch.pipeline import Job, count_done, run_images
+    from ..batch.job import Job
+    from ..batch.pipeline import count_done, run_images
+    from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything
     from ..everything import MaskGenerator
-    from ..formats import WRITERS
-    from ..formats.cutouts import CropWriter, CutoutWriter
     from ..io.atomic import check_can_write
+    from ..modeling.inference import prepare_for_inference
     from ..predictor import Predictor
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
     from ..weights.hub import official_sha256
 
+    inputs_name = inputs_digest(sources)
+    part = None if shard is None else Shard.parse(shard)
+    if part is not None:
+        sources = part.images(sources)
     compute = resolve_compute(device, dtype)
     batch_size = batch_size or compute.images_at_once
     prompts_per_batch = prompts_per_batch or compute.prompts_at_once
@@ -305,10 +313,11 @@ def segment(
         prompts_per_batch=prompts_per_batch,
         exif=exif,
         max_pixels=max_pixels,
+        shard=None if part is None else str(part),
     )
-    around = None if background is None else color(background)
     job = Job(
         images=sources,
+        inputs=inputs_name,
         prompts=table,
         output=None if output == STDIN else Path(output),
         formats=formats_wanted,
@@ -335,13 +344,11 @@ def segment(
         },
         segmentation=segmentation,
         overwrite=overwrite,
+        retry_failed=retry_failed,
+        max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
-        writers={
-            **WRITERS,
-            "cutout": partial(CutoutWriter, background=around),
-            "crop": partial(CropWriter, background=around),
-        },
+        writers=mask_writers(background),
     )
     # Before the model is loaded, so that what is refused is refused at once.
     done = count_done(job)
@@ -361,7 +368,7 @@ def segment(
     if mask_output != "sam" and not hq_sam.has_hq:
         raise UsageError(no_hq_message(checkpoint, mask_output))
     predictor = Predictor(
-        hq_sam.to(compute.device),
+        prepare_for_inference(hq_sam, compute.device),
         mask_output=mask_output,
         # Of the three masks at a point the authors of HQ-SAM take the best, those of SAM all.
         choice="best" if everything and mask_output != "sam" else "all" if everything or multimask else "single",
@@ -388,4 +395,6 @@ def segment(
         reporter.say(f"wrote {path}", "green")
     if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
         raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
+    if summary.stopped:
+        raise too_many_failed(summary)
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..batch.interrupt import Interrupt
-from ..batch.journal import JOURNAL, Journal, Origin
-from ..configs import digest
+from ..batch.journal import Journal, Origin
+from ..configs import JOURNAL, digest
 from ..errors import HqsamError, ImageError, UsageError
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def score_items(
     Raises:
         KeyboardInterrupt: after SIGINT or SIGTERM, when the record in hand is kept.
     """
-    scored = {name for name, entry in journal.entries.items() if entry.fingerprint is not None}
+    scored = {name for name, entry in journal.entries.items() if entry.error is None}
     to_do = [item for item in items if item.name not in scored]
     done = {item.name for item in to_do}
     for record in journal.records(item.name for item in items if item.name not in done):

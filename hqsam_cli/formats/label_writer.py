@@ -22,7 +22,7 @@ class LabelWriter:
         taken: names that no label may have.
     """
 
-    fills_folder = True
+    fills_folder = False
     suffix: ClassVar[str]
     taken: ClassVar[frozenset[str]] = frozenset()
 

@@ -10,6 +10,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .layers import LayerNorm2d
 from .vit import image_of, windows_of
@@ -25,10 +26,18 @@ CLASSES = 1000
 class ConvNorm(nn.Sequential):
     """Convolution without bias and batch norm; the keys are `c` and `bn`."""
 
+    c: nn.Conv2d
+    bn: nn.BatchNorm2d | nn.Identity
+
     def __init__(self, width_in: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         self.add_module("c", nn.Conv2d(width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False))
         self.add_module("bn", nn.BatchNorm2d(width_out))
+
+    def fold(self) -> None:
+        """See `Folds`: the norm goes into the convolution's weight and bias."""
+        if not isinstance(self.bn, nn.Identity):
+            self.c, self.bn = fuse_conv_bn_eval(self.c, self.bn), nn.Identity()
 
 
 class TinyViTImageEncoder(nn.Module):
@@ -170,6 +179,7 @@ class Attention(nn.Module):
     """Multi-head attention in a window with a learned bias for each absolute offset (row, column)."""
 
     attention_bias_idxs: Tensor
+    folded_bias: Tensor | None
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -185,12 +195,21 @@ class Attention(nn.Module):
         self.attention_biases = nn.Parameter(torch.zeros(heads, len(offsets)))
         table = torch.tensor(indices).view(len(places), len(places))
         self.register_buffer("attention_bias_idxs", table, persistent=False)
+        self.register_buffer("folded_bias", None, persistent=False)
+
+    def bias(self) -> Tensor:
+        """What is added to the attention of each head: (1, heads, N, N)."""
+        return self.attention_biases[:, self.attention_bias_idxs][None]
+
+    def fold(self) -> None:
+        """See `Folds`: the biases are gathered."""
+        self.folded_bias = self.bias()
 
     def forward(self, x: Tensor) -> Tensor:
         """(windows, N, dim) to the same shape."""
         qkv = self.qkv(self.norm(x)).unflatten(2, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
         q, k, v = qkv.unbind(0)
-        bias = self.attention_biases[:, self.attention_bias_idxs].to(q.dtype)
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+        bias = self.bias() if self.folded_bias is None else self.folded_bias
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         y: Tensor = self.proj(out.transpose(1, 2).flatten(2))
         return y

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import HqsamError
 from ..io.stand_ins import HEAD, describe_stand_in
+from ..modeling.inference import prepare_for_inference
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
 from .hub import file_hash, find_checkpoint
@@ -76,7 +77,9 @@ class Checkpoint:
 
 
 def load_model(model: str | Path = "lite", device: str | torch.device = "cpu") -> HQSam:
-    """A model by name or path, in float32 and evaluation mode; official weights are fetched on first use.
+    """A model by name or path, in float32 and ready to predict; official weights are fetched on first use.
+
+    Its batch norms are folded: to train it or save its state, take `load_checkpoint`.
 
     Args:
         model: a name of `hqsam weights list`, a checkpoint, or a folder in the layout of `transformers`.
@@ -84,7 +87,7 @@ def load_model(model: str | Path = "lite", device: str | torch.device = "cpu") -
     Raises:
         HqsamError: no such weights, they cannot be fetched, or the file is none.
     """
-    return load_checkpoint(find_checkpoint(str(model))).to(device)
+    return prepare_for_inference(load_checkpoint(find_checkpoint(str(model))), device)
 
 
 def load_checkpoint(path: Path) -> HQSam:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from hqsam_cli.batch.journal import JOURNAL
-from hqsam_cli.batch.pipeline import Job, PromptsByName, Summary, run_images
+from hqsam_cli.batch.job import Job, PromptsByName, Summary
+from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.steps import Segment
+from hqsam_cli.configs import JOURNAL
 from hqsam_cli.io.find import find_images
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from hqsam_cli.batch.journal import JOURNAL, Journal, Origin
+from hqsam_cli.batch.journal import Journal, Origin
+from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.formats.annotations import make_image_record
 from tests.full_disk import files_of_at_most
@@ -50,7 +51,7 @@ def test_the_last_word_on_an_image_counts(tmp_path: Path) -> None:
         first.append([(Origin("1"), record("a.jpg")), (Origin("1"), record("b.jpg", "broken"))])
         first.append([(Origin("2"), record("a.jpg", "broken now")), (Origin("2"), record("b.jpg"))])
     with journal(tmp_path) as again:
-        assert again.entries["a.jpg"].fingerprint is None
+        assert again.entries["a.jpg"].error == "broken now"
         assert again.entries["b.jpg"].fingerprint == "2"
         assert [r["error"] for r in again.records(["a.jpg", "b.jpg"])] == ["broken now", None]
 

@@ -20,7 +20,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from hqsam_cli.batch.journal import JOURNAL, Journal
+from hqsam_cli.batch.journal import Journal
+from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.records import ImagePrompts, RawPrompt
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
@@ -92,7 +93,8 @@ def test_what_is_not_done_is_done_and_nothing_else(images: Path, tmp_path: Path)
     journal = tmp_path / "out/journal.ndjson"
     lines = journal.read_bytes().splitlines(keepends=True)
     # The third image gone, and the last line torn in the middle.
-    journal.write_bytes(b"".join(lines[:3] + lines[4:-1]) + lines[-1][:20])
+    records = [place for place, line in enumerate(lines) if b'"file_name"' in line]
+    journal.write_bytes(b"".join(lines[: records[2]] + lines[records[3] : records[-1]]) + lines[records[-1]][:20])
     predictor = BoxPredictor()
     summary, _ = run(images, tmp_path / "out", predictor)
     assert predictor.groups == [2]
@@ -101,7 +103,7 @@ def test_what_is_not_done_is_done_and_nothing_else(images: Path, tmp_path: Path)
     assert (again.done, again.already_done, again.exit_code) == (0, 7, 0)
 
 
-def test_failed_images_are_named_and_tried_again(images: Path, tmp_path: Path) -> None:
+def test_failed_images_are_named_and_tried_again_when_asked_for(images: Path, tmp_path: Path) -> None:
     (images / "bad.jpg").write_bytes(b"")
     Image.new("RGB", (40, 30), (255, 0, 0)).save(images / "red.png")
     summary, _ = run(images, tmp_path / "out")
@@ -109,9 +111,40 @@ def test_failed_images_are_named_and_tried_again(images: Path, tmp_path: Path) -
     assert "bad.jpg" in summary.failed[0]
     assert "red.png" in summary.failed[1] and "cannot bear red" in summary.failed[1]
     assert len(COCO(str(tmp_path / "out/instances.json")).anns) == 14
+    again, reporter = run(images, tmp_path / "out")
+    assert (again.exit_code, again.already_done, again.failed, again.failed_before) == (3, 7, [], 2)
+    assert ["`retry_failed`" in problem for problem in reporter.problems] == [True]
+    summary, _ = run(images, tmp_path / "out", retry_failed=True)
+    assert (summary.exit_code, summary.done, len(summary.failed)) == (3, 0, 2)
+
+
+def test_a_failed_image_that_was_mended_is_tried_again(images: Path, tmp_path: Path) -> None:
+    (images / "bad.jpg").write_bytes(b"")
+    run(images, tmp_path / "out")
     Image.new("RGB", (40, 30)).save(images / "bad.jpg")
     summary, _ = run(images, tmp_path / "out")
-    assert [len(summary.failed), summary.exit_code] == [1, 3]
+    assert (summary.exit_code, summary.done, summary.failed_before) == (0, 1, 0)
+    (images / "bad.jpg").unlink()
+    assert run(images, tmp_path / "out")[0].already_done == 7
+    assert len(COCO(str(tmp_path / "out/instances.json")).anns) == 14
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_more_failures_than_allowed_stop_a_run_that_goes_on_without_them(
+    images: Path, tmp_path: Path, most: int
+) -> None:
+    for number in range(4):
+        (images / f"{number}.jpg").write_bytes(b"")
+    options: dict[str, Any] = {"max_errors": most, "batch_size": 1, "workers": 1}
+    stopped, _ = run(images, tmp_path / "out", **options)
+    assert (stopped.exit_code, stopped.stopped) == (1, True)
+    assert most < len(stopped.failed) <= 4 and stopped.done + len(stopped.failed) < 11
+    assert not (tmp_path / "out/instances.json").exists()
+    while stopped.stopped:
+        stopped, _ = run(images, tmp_path / "out", **options)
+    assert stopped.exit_code == 3 and len(COCO(str(tmp_path / "out/instances.json")).anns) == 14
+    run(images, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_other_flags_are_refused_by_name_and_overwrite_starts_again(images: Path, tmp_path: Path) -> None:
@@ -155,9 +188,9 @@ def test_a_full_disk_is_fatal_at_once_and_leaves_nothing_half_written(
         run(images, tmp_path / "out")
     monkeypatch.undo()
     assert not list((tmp_path / "out").rglob("*.tmp"))
-    for line in (tmp_path / "out/journal.ndjson").read_text().splitlines()[1:]:
+    for line in (tmp_path / "out/journal.ndjson").read_text().splitlines():
         record = json.loads(line)
-        for annotation in record["annotations"]:
+        for annotation in record.get("annotations", ()):
             assert (tmp_path / "out/masks" / record["file_name"] / f"{annotation['id']}.png").stat().st_size
     assert run(images, tmp_path / "out")[0].exit_code == 0
 

@@ -137,10 +137,10 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
 
 @pytest.mark.usefixtures("one_thread")
 def test_two_processes_learn_what_one_does(hqsam: Run, data: Path, tmp_path: Path) -> None:
-    common = ("--data", data, "--val", data, "--epochs", "1", "--lr", "1e-4", *SMALL, "--fresh", "--batch-size")
+    common = ("--data", data, "--val", data, "--epochs", "1", "--lr", "1e-4", *SMALL, "--dtype", "float32", "--fresh")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
-    world = run_alone(*common, "2", "-o", tmp_path / "two", launcher=torchrun)
-    assert hqsam("train", *common, "4", "-o", "one").code == 0
+    world = run_alone(*common, "--batch-size", "2", "-o", tmp_path / "two", launcher=torchrun)
+    assert hqsam("train", *common, "--batch-size", "4", "-o", "one").code == 0
     errors = world.communicate()[1].decode()
     assert world.returncode == 0, errors
     assert "on 2 x cpu" in errors

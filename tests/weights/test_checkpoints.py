@@ -15,6 +15,7 @@ from torch import Tensor
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.weights.checkpoints import (
     infer_architecture,
+    load_checkpoint,
     load_model,
     merge_checkpoint,
     read_checkpoint,
@@ -34,7 +35,7 @@ def tiny() -> dict[str, Tensor]:
 
 
 def same(path: Path, state: dict[str, Tensor]) -> bool:
-    loaded = load_model(path).state_dict()
+    loaded = load_checkpoint(path).state_dict()
     return loaded.keys() == state.keys() and all(torch.equal(loaded[key], state[key]) for key in state)
 
 
@@ -49,14 +50,14 @@ def test_torch_and_safetensors_files_load_whatever_their_name(tmp_path: Path, ti
 def test_half_precision_files_become_float32(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     half = {key: value.half() if value.is_floating_point() else value for key, value in tiny.items()}
     torch.save(half, tmp_path / "half.pth")
-    loaded = load_model(tmp_path / "half.pth").state_dict()
+    loaded = load_checkpoint(tmp_path / "half.pth").state_dict()
     assert {value.dtype for value in loaded.values() if value.is_floating_point()} == {torch.float32}
 
 
 def test_a_plain_sam_file_is_a_model_without_hq(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     plain = build_model("vit_tiny", has_hq=False).state_dict().keys()
     torch.save({key: tiny[key] for key in plain}, tmp_path / "mobile_sam.pt")
-    assert not load_model(tmp_path / "mobile_sam.pt").has_hq
+    assert not load_checkpoint(tmp_path / "mobile_sam.pt").has_hq
 
 
 @pytest.mark.parametrize("name", ["vit_tiny", "vit_b", "vit_l", "vit_h", "lite"])

@@ -1,0 +1,94 @@
+"""What a run is to do, and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from ..configs import SegmentationKind
+from ..formats import WRITERS, MakeWriter
+from ..formats.polygons import PolygonCost
+from ..io.find import SourceImage
+from ..records import ImagePrompts
+
+
+class PromptsByName(Protocol):
+    """What the pipeline needs of a `PromptTable`."""
+
+    def for_image(self, file_name: str) -> ImagePrompts: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do.
+
+    Attributes:
+        images: in the order of the results.
+        inputs: digest of the names of all images of the inputs, where `images` are a shard of these.
+        prompts: of each image, as far as files have them.
+        output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
+        formats: of `writers`.
+        info: what made the results, for those who read them.
+        segmentation: how annotations say what their masks are; see `annotations.shown`.
+        journal: the file of the journal, if one is kept.
+        identity: everything results depend on; see `configs.identity`.
+        retry_failed: images that failed are tried again though they are what they were.
+        max_errors: the run stops when more images than that have failed in it.
+    """
+
+    images: list[SourceImage]
+    prompts: PromptsByName
+    output: Path | None
+    formats: frozenset[str]
+    exif: str
+    max_pixels: int
+    batch_size: int
+    workers: int
+    identity: dict[str, str]
+    info: Mapping[str, Any] = field(default_factory=dict)
+    segmentation: SegmentationKind = "rle"
+    inputs: str = ""
+    overwrite: bool = False
+    retry_failed: bool = False
+    max_errors: int | None = None
+    stream: BinaryIO | None = None
+    journal: Path | None = None
+    writers: Mapping[str, MakeWriter] = field(default_factory=lambda: WRITERS)
+
+
+@dataclass(slots=True)
+class Summary:
+    """How it went.
+
+    Attributes:
+        done: images done now; `already_done` those of earlier runs.
+        masks: or boxes, where these are the results.
+        failed: one sentence for each image that failed; `failed_before` counts those that were not tried again.
+        lost: how many prompts, or parts of them, did not fit their images.
+        polygons: what they cost.
+        stopped: by more failures than the job allows.
+    """
+
+    done: int = 0
+    already_done: int = 0
+    masks: int = 0
+    seconds: float = 0.0
+    failed: list[str] = field(default_factory=list)
+    failed_before: int = 0
+    lost: int = 0
+    polygons: PolygonCost = field(default_factory=PolygonCost)
+    interrupted: bool = False
+    stopped: bool = False
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 stopped by failures, 3 some images failed, 130 interrupted."""
+        return 130 if self.interrupted else 1 if self.stopped else 3 if self.failed or self.failed_before else 0
+
+    @property
+    def outcome(self) -> str:
+        """As the journal has it; see `journal.Contents`."""
+        return "interrupted" if self.interrupted else "stopped" if self.stopped else "finished"

@@ -1,0 +1,50 @@
+"""One part of a run that is split: which images it has follows from their names alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..io.find import SourceImage
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Shard `index` of `count`, the first is 1.
+
+    An image's shard depends on its name and the count, so that photos that are added change nothing about the others.
+    """
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Of `2/8`; a UsageError of what is none."""
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise UsageError("no part of a whole", option="shard", value=text, remedy="give I/N, as 1/8 to 8/8")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def has(self, file_name: str) -> bool:
+        """Whether an image is of this shard."""
+        digest = hashlib.sha256(file_name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
+
+    def images(self, images: Iterable[SourceImage]) -> list[SourceImage]:
+        """Its own of all images."""
+        return [image for image in images if self.has(image.file_name)]
+
+
+def inputs_digest(images: Iterable[SourceImage]) -> str:
+    """Of the names of all images of a run, in their order: shards with equal ones were made of the same inputs."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(image.file_name.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()[:16]

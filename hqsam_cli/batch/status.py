@@ -1,0 +1,138 @@
+"""How far a run is, read off its journal while it goes on or after it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ..configs import JOURNAL
+from ..errors import UsageError
+from .journal import Contents, Entry, read_journal
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why images failed.
+
+    Attributes:
+        reason: without the image's path.
+        images: how many.
+        first: path of the first of them.
+    """
+
+    reason: str
+    images: int
+    first: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """Where a run stands.
+
+    Attributes:
+        state: `running`, `finished`, `interrupted`, `stopped` by failures, `killed`, or `on HOST` where only that
+            machine knows whether it runs.
+        images: those of the last command; `done`, `failed` and `left` add up to it.
+        results: masks or boxes.
+        rate: images a second of the last command, None before the first.
+        seconds_left: at that rate, None where nobody works on it.
+        reasons: why images failed, the most frequent first.
+        command, date_created: of the run that began the journal.
+    """
+
+    state: str
+    images: int
+    done: int
+    failed: int
+    left: int
+    results: int
+    rate: float | None
+    seconds_left: float | None
+    reasons: list[Reason] = field(default_factory=list)
+    command: str | None = None
+    date_created: str | None = None
+
+
+def read_status(output: Path) -> RunStatus:
+    """The status of the run that writes an output.
+
+    Args:
+        output: the folder, the file of boxes that `hqsam detect` writes, or a journal.
+
+    Raises:
+        UsageError: no run has filled it.
+        HqsamError: the journal cannot be read, or is none.
+    """
+    beside = output.with_name(f"{output.name}.{JOURNAL}")
+    path = beside if beside.is_file() else output if output.is_file() else output / JOURNAL
+    contents = read_journal(path)
+    if not contents.identity:
+        raise UsageError("no run has written here", file=output, remedy="give the --output of a run")
+    last = contents.last
+    entries = contents.entries.values()
+    done = contents.done + (last.done if last else 0)
+    failed = contents.failed + (last.failed if last else 0)
+    images = last.images if last else len(entries)
+    left = max(images - done - failed, 0)
+    state = _state(contents)
+    rate = _rate(contents, path)
+    return RunStatus(
+        state=state,
+        images=images,
+        done=done,
+        failed=failed,
+        left=left,
+        results=sum(entry.results for entry in entries if entry.error is None),
+        rate=rate,
+        seconds_left=left / rate if rate and state == "running" else None,
+        reasons=list(_reasons(contents.entries)),
+        command=contents.info.get("command"),
+        date_created=contents.info.get("date_created"),
+    )
+
+
+def _state(contents: Contents) -> str:
+    last = contents.last
+    if contents.outcome is not None or last is None:
+        return contents.outcome or "killed"
+    if last.host != socket.gethostname():
+        return f"on {last.host}"
+    try:
+        os.kill(last.process, 0)
+    except ProcessLookupError:
+        return "killed"
+    except OSError:  # a process of somebody else
+        pass
+    return "running"
+
+
+def _rate(contents: Contents, path: Path) -> float | None:
+    """Images a second from the beginning of the last command to its last word."""
+    count = contents.done + contents.failed
+    if contents.last is None or not count:
+        return None
+    seconds = path.stat().st_mtime - datetime.fromisoformat(contents.last.began).timestamp()
+    return count / max(seconds, 1.0)  # beginnings are noted in whole seconds
+
+
+def _reasons(entries: dict[str, Entry]) -> Iterator[Reason]:
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for name, entry in entries.items():
+        if entry.error is not None:
+            reason = _without_path(entry, name)
+            counts[reason] += 1
+            first.setdefault(reason, name)
+    for reason, count in counts.most_common():
+        yield Reason(reason, count, first[reason])
+
+
+def _without_path(entry: Entry, file_name: str) -> str:
+    """What is wrong with an image, whichever it is: its error begins with its path, as it was given."""
+    path, _, reason = entry.error.partition(": ") if entry.error else ("", "", "")
+    return reason if reason and path.endswith(os.path.basename(file_name)) else str(entry.error)

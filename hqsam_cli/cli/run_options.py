@@ -1,0 +1,65 @@
+"""Options about which images of a run are done, and how many may fail."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import HqsamError, UsageError
+
+if TYPE_CHECKING:
+    from ..batch.job import Summary
+
+RUN = "Long runs"
+
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        rich_help_panel=RUN,
+        help="Only part I of N of the images, chosen by their names; hqsam merge joins the parts.",
+    ),
+]
+RetryFailedOption = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed", rich_help_panel=RUN, help="Try images again that failed before and are what they were."
+    ),
+]
+MaxErrorsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|P%", rich_help_panel=RUN, help="Stop, with exit code 1, when more images than that have failed."
+    ),
+]
+FailFastOption = Annotated[
+    bool, typer.Option("--fail-fast", rich_help_panel=RUN, help="Stop at the first image that fails: --max-errors 0.")
+]
+
+
+def errors_allowed(max_errors: str | None, fail_fast: bool, images: int) -> int | None:
+    """How many images may fail, of so many; None where all of them may.
+
+    Raises:
+        UsageError: that is no number and no share, or both are given.
+    """
+    if fail_fast and max_errors is not None:
+        raise UsageError("--fail-fast is --max-errors 0", remedy="give one of them")
+    if fail_fast:
+        return 0
+    if max_errors is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", max_errors)
+    if match is None or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
+        raise UsageError("neither a number nor a share", option="max_errors", value=max_errors, remedy="as 20 or 0.5%")
+    return int(float(match[1]) / 100 * images) if match[2] else int(match[1])
+
+
+def too_many_failed(summary: Summary) -> HqsamError:
+    """The fatal error of a run that stopped because of failures."""
+    return HqsamError(
+        f"stopped: {len(summary.failed)} images failed, which is more than --max-errors or --fail-fast allows",
+        remedy="the same command continues without them, --retry-failed tries them again",
+    )

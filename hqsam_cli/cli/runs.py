@@ -1,0 +1,87 @@
+"""`hqsam status` and `hqsam merge`: where a run stands, and the shards of one joined."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import ConsoleReporter, print_json, print_table
+from .options import OverwriteOption, QuietOption, made_by
+
+STATUS_EPILOG = """
+[bold]Examples[/bold]
+
+hqsam status hqsam_out
+
+watch -n 60 hqsam status hqsam_out
+
+hqsam status hqsam_out --json | jq -r '.reasons[] | [.images, .reason] | @tsv'
+"""
+MERGE_EPILOG = """
+[bold]Examples[/bold]
+
+hqsam merge all out/1 out/2 out/3 out/4
+
+seq 4 | xargs -P 4 -I{} hqsam segment ./imgs --boxes dets.json --shard {}/4 -o out/{} && hqsam merge all out/*
+"""
+
+
+def status(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What segment or detect writes, or a journal.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say how far a run is: done, failed and why, left, rate and time left.
+
+    It reads the journal alone, so it works while the run goes on, and after it.
+    """
+    from ..batch.status import read_status
+
+    found = read_status(output)
+    if as_json:
+        print_json(asdict(found))
+        return
+    rows = [
+        ("state", found.state),
+        ("images", str(found.images)),
+        ("done", str(found.done)),
+        ("failed", str(found.failed)),
+        ("left", str(found.left)),
+        ("results", str(found.results)),
+    ]
+    if found.rate is not None:
+        rows.append(("rate", f"{found.rate:.2f} images/s"))
+    if found.seconds_left is not None:
+        rows.append(("time left", str(timedelta(seconds=round(found.seconds_left)))))
+    if found.command is not None:
+        rows.append(("command", found.command))
+    print_table((), rows)
+    if found.reasons:
+        print()
+        print_table(("failed", "reason", "first"), [(str(r.images), r.reason, r.first) for r in found.reasons])
+
+
+def merge(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the whole.")],
+    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Outputs of segment --shard I/N, all N.")],
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Join the outputs of all shards of a run into one.
+
+    OUT is what one run would have made, and its command without --shard continues it. Refused are shards that are
+    missing, unfinished, or made of other inputs or with other options. Masks are hard links where the disk has them.
+    """
+    from ..batch.merge import merge_shards
+
+    reporter = ConsoleReporter(quiet=quiet)
+    summary = merge_shards(shards, output, made_by(), overwrite=overwrite)
+    parts = [f"{summary.done} images", f"{summary.masks} masks"]
+    parts += [f"{len(summary.failed)} failed"] if summary.failed else []
+    reporter.say(", ".join(parts))
+    for path in summary.files:
+        reporter.say(f"wrote {path}", "green")
+    raise typer.Exit(summary.exit_code)

@@ -1,0 +1,155 @@
+"""Shards joined, and those that are no whole refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hqsam_cli.batch.merge import merge_shards
+from hqsam_cli.batch.pipeline import run_images
+from hqsam_cli.batch.shard import Shard, inputs_digest
+from hqsam_cli.batch.status import read_status
+from hqsam_cli.batch.steps import Segment
+from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.io.find import find_images
+from hqsam_cli.progress import Silent
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run
+
+IDENTITY = {"model": "box", "format": "coco,idmap,ndjson,png"}
+FORMATS = frozenset(IDENTITY["format"].split(","))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "imgs"
+    (folder / "a" / "b").mkdir(parents=True)
+    for number in range(12):
+        name = ("{}.jpg", "a/{}.jpg", "a/b/{}.jpg")[number % 3].format(number)
+        Image.new("RGB", (40, 30), (0, 20 * number, 90)).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    return folder
+
+
+def make_shard(images: Path, output: Path, index: int, count: int = 3, **flags: str) -> Path:
+    found = find_images([str(images)]).images
+    shard = Shard(index, count)
+    identity = {**IDENTITY, "shard": str(shard), **flags}
+    job = make_job(images, output / str(index), TwoBoxes(), identity=identity, formats=FORMATS)
+    own = replace(job, images=shard.images(found), inputs=inputs_digest(found))
+    run_images(own, Segment(BoxPredictor(), TwoBoxes.categories), Silent())
+    return output / str(index)
+
+
+@pytest.fixture
+def shards(images: Path, tmp_path: Path) -> list[Path]:
+    return [make_shard(images, tmp_path / "parts", index) for index in (1, 2, 3)]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def without_journal(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in files(folder).items() if name != "journal.ndjson"}
+
+
+def test_merged_shards_are_what_one_run_makes(images: Path, shards: list[Path], tmp_path: Path) -> None:
+    run(images, tmp_path / "whole", identity=IDENTITY, formats=FORMATS)
+    before = [files(shard) for shard in shards]
+    summary = merge_shards(shards[::-1], tmp_path / "all", {})
+    assert (summary.exit_code, summary.done, summary.masks, len(summary.failed)) == (3, 12, 24, 1)
+    assert without_journal(tmp_path / "all") == without_journal(tmp_path / "whole")
+    assert len(without_journal(tmp_path / "all")) == 2 + 24 + 12
+    assert [files(shard) for shard in shards] == before
+
+
+def test_the_command_without_a_shard_continues_the_whole(images: Path, shards: list[Path], tmp_path: Path) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    Image.new("RGB", (40, 30)).save(images / "new.jpg")
+    summary, _ = run(images, tmp_path / "all", identity=IDENTITY, formats=FORMATS)
+    assert (summary.already_done, summary.done, summary.failed_before) == (12, 1, 1)
+
+
+def test_a_merge_can_be_done_again_after_it_was_cut_off(shards: list[Path], tmp_path: Path) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    made = files(tmp_path / "all")
+    lines = made["journal.ndjson"].splitlines(keepends=True)
+    (tmp_path / "all" / "journal.ndjson").write_bytes(b"".join(lines[:5]) + lines[5][:30])
+    (tmp_path / "all" / "instances.json").unlink()
+    merge_shards(shards, tmp_path / "all", {})
+    assert without_journal(tmp_path / "all") == {n: data for n, data in made.items() if n != "journal.ndjson"}
+    assert read_status(tmp_path / "all").left == 0
+
+
+def test_gaps_twins_and_other_flags_are_refused(images: Path, shards: list[Path], tmp_path: Path) -> None:
+    def refused(*folders: Path) -> str:
+        with pytest.raises(UsageError) as error:
+            merge_shards(folders, tmp_path / "all", {})
+        assert not (tmp_path / "all").exists()
+        return str(error.value)
+
+    assert "3/3 is missing" in refused(*shards[:2])
+    shutil.copytree(shards[0], tmp_path / "copy")
+    assert f"shard 1/3, as {shards[0]} is" in refused(shards[0], tmp_path / "copy", shards[1])
+    hq = make_shard(images, tmp_path / "hq", 3, model="hq")
+    assert "`model` was box, is hq" in refused(*shards[:2], hq)
+    four = make_shard(images, tmp_path / "four", 3, 4)
+    assert "`shard` was of 3, is of 4" in refused(*shards[:2], four)
+    run(images, tmp_path / "whole", identity=IDENTITY)
+    assert "not the output of a shard" in refused(*shards[:2], tmp_path / "whole")
+    assert "not the output of a shard" in refused(*shards[:2], tmp_path / "nothing")
+
+
+def test_a_shard_of_other_inputs_and_one_that_is_not_finished_are_refused(
+    images: Path, shards: list[Path], tmp_path: Path
+) -> None:
+    journal = shards[1] / "journal.ndjson"
+    kept = journal.read_bytes()
+    journal.write_bytes(b"".join(kept.splitlines(keepends=True)[:-1]))
+    with pytest.raises(UsageError, match="not finished"):
+        merge_shards(shards, tmp_path / "all", {})
+    journal.write_bytes(kept)
+    Image.new("RGB", (40, 30)).save(images / "new.jpg")
+    make_shard(images, tmp_path / "parts", 2)
+    with pytest.raises(UsageError, match="made of other inputs"):
+        merge_shards(shards, tmp_path / "all", {})
+    for index in (1, 3):
+        make_shard(images, tmp_path / "parts", index)
+    assert merge_shards(shards, tmp_path / "all", {}).done == 13
+
+
+def test_results_of_somebody_else_are_not_replaced(shards: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "instances.json").write_text("mine")
+    with pytest.raises(UsageError, match="no run of this tool wrote it"):
+        merge_shards(shards, tmp_path / "all", {})
+    merge_shards(shards, tmp_path / "all", {"command": "hqsam merge"}, overwrite=True)
+    assert json.loads((tmp_path / "all" / "instances.json").read_text())["info"]["command"] == "hqsam merge"
+
+
+def test_where_there_are_no_hard_links_files_are_copied(
+    shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked = merge_shards(shards, tmp_path / "linked", {})
+
+    def refuse(*_: Any) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    assert merge_shards(shards, tmp_path / "copied", {}).masks == linked.masks
+    assert without_journal(tmp_path / "copied") == without_journal(tmp_path / "linked")
+
+
+def test_a_full_disk_is_one_line(shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.link", refuse)
+    with pytest.raises(HqsamError, match="No space left on device"):
+        merge_shards(shards, tmp_path / "all", {})

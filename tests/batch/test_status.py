@@ -1,0 +1,80 @@
+"""Where a run stands, while it goes on and after it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hqsam_cli.batch.status import Reason, read_status
+from hqsam_cli.errors import UsageError
+from tests.batch.boxes_as_masks import run
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    (tmp_path / "imgs" / "sub").mkdir(parents=True)
+    for number in range(6):
+        Image.new("RGB", (40, 30), (0, 20 * number, 90)).save(tmp_path / "imgs" / f"{number}.jpg")
+    for name in ("bad.jpg", "sub/bad: no.jpg", "sub/worse.jpg"):
+        (tmp_path / "imgs" / name).write_bytes(b"")
+    return tmp_path / "imgs"
+
+
+def test_of_a_run_that_ended(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out", info={"command": "hqsam segment imgs"})
+    status = read_status(tmp_path / "out")
+    assert (status.state, status.images, status.done, status.failed, status.left) == ("finished", 9, 6, 3, 0)
+    assert (status.results, status.seconds_left, status.command) == (12, None, "hqsam segment imgs")
+    assert sum(reason.images for reason in status.reasons) == 3
+    assert status.reasons[0].images == 2 and status.reasons[0].first == "bad.jpg"
+    assert "imgs" not in status.reasons[0].reason
+    assert read_status(tmp_path / "out" / "journal.ndjson") == status
+
+
+def test_of_a_second_command_what_was_done_before_counts_too(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
+    Image.new("RGB", (40, 30)).save(images / "new.jpg")
+    run(images, tmp_path / "out")
+    status = read_status(tmp_path / "out")
+    assert (status.images, status.done, status.failed, status.left) == (10, 7, 3, 0)
+    (images / "bad.jpg").unlink()
+    run(images, tmp_path / "out")
+    status = read_status(tmp_path / "out")
+    assert (status.images, status.done, status.failed, status.left) == (9, 7, 2, 0)
+    assert status.rate is None
+    assert isinstance(status.reasons[0], Reason)
+
+
+def test_while_it_runs_and_after_it_was_killed(images: Path, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "tests.batch.boxes_as_masks", images, tmp_path / "out", "0.4"]
+    process = subprocess.Popen([str(part) for part in program])
+    journal = tmp_path / "out" / "journal.ndjson"
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.read_bytes().count(b'"file_name"') >= 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    status = read_status(tmp_path / "out")
+    assert status.state == "running" and status.left + status.done + status.failed == 9
+    assert status.left and status.rate and status.seconds_left
+    process.kill()
+    process.wait()
+    status = read_status(tmp_path / "out")
+    assert (status.state, status.seconds_left) == ("killed", None)
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join(lines).replace(json.dumps(_host(lines)), '"elsewhere"') + "\n")
+    assert read_status(tmp_path / "out").state == "on elsewhere"
+
+
+def _host(lines: list[str]) -> str:
+    return str(json.loads(lines[1])["began"]["host"])
+
+
+def test_where_no_run_was(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run has written here"):
+        read_status(tmp_path)
