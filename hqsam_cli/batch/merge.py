@@ -19,7 +19,7 @@ from .journal import Beginning, Contents, Journal, Origin, cannot_write, read_jo
 from .pipeline import check_not_foreign
 from .shard import Shard
 
-SHARD, FORMAT = "shard", "format"  # in an identity
+SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
 AT_ONCE = 1000  # records that are noted together
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
@@ -60,7 +60,7 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
             first.beginning.categories,
             journal.info,
             _segmentation(identity),
-            {name: entry.path for part in parts for name, entry in part.contents.entries.items()},
+            lambda name: journal.entries[name].path,
         )
         writers = [make(output, run) for make in formats]
         there = len(journal.entries)
@@ -87,6 +87,7 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
         for record in journal.records(names):
             summary.done += record["error"] is None
             summary.masks += len(record["annotations"])
+            summary.polygons.add(record["annotations"])
             if record["error"] is not None:
                 summary.failed.append(record["error"])
         journal.end(summary.outcome)
@@ -153,7 +154,7 @@ def _missing_records(parts: Sequence[Part], journal: Journal) -> Iterator[list[t
 
 def _segmentation(identity: Mapping[str, str]) -> SegmentationKind:
     """How annotations say what their masks are: as the shards have it."""
-    said = identity.get("segmentation")
+    said = identity.get(SEGMENTATION)
     return "polygon" if said == "polygon" else "both" if said == "both" else "rle"
 
 

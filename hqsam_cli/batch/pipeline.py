@@ -166,14 +166,13 @@ class _Run:
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
             names = self._names()
-            paths = {image.file_name: os.path.abspath(image.path) for image in job.images}
             known = {name for name, entry in journal.entries.items() if entry.error is None}
             run = RunRecords(
                 lambda: journal.records(names),
                 step.categories,
                 journal.info,
                 job.segmentation,
-                paths,
+                lambda name: journal.entries[name].path,
                 lambda name: job.overwrite or name in known,
             )
             self.chosen = _make_writers(job, run)

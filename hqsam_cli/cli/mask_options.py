@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +12,21 @@ from ..configs import CleanConfig, CutoutConfig, PolygonConfig, SegmentationKind
 from ..errors import UsageError
 from .options import RESULTS, STDIN
 
+if TYPE_CHECKING:
+    from ..formats import MakeWriter
+
 AREA = re.compile(r"\d+(\.\d+)?%?")
 
+FormatsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat|cutout|crop",
+        rich_help_panel=RESULTS,
+        help="Repeatable; coco and png unless given.",
+    ),
+]
 MinRegionOption = Annotated[
     str | None,
     typer.Option(
@@ -118,12 +132,25 @@ def cutout_config(formats: frozenset[str], soft: bool, background: str | None, e
     if background is not None:
         if not formats & {"cutout", "crop"}:
             raise UsageError("is for cut-outs and crops", option="background", remedy="pass --format cutout too")
-        color(background)
+        _color(background)
     config = CutoutConfig(soft=soft, background=background)
     return None if config == CutoutConfig() else config
 
 
-def color(text: str) -> tuple[int, int, int]:
+def mask_writers(background: str | None) -> dict[str, MakeWriter]:
+    """The writers of `formats`, told what they cannot know of a run."""
+    from ..formats import WRITERS
+    from ..formats.cutouts import CropWriter, CutoutWriter
+
+    around = None if background is None else _color(background)
+    cut: dict[str, MakeWriter] = {
+        "cutout": partial(CutoutWriter, background=around),
+        "crop": partial(CropWriter, background=around),
+    }
+    return {**WRITERS, **cut}
+
+
+def _color(text: str) -> tuple[int, int, int]:
     """Red, green and blue of a color as the web writes it."""
     from PIL import ImageColor
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +51,7 @@ from .everything_options import (
 from .mask_options import (
     BackgroundOption,
     FillHolesOption,
+    FormatsOption,
     LargestPartOption,
     MinRegionOption,
     SegmentationOption,
@@ -60,8 +60,8 @@ from .mask_options import (
     ToleranceOption,
     chosen_formats,
     clean_config,
-    color,
     cutout_config,
+    mask_writers,
     polygon_config,
 )
 from .options import (
@@ -164,16 +164,7 @@ def segment(
             "--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder, or - for NDJSON on stdout."
         ),
     ] = "hqsam_out",
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat|cutout|crop",
-            rich_help_panel=RESULTS,
-            help="Repeatable; coco and png unless given.",
-        ),
-    ] = None,
+    formats: FormatsOption = None,
     segmentation: SegmentationOption = "rle",
     tolerance: ToleranceOption = None,
     min_region: MinRegionOption = None,
@@ -287,8 +278,6 @@ def segment(
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything
     from ..everything import MaskGenerator
-    from ..formats import WRITERS
-    from ..formats.cutouts import CropWriter, CutoutWriter
     from ..io.atomic import check_can_write
     from ..modeling.inference import prepare_for_inference
     from ..predictor import Predictor
@@ -326,7 +315,6 @@ def segment(
         max_pixels=max_pixels,
         shard=None if part is None else str(part),
     )
-    around = None if background is None else color(background)
     job = Job(
         images=sources,
         inputs=inputs_name,
@@ -360,11 +348,7 @@ def segment(
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
-        writers={
-            **WRITERS,
-            "cutout": partial(CutoutWriter, background=around),
-            "crop": partial(CropWriter, background=around),
-        },
+        writers=mask_writers(background),
     )
     # Before the model is loaded, so that what is refused is refused at once.
     done = count_done(job)

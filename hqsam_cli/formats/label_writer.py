@@ -26,7 +26,7 @@ class LabelWriter:
         taken: names that no label may have.
     """
 
-    fills_folder = False  # before the run ends
+    fills_folder = False
     suffix: ClassVar[str]
     taken: ClassVar[frozenset[str]] = frozenset()
 

@@ -83,7 +83,7 @@ class LabelmeWriter(LabelWriter):
             "version": VERSION,
             "flags": {},
             "shapes": [shape for annotation in record["annotations"] for shape in self._shapes(annotation)],
-            "imagePath": os.path.relpath(self.run.paths[record["file_name"]], os.path.abspath(path.parent)),
+            "imagePath": os.path.relpath(self.run.path_of(record["file_name"]), os.path.abspath(path.parent)),
             "imageData": None,
             "imageHeight": record["height"],
             "imageWidth": record["width"],

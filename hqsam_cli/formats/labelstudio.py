@@ -43,7 +43,7 @@ def write_tasks(path: Path, run: RunRecords) -> None:
         file.write(b"[\n")
         known = (record for record in run.records() if record["error"] is None)
         for number, record in enumerate(known):
-            image = LOCAL_FILES + quote(run.paths[record["file_name"]].lstrip("/"), errors="surrogateescape")
+            image = LOCAL_FILES + quote(run.path_of(record["file_name"]).lstrip("/"), errors="surrogateescape")
             prediction = {"model_version": version, "result": list(_results(record, names))}
             task = {"data": {TO: image, "file_name": record["file_name"]}, "predictions": [prediction]}
             file.write((b",\n" if number else b"") + json.dumps(task, separators=(",", ":")).encode("ascii"))

@@ -41,7 +41,7 @@ class RunRecords:
         categories: COCO categories.
         info: what made them, as COCO's `info`.
         segmentation: how annotations say what their masks are; see `annotations.shown`.
-        paths: of the images, absolute, by their names.
+        path_of: the absolute path of an image, by its name.
         knows: whether an image had results before; asked before its own are noted.
     """
 
@@ -49,7 +49,7 @@ class RunRecords:
     categories: list[dict[str, Any]]
     info: Mapping[str, Any] = field(default_factory=dict)
     segmentation: SegmentationKind = "rle"
-    paths: Mapping[str, str] = field(default_factory=dict)
+    path_of: Callable[[str], str] = field(default=str)
     knows: Callable[[str], bool] = lambda _: True
 
 

@@ -64,7 +64,7 @@ class VocWriter(LabelWriter):
         name = PurePosixPath(record["file_name"])
         root = ElementTree.Element("annotation")
         size = {"width": record["width"], "height": record["height"], "depth": 3}
-        head = {"folder": name.parent.name, "filename": name.name, "path": self.run.paths[record["file_name"]]}
+        head = {"folder": name.parent.name, "filename": name.name, "path": self.run.path_of(record["file_name"])}
         _add(root, {**head, "size": size, "segmented": 0})
         for annotation in record["annotations"]:
             x, y, w, h = (int(n) for n in annotation["bbox"])

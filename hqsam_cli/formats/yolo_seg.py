@@ -53,7 +53,7 @@ class YoloSegWriter(LabelWriter):
 
     def beside(self, record: dict[str, Any], path: Path) -> None:
         """The image, under the name of its labels: a link, or a copy where the disk knows no links."""
-        image = self.run.paths[record["file_name"]]
+        image = self.run.path_of(record["file_name"])
         link = self._image(path, record["file_name"])
         if link.is_symlink():
             if os.readlink(link) == image:

@@ -74,7 +74,8 @@ def test_the_chain_continues_and_an_added_photo_changes_no_id(hqsam: Run, photos
     assert hqsam(*arguments).code == 0
     whole = contents(Path("out"))
     journal = Path("out/journal.ndjson")
-    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-2]))  # the end, and an image
+    # Without how it ended, and the last image.
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-2]))
     again = hqsam(*arguments)
     assert "2 of 3 images were done before" in again.err
     assert contents(Path("out")) == whole

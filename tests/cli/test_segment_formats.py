@@ -19,11 +19,6 @@ SAMPLES = Path(__file__).parents[2] / "sample_data"
 LOWEST_MEAN = 0.995  # IoU of polygons and masks at the default tolerance
 
 
-def results(output: Path) -> dict[Path, bytes]:
-    files = (path for path in output.rglob("*") if path.is_file() and path.name != JOURNAL)
-    return {path: path.read_bytes() for path in files}
-
-
 def test_every_format_is_written_and_the_same_command_keeps_it(hqsam: Run, photos: Path) -> None:
     formats = [word for name in WRITERS for word in ("--format", name)]
     command = ("segment", photos, "--boxes", "dets.json", "--segmentation", "both", *formats)
@@ -52,10 +47,16 @@ def test_every_format_is_written_and_the_same_command_keeps_it(hqsam: Run, photo
         again = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(annotation["segmentation"], *size)))
         mask = coco_mask.decode(annotation["rle"])
         assert np.count_nonzero(again & mask) / np.count_nonzero(again | mask) > 0.98
-    before = results(Path("hqsam_out"))
+    before = contents(Path("hqsam_out"))
     again = hqsam(*command)
     assert "2 of 2 images were done before" in again.err
-    assert results(Path("hqsam_out")) == before
+    assert contents(Path("hqsam_out")) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Files but for the journal, which says when commands began."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != JOURNAL)
+    return {path: path.read_bytes() for path in files}
 
 
 def test_what_a_run_writes_is_no_input_of_the_next(hqsam: Run, photos: Path) -> None:
@@ -155,3 +156,22 @@ def test_cutouts_and_crops(hqsam: Run, photos: Path) -> None:
     assert red.shape == (120, 160, 3)
     assert (red[mask == 0] == (9, 0, 255)).all()
     assert np.array_equal(red[mask == 1], cutout[mask == 1][:, :3])
+
+
+def test_shards_are_joined_into_the_labels_of_one_run(hqsam: Run, photos: Path) -> None:
+    cv2.imwrite(str(photos / "a.png"), np.asarray(cv2.imread(str(photos / "a.jpg"))))  # whose labels want one name
+    boxes = "\n".join(f"{name},25,25,95,95" for name in ("a.jpg", "a.png", "sub/b.png"))
+    Path("boxes.csv").write_text(f"file,x0,y0,x1,y1\n{boxes}\n")
+    formats = ("-f", "yolo-seg", "-f", "labelme", "-f", "labelstudio", "-f", "coco", "--segmentation", "polygon")
+    command = ("segment", photos, "--boxes", "boxes.csv", *formats)
+    assert hqsam(*command, "--output", "whole").code == 0
+    for shard in ("1/2", "2/2"):
+        assert hqsam(*command, "--shard", shard, "--output", f"part{shard[0]}").code == 0
+    assert hqsam("merge", "all", "part1", "part2").code == 0
+    for path in (path for path in Path("whole").rglob("*") if path.suffix in (".txt", ".yaml", ".json")):
+        whole, merged = path.read_text(), Path("all", *path.parts[1:]).read_text()
+        assert (merged.partition("\n")[2] if path.name == "instances.json" else merged) == (
+            whole.partition("\n")[2] if path.name == "instances.json" else whole
+        ), path
+    assert Path("all/yolo-seg/labels/a.png.txt").is_file()
+    assert Path("all/yolo-seg/images/a.png.png").is_symlink()

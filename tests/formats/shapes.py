@@ -65,7 +65,7 @@ def a_run(
             )
         records.append(make_image_record(name, image_id, (WIDTH, HEIGHT), annotations))
     records.append(make_image_record(FAILED, 99, (WIDTH, HEIGHT), [], f"{FAILED}: the model failed"))
-    return RunRecords(lambda: records, CATEGORIES, segmentation=segmentation, paths=paths)
+    return RunRecords(lambda: records, CATEGORIES, segmentation=segmentation, path_of=paths.__getitem__)
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
