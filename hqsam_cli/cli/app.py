@@ -13,6 +13,7 @@ from ..errors import HqsamError, ReaderGoneError
 from . import detect as detect_command
 from . import eval as eval_command
 from . import info as info_command
+from . import report as report_command
 from . import segment as segment_command
 from . import train as train_command
 from . import weights as weights_command
@@ -37,6 +38,7 @@ app = typer.Typer(
     "141 nobody reads stdout any more",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
+app.command("report", epilog=report_command.EPILOG)(report_command.report)
 app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)

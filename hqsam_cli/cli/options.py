@@ -102,13 +102,13 @@ def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleRe
         NoInputError: there is no image, or none of them exists.
     """
     from ..formats.values import some_of
-    from ..io.find import find_images
+    from ..io.find import OUTPUTS, find_images
 
     if not output:
         raise UsageError("an empty name", option="output", remedy="give a folder, or -")
 
     # Where the output is an input itself, its masks are none.
-    exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in ("masks", "idmaps"))]
+    exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in OUTPUTS)]
     found = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
     if not any(os.path.lexists(image.path) for image in found.images):
         raise NoInputError(_nothing(inputs, found))

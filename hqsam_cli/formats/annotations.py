@@ -13,7 +13,7 @@ MULTIMASKS = 3
 
 
 def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> dict[str, Any]:
-    """One COCO annotation.
+    """One COCO annotation; `prompt_box` is the box that was asked for, where there was one.
 
     Its score is the detector's times SAM's IoU estimate, clamped to 0 to 1. Of a multimask run, the three
     masks of prompt n have ids 3n - 2 to 3n and name their prompt.
@@ -30,6 +30,9 @@ def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> di
         "score": round(instance.score, DECIMALS),
         "predicted_iou": round(instance.predicted_iou, DECIMALS),
     }
+    if prompt.box is not None:
+        x0, y0, x1, y1 = prompt.box
+        record["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
     if multimask:
         record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
     return {**record, **instance.more}

@@ -1,0 +1,163 @@
+"""What a run left in its folder, read back: `instances.json` for the masks, the journal for paths and failures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..configs import JOURNAL
+from ..errors import HqsamError
+
+INSTANCES = "instances.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultImage:
+    """One image of a run.
+
+    Attributes:
+        path: of the photo, absolute; None where nobody knows it.
+        size: (width, height), or None where it could not be read.
+        annotations: COCO annotations.
+        error: the sentence that says why it failed.
+    """
+
+    file_name: str
+    image_id: int
+    path: str | None
+    size: tuple[int, int] | None
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A run.
+
+    Attributes:
+        categories: names by id.
+        info: what made it; COCO's `info`.
+        exif: whether the photos were turned, `apply`, or not, `ignore`.
+    """
+
+    images: list[ResultImage]
+    categories: dict[Any, str]
+    info: Mapping[str, Any]
+    exif: str = "apply"
+
+
+class Failure(NamedTuple):
+    """The sentence of an image that failed, taken apart."""
+
+    reason: str
+    detail: str
+    remedy: str
+
+
+def read_results(folder: Path, images: Path | None = None) -> Results:
+    """The results in the output folder of `hqsam segment`, or in any folder with COCO's `instances.json`.
+
+    `instances.json` counts unless the journal is newer, as where a run was interrupted; without it, the journal does.
+
+    Args:
+        images: the folder of the photos, where they are not where the journal says, or there is none.
+
+    Raises:
+        HqsamError: there is neither, or one of them is damaged.
+    """
+    document_path, journal_path = folder / INSTANCES, folder / JOURNAL
+    has_journal = journal_path.is_file()
+    if not has_journal and not document_path.is_file():
+        raise HqsamError(
+            f"no {INSTANCES} and no {JOURNAL} in it", file=folder, remedy="give the output folder of hqsam segment"
+        )
+    document = _read_document(document_path) if document_path.is_file() else {}
+    head, records = _read_journal(journal_path) if has_journal else ({}, {})
+    names = {category["id"]: str(category.get("name")) for category in document.get("categories", [])}
+    info = document.get("info") or head.get("info") or {}
+    current = not has_journal or (document and document_path.stat().st_mtime_ns >= journal_path.stat().st_mtime_ns)
+    listed = _of_document(document_path, document) if current else [r for r in records.values() if r["error"] is None]
+    failed = [record for record in records.values() if record["error"] is not None]
+    merged = {record["file_name"]: record for record in [*listed, *failed]}
+
+    def path_of(name: str) -> str | None:
+        if images is not None:
+            return os.path.abspath(images / name)
+        known = records.get(name, {}).get("path")
+        return None if known is None else str(known)
+
+    # In the order of the run, which the journal has.
+    order = {name: number for number, name in enumerate(records)}
+    names_in_order = sorted(merged, key=lambda name: order.get(name, len(order)))
+    rows = [_image(merged[name], path_of(name)) for name in names_in_order]
+    return Results(rows, names, info, (head.get("identity") or {}).get("exif", "apply"))
+
+
+def failure_of(image: ResultImage) -> Failure:
+    """Reason, detail and remedy of an image that failed: "<path>: <reason> (<detail>); <remedy>"."""
+    text = image.error or ""
+    name = os.path.basename(image.path or image.file_name)
+    start = text.find(f"{name}: ")
+    if start >= 0:
+        text = text[start + len(name) + 2 :]
+    reason, _, remedy = text.partition("; ")
+    short, parenthesis, detail = reason.partition(" (")
+    return Failure(short, detail.removesuffix(")") if parenthesis else "", remedy)
+
+
+def _image(record: Mapping[str, Any], path: str | None) -> ResultImage:
+    size = (record["width"], record["height"]) if record["width"] else None
+    annotations = record["annotations"] if size else []
+    return ResultImage(record["file_name"], record["image_id"], path, size, annotations, record["error"])
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+        if not isinstance(document, dict) or not isinstance(document.get("images"), list):
+            raise ValueError("no COCO instances")
+    except (OSError, ValueError) as error:
+        raise HqsamError(f"cannot be read ({error})", file=path, remedy="run hqsam segment again") from None
+    return document
+
+
+def _of_document(path: Path, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Records as the journal has them, of COCO instances."""
+    own: dict[Any, list[dict[str, Any]]] = {}
+    try:
+        for annotation in document.get("annotations", []):
+            own.setdefault(annotation["image_id"], []).append(annotation)
+        for image in document["images"]:
+            yield {
+                "file_name": image["file_name"],
+                "image_id": image["id"],
+                "width": image["width"],
+                "height": image["height"],
+                "annotations": own.get(image["id"], []),
+                "error": None,
+            }
+    except (KeyError, TypeError) as error:
+        raise HqsamError(f"an entry lacks {error}", file=path, remedy="run hqsam segment again") from None
+
+
+def _read_journal(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Its first line, and the last record of each image; a torn last line is passed over."""
+    head: dict[str, Any] = {}
+    records: dict[str, dict[str, Any]] = {}
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                record = json.loads(line)
+                if number == 0:
+                    head = dict(record)
+                else:
+                    records[record["file_name"]] = record
+            except (ValueError, KeyError, TypeError):
+                raise HqsamError(f"line {number + 1} is not of a journal", file=path) from None
+    return head, records
