@@ -74,6 +74,7 @@ class SegmentConfig:
 
     Attributes:
         multimask: three masks a prompt.
+        compare_sam: plain SAM's masks too.
         score_threshold, max_boxes: which boxes of a detector are kept.
         format: of `coco`, `png`, `idmap` and `ndjson`.
         device: `cpu`, `cuda` or `mps`.
@@ -84,6 +85,7 @@ class SegmentConfig:
 
     mask_output: MaskOutput = "sum"
     multimask: bool = False
+    compare_sam: bool = False
     score_threshold: float | None = None
     max_boxes: int | None = None
     format: tuple[str, ...] = ("coco", "png")

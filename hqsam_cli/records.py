@@ -131,6 +131,7 @@ class Instance:
         predicted_iou: SAM's own estimate of the mask's IoU; not clamped.
         mask_index: 0, or 0 to 2 among the three masks of a multimask run.
         more: further keys of its annotation.
+        sam: plain SAM's answer to the same prompt, where it was asked for.
     """
 
     prompt: Prompt
@@ -138,6 +139,7 @@ class Instance:
     predicted_iou: float
     mask_index: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
+    sam: Instance | None = None
 
     @property
     def score(self) -> float:

@@ -13,7 +13,7 @@ MULTIMASKS = 3
 
 
 def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> dict[str, Any]:
-    """One COCO annotation; `prompt_box` is the box that was asked for, where there was one.
+    """One COCO annotation; `prompt_box` is the box that was asked for, and `sam` plain SAM's mask, where there are any.
 
     Its score is the detector's times SAM's IoU estimate, clamped to 0 to 1. Of a multimask run, the three
     masks of prompt n have ids 3n - 2 to 3n and name their prompt.
@@ -33,6 +33,9 @@ def make_annotation(instance: Instance, image_id: int, *, multimask: bool) -> di
     if prompt.box is not None:
         x0, y0, x1, y1 = prompt.box
         record["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
+    if instance.sam is not None:
+        iou = round(instance.sam.predicted_iou, DECIMALS)
+        record["sam"] = {"segmentation": encode_crop(instance.sam.mask), "predicted_iou": iou}
     if multimask:
         record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
     return {**record, **instance.more}

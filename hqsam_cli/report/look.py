@@ -13,8 +13,10 @@ import numpy as np
 
 from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_crop, encode_crop
+from ..formats.values import identifier, number_or_none, read_numbers
 from ..io.atomic import atomic_file
 from ..io.images import read_image, stored_orientation
+from ..records import MaskCrop
 from .results import ResultImage
 from .suspicion import PARTS, measure_masks
 
@@ -28,7 +30,7 @@ class LookedAt:
     """What is known of an image and its masks.
 
     Attributes:
-        annotations: with compressed RLE, and area and box of it, whatever the file said.
+        annotations: what is known of each mask; see `_sound`.
         measured: float (n, measures), see `suspicion.measure_masks`.
         thumbnail, photo: addresses relative to the report; None where there is no photo.
         problem: why not.
@@ -55,23 +57,14 @@ def look_at(image: ResultImage, number: int, report: Path, *, exif: str, max_pix
     if image.size is None:
         return LookedAt(image, [], np.zeros((0, len(PARTS))))
     photo, problem = _read(image, exif, max_pixels)
-    masks = []
-    for annotation in image.annotations:
-        try:
-            masks.append(decode_crop(annotation["segmentation"], *image.size))
-        except (KeyError, ValueError) as error:
-            reason = f"the segmentation of annotation {annotation.get('id')} {error}"
-            raise HqsamError(reason, file=image.file_name, remedy="run hqsam segment again") from None
-    sound = [
-        {
-            **annotation,
-            "segmentation": _compressed(annotation["segmentation"]) or encode_crop(mask),
-            "area": int(mask.bits.sum()),
-            "bbox": list(mask.tight_box()),
-        }
-        for annotation, mask in zip(image.annotations, masks, strict=True)
+    pairs = [_sound(annotation, image, image.size) for annotation in image.annotations]
+    sound = [annotation for annotation, _ in pairs]
+    # A box in the file that is not that of the mask is of what the mask should be.
+    asked = [
+        {"prompt_box": read_numbers(given.get("bbox"), 4), **annotation}
+        for given, annotation in zip(image.annotations, sound, strict=True)
     ]
-    measured = measure_masks(sound, masks, photo)
+    measured = measure_masks(asked, [mask for _, mask in pairs], photo)
     if photo is None:
         return LookedAt(image, sound, measured, problem=problem)
     assert image.path is not None
@@ -99,9 +92,28 @@ def _read(image: ResultImage, exif: str, max_pixels: int) -> tuple[np.ndarray | 
     return photo, None
 
 
-def _compressed(segmentation: Any) -> dict[str, Any] | None:
-    """RLE that is compressed already."""
-    return segmentation if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str) else None
+def _sound(annotation: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> tuple[dict[str, Any], MaskCrop]:
+    """What an annotation says of its mask, with RLE, area and box of it whatever the file said; and the mask."""
+    sound: dict[str, Any] = {name: identifier(annotation.get(name)) for name in ("id", "category_id")}
+    for name in ("score", "predicted_iou", "prompt_id"):
+        if (value := number_or_none(annotation.get(name))) is not None:
+            sound[name] = value
+    if (box := read_numbers(annotation.get("prompt_box"), 4)) is not None:
+        sound["prompt_box"] = box
+    shape, mask = _shape(annotation, image, size)
+    if isinstance(annotation.get("sam"), dict):
+        sound["sam"], _ = _shape(annotation["sam"], image, size)
+    return {**sound, **shape}, mask
+
+
+def _shape(given: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> tuple[dict[str, Any], MaskCrop]:
+    try:
+        mask = decode_crop(given["segmentation"], *size)
+    except (KeyError, ValueError) as error:
+        reason = f"a segmentation {error}"
+        raise HqsamError(reason, file=image.file_name, remedy="run hqsam segment again") from None
+    shape = {"segmentation": encode_crop(mask), "area": int(mask.bits.sum()), "bbox": list(mask.tight_box())}
+    return shape, mask
 
 
 def _as_it_is(path: str, exif: str) -> bool:

@@ -38,7 +38,7 @@ AHEAD = 8  # images that a thread has waiting
 _NAMES = ("file_name", "path", "mask", "image_id", "annotation_id", "category_id", "category")
 TABLE_COLUMNS = (*_NAMES, "score", "predicted_iou", "area", "x", "y", "width", "height", "rank", "suspicion")
 # What a row of figures of a mask holds, for the page.
-COLUMNS = ("id", "category", "score", "iou", "area", "box", "asked", "suspicion", "rank", "parts")
+COLUMNS = ("id", "category", "score", "iou", "area", "box", "asked", "suspicion", "rank", "parts", "sam")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def judge(looked: Sequence[LookedAt]) -> Judged:
     measured = np.concatenate([np.zeros((0, len(PARTS))), *(seen.measured for seen in looked)])
     pairs = [(a, seen.image.size) for seen in looked for a in seen.annotations if seen.image.size]
     shares = np.array([a["area"] / (size[0] * size[1]) for a, size in pairs])
-    measured[:, list(PARTS).index("size")] = unusual_sizes(shares, np.array([a["category_id"] for a, _ in pairs]))
+    measured[:, list(PARTS).index("size")] = unusual_sizes(shares, np.array([str(a["category_id"]) for a, _ in pairs]))
     parts = suspicion_parts(measured)
     suspicion = join_parts(parts)
     ranks = np.empty(len(suspicion), np.int64)
@@ -135,7 +135,7 @@ def _write_table(path: Path, looked: Sequence[LookedAt], judged: Judged, categor
 
 def _write_data(folder: Path, looked: Sequence[LookedAt], judged: Judged, results: Results, run: Path) -> None:
     """The scripts of the page: the run, the photos, and the shapes by suspicion."""
-    counts = [0] * len(judged.ranks)
+    shapes: list[list[str]] = [[] for _ in judged.ranks]
     known: dict[Any, int] = {}
     for seen in looked:
         for annotation in seen.annotations:
@@ -144,17 +144,23 @@ def _write_data(folder: Path, looked: Sequence[LookedAt], judged: Judged, result
     for seen in looked:
         image, masks = seen.image, []
         for a in seen.annotations:
-            counts[judged.ranks[row]] = a["segmentation"]["counts"]
-            parts = [round(float(part), 3) for part in judged.parts[row]]
-            figures = [
-                a["area"],
-                a["bbox"],
-                a.get("prompt_box"),
-                round(float(judged.suspicion[row]), 4),
-                int(judged.ranks[row]),
-                parts,
-            ]
-            masks.append([a["id"], known[a["category_id"]], a.get("score"), a.get("predicted_iou"), *figures])
+            shapes[judged.ranks[row]] = [a["segmentation"]["counts"]]
+            if "sam" in a:
+                shapes[judged.ranks[row]].append(a["sam"]["segmentation"]["counts"])
+            figures = {
+                "id": a["id"],
+                "category": known[a["category_id"]],
+                "score": a.get("score"),
+                "iou": a.get("predicted_iou"),
+                "area": a["area"],
+                "box": a["bbox"],
+                "asked": a.get("prompt_box"),
+                "suspicion": round(float(judged.suspicion[row]), 4),
+                "rank": int(judged.ranks[row]),
+                "parts": [round(float(part), 3) for part in judged.parts[row]],
+                "sam": a["sam"]["bbox"] if "sam" in a else None,
+            }
+            masks.append([figures[name] for name in COLUMNS])
             row += 1
         width, height = image.size or (None, None)
         rows.append(
@@ -173,8 +179,8 @@ def _write_data(folder: Path, looked: Sequence[LookedAt], judged: Judged, result
     _write_script(folder / "summary.js", "summary", _summary(rows, known, results, run))
     for number, chunk in enumerate(_chunks(rows, PHOTOS_A_FILE)):
         _write_script(folder / f"photos-{number}.js", "photos", chunk)
-    for number, shapes in enumerate(_chunks(counts, SHAPES_A_FILE)):
-        _write_script(folder / f"shapes-{number}.js", "shapes", number, shapes)
+    for number, chunk in enumerate(_chunks(shapes, SHAPES_A_FILE)):
+        _write_script(folder / f"shapes-{number}.js", "shapes", number, chunk)
 
 
 def _summary(rows: Sequence[dict[str, Any]], known: dict[Any, int], results: Results, run: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..configs import JOURNAL
 from ..errors import HqsamError
+from ..formats.values import identifier
 
 INSTANCES = "instances.json"
 
@@ -77,7 +78,7 @@ def read_results(folder: Path, images: Path | None = None) -> Results:
         )
     document = _read_document(document_path) if document_path.is_file() else {}
     head, records = _read_journal(journal_path) if has_journal else ({}, {})
-    names = {category["id"]: str(category.get("name")) for category in document.get("categories", [])}
+    names = {identifier(c.get("id")): str(c.get("name")) for c in document.get("categories", []) if isinstance(c, dict)}
     info = document.get("info") or head.get("info") or {}
     current = not has_journal or (document and document_path.stat().st_mtime_ns >= journal_path.stat().st_mtime_ns)
     listed = _of_document(document_path, document) if current else [r for r in records.values() if r["error"] is None]

@@ -13,14 +13,8 @@ import cv2
 import numpy as np
 
 from ..records import MaskCrop
+from .photo_measures import SIDE, photo_measures, resized
 
-SIDE = 160  # pixels of the longer side of what is looked at: a mask and its surroundings
-MARGIN = 0.2  # of the longer side of a mask, on each side of it
-BAND = 10  # pixels of that picture on either side of a boundary that it is compared with
-WINDOW = 0.25  # of a boundary, as long as a stretch without an edge has to be
-RING = 12  # pixels around a mask whose colors are those of its surroundings
-ODDS = 1.5
-PATCH = 5  # pixels; smaller spots of a color are noise
 FEWEST = 8  # masks of a category that say what is usual
 
 
@@ -43,17 +37,20 @@ class Ramp(NamedTuple):
 
 # What is measured, and from where to where it is a reason for doubt; `docs/report.md` says more.
 PARTS = {
-    "confidence": Ramp(0.15, 0.6, 0.6, "the model is not sure"),
-    "box": Ramp(0.2, 0.6, 0.9, "leaves the box that was asked for, or fills little of it"),
+    "empty": Ramp(0.0, 1.0, 1.0, "is empty"),
+    "confidence": Ramp(0.2, 0.6, 0.6, "the model is not sure"),
+    "disagreement": Ramp(0.15, 0.6, 0.7, "SAM and HQ-SAM do not agree on it"),
+    "box": Ramp(0.12, 0.26, 0.95, "leaves the box that was asked for, or fills little of it"),
     "contact": Ramp(0.75, 1.0, 0.5, "touches its box all along its sides"),
-    "holes": Ramp(0.05, 0.4, 0.4, "has holes"),
-    "fragments": Ramp(0.05, 0.5, 0.4, "is in fragments"),
-    "ragged": Ramp(0.3, 1.0, 0.5, "has a ragged boundary"),
+    "holes": Ramp(0.01, 0.15, 0.5, "has holes where the photo has no edges"),
+    "fragments": Ramp(0.12, 0.5, 0.2, "is in fragments"),
+    "ragged": Ramp(0.45, 1.0, 0.3, "has a ragged boundary"),
     "duplicate": Ramp(0.6, 0.9, 0.9, "is nearly another mask of the photo"),
-    "size": Ramp(3.0, 6.0, 0.4, "is of an unusual size for its category"),
-    "edges": Ramp(0.35, 0.6, 0.9, "its boundary is not where the photo has edges"),
-    "gap": Ramp(0.5, 0.8, 0.6, "a stretch of its boundary has no edge in the photo"),
-    "foreign": Ramp(0.05, 0.3, 0.7, "holds patches with the colors of what is around it"),
+    "size": Ramp(2.0, 8.0, 0.4, "is of an unusual size for its category"),
+    "edges": Ramp(0.3, 0.6, 0.9, "its boundary is not where the photo has edges"),
+    "gap": Ramp(0.7, 0.78, 0.8, "a stretch of its boundary has no edge in the photo"),
+    "straight": Ramp(0.55, 0.72, 0.45, "a straight line bounds it where the photo has no edge"),
+    "foreign": Ramp(0.03, 0.35, 0.8, "holds patches with the colors of what is around it"),
 }
 
 
@@ -70,10 +67,12 @@ def measure_masks(
     shares = _duplicates(annotations, masks)
     for row, annotation, mask, duplicate in zip(measured, annotations, masks, shares, strict=True):
         values = {"confidence": 1 - annotation.get("predicted_iou", np.nan), "duplicate": duplicate}
+        if "sam" in annotation:
+            values["disagreement"] = 1 - _iou(annotation["segmentation"], annotation["sam"]["segmentation"])
         values["box"] = _off_the_box(annotation.get("prompt_box"), mask.tight_box())
         values |= _shape(mask)
         if photo is not None:
-            values |= _against_photo(mask, photo)
+            values |= photo_measures(mask, photo)
         row[:] = [values.get(name, np.nan) for name in PARTS]
     return measured
 
@@ -92,6 +91,15 @@ def _duplicates(annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop]
     return largest
 
 
+def _iou(first: dict[str, Any], second: dict[str, Any]) -> float:
+    """IoU of two masks, each compressed RLE; 1 where both are empty."""
+    from pycocotools import mask as coco_mask
+
+    either = coco_mask.area(coco_mask.merge([first, second]))
+    both = coco_mask.area(coco_mask.merge([first, second], True))
+    return float(both / either) if either else 1.0
+
+
 def _off_the_box(prompt_box: Sequence[float] | None, tight: tuple[int, int, int, int]) -> float:
     """1 - IoU of the box that was asked for and the box of the mask."""
     if prompt_box is None:
@@ -107,14 +115,14 @@ def _shape(mask: MaskCrop) -> dict[str, float]:
     """What the outline alone says."""
     x, y, width, height = mask.tight_box()
     if not width:
-        return {"contact": 1.0}
+        return {"empty": 1.0}
     bits = mask.bits[y - mask.y : y - mask.y + height, x - mask.x : x - mask.x + width].astype(np.uint8)
     area = int(bits.sum())
     sides = [bits[:, 0], bits[:, -1], bits[0], bits[-1]]
     inner = [x > 0, x + width < mask.width, y > 0, y + height < mask.height]
     touching = [side.mean() for side, within in zip(sides, inner, strict=True) if within]
     scale = min(1.0, SIDE / max(width, height))
-    small = _resized(bits, scale)
+    small = resized(bits, scale)
     padded = np.pad(small, 3)
     edge = np.count_nonzero(cv2.morphologyEx(padded, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))) / 2
     rough = np.count_nonzero(padded != cv2.medianBlur(padded, 5))
@@ -122,88 +130,12 @@ def _shape(mask: MaskCrop) -> dict[str, float]:
     outline, _ = cv2.findContours(np.pad(bits, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(np.zeros((height + 2, width + 2), np.uint8), outline, -1, 1, cv2.FILLED)
     return {
+        "empty": 0.0,
         "contact": float(np.mean(touching)) if touching else np.nan,
         "holes": 1 - area / max(int(filled.sum()), 1),
         "fragments": 1 - float(stats[1:, cv2.CC_STAT_AREA].max()) / area,
         "ragged": rough / max(edge, 1),
     }
-
-
-def _against_photo(mask: MaskCrop, photo: np.ndarray) -> dict[str, float]:
-    """How far the boundary is from being where the photo has edges.
-
-    The gradient at each point of the boundary is ranked among those nearby: 0.5 is chance, 1 the strongest of all.
-    `edges` is 1 - the mean rank, `gap` that of the worst stretch.
-    """
-    x, y, width, height = mask.tight_box()
-    if not width:
-        return {}
-    margin = round(MARGIN * max(width, height)) + 2
-    x0, y0 = max(x - margin, 0), max(y - margin, 0)
-    x1, y1 = min(x + width + margin, mask.width), min(y + height + margin, mask.height)
-    bits = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    inner = mask.bits[y - mask.y :, x - mask.x :][:height, :width]
-    bits[y - y0 : y - y0 + height, x - x0 : x - x0 + width] = inner
-    scale = min(1.0, SIDE / max(bits.shape))
-    small = _resized(bits, scale)
-    pixels = cv2.resize(photo[y0:y1, x0:x1], small.shape[::-1], interpolation=cv2.INTER_AREA)
-    ranks = _gradient_ranks(pixels, small)
-    outlines, _ = cv2.findContours(small, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    bottom, right = small.shape[0] - 1, small.shape[1] - 1
-    at_border = (x0 == 0, x1 == mask.width, y0 == 0, y1 == mask.height)
-    all_ranks, worst, length = [], 0.0, sum(map(len, outlines))
-    for outline in outlines:
-        column, row = outline[:, 0, 0], outline[:, 0, 1]
-        cut = (at_border[0] & (column <= 1)) | (at_border[1] & (column >= right - 1))
-        cut |= (at_border[2] & (row <= 1)) | (at_border[3] & (row >= bottom - 1))
-        along = np.where(cut, np.nan, ranks[row, column])
-        all_ranks.append(along)
-        span = max(round(WINDOW * length), 8)
-        if len(along) >= span:
-            sums = np.nan_to_num(np.r_[along, along[:span]], nan=1.0).cumsum()
-            worst = max(worst, 1 - float((sums[span:] - sums[:-span]).min() / span))
-    ranked = np.concatenate(all_ranks) if all_ranks else np.array([])
-    known = ranked[~np.isnan(ranked)]
-    if len(known) < 8:
-        return {}
-    return {"edges": 1 - float(known.mean()), "gap": worst, "foreign": _foreign(pixels, small)}
-
-
-def _foreign(pixels: np.ndarray, mask: np.ndarray) -> float:
-    """The share of a mask that is in patches with the colors of what is around it, as of a hole that was filled.
-
-    A color is of the other side where it is `ODDS` times as frequent there; so where both sides look alike, as of an
-    animal in its camouflage, nothing is said.
-    """
-    inside = mask.astype(bool)
-    around = cv2.dilate(mask, np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)).astype(bool) & ~inside
-    if not around.any():
-        return np.nan
-    lab = cv2.cvtColor(cv2.GaussianBlur(pixels, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.int32) // (16, 8, 8)
-    _, shades = np.unique((lab[..., 0] * 32 + lab[..., 1]) * 32 + lab[..., 2], return_inverse=True)
-    shades = shades.reshape(mask.shape)
-    within, without = (np.bincount(shades[part], minlength=shades.max() + 1) / part.sum() for part in (inside, around))
-    found = inside & (without > ODDS * within)[shades]
-    patches = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((PATCH, PATCH), np.uint8))
-    return float(patches.sum() / inside.sum())
-
-
-def _gradient_ranks(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """How strong the strongest edge beside each pixel is among those near the boundary, 0 to 1, float (h, w)."""
-    smooth = cv2.GaussianBlur(pixels, (0, 0), 1.0).astype(np.float32)
-    across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-    gradient = cv2.dilate(np.sqrt(across**2 + down**2).max(axis=2), np.ones((3, 3), np.uint8))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BAND + 1, 2 * BAND + 1))
-    near = np.sort(gradient[cv2.dilate(mask, disc) != cv2.erode(mask, disc)])
-    return np.searchsorted(near, gradient) / max(len(near), 1)
-
-
-def _resized(bits: np.ndarray, scale: float) -> np.ndarray:
-    """A mask, uint8 of 0 and 1, made smaller; a pixel stays set where half of what it stands for is."""
-    if scale == 1.0:
-        return bits
-    size = max(1, round(bits.shape[1] * scale)), max(1, round(bits.shape[0] * scale))
-    return (cv2.resize(bits * 255, size, interpolation=cv2.INTER_AREA) >= 128).astype(np.uint8)
 
 
 def unusual_sizes(shares: np.ndarray, categories: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How many of 50 damaged masks the suspicion of `hqsam report` brings among the first 200.
 
-    python tests/bench/suspicion.py FOLDER ... [--seeds 5] [--no-boxes] [--no-photos]
+    python tests/bench/suspicion.py FOLDER ... [--seeds 5]
 
 Each folder holds `images/` and `masks/` with equal stems, or `images/` and `annotations.json` of COCO. Its masks are
 taken for good. Of each, the prompt is the tight box with sides moved by up to 5 % and the predicted IoU is drawn, of
@@ -10,23 +10,36 @@ drawn at random; a mask has to lose or gain a sixth of its area or more.
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
 
-from hqsam_cli.data.pairs import find_pairs
+from hqsam_cli.data.pairs import Pair, find_pairs
 from hqsam_cli.formats.segmentation import decode_segmentation, encode_crop
 from hqsam_cli.io.images import read_image
 from hqsam_cli.io.masks import read_mask
 from hqsam_cli.records import MaskCrop
-from hqsam_cli.report.suspicion import measure_masks
+from hqsam_cli.report.suspicion import PARTS, join_parts, measure_masks, suspicion_parts, unusual_sizes
 
 PLANTED, SHOWN = 50, 200
+# What may be unknown: runs without boxes, photos that are gone, and models that tell nothing.
+WITHOUT = {
+    "all measures": (),
+    "no boxes": ("box",),
+    "no photos": ("edges", "gap", "straight", "foreign"),
+    "neither": ("box", "edges", "gap", "straight", "foreign"),
+}
 SMALLEST = 400  # pixels of a mask that is damaged
 LARGEST_IOU = 5 / 6  # of a damaged mask with what it was
 
@@ -40,22 +53,27 @@ class Scene:
     categories: list[str]
 
 
-def scenes(folder: Path) -> Iterator[Scene]:
-    """The scenes of a folder."""
-    if (folder / "annotations.json").is_file():
-        document = json.loads((folder / "annotations.json").read_text())
-        own = defaultdict(list)
-        for annotation in document["annotations"]:
-            if not annotation.get("iscrowd"):
-                own[annotation["image_id"]].append(annotation)
-        for image in document["images"]:
-            photo = read_image(str(folder / "images" / image["file_name"]))
-            of_it = own[image["id"]]
-            masks = [decode_segmentation(a["segmentation"], photo.shape[1], photo.shape[0]) for a in of_it]
-            yield Scene(photo, masks, [str(a["category_id"]) for a in of_it])
-        return
-    for pair in find_pairs(folder).pairs:
-        yield Scene(read_image(str(pair.image)), [read_mask(pair.mask)], [folder.name])
+def scenes(folder: Path) -> list[Callable[[], Scene]]:
+    """What reads the scenes of a folder; there are too many to hold them all."""
+    if not (folder / "annotations.json").is_file():
+        return [partial(_of_pair, folder.name, pair) for pair in find_pairs(folder).pairs]
+    document = json.loads((folder / "annotations.json").read_text())
+    own = defaultdict(list)
+    for annotation in document["annotations"]:
+        if not annotation.get("iscrowd"):
+            own[annotation["image_id"]].append(annotation)
+    images = [(folder / "images" / image["file_name"], own[image["id"]]) for image in document["images"]]
+    return [partial(_of_coco, *image) for image in images]
+
+
+def _of_pair(category: str, pair: Pair) -> Scene:
+    return Scene(read_image(str(pair.image)), [read_mask(pair.mask)], [category])
+
+
+def _of_coco(path: Path, annotations: list[dict[str, Any]]) -> Scene:
+    photo = read_image(str(path))
+    masks = [decode_segmentation(a["segmentation"], photo.shape[1], photo.shape[0]) for a in annotations]
+    return Scene(photo, masks, [str(a["category_id"]) for a in annotations])
 
 
 def shifted(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -103,15 +121,9 @@ def wrong_object(photo: np.ndarray, mask: np.ndarray, rng: np.random.Generator) 
     for tolerance in rng.permutation([2, 3, 4, 6, 8, 12]):
         row, column = outside[rng.integers(len(outside))]
         fence = np.ascontiguousarray(np.pad(mask.astype(np.uint8), 1, constant_values=1))
-        cv2.floodFill(
-            smooth.copy(),
-            fence,
-            (int(column), int(row)),
-            0,
-            (int(tolerance),) * 3,
-            (int(tolerance),) * 3,
-            4 | 2 << 8 | cv2.FLOODFILL_MASK_ONLY,
-        )
+        near = (int(tolerance),) * 3
+        flags = 4 | 2 << 8 | cv2.FLOODFILL_MASK_ONLY
+        cv2.floodFill(smooth.copy(), fence, (int(column), int(row)), 0, near, near, flags)
         region = fence[1:-1, 1:-1] == 2
         if abs(np.log(max(region.sum(), 1) / mask.sum())) < abs(np.log(max(found.sum(), 1) / mask.sum())):
             found = region
@@ -155,3 +167,80 @@ def measured(scene: Scene, masks: list[np.ndarray], rng: np.random.Generator) ->
         iou = float(np.clip(rng.normal(0.93, 0.05), 0, 1))
         annotations.append({"segmentation": encode_crop(crop), "prompt_box": box, "predicted_iou": iou})
     return measure_masks(annotations, crops, scene.photo)
+
+
+def planted(
+    readers: list[Callable[[], Scene]], counts: list[int], rng: np.random.Generator
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """`PLANTED` damages: the kind, the scene's number, and what is measured of its masks, one of them damaged."""
+    drawn = rng.permutation(np.repeat(np.arange(len(readers)), counts)).tolist()
+    other = readers[drawn.pop()]().masks[0]
+    used: set[int] = set()
+    for number in range(PLANTED):
+        kind, made = KINDS[number % len(KINDS)], None
+        while made is None:
+            place = drawn.pop()
+            if place in used:
+                continue
+            scene = readers[place]()
+            index = int(rng.integers(len(scene.masks)))
+            made = damaged(kind, scene, index, other, rng)
+            other = scene.masks[index]
+        used.add(place)
+        masks = [made if n == index else mask for n, mask in enumerate(scene.masks)]
+        shares = np.array([mask.mean() for mask in masks])
+        yield kind, place, np.column_stack([measured(scene, masks, rng), shares, np.arange(len(masks)) == index])
+
+
+def main() -> None:
+    """Measure, plant, and count."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--seeds", type=int, default=5, help="how often, each time with other masks and damages")
+    arguments = parser.parse_args()
+    readers = [reader for folder in arguments.folders for reader in scenes(folder)]
+    good: list[np.ndarray] = []
+    categories: list[str] = []
+    for reader in tqdm(readers, unit="photo"):
+        scene = reader()
+        values = measured(scene, scene.masks, np.random.default_rng(len(good)))
+        good.append(np.column_stack([values, [mask.mean() for mask in scene.masks], np.zeros(len(values))]))
+        categories += scene.categories
+    counts = [len(rows) for rows in good]
+    found: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in WITHOUT}
+    for seed in tqdm(range(arguments.seeds), unit="seed"):
+        rows, kinds = list(good), {}
+        for kind, place, values in planted(readers, counts, np.random.default_rng(seed)):
+            rows[place], kinds[place] = values, kind
+        table = np.concatenate(rows)
+        kind_of = np.array([kinds.get(place, "") for place, own in enumerate(rows) for _ in own])
+        for name, unknown in WITHOUT.items():
+            shown = first_shown(table[:, :-2], table[:, -2], np.array(categories), unknown)
+            damaged_ones = table[:, -1] == 1
+            found[name]["all"].append(float(np.sum(damaged_ones & shown)))
+            for kind in KINDS:
+                found[name][kind].append(float(shown[damaged_ones & (kind_of == kind)].mean()))
+    report = Table(title=f"{PLANTED} damaged among {sum(counts)}; the first {SHOWN}, mean of {arguments.seeds} seeds")
+    for heading in ("", f"of {PLANTED}", *KINDS):
+        report.add_column(heading, justify="right")
+    for name, shares in found.items():
+        low, high = min(shares["all"]), max(shares["all"])
+        cells = [f"{100 * np.mean(shares[kind]):.0f} %" for kind in KINDS]
+        report.add_row(name, f"{np.mean(shares['all']):.1f} ({low:.0f} to {high:.0f})", *cells)
+    Console(width=120).print(report)
+
+
+def first_shown(values: np.ndarray, shares: np.ndarray, categories: np.ndarray, unknown: Sequence[str]) -> np.ndarray:
+    """Whether each mask is among the first that the report shows, where some measures are unknown; bool (n,)."""
+    known = values.copy()
+    names = list(PARTS)
+    known[:, names.index("size")] = unusual_sizes(shares, categories)
+    known[:, [names.index(name) for name in unknown]] = np.nan
+    suspicion = join_parts(suspicion_parts(known))
+    shown = np.zeros(len(suspicion), bool)
+    shown[np.argsort(-suspicion, kind="stable")[:SHOWN]] = True
+    return shown
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
+
+from pycocotools import mask as coco_mask
 
 from tests.cli.conftest import Run
 
@@ -62,3 +65,16 @@ def test_what_cannot_be_reported_on(hqsam: Run, tmp_path: Path) -> None:
     assert result.code == 1
     assert "is there, and is no report of this tool" in said(result.err)
     assert [path.name for path in (own / "report").iterdir()] == ["sales.txt"]
+
+
+def test_masks_of_sam_are_compared(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    assert hqsam("segment", photos, "--everything", "--compare-sam").code == 2
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--compare-sam", "-o", "out", "-f", "coco")
+    assert result.code == 0, result.err
+    annotations = json.loads((tmp_path / "out" / "instances.json").read_text())["annotations"]
+    assert hqsam("report", "out").code == 0
+    with open(tmp_path / "out" / "report" / "instances.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for annotation, row in zip(annotations, rows, strict=True):
+        (iou,) = coco_mask.iou([annotation["segmentation"]], [annotation["sam"]["segmentation"]], [0])
+        assert (float(row["disagreement"]) > 0) == (iou < 0.85)

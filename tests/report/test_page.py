@@ -159,6 +159,7 @@ def test_toggles_draw_and_take_away(page: Page) -> None:
 
 def test_a_mask_is_drawn_where_it_is(page: Page, run: Path) -> None:
     annotations = json.loads((run / "instances.json").read_text())["annotations"]
+    assert page.evaluate("shapesOf(run.photos[0].masks[0])") == [annotations[0]["segmentation"]["counts"]]
     for annotation in annotations[:4]:
         height, width = annotation["segmentation"]["size"]
         script = """([counts, width, height]) =>

@@ -34,8 +34,9 @@ function viewOfAll(photo, width, height) {
  * @param canvas whose width and height say how many pixels there are
  * @param picture an image of the photo, of any size, or null
  * @param photo {width, height} of the photo
- * @param shapes [{runs, box, asked, color}]; the box that was asked for, if there was one, is dashed
- * @param draw {mask, contour, box}: what to draw of them
+ * @param shapes [{runs, box, asked, color, sam}]; the box that was asked for, if there was one, is dashed, and the
+ *   contour of SAM's mask {runs, box} dotted
+ * @param draw {mask, contour, box, sam}: what to draw of them
  */
 function drawScene(canvas, picture, photo, view, shapes, draw) {
   const { width, height } = canvas, context = canvas.getContext("2d");
@@ -49,12 +50,13 @@ function drawScene(canvas, picture, photo, view, shapes, draw) {
     context.fillRect(left, top, ...shown);
   }
   const line = Math.max(1, Math.round(Math.max(width, height) / 500));
-  for (const { runs, box, asked, color } of shapes) {
+  for (const { runs, box, asked, color, sam } of shapes) {
     if (runs && (draw.mask || draw.contour)) paintMask(context, runs, photo, view, box, color, draw, line);
+    if (sam && draw.sam) paintMask(context, sam.runs, photo, view, sam.box, [255, 255, 255], { dots: 4 * line }, line);
     if (!draw.box) continue;
-    for (const [own, dashes] of [[box, []], [asked, [6 * line, 5 * line]]]) {
+    for (const [own, shade, dashes] of [[asked, "#fff", [4 * line, 4 * line]], [box, `rgb(${color})`, []]]) {
       if (!own) continue;
-      for (const [style, width] of [[DARK_LINE, 3 * line], [`rgb(${color})`, line + 0.5]]) {
+      for (const [style, width] of [[DARK_LINE, line + 2], [shade, line]]) {
         context.strokeStyle = style;
         context.lineWidth = width;
         context.setLineDash(dashes);
@@ -64,7 +66,7 @@ function drawScene(canvas, picture, photo, view, shapes, draw) {
   }
 }
 
-/** Paint one mask; only the part of the canvas that its box takes is looked at. */
+/** Paint one mask, or its contour in dots of a length; only the part of the canvas that its box takes is looked at. */
 function paintMask(context, runs, photo, view, box, color, draw, line) {
   const edge = line + 2;
   const x0 = Math.max(Math.floor((box[0] - view.x) * view.scale) - edge, 0);
@@ -87,7 +89,8 @@ function paintMask(context, runs, photo, view, box, color, draw, line) {
     for (let y = 0; y < height; y++) {
       const inside = seen[x * height + y], i = 4 * (y * width + x);
       let alpha = inside && draw.mask ? 115 : 0, shade = color;
-      if (draw.contour && near(x, y, !inside)) {
+      const dot = draw.dots && (x + y) % (2 * draw.dots) < draw.dots;
+      if ((draw.contour || dot) && near(x, y, !inside)) {
         alpha = inside ? 255 : 150;
         if (!inside) shade = [0, 0, 0];
       }

@@ -2,7 +2,7 @@
 // A grid of cells of which only those in sight are there.
 
 const SPARE_ROWS = 2; // above and below what is in sight
-const NARROWEST = 200, NARROWEST_ON_A_PHONE = 150, GAP = 10, CAPTION = 46; // CSS pixels
+const NARROWEST = 200, NARROWEST_ON_A_PHONE = 150, GAP = 10, CAPTION = 64; // CSS pixels
 
 class Gallery {
   /**

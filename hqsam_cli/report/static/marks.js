@@ -59,7 +59,7 @@ function fileList(items) {
 }
 
 /** The marked masks, and all masks of marked photos, as COCO instances. */
-async function cocoSubset(items, summary, geometry) {
+async function cocoSubset(items, summary, shapesOf) {
   const photos = new Set(), masks = new Set();
   for (const item of items) {
     if (item.photo.width) photos.add(item.photo);
@@ -69,7 +69,7 @@ async function cocoSubset(items, summary, geometry) {
     id: mask.id,
     image_id: mask.photo.id,
     category_id: summary.categories[mask.category].id,
-    segmentation: { size: [mask.photo.height, mask.photo.width], counts: await geometry(mask) },
+    segmentation: { size: [mask.photo.height, mask.photo.width], counts: (await shapesOf(mask))[0] },
     area: mask.area,
     bbox: mask.box,
     iscrowd: 0,

@@ -1,7 +1,7 @@
 "use strict";
 // The page: what is in the data, what is shown of it, and what people do with it.
 
-const run = { summary: null, photos: [], masks: [], counts: [] };
+const run = { summary: null, photos: [], masks: [], shapes: [] };
 
 /** What the files in data/ call: the run as a whole, photos with the figures of their masks, and shapes of masks. */
 const hqsam = {
@@ -21,16 +21,16 @@ const hqsam = {
       });
     }
   },
-  shapes(chunk, counts) {
-    run.counts[chunk] = counts;
+  shapes(chunk, shapes) {
+    run.shapes[chunk] = shapes;
   },
 };
 
 const element = (id) => document.getElementById(id);
 const waiting = new Map();
 
-/** COCO's counts of a mask; the file that has them is loaded when the first of its masks is asked for. */
-async function countsOf(mask) {
+/** COCO's counts of a mask, and of SAM's beside it; their file is loaded when the first of its masks is asked for. */
+async function shapesOf(mask) {
   const size = run.summary.shapes_a_file, chunk = Math.floor(mask.rank / size);
   if (!waiting.has(chunk)) {
     waiting.set(chunk, new Promise((resolve) => {
@@ -42,12 +42,13 @@ async function countsOf(mask) {
     }));
   }
   await waiting.get(chunk);
-  return run.counts[chunk]?.[mask.rank % size] ?? "";
+  return run.shapes[chunk]?.[mask.rank % size] ?? [];
 }
 
-async function runsOf(mask) {
-  const counts = await countsOf(mask);
-  return counts ? decodeRuns(counts) : null;
+/** What `drawScene` draws of a mask. */
+async function sceneOf(mask) {
+  const [runs, sam] = (await shapesOf(mask)).map(decodeRuns);
+  return { ...mask, runs, sam: mask.sam && sam ? { runs: sam, box: mask.sam } : null };
 }
 
 /** What cells stand for: masks, and photos that have none; or photos. */
@@ -113,11 +114,11 @@ function describeItem({ photo, mask, masks }) {
 }
 
 function captionOf({ photo, mask, masks, suspicion }) {
-  if (photo.failure) return [photo.failure.reason, photo.file];
-  if (!masks.length) return ["no masks", photo.file];
-  if (!mask) return [`${masks.length} masks · suspicion ${suspicion.toFixed(2)}`, photo.file];
+  if (photo.failure) return ["failed", photo.failure.reason, photo.file];
+  if (!masks.length) return ["no masks", "", photo.file];
+  if (!mask) return [`${masks.length} masks`, `suspicion ${suspicion.toFixed(2)}`, photo.file];
   const score = mask.score === null ? "" : ` · score ${mask.score.toFixed(2)}`;
-  return [`${run.summary.categories[mask.category].name} · ${mask.suspicion.toFixed(2)}${score}`, photo.file];
+  return [run.summary.categories[mask.category].name, `suspicion ${mask.suspicion.toFixed(2)}${score}`, photo.file];
 }
 
 function factsOf({ photo, mask, masks }) {
@@ -150,9 +151,8 @@ async function paintCell(canvas, item) {
   if (!photo.width) return;
   const draw = { mask: element("draw-mask").checked, contour: element("draw-contour").checked, box: element("draw-box").checked };
   const view = mask ? viewOfBox(photo, mask.box, canvas.width, canvas.height, 0.4) : viewOfAll(photo, canvas.width, canvas.height);
-  const [picture, ...runs] = await Promise.all([loadPicture(photo.thumb), ...masks.map(runsOf)]);
-  if (!canvas.isConnected) return;
-  drawScene(canvas, picture, photo, view, masks.map((own, i) => ({ ...own, runs: runs[i] })), draw);
+  const [picture, ...scene] = await Promise.all([loadPicture(photo.thumb), ...masks.map(sceneOf)]);
+  if (canvas.isConnected) drawScene(canvas, picture, photo, view, scene, draw);
 }
 
 let marks, gallery, viewer, items = [];
@@ -233,7 +233,7 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   viewer = new Viewer(element("viewer"), {
     items: () => gallery.items,
-    geometry: runsOf,
+    scene: sceneOf,
     marked: (item) => marks.has(item.key),
     mark: toggleMark,
     go: (index) => gallery.select(index),
@@ -245,6 +245,7 @@ document.addEventListener("DOMContentLoaded", () => {
     drawDistributions(element("distributions").querySelector(".body"), run.masks, run.photos), { once: true });
   const tools = element("tools");
   element("filters").open = innerWidth > 600;
+  element("view-sam").parentElement.hidden = !run.masks.some((mask) => mask.sam);
   tools.addEventListener("submit", (event) => event.preventDefault());
   tools.addEventListener("reset", () => setTimeout(refresh));
   element("reset-too").addEventListener("click", () => tools.reset());
@@ -256,7 +257,7 @@ document.addEventListener("DOMContentLoaded", () => {
   element("export-list").addEventListener("click", () => saveFile("marked.txt", fileList(markedItems()), "text/plain"));
   element("export-csv").addEventListener("click", () => saveFile("marked.csv", csvOfMarks(markedItems(), summary), "text/csv"));
   element("export-coco").addEventListener("click", async () =>
-    saveFile("marked.json", await cocoSubset(markedItems(), summary, countsOf), "application/json"));
+    saveFile("marked.json", await cocoSubset(markedItems(), summary, shapesOf), "application/json"));
   element("clear").addEventListener("click", () => {
     marks.clear();
     sayMarks();

@@ -4,7 +4,7 @@
 class Viewer {
   /**
    * @param dialog the element
-   * @param hooks {items(), geometry(mask), marked(item), mark(item), go(index), facts(item), parts(item)}
+   * @param hooks {items(), scene(mask), marked(item), mark(item), go(index), facts(item), parts(item)}
    */
   constructor(dialog, hooks) {
     Object.assign(this, { dialog, hooks, index: -1 });
@@ -14,7 +14,7 @@ class Viewer {
     find("previous").addEventListener("click", () => this.go(this.index - 1));
     find("next").addEventListener("click", () => this.go(this.index + 1));
     find("mark").addEventListener("click", () => this.mark());
-    this.toggles = { 1: "mask", 2: "contour", 3: "box", 4: "others", z: "zoom" };
+    this.toggles = { 1: "mask", 2: "contour", 3: "box", 4: "others", 5: "sam", z: "zoom" };
     for (const name of Object.values(this.toggles)) find(`view-${name}`).addEventListener("change", () => this.paint());
     dialog.addEventListener("keydown", (event) => this.onKey(event));
     new ResizeObserver(() => { if (dialog.open) this.paint(); }).observe(this.canvas.parentElement);
@@ -78,7 +78,7 @@ class Viewer {
     if (event.key === "ArrowRight" || event.key === "ArrowDown") this.go(this.index + 1);
     else if (event.key === "ArrowLeft" || event.key === "ArrowUp") this.go(this.index - 1);
     else if (event.key === "m") this.mark();
-    else if (toggle) this.find(`view-${toggle}`).click();
+    else if (toggle && !this.find(`view-${toggle}`).parentElement.hidden) this.find(`view-${toggle}`).click();
     else return;
     event.preventDefault();
   }
@@ -93,12 +93,12 @@ class Viewer {
     const token = (this.token = {});
     if (!photo.width) return;
     const masks = shown("others") ? photo.masks : item.masks;
-    const draw = { mask: shown("mask"), contour: shown("contour"), box: shown("box") };
+    const draw = { mask: shown("mask"), contour: shown("contour"), box: shown("box"), sam: shown("sam") };
     const view = shown("zoom") && item.mask
       ? viewOfBox(photo, item.mask.box, canvas.width, canvas.height, 0.2)
       : viewOfAll(photo, canvas.width, canvas.height);
     const picturesOf = [loadPicture(photo.thumb), loadPicture(photo.url)];
-    const shapes = await Promise.all(masks.map(async (mask) => ({ ...mask, runs: await this.hooks.geometry(mask) })));
+    const shapes = await Promise.all(masks.map(this.hooks.scene));
     let small = null;
     for (const loading of picturesOf) {
       const picture = (await loading) ?? small;
