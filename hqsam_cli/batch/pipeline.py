@@ -295,13 +295,13 @@ class _Run:
         """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""
         name, path = item.source.file_name, item.source.path
         size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
-        item.pixels = None
+        pixels, item.pixels = item.pixels, None
         error = item.error
         try:
             if error is None and size is not None:
                 annotations = self.step.annotations(item, results)
                 for writer in self.chosen:
-                    writer.write(ImageResult(name, size, results, annotations))
+                    writer.write(ImageResult(name, size, results, annotations, pixels))
                 return make_image_record(name, item.image_id, size, annotations)
         except ImageError as failure:
             error = str(failure)

@@ -15,6 +15,7 @@ from . import eval as eval_command
 from . import info as info_command
 from . import report as report_command
 from . import segment as segment_command
+from . import show as show_command
 from . import train as train_command
 from . import weights as weights_command
 from .console import error_line, log_to_console
@@ -38,6 +39,7 @@ app = typer.Typer(
     "141 nobody reads stdout any more",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
+app.command("show", epilog=show_command.EPILOG)(show_command.show)
 app.command("report", epilog=report_command.EPILOG)(report_command.report)
 app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)

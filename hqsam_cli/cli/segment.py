@@ -14,7 +14,6 @@ from ..configs import (
     MAX_DET,
     DetectorConfig,
     EverythingConfig,
-    MaskOutput,
     SegmentConfig,
     identity,
 )
@@ -58,6 +57,7 @@ from .options import (
     DtypeOption,
     ExifOption,
     InputsArgument,
+    MaskOutputOption,
     MaxPixelsOption,
     ModelOption,
     NullOption,
@@ -86,6 +86,8 @@ from .prompt_options import (
     check_everything,
     check_prompt_options,
 )
+
+OVERLAY = "overlay"  # a format that has an option of its own
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -155,15 +157,16 @@ def segment(
         bool,
         typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
     ] = False,
+    with_overlay: Annotated[
+        bool,
+        typer.Option("--overlay", rich_help_panel=RESULTS, help="Pictures of the masks too: overlays/<image>.jpg."),
+    ] = False,
     compare_sam: Annotated[
         bool,
         typer.Option("--compare-sam", rich_help_panel=RESULTS, help="Keep plain SAM's mask of each prompt beside."),
     ] = False,
     model: ModelOption = DEFAULT_MODEL,
-    mask_output: Annotated[
-        MaskOutput,
-        typer.Option(rich_help_panel=SPEED, help="SAM plus HQ logits, the HQ logits alone, or plain SAM."),
-    ] = "sum",
+    mask_output: MaskOutputOption = "sum",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     batch_size: Annotated[
@@ -188,7 +191,7 @@ def segment(
     The same command again continues where it stopped.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    formats_wanted = _formats(output, formats)
+    formats_wanted = _formats(output, formats, with_overlay)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
     if images_json is not None and not files:
         raise UsageError(
@@ -251,8 +254,10 @@ def segment(
     from ..batch.pipeline import Job, count_done, run_images
     from ..batch.steps import DetectAndSegment, Segment, SegmentEverything
     from ..everything import MaskGenerator
+    from ..formats import WRITERS
     from ..io.atomic import check_can_write
     from ..predictor import Predictor
+    from ..report.pictures import OverlayWriter
     from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
     from ..weights.hub import official_sha256
 
@@ -307,6 +312,7 @@ def segment(
         overwrite=overwrite,
         journal=None if output == STDIN else Path(output, JOURNAL),
         stream=results_stream() if output == STDIN else None,
+        writers={**WRITERS, OVERLAY: OverlayWriter},
     )
     # Before the model is loaded, so that what is refused is refused at once.
     done = count_done(job)
@@ -355,7 +361,7 @@ def segment(
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
 
 
-def _formats(output: str, formats: list[str] | None) -> frozenset[str]:
+def _formats(output: str, formats: list[str] | None, with_overlay: bool) -> frozenset[str]:
     """What to write; a UsageError where there is no such format, or where it cannot go to stdout."""
     from ..formats import WRITERS
 
@@ -363,7 +369,9 @@ def _formats(output: str, formats: list[str] | None) -> frozenset[str]:
     if unknown:
         raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
     if output != STDIN:
-        return frozenset(formats or ("coco", "png"))
+        return frozenset([*(formats or ("coco", "png")), *([OVERLAY] if with_overlay else [])])
+    if with_overlay:
+        raise UsageError("--output - writes NDJSON alone", remedy="leave --overlay out, or give a folder")
     if any(name != "ndjson" for name in formats or ()):
         raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
     return frozenset({"ndjson"})

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
 from ..records import Instance
 
 
@@ -19,12 +21,14 @@ class ImageResult:
         size: (width, height).
         instances: its masks.
         annotations: their COCO annotations, in the same order.
+        pixels: of the image, uint8 RGB (H, W, 3), for writers that draw.
     """
 
     file_name: str
     size: tuple[int, int]
     instances: list[Instance]
     annotations: list[dict[str, Any]]
+    pixels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from .images import READ_SUFFIXES
 from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
 
 STDIN = "-"
-OUTPUTS = ("masks", "idmaps", "report")  # folders of an output
+OUTPUTS = ("masks", "idmaps", "overlays", "report")  # folders of an output
 # Thumbnails, bins and snapshots of servers and desktops, in lower case; what begins with a dot is left out anyway.
 JUNK = (
     "@eadir",

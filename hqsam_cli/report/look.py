@@ -15,9 +15,9 @@ from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_crop, encode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
 from ..io.atomic import atomic_file
-from ..io.images import read_image, stored_orientation
+from ..io.images import stored_orientation
 from ..records import MaskCrop
-from .results import ResultImage
+from .results import ResultImage, read_photo
 from .suspicion import PARTS, measure_masks
 
 THUMBNAIL = 480  # pixels of the longer side
@@ -56,7 +56,11 @@ def look_at(image: ResultImage, number: int, report: Path, *, exif: str, max_pix
     """
     if image.size is None:
         return LookedAt(image, [], np.zeros((0, len(PARTS))))
-    photo, problem = _read(image, exif, max_pixels)
+    photo, problem = None, None
+    try:
+        photo = read_photo(image, exif=exif, max_pixels=max_pixels)
+    except ImageError as error:
+        problem = str(error)
     pairs = [_sound(annotation, image, image.size) for annotation in image.annotations]
     sound = [annotation for annotation, _ in pairs]
     # A box in the file that is not that of the mask is of what the mask should be.
@@ -77,19 +81,6 @@ def look_at(image: ResultImage, number: int, report: Path, *, exif: str, max_pix
     copy = f"photos/{number}.jpg"
     _write_jpeg(report / copy, photo, FULL_QUALITY)
     return LookedAt(image, sound, measured, thumbnail, copy)
-
-
-def _read(image: ResultImage, exif: str, max_pixels: int) -> tuple[np.ndarray | None, str | None]:
-    """The photo, or why it cannot be shown."""
-    if image.path is None:
-        return None, f"{image.file_name}: where its photo is, nobody knows; pass `images`"
-    try:
-        photo = read_image(image.path, exif=exif, max_pixels=max_pixels)
-    except ImageError as error:
-        return None, str(error)
-    if photo.shape[1::-1] != image.size:
-        return None, f"{image.path}: another photo than the one that was segmented, of another size; left out"
-    return photo, None
 
 
 def _sound(annotation: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> tuple[dict[str, Any], MaskCrop]:

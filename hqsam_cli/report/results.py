@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..configs import JOURNAL
-from ..errors import HqsamError
+from ..errors import HqsamError, ImageError
 from ..formats.values import identifier
+from ..io.images import read_image
 
 INSTANCES = "instances.json"
 
@@ -96,6 +99,21 @@ def read_results(folder: Path, images: Path | None = None) -> Results:
     names_in_order = sorted(merged, key=lambda name: order.get(name, len(order)))
     rows = [_image(merged[name], path_of(name)) for name in names_in_order]
     return Results(rows, names, info, (head.get("identity") or {}).get("exif", "apply"))
+
+
+def read_photo(image: ResultImage, *, exif: str, max_pixels: int) -> np.ndarray:
+    """The photo of an image, uint8 RGB (H, W, 3).
+
+    Raises:
+        ImageError: it is gone, broken, or another one.
+    """
+    if image.path is None:
+        raise ImageError("where its photo is, nobody knows", file=image.file_name, remedy="pass `images`")
+    photo = read_image(image.path, exif=exif, max_pixels=max_pixels)
+    if photo.shape[1::-1] != image.size:
+        reason = "is another photo than the one that was segmented, of another size"
+        raise ImageError(reason, file=image.path, remedy="pass `images`, or segment it again")
+    return photo
 
 
 def failure_of(image: ResultImage) -> Failure:
