@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..configs import JOURNAL, SegmentationKind, changes
 from ..errors import UsageError
-from ..formats import WRITERS
+from ..formats import WRITERS, MakeWriter
 from ..formats.run_records import RunRecords
 from .job import Summary
 from .journal import Beginning, Contents, Journal, Origin, cannot_write, read_journal, read_records
@@ -33,7 +33,14 @@ class Part(NamedTuple):
     beginning: Beginning
 
 
-def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any], *, overwrite: bool = False) -> Summary:
+def merge_shards(
+    folders: Sequence[Path],
+    output: Path,
+    info: Mapping[str, Any],
+    *,
+    writers: Mapping[str, MakeWriter] = WRITERS,
+    overwrite: bool = False,
+) -> Summary:
     """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
 
     The output is that of a run without shards: the same command without `shard` continues it. Files of masks are hard
@@ -41,6 +48,7 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
 
     Args:
         info: more of what made the results, for those who read them.
+        writers: of all formats that the shards may have.
 
     Raises:
         UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first.
@@ -50,7 +58,7 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
     first = parts[0]
     names = sorted((name for part in parts for name in part.contents.entries), key=_walk_order)
     identity = {key: value for key, value in first.contents.identity.items() if key != SHARD}
-    formats = [make for name, make in WRITERS.items() if name in identity[FORMAT].split(",")]
+    formats = [make for name, make in writers.items() if name in identity[FORMAT].split(",")]
     if not overwrite:
         check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats])
     journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
@@ -62,7 +70,7 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
             _segmentation(identity),
             lambda name: journal.entries[name].path,
         )
-        writers = [make(output, run) for make in formats]
+        chosen = [make(output, run) for make in formats]
         there = len(journal.entries)
         journal.begin(
             Beginning(
@@ -73,17 +81,17 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
             )
         )
         try:
-            for writer in writers:
+            for writer in chosen:
                 if writer.fills_folder:
                     for part in parts:
                         _link_tree(part.folder / writer.path.relative_to(output), writer.path)
             for records in _missing_records(parts, journal):
                 journal.append(records)
-            for writer in writers:
+            for writer in chosen:
                 writer.close()
         except OSError as error:
             raise cannot_write(output, error) from None
-        summary = Summary(files=[writer.path for writer in writers])
+        summary = Summary(files=[writer.path for writer in chosen])
         for record in journal.records(names):
             summary.done += record["error"] is None
             summary.masks += len(record["annotations"])

@@ -22,7 +22,7 @@ class ImageResult:
         size: (width, height).
         instances: its masks.
         annotations: their COCO annotations, in the same order.
-        pixels: of the image, RGB uint8 (H, W, 3).
+        pixels: of the image, RGB uint8 (H, W, 3), for writers that draw.
     """
 
     file_name: str
