@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -20,6 +20,14 @@ class PromptsByName(Protocol):
     def for_image(self, file_name: str) -> ImagePrompts: ...
 
 
+class NoPrompts:
+    """Of images that are not asked anything."""
+
+    def for_image(self, file_name: str) -> ImagePrompts:
+        """See `PromptsByName`."""
+        raise KeyError(file_name)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to do.
@@ -30,6 +38,7 @@ class Job:
         prompts: of each image, as far as files have them.
         output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
         formats: of `writers`.
+        categories: COCO categories of the results.
         info: what made the results, for those who read them.
         segmentation: how annotations say what their masks are; see `annotations.shown`.
         journal: the file of the journal, if one is kept.
@@ -45,8 +54,8 @@ class Job:
     exif: str
     max_pixels: int
     batch_size: int
-    workers: int
     identity: dict[str, str]
+    categories: list[dict[str, Any]] = field(default_factory=list)
     info: Mapping[str, Any] = field(default_factory=dict)
     segmentation: SegmentationKind = "rle"
     inputs: str = ""
@@ -56,6 +65,10 @@ class Job:
     stream: BinaryIO | None = None
     journal: Path | None = None
     writers: Mapping[str, MakeWriter] = field(default_factory=lambda: WRITERS)
+
+    def without_images(self) -> Job:
+        """How images are read and written, for a process that is given them one by one."""
+        return replace(self, images=[], prompts=NoPrompts(), stream=None)
 
 
 @dataclass(slots=True)

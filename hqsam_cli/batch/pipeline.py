@@ -1,7 +1,6 @@
-"""From image files to results: decoding ahead, a model in the middle, writing behind.
+"""From image files to results: what is left is given to an engine, and what it made is noted and told.
 
-What the model makes of a group of images is up to a `Step`: masks of prompts, boxes, or masks of boxes that it finds
-first.
+What becomes of an image is up to a `Worker`, where and when to an `Engine`; the journal is written here alone.
 
 Images that are not done go through in groups of `batch_size`. An image is done while its pixels and its prompts are
 what they were and its outputs are in place: a photo that was replaced, another of the same name, and one whose masks
@@ -12,44 +11,32 @@ Images whose files are gone leave the results, and their outputs go.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image
-
-from ..errors import HqsamError, ImageError, ReaderGoneError, UsageError
-from ..formats.annotations import json_line, make_image_record, shown
+from ..errors import HqsamError, ReaderGoneError, UsageError
+from ..formats.annotations import json_line, shown
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
-from ..io.images import TURNS, read_image, stored_orientation
 from ..progress import Progress
-from ..prompts.fit import fit_prompts
-from .fingerprint import is_unchanged, take_fingerprint
+from .fingerprint import is_unchanged
 from .interrupt import Interrupt
 from .job import Job, Summary
-from .journal import Beginning, Entry, Journal, Origin, cannot_write, read_journal
+from .journal import Beginning, Entry, Journal, cannot_write, read_journal
 from .shard import inputs_digest
-from .steps import DecodedImage, Step
-
-GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
-NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
+from .steps import Step
+from .work import Asked, Engine, Outcome, Worker
 
 
-_Writing = list[tuple[DecodedImage, "Future[dict[str, Any]]"]]  # a group on its way to disk
-
-
-def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
+def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
     """Run the job to its end, to an interrupt, or to a fatal error.
 
     Args:
-        step: what is done with the images.
+        engine: what works on the images; see `make_worker`.
 
     Raises:
         HqsamError: outputs cannot be written, or are of another run.
@@ -62,7 +49,7 @@ def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
         journal = Journal(job.journal, job.identity, overwrite=job.overwrite, info=job.info)
     try:
         with Interrupt() as interrupt:
-            summary = _Run(job, step, progress, journal, interrupt).through_all_groups()
+            summary = _Run(job, engine, progress, journal, interrupt).through_all_groups()
         if journal is not None:
             journal.end(summary.outcome)
     finally:
@@ -70,6 +57,17 @@ def run_images(job: Job, step: Step[Any], progress: Progress) -> Summary:
             journal.close()
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def make_worker(job: Job, step: Step[Any]) -> Worker:
+    """What works on the images of a job, in this process or another one.
+
+    Args:
+        step: what is done with them.
+    """
+    writers = _make_writers(job, RunRecords(lambda: (), job.categories)) if job.output is not None else []
+    own = [writer for writer in writers if writer.fills_folder]
+    return Worker(step, own, exif=job.exif, max_pixels=job.max_pixels, output=job.output)
 
 
 def count_done(job: Job) -> int:
@@ -155,13 +153,14 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
 
 
 class _Run:
-    """The stages of one run and what passes between them."""
+    """One run: what is left of a job, and what became of it."""
 
     def __init__(
-        self, job: Job, step: Step[Any], progress: Progress, journal: Journal | None, interrupt: Interrupt
+        self, job: Job, engine: Engine, progress: Progress, journal: Journal | None, interrupt: Interrupt
     ) -> None:
-        self.job, self.step, self.progress, self.journal, self.interrupt = job, step, progress, journal, interrupt
+        self.job, self.engine, self.progress, self.journal, self.interrupt = job, engine, progress, journal, interrupt
         self.summary = Summary()
+        self.left = 0  # images that nobody has worked on yet
         self.writers: list[Writer] = []
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
@@ -169,7 +168,7 @@ class _Run:
             known = {name for name, entry in journal.entries.items() if entry.error is None}
             run = RunRecords(
                 lambda: journal.records(names),
-                step.categories,
+                job.categories,
                 journal.info,
                 job.segmentation,
                 lambda name: journal.entries[name].path,
@@ -183,40 +182,20 @@ class _Run:
                 _make_folder(writer.path)
 
     def through_all_groups(self) -> Summary:
-        """Decode ahead, detect and segment, write behind, and journal in order."""
+        """Have all that is left worked on, note it, and write what is about all images together."""
         groups = self._groups_to_do()
         self._begin()
-        waiting: deque[list[Future[DecodedImage]]] = deque()
-        writing: deque[_Writing] = deque()
-        decoders = ThreadPoolExecutor(self.job.workers, "decode")
-        writers = ThreadPoolExecutor(self.job.workers, "write")
-        try:
-            while True:
-                while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
-                    waiting.append([decoders.submit(self._decoded, source) for source in group])
-                if not waiting or self.interrupt.wanted or self._too_many_failed():
-                    break
-                ready = [future.result() for future in waiting.popleft()]
-                made = self.step.results(ready)
-                pairs = zip(ready, made, strict=True)
-                writing.append([(item, writers.submit(self._written, item, own)) for item, own in pairs])
-                del ready, made, pairs
-                # What is written is noted at once: a crash loses little, and a full disk stops the run soon.
-                while writing and (len(writing) > GROUPS_AHEAD or all(future.done() for _, future in writing[0])):
-                    self._commit(writing.popleft())
-            while writing:
-                self._commit(writing.popleft())
-            self.summary.interrupted = self.interrupt.wanted and bool(waiting)
-            self.summary.stopped = self._too_many_failed()
-            if self.summary.outcome == "finished":
-                for writer in self.chosen:
-                    self._close(writer)
-        finally:
-            decoders.shutdown(cancel_futures=True)
-            writers.shutdown(cancel_futures=True)
+        with closing(self.engine.outcomes(groups, self._is_stopped)) as made:
+            for outcomes in made:
+                self._commit(outcomes)
+        self.summary.interrupted = self.interrupt.wanted and self.left > 0
+        self.summary.stopped = self._too_many_failed()
+        if self.summary.outcome == "finished":
+            for writer in self.chosen:
+                self._close(writer)
         return self.summary
 
-    def _groups_to_do(self) -> Iterator[list[SourceImage]]:
+    def _groups_to_do(self) -> Iterator[list[Asked]]:
         """Groups of the images that are not done."""
         job, entries, summary = self.job, {} if self.journal is None else self.journal.entries, self.summary
         images = []
@@ -227,9 +206,14 @@ class _Run:
                 summary.failed_before += 1
             else:
                 images.append(image)
+        self.left = len(images)
         left = {image.file_name for image in images}
         summary.lost += sum(entries[name].lost for name in self._names() if name not in left)
-        return (images[start : start + job.batch_size] for start in range(0, len(images), job.batch_size))
+        starts = range(0, len(images), job.batch_size)
+        return ([self._asked(image) for image in images[start : start + job.batch_size]] for start in starts)
+
+    def _asked(self, source: SourceImage) -> Asked:
+        return Asked(source, self.job.prompts.for_image(source.file_name))
 
     def _begin(self) -> None:
         """Say how much there is to do, and in the journal, for those who ask how far it is."""
@@ -242,13 +226,16 @@ class _Run:
                     done=summary.already_done,
                     failed=summary.failed_before,
                     inputs=job.inputs or inputs_digest(job.images),
-                    categories=self.step.categories,
+                    categories=job.categories,
                 )
             )
         self.progress.on_start(len(job.images), summary.already_done)
         if summary.failed_before:
             count = summary.failed_before
             self.progress.on_problem(f"{count} failed before and are what they were: `retry_failed` tries them again")
+
+    def _is_stopped(self) -> bool:
+        return self.interrupt.wanted or self._too_many_failed()
 
     def _too_many_failed(self) -> bool:
         return self.job.max_errors is not None and len(self.summary.failed) > self.job.max_errors
@@ -264,52 +251,13 @@ class _Run:
         known = self.journal.entries.items()
         gone = [name for name, entry in known if name not in names and not os.path.lexists(entry.path)]
         for name in gone:
-            for writer in self.writers:
-                with suppress(OSError):
-                    writer.remove(name)
+            self._remove_outputs(name)
         self.journal.forget(gone)
 
-    def _decoded(self, source: SourceImage) -> DecodedImage:
-        """Decode one image and fit its prompts to it."""
-        asked = self.job.prompts.for_image(source.file_name)
-        item = DecodedImage(source, asked.image_id, str(take_fingerprint(source, asked)))
-        try:
-            pixels = read_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
-            turn = self._turn_of_masks(source.path) if any(p.mask is not None for p in asked.prompts) else None
-            item.prompts, item.problems = fit_prompts(asked, pixels.shape[1], pixels.shape[0], turn)
-            item.pixels = pixels
-        except ImageError as error:
-            item.error = str(error)
-        return item
-
-    def _turn_of_masks(self, path: str) -> Image.Transpose | None:
-        """What a mask needs that lies the other way than the photo is read: see `fit_prompts`."""
-        turns = TURNS.get(stored_orientation(path))
-        return None if turns is None else turns[0 if self.job.exif == "apply" else 1]
-
-    def _written(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
-        """Write the outputs of one image; its record. An image that failed keeps no outputs of an earlier run."""
-        name, path = item.source.file_name, item.source.path
-        size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
-        pixels, item.pixels = item.pixels, None
-        error = item.error
-        try:
-            if error is None and size is not None:
-                results = self.step.finished(results)
-                annotations = self.step.annotations(item, results)
-                for writer in self.chosen:
-                    writer.write(ImageResult(name, size, results, annotations, pixels))
-                return make_image_record(name, item.image_id, size, annotations)
-        except ImageError as failure:
-            error = str(failure)
-        except OSError as failure:
-            if failure.errno not in NAME_ERRORS:
-                raise cannot_write(self.job.output or Path(name), failure) from None
-            error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
+    def _remove_outputs(self, file_name: str) -> None:
         for writer in self.writers:
             with suppress(OSError):  # where nothing can be removed, nothing was written
-                writer.remove(name)
-        return make_image_record(name, item.image_id, size, [], error)
+                writer.remove(file_name)
 
     def _close(self, writer: Writer) -> None:
         try:
@@ -318,25 +266,34 @@ class _Run:
             raise cannot_write(writer.path, error) from None
         self.summary.files.append(writer.path)
 
-    def _commit(self, group: _Writing) -> None:
-        """Journal a group whose outputs are in place, or print its lines."""
-        items = [item for item, _ in group]
-        records = [future.result() for _, future in group]
+    def _commit(self, outcomes: list[Outcome]) -> None:
+        """Journal images whose outputs are in place, or print their lines; one that failed keeps no earlier outputs."""
+        records = [outcome.record for outcome in outcomes]
+        for record in records:
+            if record["error"] is not None:
+                self._remove_outputs(record["file_name"])
+                continue
+            size = record["width"], record["height"]
+            for writer in self.chosen:
+                if not writer.fills_folder:
+                    writer.write(ImageResult(record["file_name"], size, [], record["annotations"]))
         if self.journal is not None:
-            made = zip(items, records, strict=True)
-            self.journal.append(
-                (Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems)), record)
-                for item, record in made
-            )
+            self.journal.append((outcome.origin, outcome.record) for outcome in outcomes)
         elif self.job.stream is not None:
             _print_lines(self.job.stream, [shown(record, self.job.segmentation) for record in records])
-        for item, record in zip(items, records, strict=True):
-            for problem in item.problems:
-                self.progress.on_problem(problem)
-            self.summary.lost += len(item.problems)
-            self.summary.done += record["error"] is None
-            self.summary.masks += len(record["annotations"])
-            self.summary.polygons.add(record["annotations"])
-            if record["error"] is not None:
-                self.summary.failed.append(record["error"])
-            self.progress.on_record(record)
+        self.left -= len(outcomes)
+        for outcome in outcomes:
+            self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Count an image, and say what there is to say of it."""
+        summary, record = self.summary, outcome.record
+        for problem in outcome.problems:
+            self.progress.on_problem(problem)
+        summary.lost += len(outcome.problems)
+        summary.done += record["error"] is None
+        summary.masks += len(record["annotations"])
+        summary.polygons.add(record["annotations"])
+        if record["error"] is not None:
+            summary.failed.append(record["error"])
+        self.progress.on_record(record)

@@ -158,12 +158,13 @@ def detect(
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
     if dry_run:
         check_here(detector or EMBEDDED)
-    found = load_detector(
+    _, found = load_detector(
         detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
     )
 
     from ..batch.job import Job
-    from ..batch.pipeline import count_done, run_images
+    from ..batch.local import LocalEngine
+    from ..batch.pipeline import count_done, make_worker, run_images
     from ..batch.steps import Detect
     from ..formats import BOX_WRITERS
     from ..formats.yolo import YoloWriter
@@ -171,6 +172,7 @@ def detect(
     config = DetectConfig(
         format=written, save_conf=save_conf, device=compute.device.type, exif=exif, max_pixels=max_pixels
     )
+    step = Detect(found, Selection(), None if listed is None else listed.categories)
     job = Job(
         images=sources,
         prompts=ids,
@@ -179,7 +181,7 @@ def detect(
         exif=exif,
         max_pixels=max_pixels,
         batch_size=batch_size or compute.images_at_once,
-        workers=workers,
+        categories=step.categories,
         identity=identity(config, found.config, detector=found.identity),
         info={"detector": detector or EMBEDDED, "detector_sha256": found.sha256, **made_by()},
         overwrite=overwrite,
@@ -194,7 +196,7 @@ def detect(
         print_plan(job, done, detector=detector or EMBEDDED)
         raise typer.Exit
     try:
-        summary = run_images(job, Detect(found, Selection(), None if listed is None else listed.categories), reporter)
+        summary = run_images(job, LocalEngine(make_worker(job, step), workers), reporter)
     finally:
         reporter.close()
     reporter.on_end(summary, len(sources))

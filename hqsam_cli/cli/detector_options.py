@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..detection.detector import Detector
+    from ..segment_plan import DetectorPlan
     from .console import ConsoleReporter
 
 DETECTOR = "Detector"
@@ -80,16 +81,17 @@ def load_detector(
     *,
     trusted: bool,
     may_fetch: bool,
-) -> Detector:
-    """The detector of a command line, and a line that says which."""
+) -> tuple[DetectorPlan, Detector]:
+    """The detector of a command line, how to make it, and a line that says which it is."""
     path = detector_file(name, trusted=trusted)
 
-    from ..detection.detector import Detector
+    from ..segment_plan import DetectorPlan
 
-    detector = Detector(path, settings, device, trusted=trusted, may_fetch=may_fetch)
+    plan = DetectorPlan(path, settings, trusted)
+    detector = plan.build(device, may_fetch=may_fetch)
     count = len(detector.config.classes or detector.categories)
     reporter.say(f"detector {name} on {device}, {count} {'class' if count == 1 else 'classes'}")
-    return detector
+    return plan, detector
 
 
 def check_unused(settings: DetectorConfig) -> None:

@@ -14,6 +14,7 @@ import typer
 from .. import __version__
 from ..configs import MaskOutput, Protocol
 from ..errors import UsageError
+from ..weights.registry import no_hq_message
 from .console import Cell, ConsoleReporter, print_json, print_table
 from .options import (
     DEFAULT_MODEL,
@@ -24,7 +25,6 @@ from .options import (
     DtypeOption,
     ModelsOption,
     check_hq,
-    no_hq_message,
     resolve_compute,
 )
 from .plain import complete_names

@@ -15,7 +15,7 @@ from ..configs import Exif, MaskOutput
 from ..errors import NoInputError, UsageError
 from ..io.names import ADDRESS
 from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
-from ..weights.registry import PACKAGED, WEIGHTS
+from ..weights.registry import PACKAGED, WEIGHTS, no_hq_message
 from .console import print_table
 from .plain import complete_names
 
@@ -224,11 +224,3 @@ def check_hq(model: str, output: str) -> None:
     """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
     if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
         raise UsageError(no_hq_message(model, output))
-
-
-def no_hq_message(checkpoint: Path | str, output: str) -> str:
-    """Why a plain SAM has no such masks."""
-    return (
-        f"{checkpoint} is a plain SAM without the HQ token, so it has no {output} masks: "
-        "pass --mask-output sam, or an HQ-SAM checkpoint"
-    )

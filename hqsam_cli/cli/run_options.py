@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..batch.job import Summary
 
 RUN = "Long runs"
+Engine = Literal["local", "ray"]
 
 ShardOption = Annotated[
     str | None,
@@ -37,6 +38,24 @@ MaxErrorsOption = Annotated[
 FailFastOption = Annotated[
     bool, typer.Option("--fail-fast", rich_help_panel=RUN, help="Stop at the first image that fails: --max-errors 0.")
 ]
+EngineOption = Annotated[
+    Engine, typer.Option(rich_help_panel=RUN, help="This process, or the actors of a Ray cluster.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", rich_help_panel=RUN, help="Of the Ray cluster; unless given, one starts here."),
+]
+ActorsOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, rich_help_panel=RUN, help="Processes on the Ray cluster; all it has room for."),
+]
+
+
+def check_engine(engine: Engine, address: str | None, actors: int | None) -> None:
+    """Raise a UsageError where options of Ray are given without it."""
+    idle = "address" if address is not None else "actors" if actors is not None else None
+    if engine == "local" and idle is not None:
+        raise UsageError("for a Ray cluster", option=idle, remedy="pass --engine ray too")
 
 
 def errors_allowed(max_errors: str | None, fail_fast: bool, images: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -84,7 +85,6 @@ from .options import (
     check_hq,
     input_images,
     made_by,
-    no_hq_message,
     print_plan,
     resolve_compute,
     results_stream,
@@ -103,10 +103,14 @@ from .prompt_options import (
     check_prompt_options,
 )
 from .run_options import (
+    ActorsOption,
+    AddressOption,
+    EngineOption,
     FailFastOption,
     MaxErrorsOption,
     RetryFailedOption,
     ShardOption,
+    check_engine,
     errors_allowed,
     too_many_failed,
 )
@@ -206,6 +210,9 @@ def segment(
     retry_failed: RetryFailedOption = False,
     max_errors: MaxErrorsOption = None,
     fail_fast: FailFastOption = False,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    actors: ActorsOption = None,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -215,6 +222,7 @@ def segment(
     Results go to ./hqsam_out: instances.json (COCO) and masks/<path of the image>/<annotation id>.png.
     The same command again continues where it stopped.
     """
+    check_engine(engine, address, actors)
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     formats_wanted = chosen_formats(output, formats, with_overlay)
     polygons = polygon_config(formats_wanted, segmentation, tolerance)
@@ -282,14 +290,16 @@ def segment(
     lost = bool(table.outside or (strict and table.notes.lost))
 
     from ..batch.job import Job
-    from ..batch.pipeline import count_done, run_images
+    from ..batch.local import LocalEngine
+    from ..batch.pipeline import count_done, make_worker, run_images
+    from ..batch.ray_engine import RayEngine
     from ..batch.shard import Shard, inputs_digest
-    from ..batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything
-    from ..everything import MaskGenerator
+    from ..batch.steps import Finish
+    from ..batch.work import Engine
     from ..io.atomic import check_can_write
-    from ..modeling.inference import prepare_for_inference
-    from ..predictor import Predictor
-    from ..weights.checkpoints import file_hash, find_checkpoint, load_checkpoint
+    from ..prompts.categories import DEFAULT_CATEGORY
+    from ..segment_plan import SegmentPlan
+    from ..weights.checkpoints import file_hash, find_checkpoint
     from ..weights.hub import official_sha256
 
     inputs_name = inputs_digest(sources)
@@ -303,11 +313,11 @@ def segment(
     if model_sha256 is None:  # a dry run fetches nothing, but knows what it would fetch
         checkpoint = find_checkpoint(model, None if quiet else reporter.say)
         model_sha256 = file_hash(checkpoint)
-    finder = None
+    found_by = finder = None
     if detector is not None:
         if dry_run:
             check_here(detector)
-        finder = load_detector(
+        found_by, finder = load_detector(
             detector, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
         )
     config = SegmentConfig(
@@ -333,7 +343,7 @@ def segment(
         exif=exif,
         max_pixels=max_pixels,
         batch_size=batch_size,
-        workers=workers,
+        categories=finder.categories if finder else [DEFAULT_CATEGORY] if everything else table.categories,
         identity=identity(
             config,
             None if finder is None else finder.config,
@@ -373,29 +383,30 @@ def segment(
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
     assert checkpoint is not None
-    hq_sam = load_checkpoint(checkpoint)
-    if mask_output != "sam" and not hq_sam.has_hq:
-        raise UsageError(no_hq_message(checkpoint, mask_output))
-    predictor = Predictor(
-        prepare_for_inference(hq_sam, compute.device),
-        mask_output=mask_output,
-        # Of the three masks at a point the authors of HQ-SAM take the best, those of SAM all.
-        choice="best" if everything and mask_output != "sam" else "all" if everything or multimask else "single",
-        compare_sam=compare_sam,
+    plan = SegmentPlan(
+        checkpoint=checkpoint,
+        device=compute.device,
         dtype=compute.dtype,
         prompts_per_batch=prompts_per_batch,
+        mask_output=mask_output,
+        multimask=multimask,
+        compare_sam=compare_sam,
         soft=soft,
+        categories=job.categories,
+        detector=found_by,
+        everything=grid if everything else None,
+        selection=selection,
+        finish=Finish(cleaning, polygons.tolerance if polygons else None),
     )
-    step: Segment
-    finish = Finish(cleaning, polygons.tolerance if polygons else None)
-    if everything:
-        step = SegmentEverything(MaskGenerator(predictor, grid), selection, finish=finish)
-    elif finder is None:
-        step = Segment(predictor, table.categories, multimask=multimask, finish=finish)
+    run_on: Engine
+    if engine == "ray":
+        run_on = RayEngine(
+            partial(plan.worker, job.without_images()), address=address, actors=actors, on_gpu=not compute.on_cpu
+        )
     else:
-        step = DetectAndSegment(finder, selection, predictor, multimask=multimask, finish=finish)
+        run_on = LocalEngine(make_worker(job, plan.build(finder)), workers)
     try:
-        summary = run_images(job, step, reporter)
+        summary = run_images(job, run_on, reporter)
     finally:
         reporter.close()
     reporter.on_end(summary, len(sources))

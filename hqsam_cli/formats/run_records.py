@@ -71,7 +71,11 @@ class Writer(Protocol):
         """Whether what an image with so many results has is all there."""
 
     def write(self, result: ImageResult) -> None:
-        """Put the outputs of an image in place, and take away those of an earlier run; called from several threads."""
+        """Put the outputs of an image in place, and take away those of an earlier run.
+
+        Where `fills_folder`, called from several threads, in whatever process works on the image. Else called by the
+        one that keeps the journal, without instances and pixels.
+        """
 
     def remove(self, file_name: str) -> None:
         """Take away what there may be of an image."""

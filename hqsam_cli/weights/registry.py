@@ -188,3 +188,11 @@ def infer_architecture(state: Mapping[str, Tensor]) -> str | None:
 def architecture_of_hq(interm_dim: int) -> str | None:
     """Which architecture HQ modules that fuse early features of so many channels are of, or None."""
     return next((name for name, entry in ARCHITECTURES.items() if entry.interm_dim == interm_dim), None)
+
+
+def no_hq_message(checkpoint: Path | str, output: str) -> str:
+    """Why a plain SAM has no such masks."""
+    return (
+        f"{checkpoint} is a plain SAM without the HQ token, so it has no {output} masks: "
+        "pass `mask_output` sam, or an HQ-SAM checkpoint"
+    )

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from hqsam_cli.batch.job import Job, PromptsByName, Summary
-from hqsam_cli.batch.pipeline import run_images
+from hqsam_cli.batch.local import LocalEngine
+from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.configs import JOURNAL
 from hqsam_cli.io.find import find_images
@@ -82,7 +83,7 @@ def make_job(images: Path, output: Path | None, prompts: PromptsByName, **change
         "exif": "apply",
         "max_pixels": 10**6,
         "batch_size": 2,
-        "workers": 2,
+        "categories": TwoBoxes.categories,
         "identity": {},
         "journal": None if output is None else output / JOURNAL,
     }
@@ -90,13 +91,14 @@ def make_job(images: Path, output: Path | None, prompts: PromptsByName, **change
 
 
 def run(
-    images: Path, output: Path | None, predictor: BoxPredictor | None = None, **changes: Any
+    images: Path, output: Path | None, predictor: BoxPredictor | None = None, *, threads: int = 2, **changes: Any
 ) -> tuple[Summary, Heard]:
     """One run over a folder."""
     reporter = Heard()
     options: dict[str, Any] = {"prompts": TwoBoxes(), "identity": {"model": "box", "mask_output": "sum"}} | changes
     job = make_job(images, output, **options)
-    return run_images(job, Segment(predictor or BoxPredictor(), TwoBoxes.categories), reporter), reporter
+    step = Segment(predictor or BoxPredictor(), TwoBoxes.categories)
+    return run_images(job, LocalEngine(make_worker(job, step), threads), reporter), reporter
 
 
 if __name__ == "__main__":

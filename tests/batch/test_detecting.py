@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.batch.pipeline import run_images
+from hqsam_cli.batch.local import LocalEngine
+from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.steps import Detect, DetectAndSegment
 from hqsam_cli.prompts.select import Selection
 from hqsam_cli.prompts.table import PromptTable
@@ -53,10 +54,10 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, H
     """A run with a detector; `predictor=None` for one of boxes alone."""
     predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Heard(), CornerDetector()
-    job = make_job(images, output, PromptTable(), **changes)
     selection = Selection()
     step = Detect(detector, selection) if predictor is None else DetectAndSegment(detector, selection, predictor)
-    return run_images(job, step, reporter), reporter, detector
+    job = make_job(images, output, PromptTable(), **{"categories": step.categories, **changes})
+    return run_images(job, LocalEngine(make_worker(job, step), 2), reporter), reporter, detector
 
 
 def test_what_it_finds_is_segmented_in_the_same_groups(images: Path, tmp_path: Path) -> None:

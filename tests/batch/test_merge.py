@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.merge import merge_shards
-from hqsam_cli.batch.pipeline import run_images
+from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.shard import Shard, inputs_digest
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
@@ -42,7 +43,8 @@ def make_shard(images: Path, output: Path, index: int, count: int = 3, **flags: 
     identity = {**IDENTITY, "shard": str(shard), **flags}
     job = make_job(images, output / str(index), TwoBoxes(), identity=identity, formats=FORMATS)
     own = replace(job, images=shard.images(found), inputs=inputs_digest(found))
-    run_images(own, Segment(BoxPredictor(), TwoBoxes.categories), Silent())
+    step = Segment(BoxPredictor(), TwoBoxes.categories)
+    run_images(own, LocalEngine(make_worker(own, step), 2), Silent())
     return output / str(index)
 
 

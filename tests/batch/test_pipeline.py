@@ -135,7 +135,7 @@ def test_more_failures_than_allowed_stop_a_run_that_goes_on_without_them(
 ) -> None:
     for number in range(4):
         (images / f"{number}.jpg").write_bytes(b"")
-    options: dict[str, Any] = {"max_errors": most, "batch_size": 1, "workers": 1}
+    options: dict[str, Any] = {"max_errors": most, "batch_size": 1, "threads": 1}
     stopped, _ = run(images, tmp_path / "out", **options)
     assert (stopped.exit_code, stopped.stopped) == (1, True)
     assert most < len(stopped.failed) <= 4 and stopped.done + len(stopped.failed) < 11

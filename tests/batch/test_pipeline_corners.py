@@ -74,8 +74,8 @@ def test_every_format_holds_the_same_masks(photos: Path, tmp_path: Path) -> None
 
 
 def test_threads_do_not_change_a_byte(photos: Path, tmp_path: Path) -> None:
-    run(photos, tmp_path / "one", workers=1)
-    run(photos, tmp_path / "four", workers=4)
+    run(photos, tmp_path / "one", threads=1)
+    run(photos, tmp_path / "four", threads=4)
     assert contents(tmp_path / "one") == contents(tmp_path / "four")
 
 
@@ -225,7 +225,7 @@ def test_a_stream_that_takes_no_more(photos: Path) -> None:
 
 
 def test_problems_are_told_in_input_order(photos: Path, tmp_path: Path) -> None:
-    _, reporter = run(photos, tmp_path / "out", prompts=NumberedBoxes(photos, place=90.0), workers=4)
+    _, reporter = run(photos, tmp_path / "out", prompts=NumberedBoxes(photos, place=90.0), threads=4)
     assert [text.split(":")[0] for text in reporter.problems] == NAMES
 
 

@@ -1,0 +1,120 @@
+"""What happens to one image between its file and its outputs, wherever that is computed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from PIL import Image
+
+from ..errors import ImageError
+from ..formats.annotations import make_image_record
+from ..formats.run_records import ImageResult, Writer
+from ..io.find import SourceImage
+from ..io.images import TURNS, read_image, stored_orientation
+from ..prompts.fit import fit_prompts
+from ..records import ImagePrompts
+from .fingerprint import take_fingerprint
+from .journal import Origin, cannot_write
+from .steps import DecodedImage, Step
+
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
+
+
+class Asked(NamedTuple):
+    """An image, and what files asked of it."""
+
+    source: SourceImage
+    prompts: ImagePrompts
+
+
+class Outcome(NamedTuple):
+    """What became of an image.
+
+    Attributes:
+        problems: sentences about prompts that were left out.
+        record: see `annotations.make_image_record`.
+    """
+
+    origin: Origin
+    problems: list[str]
+    record: dict[str, Any]
+
+
+class Engine(Protocol):
+    """Whoever has images worked on."""
+
+    def outcomes(
+        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
+    ) -> Generator[list[Outcome], None, None]:
+        """What became of the images, in groups, when their outputs are in place; begins none when it is stopped.
+
+        Raises:
+            HqsamError: outputs cannot be written, or no image can be worked on.
+        """
+
+
+class Worker:
+    """A step, and the decoding before and the writing after it.
+
+    Args:
+        writers: of formats whose files an image has of its own.
+        output: where outputs go, for the error that they cannot.
+    """
+
+    def __init__(
+        self, step: Step[Any], writers: Sequence[Writer], *, exif: str, max_pixels: int, output: Path | None
+    ) -> None:
+        self.step, self.writers = step, writers
+        self.exif, self.max_pixels, self.output = exif, max_pixels, output
+
+    def outcomes(self, group: list[Asked]) -> list[Outcome]:
+        """What becomes of the images of a group, one stage after the other."""
+        decoded = [self.decode(asked) for asked in group]
+        return [self.write(item, own) for item, own in zip(decoded, self.step.results(decoded), strict=True)]
+
+    def decode(self, asked: Asked) -> DecodedImage:
+        """Decode an image and fit its prompts to it."""
+        source, prompts = asked
+        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(source, prompts)))
+        try:
+            pixels = read_image(source.path, exif=self.exif, max_pixels=self.max_pixels)
+            turn = self._turn_of_masks(source.path) if any(p.mask is not None for p in prompts.prompts) else None
+            item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
+            item.pixels = pixels
+        except ImageError as error:
+            item.error = str(error)
+        return item
+
+    def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
+        """Write the outputs that an image has of its own."""
+        origin = Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems))
+        return Outcome(origin, item.problems, self._record(item, results))
+
+    def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
+        name, path = item.source.file_name, item.source.path
+        size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
+        pixels, item.pixels = item.pixels, None
+        error = item.error
+        try:
+            if error is None and size is not None:
+                results = self.step.finished(results)
+                annotations = self.step.annotations(item, results)
+                for writer in self.writers:
+                    writer.write(ImageResult(name, size, results, annotations, pixels))
+                return make_image_record(name, item.image_id, size, annotations)
+        except ImageError as failure:
+            error = str(failure)
+        except OSError as failure:
+            if failure.errno not in NAME_ERRORS:
+                raise cannot_write(self.output or Path(name), failure) from None
+            error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
+        return make_image_record(name, item.image_id, size, [], error)
+
+    def _turn_of_masks(self, path: str) -> Image.Transpose | None:
+        """What a mask needs that lies the other way than the photo is read: see `fit_prompts`."""
+        turns = TURNS.get(stored_orientation(path))
+        return None if turns is None else turns[0 if self.exif == "apply" else 1]
