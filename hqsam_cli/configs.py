@@ -75,6 +75,7 @@ class SegmentConfig:
 
     Attributes:
         multimask: three masks a prompt.
+        compare_sam: plain SAM's masks too.
         score_threshold, max_boxes: which boxes of a detector are kept.
         format: of `formats.WRITERS`.
         device: `cpu`, `cuda` or `mps`.
@@ -86,6 +87,7 @@ class SegmentConfig:
 
     mask_output: MaskOutput = "sum"
     multimask: bool = False
+    compare_sam: bool = False
     score_threshold: float | None = None
     max_boxes: int | None = None
     format: tuple[str, ...] = ("coco", "png")

@@ -7,6 +7,7 @@ for them, "--max-pixels" (`hqsam_cli.cli.console.sentence`).
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 
 class HqsamError(Exception):
@@ -65,3 +66,26 @@ class ImageError(HqsamError):
     """One image cannot be processed; the others go on and the run ends with exit code 3."""
 
     exit_code = 3
+
+
+class Failure(NamedTuple):
+    """The sentence of an image that failed, taken apart."""
+
+    reason: str
+    detail: str
+    remedy: str
+
+
+def take_apart(sentence: str, path: str) -> Failure:
+    """What is wrong with an image, whichever it is, of "<path>: <reason> (<detail>); <remedy>".
+
+    Args:
+        path: of the image; its name is looked for, since the sentence has the path as it was given.
+    """
+    name = os.path.basename(path)
+    start = sentence.find(f"{name}: ")
+    if start >= 0:
+        sentence = sentence[start + len(name) + 2 :]
+    reason, _, remedy = sentence.partition("; ")
+    short, parenthesis, detail = reason.partition(" (")
+    return Failure(short, detail.removesuffix(")") if parenthesis else "", remedy)

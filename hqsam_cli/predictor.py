@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class Predictor:
         model: of `load_model`, in evaluation mode.
         mask_output: `sum` of SAM's logits and the HQ token's, `hq` the HQ token's alone, `sam` plain SAM.
         choice: `single`, or `all` for the three masks of a multimask run.
+        compare_sam: instances also have plain SAM's masks of their prompts.
         dtype: precision of the computation; masks are always cut from float32 logits.
         prompts_per_batch: prompts decoded at once, over the borders of images; sets the memory needed. It halves
             when the device's memory does not suffice.
@@ -46,6 +47,7 @@ class Predictor:
         *,
         mask_output: MaskOutput = "sum",
         choice: MaskChoice = "single",
+        compare_sam: bool = False,
         dtype: torch.dtype = torch.float32,
         prompts_per_batch: int = 32,
         soft: bool = False,
@@ -53,6 +55,7 @@ class Predictor:
         self.model = model
         self.mask_output: MaskOutput = mask_output
         self.choice: MaskChoice = choice
+        self.compare_sam = compare_sam
         self.dtype = dtype
         self.prompts_per_batch = prompts_per_batch
         self.soft = soft
@@ -123,17 +126,14 @@ class Predictor:
             return results
         encoded = self.encode([images[i] for i in busy], hq=self.mask_output != "sam")
         flat = [(row, prompt) for row, i in enumerate(busy) for prompt in prompts[i]]
-        for chunk, logits in self.logits(encoded, flat, [self.mask_output]):
-            values, predicted_iou = logits[self.mask_output]
-            count = values.shape[1]
-            rows, resizes = values.flatten(0, 1), [encoded.resizes[row] for row, _ in chunk for _ in range(count)]
-            crops = mask_crops(rows, resizes)
-            alphas = alpha_crops(rows, resizes) if self.soft else [None] * len(crops)
-            estimates = predicted_iou.tolist()
-            for n, (row, prompt) in enumerate(chunk):
-                places = [(n * count + k, k) for k in range(count)]
-                own = [Instance(prompt, crops[p], estimates[n][k], k, alpha=alphas[p]) for p, k in places]
-                results[busy[row]].extend(own)
+        outputs: list[MaskOutput] = [self.mask_output, "sam"] if self.compare_sam else [self.mask_output]
+        for chunk, logits in self.logits(encoded, flat, outputs):
+            made = _instances(chunk, encoded.resizes, *logits[self.mask_output], soft=self.soft)
+            if self.compare_sam:
+                plain = _instances(chunk, encoded.resizes, *logits["sam"])
+                made = [(row, replace(own, sam=sam)) for (row, own), (_, sam) in zip(made, plain, strict=True)]
+            for row, instance in made:
+                results[busy[row]].append(instance)
         return results
 
     def encode(self, images: list[np.ndarray], *, hq: bool) -> EncodedImages:
@@ -201,6 +201,27 @@ class Predictor:
         self.prompts_per_batch //= 2
         torch.cuda.empty_cache()
         log.warning("out of device memory: going on with %d prompts at once", self.prompts_per_batch)
+
+
+def _instances(
+    chunk: list[tuple[int, Prompt]],
+    resizes: list[ResizeLongestSide],
+    values: Tensor,
+    predicted_iou: Tensor,
+    *,
+    soft: bool = False,
+) -> list[tuple[int, Instance]]:
+    """The masks of logits (P, K, S / 4, S / 4) and predicted IoUs (P, K), each with the row of its image."""
+    count = values.shape[1]
+    rows, own = values.flatten(0, 1), [resizes[row] for row, _ in chunk for _ in range(count)]
+    crops = mask_crops(rows, own)
+    alphas = alpha_crops(rows, own) if soft else [None] * len(crops)
+    estimates = predicted_iou.tolist()
+    return [
+        (row, Instance(prompt, crops[place], estimates[n][k], k, alpha=alphas[place]))
+        for n, (row, prompt) in enumerate(chunk)
+        for k, place in enumerate(range(n * count, (n + 1) * count))
+    ]
 
 
 def _box(values: np.ndarray) -> tuple[float, float, float, float]:

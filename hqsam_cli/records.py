@@ -146,6 +146,7 @@ class Instance:
         mask_index: 0, or 0 to 2 among the three masks of a multimask run.
         more: further keys of its annotation.
         alpha: where the predictor was asked for it.
+        sam: plain SAM's answer to the same prompt, where it was asked for.
     """
 
     prompt: Prompt
@@ -154,6 +155,7 @@ class Instance:
     mask_index: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
     alpha: AlphaCrop | None = None
+    sam: Instance | None = None
 
     @property
     def score(self) -> float:

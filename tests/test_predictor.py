@@ -68,3 +68,19 @@ def test_a_device_too_small_for_one_is_out_of_memory(
 def test_images_without_prompts_are_not_encoded(model: HQSam, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "encode", _refusing(model.encode, 0, lambda *_: 1))
     assert Predictor(model).predict_batch([np.zeros((8, 8, 3), np.uint8)], [[]]) == [[]]
+
+
+def test_the_masks_of_sam_beside_change_nothing(
+    model: HQSam, work: tuple[list[np.ndarray], list[list[Prompt]]]
+) -> None:
+    alone = chain(*Predictor(model).predict_batch(*work))
+    beside = list(chain(*Predictor(model, compare_sam=True).predict_batch(*work)))
+    plain = chain(*Predictor(model, mask_output="sam").predict_batch(*work))
+    differ = 0
+    for one, both, sam in zip(alone, beside, plain, strict=True):
+        assert one.sam is None and both.sam is not None
+        assert np.array_equal(one.mask.full(), both.mask.full())
+        assert np.array_equal(sam.mask.full(), both.sam.mask.full())
+        assert sam.predicted_iou == pytest.approx(both.sam.predicted_iou, abs=1e-5)
+        differ += int((both.mask.full() != both.sam.mask.full()).sum())
+    assert differ

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ..configs import JOURNAL, changes
+from ..configs import JOURNAL, SegmentationKind, changes
 from ..errors import UsageError
-from ..formats import WRITERS
+from ..formats import WRITERS, MakeWriter
 from ..formats.run_records import RunRecords
 from .job import Summary
 from .journal import Beginning, Contents, Journal, Origin, cannot_write, read_journal, read_records
@@ -33,7 +33,14 @@ class Part(NamedTuple):
     beginning: Beginning
 
 
-def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any], *, overwrite: bool = False) -> Summary:
+def merge_shards(
+    folders: Sequence[Path],
+    output: Path,
+    info: Mapping[str, Any],
+    *,
+    writers: Mapping[str, MakeWriter] = WRITERS,
+    overwrite: bool = False,
+) -> Summary:
     """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
 
     The output is that of a run without shards: the same command without `shard` continues it. Files of masks are hard
@@ -41,6 +48,7 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
 
     Args:
         info: more of what made the results, for those who read them.
+        writers: of all formats that the shards may have.
 
     Raises:
         UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first.
@@ -50,20 +58,19 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
     first = parts[0]
     names = sorted((name for part in parts for name in part.contents.entries), key=_walk_order)
     identity = {key: value for key, value in first.contents.identity.items() if key != SHARD}
-    formats = [make for name, make in WRITERS.items() if name in identity[FORMAT].split(",")]
+    formats = [make for name, make in writers.items() if name in identity[FORMAT].split(",")]
     if not overwrite:
         check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats])
     journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
     try:
-        segmentation: Any = identity.get(SEGMENTATION, "rle")
         run = RunRecords(
             lambda: journal.records(names),
             first.beginning.categories,
             journal.info,
-            segmentation,
+            _segmentation(identity),
             lambda name: journal.entries[name].path,
         )
-        writers = [make(output, run) for make in formats]
+        chosen = [make(output, run) for make in formats]
         there = len(journal.entries)
         journal.begin(
             Beginning(
@@ -74,17 +81,17 @@ def merge_shards(folders: Sequence[Path], output: Path, info: Mapping[str, Any],
             )
         )
         try:
-            for writer in writers:
+            for writer in chosen:
                 if writer.fills_folder:
                     for part in parts:
                         _link_tree(part.folder / writer.path.relative_to(output), writer.path)
             for records in _missing_records(parts, journal):
                 journal.append(records)
-            for writer in writers:
+            for writer in chosen:
                 writer.close()
         except OSError as error:
             raise cannot_write(output, error) from None
-        summary = Summary(files=[writer.path for writer in writers])
+        summary = Summary(files=[writer.path for writer in chosen])
         for record in journal.records(names):
             summary.done += record["error"] is None
             summary.masks += len(record["annotations"])
@@ -153,6 +160,12 @@ def _missing_records(parts: Sequence[Part], journal: Journal) -> Iterator[list[t
             yield group
 
 
+def _segmentation(identity: Mapping[str, str]) -> SegmentationKind:
+    """How annotations say what their masks are: as the shards have it."""
+    said = identity.get(SEGMENTATION)
+    return "polygon" if said == "polygon" else "both" if said == "both" else "rle"
+
+
 def _link_tree(source: Path, target: Path) -> None:
     """Every file below a folder, at the same place below another."""
     target.mkdir(parents=True, exist_ok=True)
@@ -163,11 +176,11 @@ def _link_tree(source: Path, target: Path) -> None:
             new = place / name
             new.unlink(missing_ok=True)
             try:
-                os.link(Path(folder, name), new)
+                os.link(Path(folder, name), new, follow_symlinks=False)
             except OSError as error:
                 if error.errno not in NO_LINKS:
                     raise
-                shutil.copy2(Path(folder, name), new)
+                shutil.copy2(Path(folder, name), new, follow_symlinks=False)
 
 
 def _walk_order(file_name: str) -> list[tuple[bool, str]]:

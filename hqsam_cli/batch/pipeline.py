@@ -166,12 +166,14 @@ class _Run:
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
             names = self._names()
+            known = {name for name, entry in journal.entries.items() if entry.error is None}
             run = RunRecords(
                 lambda: journal.records(names),
                 step.categories,
                 journal.info,
                 job.segmentation,
                 lambda name: journal.entries[name].path,
+                lambda name: job.overwrite or name in known,
             )
             self.chosen = _make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away.

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..configs import JOURNAL
-from ..errors import UsageError
+from ..errors import Failure, UsageError, take_apart
 from .journal import Contents, Entry, read_journal
 
 
@@ -20,12 +20,13 @@ class Reason:
     """Why images failed.
 
     Attributes:
-        reason: without the image's path.
+        reason, remedy: what is wrong, and what to do.
         images: how many.
-        first: path of the first of them.
+        first: name of the first of them.
     """
 
     reason: str
+    remedy: str
     images: int
     first: str
 
@@ -121,18 +122,12 @@ def _rate(contents: Contents, path: Path) -> float | None:
 
 
 def _reasons(entries: dict[str, Entry]) -> Iterator[Reason]:
-    first: dict[str, str] = {}
-    counts: Counter[str] = Counter()
+    first: dict[Failure, str] = {}
+    counts: Counter[Failure] = Counter()
     for name, entry in entries.items():
         if entry.error is not None:
-            reason = _without_path(entry, name)
-            counts[reason] += 1
-            first.setdefault(reason, name)
-    for reason, count in counts.most_common():
-        yield Reason(reason, count, first[reason])
-
-
-def _without_path(entry: Entry, file_name: str) -> str:
-    """What is wrong with an image, whichever it is: its error begins with its path, as it was given."""
-    path, _, reason = entry.error.partition(": ") if entry.error else ("", "", "")
-    return reason if reason and path.endswith(os.path.basename(file_name)) else str(entry.error)
+            failure = take_apart(entry.error, name)._replace(detail="")
+            counts[failure] += 1
+            first.setdefault(failure, name)
+    for failure, count in counts.most_common():
+        yield Reason(failure.reason, failure.remedy, count, first[failure])

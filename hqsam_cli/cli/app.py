@@ -13,9 +13,11 @@ from ..errors import HqsamError, ReaderGoneError
 from . import detect as detect_command
 from . import eval as eval_command
 from . import info as info_command
+from . import report as report_command
 from . import results as results_command
 from . import runs as runs_commands
 from . import segment as segment_command
+from . import show as show_command
 from . import train as train_command
 from . import weights as weights_command
 from .console import error_line, log_to_console
@@ -39,6 +41,8 @@ app = typer.Typer(
     "141 nobody reads stdout any more",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
+app.command("show", epilog=show_command.EPILOG)(show_command.show)
+app.command("report", epilog=report_command.EPILOG)(report_command.report)
 app.command("detect", epilog=detect_command.EPILOG)(detect_command.detect)
 app.command("status", epilog=runs_commands.STATUS_EPILOG)(runs_commands.status)
 app.command("merge", epilog=runs_commands.MERGE_EPILOG)(runs_commands.merge)

@@ -15,6 +15,7 @@ from .options import RESULTS, STDIN
 if TYPE_CHECKING:
     from ..formats import MakeWriter
 
+OVERLAY = "overlay"  # a format that has an option of its own
 AREA = re.compile(r"\d+(\.\d+)?%?")
 
 FormatsOption = Annotated[
@@ -79,7 +80,7 @@ BackgroundOption = Annotated[
 ]
 
 
-def chosen_formats(output: str, formats: list[str] | None) -> frozenset[str]:
+def chosen_formats(output: str, formats: list[str] | None, with_overlay: bool) -> frozenset[str]:
     """What to write; a UsageError where there is no such format, or where it cannot go to stdout."""
     from ..formats import WRITERS
 
@@ -87,7 +88,9 @@ def chosen_formats(output: str, formats: list[str] | None) -> frozenset[str]:
     if unknown:
         raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
     if output != STDIN:
-        return frozenset(formats or ("coco", "png"))
+        return frozenset([*(formats or ("coco", "png")), *([OVERLAY] if with_overlay else [])])
+    if with_overlay:
+        raise UsageError("--output - writes NDJSON alone", remedy="leave --overlay out, or give a folder")
     if any(name != "ndjson" for name in formats or ()):
         raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
     return frozenset({"ndjson"})
@@ -137,17 +140,18 @@ def cutout_config(formats: frozenset[str], soft: bool, background: str | None, e
     return None if config == CutoutConfig() else config
 
 
-def mask_writers(background: str | None) -> dict[str, MakeWriter]:
+def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
     """The writers of `formats`, told what they cannot know of a run."""
     from ..formats import WRITERS
     from ..formats.cutouts import CropWriter, CutoutWriter
+    from ..report.pictures import OverlayWriter
 
     around = None if background is None else _color(background)
     cut: dict[str, MakeWriter] = {
         "cutout": partial(CutoutWriter, background=around),
         "crop": partial(CropWriter, background=around),
     }
-    return {**WRITERS, **cut}
+    return {**WRITERS, **cut, OVERLAY: OverlayWriter}
 
 
 def _color(text: str) -> tuple[int, int, int]:

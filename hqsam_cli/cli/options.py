@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
 
-from ..configs import Exif
+from ..configs import Exif, MaskOutput
 from ..errors import NoInputError, UsageError
 from ..io.names import ADDRESS
 from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
@@ -81,6 +81,10 @@ ModelsOption = Annotated[
         help=f"As in segment; repeatable, each on every data set. {MODEL_VARIABLE}, or lite, unless given.",
         autocompletion=complete_names(lambda: [*PACKAGED, *WEIGHTS]),
     ),
+]
+MaskOutputOption = Annotated[
+    MaskOutput,
+    typer.Option(rich_help_panel=SPEED, help="SAM plus HQ logits, the HQ logits alone, or plain SAM."),
 ]
 DeviceOption = Annotated[
     str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", rich_help_panel=SPEED, help="Where to compute.")

@@ -61,7 +61,8 @@ def status(
     print_table((), rows)
     if found.reasons:
         print()
-        print_table(("failed", "reason", "first"), [(str(r.images), r.reason, r.first) for r in found.reasons])
+        reasons = [(str(r.images), r.reason, r.remedy, r.first) for r in found.reasons]
+        print_table(("failed", "reason", "what to do", "first"), reasons)
 
 
 def merge(
@@ -76,9 +77,10 @@ def merge(
     missing, unfinished, or made of other inputs or with other options. Masks are hard links where the disk has them.
     """
     from ..batch.merge import merge_shards
+    from .mask_options import mask_writers
 
     reporter = ConsoleReporter(quiet=quiet)
-    summary = merge_shards(shards, output, made_by(), overwrite=overwrite)
+    summary = merge_shards(shards, output, made_by(), writers=mask_writers(), overwrite=overwrite)
     parts = [f"{summary.done} images", f"{summary.masks} masks"]
     parts += [f"{len(summary.failed)} failed"] if summary.failed else []
     reporter.say(", ".join(parts))

@@ -14,7 +14,6 @@ from ..configs import (
     MAX_DET,
     DetectorConfig,
     EverythingConfig,
-    MaskOutput,
     SegmentConfig,
     identity,
 )
@@ -74,6 +73,7 @@ from .options import (
     DtypeOption,
     ExifOption,
     InputsArgument,
+    MaskOutputOption,
     MaxPixelsOption,
     ModelOption,
     NullOption,
@@ -178,11 +178,16 @@ def segment(
         bool,
         typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
     ] = False,
+    with_overlay: Annotated[
+        bool,
+        typer.Option("--overlay", rich_help_panel=RESULTS, help="Pictures of the masks too: overlays/<image>.jpg."),
+    ] = False,
+    compare_sam: Annotated[
+        bool,
+        typer.Option("--compare-sam", rich_help_panel=RESULTS, help="Keep plain SAM's mask of each prompt beside."),
+    ] = False,
     model: ModelOption = DEFAULT_MODEL,
-    mask_output: Annotated[
-        MaskOutput,
-        typer.Option(rich_help_panel=SPEED, help="SAM plus HQ logits, the HQ logits alone, or plain SAM."),
-    ] = "sum",
+    mask_output: MaskOutputOption = "sum",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     batch_size: Annotated[
@@ -211,7 +216,7 @@ def segment(
     The same command again continues where it stopped.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    formats_wanted = chosen_formats(output, formats)
+    formats_wanted = chosen_formats(output, formats, with_overlay)
     polygons = polygon_config(formats_wanted, segmentation, tolerance)
     cleaning = clean_config(min_region, fill_holes, largest_part, smooth)
     cutting = cutout_config(formats_wanted, soft, background, everything)
@@ -238,6 +243,9 @@ def segment(
         check_no_everything(grid)
         check_prompt_options(inputs, files, images_json, frame, detector)
     check_hq(model, mask_output)
+    if compare_sam and (everything or mask_output == "sam"):
+        reason = "compares the masks of prompts with those of HQ-SAM"
+        raise UsageError(reason, option="compare_sam", remedy="leave out --everything and --mask-output sam")
     if not files and not frame and not everything and detector is None:
         detector = EMBEDDED
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
@@ -305,6 +313,7 @@ def segment(
     config = SegmentConfig(
         mask_output=mask_output,
         multimask=multimask,
+        compare_sam=compare_sam,
         score_threshold=score_threshold if finder or everything else None,
         max_boxes=max_boxes if finder or everything else None,
         format=tuple(sorted(formats_wanted)),
@@ -372,6 +381,7 @@ def segment(
         mask_output=mask_output,
         # Of the three masks at a point the authors of HQ-SAM take the best, those of SAM all.
         choice="best" if everything and mask_output != "sam" else "all" if everything or multimask else "single",
+        compare_sam=compare_sam,
         dtype=compute.dtype,
         prompts_per_batch=prompts_per_batch,
         soft=soft,

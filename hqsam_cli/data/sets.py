@@ -200,8 +200,9 @@ def _folder_dataset(folder: Path) -> Dataset:
     """What a folder of one's own holds."""
     name = folder.resolve().name
     one = Dataset(name, name, "masks", "", "", 0, "", "", "")
-    if (folder / "annotations.json").is_file():
-        return replace(one, kind="instances", images=str(folder / "images"), gt=str(folder / "annotations.json"))
+    for document in (folder / "annotations.json", folder / "annotations.json.gz"):
+        if document.is_file():
+            return replace(one, kind="instances", images=str(folder / "images"), gt=str(document))
     layout = find_layout(folder)
     if layout is None:
         raise HqsamError(

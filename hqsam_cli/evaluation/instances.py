@@ -22,6 +22,7 @@ from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_segmentation, encode_crop
 from ..formats.values import Identifier, identifier, number_or_none, read_numbers
+from ..io.gzipped import unzipped
 from ..io.images import image_size, read_image
 from ..io.names import is_absolute, leaves_folder, plain_name, tails
 from ..records import MaskCrop, Prompt
@@ -102,7 +103,7 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(unzipped(path.read_bytes(), path))
     except OSError as error:
         raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="give a JSON file") from None
     except ValueError as error:

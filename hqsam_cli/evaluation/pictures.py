@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..io.atomic import atomic_file
-from ..report.overlay import overlay
+from ..report.overlay import overlay, titled
 from .report import Row
 
 CELL_HEIGHT, SCREEN_WIDTH = 480, 1920
@@ -83,5 +83,4 @@ def _cell(image: np.ndarray, title: str) -> np.ndarray:
     scale = min(CELL_HEIGHT / image.shape[0], SCREEN_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     cell = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    cell = np.pad(cell, ((32, 6), (3, 3), (0, 0)), constant_values=255)
-    return cv2.putText(cell, title, (6, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.65, (20, 20, 20), 1, cv2.LINE_AA)
+    return titled(cell, title)

@@ -17,7 +17,9 @@ MULTIMASKS = 3
 def make_annotation(
     instance: Instance, image_id: int, *, multimask: bool, tolerance: float | None = None
 ) -> dict[str, Any]:
-    """One COCO annotation; with a `tolerance` it also has `polygons`, as `mask_polygons` makes them.
+    """One COCO annotation; `prompt_box` is the box that was asked for, and `sam` plain SAM's mask, where there are any.
+
+    With a `tolerance` it also has `polygons`, as `mask_polygons` makes them.
 
     Its score is the detector's times SAM's IoU estimate, clamped to 0 to 1. Of a multimask run, the three
     masks of prompt n have ids 3n - 2 to 3n and name their prompt.
@@ -34,6 +36,12 @@ def make_annotation(
         "score": round(instance.score, DECIMALS),
         "predicted_iou": round(instance.predicted_iou, DECIMALS),
     }
+    if prompt.box is not None:
+        x0, y0, x1, y1 = prompt.box
+        record["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
+    if instance.sam is not None:
+        iou = round(instance.sam.predicted_iou, DECIMALS)
+        record["sam"] = {"segmentation": encode_crop(instance.sam.mask), "predicted_iou": iou}
     if tolerance is not None:
         record["polygons"] = mask_polygons(instance.mask, tolerance).record()
     if multimask:

@@ -22,7 +22,7 @@ class ImageResult:
         size: (width, height).
         instances: its masks.
         annotations: their COCO annotations, in the same order.
-        pixels: of the image, RGB uint8 (H, W, 3).
+        pixels: of the image, RGB uint8 (H, W, 3), for writers that draw.
     """
 
     file_name: str
@@ -42,6 +42,7 @@ class RunRecords:
         info: what made them, as COCO's `info`.
         segmentation: how annotations say what their masks are; see `annotations.shown`.
         path_of: the absolute path of an image, by its name.
+        knows: whether an image had results before; asked before its own are noted.
     """
 
     records: Callable[[], Iterable[dict[str, Any]]]
@@ -49,6 +50,7 @@ class RunRecords:
     info: Mapping[str, Any] = field(default_factory=dict)
     segmentation: SegmentationKind = "rle"
     path_of: Callable[[str], str] = field(default=str)
+    knows: Callable[[str], bool] = lambda _: True
 
 
 class Writer(Protocol):

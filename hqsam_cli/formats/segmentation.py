@@ -23,6 +23,27 @@ def decode_segmentation(segmentation: Segmentation, width: int, height: int) -> 
     return _decode_polygons(segmentation, width, height)
 
 
+def decode_crop(segmentation: Segmentation, width: int, height: int) -> MaskCrop:
+    """The mask of a segmentation as its tight crop; of RLE no more is drawn than the columns where it is.
+
+    Raises:
+        ValueError: as `decode_segmentation`.
+    """
+    if not isinstance(segmentation, dict):
+        first, bits = 0, _decode_polygons(segmentation, width, height)
+    else:
+        runs = _sound_runs(segmentation, width, height)
+        borders = runs.cumsum()
+        if len(runs) < 2:
+            return MaskCrop(np.zeros((0, 0), bool), 0, 0, width, height)
+        first, last = int(borders[0]) // height, -(-int(borders[len(runs) // 2 * 2 - 1]) // height)
+        runs[0] -= first * height
+        runs[-1] -= runs.sum() - (last - first) * height  # of the zeros at the end, if there are any
+        bits = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(last - first, height).T
+    x, y, w, h = MaskCrop(bits, first, 0, width, height).tight_box()
+    return MaskCrop(np.ascontiguousarray(bits[y : y + h, x - first : x - first + w]), x, y, width, height)
+
+
 def column_runs(mask: MaskCrop) -> np.ndarray:
     """COCO's uncompressed counts of the whole image: lengths of runs down the columns, zeros first.
 
@@ -61,6 +82,12 @@ def encode_crop(mask: MaskCrop) -> dict[str, Any]:
 
 
 def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
+    runs = _sound_runs(rle, width, height)
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
+def _sound_runs(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
+    """Run lengths that make up an image of that size, zeros first, int64."""
     size, counts = rle.get("size"), rle.get("counts")
     size = [integer(n, 2**31) or 0 for n in size] if isinstance(size, list) else []
     if len(size) != 2 or min(size) <= 0:
@@ -70,7 +97,7 @@ def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
     runs = _run_lengths(counts) if isinstance(counts, str) else _counted_runs(counts)
     if (runs < 0).any() or runs.sum() != height * width:
         raise ValueError(f"is RLE whose runs do not make up {width} x {height} pixels")
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+    return runs
 
 
 def _counted_runs(counts: Any) -> np.ndarray:

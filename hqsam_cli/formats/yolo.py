@@ -98,6 +98,8 @@ def _split_score(
 
     if _is_pose(numbers, key_point_shape):
         return numbers, None
+    if _is_pose(numbers[:-1], key_point_shape) and 0 <= numbers[-1] <= 1 and _has_points_inside(numbers[:-1]):
+        return numbers[:-1], numbers[-1]
     is_id = last.isdigit() and (tracked or (len(numbers) == 6 and _is_within(numbers)))
     if len(numbers) > 4 and is_id:
         if whole(len(numbers) - 2) and 0 <= numbers[-2] <= 1:
@@ -122,6 +124,14 @@ def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> b
         return points == key_point_shape[0] * key_point_shape[1]
     visible = numbers[6::3]
     return len(numbers) == POSE or (points > 0 and points % 3 == 0 and all(n in (0, 1, 2) for n in visible))
+
+
+def _has_points_inside(numbers: list[float]) -> bool:
+    """Whether numbers are a box and several points x, y, visibility, of which those that are seen lie in it."""
+    x, y, w, h = numbers[:4]
+    points = [numbers[n : n + 3] for n in range(4, len(numbers), 3)]
+    seen = [(px, py) for px, py, visibility in points if visibility and (px or py)] if len(numbers) % 3 == 1 else []
+    return len(seen) > 1 and all(abs(px - x) <= w / 2 + ROUNDING and abs(py - y) <= h / 2 + ROUNDING for px, py in seen)
 
 
 class YoloWriter(LabelWriter):

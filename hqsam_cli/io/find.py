@@ -15,7 +15,8 @@ from .images import READ_SUFFIXES
 from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
 
 STDIN = "-"
-OUTPUTS = ("masks", "idmaps", "yolo-seg", "cutouts", "crops")  # folders of an output that hold images
+# Folders of an output that hold images.
+OUTPUTS = ("masks", "idmaps", "yolo-seg", "cutouts", "crops", "overlays", "report")
 # Thumbnails, bins and snapshots of servers and desktops, in lower case; what begins with a dot is left out anyway.
 JUNK = (
     "@eadir",

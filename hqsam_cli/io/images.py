@@ -33,6 +33,15 @@ from .tiff import (
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
 DEPTH, INVERTED, NO_ALPHA = "bit_depth", "min_is_white", "no_alpha"  # in `info` of an image
 WHITE = (255, 255, 255)
+# Where a file begins like an image that no decoder takes, it is most likely damaged: place, bytes, what it is.
+DAMAGED = (
+    (0, b"II+\0", "a BigTIFF"),
+    (0, b"MM\0+", "a BigTIFF"),
+    (4, b"ftypavif", "an AVIF"),
+    (0, b"\xff\xd8\xff", "a JPEG"),
+    (0, b"\x89PNG", "a PNG"),
+    (8, b"WEBP", "a WebP"),
+)
 
 # What brings stored pixels upright, and its inverse, by EXIF orientation; 1 and unknown values turn nothing.
 TURNS = {
@@ -142,8 +151,13 @@ def _loaded(file: BinaryIO, exif: str, max_pixels: int) -> Image.Image:
 def _unknown(path: str) -> str:
     """What is wrong with a file that no decoder takes."""
     with open(path, "rb") as file:
-        if stand_in := describe_stand_in(file.read(HEAD)):
-            return stand_in
+        head = file.read(HEAD)
+    if stand_in := describe_stand_in(head):
+        return stand_in
+    for place, magic, kind in DAMAGED:
+        if head[place:].startswith(magic):
+            reason = f"{kind} that is cut off or of a kind that is not read"
+            return f"broken image ({reason}); fetch it again, or convert it to 8-bit RGB"
     suffix = os.path.splitext(path)[1].lower()
     if suffix in HEIF_SUFFIXES and "HEIF" not in FORMATS:
         return "HEIC is read with pillow-heif: pip install 'hqsam-cli[heif]'"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,13 +15,12 @@ from ..formats.label_folder import label_paths, labels_below
 from ..formats.ndjson import Lines
 from ..formats.prompt_file import Contents, Notes, PromptFile, Use, note
 from ..formats.values import identifier, is_set, read_numbers
+from ..io.gzipped import unzipped
 from ..io.stand_ins import HEAD, describe_stand_in
 
 STDIN = "-"
 ROUNDING = 0.01  # by which shares may leave 0 to 1
 MOST = 0.9  # of the boxes; a few may be anything
-GZIP = b"\x1f\x8b"
-LARGEST_JSON = 2**32  # bytes that a compressed file may grow to
 ZIP = b"PK\x03\x04"
 KINDS_OF_FILES = "give a file of COCO, NDJSON, Label Studio, CVAT, CSV or Parquet"
 
@@ -155,26 +153,7 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
                 content = file.read()
         except OSError as error:
             raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy=KINDS_OF_FILES) from None
-    return _unzipped(content, path) if content.startswith(GZIP) else content
-
-
-def _unzipped(content: bytes, path: str) -> bytes:
-    """The content of a .gz file."""
-    parts: list[bytes] = []
-    left = LARGEST_JSON
-    while content:  # a file may be several, one after the other
-        unzip = zlib.decompressobj(wbits=31)
-        try:
-            parts.append(unzip.decompress(content, left))
-        except zlib.error as error:
-            raise HqsamError(f"broken gzip ({error})", file=path, remedy="fetch it again") from None
-        left -= len(parts[-1])
-        if not unzip.eof or left <= 0:
-            raise HqsamError(
-                f"gzip that is cut off or grows beyond {LARGEST_JSON} bytes", file=path, remedy="fetch it again"
-            )
-        content = unzip.unused_data.lstrip(b"\0")
-    return b"".join(parts)
+    return unzipped(content, path)
 
 
 def _document(content: bytes, name: str) -> Any:

@@ -2,43 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+FILL = 0.45  # of a color over what is under it
+DARK, LIGHT = (20, 20, 20), (255, 255, 255)
 
 
-def overlay(image: np.ndarray, masks: list[np.ndarray], labels: list[str] | None = None) -> np.ndarray:
-    """The image with each mask in a color of its own, outlined, and its label if any: uint8 RGB of the same size.
+def overlay(
+    image: np.ndarray,
+    masks: Sequence[np.ndarray],
+    labels: Sequence[str] | None = None,
+    boxes: Sequence[Sequence[float] | None] | None = None,
+) -> np.ndarray:
+    """The image with each mask in a color of its own, outlined, with its box and its label if any: uint8 RGB.
+
+    Lines and labels grow with the image, and have a dark rim, so that they are seen on light and dark ground.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB; the result has its size.
         masks: bool (H, W) each.
+        boxes: x, y, width, height in pixels, or None, of each mask.
     """
     drawn = image.copy()
-    thickness = max(1, round(max(image.shape[:2]) / 400))
+    line = max(1, round(max(image.shape[:2]) / 500))
     for index, mask in enumerate(masks):
-        color = _color(index)
-        drawn[mask] = (0.45 * drawn[mask] + 0.55 * np.array(color)).astype(np.uint8)
+        color = instance_color(index)
+        drawn[mask] = ((1 - FILL) * drawn[mask] + FILL * np.array(color)).astype(np.uint8)
         outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, outlines, -1, tuple(int(c * 0.55) for c in color), thickness, cv2.LINE_AA)
-    for index, (mask, label) in enumerate(zip(masks, labels, strict=True) if labels else ()):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            _write(drawn, label, int(columns.mean()), int(rows.mean()), _color(index))
-    return drawn
+        for shade, width in ((DARK, line + 2), (color, line)):
+            cv2.drawContours(drawn, outlines, -1, shade, width, cv2.LINE_AA)
+    for index, box in enumerate(boxes or ()):
+        if box is not None:
+            x, y, w, h = (round(n) for n in box)
+            for shade, width in ((DARK, line + 2), (instance_color(index), line)):
+                cv2.rectangle(drawn, (x, y), (x + w - 1, y + h - 1), shade, width)
+    return drawn if not labels else _labeled(drawn, masks, labels)
 
 
-def _color(index: int) -> tuple[int, int, int]:
-    """Colors that differ however many there are: hues a golden section apart."""
+def instance_color(index: int) -> tuple[int, int, int]:
+    """RGB that differs however many there are: hues a golden section apart; those of the page of a report."""
     hue = int(180 * ((0.58 + 0.618034 * index) % 1))
     r, g, b = cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
     return r, g, b
 
 
-def _write(image: np.ndarray, text: str, x: int, y: int, color: tuple[int, int, int]) -> None:
-    """A label on a dark plate, centerd at x, y and kept within the image."""
-    scale = max(0.4, max(image.shape[:2]) / 1200)
-    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    x = int(np.clip(x - width // 2, 2, max(2, image.shape[1] - width - 2)))
-    y = int(np.clip(y + height // 2, height + 2, max(height + 2, image.shape[0] - base - 2)))
-    cv2.rectangle(image, (x - 3, y - height - 3), (x + width + 3, y + base), (25, 25, 25), -1)
-    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
+def titled(image: np.ndarray, title: str) -> np.ndarray:
+    """The image on white, with a title above: uint8 RGB."""
+    height = max(22, round(image.shape[0] / 16))
+    page = np.pad(image, ((height, 6), (3, 3), (0, 0)), constant_values=255)
+    canvas = Image.fromarray(page)
+    size = 0.62 * height
+    size *= min(1.0, (page.shape[1] - 12) / max(ImageFont.load_default(size).getlength(title), 1))
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(canvas).text((6, height / 2), title, DARK, font, anchor="lm")
+    return np.asarray(canvas)
+
+
+def _labeled(drawn: np.ndarray, masks: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
+    """Labels on dark plates with a rim of the color, each at the top of its mask, within the image."""
+    height, width = drawn.shape[:2]
+    canvas = Image.fromarray(drawn)
+    pen = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(max(11.0, max(height, width) / 55))
+    for index, (mask, label) in enumerate(zip(masks, labels, strict=True)):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            continue
+        left, top, right, bottom = pen.textbbox((0, 0), label, font, anchor="la")
+        x = min(max(int(columns[0]), 2), max(2, width - int(right - left) - 6))
+        y = max(int(rows[0]) - int(bottom - top) - 8, 2)
+        pen.rectangle((x - 2, y - 2, x + right - left + 4, y + bottom - top + 4), DARK, instance_color(index))
+        pen.text((x + 1 - left, y + 1 - top), label, LIGHT, font)
+    return np.asarray(canvas)

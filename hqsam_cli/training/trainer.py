@@ -268,10 +268,10 @@ def read_run(path: Path, identity: dict[str, str], device: torch.device | str = 
 
 
 def _begin_worker(_number: int) -> None:
-    """One thread each, and no part in how the main process handles signals."""
+    """One thread each, and no part in how the main process handles signals, which may be sent to all of them."""
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Stretch:

@@ -138,7 +138,7 @@ def test_where_there_are_no_hard_links_files_are_copied(
 ) -> None:
     linked = merge_shards(shards, tmp_path / "linked", {})
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr("os.link", refuse)
@@ -147,7 +147,7 @@ def test_where_there_are_no_hard_links_files_are_copied(
 
 
 def test_a_full_disk_is_one_line(shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.link", refuse)

@@ -248,6 +248,21 @@ def test_labels_of_others_stay_and_those_of_photos_that_are_gone_go(
     (photos / "a.jpg").unlink()
     assert hqsam(*command).code == 0
     assert not Path("labels/a.txt").exists() and Path("labels/sub/b.txt").read_text() == "corrected by hand"
+
+
+def test_a_label_that_is_there_before_its_photo_stays(hqsam: Run, photos: Path) -> None:
+    command = ("detect", photos, "--format", "yolo", "-o", "labels")
+    assert hqsam(*command).code == 0
+    (photos / "a.png").write_bytes((photos / "sub/b.png").read_bytes())
+    (photos / "c.png").write_bytes((photos / "sub/b.png").read_bytes())
+    Path("labels/c.txt").write_text("made by hand")
+    before = Path("labels/a.txt").read_text()
+    ended = hqsam(*command)
+    assert ended.code == 0 and "c.txt: left as it is" in ended.err and "a.txt" not in ended.err
+    assert Path("labels/c.txt").read_text() == "made by hand" and Path("labels/a.txt").read_text() == before
+    assert Path("labels/a.png.txt").read_text() == Path("labels/sub/b.txt").read_text()
+    assert hqsam(*command, "--overwrite").code == 0
+    assert Path("labels/c.txt").read_text() == Path("labels/sub/b.txt").read_text()
     Path("labels/sub/b.txt").unlink()
     assert hqsam(*command).code == 0 and Path("labels/sub/b.txt").exists()
 

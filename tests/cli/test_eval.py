@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import sys
 import types
@@ -157,6 +158,10 @@ def test_the_worst_of_a_set_of_many_objects(hqsam: Run, tmp_path: Path) -> None:
     assert picture.name.startswith("001_own_sub_")
     refused = hqsam("eval", "--dataset", "own", "--worst", "1", "w", "--detections", "d.json")
     assert refused.code == 2 and "--worst: only for images with their own ground truth" in refused.err
+    plain = hqsam("eval", "--dataset", "own", "--mask-output", "sam").out
+    (folder / "annotations.json.gz").write_bytes(gzip.compress((folder / "annotations.json").read_bytes()))
+    (folder / "annotations.json").unlink()
+    assert hqsam("eval", "--dataset", "own", "--mask-output", "sam").out == plain != ""
 
 
 def test_clicks_and_their_curve(hqsam: Run, tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ def run_alone(*arguments: str | Path, launcher: tuple[str, ...] = (sys.executabl
     script = ROOT / "tests" / "cli" / "hqsam_process.py"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [*launcher, script, "train", *arguments]
-    return subprocess.Popen([str(part) for part in command], env=environment, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [str(part) for part in command], env=environment, stderr=subprocess.PIPE, start_new_session=True
+    )
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -133,6 +135,19 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
     assert hqsam("train", *arguments, "-o", "unbroken").code == 0
     for name in ("hq_only.safetensors", "hqsam.safetensors"):
         assert equal(tensors(tmp_path / "killed" / name), tensors(tmp_path / "unbroken" / name))
+
+
+def test_a_signal_to_all_processes_of_a_job_saves_the_run(data: Path, tmp_path: Path) -> None:
+    workers = ("--workers", "1", "--checkpoint-steps", "1", "--fresh", "--epochs", "30")
+    stopped = run_alone("--data", data, *SMALL, *workers, "-o", tmp_path / "out")
+    state = tmp_path / "out" / "train.pt"
+    while not state.exists():
+        assert stopped.poll() is None, stopped.communicate()[1].decode()
+        time.sleep(0.01)
+    os.killpg(stopped.pid, signal.SIGTERM)  # as Slurm and systemd do
+    errors = stopped.communicate()[1].decode()
+    assert stopped.returncode == 130 and "Traceback" not in errors, errors
+    assert torch.load(state, weights_only=True)["step"] > 0
 
 
 @pytest.mark.usefixtures("one_thread")

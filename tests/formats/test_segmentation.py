@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.formats.segmentation import encode_crop
+from hqsam_cli.formats.segmentation import decode_crop, encode_crop
 from hqsam_cli.records import MaskCrop
 
 
@@ -14,7 +14,7 @@ def crops() -> list[MaskCrop]:
     rng = np.random.default_rng(0)
     made = []
     for _ in range(200):
-        height, width = rng.integers(1, 30, 2)
+        height, width = rng.integers(1, 30, 2).tolist()
         h, w = rng.integers(1, height + 1), rng.integers(1, width + 1)
         bits = rng.random((h, w)) < rng.choice([0.05, 0.5, 0.95])
         made.append(MaskCrop(bits, int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1)), width, height))
@@ -27,6 +27,13 @@ def test_bytes_equal_pycocotools() -> None:
     for crop in crops():
         expected = coco_mask.encode(np.asfortranarray(crop.full().astype(np.uint8)))
         assert encode_crop(crop) == {"size": expected["size"], "counts": expected["counts"].decode()}
+
+
+def test_a_crop_comes_back_tight() -> None:
+    for crop in crops():
+        read = decode_crop(encode_crop(crop), crop.width, crop.height)
+        assert np.array_equal(read.full(), crop.full())
+        assert read.bits.shape == crop.tight_box()[:1:-1]
 
 
 def test_tight_box_equals_pycocotools() -> None:

@@ -51,6 +51,7 @@ def test_an_annotation() -> None:
         "iscrowd": 0,
         "score": 0.406173,
         "predicted_iou": 0.812346,
+        "prompt_box": [0.0, 0.0, 9.0, 9.0],
     }
     assert np.array_equal(coco_mask.decode(segmentation), made(5).mask.full())
 

@@ -117,7 +117,12 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, photo: np.ndarray) -> None
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "folder.jpg").mkdir()
+    Image.fromarray(photo).save(tmp_path / "whole.avif")
+    (tmp_path / "cut.avif").write_bytes((tmp_path / "whole.avif").read_bytes()[:400])
+    (tmp_path / "cut.tif").write_bytes(b"II+\0\x08\0\0\0\x10")
     expected = {
+        "cut.avif": "broken image",
+        "cut.tif": r"broken image \(a BigTIFF that is cut off",
         "cut.jpg": "(?i)truncated",
         "empty.jpg": "empty",
         "text.jpg": "not an image",

@@ -1,0 +1,54 @@
+"""`hqsam report`: a page of a run, its masks sorted by suspicion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..configs import DEFAULT_MAX_PIXELS
+from ..errors import NoInputError
+from .console import ConsoleReporter
+from .options import MaxPixelsOption, QuietOption, VerboseOption, WorkersOption
+
+EPILOG = """
+[bold]Examples[/bold]
+
+hqsam report hqsam_out
+
+hqsam report hqsam_out --images ./imgs
+"""
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of hqsam segment.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the photos are, unless they are where the run found them."),
+    ] = None,
+    workers: WorkersOption = 4,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a page of a run that opens from disk: DIR/report/index.html, the most suspicious masks first.
+
+    Beside it is instances.csv, one row a mask.
+    """
+    from ..report.page import write_report
+    from ..report.results import read_results
+
+    reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
+    if not folder.is_dir():
+        raise NoInputError("no such folder", file=folder, remedy="give the output folder of hqsam segment")
+    results = read_results(folder, images)
+    try:
+        page, missing = write_report(
+            results, folder, exif=results.exif, max_pixels=max_pixels, workers=workers, progress=reporter
+        )
+    finally:
+        reporter.close()
+    if missing:
+        reporter.say(f"photos that cannot be shown: {missing} of {len(results.images)}; pass `images`", "yellow")
+    reporter.say(f"wrote {page}", "green")

@@ -1,0 +1,184 @@
+"""Pictures of the results of an image: masks with boxes and labels, or plain SAM beside HQ-SAM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import HqsamError, ImageError
+from ..formats.run_records import ImageResult, RunRecords
+from ..formats.segmentation import decode_segmentation
+from ..io.atomic import atomic_file
+from .overlay import overlay, titled
+from .results import ResultImage, Results, read_photo
+
+PANEL = 1000  # pixels of the longer side of a panel of a comparison, at most
+INSETS = 2  # below each panel: where SAM and HQ-SAM differ most
+INSET_SHARE = 6  # an inset shows a part of the image that is by this shorter than its longer side
+ONLY_HQ, ONLY_SAM = (40, 150, 255), (255, 140, 0)
+JPEG_QUALITY = 92
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
+
+class OverlayWriter:
+    """`overlays/<path of the image>.jpg`: the images of a run with their masks drawn over them."""
+
+    fills_folder = True
+
+    def __init__(self, output: Path, run: RunRecords) -> None:
+        self.path = output / "overlays"
+        self._names = {category["id"]: str(category.get("name")) for category in run.categories}
+
+    def foreign(self) -> Path | None:
+        """See `Writer`."""
+        return next(self.path.rglob("*.jpg"), None)
+
+    def is_complete(self, file_name: str, count: int) -> bool:
+        """See `Writer`."""
+        return self._path(file_name).is_file()
+
+    def write(self, result: ImageResult) -> None:
+        """See `Writer`."""
+        assert result.pixels is not None
+        masks = [instance.mask.full() for instance in result.instances]
+        write_picture(self._path(result.file_name), draw(result.pixels, result.annotations, masks, self._names))
+
+    def remove(self, file_name: str) -> None:
+        """See `Writer`."""
+        self._path(file_name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Nothing: all is in place."""
+
+    def _path(self, file_name: str) -> Path:
+        return self.path / f"{file_name}.jpg"
+
+
+def draw_image(image: ResultImage, path: Path, results: Results, *, compare: bool, max_pixels: int) -> None:
+    """Write the picture of an image of a run.
+
+    Args:
+        compare: SAM beside HQ-SAM.
+
+    Raises:
+        ImageError: its photo cannot be read, or the picture has no format.
+        HqsamError: a segmentation is none, or the picture cannot be written.
+    """
+    assert image.size is not None
+    photo = read_photo(image, exif=results.exif, max_pixels=max_pixels)
+    try:
+        masks = [decode_segmentation(annotation["segmentation"], *image.size) for annotation in image.annotations]
+        pixels = (
+            compared(photo, masks, image.annotations)
+            if compare
+            else draw(photo, image.annotations, masks, results.categories)
+        )
+        write_picture(path, pixels)
+    except (KeyError, ValueError) as error:
+        raise HqsamError(f"a segmentation {error}", file=image.file_name, remedy="run hqsam segment again") from None
+    except OSError as error:
+        raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another `output`") from None
+
+
+def draw(
+    photo: np.ndarray, annotations: Sequence[Mapping[str, Any]], masks: list[np.ndarray], names: Mapping[Any, str]
+) -> np.ndarray:
+    """A photo with masks, the boxes that were asked for, and labels: uint8 RGB of its size.
+
+    Args:
+        masks: of the annotations, bool (H, W) each.
+        names: of categories, by id.
+    """
+    labels = []
+    for annotation in annotations:
+        category = annotation.get("category_id")
+        name = names.get(category, f"category {category}")
+        score = annotation.get("score")
+        labels.append(name if score is None else f"{name} {score:.2f}")
+    return overlay(photo, masks, labels, [annotation.get("prompt_box") for annotation in annotations])
+
+
+def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """SAM | HQ-SAM | difference, and below each what it shows where the two differ most: uint8 RGB.
+
+    Args:
+        masks: of HQ-SAM, bool (H, W) each; those of SAM are in `sam` of the annotations.
+    """
+    height, width = photo.shape[:2]
+    plain = [decode_segmentation(annotation["sam"]["segmentation"], width, height) for annotation in annotations]
+    if (scale := PANEL / max(height, width)) > 1:  # lines are drawn afterwards, so that they are thin
+        photo, masks, plain = _enlarged(photo, scale), _all_enlarged(masks, scale), _all_enlarged(plain, scale)
+    only_hq, only_sam = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
+    for own, sam in zip(masks, plain, strict=True):
+        only_hq |= own & ~sam
+        only_sam |= sam & ~own
+    gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 90
+    difference = np.repeat(gray, 3, axis=2)
+    difference[only_hq], difference[only_sam] = ONLY_HQ, ONLY_SAM
+    parts = _where_most(only_hq | only_sam)
+    panels = {
+        "SAM": overlay(photo, plain),
+        "HQ-SAM": overlay(photo, masks),
+        "only SAM: orange, only HQ-SAM: blue": difference,
+    }
+    return np.hstack([titled(_panel(image, parts), title) for title, image in panels.items()])
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 RGB (H, W, 3) in the format of the path's suffix.
+
+    Raises:
+        ImageError: there is no such format.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    try:
+        done, encoded = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(pixels[..., ::-1]), options)
+    except cv2.error:
+        done = False
+    if not done:
+        raise ImageError("no picture can be written as that", file=path, remedy="call it .png or .jpg")
+    with atomic_file(path) as file:
+        file.write(encoded.tobytes())
+
+
+def _where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:
+    """x, y and side of the squares that hold most of a difference, the fullest first; they do not overlap."""
+    height, width = differs.shape
+    side = max(8, min(height, width, max(height, width) // INSET_SHARE))
+    counts = np.pad(differs.astype(np.float64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    sums = counts[side:, side:] - counts[:-side, side:] - counts[side:, :-side] + counts[:-side, :-side]
+    found: list[tuple[int, int, int]] = []
+    while len(found) < INSETS and sums.max() >= 0:
+        y, x = (int(n) for n in np.unravel_index(int(sums.argmax()), sums.shape))
+        found.append((x, y, side))
+        sums[max(y - side + 1, 0) : y + side, max(x - side + 1, 0) : x + side] = -1
+    return found
+
+
+def _enlarged(image: np.ndarray, scale: float) -> np.ndarray:
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+
+
+def _all_enlarged(masks: Sequence[np.ndarray], scale: float) -> list[np.ndarray]:
+    return [_enlarged(mask.astype(np.float32), scale) > 0.5 for mask in masks]
+
+
+def _panel(image: np.ndarray, parts: Sequence[tuple[int, int, int]]) -> np.ndarray:
+    """The image, no larger than a panel, with parts of it framed, and these parts magnified below."""
+    scale = PANEL / max(image.shape[:2])
+    size = (max(INSETS, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    whole = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    inset = size[0] // INSETS
+    below = np.full((inset, size[0], 3), 255, np.uint8)
+    for n, (x, y, side) in enumerate(parts):
+        part = image[y : y + side, x : x + side]
+        shown = cv2.resize(part, (inset, inset), interpolation=cv2.INTER_AREA if side > inset else cv2.INTER_CUBIC)
+        below[:, n * inset : (n + 1) * inset] = cv2.rectangle(shown, (0, 0), (inset - 1, inset - 1), (255, 255, 255), 3)
+        corners = [(round(scale * a), round(scale * b)) for a, b in ((x, y), (x + side, y + side))]
+        for shade, line in (((20, 20, 20), 4), ((255, 255, 255), 2)):
+            cv2.rectangle(whole, corners[0], corners[1], shade, line)
+    return np.vstack([whole, below])

@@ -1,0 +1,167 @@
+"""How much speaks against a mask: measures that need no ground truth, and one figure of them to sort by.
+
+Each measure is a number that grows with doubt. A piecewise linear ramp turns it into a part from 0, as most good masks
+have it, to the most that this doubt alone may count; parts are joined as independent doubts are, 1 - prod(1 - part).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from ..records import MaskCrop
+from .photo_measures import SIDE, photo_measures, resized
+
+FEWEST = 8  # masks of a category that say what is usual
+
+
+class Ramp(NamedTuple):
+    """A measure at `low` or under counts nothing, at `high` or over it counts `most`; NaN, unknown, counts nothing.
+
+    `words` say to people what is suspicious.
+    """
+
+    low: float
+    high: float
+    most: float
+    words: str
+
+    def __call__(self, value: np.ndarray) -> np.ndarray:
+        known = np.nan_to_num(value, nan=self.low)
+        part: np.ndarray = self.most * np.clip((known - self.low) / (self.high - self.low), 0, 1)
+        return part
+
+
+# What is measured, and from where to where it is a reason for doubt; `docs/report.md` says more.
+PARTS = {
+    "empty": Ramp(0.0, 1.0, 1.0, "is empty"),
+    "confidence": Ramp(0.2, 0.6, 0.6, "the model is not sure"),
+    "disagreement": Ramp(0.15, 0.6, 0.7, "SAM and HQ-SAM do not agree on it"),
+    "box": Ramp(0.12, 0.26, 0.95, "leaves the box that was asked for, or fills little of it"),
+    "contact": Ramp(0.75, 1.0, 0.5, "touches its box all along its sides"),
+    "holes": Ramp(0.01, 0.15, 0.5, "has holes where the photo has no edges"),
+    "fragments": Ramp(0.12, 0.5, 0.2, "is in fragments"),
+    "ragged": Ramp(0.45, 1.0, 0.3, "has a ragged boundary"),
+    "duplicate": Ramp(0.6, 0.9, 0.9, "is nearly another mask of the photo"),
+    "size": Ramp(2.0, 8.0, 0.4, "is of an unusual size for its category"),
+    "edges": Ramp(0.3, 0.6, 0.9, "its boundary is not where the photo has edges"),
+    "gap": Ramp(0.7, 0.78, 0.8, "a stretch of its boundary has no edge in the photo"),
+    "straight": Ramp(0.55, 0.72, 0.45, "a straight line bounds it where the photo has no edge"),
+    "foreign": Ramp(0.03, 0.35, 0.8, "holds patches with the colors of what is around it"),
+}
+
+
+def measure_masks(
+    annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop], photo: np.ndarray | None
+) -> np.ndarray:
+    """The measures of the masks of one image, float (n, measures), in the order of `PARTS`; NaN where unknown.
+
+    Args:
+        annotations: COCO annotations, with `predicted_iou`, `prompt_box` and `prompt_id` as far as they are known.
+        photo: uint8 RGB (H, W, 3), if there is one.
+    """
+    measured = np.full((len(masks), len(PARTS)), np.nan)
+    shares = _duplicates(annotations, masks)
+    for row, annotation, mask, duplicate in zip(measured, annotations, masks, shares, strict=True):
+        values = {"confidence": 1 - annotation.get("predicted_iou", np.nan), "duplicate": duplicate}
+        if "sam" in annotation:
+            values["disagreement"] = 1 - _iou(annotation["segmentation"], annotation["sam"]["segmentation"])
+        values["box"] = _off_the_box(annotation.get("prompt_box"), mask.tight_box())
+        values |= _shape(mask)
+        if photo is not None:
+            values |= photo_measures(mask, photo)
+        row[:] = [values.get(name, np.nan) for name in PARTS]
+    return measured
+
+
+def _duplicates(annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop]) -> np.ndarray:
+    """The largest IoU of each mask with another one of the image; the three masks of one prompt are no others."""
+    from pycocotools import mask as coco_mask
+
+    if len(masks) < 2:
+        return np.zeros(len(masks))
+    rles = [annotation["segmentation"] for annotation in annotations]
+    ious = np.asarray(coco_mask.iou(rles, rles, [0] * len(rles)))
+    prompts = np.array([annotation.get("prompt_id", -1 - n) for n, annotation in enumerate(annotations)])
+    ious[prompts[:, None] == prompts] = 0
+    largest: np.ndarray = ious.max(axis=1)
+    return largest
+
+
+def _iou(first: dict[str, Any], second: dict[str, Any]) -> float:
+    """IoU of two masks, each compressed RLE; 1 where both are empty."""
+    from pycocotools import mask as coco_mask
+
+    either = coco_mask.area(coco_mask.merge([first, second]))
+    both = coco_mask.area(coco_mask.merge([first, second], True))
+    return float(both / either) if either else 1.0
+
+
+def _off_the_box(prompt_box: Sequence[float] | None, tight: tuple[int, int, int, int]) -> float:
+    """1 - IoU of the box that was asked for and the box of the mask."""
+    if prompt_box is None:
+        return np.nan
+    (x0, y0, w0, h0), (x1, y1, w1, h1) = prompt_box, tight
+    across = min(x0 + w0, x1 + w1) - max(x0, x1)
+    down = min(y0 + h0, y1 + h1) - max(y0, y1)
+    common = max(across, 0) * max(down, 0)
+    return 1 - common / max(w0 * h0 + w1 * h1 - common, 1e-9)
+
+
+def _shape(mask: MaskCrop) -> dict[str, float]:
+    """What the outline alone says."""
+    x, y, width, height = mask.tight_box()
+    if not width:
+        return {"empty": 1.0}
+    bits = mask.bits[y - mask.y : y - mask.y + height, x - mask.x : x - mask.x + width].astype(np.uint8)
+    area = int(bits.sum())
+    sides = [bits[:, 0], bits[:, -1], bits[0], bits[-1]]
+    inner = [x > 0, x + width < mask.width, y > 0, y + height < mask.height]
+    touching = [side.mean() for side, within in zip(sides, inner, strict=True) if within]
+    scale = min(1.0, SIDE / max(width, height))
+    small = resized(bits, scale)
+    padded = np.pad(small, 3)
+    edge = np.count_nonzero(cv2.morphologyEx(padded, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))) / 2
+    rough = np.count_nonzero(padded != cv2.medianBlur(padded, 5))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(bits, connectivity=8)
+    outline, _ = cv2.findContours(np.pad(bits, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros((height + 2, width + 2), np.uint8), outline, -1, 1, cv2.FILLED)
+    return {
+        "empty": 0.0,
+        "contact": float(np.mean(touching)) if touching else np.nan,
+        "holes": 1 - area / max(int(filled.sum()), 1),
+        "fragments": 1 - float(stats[1:, cv2.CC_STAT_AREA].max()) / area,
+        "ragged": rough / max(edge, 1),
+    }
+
+
+def unusual_sizes(shares: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """How far each area is from its category's usual one, in robust deviations of the logarithm; float (n,).
+
+    Args:
+        shares: of the image that each mask takes, float (n,).
+        categories: an id each.
+    """
+    far = np.full(len(shares), np.nan)
+    logs = np.log(np.maximum(shares, 1e-8))
+    for category in np.unique(categories):
+        own = categories == category
+        if own.sum() >= FEWEST:
+            middle = np.median(logs[own])
+            spread = 1.4826 * np.median(np.abs(logs[own] - middle))
+            far[own] = np.abs(logs[own] - middle) / max(spread, 0.1)
+    return far
+
+
+def suspicion_parts(measured: np.ndarray) -> np.ndarray:
+    """What each measure counts, float (n, measures), 0 to 1."""
+    return np.stack([ramp(column) for ramp, column in zip(PARTS.values(), measured.T, strict=True)], axis=1)
+
+
+def join_parts(parts: np.ndarray) -> np.ndarray:
+    """The suspicion of each mask, float (n,), 0 to 1."""
+    suspicion: np.ndarray = 1 - np.prod(1 - parts, axis=1)
+    return suspicion

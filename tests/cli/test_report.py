@@ -1,0 +1,80 @@
+"""`hqsam report` from the outside."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from pycocotools import mask as coco_mask
+
+from tests.cli.conftest import Run
+
+
+def said(text: str) -> str:
+    """What was printed, without the breaks of its lines."""
+    return " ".join(text.split())
+
+
+def test_a_page_and_a_table_of_a_run(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    (photos / "torn.jpg").write_bytes((photos / "a.jpg").read_bytes()[:200])
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-o", "out").code == 3
+    result = hqsam("report", "out")
+    assert result.code == 0, result.err
+    assert "wrote out/report/index.html" in said(result.err)
+    with open(tmp_path / "out" / "report" / "instances.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["file_name"], row["annotation_id"]) for row in rows] == [
+        ("a.jpg", "5"),
+        ("sub/b.png", "7"),
+        ("sub/b.png", "8"),
+    ]
+    assert {row["category"] for row in rows} == {"disc"}
+    assert sorted(int(row["rank"]) for row in rows) == [1, 2, 3]
+    for row in rows:
+        assert (tmp_path / "out" / row["mask"]).is_file() and Path(row["path"]).is_file()
+    # What shows results is no input of the next run.
+    plan = hqsam("segment", ".", "--frame", "--dry-run", "-o", "more").out
+    assert ["images", "3"] in [line.split() for line in plan.splitlines()]
+    assert hqsam("report", "out").code == 0
+
+
+def test_photos_that_were_moved(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "-f", "coco")
+    photos.rename(tmp_path / "moved")
+    result = hqsam("report", "out")
+    assert result.code == 0
+    assert "photos that cannot be shown: 2 of 2; pass --images" in said(result.err)
+    result = hqsam("report", "out", "--images", "moved")
+    assert result.code == 0
+    assert "cannot be shown" not in result.err
+    assert len(list((tmp_path / "out" / "report" / "thumbnails").iterdir())) == 2
+
+
+def test_what_cannot_be_reported_on(hqsam: Run, tmp_path: Path) -> None:
+    assert hqsam("report", "none").code == 4
+    (tmp_path / "empty").mkdir()
+    result = hqsam("report", "empty")
+    assert result.code == 1
+    assert "empty: no instances.json and no journal.ndjson in it; give the output folder" in said(result.err)
+    own = tmp_path / "own"
+    (own / "report").mkdir(parents=True)
+    (own / "report" / "sales.txt").write_text("mine")
+    (own / "instances.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    result = hqsam("report", "own")
+    assert result.code == 1
+    assert "is there, and is no report of this tool" in said(result.err)
+    assert [path.name for path in (own / "report").iterdir()] == ["sales.txt"]
+
+
+def test_masks_of_sam_are_compared(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    assert hqsam("segment", photos, "--everything", "--compare-sam").code == 2
+    result = hqsam("segment", photos, "--boxes", "dets.json", "--compare-sam", "-o", "out", "-f", "coco")
+    assert result.code == 0, result.err
+    annotations = json.loads((tmp_path / "out" / "instances.json").read_text())["annotations"]
+    assert hqsam("report", "out").code == 0
+    with open(tmp_path / "out" / "report" / "instances.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for annotation, row in zip(annotations, rows, strict=True):
+        (iou,) = coco_mask.iou([annotation["segmentation"]], [annotation["sam"]["segmentation"]], [0])
+        assert (float(row["disagreement"]) > 0) == (iou < 0.85)

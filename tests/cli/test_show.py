@@ -1,0 +1,59 @@
+"""`hqsam show` and `hqsam segment --overlay` from the outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.cli.conftest import Run
+
+
+def changed(picture: Path, photo: Path) -> float:
+    """The share of pixels that a picture shows otherwise than its photo."""
+    one, other = (np.asarray(Image.open(path).convert("RGB"), int) for path in (picture, photo))
+    assert one.shape == other.shape
+    return float((np.abs(one - other).max(axis=2) > 40).mean())
+
+
+def test_images_and_finished_runs_are_drawn(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    result = hqsam("show", photos / "a.jpg", "--boxes", "dets.json", "-o", "one.png")
+    assert result.code == 0, result.err
+    assert 0.1 < changed(tmp_path / "one.png", photos / "a.jpg") < 0.6
+    assert not (tmp_path / "hqsam_out").exists()
+
+    made = hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "--overlay")
+    assert made.code == 0, made.err
+    names = ["a.jpg", "sub/b.png"]
+    for name in names:
+        assert changed(tmp_path / "out" / "overlays" / f"{name}.jpg", photos / name) > 0.1
+    (tmp_path / "out" / "overlays" / "a.jpg.jpg").unlink()
+    again = hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "--overlay")
+    assert "1 of 2 images" in again.err
+    assert (tmp_path / "out" / "overlays" / "a.jpg.jpg").is_file()
+
+    assert hqsam("show", "out", "-o", "drawn").code == 0
+    for name in names:
+        assert changed(tmp_path / "drawn" / f"{name}.jpg", photos / name) > 0.1
+    assert hqsam("show", "out", "-o", "drawn.png").code == 2
+    refused = hqsam("show", "out", "--compare")
+    assert refused.code == 2
+    assert "run hqsam segment with --compare-sam" in " ".join(refused.err.split())
+
+
+def test_sam_beside_hq_sam(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    result = hqsam("show", photos / "a.jpg", "--boxes", "dets.json", "--compare", "-o", "both.png")
+    assert result.code == 0, result.err
+    with Image.open(tmp_path / "both.png") as picture:
+        assert picture.width > 2 * picture.height
+
+
+def test_what_fails_is_said(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    (photos / "torn.jpg").write_bytes((photos / "a.jpg").read_bytes()[:200])
+    result = hqsam("show", photos, "--boxes", "dets.json", "-o", "shown")
+    assert result.code == 3
+    assert "torn.jpg" in result.err
+    assert sorted(path.name for path in (tmp_path / "shown").rglob("*.jpg")) == ["a.jpg.jpg", "b.png.jpg"]
+    assert hqsam("show", "none.jpg").code == 4
+    assert hqsam("segment", photos, "--frame", "--overlay", "-o", "-").code == 2
