@@ -14,6 +14,7 @@ from . import detect as detect_command
 from . import eval as eval_command
 from . import info as info_command
 from . import report as report_command
+from . import results as results_command
 from . import runs as runs_commands
 from . import segment as segment_command
 from . import show as show_command
@@ -47,6 +48,7 @@ app.command("status", epilog=runs_commands.STATUS_EPILOG)(runs_commands.status)
 app.command("merge", epilog=runs_commands.MERGE_EPILOG)(runs_commands.merge)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
+app.add_typer(results_command.results, name="results")
 app.add_typer(weights_command.weights, name="weights")
 app.command("info")(info_command.info)
 

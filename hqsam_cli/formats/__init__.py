@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import coco, ndjson
 from .coco import read_instances, read_results, write_coco, write_results
 from .cutouts import CropWriter, CutoutWriter
 from .cvat import read_cvat, write_cvat
@@ -60,10 +61,10 @@ def _at_path(write: WriteRecords) -> MakeWriter:
 
 # Of masks, into a folder.
 WRITERS: dict[str, MakeWriter] = {
-    "coco": _in_folder("instances.json", write_coco),
+    "coco": _in_folder(coco.INSTANCES, write_coco),
     "png": PngWriter,
     "idmap": IdMapWriter,
-    "ndjson": _in_folder("instances.ndjson", write_ndjson),
+    "ndjson": _in_folder(ndjson.INSTANCES, write_ndjson),
     "yolo-seg": YoloSegWriter,
     "labelme": LabelmeWriter,
     "voc": VocWriter,

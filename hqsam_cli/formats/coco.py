@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +13,8 @@ from .annotations import shown
 from .prompt_file import Contents, FileImage, NameKind, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
 from .values import Identifier, identifier, integer, short
+
+INSTANCES = "instances.json"  # of a run
 
 
 def read_instances(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:
@@ -62,27 +64,45 @@ def read_results(document: Any, listed: PromptFile | None, _notes: Notes) -> Con
 
 def write_coco(path: Path, run: RunRecords) -> None:
     """COCO instances JSON; images that failed are in it when their size is known."""
-    info = {"description": f"hqsam {__version__}", "version": __version__, **run.info}
+    images = (
+        {"id": r["image_id"], "file_name": r["file_name"], "width": r["width"], "height": r["height"]}
+        for r in run.records()
+        if r["width"] is not None
+    )
+    records = (shown(record, run.segmentation) for record in run.records())
+    annotations = (annotation for record in records for annotation in record["annotations"])
+    write_document(path, run.info, images, annotations, run.categories)
+
+
+def write_document(
+    path: Path,
+    info: Mapping[str, Any],
+    images: Iterable[Any],
+    annotations: Iterable[Any],
+    categories: Sequence[Mapping[str, Any]],
+) -> None:
+    """COCO instances JSON of streams."""
+    info = {"description": f"hqsam {__version__}", "version": __version__, **info}
     with atomic_file(path) as file:
         file.write(b'{"info":' + _json(info) + b',\n"images":[\n')
-        images = (
-            {"id": r["image_id"], "file_name": r["file_name"], "width": r["width"], "height": r["height"]}
-            for r in run.records()
-            if r["width"] is not None
-        )
         _write_items(file, images)
         file.write(b'],\n"annotations":[\n')
-        records = (shown(record, run.segmentation) for record in run.records())
-        _write_items(file, (annotation for record in records for annotation in record["annotations"]))
-        file.write(b'],\n"categories":' + _json(run.categories) + b"}\n")
+        _write_items(file, annotations)
+        file.write(b'],\n"categories":' + _json(categories) + b"}\n")
 
 
 def write_results(path: Path, run: RunRecords) -> None:
     """A COCO results list, as `pycocotools` and its kin read it beside the ground truth."""
-    kept = ("image_id", "category_id", "bbox", "score")
+    kept = ("image_id", "category_id", "bbox", "segmentation", "score")
+    annotations = (a for record in run.records() for a in record["annotations"])
+    write_list(path, ({key: a[key] for key in kept if key in a} for a in annotations))
+
+
+def write_list(path: Path, items: Iterable[Any]) -> None:
+    """A JSON list of a stream."""
     with atomic_file(path) as file:
         file.write(b"[\n")
-        _write_items(file, ({key: a[key] for key in kept} for record in run.records() for a in record["annotations"]))
+        _write_items(file, items)
         file.write(b"]\n")
 
 

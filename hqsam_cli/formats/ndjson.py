@@ -10,6 +10,8 @@ from .annotations import json_line, shown
 from .prompt_file import Contents, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
 
+INSTANCES = "instances.ndjson"  # of a run
+
 
 def read_lines(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:
     """Images of lines, and their annotations with the line as the image they belong to.

@@ -1,0 +1,220 @@
+"""`hqsam results`: files of results that are there, joined, chosen from, split, counted and converted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..configs import PolygonConfig, SegmentationKind
+from ..errors import UsageError
+from .console import ConsoleReporter, print_json, print_table
+from .options import OverwriteOption, QuietOption, made_by
+
+if TYPE_CHECKING:
+    from ..results.stream import Results
+
+results = typer.Typer(
+    no_args_is_help=True,
+    help="Files of results: joined, chosen from, split, counted and converted, however large they are.",
+)
+READ = "COCO instances, a COCO results list, NDJSON, or the output of a run."
+SHARES = 1e-6  # by which shares may miss 1
+Format = Literal["coco", "results", "ndjson", "yolo", "yolo-seg", "labelme", "voc", "labelstudio", "cvat"]
+
+SetArgument = Annotated[Path, typer.Argument(metavar="RESULTS", help=READ)]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="COCO JSON.")]
+RenumberOption = Annotated[bool, typer.Option("--renumber", help="Number images and annotations from 1.")]
+AreaBound = typer.Option(metavar="PIXELS", min=0)
+
+
+@results.command(epilog="[bold]Example[/bold]\n\nhqsam results merge monday/ tuesday/ --output week.json")
+def merge(
+    sets: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help=READ)],
+    output: OutputOption,
+    renumber: RenumberOption = False,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Join results: images of one name are one image, categories of one name one category.
+
+    Ids stay as far as they can. The shards of one run are joined by hqsam merge, masks and journal included.
+    """
+    from ..results.edit import merge as merge_results
+    from ..results.stream import open_results
+
+    _write(merge_results([open_results(path) for path in sets]), output, renumber, overwrite, quiet)
+
+
+@results.command(
+    "filter", epilog="[bold]Example[/bold]\n\nhqsam results filter hqsam_out --min-score 0.5 --output sure.json"
+)
+def filter_results(
+    source: SetArgument,
+    output: OutputOption,
+    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Drop what scores less.")] = None,
+    categories: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,...", help="Only these categories; repeatable.")
+    ] = None,
+    min_area: Annotated[float | None, AreaBound] = None,
+    max_area: Annotated[float | None, AreaBound] = None,
+    files: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only the images that this file names, a line each.")
+    ] = None,
+    renumber: RenumberOption = False,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Keep annotations by score, category and area, and images by a list of their names.
+
+    Images stay though all their annotations go. What has no score stays.
+    """
+    from ..results.edit import Choice, choose
+    from ..results.stream import open_results
+
+    wanted = None if categories is None else {n.strip() for text in categories for n in text.split(",") if n.strip()}
+    choice = Choice(
+        min_score=min_score,
+        categories=None if wanted is None else frozenset(wanted),
+        min_area=min_area,
+        max_area=max_area,
+        files=None if files is None else _names(files),
+    )
+    if choice == Choice():
+        raise UsageError("nothing says what to keep", remedy="pass --min-score, --categories, --min-area or --files")
+    _write(choose(open_results(source), choice), output, renumber, overwrite, quiet)
+
+
+@results.command(
+    epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets",
+)
+def split(
+    source: SetArgument,
+    parts: Annotated[str, typer.Option(metavar="NAME=SHARE,...", help="Parts, whose shares come to 1.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for NAME.json.")],
+    seed: Annotated[int, typer.Option(metavar="N", help="Another one gives another split.")] = 0,
+    renumber: RenumberOption = False,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Split results by images.
+
+    Where an image goes follows from its name and the seed alone, so images that are added later move no other.
+    """
+    from ..results.edit import split as split_results
+    from ..results.stream import open_results
+
+    made = split_results(open_results(source), _shares(parts), seed)
+    for name, part in made.items():
+        _write(part, output / f"{name}.json", renumber, overwrite, quiet)
+
+
+@results.command()
+def stats(
+    source: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False
+) -> None:
+    """Say how many images and annotations there are, and how large and sure they are, by category."""
+    from ..results.count import stats as count
+    from ..results.stream import open_results
+
+    found = count(open_results(source))
+    if as_json:
+        print_json(found)
+        return
+    keys = ("kind", "images", "with_annotations", "failed", "annotations")
+    print_table((), [(key.replace("_", " "), str(found[key])) for key in keys])
+    if found["categories"]:
+        print()
+        rows = [
+            (name, str(own["annotations"]), _range(own["area"], 0), _range(own["score"], 3))
+            for name, own in found["categories"].items()
+        ]
+        print_table(("category", "annotations", "area: 5 %, median, 95 %", "score"), rows)
+
+
+@results.command(
+    epilog="[bold]Example[/bold]\n\nhqsam results convert out/ --format yolo-seg --images ./imgs --output set"
+)
+def convert(
+    source: SetArgument,
+    form: Annotated[Format, typer.Option("--format", "-f", help="As of segment and detect.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="PATH", help="File for coco, results, ndjson; else a folder.")
+    ],
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the images are, for labels that say it.")
+    ] = None,
+    segmentation: Annotated[
+        SegmentationKind | None, typer.Option(help="Masks in coco and ndjson; as they are unless given.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(metavar="PIXELS", min=0, help="How far polygons may be from the outline of a mask.")
+    ] = PolygonConfig().tolerance,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write results in another format, with polygons made of run lengths and the other way round."""
+    from ..results.stream import open_results
+    from ..results.write import FILES, write_as
+
+    if segmentation is not None and form not in ("coco", "ndjson"):
+        raise UsageError("is for COCO and NDJSON", option="segmentation", remedy="pass --format coco, or leave it out")
+    if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):
+        raise UsageError(f"{form} says where the images are", remedy="pass --images DIR")
+    reporter = ConsoleReporter(quiet=quiet, verbose=False)
+    _check_free(output, overwrite, folder=form not in FILES)
+    found = open_results(source)
+    reporter.say(f"{source}: {found.kind}")
+    path, cost = write_as(form, output, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance)
+    if cost.masks:
+        reporter.say(str(cost))
+    reporter.say(f"wrote {path}", "green")
+
+
+def _write(found: Results, output: Path, renumber: bool, overwrite: bool, quiet: bool) -> None:
+    from ..results.edit import renumber as renumbered
+    from ..results.write import write_same
+
+    _check_free(output, overwrite)
+    images, annotations = write_same(output, renumbered(found) if renumber else found, made_by())
+    reporter = ConsoleReporter(quiet=quiet, verbose=False)
+    reporter.say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
+
+
+def _check_free(output: Path, overwrite: bool, *, folder: bool = False) -> None:
+    """Raise where something would be replaced that may not be."""
+    if not folder and output.is_dir():
+        raise UsageError("a folder", file=output, remedy="give the name of a file")
+    if folder and output.is_dir() and not overwrite and any(output.iterdir()):
+        raise UsageError("a folder that holds something", file=output, remedy="pass --overwrite, or give another one")
+    if output.is_file() and (folder or not overwrite):
+        raise UsageError("is there", file=output, remedy="give another path" if folder else "pass --overwrite")
+
+
+def _names(path: Path) -> frozenset[str]:
+    """The lines of a file, bytes that are no UTF-8 as Python has them in names."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror})", file=path, remedy="give a list of names") from None
+    return frozenset(os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
+
+
+def _shares(text: str) -> dict[str, float]:
+    """Shares by the name of their part."""
+    shares: dict[str, float] = {}
+    for item in text.split(","):
+        name, _, share = item.strip().partition("=")
+        number = share.replace(".", "", 1)
+        if not name or "/" in name or name in shares or not number.isascii() or not number.isdigit():
+            raise UsageError("no share of a part", option="parts", value=item, remedy="give train=0.8,val=0.2")
+        shares[name] = float(share)
+    if abs(sum(shares.values()) - 1) > SHARES:
+        raise UsageError(f"shares come to {sum(shares.values()):g}", option="parts", remedy="let them come to 1")
+    return shares
+
+
+def _range(values: list[float] | None, digits: int) -> str:
+    return "-" if values is None else ", ".join(f"{value:.{digits}f}" for value in values)

@@ -1,0 +1,192 @@
+"""Results written: as a file of the kind they are, or in the format of another program."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..configs import SegmentationKind
+from ..errors import HqsamError
+from ..formats import BOX_WRITERS, POLYGON_FORMATS, WRITERS
+from ..formats.annotations import json_line, make_image_record
+from ..formats.coco import write_document, write_list
+from ..formats.polygons import PolygonCost, Polygons, mask_polygons
+from ..formats.run_records import RunRecords
+from ..formats.segmentation import decode_segmentation, encode_crop, sound_polygons
+from ..records import MaskCrop
+from .stream import Item, Results
+
+# What can be made of records alone; of `hqsam segment --format` and of `hqsam detect --format`.
+FILES = ("coco", "results", "ndjson")
+FOLDERS = ("yolo", "yolo-seg", "labelme", "voc", "labelstudio", "cvat")
+
+
+def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[int, int]:
+    """A file of the kind that results are, a stream through and through; what was NDJSON becomes COCO.
+
+    Returns:
+        How many images and annotations there are.
+    """
+    counts = [0, 0]
+
+    def counted(place: int, items: Iterator[Item]) -> Iterator[Item]:
+        for item in items:
+            counts[place] += 1
+            yield item
+
+    annotations = counted(1, results.annotations())
+    if results.kind == "COCO results":
+        write_list(path, annotations)
+    else:
+        images = counted(0, results.images())
+        write_document(path, {**results.info, **info}, images, annotations, results.categories)
+    return counts[0], counts[1]
+
+
+def write_as(
+    form: str,
+    path: Path,
+    results: Results,
+    info: Mapping[str, Any],
+    *,
+    images: Path | None = None,
+    segmentation: SegmentationKind | None = None,
+    tolerance: float,
+) -> tuple[Path, PolygonCost]:
+    """Results in a format of `FILES`, at `path`, or of `FOLDERS`, in that folder.
+
+    Args:
+        images: the folder that names of images are relative to; for labels that say where images are.
+        segmentation: what masks become in COCO and NDJSON; None leaves them as they are.
+        tolerance: of polygons, pixels.
+
+    Returns:
+        Where it was written, and what polygons cost.
+
+    Raises:
+        HqsamError: an annotation has no mask, or one that cannot be drawn, where polygons are wanted.
+    """
+    if results.kind == "COCO results":
+        raise HqsamError("a COCO results list has no names of images", remedy="give COCO instances or NDJSON")
+    shapes = _Shapes(
+        polygons=tolerance if form in POLYGON_FORMATS or segmentation in ("polygon", "both") else None,
+        runs=segmentation in ("rle", "both"),
+    )
+    with tempfile.TemporaryFile() as spool:
+        read = _grouped(results, shapes, spool)
+
+        def records() -> Iterator[Item]:
+            for record in read():
+                if form in FOLDERS and record["width"] is None and record["error"] is None:
+                    name = record["file_name"]
+                    raise HqsamError("an image whose size nobody says", file=name, remedy="add width and height")
+                # Labels have a place for what results may lack.
+                more = {"score": None} if form in FOLDERS else {}
+                yield {**record, "annotations": [{**more, **annotation} for annotation in record["annotations"]]}
+
+        run = RunRecords(
+            records,
+            results.categories,
+            {**results.info, **info},
+            segmentation if segmentation in ("polygon", "both") else "rle",
+            lambda name: str(Path(images or Path(), name).absolute()),
+        )
+        make = WRITERS[form] if form in POLYGON_FORMATS or form == "voc" else BOX_WRITERS[form]
+        writer = make(path, run)
+        writer.close()
+    return writer.path, shapes.cost
+
+
+@dataclass(slots=True)
+class _Shapes:
+    """What masks are wanted as, and what that cost.
+
+    Attributes:
+        polygons: their tolerance in pixels; None for none.
+        runs: run lengths, whatever the file has.
+    """
+
+    polygons: float | None
+    runs: bool
+    cost: PolygonCost = field(default_factory=PolygonCost)
+
+    def of(self, annotation: Item, size: tuple[int, int] | None) -> Item:
+        """An annotation with its mask as it is wanted."""
+        if self.polygons is None and not self.runs:
+            return annotation
+        shape, name = annotation.get("segmentation"), f"annotation {annotation['id']}"
+        if not shape:
+            raise HqsamError(f"{name} has no mask", remedy="choose a format of boxes: coco, results, yolo or voc")
+        if size is None and isinstance(shape, dict):
+            size = shape["size"][1], shape["size"][0]
+        changed = dict(annotation)
+        try:
+            if isinstance(shape, list) and not self.runs:
+                polygons = Polygons(sound_polygons(shape), 1.0, 0)
+            elif size is None:
+                raise ValueError("is of an image whose size nobody says")
+            else:
+                mask = MaskCrop(decode_segmentation(shape, *size), 0, 0, *size)
+                if self.runs:
+                    changed["segmentation"] = encode_crop(mask)
+                if self.polygons is None:
+                    return changed
+                polygons = mask_polygons(mask, self.polygons)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise HqsamError(f"{name}: its mask {error}", remedy="mend the file") from None
+        changed["polygons"] = polygons.record()
+        self.cost.add([changed])
+        return changed
+
+
+def _grouped(results: Results, shapes: _Shapes, spool: IO[bytes]) -> Callable[[], Iterator[Item]]:
+    """The records of images, each with its annotations, which are kept in `spool` for that, in any order."""
+    sizes = {image["id"]: size for image in results.images() if (size := _size(image)) is not None}
+    places: dict[Any, int] = {}
+    owners, starts = array("q"), array("q")
+    end = 0
+    for number, annotation in enumerate(results.annotations(), 1):
+        image_id = annotation["image_id"]
+        line = json_line(shapes.of({"id": number, **annotation}, sizes.get(image_id)))
+        spool.write(line)
+        owners.append(places.setdefault(image_id, len(places)))
+        starts.append(end)
+        end += len(line)
+    owner = np.frombuffer(owners, np.int64) if len(owners) else np.zeros(0, np.int64)
+    order = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[order], np.arange(len(places) + 1))
+
+    def own(image_id: Any) -> list[Item]:
+        place = places.get(image_id)
+        found = []
+        for index in () if place is None else order[bounds[place] : bounds[place + 1]]:
+            spool.seek(starts[index])
+            found.append(json.loads(spool.readline()))
+        return found
+
+    def records() -> Iterator[Item]:
+        for image in results.images():
+            annotations = own(image["id"])
+            size = _size(image) or _drawn_size(annotations)
+            yield make_image_record(image["file_name"], image["id"], size, annotations, image.get("error"))
+
+    return records
+
+
+def _size(image: Item) -> tuple[int, int] | None:
+    """Width and height of an image as the file says."""
+    return (image["width"], image["height"]) if image.get("width") and image.get("height") else None
+
+
+def _drawn_size(annotations: list[Item]) -> tuple[int, int] | None:
+    """Width and height of an image as its run lengths have them."""
+    shapes = (annotation.get("segmentation") for annotation in annotations)
+    found = next((shape["size"] for shape in shapes if isinstance(shape, dict)), None)
+    return None if found is None else (found[1], found[0])

@@ -1,0 +1,70 @@
+"""`hqsam results` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pycocotools.coco import COCO
+
+from tests.cli.conftest import Run
+from tests.results.conftest import document
+
+
+@pytest.fixture
+def sets(hqsam: Run) -> None:
+    """`1.json` of images a and b, `2.json` of b and c, in the working directory."""
+    Path("1.json").write_text(json.dumps(document("ab", first=5)))
+    Path("2.json").write_text(json.dumps(document("bc", first=6)))
+
+
+def test_from_two_files_to_labels(hqsam: Run, sets: None) -> None:
+    joined = hqsam("results", "merge", "1.json", "2.json", "--output", "all.json")
+    assert (joined.code, joined.out) == (0, "")
+    assert "all.json: images: 3, annotations: 8" in joined.err
+    coco = COCO("all.json")
+    assert {image["file_name"] for image in coco.imgs.values()} == {"a.jpg", "b.jpg", "c.jpg"}
+    assert json.loads(Path("all.json").read_text())["info"]["command"].endswith("--output all.json")
+    Path("names.txt").write_text("a.jpg\nc.jpg\n")
+    chosen = hqsam(
+        *("results", "filter", "all.json", "--files", "names.txt", "--categories", "dog", "--renumber"),
+        *("--output", "few.json"),
+    )
+    assert chosen.code == 0
+    assert [(a["id"], a["image_id"]) for a in COCO("few.json").anns.values()] == [(1, 1), (2, 2)]
+    assert hqsam("results", "split", "all.json", "--parts", "train=0.5,val=0.5", "--output", "parts").code == 0
+    counts = [len(COCO(f"parts/{name}.json").imgs) for name in ("train", "val")]
+    assert sum(counts) == 3
+    made = hqsam("results", "convert", "few.json", "--format", "yolo-seg", "--images", "imgs", "--output", "set")
+    assert made.code == 0
+    assert "few.json: COCO instances" in made.err and "polygons: mean IoU" in made.err
+    assert Path("set/yolo-seg/labels/c.txt").read_text().startswith("0 ")
+
+
+def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
+    shown = hqsam("results", "stats", "1.json")
+    assert shown.code == 0
+    assert [line.split() for line in shown.out.splitlines() if line.startswith("dog")] == [
+        ["dog", "2", "50,", "50,", "50", "0.750,", "0.750,", "0.750"]
+    ]
+    assert json.loads(hqsam("results", "stats", "1.json", "--json").out)["images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("merge 1.json 2.json -o 2.json", "2.json: is there; pass --overwrite"),
+        ("filter 1.json -o x.json", "nothing says what to keep"),
+        ("filter 1.json --categories bird -o x.json", "--categories bird: no such category; there are cat, dog"),
+        ("split 1.json --parts train=0.8 -o x", "--parts: shares come to 0.8"),
+        ("split 1.json --parts train=a,b=1 -o x", "--parts train=a: no share of a part"),
+        ("convert 1.json -f labelme -o x", "pass --images DIR"),
+        ("convert 1.json -f yolo --segmentation rle -o x", "--segmentation: is for COCO and NDJSON"),
+        ("convert 1.json -f yolo -o 2.json", "2.json: is there"),
+    ],
+)
+def test_mistakes_are_usage(hqsam: Run, sets: None, arguments: str, said: str) -> None:
+    result = hqsam("results", *arguments.split())
+    assert (result.code, said in result.err) == (2, True), result.err
+    assert not Path("x.json").exists()

@@ -1,0 +1,128 @@
+"""Results joined, chosen from, split and counted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.results.count import stats
+from hqsam_cli.results.edit import Choice, choose, merge, renumber, split
+from hqsam_cli.results.stream import Results, open_results
+from tests.results.conftest import document
+
+
+def ids(results: Results) -> list[tuple[Any, Any]]:
+    """Of each annotation its id and its image's."""
+    return [(annotation["id"], annotation["image_id"]) for annotation in results.annotations()]
+
+
+def names(results: Results) -> dict[Any, str]:
+    """Of images, by id."""
+    return {image["id"]: image["file_name"] for image in results.images()}
+
+
+def saved(path: Path, value: Any) -> Results:
+    path.write_text(json.dumps(value))
+    return open_results(path)
+
+
+def test_every_kind_is_the_same_stream(coco: Path, ndjson: Path, tmp_path: Path) -> None:
+    made = open_results(coco)
+    lines = open_results(ndjson)
+    zipped = tmp_path / "coco.json.gz"
+    zipped.write_bytes(gzip.compress(coco.read_bytes()))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/instances.json").write_bytes(coco.read_bytes())
+    for other in (lines, open_results(zipped), open_results(tmp_path / "run")):
+        assert list(other.images()) == list(made.images())
+        assert [{k: v for k, v in a.items() if k != "category"} for a in other.annotations()] == list(
+            made.annotations()
+        )
+        assert other.categories == made.categories
+    listed = saved(tmp_path / "list.json", document("abcd", first=5)["annotations"])
+    assert (lines.kind, made.kind, listed.kind) == ("NDJSON", "COCO instances", "COCO results")
+    assert list(listed.annotations()) == list(made.annotations())
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"a": 1}', "JSON, but no results"),
+        (b"[1, 2]", "JSON, but no results"),
+        (b'{"images": 1, ', "not JSON"),
+        (b"hello", "not JSON"),
+        (b'{"images": [{"id": 1, ', "not JSON"),
+        (b'{"file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is no image"),
+    ],
+)
+def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(HqsamError, match=rf"x\.json: .*({reason})"):
+        list(open_results(tmp_path / "x.json").images())
+    with pytest.raises(HqsamError, match="cannot be read"):
+        open_results(tmp_path / "none.json")
+    with pytest.raises(HqsamError, match=r"neither instances\.json nor"):
+        open_results(tmp_path)
+
+
+def test_choices(coco: Path) -> None:
+    whole = open_results(coco)
+    for choice, kept in (
+        (Choice(min_score=0.6), [11, 13, 15, 17]),
+        (Choice(categories=frozenset({"cat"})), [10, 12, 14, 16]),
+        (Choice(min_area=7), [11, 13, 15, 17]),
+        (Choice(max_area=7, files=frozenset({"a.jpg", "d.jpg"})), [10, 16]),
+    ):
+        left = choose(whole, choice)
+        assert [number for number, _ in ids(left)] == kept
+        assert list(names(left).values()) == (["a.jpg", "d.jpg"] if choice.files else [f"{n}.jpg" for n in "abcd"])
+    assert [c["name"] for c in choose(whole, Choice(categories=frozenset({"dog"}))).categories] == ["dog"]
+    with pytest.raises(UsageError, match=r"no such category.*cat, dog"):
+        choose(whole, Choice(categories=frozenset({"bird"})))
+
+
+def test_a_split_is_whole_and_moves_nothing_when_images_come(tmp_path: Path) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    few = saved(tmp_path / "few.json", document(letters[:13], first=1))
+    many = saved(tmp_path / "many.json", document(letters, first=50))
+    shares = {"train": 0.5, "val": 0.25, "test": 0.25}
+    first, second = split(few, shares, 0), split(many, shares, 0)
+    parts = {name: set(names(part).values()) for name, part in second.items()}
+    assert sorted(n for part in parts.values() for n in part) == [f"{n}.jpg" for n in letters]
+    assert all(parts.values()) and len(parts["train"]) > len(parts["val"])
+    for name, part in first.items():
+        assert set(names(part).values()) <= parts[name]
+        assert {image for _, image in ids(part)} == set(names(part))
+    other = split(many, shares, 1)
+    assert set(names(other["train"]).values()) != parts["train"]
+
+
+def test_joined_by_names_and_ids_stay_where_they_can(tmp_path: Path) -> None:
+    first = saved(tmp_path / "1.json", document("ab", first=5))
+    apart = saved(tmp_path / "2.json", document("cd", first=70))
+    both = merge([first, apart])
+    assert names(both) == {5: "a.jpg", 6: "b.jpg", 70: "c.jpg", 71: "d.jpg"}
+    assert ids(both) == [*ids(first), *ids(apart)]
+    # The same ids for other images, an image of both, and a category of another name with the same id.
+    clash = saved(tmp_path / "3.json", document("bx", first=5, category="cow"))
+    joined = merge([first, clash])
+    assert names(joined) == {5: "a.jpg", 6: "b.jpg", 1: "x.jpg"}
+    assert {c["name"]: c["id"] for c in joined.categories} == {"cat": 1, "dog": 2, "cow": 3}
+    assert ids(joined) == [(10, 5), (11, 5), (12, 6), (13, 6), (14, 6), (15, 6), (16, 1), (17, 1)]
+    assert [a["category_id"] for a in joined.annotations()] == [1, 2, 1, 2, 3, 2, 3, 2]
+    assert ids(renumber(joined)) == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2), (6, 2), (7, 3), (8, 3)]
+    listed = saved(tmp_path / "4.json", document("ab", first=5)["annotations"])
+    with pytest.raises(UsageError, match="no names to join by"):
+        merge([first, listed])
+    assert len(list(merge([listed, listed]).annotations())) == 8
+
+
+def test_counts(coco: Path) -> None:
+    found = stats(open_results(coco))
+    assert (found["images"], found["with_annotations"], found["annotations"], found["failed"]) == (4, 4, 8, 0)
+    assert found["categories"]["dog"] == {"annotations": 4, "area": [50.0] * 3, "score": [0.75] * 3}

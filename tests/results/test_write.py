@@ -1,0 +1,94 @@
+"""Results in the formats of other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from hqsam_cli.configs import SegmentationKind
+from hqsam_cli.errors import HqsamError
+from hqsam_cli.formats import WRITERS
+from hqsam_cli.results.stream import open_results
+from hqsam_cli.results.write import FOLDERS, write_as
+from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou
+from tests.results.conftest import document
+
+TOLERANCE = 0.35
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """`instances.json` of a run."""
+    writer = WRITERS["coco"](tmp_path, a_run(tmp_path / "imgs"))
+    writer.close()
+    return writer.path
+
+
+@pytest.mark.parametrize("form", sorted(set(FOLDERS) - {"yolo"}))
+def test_labels_are_those_that_the_run_would_have_written(tmp_path: Path, made: Path, form: str) -> None:
+    images = tmp_path / "imgs"
+    path, cost = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    run = WRITERS[form](tmp_path / "own", a_run(images))
+    run.close()
+    assert (cost.masks > 0) == (form != "voc")
+    for own in [run.path] if run.path.is_file() else [p for p in run.path.rglob("*") if p.suffix in (".txt", ".xml")]:
+        new = path if run.path.is_file() else path / own.relative_to(run.path)
+        written, expected = new.read_text().splitlines(), own.read_text().splitlines()
+        if form in ("labelstudio", "cvat"):  # they have a place for the image that failed: COCO does not say it did
+            written, expected = ([line.rstrip(",") for line in lines[1:3]] for lines in (written, expected))
+        assert written == expected
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "both", "rle", None])
+def test_masks_change_their_form_and_come_back(
+    tmp_path: Path, made: Path, segmentation: SegmentationKind | None
+) -> None:
+    lines, cost = write_as(
+        "ndjson", tmp_path / "x.ndjson", open_results(made), {}, segmentation=segmentation, tolerance=TOLERANCE
+    )
+    assert (cost.masks > 0) == (segmentation in ("polygon", "both"))
+    back, _ = write_as("coco", tmp_path / "x.json", open_results(lines), {}, segmentation="rle", tolerance=TOLERANCE)
+    annotations = json.loads(back.read_text())["annotations"]
+    for annotation, mask in zip(annotations, [*drawn().values()] * 2, strict=True):
+        again = coco_mask.decode(annotation["segmentation"])
+        assert again.shape == (HEIGHT, WIDTH)
+        same = iou(again, mask.full())
+        assert same > 0.98 if segmentation in ("polygon", "both") else same == 1
+        assert ("rle" in annotation) == (segmentation == "both")
+
+
+def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
+    scattered = document("abcd", first=5)
+    random = np.random.default_rng(0)
+    scattered["annotations"] = [scattered["annotations"][n] for n in random.permutation(8)]
+    (tmp_path / "x.json").write_text(json.dumps(scattered))
+    path, _ = write_as("yolo", tmp_path / "labels", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+    assert sorted(p.name for p in path.iterdir()) == ["a.txt", "b.txt", "c.txt", "classes.txt", "d.txt"]
+    for name in "abcd":
+        assert sorted(line.split()[0] for line in (path / f"{name}.txt").read_text().splitlines()) == ["0", "1"]
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    value = document("a", first=5)
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"segmentation": None}, "yolo-seg", "annotation 10 has no mask; choose a format of boxes"),
+        ({"segmentation": [[1, 2]]}, "cvat", "annotation 10: its mask is neither RLE nor polygons"),
+        ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is of 9 x 9 pixels"),
+    ]
+    for change, form, said in cases:
+        changed = {**value, "annotations": [{**value["annotations"][0], **change}]}
+        (tmp_path / "x.json").write_text(json.dumps(changed))
+        with pytest.raises(HqsamError, match=said):
+            write_as(form, tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+    (tmp_path / "x.json").write_text(json.dumps(value["annotations"]))
+    with pytest.raises(HqsamError, match="no names of images"):
+        write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+    unsized = {**value, "images": [{"id": 5, "file_name": "a.jpg"}]}
+    (tmp_path / "x.json").write_text(json.dumps(unsized))
+    with pytest.raises(HqsamError, match=r"a\.jpg: an image whose size nobody says"):
+        write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
