@@ -22,7 +22,9 @@ UNPACKED = (1, 5, 7, 8, 32773, 32946)  # compressions that OpenCV unpacks; of ot
 MOST_BANDS = 4
 OFFSETS, COUNTS = (273, 324), (279, 325)  # of strips and of tiles
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors here are sentences
+# Errors here are sentences, so OpenCV is silent; where that is said depends on its version.
+set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+set_log_level(0)
 
 
 def read_tags(file: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2 | None:
