@@ -37,7 +37,7 @@ class RayEngine:
         HqsamError: there is no such cluster, or it has no room for an actor.
     """
 
-    def __init__(self, build: Callable[[], Worker], *, address: str | None, actors: int | None, on_gpu: bool) -> None:
+    def __init__(self, build: Callable[[], Worker], address: str | None, actors: int | None, *, on_gpu: bool) -> None:
         try:
             import ray
         except ImportError:

@@ -44,7 +44,7 @@ from .options import (
     resolve_compute,
     results_stream,
 )
-from .run_options import FailFastOption, MaxErrorsOption, RetryFailedOption, errors_allowed, too_many_failed
+from .run_options import FailFastOption, MaxErrorsOption, RetryFailedOption, errors_allowed, run_and_tell
 
 Format = Literal["coco", "results", "yolo", "ndjson"]
 FOLDER = "hqsam_detect"
@@ -164,7 +164,7 @@ def detect(
 
     from ..batch.job import Job
     from ..batch.local import LocalEngine
-    from ..batch.pipeline import count_done, make_worker, run_images
+    from ..batch.pipeline import count_done, make_worker
     from ..batch.steps import Detect
     from ..formats import BOX_WRITERS
     from ..formats.yolo import YoloWriter
@@ -195,18 +195,7 @@ def detect(
     if dry_run:
         print_plan(job, done, detector=detector or EMBEDDED)
         raise typer.Exit
-    try:
-        summary = run_images(job, LocalEngine(make_worker(job, step), workers), reporter)
-    finally:
-        reporter.close()
-    reporter.on_end(summary, len(sources))
-    if summary.interrupted and path is not None:
-        reporter.say(f"{path} is not written; the same command continues", "yellow")
-    for file in summary.files:
-        reporter.say(f"wrote {file}", "green")
-    if summary.stopped:
-        raise too_many_failed(summary)
-    raise typer.Exit(summary.exit_code)
+    raise typer.Exit(run_and_tell(job, LocalEngine(make_worker(job, step), workers), reporter).exit_code)
 
 
 def _journal_of(path: Path, written: Format) -> Path:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import BoxFormat
+from ..configs import BoxFormat, Exif
 from ..detection.files import has_embedded
 from ..errors import UsageError
 from .options import STDIN
+
+if TYPE_CHECKING:
+    from ..io.find import SourceImage
+    from ..prompts.select import Selection
+    from ..prompts.table import PromptSources, PromptTable
+    from .console import ConsoleReporter
 
 PROMPTS = "What to segment"
 
@@ -93,3 +99,32 @@ def check_prompt_options(
         raise UsageError("--detector finds the boxes", remedy="leave --boxes, --points, --coarse-masks and --frame out")
     if [*inputs, *files, images_json].count(STDIN) > 1:
         raise UsageError("stdin can be read once: only one of INPUT and the files of prompts may be -")
+
+
+def bind_and_tell(
+    given: PromptSources,
+    images: list[SourceImage],
+    selection: Selection,
+    reporter: ConsoleReporter,
+    *,
+    exif: Exif,
+    box_format: BoxFormat | None,
+) -> PromptTable:
+    """What each image is asked, and lines about what is lost.
+
+    Raises:
+        HqsamError: nothing is left, or the boxes cannot be meant as they are read.
+    """
+    from ..prompts.check import check_fits
+    from ..prompts.table import bind_prompts, check_used
+
+    for text in given.recognized:
+        reporter.say(text)
+    table = bind_prompts(given, images, selection)
+    for text in table.outside:
+        reporter.on_failure(text)
+    for text in [*table.notes.lost, *table.notes.remarks]:
+        reporter.on_problem(text)
+    check_used(given, table, images)
+    check_fits(table, images, exif, pixels_assumed=box_format is None)
+    return table

@@ -10,7 +10,9 @@ import typer
 from ..errors import HqsamError, UsageError
 
 if TYPE_CHECKING:
-    from ..batch.job import Summary
+    from ..batch import work as batch
+    from ..batch.job import Job, Summary
+    from .console import ConsoleReporter
 
 RUN = "Long runs"
 Engine = Literal["local", "ray"]
@@ -76,9 +78,26 @@ def errors_allowed(max_errors: str | None, fail_fast: bool, images: int) -> int 
     return int(float(match[1]) / 100 * images) if match[2] else int(match[1])
 
 
-def too_many_failed(summary: Summary) -> HqsamError:
-    """The fatal error of a run that stopped because of failures."""
-    return HqsamError(
-        f"stopped: {len(summary.failed)} images failed, which is more than --max-errors or --fail-fast allows",
-        remedy="the same command continues without them, --retry-failed tries them again",
-    )
+def run_and_tell(job: Job, engine: batch.Engine, reporter: ConsoleReporter) -> Summary:
+    """Run a job, and say how it ended.
+
+    Raises:
+        HqsamError: it cannot be written, or too many images failed.
+    """
+    from ..batch.pipeline import run_images
+
+    try:
+        summary = run_images(job, engine, reporter)
+    finally:
+        reporter.close()
+    reporter.on_end(summary, len(job.images))
+    if summary.interrupted and job.output is not None:
+        reporter.say("the same command continues")
+    for path in summary.files:
+        reporter.say(f"wrote {path}", "green")
+    if summary.stopped:
+        raise HqsamError(
+            f"stopped: {len(summary.failed)} images failed, which is more than --max-errors or --fail-fast allows",
+            remedy="the same command continues without them, --retry-failed tries them again",
+        )
+    return summary

@@ -99,6 +99,7 @@ from .prompt_options import (
     PointsOption,
     ScoreThresholdOption,
     StrictOption,
+    bind_and_tell,
     check_everything,
     check_prompt_options,
 )
@@ -112,7 +113,7 @@ from .run_options import (
     ShardOption,
     check_engine,
     errors_allowed,
-    too_many_failed,
+    run_and_tell,
 )
 
 EPILOG = """
@@ -262,9 +263,8 @@ def segment(
         check_unused(settings)
     sources = input_images(inputs, null, output, reporter).images
 
-    from ..prompts.check import check_fits
     from ..prompts.select import Selection
-    from ..prompts.table import PromptTable, bind_prompts, check_used, read_prompts
+    from ..prompts.table import PromptTable, read_prompts
 
     selection = Selection(score_threshold, max_boxes)
     table = PromptTable()
@@ -278,24 +278,15 @@ def segment(
             box_format=box_format,
             stdin=sys.stdin.buffer,
         )
-        for text in given.recognized:
-            reporter.say(text)
-        table = bind_prompts(given, sources, selection)
-        for text in table.outside:
-            reporter.on_failure(text)
-        for text in [*table.notes.lost, *table.notes.remarks]:
-            reporter.on_problem(text)
-        check_used(given, table, sources)
-        check_fits(table, sources, exif, pixels_assumed=box_format is None)
+        table = bind_and_tell(given, sources, selection, reporter, exif=exif, box_format=box_format)
     lost = bool(table.outside or (strict and table.notes.lost))
 
     from ..batch.job import Job
     from ..batch.local import LocalEngine
-    from ..batch.pipeline import count_done, make_worker, run_images
+    from ..batch.pipeline import count_done, make_worker
     from ..batch.ray_engine import RayEngine
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import Finish
-    from ..batch.work import Engine
     from ..io.atomic import check_can_write
     from ..prompts.categories import DEFAULT_CATEGORY
     from ..segment_plan import SegmentPlan
@@ -398,24 +389,11 @@ def segment(
         selection=selection,
         finish=Finish(cleaning, polygons.tolerance if polygons else None),
     )
-    run_on: Engine
     if engine == "ray":
-        run_on = RayEngine(
-            partial(plan.worker, job.without_images()), address=address, actors=actors, on_gpu=not compute.on_cpu
-        )
+        build = partial(plan.worker, job.without_images())
+        summary = run_and_tell(job, RayEngine(build, address, actors, on_gpu=not compute.on_cpu), reporter)
     else:
-        run_on = LocalEngine(make_worker(job, plan.build(finder)), workers)
-    try:
-        summary = run_images(job, run_on, reporter)
-    finally:
-        reporter.close()
-    reporter.on_end(summary, len(sources))
-    if summary.interrupted:
-        reporter.say("the same command continues")
-    for path in summary.files:
-        reporter.say(f"wrote {path}", "green")
+        summary = run_and_tell(job, LocalEngine(make_worker(job, plan.build(finder)), workers), reporter)
     if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
         raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
-    if summary.stopped:
-        raise too_many_failed(summary)
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))

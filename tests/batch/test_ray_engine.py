@@ -74,7 +74,7 @@ def run_on_ray(
     job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
     make = partial(how, job.without_images(), predictor or BoxPredictor())
     heard = Heard()
-    return run_images(job, RayEngine(make, address=None, actors=1, on_gpu=False), heard), heard
+    return run_images(job, RayEngine(make, None, 1, on_gpu=False), heard), heard
 
 
 def contents(folder: Path) -> dict[str, bytes]:
