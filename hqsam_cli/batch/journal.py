@@ -25,11 +25,13 @@ class Origin(NamedTuple):
 
     Attributes:
         fingerprint, path, lost: as in `Entry`.
+        seconds: that each stage took.
     """
 
     fingerprint: str
     path: str = ""
     lost: int = 0
+    seconds: Mapping[str, float] | None = None
 
 
 __all__ = ["JOURNAL", "Entry", "Journal", "Origin", "cannot_write", "read_entries"]

@@ -232,7 +232,10 @@ class _Run:
                 if not waiting or self.interrupt.wanted:
                     break
                 ready = [future.result() for future in waiting.popleft()]
+                began = time.monotonic()
                 made = self.step.results(ready)
+                for item in ready:
+                    item.seconds["model"] = round((time.monotonic() - began) / len(ready), 4)
                 pairs = zip(ready, made, strict=True)
                 writing.append([(item, writers.submit(self._written, item, own)) for item, own in pairs])
                 del ready, made, pairs
@@ -278,7 +281,8 @@ class _Run:
         asked = self.job.prompts.for_image(source.file_name)
         item = DecodedImage(source, asked.image_id, str(take_fingerprint(source, asked)))
         try:
-            pixels = read_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
+            with item.timed("decode"):
+                pixels = read_image(source.path, exif=self.job.exif, max_pixels=self.job.max_pixels)
             turn = self._turn_of_masks(source.path) if any(p.mask is not None for p in asked.prompts) else None
             item.prompts, item.problems = fit_prompts(asked, pixels.shape[1], pixels.shape[0], turn)
             item.pixels = pixels
@@ -300,8 +304,9 @@ class _Run:
         try:
             if error is None and size is not None:
                 annotations = self.step.annotations(item, results)
-                for writer in self.chosen:
-                    writer.write(ImageResult(name, size, results, annotations, pixels))
+                with item.timed("write"):
+                    for writer in self.chosen:
+                        writer.write(ImageResult(name, size, results, annotations, pixels))
                 return make_image_record(name, item.image_id, size, annotations)
         except ImageError as failure:
             error = str(failure)
@@ -328,7 +333,7 @@ class _Run:
         if self.journal is not None:
             made = zip(items, records, strict=True)
             self.journal.append(
-                (Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems)), record)
+                (Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems), item.seconds), record)
                 for item, record in made
             )
         elif self.job.stream is not None:

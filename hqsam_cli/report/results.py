@@ -28,6 +28,7 @@ class ResultImage:
         size: (width, height), or None where it could not be read.
         annotations: COCO annotations.
         error: the sentence that says why it failed.
+        seconds: that each stage took, where the journal says so.
     """
 
     file_name: str
@@ -36,6 +37,7 @@ class ResultImage:
     size: tuple[int, int] | None
     annotations: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def read_results(folder: Path, images: Path | None = None) -> Results:
     # In the order of the run, which the journal has.
     order = {name: number for number, name in enumerate(records)}
     names_in_order = sorted(merged, key=lambda name: order.get(name, len(order)))
-    rows = [_image(merged[name], path_of(name)) for name in names_in_order]
+    rows = [_image({**merged[n], "seconds": records.get(n, {}).get("seconds")}, path_of(n)) for n in names_in_order]
     return Results(rows, names, info, (head.get("identity") or {}).get("exif", "apply"))
 
 
@@ -131,7 +133,8 @@ def failure_of(image: ResultImage) -> Failure:
 def _image(record: Mapping[str, Any], path: str | None) -> ResultImage:
     size = (record["width"], record["height"]) if record["width"] else None
     annotations = record["annotations"] if size else []
-    return ResultImage(record["file_name"], record["image_id"], path, size, annotations, record["error"])
+    seconds = record["seconds"] or {}
+    return ResultImage(record["file_name"], record["image_id"], path, size, annotations, record["error"], seconds)
 
 
 def _read_document(path: Path) -> dict[str, Any]:
