@@ -29,11 +29,13 @@ class Origin(NamedTuple):
 
     Attributes:
         fingerprint, path, lost: as in `Entry`.
+        seconds: that each stage took.
     """
 
     fingerprint: str
     path: str = ""
     lost: int = 0
+    seconds: Mapping[str, float] | None = None
 
 
 class Entry(NamedTuple):
@@ -264,7 +266,7 @@ def read_records(
             if name in entries:
                 file.seek(entries[name].offset)
                 line = json.loads(file.readline())
-                origin = Origin(*(line.pop(field) for field in Origin._fields))
+                origin = Origin(**{field: line.pop(field) for field in Origin._fields if field in line})
                 yield origin, line
 
 

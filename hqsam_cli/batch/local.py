@@ -37,7 +37,7 @@ class LocalEngine:
                 if not waiting or stopped():
                     break
                 ready = [future.result() for future in waiting.popleft()]
-                made = self.worker.step.results(ready)
+                made = self.worker.results(ready)
                 pairs = zip(ready, made, strict=True)
                 writing.append([writers.submit(self.worker.write, item, own) for item, own in pairs])
                 del ready, made, pairs

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -32,6 +34,7 @@ class DecodedImage:
         prompts: fit to the image.
         problems: sentences about prompts that were left out.
         error: why there are no pixels, or what failed on them.
+        seconds: that each stage took; the model's are a share of its group's.
     """
 
     source: SourceImage
@@ -41,6 +44,14 @@ class DecodedImage:
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     error: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note how long a stage takes."""
+        began = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - began, 4)
 
 
 class Step(Protocol[Result]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -74,14 +75,15 @@ class Worker:
     def outcomes(self, group: list[Asked]) -> list[Outcome]:
         """What becomes of the images of a group, one stage after the other."""
         decoded = [self.decode(asked) for asked in group]
-        return [self.write(item, own) for item, own in zip(decoded, self.step.results(decoded), strict=True)]
+        return [self.write(item, own) for item, own in zip(decoded, self.results(decoded), strict=True)]
 
     def decode(self, asked: Asked) -> DecodedImage:
         """Decode an image and fit its prompts to it."""
         source, prompts = asked
         item = DecodedImage(source, prompts.image_id, str(take_fingerprint(source, prompts)))
         try:
-            pixels = read_image(source.path, exif=self.exif, max_pixels=self.max_pixels)
+            with item.timed("decode"):
+                pixels = read_image(source.path, exif=self.exif, max_pixels=self.max_pixels)
             turn = self._turn_of_masks(source.path) if any(p.mask is not None for p in prompts.prompts) else None
             item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
             item.pixels = pixels
@@ -89,10 +91,19 @@ class Worker:
             item.error = str(error)
         return item
 
+    def results(self, group: list[DecodedImage]) -> list[list[Any]]:
+        """What the step makes of a group."""
+        began = time.monotonic()
+        results: list[list[Any]] = self.step.results(group)
+        for item in group:
+            item.seconds["model"] = round((time.monotonic() - began) / len(group), 4)
+        return results
+
     def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
         """Write the outputs that an image has of its own."""
-        origin = Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems))
-        return Outcome(origin, item.problems, self._record(item, results))
+        record = self._record(item, results)
+        origin = Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems), item.seconds)
+        return Outcome(origin, item.problems, record)
 
     def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
         name, path = item.source.file_name, item.source.path
@@ -103,8 +114,9 @@ class Worker:
             if error is None and size is not None:
                 results = self.step.finished(results)
                 annotations = self.step.annotations(item, results)
-                for writer in self.writers:
-                    writer.write(ImageResult(name, size, results, annotations, pixels))
+                with item.timed("write"):
+                    for writer in self.writers:
+                        writer.write(ImageResult(name, size, results, annotations, pixels))
                 return make_image_record(name, item.image_id, size, annotations)
         except ImageError as failure:
             error = str(failure)

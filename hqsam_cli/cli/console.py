@@ -112,7 +112,14 @@ def log_to_console(*, debug: bool) -> None:
 
 
 MOST_PROBLEMS = 20
+# What matters most is left, since a narrow window cuts off what is right.
+BAR = "{percentage:3.0f}% {n_fmt}/{total_fmt}{postfix}, {remaining} left, {rate_fmt} |{bar}|"
 SECONDS_BETWEEN_LINES = 30.0
+
+
+def _rate(each: float, unit: str) -> str:
+    """How fast it goes, of the seconds that each takes."""
+    return f"{each:.1f} s each" if each > 1 else f"{1 / max(each, 1e-9):.1f} {unit}s/s"
 
 
 class ConsoleReporter:
@@ -130,7 +137,7 @@ class ConsoleReporter:
         self.results = results
         self.console = stderr_console()
         self.bar: Any = None
-        self.count = self.problems = 0
+        self.count = self.problems = self.failed = 0
         self.total = self.done = self.before = 0
         self.unit = "image"
         self.began = self.spoke = time.monotonic()
@@ -149,25 +156,30 @@ class ConsoleReporter:
             self.say(f"{done} of {total} {unit}s were done before; going on with the rest")
         self.total, self.done, self.unit = total, done, unit
         self.began = self.spoke = time.monotonic()
-        self.before = done
+        self.before, self.count, self.failed = done, 0, 0
         if not self.quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True, smoothing=0.1)
+            self.bar = tqdm(
+                total=total, initial=done, unit=f" {unit}s", bar_format=BAR, dynamic_ncols=True, smoothing=0.1
+            )
 
     def on_record(self, record: dict[str, Any]) -> None:
         """See `Progress`."""
         made = record.get("annotations")
         self.count += len(made or ())
         if record["error"] is not None:
+            self.failed += 1
             self.on_failure(record["error"])
         elif self.verbose and made is not None:
             self.say(f"{record['file_name']}: {len(made)} {self.results}")
-        self.advance("" if made is None else f"{self.results}={self.count}")
+        self.advance("" if made is None else f"{self.count} {self.results}")
 
     def advance(self, figures: str = "") -> None:
         """See `Progress`; where there is no terminal to draw a bar on, a line now and then."""
         self.done += 1
+        if self.failed:
+            figures = f"{self.failed} failed, {figures}" if figures else f"{self.failed} failed"
         if self.bar is not None:
             if figures:
                 self.bar.set_postfix_str(figures, refresh=False)
@@ -177,7 +189,7 @@ class ConsoleReporter:
             each = (self.spoke - self.began) / max(self.done - self.before, 1)
             left = timedelta(seconds=round(each * (self.total - self.done)))
             shown = f", {figures}" if figures else ""
-            self.say(f"{self.unit} {self.done} of {self.total}{shown}, {left} left")
+            self.say(f"{self.unit} {self.done} of {self.total}{shown}, {_rate(each, self.unit)}, {left} left")
 
     def on_failure(self, text: str) -> None:
         """An image that could not be done; said even where quiet is asked for."""

@@ -47,7 +47,9 @@ hqsam eval --dataset coco --detections focalnet.json --model vit_l
 
 hqsam eval --dataset coift --prompt points:1,3,5,5+5,10,10+5 --plot points.png
 
-hqsam eval --dataset ./my_photos --worst 20 ./worst
+hqsam eval --dataset ./my_photos --report ./evaluation
+
+hqsam eval --compare before.json after.json
 """
 
 
@@ -58,6 +60,12 @@ def _dataset_names() -> list[str]:
 
 
 def evaluate(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Of --compare: what --json wrote.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare evaluations that are there: two or more FILEs of --json.")
+    ] = False,
     dataset: Annotated[
         list[str] | None,
         typer.Option(
@@ -151,6 +159,10 @@ def evaluate(
         tuple[int, Path] | None,
         typer.Option(metavar="K DIR", rich_help_panel=RESULTS, help="Pictures of the K worst images."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", rich_help_panel=RESULTS, help="A page of it all: DIR/index.html."),
+    ] = None,
     exif: DrawnExifOption = "apply",
     model: ModelsOption = None,
     device: DeviceOption = "auto",
@@ -165,6 +177,11 @@ def evaluate(
     if show_list:
         _print_list(data_root)
         return
+    if compare or files:
+        if not compare or len(files or ()) < 2 or dataset:
+            raise UsageError("takes two or more files of --json, and nothing else does", option="compare")
+        _compare(files or [], seed, ConsoleReporter(quiet=quiet))
+        return
     if not dataset:
         raise UsageError("say which, or pass --list to see them", option="dataset")
 
@@ -177,7 +194,9 @@ def evaluate(
     _check(rules, list(protocols.values()), plot, refine=refine, mask_output=mask_output)
 
     from ..configs import EvalConfig, identity
-    from ..evaluation.evaluate import Results, Settings, choose_datasets, evaluate, write_worst
+    from ..evaluation.evaluate import Results, Settings, choose_datasets, evaluate, write_cases
+    from ..evaluation.page import CASES, write_page
+    from ..evaluation.pictures import write_curves
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import per_image_csv
@@ -191,6 +210,8 @@ def evaluate(
             check_can_write(path)
     if worst is not None:
         check_can_write(worst[1] / "picture")
+    if report is not None:
+        check_can_write(report / "page")
     for name in models:
         for output in mask_output or ():
             check_hq(name, output)
@@ -207,6 +228,7 @@ def evaluate(
     reporter = ConsoleReporter(quiet=quiet)
     results = Results()
     about: list[dict[str, Any]] = []
+    cases: dict[str, list[Path]] = {}
     written = [path for path in (per_image, plot, worst[1] if worst else None) if path is not None]
     try:
         for model_name in models:
@@ -231,7 +253,7 @@ def evaluate(
                     mask_output=tuple(outputs),
                     limit=limit,
                     seed=seed,
-                    curves=plot is not None and rules[0].kind not in ("clicks", "points"),
+                    curves=(plot is not None or report is not None) and rules[0].kind not in ("clicks", "points"),
                     refine=refine,
                     exif=exif,
                     device=compute.device.type,
@@ -253,7 +275,12 @@ def evaluate(
             if worst is not None:
                 number = models.index(model_name) + 1
                 folder = worst[1] / f"{number}_{Path(model_name).name}" if len(models) > 1 else worst[1]
-                write_worst(folder, worst[0], own)
+                write_cases(folder, worst[0], own)
+            if report is not None and own.can_be_shown:
+                for title in ("worst", "best"):
+                    folder = report / title / str(len(about) + 1)
+                    paths = write_cases(folder, CASES, own, best=title == "best")
+                    cases[f"The {title} of {model_name}"] = paths
             own.sources.clear()  # they hold the model
             results.extend(own)
             about.append(
@@ -290,7 +317,12 @@ def evaluate(
     if per_image is not None:
         per_image_csv(per_image, results.lines)
     if plot is not None:
-        _plot(plot, results, rules)
+        axis, figure = _axes(rules)
+        write_curves(plot, results.rows, axis=axis, figure_name=figure)
+    if report is not None:
+        facts = {"hqsam": __version__, "prompt": prompt, "on": f"{compute.device} in {compute.dtype_name}"}
+        page = write_page(report, results.rows, results.lines, cases, about=facts, axes=_axes(rules), seed=seed)
+        written.append(page)
     if results.broken:
         reporter.say(f"{len(results.broken)} images are in no figure", "yellow")
     results.forget_journals()
@@ -325,12 +357,26 @@ def _publish(
         reporter.say(f"wrote {json_file}", "green")
 
 
-def _plot(path: Path, results: Results, rules: list[PromptRule]) -> None:
-    from ..evaluation.pictures import write_curves
+def _compare(files: list[Path], seed: int, reporter: ConsoleReporter) -> None:
+    """Tables of the rows of several evaluations, and of their differences from those of the first, on stdout."""
+    from ..evaluation.differences import LEVEL, differences, table_of_differences
+    from ..evaluation.report import read_json_rows, table_of
 
+    rows = []
+    for path in files:
+        for row in read_json_rows(path):
+            row.model = f"{path}: {row.model}"
+            rows.append(row)
+    print_table(*table_of(rows))
+    print()
+    reporter.say(f"differences with their {LEVEL} % intervals, by a paired bootstrap over the images of both")
+    print_table(*table_of_differences(differences(rows, seed)))
+
+
+def _axes(rules: list[PromptRule]) -> tuple[str, str]:
+    """Of curves: what is on the axes."""
     axes = {"clicks": ("clicks", "mIoU"), "points": ("points", "mIoU")}
-    axis, figure = axes.get(rules[0].kind, ("width of the boundary, share of the diagonal", "mBIoU"))
-    write_curves(path, results.rows, axis=axis, figure_name=figure)
+    return axes.get(rules[0].kind, ("width of the boundary, share of the diagonal", "mBIoU"))
 
 
 def _protocol(name: str, wanted: Protocol | None, rules: list[PromptRule]) -> Protocol:

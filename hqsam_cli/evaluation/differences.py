@@ -53,7 +53,7 @@ class Difference:
 def table_of_differences(found: Sequence[Difference]) -> tuple[list[str], list[list[str]]]:
     """Headings and cells, a line a pair of rows."""
     metrics = list(dict.fromkeys(difference.metric for difference in found))
-    several = len({difference.row.model for difference in found}) > 1
+    several = len({row.model for difference in found for row in (difference.row, difference.against)}) > 1
     lines: dict[tuple[int, int], dict[str, Difference]] = {}
     for difference in found:
         lines.setdefault((id(difference.row), id(difference.against)), {})[difference.metric] = difference

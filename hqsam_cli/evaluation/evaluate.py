@@ -75,6 +75,11 @@ class Results:
     sources: dict[tuple[str, str], tuple[Shows, Any]] = field(default_factory=dict)
     journals: list[Path] = field(default_factory=list)
 
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether there are images that have a score and can be shown again."""
+        return bool(self.sources) and any("IoU" in line for line in self.lines)
+
     def extend(self, others: Results) -> None:
         """Take in those of another data set or model."""
         self.rows += others.rows
@@ -269,17 +274,17 @@ class _Evaluation:
         }
 
 
-def write_worst(folder: Path, count: int, results: Results) -> list[Path]:
-    """Pictures of the images with the lowest IoU, worst first: photo, gt and every mask output."""
+def write_cases(folder: Path, count: int, results: Results, *, best: bool = False) -> list[Path]:
+    """Pictures of the images with the lowest IoU, or the highest, first: photo, gt and every mask output."""
     scored = [line for line in results.lines if "IoU" in line]
     own = [line for line in scored if line["prompt"] == scored[0]["prompt"]]
     output = own[-1]["mask_output"]
     ious: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for line in own:
         ious[line["dataset"], line["image"]][line["mask_output"]] = line["IoU"]
-    worst = sorted((found[output], place) for place, found in ious.items() if output in found)
+    ranked = sorted(((found[output], place) for place, found in ious.items() if output in found), reverse=best)
     paths = []
-    for rank, (value, place) in enumerate(worst[:count], 1):
+    for rank, (value, place) in enumerate(ranked[:count], 1):
         scorer, item = results.sources[place]
         dataset, image = place
         stem = os.path.splitext(image)[0] if isinstance(item, GTImage) else image

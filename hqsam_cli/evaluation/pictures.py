@@ -6,13 +6,18 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ..io.atomic import atomic_file
 from ..report.overlay import overlay, titled
+from ..report.pictures import where_most, with_insets
 from .report import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CELL_HEIGHT, SCREEN_WIDTH = 480, 1920
 LINES = ("-", "--", ":", "-.")  # data sets and models
@@ -29,11 +34,7 @@ class Comparison:
 
 def write_curves(path: Path, rows: Sequence[Row], *, axis: str, figure_name: str) -> None:
     """A plot of each row's curve, a color a mask output; rows of several prompts, of one point each, are joined."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure((7, 4.5))
     axes = figure.add_subplot()
     curves: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for row in rows:
@@ -52,6 +53,34 @@ def write_curves(path: Path, rows: Sequence[Row], *, axis: str, figure_name: str
     axes.set_ylabel(f"{figure_name}, %")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
+    _save(figure, path)
+
+
+def write_scatter(path: Path, title: str, points: Sequence[tuple[float, float]]) -> None:
+    """A plot of SAM's IoU against another one, in percent, a dot an image; over the line the other is better."""
+    figure = _figure((5.5, 5.5))
+    axes = figure.add_subplot()
+    x, y = zip(*points, strict=True)
+    axes.plot((0, 100), (0, 100), color="0.6", linewidth=1)
+    axes.scatter(x, y, s=14, alpha=0.5)
+    low = max(0.0, min(*x, *y) - 3)
+    axes.set(xlim=(low, 100.5), ylim=(low, 100.5), xlabel="IoU of SAM, %", ylabel="IoU, %")
+    # What people call their files is no formula.
+    axes.set_title(title, fontsize="medium", wrap=True, parse_math=False)
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format=path.suffix.removeprefix(".").lower() or "png", dpi=150)
     with atomic_file(path) as file:
@@ -61,14 +90,22 @@ def write_curves(path: Path, rows: Sequence[Row], *, axis: str, figure_name: str
 def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, float]) -> None:
     """A PNG of the photo and of the masks over it, named, in rows that a screen can show.
 
+    Below each is magnified where masks and ground truth differ most.
+
     Args:
         scores: IoU by mask output, 0 to 1, to stand beside its name.
     """
     image = compared.image
-    cells = [_cell(image, "photo"), _cell(overlay(image, compared.gts), "ground truth")]
+    truth = _union(compared.gts, image)
+    differs = np.zeros(image.shape[:2], bool)
+    for masks in compared.outputs.values():
+        differs |= _union(masks, image) ^ truth
+    parts = where_most(differs)
+    pictures = {"photo": image, "ground truth": overlay(image, compared.gts)}
     for output, masks in compared.outputs.items():
         title = f"{output}: IoU {100 * scores[output]:.1f}" if output in scores else output
-        cells.append(_cell(overlay(image, masks), title))
+        pictures[title] = overlay(image, masks)
+    cells = [_cell(with_insets(picture, parts), title) for title, picture in pictures.items()]
     across = max(1, min(len(cells), SCREEN_WIDTH // cells[0].shape[1]))
     blank = np.full_like(cells[0], 255)
     cells += [blank] * (-len(cells) % across)
@@ -76,6 +113,14 @@ def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, floa
     encoded = cv2.imencode(".png", np.vstack(rows)[..., ::-1])[1]
     with atomic_file(path) as file:
         file.write(encoded.tobytes())
+
+
+def _union(masks: Sequence[np.ndarray], image: np.ndarray) -> np.ndarray:
+    """Where there is any mask, bool (H, W)."""
+    union = np.zeros(image.shape[:2], bool)
+    for mask in masks:
+        union |= mask
+    return union
 
 
 def _cell(image: np.ndarray, title: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..errors import HqsamError
 from ..io.atomic import atomic_file
 from .clicks import MOST_CLICKS, TARGETS, clicks_until
 from .paper import paper_figures
@@ -171,7 +173,37 @@ def _json_row(row: Row) -> dict[str, Any]:
         "figures": figures,
         "paper": row.paper,
         "curve": row.curve,
+        "images": {metric: {name: list(own) for name, own in s.items()} for metric, s in row.samples.items()},
     }
+
+
+def read_json_rows(path: Path) -> list[Row]:
+    """The rows of a JSON of an evaluation.
+
+    Raises:
+        HqsamError: it is none.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        return [
+            Row(
+                dataset=row["dataset"],
+                prompt=row["prompt"],
+                output=row["mask_output"],
+                n=row["n"],
+                figures={m: math.nan if value is None else float(value) for m, value in row["figures"].items()},
+                paper=row["paper"],
+                samples={m: {name: tuple(own) for name, own in s.items()} for m, s in row["images"].items()},
+                model=row["model"],
+                protocol=row["protocol"],
+            )
+            for row in document["rows"]
+        ]
+    except OSError as error:
+        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="check the path") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        remedy = "give a file of hqsam eval --json of this version"
+        raise HqsamError("is no JSON of an evaluation with its images", file=path, remedy=remedy) from None
 
 
 def per_image_lines(dataset: str, records: Sequence[Record]) -> list[dict[str, Any]]:

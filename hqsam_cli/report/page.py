@@ -173,6 +173,7 @@ def _write_data(folder: Path, looked: Sequence[LookedAt], judged: Judged, result
                 "width": width,
                 "height": height,
                 "failure": None if image.error is None else {"text": image.error, **failure_of(image)._asdict()},
+                "seconds": dict(image.seconds),
                 "masks": masks,
             }
         )

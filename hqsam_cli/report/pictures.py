@@ -119,13 +119,13 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
     gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 90
     difference = np.repeat(gray, 3, axis=2)
     difference[only_hq], difference[only_sam] = ONLY_HQ, ONLY_SAM
-    parts = _where_most(only_hq | only_sam)
+    parts = where_most(only_hq | only_sam)
     panels = {
         "SAM": overlay(photo, plain),
         "HQ-SAM": overlay(photo, masks),
         "only SAM: orange, only HQ-SAM: blue": difference,
     }
-    return np.hstack([titled(_panel(image, parts), title) for title, image in panels.items()])
+    return np.hstack([titled(with_insets(image, parts), title) for title, image in panels.items()])
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
@@ -145,7 +145,7 @@ def write_picture(path: Path, pixels: np.ndarray) -> None:
         file.write(encoded.tobytes())
 
 
-def _where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:
+def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:
     """x, y and side of the squares that hold most of a difference, the fullest first; they do not overlap."""
     height, width = differs.shape
     side = max(8, min(height, width, max(height, width) // INSET_SHARE))
@@ -167,7 +167,7 @@ def _all_enlarged(masks: Sequence[np.ndarray], scale: float) -> list[np.ndarray]
     return [_enlarged(mask.astype(np.float32), scale) > 0.5 for mask in masks]
 
 
-def _panel(image: np.ndarray, parts: Sequence[tuple[int, int, int]]) -> np.ndarray:
+def with_insets(image: np.ndarray, parts: Sequence[tuple[int, int, int]]) -> np.ndarray:
     """The image, no larger than a panel, with parts of it framed, and these parts magnified below."""
     scale = PANEL / max(image.shape[:2])
     size = (max(INSETS, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

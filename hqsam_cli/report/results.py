@@ -29,6 +29,7 @@ class ResultImage:
         size: (width, height), or None where it could not be read.
         annotations: COCO annotations.
         error: the sentence that says why it failed.
+        seconds: that each stage took, where the journal says so.
     """
 
     file_name: str
@@ -37,6 +38,7 @@ class ResultImage:
     size: tuple[int, int] | None
     annotations: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,12 @@ def read_results(folder: Path, images: Path | None = None) -> Results:
     names = {identifier(c.get("id")): str(c.get("name")) for c in categories if isinstance(c, dict)}
     # Written when a run ends: what an interrupted one made later, its journal alone knows.
     current = bool(document) and (journal.last is None or journal.outcome == "finished")
-    failed = [name for name, entry in entries.items() if entry.error is not None]
-    noted = failed if current else list(entries)
-    records = [record for _, record in read_records(journal_path, entries, noted)] if noted else []
-    merged = {record["file_name"]: record for record in records}
+    merged: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, Mapping[str, float]] = {}
+    for origin, record in read_records(journal_path, entries, entries) if entries else ():
+        seconds[record["file_name"]] = origin.seconds or {}
+        if not current or record["error"] is not None:
+            merged[record["file_name"]] = record
     if current:
         merged |= {record["file_name"]: record for record in _of_document(document_path, document)}
 
@@ -94,7 +98,7 @@ def read_results(folder: Path, images: Path | None = None) -> Results:
     # In the order of the run, which the journal has.
     order = {name: number for number, name in enumerate(entries)}
     names_in_order = sorted(merged, key=lambda name: order.get(name, len(order)))
-    rows = [_image(merged[name], path_of(name)) for name in names_in_order]
+    rows = [_image({**merged[name], "seconds": seconds.get(name)}, path_of(name)) for name in names_in_order]
     return Results(rows, names, document.get("info") or journal.info, journal.identity.get("exif", "apply"))
 
 
@@ -121,7 +125,8 @@ def failure_of(image: ResultImage) -> Failure:
 def _image(record: Mapping[str, Any], path: str | None) -> ResultImage:
     size = (record["width"], record["height"]) if record["width"] else None
     annotations = record["annotations"] if size else []
-    return ResultImage(record["file_name"], record["image_id"], path, size, annotations, record["error"])
+    seconds = record["seconds"] or {}
+    return ResultImage(record["file_name"], record["image_id"], path, size, annotations, record["error"], seconds)
 
 
 def _read_document(path: Path) -> dict[str, Any]:

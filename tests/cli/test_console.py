@@ -1,6 +1,20 @@
 """What the command line makes of what the library says."""
 
-from hqsam_cli.cli.console import sentence
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+import time
+from typing import Any
+
+import pytest
+
+from hqsam_cli.cli.console import ConsoleReporter, sentence
 
 
 def test_parameters_are_shown_as_options_and_nothing_else_is() -> None:
@@ -13,3 +27,47 @@ def test_parameters_are_shown_as_options_and_nothing_else_is() -> None:
 
 def test_what_breaks_lines_is_written_out() -> None:
     assert sentence("a\nb.jpg: broken") == "a\\nb.jpg: broken"
+
+
+def records() -> list[dict[str, Any]]:
+    """Three images of two masks each, and one that failed."""
+    done: list[dict[str, Any]] = [{"file_name": f"{n}.jpg", "annotations": [{}, {}], "error": None} for n in range(3)]
+    return [*done, {"file_name": "torn.jpg", "annotations": [], "error": "torn.jpg: broken"}]
+
+
+@pytest.mark.parametrize("columns", [100, 30])
+def test_a_bar_fits_its_window_and_says_what_failed(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        reporter = ConsoleReporter()
+        reporter.on_start(10, 2)
+        for record in records():
+            reporter.on_record(record)
+        reporter.bar.refresh()
+        reporter.close()
+        shown = os.read(master, 100_000).decode()
+    os.close(master)
+    shown = shown.replace("\x1b[A", "")
+    assert "\x1b[3" not in shown, "a color"
+    frames = [frame for frame in re.split(r"[\r\n]+", shown) if re.match(r" *\d+%", frame)]
+    assert max(map(len, frames)) <= columns
+    last = [frame for frame in frames if "6/10" in frame][-1]
+    assert "60% 6/10, 1 failed" in last
+    if columns == 100:
+        assert "6 masks, " in last and " left, " in last and "image" in last
+
+
+def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    reporter = ConsoleReporter()
+    reporter.on_start(100, 0)
+    for record in records() * 10:
+        now[0] += 5
+        reporter.on_record(record)
+    lines = [line for line in capfd.readouterr().err.splitlines() if " of 100" in line]
+    assert len(lines) == 200 // 35
+    assert lines[0] == "hqsam: image 7 of 100, 1 failed, 12 masks, 5.0 s each, 0:07:45 left"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import sys
 import types
 from pathlib import Path
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
@@ -270,3 +272,39 @@ def test_an_output_that_cannot_be_written_is_said_before_anything_is_scored(
     result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options)
     assert result.code == 1
     assert "cannot be written" in result.err and "Traceback" not in result.err and "6 images" not in result.err
+
+
+def test_a_page_of_an_evaluation(hqsam: Run, tmp_path: Path) -> None:
+    result = hqsam(
+        "eval", "--dataset", "dis", "--data-root", SAMPLES, "--limit", "3", "--report", "page", "--json", "r"
+    )
+    assert result.code == 0, result.err
+    page = (tmp_path / "page" / "index.html").read_text()
+    row = json.loads((tmp_path / "r").read_text())["rows"][-1]
+    assert f"{row['figures']['mBIoU']:.1f}" in page
+    sources = re.findall(r'src="([^"]+)"', page)
+    assert sum("worst/" in source for source in sources) == sum("best/" in source for source in sources) == 3
+    assert {"curves.svg", "scatter-1.svg"} < set(sources)
+    assert all((tmp_path / "page" / unquote(source)).is_file() for source in sources)
+
+
+def test_evaluations_are_compared(hqsam: Run, tmp_path: Path) -> None:
+    for name, limit in (("one.json", "3"), ("two.json", "2")):
+        options = ("--limit", limit, "--mask-output", "sum", "--json", name)
+        assert hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *options).code == 0
+    # The second as if every mask of it were better by ten.
+    document = json.loads((tmp_path / "two.json").read_text())
+    for samples in document["rows"][0]["images"].values():
+        for own in samples.values():
+            own[0] += 10
+    (tmp_path / "two.json").write_text(json.dumps(document))
+    result = hqsam("eval", "--compare", "one.json", "two.json")
+    assert result.code == 0, result.err
+    (line,) = [line for line in result.out.splitlines() if "one.json" in line and "two.json" in line]
+    assert line.count("+10.0 [+10.0, +10.0]") == 2
+    assert " 2 " in line, "over the images of both"
+    assert hqsam("eval", "--compare", "one.json").code == 2
+    assert hqsam("eval", "one.json").code == 2
+    (tmp_path / "other.json").write_text("{}")
+    refused = hqsam("eval", "--compare", "one.json", "other.json")
+    assert refused.code == 1 and "other.json" in refused.err

@@ -78,6 +78,7 @@ def run(tmp_path: Path) -> Path:
             own[1] = {**moved, "score": 0.35}
         lines.append(
             {"path": str(photos / name), "fingerprint": "", "lost": 0, "file_name": name, "image_id": number}
+            | {"seconds": {"decode": 0.01, "model": 0.5, "write": 0.02}}
             | {"width": SIZE[0], "height": SIZE[1], "annotations": [] if "empty" in name else own, "error": None}
         )
     for number, (name, reason) in enumerate(FAILED.items(), len(NAMES) + 1):

@@ -80,7 +80,7 @@ def test_the_most_suspicious_comes_first_and_names_are_names(page: Page) -> None
     assert failures.count("What to do: fetch it again") == 2
     page.click("#distributions summary")
     page.locator("#distributions svg").first.wait_for()
-    assert page.locator("#distributions svg").count() == 5
+    assert page.locator("#distributions svg").count() == 8
 
 
 def test_filters_and_sorts(page: Page) -> None:

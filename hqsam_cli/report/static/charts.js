@@ -50,6 +50,10 @@ function drawDistributions(place, masks, photos) {
   const most = Math.max(1, ...photos.map((photo) => photo.masks.length));
   const share = { from: 0, to: 1, bins: 20, format: plain(2) };
   const per = Math.ceil((most + 1) / 20), bins = Math.ceil((most + 1) / per);
+  const seconds = {};
+  for (const photo of photos) {
+    for (const [stage, time] of Object.entries(photo.seconds)) (seconds[stage] ??= []).push(time);
+  }
   place.replaceChildren(
     histogram("Suspicion", masks.map((mask) => mask.suspicion), share),
     histogram("Score", masks.map((mask) => mask.score).filter((n) => n !== null), share),
@@ -58,5 +62,7 @@ function drawDistributions(place, masks, photos) {
       { from: -3, to: 2, bins: 20, log: true, format: (v) => `${+v.toPrecision(1)}` }),
     histogram("Masks a photo", photos.filter((photo) => !photo.failure).map((photo) => photo.masks.length),
       { from: 0, to: bins * per, bins, format: plain(0) }),
+    ...Object.entries(seconds).map(([stage, times]) =>
+      histogram(`Seconds a photo, ${stage}`, times, { from: -3, to: 2, bins: 20, log: true, format: (v) => `${+v.toPrecision(1)}` })),
   );
 }
