@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from dataclasses import replace
@@ -15,7 +14,8 @@ from .. import __version__
 from ..configs import MaskOutput, Protocol
 from ..errors import UsageError
 from ..weights.registry import no_hq_message
-from .console import Cell, ConsoleReporter, print_json, print_table
+from .console import ConsoleReporter
+from .eval_tables import compare_files, print_list, publish
 from .options import (
     DEFAULT_MODEL,
     MODEL_VARIABLE,
@@ -30,7 +30,6 @@ from .options import (
 from .plain import complete_names
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import Results
     from ..evaluation.prompts import PromptRule
 
 
@@ -175,12 +174,12 @@ def evaluate(
     differences are given with their 95 % intervals over images.
     """
     if show_list:
-        _print_list(data_root)
+        print_list(data_root)
         return
     if compare or files:
         if not compare or len(files or ()) < 2 or dataset:
             raise UsageError("takes two or more files of --json, and nothing else does", option="compare")
-        _compare(files or [], seed, ConsoleReporter(quiet=quiet))
+        compare_files(files or [], seed, ConsoleReporter(quiet=quiet))
         return
     if not dataset:
         raise UsageError("say which, or pass --list to see them", option="dataset")
@@ -313,7 +312,7 @@ def evaluate(
         "dtype": compute.dtype_name,
         "left_out": results.broken,
     }
-    _publish(results, document, json_file, seed, reporter)
+    publish(results, document, json_file, seed, reporter)
     if per_image is not None:
         per_image_csv(per_image, results.lines)
     if plot is not None:
@@ -329,48 +328,6 @@ def evaluate(
     for path in written:
         reporter.say(f"wrote {path}", "green")
     raise typer.Exit(3 if results.broken or (strict and results.lost) else 0)
-
-
-def _publish(
-    results: Results, document: dict[str, Any], json_file: str | None, seed: int, reporter: ConsoleReporter
-) -> None:
-    """The table and the differences on stdout, or the JSON."""
-    from ..evaluation.differences import LEVEL, differences, table_of_differences
-    from ..evaluation.report import json_document, table_of
-    from ..io.atomic import atomic_file
-
-    compared = differences(results.rows, seed)
-    whole = json_document(document, results.rows)
-    whole["differences"] = [difference.as_json() for difference in compared]
-    if json_file == STDIN:
-        print_json(whole)
-        return
-    reporter.say("gains over SAM in brackets")
-    print_table(*table_of(results.rows))
-    if compared:
-        print()
-        reporter.say(f"differences with their {LEVEL} % intervals, by a paired bootstrap over images")
-        print_table(*table_of_differences(compared))
-    if json_file is not None:
-        with atomic_file(Path(json_file)) as file:
-            file.write(json.dumps(whole, indent=1, allow_nan=False).encode() + b"\n")
-        reporter.say(f"wrote {json_file}", "green")
-
-
-def _compare(files: list[Path], seed: int, reporter: ConsoleReporter) -> None:
-    """Tables of the rows of several evaluations, and of their differences from those of the first, on stdout."""
-    from ..evaluation.differences import LEVEL, differences, table_of_differences
-    from ..evaluation.report import read_json_rows, table_of
-
-    rows = []
-    for path in files:
-        for row in read_json_rows(path):
-            row.model = f"{path}: {row.model}"
-            rows.append(row)
-    print_table(*table_of(rows))
-    print()
-    reporter.say(f"differences with their {LEVEL} % intervals, by a paired bootstrap over the images of both")
-    print_table(*table_of_differences(differences(rows, seed)))
 
 
 def _axes(rules: list[PromptRule]) -> tuple[str, str]:
@@ -417,15 +374,3 @@ def _outputs(wanted: list[str] | None, has_hq: bool, checkpoint: Path) -> list[M
     if absent:
         raise UsageError(no_hq_message(checkpoint, min(absent)))
     return [output for output in there if output in names]
-
-
-def _print_list(root: Path) -> None:
-    from ..data.sets import DATASETS, dataset_is_found
-
-    rows: list[list[Cell]] = []
-    for dataset in DATASETS.values():
-        found = "yes" if dataset_is_found(dataset, root) else "no"
-        archive, places = f"{dataset.archive}, {dataset.size}", f"{dataset.images}, {dataset.gt}"
-        rows.append([dataset.key, dataset.title, str(dataset.count or "-"), found, places, archive, dataset.source])
-    print_table(("name", "data set", "images", "found", "photos and gt", "archive", "from"), rows)
-    typer.echo(f"data sets under {root}; hq4 is dis, coift, hrsod and thinobject, and their mean", err=True)
