@@ -62,6 +62,7 @@ def test_average_precision_is_that_of_coco(sets: Path) -> None:
     assert average_precision(find_pairs(sets / "val"), lambda images: [[] for _ in images]) == 0
 
 
+@pytest.mark.filterwarnings("ignore:`get_trial_id`")  # where Ray is installed, ultralytics looks for a trial of it
 def test_one_epoch_makes_a_file_that_detects_and_again_only_scores(
     sets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
