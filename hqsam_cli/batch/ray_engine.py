@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import pickle
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
@@ -43,11 +44,13 @@ class RayEngine:
         except ImportError:
             raise UsageError("needs Ray", option="engine", value="ray", remedy="pip install 'hqsam-cli[ray]'") from None
         self.build, self.threads = build, torch.get_num_threads()
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray tells this terminal what it mends by itself
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise HqsamError(f"no Ray cluster ({reason})", value=address or "", remedy="see ray status") from None
+            remedy = "see ray status; where the cluster asks for a token, set RAY_AUTH_MODE=token"
+            raise HqsamError(f"no Ray cluster ({reason})", value=address, remedy=remedy) from None
         self.on_gpu = on_gpu
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         room = resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) / self.threads
