@@ -73,8 +73,9 @@ def merge(
 ) -> None:
     """Join the outputs of all shards of a run into one.
 
-    OUT is what one run would have made, and its command without --shard continues it. Refused are shards that are
-    missing, unfinished, or made of other inputs or with other options. Masks are hard links where the disk has them.
+    OUT is what one run would have made, and its command without --shard continues it.
+    Refused are shards that are missing, unfinished, or made of other inputs or with other options.
+    Masks are hard links where the disk has them.
     """
     from ..batch.merge import merge_shards
     from .mask_options import mask_writers
