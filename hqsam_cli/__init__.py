@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from .errors import HqsamError, ImageError
 
 if TYPE_CHECKING:
+    from .prediction import Prediction
     from .predictor import Predictor
-    from .records import Prediction, Prompt
+    from .records import Prompt
     from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
@@ -22,7 +23,7 @@ __all__ = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__v
 
 _PLACES = {
     "Predictor": "predictor",
-    "Prediction": "records",
+    "Prediction": "prediction",
     "Prompt": "records",
     "load_model": "weights.checkpoints",
 }

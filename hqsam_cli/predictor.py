@@ -12,7 +12,8 @@ from torch import Tensor
 
 from .configs import MaskOutput
 from .modeling.sam import HQSam, ImageFeatures, MaskChoice
-from .records import Instance, Prediction, Prompt
+from .prediction import Prediction
+from .records import Instance, Prompt
 from .transforms import ResizeLongestSide, make_prompt_batch, normalize_batch, resize_longest_side
 from .upsample import alpha_crops, mask_crops
 

@@ -1,7 +1,7 @@
 """The records that cross package borders.
 
 `RawPrompt` is what a file said of an object; fit to the decoded image it is a `Prompt`, which travels to the model, as
-do those of a detector. `Instance` travels from the model to the writers; `Prediction` is what users of the library get.
+do those of a detector. `Instance` travels from the model to the writers.
 All coordinates are pixels of the decoded image (after the EXIF policy), x to the right and y down.
 """
 
@@ -162,47 +162,3 @@ class Instance:
         """The detector's confidence times the predicted IoU, 0 to 1."""
         detector = 1.0 if self.prompt.score is None else self.prompt.score
         return min(max(detector * self.predicted_iou, 0.0), 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The n masks of one image, as arrays; `supervision.Detections` takes them as they are.
-
-    Attributes:
-        instances: the masks as crops.
-        shape: (H, W) of the image.
-    """
-
-    instances: list[Instance]
-    shape: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.instances)
-
-    @property
-    def xyxy(self) -> np.ndarray:
-        """Tight boxes of the masks, float32 (n, 4), corners in pixels; zeros where a mask is empty."""
-        boxes = [instance.mask.tight_box() for instance in self.instances]
-        return np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
-
-    @property
-    def mask(self) -> np.ndarray:
-        """bool (n, H, W)."""
-        full = [instance.mask.full() for instance in self.instances]
-        return np.stack(full) if full else np.zeros((0, *self.shape), bool)
-
-    @property
-    def confidence(self) -> np.ndarray:
-        """Scores, float32 (n,)."""
-        return np.array([instance.score for instance in self.instances], np.float32)
-
-    @property
-    def class_id(self) -> np.ndarray:
-        """int (n,)."""
-        return np.array([instance.prompt.category_id for instance in self.instances], int)
-
-    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
-        """COCO annotations, with RLE that `pycocotools` reads."""
-        from .formats.annotations import make_annotation
-
-        return [make_annotation(instance, image_id, multimask=False) for instance in self.instances]

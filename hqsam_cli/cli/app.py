@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import cache
+from typing import Any
 
 import typer
 
@@ -20,7 +22,7 @@ from . import segment as segment_command
 from . import show as show_command
 from . import train as train_command
 from . import weights as weights_command
-from .console import error_line, log_to_console
+from .console import OPTIONS, error_line, log_to_console
 from .plain import (
     ClickException,
     crash_sentence,
@@ -51,6 +53,18 @@ app.command("train", epilog=train_command.EPILOG)(train_command.train)
 app.add_typer(results_command.results, name="results")
 app.add_typer(weights_command.weights, name="weights")
 app.command("info")(info_command.info)
+
+
+@cache
+def _flags() -> frozenset[str]:
+    """All options of all commands."""
+    commands: list[Any] = [typer.main.get_command(app)]
+    for command in commands:  # which grows
+        commands += getattr(command, "commands", {}).values()
+    return frozenset(flag for command in commands for option in command.params for flag in option.opts)
+
+
+OPTIONS.flags = _flags
 
 
 def _print_version(asked: bool) -> None:

@@ -7,9 +7,8 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -60,21 +59,22 @@ def error_line(text: str) -> None:
 
 def sentence(text: str) -> str:
     """What the package says of something, on one line, with the options of the command line for its parameters."""
-    return one_line(PARAMETER.sub(lambda name: _option(name[1]) or name[0], text))
+    return one_line(PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], text))
 
 
-@cache
-def _option(parameter: str) -> str | None:
-    """The option that sets a parameter; None of what is none."""
-    from typer.main import get_command
+class Options:
+    """The options that there are, as the application says when it is asked for the first time."""
 
-    from .app import app
+    def __init__(self) -> None:
+        self.flags: Callable[[], frozenset[str]] = frozenset
 
-    flag = f"--{parameter.replace('_', '-')}"
-    commands: list[Any] = [get_command(app)]
-    for command in commands:  # which grows
-        commands += getattr(command, "commands", {}).values()
-    return flag if any(flag in option.opts for command in commands for option in command.params) else None
+    def of(self, parameter: str) -> str | None:
+        """The option that sets a parameter; None of what is none."""
+        flag = f"--{parameter.replace('_', '-')}"
+        return flag if flag in self.flags() else None
+
+
+OPTIONS = Options()
 
 
 def one_line(text: str) -> str:
@@ -91,7 +91,7 @@ class ConsoleHandler(logging.Handler):
         from tqdm import tqdm
 
         try:
-            text = PARAMETER.sub(lambda name: _option(name[1]) or name[0], self.format(record))
+            text = PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record))
             with tqdm.external_write_mode(file=sys.stderr):
                 stderr_console().print(Text.assemble(("hqsam: ", "dim"), text))
         except Exception:

@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 import time
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -17,6 +18,13 @@ import pytest
 from hqsam_cli.cli.console import ConsoleReporter, sentence
 
 
+@pytest.fixture
+def application() -> None:
+    """The console knows the options when there is an application."""
+    import_module("hqsam_cli.cli.app")
+
+
+@pytest.mark.usefixtures("application")
 def test_parameters_are_shown_as_options_and_nothing_else_is() -> None:
     assert (
         sentence("big.png: too large; raise `max_pixels`, or `overwrite`")
