@@ -58,6 +58,7 @@ docs: $(BIN)/hqsam ## docs/cli.md from the commands
 
 bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
 	$(BIN)/python tests/bench/speed.py
+	$(BIN)/python tests/bench/masks.py
 	$(BIN)/python tests/bench/boundary.py
 
 scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box prompts
