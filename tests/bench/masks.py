@@ -1,8 +1,8 @@
 """From logits to COCO's RLEs beside the plain way, on objects as photos have them: `make bench`.
 
 Random weights fill the frame with mask, real objects do not; so this has logits of its own: ellipses with ragged
-borders that cover so many percent of a photo. The plain way is SAM's `postprocess_masks`, a threshold, and pycocotools on the
-whole frame. Both results are compared byte by byte.
+borders that cover so many percent of a photo. The plain way is SAM's `postprocess_masks`, a threshold, and pycocotools
+on the whole frame. Both results are compared byte by byte.
 """
 
 from __future__ import annotations
