@@ -11,6 +11,7 @@ from ..configs import SegmentationKind
 from ..formats import WRITERS, MakeWriter
 from ..formats.polygons import PolygonCost
 from ..io.find import SourceImage
+from ..prompts.table import PromptTable
 from ..records import ImagePrompts
 
 
@@ -18,14 +19,6 @@ class PromptsByName(Protocol):
     """What the pipeline needs of a `PromptTable`."""
 
     def for_image(self, file_name: str) -> ImagePrompts: ...
-
-
-class NoPrompts:
-    """Of images that are not asked anything."""
-
-    def for_image(self, file_name: str) -> ImagePrompts:
-        """See `PromptsByName`."""
-        raise KeyError(file_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +61,7 @@ class Job:
 
     def without_images(self) -> Job:
         """How images are read and written, for a process that is given them one by one."""
-        return replace(self, images=[], prompts=NoPrompts(), stream=None)
+        return replace(self, images=[], prompts=PromptTable(), stream=None)
 
 
 @dataclass(slots=True)
@@ -95,6 +88,14 @@ class Summary:
     interrupted: bool = False
     stopped: bool = False
     files: list[Path] = field(default_factory=list)
+
+    def count(self, record: dict[str, Any]) -> None:
+        """Count an image by its record."""
+        self.done += record["error"] is None
+        self.masks += len(record["annotations"])
+        self.polygons.add(record["annotations"])
+        if record["error"] is not None:
+            self.failed.append(record["error"])
 
     @property
     def exit_code(self) -> int:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..configs import JOURNAL, SegmentationKind, changes
 from ..errors import UsageError
@@ -67,7 +67,7 @@ def merge_shards(
             lambda: journal.records(names),
             first.beginning.categories,
             journal.info,
-            _segmentation(identity),
+            cast(SegmentationKind, identity.get(SEGMENTATION, "rle")),
             lambda name: journal.entries[name].path,
         )
         chosen = [make(output, run) for make in formats]
@@ -93,11 +93,7 @@ def merge_shards(
             raise cannot_write(output, error) from None
         summary = Summary(files=[writer.path for writer in chosen])
         for record in journal.records(names):
-            summary.done += record["error"] is None
-            summary.masks += len(record["annotations"])
-            summary.polygons.add(record["annotations"])
-            if record["error"] is not None:
-                summary.failed.append(record["error"])
+            summary.count(record)
         journal.end(summary.outcome)
     finally:
         journal.close()
@@ -158,12 +154,6 @@ def _missing_records(parts: Sequence[Part], journal: Journal) -> Iterator[list[t
         found = read_records(part.folder / JOURNAL, entries, [name for name in entries if name not in journal.entries])
         while group := list(islice(found, AT_ONCE)):
             yield group
-
-
-def _segmentation(identity: Mapping[str, str]) -> SegmentationKind:
-    """How annotations say what their masks are: as the shards have it."""
-    said = identity.get(SEGMENTATION)
-    return "polygon" if said == "polygon" else "both" if said == "both" else "rle"
 
 
 def _link_tree(source: Path, target: Path) -> None:

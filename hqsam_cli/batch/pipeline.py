@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from ..errors import HqsamError, ReaderGoneError, UsageError
 from ..formats.annotations import json_line, shown
@@ -30,6 +30,8 @@ from .journal import Beginning, Entry, Journal, cannot_write, read_journal
 from .shard import inputs_digest
 from .steps import Step
 from .work import Asked, Engine, Outcome, Worker
+
+Standing = Literal["done", "failed", "left"]
 
 
 def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
@@ -82,7 +84,7 @@ def count_done(job: Job) -> int:
     writers = _make_writers(job, RunRecords(lambda: (), []))
     _check_not_foreign(job, writers)
     entries = read_journal(job.journal, job.identity).entries
-    return sum(_is_done(image, job, entries, writers) for image in job.images)
+    return sum(_standing(image, job, entries, writers) == "done" for image in job.images)
 
 
 def _make_writers(job: Job, run: RunRecords) -> list[Writer]:
@@ -108,28 +110,15 @@ def check_not_foreign(journal: Path, writers: list[Writer]) -> None:
             )
 
 
-def _is_done(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[Writer]) -> bool:
-    """Whether an image is what it was when its outputs were made, and they are in place."""
-    entry = _entry_still_true(source, job, entries)
-    return (
-        entry is not None
-        and entry.error is None
-        and all(writer.is_complete(source.file_name, entry.results) for writer in writers)
-    )
-
-
-def _entry_still_true(source: SourceImage, job: Job, entries: Mapping[str, Entry]) -> Entry | None:
-    """What is known of an image, if pixels and prompts are what they were."""
+def _standing(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[Writer]) -> Standing:
+    """What an earlier run means for an image; it means nothing if pixels or prompts are others now."""
     entry = entries.get(source.file_name)
     if entry is None or not is_unchanged(entry.fingerprint, source, job.prompts.for_image(source.file_name)):
-        return None
-    return entry
-
-
-def _failed(source: SourceImage, job: Job, entries: Mapping[str, Entry]) -> bool:
-    """Whether an image failed, and would again."""
-    entry = _entry_still_true(source, job, entries)
-    return entry is not None and entry.error is not None
+        return "left"
+    if entry.error is not None:
+        return "failed"
+    in_place = all(writer.is_complete(source.file_name, entry.results) for writer in writers)
+    return "done" if in_place else "left"
 
 
 def _make_folder(folder: Path) -> None:
@@ -160,14 +149,14 @@ class _Run:
     ) -> None:
         self.job, self.engine, self.progress, self.journal, self.interrupt = job, engine, progress, journal, interrupt
         self.summary = Summary()
+        self.names = [image.file_name for image in job.images]
         self.left = 0  # images that nobody has worked on yet
         self.writers: list[Writer] = []
         self.chosen: list[Writer] = []
         if job.output is not None and journal is not None:
-            names = self._names()
             known = {name for name, entry in journal.entries.items() if entry.error is None}
             run = RunRecords(
-                lambda: journal.records(names),
+                lambda: journal.records(self.names),
                 job.categories,
                 journal.info,
                 job.segmentation,
@@ -200,15 +189,16 @@ class _Run:
         job, entries, summary = self.job, {} if self.journal is None else self.journal.entries, self.summary
         images = []
         for image in job.images:
-            if _is_done(image, job, entries, self.chosen):
+            standing = _standing(image, job, entries, self.chosen)
+            if standing == "done":
                 summary.already_done += 1
-            elif not job.retry_failed and _failed(image, job, entries):
+            elif standing == "failed" and not job.retry_failed:
                 summary.failed_before += 1
             else:
                 images.append(image)
         self.left = len(images)
         left = {image.file_name for image in images}
-        summary.lost += sum(entries[name].lost for name in self._names() if name not in left)
+        summary.lost += sum(entries[name].lost for name in self.names if name not in left)
         starts = range(0, len(images), job.batch_size)
         return ([self._asked(image) for image in images[start : start + job.batch_size]] for start in starts)
 
@@ -240,19 +230,17 @@ class _Run:
     def _too_many_failed(self) -> bool:
         return self.job.max_errors is not None and len(self.summary.failed) > self.job.max_errors
 
-    def _names(self) -> list[str]:
-        return [image.file_name for image in self.job.images]
-
     def _remove_gone(self) -> None:
         """Take away the outputs of images of earlier runs whose files are not there any more."""
         if self.journal is None:
             return
-        names = {image.file_name for image in self.job.images}
+        names = set(self.names)
         known = self.journal.entries.items()
         gone = [name for name, entry in known if name not in names and not os.path.lexists(entry.path)]
         for name in gone:
             self._remove_outputs(name)
-        self.journal.forget(gone)
+        if gone:
+            self.journal.forget(gone)
 
     def _remove_outputs(self, file_name: str) -> None:
         for writer in self.writers:
@@ -287,13 +275,8 @@ class _Run:
 
     def _tell(self, outcome: Outcome) -> None:
         """Count an image, and say what there is to say of it."""
-        summary, record = self.summary, outcome.record
         for problem in outcome.problems:
             self.progress.on_problem(problem)
-        summary.lost += len(outcome.problems)
-        summary.done += record["error"] is None
-        summary.masks += len(record["annotations"])
-        summary.polygons.add(record["annotations"])
-        if record["error"] is not None:
-            summary.failed.append(record["error"])
-        self.progress.on_record(record)
+        self.summary.lost += len(outcome.problems)
+        self.summary.count(outcome.record)
+        self.progress.on_record(outcome.record)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from ..io.digest import hash_number
 from ..io.find import SourceImage
 
 
@@ -34,8 +35,7 @@ class Shard:
 
     def has(self, file_name: str) -> bool:
         """Whether an image is of this shard."""
-        digest = hashlib.sha256(file_name.encode("utf-8", "surrogateescape")).digest()
-        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
+        return hash_number(file_name.encode("utf-8", "surrogateescape")) % self.count == self.index - 1
 
     def images(self, images: Iterable[SourceImage]) -> list[SourceImage]:
         """Its own of all images."""

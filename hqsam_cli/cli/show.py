@@ -119,7 +119,7 @@ def show(
 
 def finished_run(inputs: list[str]) -> Path | None:
     """The output folder of a run, where that is what is given."""
-    from ..report.results import INSTANCES
+    from ..formats.coco import INSTANCES
 
     folder = Path(inputs[0])
     is_run = any((folder / name).is_file() for name in (JOURNAL, INSTANCES))

@@ -15,19 +15,24 @@ Color = tuple[int, int, int]  # RGB
 REACH = 64  # a soft border is no wider than the longer side of the photo by this
 
 
-class CutoutWriter(PngWriter):
-    """The photo in its size, transparent around the object; opaque where there is a background color.
+class PhotoWriter(PngWriter):
+    """A picture of a part of the photo for each mask.
 
     Args:
         background: what to put around the object, or None for nothing.
     """
 
-    folder = "cutouts"
     options = ()
 
     def __init__(self, output: Path, run: RunRecords, *, background: Color | None = None) -> None:
         super().__init__(output, run)
         self.background = background
+
+
+class CutoutWriter(PhotoWriter):
+    """The photo in its size, transparent around the object; opaque where there is a background color."""
+
+    folder = "cutouts"
 
     def pixels(self, result: ImageResult, instance: Instance) -> np.ndarray:
         """See `PngWriter`."""
@@ -38,18 +43,13 @@ class CutoutWriter(PngWriter):
         return on_color(result.pixels, alpha, self.background)[..., ::-1]
 
 
-class CropWriter(PngWriter):
+class CropWriter(PhotoWriter):
     """The photo within the tight box of each mask, all of it, or on a background color.
 
     Of an empty mask it is the box that was asked, else the photo.
     """
 
     folder = "crops"
-    options = ()
-
-    def __init__(self, output: Path, run: RunRecords, *, background: Color | None = None) -> None:
-        super().__init__(output, run)
-        self.background = background
 
     def pixels(self, result: ImageResult, instance: Instance) -> np.ndarray:
         """See `PngWriter`."""

@@ -9,39 +9,22 @@ import numpy as np
 
 from ..errors import ImageError
 from ..records import Instance
+from .picture_writer import PictureWriter
 from .png import write_png
-from .run_records import ImageResult, RunRecords
+from .run_records import ImageResult
 
 MAX_ID = 65_535
 
 
-class IdMapWriter:
+class IdMapWriter(PictureWriter):
     """The id maps of a run."""
 
-    fills_folder = True
-
-    def __init__(self, output: Path, _run: RunRecords) -> None:
-        self.path = output / "idmaps"
-
-    def foreign(self) -> Path | None:
-        """See `Writer`."""
-        return next(self.path.rglob("*.png"), None)
-
-    def is_complete(self, file_name: str, count: int) -> bool:
-        """See `Writer`."""
-        return (self.path / f"{file_name}.png").is_file()
+    folder = "idmaps"
+    suffix = ".png"
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
-        path = self.path / f"{result.file_name}.png"
-        write_id_map(path, result.instances, result.annotations, result.size)
-
-    def remove(self, file_name: str) -> None:
-        """See `Writer`."""
-        (self.path / f"{file_name}.png").unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Nothing: all is in place."""
+        write_id_map(self.place(result.file_name), result.instances, result.annotations, result.size)
 
 
 def write_id_map(

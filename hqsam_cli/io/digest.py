@@ -1,4 +1,4 @@
-"""SHA-256 of files."""
+"""SHA-256 of files, and of names."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def file_digest(path: str | Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def hash_number(data: bytes) -> int:
+    """The first 64 bits of a SHA-256: a number that is the same everywhere, and as good as drawn."""
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")

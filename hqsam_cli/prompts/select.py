@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from ..io.digest import hash_number
 from ..records import Instance, Prompt, RawPrompt
 
 AnyPrompt = TypeVar("AnyPrompt", Prompt, RawPrompt)
@@ -47,7 +47,7 @@ class Selection:
 
 def hash_id(file_name: str) -> int:
     """An image id for a name that has none: 52 bits of its SHA-256, which JSON numbers hold exactly."""
-    return int(hashlib.sha256(os.fsencode(file_name)).hexdigest()[:13], 16)
+    return hash_number(os.fsencode(file_name)) >> 12
 
 
 def first_id(file_name: str) -> int:

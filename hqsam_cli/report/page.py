@@ -107,7 +107,7 @@ def _look_at_all(
     with ThreadPoolExecutor(workers, "look") as pool:
         step = workers * AHEAD
         for start in range(0, len(images), step):
-            numbered = list(enumerate(images))[start : start + step]
+            numbered = enumerate(images[start : start + step], start)
             yield from pool.map(
                 lambda pair: look_at(pair[1], pair[0], report, exif=exif, max_pixels=max_pixels), numbered
             )

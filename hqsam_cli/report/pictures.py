@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..errors import HqsamError, ImageError
+from ..formats.picture_writer import PictureWriter
 from ..formats.run_records import ImageResult, RunRecords
 from ..formats.segmentation import decode_segmentation
 from ..io.atomic import atomic_file
@@ -24,38 +25,21 @@ JPEG_QUALITY = 92
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
-class OverlayWriter:
+class OverlayWriter(PictureWriter):
     """`overlays/<path of the image>.jpg`: the images of a run with their masks drawn over them."""
 
-    fills_folder = True
+    folder = "overlays"
+    suffix = ".jpg"
 
     def __init__(self, output: Path, run: RunRecords) -> None:
-        self.path = output / "overlays"
+        super().__init__(output, run)
         self._names = {category["id"]: str(category.get("name")) for category in run.categories}
-
-    def foreign(self) -> Path | None:
-        """See `Writer`."""
-        return next(self.path.rglob("*.jpg"), None)
-
-    def is_complete(self, file_name: str, count: int) -> bool:
-        """See `Writer`."""
-        return self._path(file_name).is_file()
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
         assert result.pixels is not None
         masks = [instance.mask.full() for instance in result.instances]
-        write_picture(self._path(result.file_name), draw(result.pixels, result.annotations, masks, self._names))
-
-    def remove(self, file_name: str) -> None:
-        """See `Writer`."""
-        self._path(file_name).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Nothing: all is in place."""
-
-    def _path(self, file_name: str) -> Path:
-        return self.path / f"{file_name}.jpg"
+        write_picture(self.place(result.file_name), draw(result.pixels, result.annotations, masks, self._names))
 
 
 def draw_image(image: ResultImage, path: Path, results: Results, *, compare: bool, max_pixels: int) -> None:

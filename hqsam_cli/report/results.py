@@ -14,10 +14,9 @@ import numpy as np
 from ..batch.journal import read_journal, read_records
 from ..configs import JOURNAL
 from ..errors import Failure, HqsamError, ImageError, take_apart
+from ..formats.coco import INSTANCES
 from ..formats.values import identifier
 from ..io.images import read_image
-
-INSTANCES = "instances.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..io.digest import hash_number
 from .stream import Item, Results
 
 
@@ -93,8 +93,7 @@ def split(results: Results, shares: Mapping[str, float], seed: int) -> dict[str,
     """
 
     def part_of(name: str) -> str:
-        digest = hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
-        place, total = int.from_bytes(digest[:8], "big") / 2**64, 0.0
+        place, total = hash_number(f"{seed}/{name}".encode("utf-8", "surrogateescape")) / 2**64, 0.0
         for part, share in shares.items():
             total += share
             if place < total:

@@ -16,10 +16,10 @@ import ijson
 from ..errors import HqsamError
 from ..formats.coco import INSTANCES
 from ..formats.ndjson import INSTANCES as LINES
+from ..io.gzipped import GZIP
 
 Item = dict[str, Any]
 Kind = Literal["COCO instances", "COCO results", "NDJSON"]
-GZIP = b"\x1f\x8b"
 REMEDY = "give COCO instances, a COCO results list, NDJSON, or the output of a run"
 
 
