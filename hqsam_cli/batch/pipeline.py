@@ -11,7 +11,6 @@ Images whose files are gone leave the results, and their outputs go.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
@@ -22,6 +21,7 @@ from ..errors import HqsamError, ReaderGoneError, UsageError
 from ..formats.annotations import json_line, shown
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import SourceImage
+from ..io.places import is_there
 from ..progress import Progress
 from .fingerprint import is_unchanged
 from .interrupt import Interrupt
@@ -249,7 +249,7 @@ class _Run:
             return
         names = {image.file_name for image in self.job.images}
         known = self.journal.entries.items()
-        gone = [name for name, entry in known if name not in names and not os.path.lexists(entry.path)]
+        gone = [name for name, entry in known if name not in names and not is_there(entry.path)]
         for name in gone:
             self._remove_outputs(name)
         self.journal.forget(gone)

@@ -140,7 +140,8 @@ def detect(
     path = None if output == STDIN else Path(output or Path(FOLDER, DEFAULT_NAMES[written]))
     if path is not None and written != "yolo" and path.is_dir():
         raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
-    sources = input_images(inputs, null, output or FOLDER, reporter).images
+    meant = input_images(inputs, null, output or FOLDER, reporter)
+    sources = meant.images
 
     from ..prompts.read import read_prompt_file
     from ..prompts.select import Selection
@@ -194,7 +195,7 @@ def detect(
     done = count_done(job)
     if dry_run:
         print_plan(job, done, detector=detector or EMBEDDED)
-        raise typer.Exit
+        raise typer.Exit(3 if meant.broken else 0)
     try:
         summary = run_images(job, LocalEngine(make_worker(job, step), workers), reporter)
     finally:
@@ -206,7 +207,7 @@ def detect(
         reporter.say(f"wrote {file}", "green")
     if summary.stopped:
         raise too_many_failed(summary)
-    raise typer.Exit(summary.exit_code)
+    raise typer.Exit(summary.exit_code or (3 if meant.broken else 0))
 
 
 def _journal_of(path: Path, written: Format) -> Path:

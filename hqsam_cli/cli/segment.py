@@ -254,30 +254,34 @@ def segment(
     if compare_sam and (everything or mask_output == "sam"):
         reason = "compares the masks of prompts with those of HQ-SAM"
         raise UsageError(reason, option="compare_sam", remedy="leave out --everything and --mask-output sam")
-    if not files and not frame and not everything and detector is None:
-        detector = EMBEDDED
-        reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
-    settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
-    if detector is None:
-        check_unused(settings)
-    sources = input_images(inputs, null, output, reporter).images
+    listed = input_images(inputs, null, output, reporter)
+    sources = listed.images
+    if "yolo-seg" in formats_wanted and any(image.stored is not None for image in sources):
+        raise UsageError("yolo-seg links to images that are files", remedy="fetch them first, or pass another --format")
 
     from ..prompts.check import check_fits
     from ..prompts.select import Selection
     from ..prompts.table import PromptTable, bind_prompts, check_used, read_prompts
 
+    given = read_prompts(
+        boxes=boxes,
+        images_json=images_json,
+        points=points,
+        coarse_masks=coarse_masks,
+        frame=frame,
+        beside=None if everything or detector else listed.beside,
+        box_format=box_format,
+        stdin=sys.stdin.buffer,
+    )
+    if not given.files and not given.masks and not frame and not everything and detector is None:
+        detector = EMBEDDED
+        reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
+    settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
+    if detector is None:
+        check_unused(settings)
     selection = Selection(score_threshold, max_boxes)
     table = PromptTable()
     if detector is None and not everything:
-        given = read_prompts(
-            boxes=boxes,
-            images_json=images_json,
-            points=points,
-            coarse_masks=coarse_masks,
-            frame=frame,
-            box_format=box_format,
-            stdin=sys.stdin.buffer,
-        )
         for text in given.recognized:
             reporter.say(text)
         table = bind_prompts(given, sources, selection)
@@ -287,7 +291,7 @@ def segment(
             reporter.on_problem(text)
         check_used(given, table, sources)
         check_fits(table, sources, exif, pixels_assumed=box_format is None)
-    lost = bool(table.outside or (strict and table.notes.lost))
+    lost = bool(listed.broken or table.outside or (strict and table.notes.lost))
 
     from ..batch.job import Job
     from ..batch.local import LocalEngine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,10 +13,11 @@ from ..formats import FILE_READERS, FOLDER_READERS, READERS
 from ..formats.annotation_fields import read_annotations
 from ..formats.boxes import SHARES
 from ..formats.label_folder import label_paths, labels_below
-from ..formats.ndjson import Lines
+from ..formats.ndjson import Lines, read_lines
 from ..formats.prompt_file import Contents, Notes, PromptFile, Use, note
 from ..formats.values import identifier, is_set, read_numbers
 from ..io.gzipped import unzipped
+from ..io.places import is_address, read_bytes
 from ..io.stand_ins import HEAD, describe_stand_in
 
 STDIN = "-"
@@ -75,6 +77,28 @@ def _contents(content: bytes, name: str, listed: PromptFile | None, notes: Notes
         remedy="give an object with images and annotations, a list of results with image_id, a list of tasks with "
         "data, or a line an image with file_name and annotations",
     )
+
+
+def read_beside(beside: Mapping[str, bytes], *, box_format: BoxFormat | None = None) -> PromptFile:
+    """Boxes of the JSON that tars have beside images: a line of NDJSON each, or its list of annotations alone.
+
+    Args:
+        beside: the JSON, by the name of the image.
+    """
+    notes, lines, odd = Notes(), Lines(), []
+    for name, content in beside.items():
+        try:
+            document = _parse(content.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            odd.append(name)
+            continue
+        if isinstance(document, list):
+            document = {"annotations": document}
+        if isinstance(document, dict) and "annotations" in document:
+            lines.append({**document, "file_name": name})
+    note(notes.lost, "JSON beside images that is none, left out", odd)
+    contents = read_lines(lines, None, notes) or Contents({}, [])
+    return _prompt_file("tars", "JSON beside images", contents, "box", box_format, notes)
 
 
 def read_prompt_folder(folder: Path, use: Use, *, box_format: BoxFormat | None = None) -> PromptFile:
@@ -147,6 +171,8 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
     if path == STDIN:
         assert stdin is not None
         content = stdin.read()
+    elif is_address(path):
+        content = read_bytes(path)
     else:
         try:
             with open(path, "rb") as file:

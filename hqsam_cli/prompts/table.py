@@ -20,7 +20,7 @@ from ..records import ImagePrompts, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder
 from .match import match_images
-from .read import read_prompt_file, read_prompt_folder
+from .read import read_beside, read_prompt_file, read_prompt_folder
 from .select import Selection, first_id, hash_id
 
 LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt, whose three masks have ids of their own
@@ -88,6 +88,7 @@ def read_prompts(
     points: str | None = None,
     coarse_masks: str | None = None,
     frame: bool = False,
+    beside: Mapping[str, bytes] | None = None,
     box_format: BoxFormat | None = None,
     stdin: BinaryIO | None = None,
 ) -> PromptSources:
@@ -97,6 +98,7 @@ def read_prompts(
         boxes, points: COCO instances, COCO results or NDJSON files, or `-` for `stdin`; or a folder of labels.
         images_json: the file that lists the images of results lists.
         coarse_masks: such a file, or a folder of masks or of labels with polygons.
+        beside: the JSON that tars have beside images, whose boxes count where nothing else is given.
 
     Raises:
         HqsamError: a file cannot be read, or is of another kind.
@@ -115,6 +117,9 @@ def read_prompts(
             masks = folder
         else:
             files.append(read_prompt_folder(Path(path), use, box_format=own_format))
+    if beside and not files and masks is None and not frame:
+        found = read_beside(beside, box_format=box_format)
+        files += [found] if found.entries or found.notes.lost else []
     return PromptSources(tuple(files), listed, masks, frame)
 
 

@@ -73,8 +73,8 @@ class Heard(Silent):
         self.problems.append(text)
 
 
-def make_job(images: Path, output: Path | None, prompts: PromptsByName, **changes: Any) -> Job:
-    """A job over the images of a folder."""
+def make_job(images: Path | str, output: Path | None, prompts: PromptsByName, **changes: Any) -> Job:
+    """A job over the images of a folder, or of an address."""
     options: dict[str, Any] = {
         "images": find_images([str(images)]).images,
         "prompts": prompts,
@@ -91,7 +91,7 @@ def make_job(images: Path, output: Path | None, prompts: PromptsByName, **change
 
 
 def run(
-    images: Path, output: Path | None, predictor: BoxPredictor | None = None, *, threads: int = 2, **changes: Any
+    images: Path | str, output: Path | None, predictor: BoxPredictor | None = None, *, threads: int = 2, **changes: Any
 ) -> tuple[Summary, Heard]:
     """One run over a folder."""
     reporter = Heard()
