@@ -75,6 +75,8 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> S3Server:
     from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.s3.models import s3_backends
 
+    from hqsam_cli.batch.object_journal import _copy
+
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].reset()
     server = S3Server()
     for name, value in {
@@ -87,6 +89,7 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> S3Server:
     }.items():
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
+    _copy.cache_clear()
     monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.1, 0.2, 0.4, 0.8))
     s3fs.S3FileSystem().mkdir(BUCKET)
     return server

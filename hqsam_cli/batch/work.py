@@ -12,7 +12,8 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..formats.annotations import make_image_record
-from ..formats.run_records import ImageResult, Writer
+from ..formats.run_records import ImageResult
+from ..formats.uploads import AnyWriter
 from ..io.find import SourceImage
 from ..io.images import TURNS, read_image, stored_orientation
 from ..io.places import Place
@@ -67,7 +68,7 @@ class Worker:
     """
 
     def __init__(
-        self, step: Step[Any], writers: Sequence[Writer], *, exif: str, max_pixels: int, output: Path | None
+        self, step: Step[Any], writers: Sequence[AnyWriter], *, exif: str, max_pixels: int, output: Path | str | None
     ) -> None:
         self.step, self.writers = step, writers
         self.exif, self.max_pixels, self.output = exif, max_pixels, output

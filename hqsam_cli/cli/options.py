@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
@@ -115,7 +114,7 @@ def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleRe
         raise UsageError("an empty name", option="output", remedy="give a folder, or -")
 
     # Where the output is an input itself, its masks are none.
-    exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in OUTPUTS)]
+    exclude = [] if output == STDIN else [output, *(f"{output.rstrip('/')}/{name}" for name in OUTPUTS)]
     found = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
     for text in found.broken:
         reporter.on_failure(text)

@@ -12,6 +12,7 @@ import typer
 from ..configs import (
     DEFAULT_MAX_PIXELS,
     JOURNAL,
+    JOURNAL_FOLDER,
     MAX_DET,
     DetectorConfig,
     EverythingConfig,
@@ -20,6 +21,7 @@ from ..configs import (
 )
 from ..detection.files import EMBEDDED, check_here
 from ..errors import HqsamError, UsageError
+from ..io.places import is_address
 from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
@@ -58,6 +60,7 @@ from .mask_options import (
     SmoothOption,
     SoftOption,
     ToleranceOption,
+    check_places,
     chosen_formats,
     clean_config,
     cutout_config,
@@ -107,11 +110,14 @@ from .run_options import (
     AddressOption,
     EngineOption,
     FailFastOption,
+    JournalOption,
     MaxErrorsOption,
     RetryFailedOption,
     ShardOption,
     check_engine,
+    check_output,
     errors_allowed,
+    journal_place,
     too_many_failed,
 )
 
@@ -165,7 +171,11 @@ def segment(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder, or - for NDJSON on stdout."
+            "--output",
+            "-o",
+            metavar="DIR",
+            rich_help_panel=RESULTS,
+            help="Folder, or its address (s3://…), or - for NDJSON on stdout.",
         ),
     ] = "hqsam_out",
     formats: FormatsOption = None,
@@ -210,6 +220,7 @@ def segment(
     retry_failed: RetryFailedOption = False,
     max_errors: MaxErrorsOption = None,
     fail_fast: FailFastOption = False,
+    journal: JournalOption = None,
     engine: EngineOption = "local",
     address: AddressOption = None,
     actors: ActorsOption = None,
@@ -256,8 +267,7 @@ def segment(
         raise UsageError(reason, option="compare_sam", remedy="leave out --everything and --mask-output sam")
     listed = input_images(inputs, null, output, reporter)
     sources = listed.images
-    if "yolo-seg" in formats_wanted and any(image.stored is not None for image in sources):
-        raise UsageError("yolo-seg links to images that are files", remedy="fetch them first, or pass another --format")
+    check_places(formats_wanted, output, any(image.stored is not None for image in sources))
 
     from ..prompts.check import check_fits
     from ..prompts.select import Selection
@@ -300,7 +310,6 @@ def segment(
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import Finish
     from ..batch.work import Engine
-    from ..io.atomic import check_can_write
     from ..prompts.categories import DEFAULT_CATEGORY
     from ..segment_plan import SegmentPlan
     from ..weights.checkpoints import file_hash, find_checkpoint
@@ -342,7 +351,7 @@ def segment(
         images=sources,
         inputs=inputs_name,
         prompts=table,
-        output=None if output == STDIN else Path(output),
+        output=None if output == STDIN else output if is_address(output) else Path(output),
         formats=formats_wanted,
         exif=exif,
         max_pixels=max_pixels,
@@ -369,7 +378,7 @@ def segment(
         overwrite=overwrite,
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
-        journal=None if output == STDIN else Path(output, JOURNAL),
+        journal=None if output == STDIN else journal_place(output, _journal_of(output), journal),
         stream=results_stream() if output == STDIN else None,
         writers=mask_writers(background),
     )
@@ -383,7 +392,7 @@ def segment(
         print_plan(job, done, prompts=found, model=model)
         raise typer.Exit(3 if lost else 0)
     if job.journal is not None:
-        check_can_write(job.journal)
+        check_output(job.journal)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
     assert checkpoint is not None
@@ -423,3 +432,8 @@ def segment(
     if summary.stopped:
         raise too_many_failed(summary)
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
+
+
+def _journal_of(output: str) -> Path | str:
+    """Where the journal of a folder lies: in it."""
+    return f"{output.rstrip('/')}/{JOURNAL_FOLDER}" if is_address(output) else Path(output, JOURNAL)

@@ -19,26 +19,27 @@ class IdMapWriter:
     """The id maps of a run."""
 
     fills_folder = True
+    suffix = ".png"
 
     def __init__(self, output: Path, _run: RunRecords) -> None:
         self.path = output / "idmaps"
 
     def foreign(self) -> Path | None:
         """See `Writer`."""
-        return next(self.path.rglob("*.png"), None)
+        return next(self.path.rglob(f"*{self.suffix}"), None)
 
     def is_complete(self, file_name: str, count: int) -> bool:
         """See `Writer`."""
-        return (self.path / f"{file_name}.png").is_file()
+        return (self.path / f"{file_name}{self.suffix}").is_file()
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
-        path = self.path / f"{result.file_name}.png"
+        path = self.path / f"{result.file_name}{self.suffix}"
         write_id_map(path, result.instances, result.annotations, result.size)
 
     def remove(self, file_name: str) -> None:
         """See `Writer`."""
-        (self.path / f"{file_name}.png").unlink(missing_ok=True)
+        (self.path / f"{file_name}{self.suffix}").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Nothing: all is in place."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from ..configs import JOURNAL
+from ..configs import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from ..errors import HqsamError, UsageError
 from .images import READ_SUFFIXES
 from .names import ADDRESS
@@ -266,11 +266,11 @@ def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]
     }
     if not files and root in infos:  # an image whose name does not say so
         yield SourceImage(item, named_by_address(item), Stored(item, stamp_of(infos[root])))
-    inner = tuple(os.path.join(folder, "") for folder in banned)
-    runs = {posixpath.dirname(name) for name in files if posixpath.basename(name) == JOURNAL}
+    outside = [f"{place}/" for place in _places(item, banned) if not f"{root}/".startswith(f"{place}/")]
+    runs = {parent for name in files if (parent := _run_of(name)) is not None}
     for name in sorted(files, key=walk_order):
         address, info = files[name]
-        if address.startswith(inner):
+        if str(info["name"]).startswith(tuple(outside)):
             continue
         if _is_hidden(name) or any(posixpath.dirname(output) in runs for output in _outputs_above(name)):
             result.passed.append(address)
@@ -281,6 +281,21 @@ def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]
             yield from _in_tar(address, name, result)
         elif name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)):
             result.unread.append(address)
+
+
+def _places(item: str, folders: set[str]) -> Iterator[str]:
+    """What the file system of an address calls the folders that are addresses of its kind."""
+    protocol = item.partition("://")[0]
+    return (file_system(folder)[1].rstrip("/") for folder in folders if folder.startswith(f"{protocol}://"))
+
+
+def _run_of(name: str) -> str | None:
+    """The folder of the run whose journal, or part of it, a file is; None of any other file."""
+    *folders, last = name.split("/")
+    if last == JOURNAL:
+        return "/".join(folders)
+    is_part = folders[-1:] == [JOURNAL_FOLDER] and JOURNAL_OBJECT.fullmatch(last)
+    return "/".join(folders[:-1]) if is_part else None
 
 
 def _address_of(item: str, path: str) -> str:

@@ -28,6 +28,7 @@ class OverlayWriter:
     """`overlays/<path of the image>.jpg`: the images of a run with their masks drawn over them."""
 
     fills_folder = True
+    suffix = ".jpg"
 
     def __init__(self, output: Path, run: RunRecords) -> None:
         self.path = output / "overlays"
@@ -35,7 +36,7 @@ class OverlayWriter:
 
     def foreign(self) -> Path | None:
         """See `Writer`."""
-        return next(self.path.rglob("*.jpg"), None)
+        return next(self.path.rglob(f"*{self.suffix}"), None)
 
     def is_complete(self, file_name: str, count: int) -> bool:
         """See `Writer`."""
@@ -55,7 +56,7 @@ class OverlayWriter:
         """Nothing: all is in place."""
 
     def _path(self, file_name: str) -> Path:
-        return self.path / f"{file_name}.jpg"
+        return self.path / f"{file_name}{self.suffix}"
 
 
 def draw_image(image: ResultImage, path: Path, results: Results, *, compare: bool, max_pixels: int) -> None:

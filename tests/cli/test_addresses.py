@@ -71,3 +71,69 @@ def test_mistakes_are_one_line(
 def test_fsspec_is_imported_for_addresses_alone() -> None:
     script = "import sys, hqsam_cli.io.find as f; f.find_images(['.']); sys.exit('fsspec' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_results_at_an_address_are_those_in_a_folder(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem
+) -> None:
+    command = ("segment", photos, "--boxes", "dets.json", "-f", "coco", "-f", "png", "--overlay")
+    assert hqsam(*command, "-o", "here").code == 0
+    ended = hqsam(*command, "-o", "memory://bucket/out")
+    assert ended.code == 0 and "wrote memory://bucket/out/instances.json" in ended.err
+    for path in (path for path in Path("here").rglob("*.*") if path.is_file() and "json" not in path.name):
+        assert memory.cat_file(f"/bucket/out/{path.relative_to('here')}") == path.read_bytes()
+    there = json.loads(memory.cat_file("/bucket/out/instances.json"))
+    assert there["annotations"] == json.loads(Path("here/instances.json").read_text())["annotations"]
+    assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out").err
+    assert "finished" in hqsam("status", "memory://bucket/out").out
+    assert "left     0" in hqsam(*command, "-o", "memory://bucket/out", "--dry-run").out
+
+    memory.rm("/bucket/out/journal", recursive=True)
+    refused = hqsam(*command, "-o", "memory://bucket/out")
+    assert refused.code == 2 and "memory://bucket/out/instances.json: is there, and no run" in refused.err
+    assert hqsam(*command, "-o", "memory://bucket/out", "--overwrite", "--journal", "notes").code == 0
+    assert Path("notes/journal.ndjson").is_file() and not memory.exists("/bucket/out/journal")
+    assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out", "--journal", "notes").err
+
+
+@pytest.mark.parametrize(
+    ("output", "form", "journal"),
+    [
+        ("memory://bucket/d/dets.json", "coco", "d/dets.json.journal"),
+        ("memory://bucket/d/labels", "yolo", "d/labels/journal"),
+    ],
+)
+def test_boxes_go_to_an_address(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem, output: str, form: str, journal: str
+) -> None:
+    here = Path("here", output.rpartition("/")[2])
+    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", here).code == 0
+    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).code == 0
+    assert memory.exists(f"/bucket/{journal}/000000000.ndjson")
+    files = [here] if here.is_file() else [path for path in here.rglob("*.txt")]
+    assert files
+    for path in files:
+        own, other = path.read_text(), memory.cat_file(f"/bucket/d/{path.relative_to('here')}").decode()
+        assert own.partition('"images"')[2] == other.partition('"images"')[2] if form == "coco" else own == other
+    assert "2 done before" in hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).err
+    assert "finished" in hqsam("status", output).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "memory://bucket/out", "-f", "labelme"], "files of labelme say where images are"),
+        (["-o", "memory://bucket/out", "-f", "yolo-seg"], "files of yolo-seg say where images are"),
+        (["-o", "out", "--journal", "notes"], "--journal notes: is for an output at an address"),
+        (["-o", "nobody://out"], "no address that fsspec knows"),
+    ],
+)
+def test_outputs_that_cannot_be_are_one_line(hqsam: Run, photos: Path, arguments: list[str], said: str) -> None:
+    ended = hqsam("segment", photos, "--frame", *arguments)
+    assert (ended.code, ended.err.count("\n")) == (2, 1) and said in ended.err
+
+
+def test_a_server_that_takes_nothing_is_one_line(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
+    ended = hqsam("segment", photos, "--frame", "-o", "http://127.0.0.1:1/out")
+    assert (ended.code, ended.err.count("\n")) == (1, 1) and "http://127.0.0.1:1/out" in ended.err
