@@ -18,10 +18,11 @@ from typing import Any
 
 from ..configs import JOURNAL, JOURNAL_OBJECT
 from ..errors import HqsamError
-from ..io.address_folder import AddressFolder, in_parts
+from ..io.address_folder import AddressFolder
 from ..io.places import stamp_of
 from .journal import Contents, Journal, read_journal
 
+AT_ONCE = 1000  # objects whose lines are held in memory
 MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
 
 
@@ -51,11 +52,18 @@ class JournalCopy:
         if known != self.objects or names[: len(known)] != list(known):
             self.objects.clear()  # somebody began it anew
         with open(self.path, "ab" if self.objects else "wb") as file:
-            for some in in_parts(names[len(self.objects) :]):
-                file.writelines(self.folder.read(some))
+            for start in range(len(self.objects), len(names), AT_ONCE):
+                file.writelines(self.folder.read(names[start : start + AT_ONCE]))
         self.objects |= {name: stamp_of(infos[name]) for name in names[len(self.objects) :]}
         if names and (changed := _changed(infos[names[-1]])) is not None:
             os.utime(self.path, (changed, changed))
+
+    def clear(self) -> None:
+        """Remove all of it, the first object last, so that what is left if this breaks off is a journal's."""
+        names = list(self.objects)
+        self.folder.remove(names[1:])
+        self.folder.remove(names[:1])
+        self.refresh()
 
 
 class ObjectJournal(Journal):
@@ -69,9 +77,8 @@ class ObjectJournal(Journal):
         self, address: str, identity: dict[str, str], *, overwrite: bool, info: Mapping[str, Any] | None = None
     ) -> None:
         self._copy = copy_of(address)
-        if overwrite:  # the last first: what is left if this breaks off is a journal
-            self._copy.folder.remove(reversed(list(self._copy.objects)))
-            self._copy.refresh()
+        if overwrite:
+            self._copy.clear()
         super().__init__(self._copy.path, identity, overwrite=overwrite, info=info, named=address)
 
     def _write(self, data: bytes) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,8 +32,7 @@ class UploadWriter:
         format_writer = make(Path(self._last), run)
         self.fills_folder = format_writer.fills_folder
         self._below = format_writer.path.as_posix()
-        # Of the one file that an image has; where there is none it has a folder of masks, or there is one file in all.
-        self._suffix: str | None = getattr(format_writer, "suffix", None)
+        self._suffix = format_writer.suffix
         self.path = f"{above}/{self._below}"
 
     def foreign(self) -> str | None:
@@ -52,9 +50,9 @@ class UploadWriter:
         """See `Writer`."""
         if not self.fills_folder:  # all is made anew in the end
             return
-        with self._made() as (writer, files):
-            writer.write(result)
-            made = {name: path.read_bytes() for name, path in files()}
+        with TemporaryDirectory(prefix="hqsam-") as here:
+            self._make(Path(here, self._last), self._run).write(result)
+            made = {name: path.read_bytes() for name, path in _files_below(here)}
         self._folder.put(made)
         if self._suffix is None:
             self._folder.remove(name for name in self._masks_of(result.file_name) if name not in made)
@@ -70,22 +68,14 @@ class UploadWriter:
         """See `Writer`."""
         if self.fills_folder:
             return
-        with self._made() as (writer, files):
-            writer.close()
-            made = dict(files())
+        with TemporaryDirectory(prefix="hqsam-") as here:
+            self._make(Path(here, self._last), self._run).close()
+            made = dict(_files_below(here))
             for name, path in made.items():
                 self._folder.put_file(name, path)
         if self._suffix is not None:
             labels = (name for name in self._folder.names(self._below) if name.endswith(self._suffix))
-            self._folder.remove([name for name in labels if name not in made])
-
-    @contextmanager
-    def _made(self) -> Iterator[tuple[Writer, Callable[[], Iterator[tuple[str, Path]]]]]:
-        """The writer of the format, in a folder of its own, and what asks for the files in it by their names."""
-        with TemporaryDirectory(prefix="hqsam-") as here:
-            found = (path for path in Path(here).rglob("*"))
-            files = ((path.relative_to(here).as_posix(), path) for path in found if path.is_file())
-            yield self._make(Path(here, self._last), self._run), lambda: files
+            self._folder.remove(name for name in labels if name not in made)
 
     @cached_property
     def _files(self) -> frozenset[str]:
@@ -107,6 +97,11 @@ AnyWriter: TypeAlias = Writer | UploadWriter
 def writer_to(output: Path | str, make: Callable[[Path, RunRecords], Writer], run: RunRecords) -> AnyWriter:
     """The writer of a format for a folder or a file, or for the address of one."""
     return make(output, run) if isinstance(output, Path) else UploadWriter(make, output, run)
+
+
+def _files_below(folder: str) -> Iterator[tuple[str, Path]]:
+    """Every file below a folder, with its name there."""
+    return ((path.relative_to(folder).as_posix(), path) for path in Path(folder).rglob("*") if path.is_file())
 
 
 def _is_mask(name: str) -> bool:

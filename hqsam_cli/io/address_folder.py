@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from .places import file_system, patiently, reason_of
 
 T = TypeVar("T")
 PROBE = ".hqsam"  # an object that is put to see whether one can be, and removed
-AT_ONCE = 1000  # objects that are read or removed together
+AT_ONCE = 16  # objects that are asked for at once
 
 
 class AddressFolder:
@@ -28,9 +29,9 @@ class AddressFolder:
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Put objects in place by their names, each whole or not at all; an HqsamError where that cannot be."""
-        if files:
-            placed = {self._place(name): content for name, content in files.items()}
-            self._write(next(iter(files)), lambda: self._system.pipe(placed))
+        self._each(
+            lambda name: self._write(name, lambda: self._system.pipe_file(self._place(name), files[name])), files
+        )
 
     def put_file(self, name: str, path: Path) -> None:
         """Put a file of this machine in place, of any size."""
@@ -47,12 +48,7 @@ class AddressFolder:
 
     def read(self, names: Iterable[str]) -> list[bytes]:
         """The contents of objects; an HqsamError where one cannot be read."""
-        places = [self._place(name) for name in names]
-        try:
-            found: dict[str, bytes] = patiently(lambda: self._system.cat(places)) if places else {}
-        except Exception as error:
-            raise HqsamError(f"cannot be read ({reason_of(error)})", file=self.address) from None
-        return [found[place] for place in places]
+        return self._each(self._read, names)
 
     def names(self, below: str = "") -> dict[str, Mapping[str, Any]]:
         """What the file system says of all objects below a folder of this one, or of the one of that name.
@@ -60,7 +56,6 @@ class AddressFolder:
         Raises:
             HqsamError: they cannot be listed.
         """
-        self._system.invalidate_cache()
         try:
             infos = patiently(lambda: self._system.find(self._place(below), detail=True))
         except FileNotFoundError:
@@ -72,15 +67,8 @@ class AddressFolder:
         return {path.removeprefix(self._root).lstrip("/"): info for path, info in infos.items()}
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove objects, in that order, some at a time; those that are not there are none."""
-        for some in in_parts(list(names)):
-            places = [self._place(name) for name in some]
-            try:
-                patiently(lambda places=places: self._system.rm(places))  # type: ignore[misc]
-            except FileNotFoundError:
-                continue
-            except Exception as error:
-                raise HqsamError(f"cannot be removed ({reason_of(error)})", file=self.address) from None
+        """Remove objects; those that are not there are none. An HqsamError where one cannot be removed."""
+        self._each(self._remove, names)
 
     def check_can_write(self) -> None:
         """Raise an HqsamError unless an object can be put there."""
@@ -89,6 +77,28 @@ class AddressFolder:
 
     def _place(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
+
+    def _each(self, do: Callable[[str], T], names: Iterable[str]) -> list[T]:
+        """Do something with each of some objects, many at a time."""
+        names = list(names)
+        if len(names) < 2:
+            return [do(name) for name in names]
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(do, names))
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return bytes(patiently(lambda: self._system.cat_file(self._place(name))))
+        except Exception as error:
+            raise HqsamError(f"cannot be read ({reason_of(error)})", file=f"{self.address}/{name}") from None
+
+    def _remove(self, name: str) -> None:
+        try:
+            patiently(lambda: self._system.rm_file(self._place(name)))
+        except FileNotFoundError:
+            pass
+        except Exception as error:
+            raise HqsamError(f"cannot be removed ({reason_of(error)})", file=f"{self.address}/{name}") from None
 
     def _write(self, name: str, write: Callable[[], object]) -> None:
         try:
@@ -101,8 +111,3 @@ class AddressFolder:
                 file=f"{self.address}/{name}",
                 remedy="mend that and run the same command, which continues, or choose another `output`",
             ) from None
-
-
-def in_parts(items: list[T]) -> Iterator[list[T]]:
-    """A list in parts of `AT_ONCE`."""
-    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))

@@ -6,7 +6,7 @@ import glob
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
@@ -249,15 +249,9 @@ def _at_address(item: str, banned: set[str], result: Found) -> Iterator[SourceIm
 def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]:
     """Images below an address, or those that a glob means, in the order in which a folder is searched."""
     system, root = file_system(item)
-    is_glob = glob.has_magic(root)
-    ask = system.glob if is_glob else system.find
-    system.invalidate_cache()  # of an earlier run of this process
-    try:
-        infos: dict[str, dict[str, Any]] = patiently(lambda: ask(root, detail=True))
-    except FileNotFoundError:
-        infos = {}
-    except Exception as error:
-        raise HqsamError(f"cannot be listed ({reason_of(error)})", file=item, remedy=TRY_AGAIN) from None
+    infos = _asked(system.glob, root, item) if glob.has_magic(root) else {}
+    is_glob = bool(infos)
+    infos = infos or _asked(system.find, root, item)  # brackets may be of a name too
     folder = re.split(r"[*?[]", root, maxsplit=1)[0].rpartition("/")[0] if is_glob else root.rstrip("/")
     files = {
         relative_name(path.removeprefix(folder)): (_address_of(item, path), info)
@@ -281,6 +275,16 @@ def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]
             yield from _in_tar(address, name, result)
         elif name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)):
             result.unread.append(address)
+
+
+def _asked(ask: Callable[..., Any], root: str, item: str) -> dict[str, dict[str, Any]]:
+    """What a file system says of the files that it finds."""
+    try:
+        return dict(patiently(lambda: ask(root, detail=True)))
+    except FileNotFoundError:
+        return {}
+    except Exception as error:
+        raise HqsamError(f"cannot be listed ({reason_of(error)})", file=item, remedy=TRY_AGAIN) from None
 
 
 def _places(item: str, folders: set[str]) -> Iterator[str]:

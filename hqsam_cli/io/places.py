@@ -39,7 +39,15 @@ MARKS = (
     "created",
 )
 PASSING_STATUS = (408, 429)  # of HTTP, beside all from 500 on
-LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, ValueError)
+LASTING = (
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    FileExistsError,
+    ValueError,
+    MemoryError,
+)
 LASTING_NAMES = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError")
 
 
@@ -230,7 +238,8 @@ def file_system(address: str) -> tuple[Any, str]:
     import fsspec
 
     try:
-        system, path = fsspec.core.url_to_fs(address)
+        # What is listed is asked for once, and may be a million names long.
+        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
         raise UsageError(
             f"an address that needs a package ({reason_of(error)})",

@@ -31,6 +31,17 @@ def test_images_and_boxes_at_addresses_make_the_masks_of_files(
     assert "2 done before" in hqsam(*command).err
 
 
+def test_a_folder_of_labels_may_be_at_an_address(hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe_file("/bucket/set/labels/a.txt", b"1 0.5 0.5 0.4 0.5\n")
+    memory.pipe_file("/bucket/set/labels/sub/b.txt", b"0 0.5 0.5 0.4 0.5\n0 0.4 0.4 0.2 0.2\n")
+    memory.pipe_file("/bucket/set/classes.txt", b"disc\nring\n")
+    ended = hqsam("segment", photos, "--boxes", "memory://bucket/set", "-f", "ndjson", "-o", "-")
+    assert ended.code == 0 and "memory://bucket/set: YOLO labels; images: 2, boxes: 3" in ended.err
+    assert [[a["category_id"] for a in line["annotations"]] for line in ended.lines] == [[2], [1, 1]]
+    none = hqsam("segment", photos, "--boxes", "memory://bucket/none", "-o", "-")
+    assert none.code == 1 and "memory://bucket/none: holds no labels" in none.err
+
+
 def test_boxes_beside_images_in_a_tar_are_their_prompts(hqsam: Run, photos: Path) -> None:
     a, b = (photos / "a.jpg").read_bytes(), (photos / "sub/b.png").read_bytes()
     line = {"annotations": [{"bbox": [55, 25, 70, 70], "category": "disc"}, {"bbox": [0, 0, 160, 120]}]}

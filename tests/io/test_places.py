@@ -46,6 +46,12 @@ def test_one_image_is_named_by_its_path_without_the_host(memory: fsspec.Abstract
     assert [image.file_name for image in from_stdin] == ["imgs/a.jpg"]
 
 
+def test_brackets_may_be_of_a_name(memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe_file("/bucket/imgs [2]/a[1].jpg", photo())
+    assert names("memory://bucket/imgs [2]") == ["a[1].jpg"]
+    assert read_image(find_images(["memory://bucket/imgs [2]"]).images[0].place()).shape == (16, 32, 3)
+
+
 def test_objects_of_one_name_are_refused(memory: fsspec.AbstractFileSystem) -> None:
     for folder in "xy":
         memory.pipe_file(f"/bucket/{folder}/a.jpg", b"")
