@@ -253,19 +253,17 @@ def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]
     is_glob = bool(infos)
     infos = infos or _asked(system.find, root, item)  # brackets may be of a name too
     folder = re.split(r"[*?[]", root, maxsplit=1)[0].rpartition("/")[0] if is_glob else root.rstrip("/")
-    files = {
-        relative_name(path.removeprefix(folder)): (_address_of(item, path), info)
+    outside = tuple(f"{place}/" for place in _places(item, banned) if not f"{root}/".startswith(f"{place}/"))
+    files = [
+        (relative_name(path.removeprefix(folder)), path)
         for path, info in infos.items()
-        if info.get("type") != "directory" and path != root
-    }
+        if info.get("type") != "directory" and path != root and not path.startswith(outside)
+    ]
     if not files and root in infos:  # an image whose name does not say so
         yield SourceImage(item, named_by_address(item), Stored(item, stamp_of(infos[root])))
-    outside = [f"{place}/" for place in _places(item, banned) if not f"{root}/".startswith(f"{place}/")]
-    runs = {parent for name in files if (parent := _run_of(name)) is not None}
-    for name in sorted(files, key=walk_order):
-        address, info = files[name]
-        if str(info["name"]).startswith(tuple(outside)):
-            continue
+    runs = {parent for name, _ in files if (parent := _run_of(name)) is not None}
+    for name, path in sorted(files, key=lambda file: walk_order(file[0])):
+        address, info = _address_of(item, path), infos[path]
         if _is_hidden(name) or any(posixpath.dirname(output) in runs for output in _outputs_above(name)):
             result.passed.append(address)
         elif name.lower().endswith(READ_SUFFIXES):

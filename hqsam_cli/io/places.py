@@ -22,6 +22,7 @@ from .names import ADDRESS
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before something is tried again
+PATIENCE = 60.0  # seconds after which it is not, since libraries wait for slow servers by themselves
 TRY_AGAIN = "the same command tries it again"
 UNKNOWN = "-"  # a stamp that says nothing
 HEAD = 1 << 16  # bytes in which most images say their size and how they are turned
@@ -253,11 +254,12 @@ def file_system(address: str) -> tuple[Any, str]:
 
 def patiently(ask: Callable[[], T]) -> T:
     """What is asked for, tried again for a while where that can help; raises what it raises in the end."""
+    began = time.monotonic()
     for pause in PAUSES:
         try:
             return ask()
         except Exception as error:
-            if not _may_pass(error):
+            if not _may_pass(error) or time.monotonic() - began > PATIENCE:
                 raise
             log.debug("tried again in %s s", pause, exc_info=True)
         time.sleep(pause)

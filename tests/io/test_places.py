@@ -57,6 +57,9 @@ def test_objects_of_one_name_are_refused(memory: fsspec.AbstractFileSystem) -> N
         memory.pipe_file(f"/bucket/{folder}/a.jpg", b"")
     with pytest.raises(UsageError, match=r"would both be called a\.jpg"):
         find_images(["memory://bucket/x", "memory://bucket/y"])
+    memory.pipe_file("/bucket/x//a.jpg", b"")
+    with pytest.raises(UsageError, match=r"x//a\.jpg and .*x/a\.jpg would both be called a\.jpg"):
+        find_images(["memory://bucket/x"])
 
 
 def test_an_object_is_read_as_a_file_is(memory: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
@@ -137,6 +140,15 @@ def test_a_server_that_stays_away_is_named(s3: S3Server, monkeypatch: pytest.Mon
     assert len(s3.asked) == asked  # waited for once
     with pytest.raises(HqsamError, match="cannot be listed"):
         find_images([f"s3://{BUCKET}/imgs"])
+
+
+def test_a_server_that_takes_too_long_is_not_asked_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hqsam_cli.io.places.PATIENCE", -1.0)
+    s3.trouble = lambda _method, _path: 503
+    before = len(s3.asked)
+    with pytest.raises(ImageError, match="cannot be fetched"):
+        at(f"s3://{BUCKET}/a.png").size()
+    assert len(s3.asked) == before + 1
 
 
 def test_what_will_not_pass_is_asked_for_once(s3: S3Server) -> None:
