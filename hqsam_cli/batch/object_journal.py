@@ -1,13 +1,15 @@
 """A journal at an address: its lines in objects, `<number>.ndjson`, one for each time that something is noted.
 
-An object of each number can be made once, so two runs on one output cannot go on beside each other. What is there is
-fetched when a run begins, and a copy of all lines is kept on this machine until it ends.
+An object of each number can be made once, so two runs on one output cannot go on beside each other: on one machine the
+later is refused, on two machines one of them ends when it has something to note. What is there is fetched when a run
+begins, and a copy of all lines is kept on this machine until it ends.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 import weakref
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from ..errors import HqsamError
 from ..io.address_folder import AddressFolder
 from ..io.places import stamp_of
 from .journal import Contents, Journal, read_journal
+from .lock import is_gone
 
 AT_ONCE = 1000  # objects whose lines are held in memory
 MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
@@ -78,13 +81,29 @@ class ObjectJournal(Journal):
     ) -> None:
         self._copy = copy_of(address)
         if overwrite:
+            self._check_alone(journal_contents(address))
             self._copy.clear()
         super().__init__(self._copy.path, identity, overwrite=overwrite, info=info, named=address)
+        try:
+            self._check_alone(self._contents)
+        except HqsamError:
+            self.close()
+            raise
+
+    def _check_alone(self, contents: Contents) -> None:
+        """Raise where a run of this machine is at it; of another machine nobody knows until it notes something."""
+        last = contents.last
+        if last is None or contents.outcome is not None or last.host != socket.gethostname():
+            return
+        if not is_gone(f"{last.host} {last.process}"):
+            reason = f"another run is writing here (process {last.process})"
+            raise HqsamError(reason, file=self._copy.folder.address, remedy="wait for it to end")
 
     def _write(self, data: bytes) -> None:
         if not data:
             return
-        name = f"{len(self._copy.objects):09d}.ndjson"
+        last = next(reversed(self._copy.objects), "-1.ndjson")
+        name = f"{int(last.removesuffix('.ndjson')) + 1:09d}.ndjson"
         if not self._copy.folder.put_new(name, data):
             raise HqsamError("another run is writing here", file=self._copy.folder.address, remedy="wait for it to end")
         super()._write(data)

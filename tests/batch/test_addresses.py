@@ -105,6 +105,9 @@ def test_what_a_server_does_not_give_is_named_and_the_same_command_continues(
     assert (summary.exit_code, summary.done, summary.already_done) == (0, 1, COUNT - 1)
     run(imgs, tmp_path / "here")
     assert files_of(tmp_path / "out") == files_of(tmp_path / "here")
+    s3.asked.clear()
+    assert run(f"s3://{BUCKET}/imgs", tmp_path / "out")[0].already_done == COUNT
+    assert not [path for _, path in s3.asked if "/imgs/" in path]  # the listing says enough
     info = json.loads((tmp_path / "out/instances.json").read_text())
     assert len(info["images"]) == COUNT
 
@@ -198,12 +201,15 @@ def test_a_killed_run_continues_to_the_same_objects(s3: S3Server, tmp_path: Path
     program = Path(__file__).with_name("boxes_as_masks.py")
     run(imgs, tmp_path / "here")
     killed = subprocess.Popen(
-        [sys.executable, program, imgs, f"s3://{BUCKET}/out", "0.05"],
+        [sys.executable, program, imgs, f"s3://{BUCKET}/out", "0.4"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     while len(journal_of(system, f"{BUCKET}/out")) < objects:
         assert killed.poll() is None
         time.sleep(0.01)
+    with pytest.raises(HqsamError, match=rf"another run is writing here \(process {killed.pid}\)"):
+        run(imgs, f"s3://{BUCKET}/out", overwrite=objects == 3)
+    assert killed.poll() is None
     killed.kill()
     killed.wait()
     assert read_status(f"s3://{BUCKET}/out").state == "killed"
