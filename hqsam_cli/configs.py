@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -27,6 +28,8 @@ Schedule = Literal["step", "linear"]
 Learn = Literal["hq", "all", "decoder", "token"]
 
 JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
+JOURNAL_FOLDER = "journal"  # of its objects, where the output is an address
+JOURNAL_OBJECT = re.compile(r"\d{9}\.ndjson")
 DEFAULT_MAX_PIXELS = 200_000_000  # of an image; a larger one is refused
 CONF, IOU, MAX_DET = 0.25, 0.7, 300  # as ultralytics has them, for detectors that ask for nothing else
 

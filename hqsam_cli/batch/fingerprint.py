@@ -6,15 +6,15 @@ Content decides, not time stamps: size and time of change only save reading a fi
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..io.digest import file_digest
+from ..errors import ImageError
 from ..io.find import SourceImage
+from ..io.places import UNKNOWN, LocalFile, Place
 from ..records import ImagePrompts
 
 UNREADABLE = "unreadable"
@@ -25,7 +25,7 @@ class Fingerprint(NamedTuple):
     """Of one image.
 
     Attributes:
-        stamp: size and time of change of its file.
+        stamp: size and time of change of its file, or what an address has for them.
         content: digest of its file.
         prompts: digest of its prompts.
     """
@@ -45,9 +45,9 @@ class Fingerprint(NamedTuple):
         return cls(*parts) if len(parts) == len(cls._fields) else None
 
 
-def take_fingerprint(source: SourceImage, prompts: ImagePrompts) -> Fingerprint:
+def take_fingerprint(place: Place, prompts: ImagePrompts) -> Fingerprint:
     """The fingerprint of an image as it is now; its file is read."""
-    return Fingerprint(_stamp(source.path), _file_digest(source.path), prompts_digest(prompts))
+    return Fingerprint(_stamp(place), _digest(place), prompts_digest(prompts))
 
 
 def is_unchanged(known: str, source: SourceImage, prompts: ImagePrompts) -> bool:
@@ -55,7 +55,8 @@ def is_unchanged(known: str, source: SourceImage, prompts: ImagePrompts) -> bool
     old = Fingerprint.parse(known)
     if old is None or old.prompts != prompts_digest(prompts) or old.content == UNREADABLE:
         return False
-    return old.stamp == _stamp(source.path) or old.content == _file_digest(source.path)
+    place = source.place()
+    return old.stamp == _stamp(place) != UNKNOWN or old.content == _digest(place)
 
 
 def prompts_digest(prompts: ImagePrompts) -> str:
@@ -71,22 +72,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Path):
-        return _file_digest(value)
+        return _digest(LocalFile(str(value)))
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _stamp(path: str) -> str:
+def _stamp(place: Place) -> str:
     try:
-        status = os.stat(path)
-    except OSError:
+        return place.stamp()
+    except (OSError, ImageError):
         return UNREADABLE
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def _file_digest(path: str | Path) -> str:
+def _digest(place: Place) -> str:
     try:
-        return file_digest(path)[:LENGTH]
-    except OSError:
+        return place.digest()[:LENGTH]
+    except (OSError, ImageError):
         return UNREADABLE
 
 

@@ -29,12 +29,12 @@ class Job:
         images: in the order of the results.
         inputs: digest of the names of all images of the inputs, where `images` are a shard of these.
         prompts: of each image, as far as files have them.
-        output: the folder, or the path of what is one file; None writes NDJSON to `stream`.
+        output: the folder, or the path of what is one file, or an address as text; None writes NDJSON to `stream`.
         formats: of `writers`.
         categories: COCO categories of the results.
         info: what made the results, for those who read them.
         segmentation: how annotations say what their masks are; see `annotations.shown`.
-        journal: the file of the journal, if one is kept.
+        journal: the file of the journal, or the address of its objects, if one is kept.
         identity: everything results depend on; see `configs.identity`.
         retry_failed: images that failed are tried again though they are what they were.
         max_errors: the run stops when more images than that have failed in it.
@@ -42,7 +42,7 @@ class Job:
 
     images: list[SourceImage]
     prompts: PromptsByName
-    output: Path | None
+    output: Path | str | None
     formats: frozenset[str]
     exif: str
     max_pixels: int
@@ -56,7 +56,7 @@ class Job:
     retry_failed: bool = False
     max_errors: int | None = None
     stream: BinaryIO | None = None
-    journal: Path | None = None
+    journal: Path | str | None = None
     writers: Mapping[str, MakeWriter] = field(default_factory=lambda: WRITERS)
 
     def without_images(self) -> Job:
@@ -87,7 +87,7 @@ class Summary:
     polygons: PolygonCost = field(default_factory=PolygonCost)
     interrupted: bool = False
     stopped: bool = False
-    files: list[Path] = field(default_factory=list)
+    files: list[Path | str] = field(default_factory=list)
 
     def count(self, record: dict[str, Any]) -> None:
         """Count an image by its record."""

@@ -125,6 +125,7 @@ class Journal:
         identity: everything results depend on, by the option that says it; see `configs.identity`.
         overwrite: forget what an earlier run did.
         info: what made the results, for those who read them; the run that began the journal counts.
+        named: what people know it by, where that is not the path.
 
     Raises:
         UsageError: the earlier run had another identity.
@@ -132,9 +133,15 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, identity: dict[str, str], *, overwrite: bool, info: Mapping[str, Any] | None = None
+        self,
+        path: Path,
+        identity: dict[str, str],
+        *,
+        overwrite: bool,
+        info: Mapping[str, Any] | None = None,
+        named: str | None = None,
     ) -> None:
-        self.path = path
+        self.path, self._named = path, named
         self.info = dict(info or {})
         self._contents = Contents()
         self._lock_file: Path | None = None
@@ -214,7 +221,7 @@ class Journal:
 
     def _read(self, identity: dict[str, str]) -> None:
         """Index the lines there are, cut off a torn last one, and begin a file that has none."""
-        self._contents = read_journal(self.path, identity)
+        self._contents = read_journal(self.path, identity, named=self._named)
         self._file.truncate(self._contents.end)
         if self._contents.end == 0:
             self._write(json_line({"identity": identity, "info": self.info}))
@@ -222,11 +229,12 @@ class Journal:
             self.info = self._contents.info
 
 
-def read_journal(path: Path, identity: dict[str, str] | None = None) -> Contents:
+def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: str | None = None) -> Contents:
     """What a journal says; nothing where there is none.
 
     Args:
         identity: what the run must have been.
+        named: as in `Journal`.
 
     Raises:
         UsageError: the earlier run had another identity.
@@ -245,10 +253,10 @@ def read_journal(path: Path, identity: dict[str, str] | None = None) -> Contents
                     else:
                         contents.identity, contents.info = record["identity"], record.get("info", {})
                         if identity is not None:
-                            _check(path, contents, identity)
+                            _check(named or path.parent, contents, identity)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     reason = f"line {number + 1} is not of a journal"
-                    raise HqsamError(reason, file=path, remedy="pass `overwrite` to start again") from None
+                    raise HqsamError(reason, file=named or path, remedy="pass `overwrite` to start again") from None
                 contents.end += len(line)
     except FileNotFoundError:
         pass
@@ -270,12 +278,12 @@ def read_records(
                 yield origin, line
 
 
-def _check(path: Path, contents: Contents, identity: dict[str, str]) -> None:
+def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> None:
     if changed := changes(contents.identity, identity):
         command = contents.info.get("command")
         made = f", made by: {command}" if command else ""
         raise UsageError(
-            f"{path.parent} holds results of another run ({'; '.join(changed)}{made})",
+            f"{place} holds results of another run ({'; '.join(changed)}{made})",
             remedy="pass `overwrite` to start again, or choose another `output`",
         )
 
@@ -285,7 +293,7 @@ def _entry(record: dict[str, Any], offset: int) -> Entry:
     return Entry(record["fingerprint"], record["path"], record["error"], record["lost"], count, offset)
 
 
-def cannot_write(path: Path, error: OSError) -> HqsamError:
+def cannot_write(path: Path | str, error: OSError) -> HqsamError:
     """The fatal error of an output that cannot be written."""
     return HqsamError(
         f"cannot be written ({error.strerror})",

@@ -47,7 +47,7 @@ def _make(path: Path) -> None:
             return
         except FileExistsError:
             owner = path.read_text(errors="replace").strip()
-            if not _is_gone(owner):
+            if not is_gone(owner):
                 raise HqsamError(
                     f"another run is writing here ({owner or 'unknown'}, says {path.name})",
                     file=path.parent,
@@ -57,7 +57,7 @@ def _make(path: Path) -> None:
     raise HqsamError("another run is writing here", file=path.parent, remedy="wait for it to end")
 
 
-def _is_gone(owner: str) -> bool:
+def is_gone(owner: str) -> bool:
     """Whether a process that made a lock file ran on this machine and does not any more."""
     host, _, number = owner.rpartition(" ")
     if host != socket.gethostname() or not number.isdigit():

@@ -7,13 +7,14 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ..configs import JOURNAL, SegmentationKind, changes
 from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
 from ..formats.run_records import RunRecords
+from ..io.find import walk_order
 from .job import Summary
 from .journal import Beginning, Contents, Journal, Origin, cannot_write, read_journal, read_records
 from .pipeline import check_not_foreign
@@ -56,7 +57,7 @@ def merge_shards(
     """
     parts = _read_parts(folders)
     first = parts[0]
-    names = sorted((name for part in parts for name in part.contents.entries), key=_walk_order)
+    names = sorted((name for part in parts for name in part.contents.entries), key=walk_order)
     identity = {key: value for key, value in first.contents.identity.items() if key != SHARD}
     formats = [make for name, make in writers.items() if name in identity[FORMAT].split(",")]
     if not overwrite:
@@ -171,9 +172,3 @@ def _link_tree(source: Path, target: Path) -> None:
                 if error.errno not in NO_LINKS:
                     raise
                 shutil.copy2(Path(folder, name), new, follow_symlinks=False)
-
-
-def _walk_order(file_name: str) -> list[tuple[bool, str]]:
-    """Sorts names as a folder is searched: the files of a folder, then its folders."""
-    *folders, name = PurePosixPath(file_name).parts
-    return [*((True, folder) for folder in folders), (False, name)]

@@ -11,22 +11,24 @@ Images whose files are gone leave the results, and their outputs go.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from ..errors import HqsamError, ReaderGoneError, UsageError
 from ..formats.annotations import json_line, shown
-from ..formats.run_records import ImageResult, RunRecords, Writer
+from ..formats.run_records import ImageResult, RunRecords
+from ..formats.uploads import AnyWriter, writer_to
 from ..io.find import SourceImage
+from ..io.places import is_there
 from ..progress import Progress
 from .fingerprint import is_unchanged
 from .interrupt import Interrupt
 from .job import Job, Summary
-from .journal import Beginning, Entry, Journal, cannot_write, read_journal
+from .journal import Beginning, Entry, Journal, cannot_write
+from .object_journal import has_journal, journal_contents, open_journal
 from .shard import inputs_digest
 from .steps import Step
 from .work import Asked, Engine, Outcome, Worker
@@ -48,7 +50,7 @@ def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
         _check_not_foreign(job, _make_writers(job, RunRecords(lambda: (), [])))
     journal = None
     if job.journal is not None:
-        journal = Journal(job.journal, job.identity, overwrite=job.overwrite, info=job.info)
+        journal = open_journal(job.journal, job.identity, overwrite=job.overwrite, info=job.info)
     try:
         with Interrupt() as interrupt:
             summary = _Run(job, engine, progress, journal, interrupt).through_all_groups()
@@ -83,23 +85,23 @@ def count_done(job: Job) -> int:
         return 0
     writers = _make_writers(job, RunRecords(lambda: (), []))
     _check_not_foreign(job, writers)
-    entries = read_journal(job.journal, job.identity).entries
+    entries = journal_contents(job.journal, job.identity).entries
     return sum(_standing(image, job, entries, writers) == "done" for image in job.images)
 
 
-def _make_writers(job: Job, run: RunRecords) -> list[Writer]:
+def _make_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
     assert job.output is not None
-    return [make(job.output, run) for name, make in job.writers.items() if name in job.formats]
+    return [writer_to(job.output, make, run) for name, make in job.writers.items() if name in job.formats]
 
 
-def _check_not_foreign(job: Job, writers: list[Writer]) -> None:
+def _check_not_foreign(job: Job, writers: list[AnyWriter]) -> None:
     if job.journal is not None and not job.overwrite:
         check_not_foreign(job.journal, writers)
 
 
-def check_not_foreign(journal: Path, writers: list[Writer]) -> None:
+def check_not_foreign(journal: Path | str, writers: Sequence[AnyWriter]) -> None:
     """Raise where files that no run wrote would be replaced."""
-    if journal.exists():
+    if has_journal(journal):
         return
     for writer in writers:
         if (path := writer.foreign()) is not None:
@@ -110,7 +112,7 @@ def check_not_foreign(journal: Path, writers: list[Writer]) -> None:
             )
 
 
-def _standing(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[Writer]) -> Standing:
+def _standing(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[AnyWriter]) -> Standing:
     """What an earlier run means for an image; it means nothing if pixels or prompts are others now."""
     entry = entries.get(source.file_name)
     if entry is None or not is_unchanged(entry.fingerprint, source, job.prompts.for_image(source.file_name)):
@@ -151,8 +153,8 @@ class _Run:
         self.summary = Summary()
         self.names = [image.file_name for image in job.images]
         self.left = 0  # images that nobody has worked on yet
-        self.writers: list[Writer] = []
-        self.chosen: list[Writer] = []
+        self.writers: list[AnyWriter] = []
+        self.chosen: list[AnyWriter] = []
         if job.output is not None and journal is not None:
             known = {name for name, entry in journal.entries.items() if entry.error is None}
             run = RunRecords(
@@ -164,10 +166,13 @@ class _Run:
                 lambda name: job.overwrite or name in known,
             )
             self.chosen = _make_writers(job, run)
-            # Those of the formats that are not asked for may have files of an earlier run to take away.
-            self.writers = [make(job.output, run) for make in job.writers.values()]
+            # Those of the formats that are not asked for may have files of an earlier run to take away. At an address
+            # they would have to be asked for each.
+            output = job.output
+            local = isinstance(output, Path)
+            self.writers = [writer_to(output, make, run) for make in job.writers.values()] if local else self.chosen
         for writer in self.chosen:
-            if writer.fills_folder:
+            if writer.fills_folder and isinstance(writer.path, Path):
                 _make_folder(writer.path)
 
     def through_all_groups(self) -> Summary:
@@ -236,7 +241,7 @@ class _Run:
             return
         names = set(self.names)
         known = self.journal.entries.items()
-        gone = [name for name, entry in known if name not in names and not os.path.lexists(entry.path)]
+        gone = [name for name, entry in known if name not in names and not is_there(entry.path)]
         for name in gone:
             self._remove_outputs(name)
         if gone:
@@ -247,7 +252,7 @@ class _Run:
             with suppress(OSError):  # where nothing can be removed, nothing was written
                 writer.remove(file_name)
 
-    def _close(self, writer: Writer) -> None:
+    def _close(self, writer: AnyWriter) -> None:
         try:
             writer.close()
         except OSError as error:

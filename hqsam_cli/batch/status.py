@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ..configs import JOURNAL
+from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import Failure, UsageError, take_apart
+from ..io.places import is_address
 from .journal import Contents, Entry, read_journal
+from .object_journal import has_journal, local_journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,17 @@ class RunStatus:
     date_created: str | None = None
 
 
-def read_status(output: Path) -> RunStatus:
+def read_status(output: Path | str) -> RunStatus:
     """The status of the run that writes an output.
 
     Args:
-        output: the folder, the file of boxes that `hqsam detect` writes, or a journal.
+        output: the folder, the file of boxes that `hqsam detect` writes, or a journal; or the address of any of them.
 
     Raises:
         UsageError: no run has filled it.
         HqsamError: the journal cannot be read, or is none.
     """
-    beside = output.with_name(f"{output.name}.{JOURNAL}")
-    path = beside if beside.is_file() else output if output.is_file() else output / JOURNAL
+    path = _journal_of(str(output))
     contents = read_journal(path)
     if not contents.identity:
         raise UsageError("no run has written here", file=output, remedy="give the --output of a run")
@@ -95,6 +96,17 @@ def read_status(output: Path) -> RunStatus:
         command=contents.info.get("command"),
         date_created=contents.info.get("date_created"),
     )
+
+
+def _journal_of(output: str) -> Path:
+    """The journal of an output, or a copy of it."""
+    if is_address(output):
+        address = output.rstrip("/")
+        places = (f"{address}/{JOURNAL_FOLDER}", f"{address}.{JOURNAL_FOLDER}", address)
+        return local_journal(next(filter(has_journal, places), places[0]))
+    path = Path(output)
+    beside = path.with_name(f"{path.name}.{JOURNAL}")
+    return beside if beside.is_file() else path if path.is_file() else path / JOURNAL
 
 
 def _state(contents: Contents) -> str:

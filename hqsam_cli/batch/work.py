@@ -13,9 +13,11 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..formats.annotations import make_image_record
-from ..formats.run_records import ImageResult, Writer
+from ..formats.run_records import ImageResult
+from ..formats.uploads import AnyWriter
 from ..io.find import SourceImage
 from ..io.images import TURNS, read_image, stored_orientation
+from ..io.places import Place
 from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
 from .fingerprint import take_fingerprint
@@ -67,7 +69,7 @@ class Worker:
     """
 
     def __init__(
-        self, step: Step[Any], writers: Sequence[Writer], *, exif: str, max_pixels: int, output: Path | None
+        self, step: Step[Any], writers: Sequence[AnyWriter], *, exif: str, max_pixels: int, output: Path | str | None
     ) -> None:
         self.step, self.writers = step, writers
         self.exif, self.max_pixels, self.output = exif, max_pixels, output
@@ -80,11 +82,12 @@ class Worker:
     def decode(self, asked: Asked) -> DecodedImage:
         """Decode an image and fit its prompts to it."""
         source, prompts = asked
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(source, prompts)))
+        place = source.place()
+        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)))
         try:
             with item.timed("decode"):
-                pixels = read_image(source.path, exif=self.exif, max_pixels=self.max_pixels)
-            turn = self._turn_of_masks(source.path) if any(p.mask is not None for p in prompts.prompts) else None
+                pixels = read_image(place, exif=self.exif, max_pixels=self.max_pixels)
+            turn = self._turn_of_masks(place) if any(p.mask is not None for p in prompts.prompts) else None
             item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
             item.pixels = pixels
         except ImageError as error:
@@ -101,8 +104,9 @@ class Worker:
 
     def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
         """Write the outputs that an image has of its own."""
-        record = self._record(item, results)
-        origin = Origin(item.fingerprint, os.path.abspath(item.source.path), len(item.problems), item.seconds)
+        source, record = item.source, self._record(item, results)
+        path = os.path.abspath(source.path) if source.stored is None else source.path
+        origin = Origin(item.fingerprint, path, len(item.problems), item.seconds)
         return Outcome(origin, item.problems, record)
 
     def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
@@ -126,7 +130,7 @@ class Worker:
             error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
         return make_image_record(name, item.image_id, size, [], error)
 
-    def _turn_of_masks(self, path: str) -> Image.Transpose | None:
+    def _turn_of_masks(self, place: Place) -> Image.Transpose | None:
         """What a mask needs that lies the other way than the photo is read: see `fit_prompts`."""
-        turns = TURNS.get(stored_orientation(path))
+        turns = TURNS.get(stored_orientation(place))
         return None if turns is None else turns[0 if self.exif == "apply" else 1]

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..configs import DEFAULT_MAX_PIXELS, JOURNAL, MAX_DET, DetectConfig, DetectorConfig, identity
+from ..configs import DEFAULT_MAX_PIXELS, JOURNAL, JOURNAL_FOLDER, MAX_DET, DetectConfig, DetectorConfig, identity
 from ..detection.files import EMBEDDED, check_here
 from ..errors import UsageError
+from ..io.places import is_address
 from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
@@ -44,7 +45,16 @@ from .options import (
     resolve_compute,
     results_stream,
 )
-from .run_options import FailFastOption, MaxErrorsOption, RetryFailedOption, errors_allowed, run_and_tell
+from .run_options import (
+    FailFastOption,
+    JournalOption,
+    MaxErrorsOption,
+    RetryFailedOption,
+    check_output,
+    errors_allowed,
+    journal_place,
+    run_and_tell,
+)
 
 Format = Literal["coco", "results", "yolo", "ndjson"]
 FOLDER = "hqsam_detect"
@@ -77,7 +87,8 @@ def detect(
             "-o",
             metavar="PATH",
             rich_help_panel=RESULTS,
-            help="File, folder of labels for yolo, or -. Unless given, in ./hqsam_detect.",
+            help="File, folder of labels for yolo, the address of either (s3://…), or -. Unless given, in "
+            "./hqsam_detect.",
         ),
     ] = None,
     form: Annotated[
@@ -120,6 +131,7 @@ def detect(
     retry_failed: RetryFailedOption = False,
     max_errors: MaxErrorsOption = None,
     fail_fast: FailFastOption = False,
+    journal: JournalOption = None,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -137,10 +149,13 @@ def detect(
         raise UsageError("a column of YOLO labels", option="save_conf", remedy="pass --format yolo too")
     if images_json is not None and [*inputs, images_json].count(STDIN) > 1:
         raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
-    path = None if output == STDIN else Path(output or Path(FOLDER, DEFAULT_NAMES[written]))
-    if path is not None and written != "yolo" and path.is_dir():
+    path: Path | str | None = None
+    if output != STDIN:
+        path = output if output and is_address(output) else Path(output or Path(FOLDER, DEFAULT_NAMES[written]))
+    if isinstance(path, Path) and written != "yolo" and path.is_dir():
         raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
-    sources = input_images(inputs, null, output or FOLDER, reporter).images
+    meant = input_images(inputs, null, output or FOLDER, reporter)
+    sources = meant.images
 
     from ..prompts.read import read_prompt_file
     from ..prompts.select import Selection
@@ -188,16 +203,21 @@ def detect(
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         stream=results_stream() if path is None else None,
-        journal=None if path is None else _journal_of(path, written),
+        journal=None if path is None else journal_place(str(path), _journal_of(path, written), journal),
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=save_conf)},
     )
     done = count_done(job)
     if dry_run:
         print_plan(job, done, detector=detector or EMBEDDED)
-        raise typer.Exit
-    raise typer.Exit(run_and_tell(job, LocalEngine(make_worker(job, step), workers), reporter).exit_code)
+        raise typer.Exit(3 if meant.broken else 0)
+    if isinstance(job.journal, str):
+        check_output(job.journal)
+    summary = run_and_tell(job, LocalEngine(make_worker(job, step), workers), reporter)
+    raise typer.Exit(summary.exit_code or (3 if meant.broken else 0))
 
 
-def _journal_of(path: Path, written: Format) -> Path:
+def _journal_of(path: Path | str, written: Format) -> Path | str:
     """Where the journal of a run lies: in the folder of its labels, or beside its file."""
+    if isinstance(path, str):
+        return f"{path.rstrip('/')}{'/' if written == 'yolo' else '.'}{JOURNAL_FOLDER}"
     return path / JOURNAL if written == "yolo" else path.with_name(f"{path.name}.{JOURNAL}")

@@ -10,6 +10,7 @@ import typer
 
 from ..configs import CleanConfig, CutoutConfig, PolygonConfig, SegmentationKind
 from ..errors import UsageError
+from ..io.places import is_address
 from .options import RESULTS, STDIN
 
 if TYPE_CHECKING:
@@ -94,6 +95,18 @@ def chosen_formats(output: str, formats: list[str] | None, with_overlay: bool) -
     if any(name != "ndjson" for name in formats or ()):
         raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
     return frozenset({"ndjson"})
+
+
+def check_places(formats: frozenset[str], output: str, images_elsewhere: bool) -> None:
+    """Raise a UsageError where files of a format would have to say where images are, and cannot."""
+    if "yolo-seg" in formats and images_elsewhere:
+        raise UsageError("yolo-seg links to images that are files", remedy="fetch them first, or pass another --format")
+    beside = sorted(formats & {"yolo-seg", "labelme"})
+    if beside and is_address(output):
+        raise UsageError(
+            f"files of {beside[0]} say where images are from there, and {output} is an address",
+            remedy="give a folder, or pass another --format",
+        )
 
 
 def polygon_config(

@@ -6,14 +6,12 @@ import os
 import shlex
 import sys
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
 
 from ..configs import Exif, MaskOutput
 from ..errors import NoInputError, UsageError
-from ..io.names import ADDRESS
 from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
 from ..weights.registry import PACKAGED, WEIGHTS, no_hq_message
 from .console import print_table
@@ -33,7 +31,11 @@ IMAGES, SPEED, RESULTS = "Images", "Model and speed", "Results"
 
 InputsArgument = Annotated[
     list[str],
-    typer.Argument(metavar="INPUT", help="Images, folders (searched recursively), globs, or - for paths from stdin."),
+    typer.Argument(
+        metavar="INPUT",
+        help="Images, folders (searched recursively), globs, tars, addresses of these (s3://…), or - for paths from "
+        "stdin.",
+    ),
 ]
 NullOption = Annotated[
     bool, typer.Option("--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated.")
@@ -103,7 +105,7 @@ def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleRe
     """What INPUT means, but for what is in the output.
 
     Raises:
-        NoInputError: there is no image, or none of them exists.
+        NoInputError: there is no image, or none of them exists; what is at an address is asked for later.
     """
     from ..formats.values import some_of
     from ..io.find import OUTPUTS, find_images
@@ -112,9 +114,11 @@ def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleRe
         raise UsageError("an empty name", option="output", remedy="give a folder, or -")
 
     # Where the output is an input itself, its masks are none.
-    exclude = [] if output == STDIN else [output, *(str(Path(output, name)) for name in OUTPUTS)]
+    exclude = [] if output == STDIN else [output, *(f"{output.rstrip('/')}/{name}" for name in OUTPUTS)]
     found = find_images(inputs, stdin=sys.stdin.buffer, null_separated=null, exclude=exclude)
-    if not any(os.path.lexists(image.path) for image in found.images):
+    for text in found.broken:
+        reporter.on_failure(text)
+    if not any(image.stored is not None or os.path.lexists(image.path) for image in found.images):
         raise NoInputError(_nothing(inputs, found))
     if found.unread:
         reporter.on_problem(f"images of kinds that are not read: {len(found.unread)} ({_kinds(found.unread)}")
@@ -139,8 +143,6 @@ def _nothing(inputs: list[str], found: Found) -> str:
 
     for item in inputs:
         suffix = os.path.splitext(item)[1].lower()
-        if ADDRESS.match(item):
-            return f"{item}: an address; fetch the images first, and give their folder"
         if suffix in VIDEO_SUFFIXES:
             return f"{item}: a video; take its frames first (ffmpeg -i {item} frames/%06d.png), and give their folder"
         if suffix == ".pdf":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..configs import JOURNAL
 from ..errors import HqsamError, UsageError
+from ..io.places import is_address
 
 if TYPE_CHECKING:
     from ..batch import work as batch
@@ -51,6 +54,46 @@ ActorsOption = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, rich_help_panel=RUN, help="Processes on the Ray cluster; all it has room for."),
 ]
+JournalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        metavar="DIR",
+        rich_help_panel=RUN,
+        help="Folder for the journal of an --output at an address; unless given, it is kept there.",
+    ),
+]
+
+
+def journal_place(output: str, own: Path | str, folder: str | None) -> Path | str:
+    """Where the journal of a run is kept.
+
+    Args:
+        output: as given.
+        own: the place beside the results.
+        folder: of `--journal`.
+
+    Raises:
+        UsageError: the results are no objects, and their journal lies with them.
+    """
+    if folder is None:
+        return own
+    if not is_address(output):
+        raise UsageError(
+            "is for an output at an address", option="journal", value=folder, remedy="leave it out: OUTPUT has one"
+        )
+    return Path(folder, JOURNAL)
+
+
+def check_output(journal: Path | str) -> None:
+    """Raise an HqsamError where nothing can be written to where a journal is kept."""
+    from ..io.address_folder import AddressFolder
+    from ..io.atomic import check_can_write
+
+    if isinstance(journal, Path):
+        check_can_write(journal)
+    else:
+        AddressFolder(journal).check_can_write()
 
 
 def check_engine(engine: Engine, address: str | None, actors: int | None) -> None:

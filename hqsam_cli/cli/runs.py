@@ -31,7 +31,7 @@ seq 4 | xargs -P 4 -I{} hqsam segment ./imgs --boxes dets.json --shard {}/4 -o o
 
 
 def status(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What segment or detect writes, or a journal.")],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="What segment or detect writes, or a journal.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say how far a run is: done, failed and why, left, rate and time left.

@@ -12,6 +12,7 @@ import typer
 from ..configs import (
     DEFAULT_MAX_PIXELS,
     JOURNAL,
+    JOURNAL_FOLDER,
     MAX_DET,
     DetectorConfig,
     EverythingConfig,
@@ -20,6 +21,7 @@ from ..configs import (
 )
 from ..detection.files import EMBEDDED, check_here
 from ..errors import HqsamError, UsageError
+from ..io.places import is_address
 from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
@@ -58,6 +60,7 @@ from .mask_options import (
     SmoothOption,
     SoftOption,
     ToleranceOption,
+    check_places,
     chosen_formats,
     clean_config,
     cutout_config,
@@ -108,11 +111,14 @@ from .run_options import (
     AddressOption,
     EngineOption,
     FailFastOption,
+    JournalOption,
     MaxErrorsOption,
     RetryFailedOption,
     ShardOption,
     check_engine,
+    check_output,
     errors_allowed,
+    journal_place,
     run_and_tell,
 )
 
@@ -166,7 +172,11 @@ def segment(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder, or - for NDJSON on stdout."
+            "--output",
+            "-o",
+            metavar="DIR",
+            rich_help_panel=RESULTS,
+            help="Folder, or its address (s3://…), or - for NDJSON on stdout.",
         ),
     ] = "hqsam_out",
     formats: FormatsOption = None,
@@ -211,6 +221,7 @@ def segment(
     retry_failed: RetryFailedOption = False,
     max_errors: MaxErrorsOption = None,
     fail_fast: FailFastOption = False,
+    journal: JournalOption = None,
     engine: EngineOption = "local",
     address: AddressOption = None,
     actors: ActorsOption = None,
@@ -255,31 +266,34 @@ def segment(
     if compare_sam and (everything or mask_output == "sam"):
         reason = "compares the masks of prompts with those of HQ-SAM"
         raise UsageError(reason, option="compare_sam", remedy="leave out --everything and --mask-output sam")
-    if not files and not frame and not everything and detector is None:
+    listed = input_images(inputs, null, output, reporter)
+    sources = listed.images
+    check_places(formats_wanted, output, any(image.stored is not None for image in sources))
+
+    from ..prompts.select import Selection
+    from ..prompts.table import PromptTable, read_prompts
+
+    given = read_prompts(
+        boxes=boxes,
+        images_json=images_json,
+        points=points,
+        coarse_masks=coarse_masks,
+        frame=frame,
+        beside=None if everything or detector else listed.beside,
+        box_format=box_format,
+        stdin=sys.stdin.buffer,
+    )
+    if not given.files and not given.masks and not frame and not everything and detector is None:
         detector = EMBEDDED
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
     if detector is None:
         check_unused(settings)
-    sources = input_images(inputs, null, output, reporter).images
-
-    from ..prompts.select import Selection
-    from ..prompts.table import PromptTable, read_prompts
-
     selection = Selection(score_threshold, max_boxes)
     table = PromptTable()
     if detector is None and not everything:
-        given = read_prompts(
-            boxes=boxes,
-            images_json=images_json,
-            points=points,
-            coarse_masks=coarse_masks,
-            frame=frame,
-            box_format=box_format,
-            stdin=sys.stdin.buffer,
-        )
         table = bind_and_tell(given, sources, selection, reporter, exif=exif, box_format=box_format)
-    lost = bool(table.outside or (strict and table.notes.lost))
+    lost = bool(listed.broken or table.outside or (strict and table.notes.lost))
 
     from ..batch.job import Job
     from ..batch.local import LocalEngine
@@ -287,7 +301,6 @@ def segment(
     from ..batch.ray_engine import RayEngine
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import Finish
-    from ..io.atomic import check_can_write
     from ..prompts.categories import DEFAULT_CATEGORY
     from ..segment_plan import SegmentPlan
     from ..weights.checkpoints import file_hash, find_checkpoint
@@ -329,7 +342,7 @@ def segment(
         images=sources,
         inputs=inputs_name,
         prompts=table,
-        output=None if output == STDIN else Path(output),
+        output=None if output == STDIN else output if is_address(output) else Path(output),
         formats=formats_wanted,
         exif=exif,
         max_pixels=max_pixels,
@@ -356,7 +369,7 @@ def segment(
         overwrite=overwrite,
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
-        journal=None if output == STDIN else Path(output, JOURNAL),
+        journal=None if output == STDIN else journal_place(output, _journal_of(output), journal),
         stream=results_stream() if output == STDIN else None,
         writers=mask_writers(background),
     )
@@ -370,7 +383,7 @@ def segment(
         print_plan(job, done, prompts=found, model=model)
         raise typer.Exit(3 if lost else 0)
     if job.journal is not None:
-        check_can_write(job.journal)
+        check_output(job.journal)
     hint = "; --model vit_l gives the paper's quality" if model == DEFAULT_MODEL else ""
     reporter.say(f"model {model} on {compute.device} in {compute.dtype_name}{hint}")
     assert checkpoint is not None
@@ -397,3 +410,8 @@ def segment(
     if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
         raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
+
+
+def _journal_of(output: str) -> Path | str:
+    """Where the journal of a folder lies: in it."""
+    return f"{output.rstrip('/')}/{JOURNAL_FOLDER}" if is_address(output) else Path(output, JOURNAL)

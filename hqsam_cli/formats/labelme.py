@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..io.places import is_address
 from .label_folder import label_image, read_label
 from .label_writer import LabelWriter
 from .parts import unite, xywh
@@ -79,11 +80,12 @@ class LabelmeWriter(LabelWriter):
 
     def label(self, record: dict[str, Any], path: Path) -> bytes:
         """See `LabelWriter`."""
+        image = self.run.path_of(record["file_name"])
         document = {
             "version": VERSION,
             "flags": {},
             "shapes": [shape for annotation in record["annotations"] for shape in self._shapes(annotation)],
-            "imagePath": os.path.relpath(self.run.path_of(record["file_name"]), os.path.abspath(path.parent)),
+            "imagePath": image if is_address(image) else os.path.relpath(image, os.path.abspath(path.parent)),
             "imageData": None,
             "imageHeight": record["height"],
             "imageWidth": record["width"],

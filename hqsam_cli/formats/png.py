@@ -28,6 +28,7 @@ class PngWriter:
     """
 
     fills_folder = True
+    suffix = None
     folder: ClassVar[str] = "masks"
     options: ClassVar[Sequence[int]] = (cv2.IMWRITE_PNG_BILEVEL, 1)
 

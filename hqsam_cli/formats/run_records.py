@@ -64,6 +64,11 @@ class Writer(Protocol):
     def fills_folder(self) -> bool:
         """Whether `path` is a folder that `write` fills, rather than a file that `close` writes."""
 
+    @property
+    def suffix(self) -> str | None:
+        """What follows the name of an image in that of the one file that it has; None where it has a folder of PNGs,
+        and where there is one file in all."""
+
     def foreign(self) -> Path | None:
         """A file that is there and would be replaced or taken away, for those who know that no run wrote it."""
 
@@ -96,6 +101,7 @@ class RecordsWriter:
     """
 
     fills_folder = False
+    suffix = None
 
     def __init__(
         self,

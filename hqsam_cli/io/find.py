@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import glob
 import os
+import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
 
-from ..configs import JOURNAL
-from ..errors import UsageError
+from ..configs import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
+from ..errors import HqsamError, UsageError
 from .images import READ_SUFFIXES
+from .names import ADDRESS
+from .places import (
+    TRY_AGAIN,
+    UNKNOWN,
+    Fetched,
+    LocalFile,
+    Place,
+    Stored,
+    file_system,
+    is_address,
+    patiently,
+    reason_of,
+    stamp_of,
+)
 from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
+from .tars import SIDECAR, SUFFIX, Member, is_tar, read_tar
 
 STDIN = "-"
 # Folders of an output that hold images.
@@ -38,10 +55,16 @@ class SourceImage:
     Attributes:
         path: as it is opened; bytes that are not UTF-8 are held as surrogate escapes.
         file_name: its name in the results: relative, with `/`, without `..`.
+        stored: where it is, unless it is a file of this machine.
     """
 
     path: str
     file_name: str
+    stored: Stored | None = None
+
+    def place(self) -> Place:
+        """Where its bytes are."""
+        return LocalFile(self.path) if self.stored is None else Fetched(self.path, self.stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +75,15 @@ class Found:
         images: in a stable order, each once.
         unread: paths of images of kinds that are not read.
         passed: paths of folders and files that are no inputs: thumbnails, bins, hidden ones, outputs of runs.
+        broken: a sentence for each tar that could not be read to its end.
+        beside: the JSON that a tar has beside an image, by the name of the image.
     """
 
     images: list[SourceImage] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    beside: dict[str, bytes] = field(default_factory=dict)
 
 
 def find_images(
@@ -68,32 +95,35 @@ def find_images(
 ) -> Found:
     """All images of the inputs.
 
-    A folder is searched recursively, into links too but each folder once, and its images are named relative to it. A
-    file, a match of a glob and a path from stdin are named relative to the working directory (outside it: by
-    their absolute path without the leading slash). What cannot be read, a missing file or a folder without
-    permission, is kept so that the run reports it.
+    A folder is searched recursively, into links too but each folder once, and its images are named relative to it; so
+    are those of a tar, and of what is below an address. A file, a match of a glob and a path from stdin are named
+    relative to the working directory (outside it: by their absolute path without the leading slash). What cannot be
+    read, a missing file or a folder without permission, is kept so that the run reports it.
 
     Args:
-        inputs: files, folders, globs, or `-` for paths from `stdin`.
+        inputs: files, folders, globs, tars, addresses of any of these, or `-` for paths from `stdin`.
         null_separated: paths on `stdin` end in NUL rather than in a newline.
         exclude: folders below an input that are not entered, such as the output.
 
     Raises:
-        UsageError: two different images would have the same name in the results, an input is empty, or paths on
-            stdin end in NUL though that was not said.
+        UsageError: two different images would have the same name in the results, an input is empty, paths on
+            stdin end in NUL though that was not said, or an address needs a package.
+        HqsamError: what is below an address cannot be listed.
     """
-    banned = {os.path.realpath(folder) for folder in exclude or []}
+    banned = {folder if is_address(folder) else os.path.realpath(folder) for folder in exclude or []}
     result = Found()
     found: dict[str, SourceImage] = {}
     seen: set[str] = set()
     for item in inputs:
         for image in _images_of(item, stdin, null_separated, banned, result):
-            place = os.path.abspath(image.path)
+            place = image.path if image.stored is not None else os.path.abspath(image.path)
             if place in seen:
                 continue
             seen.add(place)
             known = found.setdefault(image.file_name, image)
-            if known is not image and os.path.realpath(known.path) != os.path.realpath(image.path):
+            if known is not image and (
+                image.stored is not None or os.path.realpath(known.path) != os.path.realpath(image.path)
+            ):
                 raise UsageError(
                     f"{known.path} and {image.path} would both be called {image.file_name} in the results",
                     remedy="give the folder that holds both",
@@ -110,15 +140,24 @@ def _images_of(
     if item == STDIN:
         assert stdin is not None
         for path in _paths(stdin, null_separated):
-            # A folder among the paths is an image that cannot be read, which the run says.
-            yield SourceImage(path, named_by_path(path))
+            if is_address(path):
+                yield SourceImage(path, named_by_address(path), Stored(path))
+            else:  # a folder among the paths is an image that cannot be read, which the run says
+                yield SourceImage(path, named_by_path(path))
+    elif is_address(item):
+        yield from _at_address(item, banned, result)
+    elif is_tar(item) and os.path.isfile(item):
+        yield from _in_tar(item, "", result)
     elif os.path.isdir(item):
         for path in _walk(item, banned, result):
             name = os.path.relpath(path, item).replace(os.sep, "/")
             yield SourceImage(path, named_by_path(item) if name == os.curdir else name)
     elif not os.path.lexists(item) and glob.has_magic(item):
         for path in _matches(item, banned, result):
-            yield SourceImage(path, named_by_path(path))
+            if is_tar(path):
+                yield from _in_tar(path, named_by_path(path), result)
+            else:
+                yield SourceImage(path, named_by_path(path))
     else:
         yield SourceImage(item, named_by_path(item))
 
@@ -178,7 +217,7 @@ def _matches(pattern: str, banned: set[str], result: Found) -> Iterator[str]:
         if path.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)) and not path.lower().endswith(READ_SUFFIXES):
             result.unread.append(path)
         junk = any(is_junk(part) for part in os.path.dirname(path).split(os.sep) if part.strip("."))
-        if path.lower().endswith(READ_SUFFIXES) and not junk and not os.path.isdir(path):
+        if path.lower().endswith((*READ_SUFFIXES, SUFFIX)) and not junk and not os.path.isdir(path):
             folder = os.path.join(os.path.realpath(os.path.dirname(path)), "")
             if not folder.startswith(inner) and not _is_output(os.path.dirname(path), fixed):
                 yield path
@@ -192,6 +231,142 @@ def _is_output(folder: str, fixed: str) -> bool:
             return True
         folder = parent
     return False
+
+
+def _at_address(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]:
+    """Images at an address: one, those of a tar, those that a glob means, or all below it."""
+    address = item.partition("?")[0] if item.startswith("http") else item
+    if glob.has_magic(address):
+        yield from _listed(item, banned, result)
+    elif is_tar(address):
+        yield from _in_tar(item, "", result)
+    elif _is_image(address):
+        yield SourceImage(item, named_by_address(item), Stored(item))
+    else:
+        yield from _listed(item, banned, result)
+
+
+def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]:
+    """Images below an address, or those that a glob means, in the order in which a folder is searched."""
+    system, root = file_system(item)
+    infos = _asked(system.glob, root, item) if glob.has_magic(root) else {}
+    is_glob = bool(infos)
+    infos = infos or _asked(system.find, root, item)  # brackets may be of a name too
+    folder = re.split(r"[*?[]", root, maxsplit=1)[0].rpartition("/")[0] if is_glob else root.rstrip("/")
+    outside = tuple(f"{place}/" for place in _places(item, banned) if not f"{root}/".startswith(f"{place}/"))
+    files = [
+        (relative_name(path.removeprefix(folder)), path)
+        for path, info in infos.items()
+        if info.get("type") != "directory" and path != root and not path.startswith(outside)
+    ]
+    if not files and root in infos:  # an image whose name does not say so
+        yield SourceImage(item, named_by_address(item), Stored(item, stamp_of(infos[root])))
+    runs = {parent for name, _ in files if (parent := _run_of(name)) is not None}
+    for name, path in sorted(files, key=lambda file: walk_order(file[0])):
+        address, info = _address_of(item, path), infos[path]
+        if _is_hidden(name) or any(posixpath.dirname(output) in runs for output in _outputs_above(name)):
+            result.passed.append(address)
+        elif name.lower().endswith(READ_SUFFIXES):
+            stamp = stamp_of(info) if info.get("size") is not None else None
+            yield SourceImage(address, name, Stored(address, stamp))
+        elif is_glob and is_tar(name):
+            yield from _in_tar(address, name, result)
+        elif name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)):
+            result.unread.append(address)
+
+
+def _asked(ask: Callable[..., Any], root: str, item: str) -> dict[str, dict[str, Any]]:
+    """What a file system says of the files that it finds."""
+    try:
+        return dict(patiently(lambda: ask(root, detail=True)))
+    except FileNotFoundError:
+        return {}
+    except Exception as error:
+        raise HqsamError(f"cannot be listed ({reason_of(error)})", file=item, remedy=TRY_AGAIN) from None
+
+
+def _places(item: str, folders: set[str]) -> Iterator[str]:
+    """What the file system of an address calls the folders that are addresses of its kind."""
+    protocol = item.partition("://")[0]
+    return (file_system(folder)[1].rstrip("/") for folder in folders if folder.startswith(f"{protocol}://"))
+
+
+def _run_of(name: str) -> str | None:
+    """The folder of the run whose journal, or part of it, a file is; None of any other file."""
+    *folders, last = name.split("/")
+    if last == JOURNAL:
+        return "/".join(folders)
+    is_part = folders[-1:] == [JOURNAL_FOLDER] and JOURNAL_OBJECT.fullmatch(last)
+    return "/".join(folders[:-1]) if is_part else None
+
+
+def _address_of(item: str, path: str) -> str:
+    """The address of what a file system calls a path, written as the input is."""
+    return path if ADDRESS.match(path) else f"{item.partition('://')[0]}://{path}"
+
+
+def _is_hidden(name: str) -> bool:
+    *folders, last = name.split("/")
+    return last.startswith(".") or any(map(is_junk, folders))
+
+
+def _outputs_above(name: str) -> Iterator[str]:
+    """The folders that a file is in and that are called as outputs of runs are."""
+    return (str(folder) for folder in PurePosixPath(name).parents if folder.name in OUTPUTS)
+
+
+def _in_tar(path: str, prefix: str, result: Found) -> Iterator[SourceImage]:
+    """Images of a tar, whose names begin with the prefix, and the JSON beside them.
+
+    Of WebDataset's samples, which are what a tar has of one name up to its first dot, `a.jpg` is the image, and
+    `a.mask.png` is none.
+    """
+    tar = read_tar(path)
+    result.broken.extend([tar.problem] if tar.problem else [])
+    sidecars = {m.name.removesuffix(SIDECAR): m.content for m in tar.members if m.content is not None}
+    stems = {os.path.splitext(member.name)[0] for member in tar.members if _is_image(member.name)}
+    for member in tar.members:
+        stem, place = os.path.splitext(member.name)[0], f"{path}/{member.name}"
+        folder, slash, last = stem.rpartition("/")
+        sample = f"{folder}{slash}{last.partition('.')[0]}"
+        if _is_hidden(relative_name(member.name)) or (_is_image(member.name) and sample != stem and sample in stems):
+            result.passed.append(place)
+        elif _is_image(member.name):
+            name = relative_name(f"{prefix}/{relative_name(member.name)}")
+            content = sidecars.get(stem)
+            if content is not None:
+                result.beside[name] = content
+            yield SourceImage(place, name, _stored(path, tar.stamp, member))
+        elif member.name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)):
+            result.unread.append(place)
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(READ_SUFFIXES)
+
+
+def _stored(tar: str, stamp: str, member: Member) -> Stored:
+    own = stamp if stamp == UNKNOWN else f"{stamp}@{member.start}+{member.size}"
+    return Stored(tar, own, member.start, member.size)
+
+
+def walk_order(file_name: str) -> list[tuple[bool, str]]:
+    """Sorts names as a folder is searched: the files of a folder, then its folders."""
+    *folders, name = file_name.split("/")
+    return [*((True, folder) for folder in folders), (False, name)]
+
+
+def relative_name(name: str) -> str:
+    """A name that leads to no folder above what it is joined to."""
+    return posixpath.normpath(f"/{name}").lstrip("/")
+
+
+def named_by_address(address: str) -> str:
+    """The name of an image that was given by its address: its path without the host or the bucket."""
+    rest = address.partition("://")[2]
+    if address.startswith("http"):
+        rest = re.split("[?#]", rest, maxsplit=1)[0]
+    return relative_name(rest.partition("/")[2] or rest) or "root"
 
 
 def named_by_path(path: str) -> str:

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedIm
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
 from .mend import mended, png_depth
+from .places import Place, at
 from .stand_ins import HEAD, describe_stand_in
 from .suffixes import HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES
 from .tiff import (
@@ -70,13 +71,14 @@ class MisreadError(Exception):
     """An image that Pillow reads, but not right."""
 
 
-def read_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+def read_image(path: str | Place, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
     """The pixels of a photo, uint8 RGB (H, W, 3).
 
     Gray and palette images become RGB, 16 bits become 8 by their full range, transparency lies on white as
     viewers show it, and an animation is its first frame.
 
     Args:
+        path: of a file, an address, or the place of either.
         exif: `apply` turns the photo as its EXIF orientation says, `ignore` leaves it as stored.
         max_pixels: a larger image is refused from its header, before it is decoded.
 
@@ -84,30 +86,32 @@ def read_image(path: str, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_
         ImageError: the file cannot be read; the text names it and what to do.
     """
     with open_image(path, exif=exif, max_pixels=max_pixels) as image:
-        return _rgb(image, path)
+        return _rgb(image, at(path).path)
 
 
 @contextmanager
-def open_image(path: str, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
+def open_image(path: str | Place, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
     """The loaded image of a file; whatever goes wrong with it in the block is an ImageError.
 
     Args:
-        exif, max_pixels: as in `read_image`.
+        path, exif, max_pixels: as in `read_image`.
     """
+    place = at(path)
+    path = place.path
     try:
         if os.path.isdir(path):
             raise _folder(path)
-        if os.path.getsize(path) == 0:
+        if place.size() == 0:
             raise ImageError("the file is empty", file=path, remedy="fetch it again")
         _raise_pillow_limit(max_pixels)
-        yield _read(path, exif, max_pixels)
+        yield _read(place, exif, max_pixels)
     except ImageError:
         raise
     except Image.DecompressionBombError:
         reason, remedy = f"over the limit of {max_pixels} pixels", "raise `max_pixels` if the file can be trusted"
         raise ImageError(reason, file=path, remedy=remedy) from None
     except UnidentifiedImageError:
-        raise ImageError(_unknown(path), file=path) from None
+        raise ImageError(_unknown(place), file=path) from None
     except FileNotFoundError:
         raise ImageError("no such file", file=path, remedy="check the path") from None
     # A damaged file makes decoders raise about anything, and it is always the file that is to blame.
@@ -118,9 +122,9 @@ def open_image(path: str, *, exif: str, max_pixels: int) -> Iterator[Image.Image
         raise ImageError(f"broken image ({reason})", file=path, remedy="fetch it again, or convert it to RGB") from None
 
 
-def _read(path: str, exif: str, max_pixels: int) -> Image.Image:
+def _read(place: Place, exif: str, max_pixels: int) -> Image.Image:
     """The loaded image of a file; if that fails, of what is sound in it."""
-    with open(path, "rb") as file:  # not by its name: Pillow would map gray TIFF files, and then not turn them
+    with place.open() as file:  # not by its name: Pillow would map gray TIFF files, and then not turn them
         try:
             return _loaded(file, exif, max_pixels)
         except (Image.DecompressionBombError, MemoryError):
@@ -133,7 +137,7 @@ def _read(path: str, exif: str, max_pixels: int) -> Image.Image:
                 return _loaded(io.BytesIO(sound), exif, max_pixels)
             # Of what is damaged OpenCV would make whatever it can.
             unknown = isinstance(error, UnidentifiedImageError | MisreadError)
-            other = read_other_tiff(content, path, max_pixels) if unknown else None
+            other = read_other_tiff(content, place.path, max_pixels) if unknown else None
             if other is None:
                 raise
             return other
@@ -148,17 +152,17 @@ def _loaded(file: BinaryIO, exif: str, max_pixels: int) -> Image.Image:
         return _turned(image, exif)
 
 
-def _unknown(path: str) -> str:
+def _unknown(place: Place) -> str:
     """What is wrong with a file that no decoder takes."""
-    with open(path, "rb") as file:
+    with place.open() as file:
         head = file.read(HEAD)
     if stand_in := describe_stand_in(head):
         return stand_in
-    for place, magic, kind in DAMAGED:
-        if head[place:].startswith(magic):
+    for offset, magic, kind in DAMAGED:
+        if head[offset:].startswith(magic):
             reason = f"{kind} that is cut off or of a kind that is not read"
             return f"broken image ({reason}); fetch it again, or convert it to 8-bit RGB"
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = os.path.splitext(place.path)[1].lower()
     if suffix in HEIF_SUFFIXES and "HEIF" not in FORMATS:
         return "HEIC is read with pillow-heif: pip install 'hqsam-cli[heif]'"
     if suffix in OTHER_IMAGES:
@@ -208,26 +212,25 @@ def _depth(image: Image.Image) -> int:
     return 16
 
 
-def image_size(path: str) -> tuple[int, int] | None:
+def image_size(path: str | Place) -> tuple[int, int] | None:
     """Width and height of an image as it is stored, from its header; None where it has none that can be read."""
     try:
-        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        with at(path).head() as file, Image.open(file, formats=FORMATS) as image:
             return image.size
     except Exception:
         return None
 
 
-def stored_orientation(path: str) -> int:
+def stored_orientation(path: str | Place) -> int:
     """The EXIF orientation of a photo; 1 where there is none, or it cannot be read."""
+    place = at(path)
     try:
-        with open(path, "rb") as file:
-            try:
-                with Image.open(file, formats=FORMATS) as image:
-                    return _orientation(image)
-            except Exception:
-                file.seek(0)
-                with Image.open(io.BytesIO(mended(file.read()) or b""), formats=FORMATS) as image:
-                    return _orientation(image)
+        try:
+            with place.head() as file, Image.open(file, formats=FORMATS) as image:
+                return _orientation(image)
+        except Exception:
+            with place.open() as file, Image.open(io.BytesIO(mended(file.read()) or b""), formats=FORMATS) as image:
+                return _orientation(image)
     except Exception:
         return 1
 

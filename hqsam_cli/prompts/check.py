@@ -65,6 +65,7 @@ def _check_no_corners(sized: Sequence[tuple[ImagePrompts, int, int]]) -> None:
 
 def _size(image: SourceImage, exif: Exif) -> tuple[int, int] | None:
     """Width and height of an image as it will be decoded."""
-    size = image_size(image.path)
-    orientation = stored_orientation(image.path) if size is not None and exif == "apply" else 1
+    place = image.place()
+    size = image_size(place)
+    orientation = stored_orientation(place) if size is not None and exif == "apply" else 1
     return size[::-1] if size is not None and orientation in TURNS and orientation >= TURNED else size

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from ..configs import BoxFormat
@@ -12,16 +15,20 @@ from ..formats import FILE_READERS, FOLDER_READERS, READERS
 from ..formats.annotation_fields import read_annotations
 from ..formats.boxes import SHARES
 from ..formats.label_folder import label_paths, labels_below
-from ..formats.ndjson import Lines
+from ..formats.ndjson import Lines, read_lines
 from ..formats.prompt_file import Contents, Notes, PromptFile, Use, note
 from ..formats.values import identifier, is_set, read_numbers
+from ..io.address_folder import AddressFolder
+from ..io.find import relative_name
 from ..io.gzipped import unzipped
+from ..io.places import is_address, read_bytes
 from ..io.stand_ins import HEAD, describe_stand_in
 
 STDIN = "-"
 ROUNDING = 0.01  # by which shares may leave 0 to 1
 MOST = 0.9  # of the boxes; a few may be anything
 ZIP = b"PK\x03\x04"
+LABEL_FILES = (*FOLDER_READERS, ".yaml", ".yml", ".names")
 KINDS_OF_FILES = "give a file of COCO, NDJSON, Label Studio, CVAT, CSV or Parquet"
 
 
@@ -77,8 +84,35 @@ def _contents(content: bytes, name: str, listed: PromptFile | None, notes: Notes
     )
 
 
-def read_prompt_folder(folder: Path, use: Use, *, box_format: BoxFormat | None = None) -> PromptFile:
+def read_beside(beside: Mapping[str, bytes], *, box_format: BoxFormat | None = None) -> PromptFile:
+    """Boxes of the JSON that tars have beside images: a line of NDJSON each, or its list of annotations alone.
+
+    Args:
+        beside: the JSON, by the name of the image.
+    """
+    notes, lines, odd = Notes(), Lines(), []
+    for name, content in beside.items():
+        try:
+            document = _parse(content.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            odd.append(name)
+            continue
+        if isinstance(document, list):
+            document = {"annotations": document}
+        if isinstance(document, dict) and "annotations" in document:
+            lines.append({**document, "file_name": name})
+    note(notes.lost, "JSON beside images that is none, left out", odd)
+    contents = read_lines(lines, None, notes) or Contents({}, [])
+    return _prompt_file("tars", "JSON beside images", contents, "box", box_format, notes)
+
+
+def read_prompt_folder(
+    folder: Path, use: Use, *, box_format: BoxFormat | None = None, named: str | None = None
+) -> PromptFile:
     """Records of a folder with a file of labels an image, YOLO's, VOC's or labelme's, or of the root of a data set.
+
+    Args:
+        named: what people know it by, where that is not its path.
 
     Raises:
         HqsamError: it holds no labels.
@@ -87,13 +121,33 @@ def read_prompt_folder(folder: Path, use: Use, *, box_format: BoxFormat | None =
     suffix, paths, others = label_paths(place, tuple(FOLDER_READERS))
     if suffix is None:
         raise HqsamError(
-            "holds no labels", file=folder, remedy="give a folder of YOLO's .txt, VOC's .xml or labelme's .json"
+            "holds no labels",
+            file=named or folder,
+            remedy="give a folder of YOLO's .txt, VOC's .xml or labelme's .json",
         )
     notes = Notes()
     kind, read = FOLDER_READERS[suffix]
     contents = read(place, paths, notes)
     note(notes.lost, f"labels of another kind than {suffix}, left out", [path.name for path in others])
-    return _prompt_file(str(folder), kind, contents, use, box_format, notes)
+    return _prompt_file(named or str(folder), kind, contents, use, box_format, notes)
+
+
+def read_prompt_address(address: str, use: Use, *, box_format: BoxFormat | None = None) -> PromptFile:
+    """Records of a folder of labels at an address; its labels, and the names of classes in it, are fetched.
+
+    Raises:
+        HqsamError: it cannot be fetched, or holds no labels.
+    """
+    there = AddressFolder(address)
+    names = [name for name in there.names() if PurePosixPath(name).suffix.lower() in LABEL_FILES]
+    with TemporaryDirectory(prefix="hqsam-") as here:
+        folder = Path(here, posixpath.basename(there.address))
+        for name, content in zip(names, there.read(names), strict=True):
+            path = folder / relative_name(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        folder.mkdir(exist_ok=True)
+        return read_prompt_folder(folder, use, box_format=box_format, named=address)
 
 
 def _prompt_file(
@@ -147,6 +201,8 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
     if path == STDIN:
         assert stdin is not None
         content = stdin.read()
+    elif is_address(path):
+        content = read_bytes(path)
     else:
         try:
             with open(path, "rb") as file:

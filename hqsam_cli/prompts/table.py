@@ -16,11 +16,12 @@ from ..formats.label_folder import is_root
 from ..formats.prompt_file import Notes, PromptFile, Use, note
 from ..formats.values import Identifier, integer, some_of
 from ..io.find import SourceImage
+from ..io.places import is_address
 from ..records import ImagePrompts, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder
 from .match import match_images
-from .read import read_prompt_file, read_prompt_folder
+from .read import read_beside, read_prompt_address, read_prompt_file, read_prompt_folder
 from .select import Selection, first_id, hash_id
 
 LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt, whose three masks have ids of their own
@@ -88,15 +89,18 @@ def read_prompts(
     points: str | None = None,
     coarse_masks: str | None = None,
     frame: bool = False,
+    beside: Mapping[str, bytes] | None = None,
     box_format: BoxFormat | None = None,
     stdin: BinaryIO | None = None,
 ) -> PromptSources:
     """Everything the command line names, read.
 
     Args:
-        boxes, points: COCO instances, COCO results or NDJSON files, or `-` for `stdin`; or a folder of labels.
+        boxes, points: COCO instances, COCO results or NDJSON files, or `-` for `stdin`; or a folder of labels; or an
+            address, which is of a folder where its name has no suffix.
         images_json: the file that lists the images of results lists.
         coarse_masks: such a file, or a folder of masks or of labels with polygons.
+        beside: the JSON that tars have beside images, whose boxes count where nothing else is given.
 
     Raises:
         HqsamError: a file cannot be read, or is of another kind.
@@ -109,12 +113,17 @@ def read_prompts(
         if path is None:
             continue
         own_format = box_format if use == "box" else None
-        if not os.path.isdir(path):
+        if is_address(path) and not PurePosixPath(path).suffix:
+            files.append(read_prompt_address(path, use, box_format=own_format))
+        elif not os.path.isdir(path):
             files.append(read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=own_format))
         elif use == "mask" and not is_root(Path(path)) and (folder := MaskFolder.of(Path(path))).paths:
             masks = folder
         else:
             files.append(read_prompt_folder(Path(path), use, box_format=own_format))
+    if beside and not files and masks is None and not frame:
+        found = read_beside(beside, box_format=box_format)
+        files += [found] if found.entries or found.notes.lost else []
     return PromptSources(tuple(files), listed, masks, frame)
 
 

@@ -16,8 +16,9 @@ from hqsam_cli.batch.job import Job, PromptsByName, Summary
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.steps import Segment
-from hqsam_cli.configs import JOURNAL
+from hqsam_cli.configs import JOURNAL, JOURNAL_FOLDER
 from hqsam_cli.io.find import find_images
+from hqsam_cli.io.places import is_address
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt
 
@@ -73,8 +74,8 @@ class Heard(Silent):
         self.problems.append(text)
 
 
-def make_job(images: Path, output: Path | None, prompts: PromptsByName, **changes: Any) -> Job:
-    """A job over the images of a folder."""
+def make_job(images: Path | str, output: Path | str | None, prompts: PromptsByName, **changes: Any) -> Job:
+    """A job over the images of a folder, or of an address."""
     options: dict[str, Any] = {
         "images": find_images([str(images)]).images,
         "prompts": prompts,
@@ -85,13 +86,18 @@ def make_job(images: Path, output: Path | None, prompts: PromptsByName, **change
         "batch_size": 2,
         "categories": TwoBoxes.categories,
         "identity": {},
-        "journal": None if output is None else output / JOURNAL,
+        "journal": output / JOURNAL if isinstance(output, Path) else output and f"{output}/{JOURNAL_FOLDER}",
     }
     return Job(**(options | changes))
 
 
 def run(
-    images: Path, output: Path | None, predictor: BoxPredictor | None = None, *, threads: int = 2, **changes: Any
+    images: Path | str,
+    output: Path | str | None,
+    predictor: BoxPredictor | None = None,
+    *,
+    threads: int = 2,
+    **changes: Any,
 ) -> tuple[Summary, Heard]:
     """One run over a folder."""
     reporter = Heard()
@@ -102,4 +108,5 @@ def run(
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2]), BoxPredictor(float(sys.argv[3])))[0].exit_code)
+    place = sys.argv[2] if is_address(sys.argv[2]) else Path(sys.argv[2])
+    sys.exit(run(sys.argv[1], place, BoxPredictor(float(sys.argv[3])))[0].exit_code)

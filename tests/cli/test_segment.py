@@ -175,7 +175,6 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--images-json", "dets.json"], 2, "pass --boxes"),
         (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
         (["gone.jpg", "--frame"], 4, "gone.jpg"),
-        (["https://host/a.jpg", "--frame"], 4, "an address"),
         (["film.mp4", "--frame"], 4, "a video"),
         (["scan.pdf", "--frame"], 4, "a PDF"),
         (["imgs", "--frame", "--batch-size", "0"], 2, "--batch-size: must be"),

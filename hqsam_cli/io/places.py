@@ -1,0 +1,287 @@
+"""Where the bytes of a file are: on this machine, or at an address that fsspec knows, as a file or as a part of a tar.
+
+What is elsewhere is fetched once, and kept while its `Place` is. Whatever passes by itself, such as a server that is
+restarted or has too much to do, is waited for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+from ..errors import HqsamError, ImageError, UsageError
+from .digest import file_digest
+from .names import ADDRESS
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before something is tried again
+PATIENCE = 60.0  # seconds after which it is not, since libraries wait for slow servers by themselves
+TRY_AGAIN = "the same command tries it again"
+UNKNOWN = "-"  # a stamp that says nothing
+HEAD = 1 << 16  # bytes in which most images say their size and how they are turned
+# What says that an object is another one, the best first, as the file systems of fsspec call it.
+MARKS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_md5",
+    "blob_id",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "mtime",
+    "created",
+)
+PASSING_STATUS = (408, 429)  # of HTTP, beside all from 500 on
+LASTING = (
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    FileExistsError,
+    ValueError,
+    MemoryError,
+)
+LASTING_NAMES = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where an image is that is no file of its own on this machine.
+
+    Attributes:
+        holder: an address, or the path or the address of a tar.
+        stamp: of the holder and the place in it, as a listing has them; None asks for it when it is needed.
+        start, size: which bytes of the holder; None are all.
+    """
+
+    holder: str
+    stamp: str | None = None
+    start: int = 0
+    size: int | None = None
+
+
+class Place(Protocol):
+    """Where the bytes of a file are.
+
+    Attributes:
+        path: as people know it.
+    """
+
+    path: str
+
+    def size(self) -> int:
+        """Of the file in bytes; an OSError or an ImageError where there is none."""
+
+    def open(self) -> BinaryIO:
+        """The file, from its beginning; an OSError or an ImageError where there is none."""
+
+    def head(self) -> BinaryIO:
+        """The beginning of the file, or all of it."""
+
+    def stamp(self) -> str:
+        """What changes when somebody writes the file, without reading it."""
+
+    def digest(self) -> str:
+        """SHA-256 of the file, 64 digits."""
+
+
+class LocalFile:
+    """A file of this machine; see `Place`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def size(self) -> int:
+        """See `Place`."""
+        return os.path.getsize(self.path)
+
+    def open(self) -> BinaryIO:
+        """See `Place`."""
+        return open(self.path, "rb")
+
+    head = open
+
+    def stamp(self) -> str:
+        """See `Place`."""
+        status = os.stat(self.path)
+        return f"{status.st_size}-{status.st_mtime_ns}"
+
+    def digest(self) -> str:
+        """See `Place`."""
+        return file_digest(self.path)
+
+
+class Fetched:
+    """What is elsewhere, fetched when it is needed for the first time; see `Place`."""
+
+    def __init__(self, path: str, stored: Stored) -> None:
+        self.path, self.stored = path, stored
+        self._content: bytes | ImageError | None = None
+        self._head: bytes | None = None
+
+    @property
+    def content(self) -> bytes:
+        """All of it.
+
+        Raises:
+            ImageError: it cannot be fetched.
+        """
+        if self._content is None:
+            try:
+                self._content = self._fetch(self.stored.size)
+            except ImageError as error:  # waited for long enough
+                self._content = error
+        if isinstance(self._content, ImageError):
+            raise self._content
+        return self._content
+
+    def size(self) -> int:
+        """See `Place`."""
+        return len(self.content)
+
+    def open(self) -> BinaryIO:
+        """See `Place`."""
+        return io.BytesIO(self.content)
+
+    def head(self) -> BinaryIO:
+        """See `Place`; the rest is not fetched."""
+        if isinstance(self._content, bytes):
+            return self.open()
+        if self._head is None:
+            known = self.stored.size
+            self._head = self._fetch(HEAD if known is None else min(HEAD, known))
+        return io.BytesIO(self._head)
+
+    def stamp(self) -> str:
+        """See `Place`."""
+        if self.stored.stamp is not None:
+            return self.stored.stamp
+        return stamp_of(self._asked(lambda system, path: system.info(path)))
+
+    def digest(self) -> str:
+        """See `Place`."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def _fetch(self, size: int | None) -> bytes:
+        start = self.stored.start
+        if not is_address(self.stored.holder):
+            with open(self.stored.holder, "rb") as file:
+                file.seek(start)
+                return file.read(-1 if size is None else size)
+        end = None if size is None else start + size
+        whole = size is None and not start
+        content: bytes = self._asked(
+            lambda system, path: system.cat_file(path) if whole else system.cat_file(path, start=start, end=end)
+        )
+        return content
+
+    def _asked(self, ask: Callable[[Any, str], T]) -> T:
+        try:
+            system, path = file_system(self.stored.holder)
+            return patiently(lambda: ask(system, path))
+        except (FileNotFoundError, IsADirectoryError):
+            raise ImageError("no such file", file=self.path, remedy="check the path") from None
+        except HqsamError as error:
+            raise ImageError(error.reason, file=self.path, remedy=error.remedy) from None
+        except Exception as error:
+            raise ImageError(f"cannot be fetched ({reason_of(error)})", file=self.path, remedy=TRY_AGAIN) from None
+
+
+def at(path: str | Place) -> Place:
+    """The place of a path or an address."""
+    if not isinstance(path, str):
+        return path
+    return Fetched(path, Stored(path)) if is_address(path) else LocalFile(path)
+
+
+def is_address(path: str) -> bool:
+    """Whether a path is an address, and no file of this machine."""
+    return bool(ADDRESS.match(path)) and not os.path.lexists(path)
+
+
+def is_there(path: str) -> bool:
+    """Whether there is something at a path, or may be: of an address that cannot be asked nobody knows."""
+    if not is_address(path):
+        return os.path.lexists(path)
+    try:
+        system, place = file_system(path)
+        return bool(patiently(lambda: system.exists(place)))
+    except Exception:
+        return True
+
+
+def read_bytes(path: str) -> bytes:
+    """All of the file at an address.
+
+    Raises:
+        HqsamError: it cannot be fetched.
+    """
+    try:
+        return Fetched(path, Stored(path)).content
+    except ImageError as error:
+        raise HqsamError(error.reason, file=path, remedy=error.remedy) from None
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The file system of fsspec that has an address, and what it calls it.
+
+    Raises:
+        UsageError: a package is not installed, or nobody knows such addresses.
+    """
+    import fsspec
+
+    try:
+        # What is listed is asked for once, and may be a million names long.
+        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
+    except ImportError as error:
+        raise UsageError(
+            f"an address that needs a package ({reason_of(error)})",
+            file=address,
+            remedy="pip install 'hqsam-cli[cloud]' for s3 and http, gcsfs for gs, adlfs for az",
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"no address that fsspec knows ({reason_of(error)})", file=address) from None
+    return system, str(path)
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """What is asked for, tried again for a while where that can help; raises what it raises in the end."""
+    began = time.monotonic()
+    for pause in PAUSES:
+        try:
+            return ask()
+        except Exception as error:
+            if not _may_pass(error) or time.monotonic() - began > PATIENCE:
+                raise
+            log.debug("tried again in %s s", pause, exc_info=True)
+        time.sleep(pause)
+    return ask()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error may be gone after a while."""
+    if isinstance(error, (HqsamError, *LASTING)) or type(error).__name__ in LASTING_NAMES:
+        return False
+    status = getattr(error, "status", None)
+    return not isinstance(status, int) or status >= 500 or status in PASSING_STATUS
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error, or its kind."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def stamp_of(info: Mapping[str, Any]) -> str:
+    """A stamp of what a file system says of an object."""
+    mark = next((info[key] for key in MARKS if info.get(key)), None)
+    if mark is None:
+        return UNKNOWN
+    return hashlib.sha256(f"{info.get('size')} {mark}".encode()).hexdigest()[:16]

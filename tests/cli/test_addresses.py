@@ -1,0 +1,150 @@
+"""Commands whose images and boxes are at addresses or in tars."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tests.cli.conftest import Run
+from tests.io.files import tar_of
+
+
+def in_bucket(memory: fsspec.AbstractFileSystem, photos: Path) -> None:
+    for path in [*photos.rglob("*.*"), photos.parent / "dets.json"]:
+        memory.pipe_file(f"/bucket/{path.relative_to(photos.parent)}", path.read_bytes())
+
+
+def test_images_and_boxes_at_addresses_make_the_masks_of_files(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem
+) -> None:
+    in_bucket(memory, photos)
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-o", "here").code == 0
+    command = ("segment", "memory://bucket/imgs", "--boxes", "memory://bucket/dets.json", "-o", "there")
+    assert hqsam(*command).code == 0
+    here, there = (json.loads(Path(name, "instances.json").read_text()) for name in ("here", "there"))
+    assert here["annotations"] == there["annotations"] and here["images"] == there["images"]
+    assert "2 done before" in hqsam(*command).err
+
+
+def test_a_folder_of_labels_may_be_at_an_address(hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe_file("/bucket/set/labels/a.txt", b"1 0.5 0.5 0.4 0.5\n")
+    memory.pipe_file("/bucket/set/labels/sub/b.txt", b"0 0.5 0.5 0.4 0.5\n0 0.4 0.4 0.2 0.2\n")
+    memory.pipe_file("/bucket/set/classes.txt", b"disc\nring\n")
+    ended = hqsam("segment", photos, "--boxes", "memory://bucket/set", "-f", "ndjson", "-o", "-")
+    assert ended.code == 0 and "memory://bucket/set: YOLO labels; images: 2, boxes: 3" in ended.err
+    assert [[a["category_id"] for a in line["annotations"]] for line in ended.lines] == [[2], [1, 1]]
+    none = hqsam("segment", photos, "--boxes", "memory://bucket/none", "-o", "-")
+    assert none.code == 1 and "memory://bucket/none: holds no labels" in none.err
+
+
+def test_boxes_beside_images_in_a_tar_are_their_prompts(hqsam: Run, photos: Path) -> None:
+    a, b = (photos / "a.jpg").read_bytes(), (photos / "sub/b.png").read_bytes()
+    line = {"annotations": [{"bbox": [55, 25, 70, 70], "category": "disc"}, {"bbox": [0, 0, 160, 120]}]}
+    boxes = {"a.json": b'[{"bbox": [25, 25, 70, 70]}]', "sub/b.json": json.dumps(line).encode()}
+    Path("0.tar").write_bytes(tar_of({"a.jpg": a, "sub/b.png": b, **boxes}))
+    ended = hqsam("segment", "0.tar", "-f", "ndjson", "-o", "-")
+    assert ended.code == 0 and "JSON beside images; images: 2, boxes: 3" in ended.err
+    assert [(line["file_name"], len(line["annotations"])) for line in ended.lines] == [("a.jpg", 1), ("sub/b.png", 2)]
+    assert hqsam("segment", "0.tar", "--frame", "-o", "-").lines[1]["annotations"][1:] == []
+    Path("1.tar").write_bytes(tar_of({"a.jpg": a, "a.json": b'{"caption": "a disc"}'}))
+    assert "the detector object" in hqsam("segment", "1.tar", "--dry-run").err
+
+
+def test_a_broken_tar_is_a_failure_and_the_rest_is_done(hqsam: Run, photos: Path) -> None:
+    Path("0.tar").write_bytes(tar_of({"a.jpg": (photos / "a.jpg").read_bytes(), "b.jpg": b"x" * 5000})[:-9000])
+    for command in (("segment", "0.tar", "--frame", "-o", "out"), ("detect", "0.tar", "-o", "dets2.json")):
+        ended = hqsam(*command)
+        assert ended.code == 3 and "hqsam: failed: 0.tar: broken tar" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["memory://bucket/none", "--frame"], 4, "no image in memory://bucket/none"),
+        (["nobody://host/imgs", "--frame"], 2, "nobody://host/imgs: no address that fsspec knows"),
+        (["imgs", "--boxes", "memory://bucket/none.json"], 1, "memory://bucket/none.json: no such file"),
+        (["memory://bucket/imgs", "--frame", "-f", "yolo-seg"], 2, "yolo-seg links to images"),
+    ],
+)
+def test_mistakes_are_one_line(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem, arguments: list[str], code: int, said: str
+) -> None:
+    in_bucket(memory, photos)
+    ended = hqsam("segment", *arguments)
+    assert (ended.code, ended.err.count("\n")) == (code, 1) and said in ended.err
+
+
+def test_fsspec_is_imported_for_addresses_alone() -> None:
+    script = "import sys, hqsam_cli.io.find as f; f.find_images(['.']); sys.exit('fsspec' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_results_at_an_address_are_those_in_a_folder(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem
+) -> None:
+    command = ("segment", photos, "--boxes", "dets.json", "-f", "coco", "-f", "png", "--overlay")
+    assert hqsam(*command, "-o", "here").code == 0
+    ended = hqsam(*command, "-o", "memory://bucket/out")
+    assert ended.code == 0 and "wrote memory://bucket/out/instances.json" in ended.err
+    for path in (path for path in Path("here").rglob("*.*") if path.is_file() and "json" not in path.name):
+        assert memory.cat_file(f"/bucket/out/{path.relative_to('here')}") == path.read_bytes()
+    there = json.loads(memory.cat_file("/bucket/out/instances.json"))
+    assert there["annotations"] == json.loads(Path("here/instances.json").read_text())["annotations"]
+    assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out").err
+    assert "finished" in hqsam("status", "memory://bucket/out").out
+    assert "left     0" in hqsam(*command, "-o", "memory://bucket/out", "--dry-run").out
+
+    memory.rm("/bucket/out/journal", recursive=True)
+    refused = hqsam(*command, "-o", "memory://bucket/out")
+    assert refused.code == 2 and "memory://bucket/out/instances.json: is there, and no run" in refused.err
+    assert hqsam(*command, "-o", "memory://bucket/out", "--overwrite", "--journal", "notes").code == 0
+    assert Path("notes/journal.ndjson").is_file() and not memory.exists("/bucket/out/journal")
+    assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out", "--journal", "notes").err
+
+
+@pytest.mark.parametrize(
+    ("output", "form", "journal"),
+    [
+        ("memory://bucket/d/dets.json", "coco", "d/dets.json.journal"),
+        ("memory://bucket/d/labels", "yolo", "d/labels/journal"),
+    ],
+)
+def test_boxes_go_to_an_address(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem, output: str, form: str, journal: str
+) -> None:
+    here = Path("here", output.rpartition("/")[2])
+    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", here).code == 0
+    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).code == 0
+    assert memory.exists(f"/bucket/{journal}/000000000.ndjson")
+    files = [here] if here.is_file() else [path for path in here.rglob("*.txt")]
+    assert files
+    for path in files:
+        own, other = path.read_text(), memory.cat_file(f"/bucket/d/{path.relative_to('here')}").decode()
+        assert own.partition('"images"')[2] == other.partition('"images"')[2] if form == "coco" else own == other
+    assert "2 done before" in hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).err
+    assert "finished" in hqsam("status", output).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "memory://bucket/out", "-f", "labelme"], "files of labelme say where images are"),
+        (["-o", "memory://bucket/out", "-f", "yolo-seg"], "files of yolo-seg say where images are"),
+        (["-o", "out", "--journal", "notes"], "--journal notes: is for an output at an address"),
+        (["-o", "nobody://out"], "no address that fsspec knows"),
+    ],
+)
+def test_outputs_that_cannot_be_are_one_line(hqsam: Run, photos: Path, arguments: list[str], said: str) -> None:
+    ended = hqsam("segment", photos, "--frame", *arguments)
+    assert (ended.code, ended.err.count("\n")) == (2, 1) and said in ended.err
+
+
+def test_a_server_that_takes_nothing_is_one_line(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
+    ended = hqsam("segment", photos, "--frame", "-o", "http://127.0.0.1:1/out")
+    assert (ended.code, ended.err.count("\n")) == (1, 1) and "http://127.0.0.1:1/out" in ended.err
