@@ -18,7 +18,7 @@ from hqsam_cli.weights.registry import build_model
 @pytest.fixture(scope="module")
 def model() -> HQSam:
     torch.manual_seed(0)
-    return build_model("lite", image_size=128).eval().requires_grad_(False)
+    return build_model("vit_tiny", image_size=128).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")

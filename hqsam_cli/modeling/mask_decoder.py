@@ -34,11 +34,10 @@ class MaskDecoder(nn.Module):
     Args:
         embed_dim: channels C of the image embedding.
         interm_dim: channels of the early encoder features.
-        interm_stride: stride of those features, 16 in a ViT, 4 in `lite`.
         has_hq: whether the five HQ modules are there; without them this is SAM's decoder.
     """
 
-    def __init__(self, embed_dim: int, interm_dim: int, *, interm_stride: int = 16, has_hq: bool = True) -> None:
+    def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True) -> None:
         super().__init__()
         width = embed_dim // 8
         self.transformer = TwoWayTransformer(embed_dim)
@@ -57,7 +56,12 @@ class MaskDecoder(nn.Module):
         if has_hq:
             self.hf_token = nn.Embedding(1, embed_dim)
             self.hf_mlp = MLP(embed_dim, embed_dim, width, 3)
-            self.compress_vit_feat = _early_fusion(interm_dim, interm_stride, embed_dim, width)
+            self.compress_vit_feat = nn.Sequential(
+                nn.ConvTranspose2d(interm_dim, embed_dim, 2, stride=2),
+                LayerNorm2d(embed_dim),
+                nn.GELU(),
+                nn.ConvTranspose2d(embed_dim, width, 2, stride=2),
+            )
             self.embedding_encoder = nn.Sequential(
                 nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, stride=2),
                 LayerNorm2d(embed_dim // 4),
@@ -76,7 +80,7 @@ class MaskDecoder(nn.Module):
 
         Args:
             embedding: (B, C, S / 16, S / 16) final features.
-            interm_embeddings: (B, interm_dim, S / interm_stride, S / interm_stride) early features.
+            interm_embeddings: (B, interm_dim, S / 16, S / 16) early features.
 
         Returns:
             (B, C / 8, S / 4, S / 4).
@@ -167,20 +171,3 @@ def products(features: Tensor, weights: Tensor) -> Tensor:
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)
     out: Tensor = (rows @ weights.transpose(1, 2)).transpose(1, 2).unflatten(2, features.shape[-2:])
     return out
-
-
-def _early_fusion(interm_dim: int, interm_stride: int, embed_dim: int, width: int) -> nn.Sequential:
-    """`compress_vit_feat`: early features to `width` channels at stride 4."""
-    if interm_stride == 4:
-        return nn.Sequential(
-            nn.Conv2d(interm_dim, embed_dim // 4, 3, padding=1),
-            LayerNorm2d(embed_dim // 4),
-            nn.GELU(),
-            nn.Conv2d(embed_dim // 4, width, 3, padding=1),
-        )
-    return nn.Sequential(
-        nn.ConvTranspose2d(interm_dim, embed_dim, 2, stride=2),
-        LayerNorm2d(embed_dim),
-        nn.GELU(),
-        nn.ConvTranspose2d(embed_dim, width, 2, stride=2),
-    )

@@ -47,7 +47,7 @@ class HQSam(nn.Module):
 
     Args:
         image_encoder: maps (B, 3, S, S) to the embedding and the early features.
-        interm_dim, interm_stride: channels and stride of the early features.
+        interm_dim: channels of the early features.
         image_size: side S of the model's square in pixels.
         has_hq: False for a plain SAM, which can only make `sam` masks.
     """
@@ -57,17 +57,16 @@ class HQSam(nn.Module):
         image_encoder: nn.Module,
         interm_dim: int,
         *,
-        interm_stride: int = 16,
         image_size: int = 1024,
         has_hq: bool = True,
     ) -> None:
         super().__init__()
         self.image_size = image_size
-        self.interm_dim, self.interm_stride = interm_dim, interm_stride
+        self.interm_dim = interm_dim
         self.has_hq = has_hq
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)
-        self.mask_decoder = MaskDecoder(EMBED_DIM, interm_dim, interm_stride=interm_stride, has_hq=has_hq)
+        self.mask_decoder = MaskDecoder(EMBED_DIM, interm_dim, has_hq=has_hq)
 
     @property
     def device(self) -> torch.device:

@@ -69,8 +69,8 @@ def is_learned(name: str, learn: Learn) -> bool:
 class AblatedDecoder(MaskDecoder):
     """The HQ decoder with some of its parts left out or exchanged; see the head of this module."""
 
-    def __init__(self, embed_dim: int, interm_dim: int, *, interm_stride: int, variant: Variant) -> None:
-        super().__init__(embed_dim, interm_dim, interm_stride=interm_stride)
+    def __init__(self, embed_dim: int, interm_dim: int, variant: Variant) -> None:
+        super().__init__(embed_dim, interm_dim)
         self.variant = variant
         if variant.token == "context":
             self.hf_token = nn.Embedding(CONTEXT_TOKENS, embed_dim)
@@ -117,16 +117,16 @@ def prepare(model: HQSam, config: TrainConfig) -> None:
     HQ-SAM, and where `config.fresh` asks for it: as PyTorch makes them, which is the paper's way, or such that
     their mask is SAM's.
     """
-    dim, stride = model.interm_dim, model.interm_stride
+    dim = model.interm_dim
     torch.manual_seed(config.seed)
     learn, variant = config.learn, VARIANTS[config.variant]
     decoder = model.mask_decoder
     if learn != "hq":
-        decoder = MaskDecoder(EMBED_DIM, dim, interm_stride=stride, has_hq=False)
+        decoder = MaskDecoder(EMBED_DIM, dim, has_hq=False)
     elif variant != FULL:
-        decoder = AblatedDecoder(EMBED_DIM, dim, interm_stride=stride, variant=variant)
+        decoder = AblatedDecoder(EMBED_DIM, dim, variant)
     elif config.fresh or not model.has_hq:
-        decoder = MaskDecoder(EMBED_DIM, dim, interm_stride=stride)
+        decoder = MaskDecoder(EMBED_DIM, dim)
     if decoder is not model.mask_decoder:
         sam = {k: v for k, v in model.mask_decoder.state_dict().items() if k.split(".")[0] not in HQ_MODULES}
         decoder.load_state_dict({**decoder.state_dict(), **sam})

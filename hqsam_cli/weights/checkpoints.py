@@ -261,7 +261,7 @@ def write_checkpoint(
 def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
     """Which architecture HQ modules are of; raises unless they are complete."""
     channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
-    architecture = architecture_of_hq(channels) or "lite"
+    architecture = architecture_of_hq(channels) or "vit_tiny"
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
     own = {key: tensor for key, tensor in state.items() if is_hq(key)}
     _check_tensors(path, f"HQ modules of {architecture}", wanted, own)

@@ -24,7 +24,7 @@ class Architecture:
 
     Attributes:
         build: the encoder for a side of the model's square, in pixels.
-        interm_dim, interm_stride: channels and stride of the early features that HQ-SAM fuses.
+        interm_dim: channels of the early features that HQ-SAM fuses, of stride 16.
         marker: a state key that tells it from all others,
         width: or None, with the last dimension of its tensor.
         vit: the sizes of a ViT, or None.
@@ -34,7 +34,6 @@ class Architecture:
     interm_dim: int
     marker: str
     width: int | None = None
-    interm_stride: int = 16
     vit: ViTConfig | None = None
 
     @property
@@ -68,18 +67,11 @@ def _tiny_vit(_image_size: int) -> nn.Module:
     return TinyViTImageEncoder()
 
 
-def _lite(_image_size: int) -> nn.Module:
-    from ..modeling.encoder_lite import LiteImageEncoder
-
-    return LiteImageEncoder()
-
-
 ARCHITECTURES = {
     "vit_tiny": Architecture(_tiny_vit, 160, "image_encoder.patch_embed.seq.0.c.weight"),
     "vit_b": vit_architecture(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": vit_architecture(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": vit_architecture(1280, 32, 16, (7, 15, 23, 31)),
-    "lite": Architecture(_lite, 24, "image_encoder.stem.conv.weight", interm_stride=4),
 }
 
 
@@ -174,7 +166,6 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
         return HQSam(
             entry.build(image_size),
             entry.interm_dim,
-            interm_stride=entry.interm_stride,
             image_size=image_size,
             has_hq=has_hq,
         )

@@ -153,7 +153,7 @@ def test_verify_knows_official_files_by_their_bytes(hqsam: Run, hub: LocalHub) -
 def test_info_tells_what_a_file_holds(hqsam: Run) -> None:
     facts = json.loads(hqsam("weights", "info", "lite", "--json").out)
     assert facts["kind"] == "HQ-SAM"
-    assert facts["architecture"] == "lite"
+    assert facts["architecture"] == "vit_tiny"
     assert facts["sha256"] == hashlib.sha256(PACKAGED["lite"].read_bytes()).hexdigest()
     assert facts["dtypes"] == ["float16"]
     assert facts["bytes"] == PACKAGED["lite"].stat().st_size

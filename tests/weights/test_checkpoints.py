@@ -14,7 +14,6 @@ from torch import Tensor
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.weights.checkpoints import (
-    infer_architecture,
     load_checkpoint,
     load_model,
     merge_checkpoint,
@@ -24,7 +23,7 @@ from hqsam_cli.weights.checkpoints import (
 )
 from hqsam_cli.weights.conversion import is_hq
 from hqsam_cli.weights.hub import find_checkpoint
-from hqsam_cli.weights.registry import build_model
+from hqsam_cli.weights.registry import ARCHITECTURES, build_model, infer_architecture, vit_architecture
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_a_plain_sam_file_is_a_model_without_hq(tmp_path: Path, tiny: dict[str, 
     assert not load_checkpoint(tmp_path / "mobile_sam.pt").has_hq
 
 
-@pytest.mark.parametrize("name", ["vit_tiny", "vit_b", "vit_l", "vit_h", "lite"])
+@pytest.mark.parametrize("name", ["vit_tiny", "vit_b", "vit_l", "vit_h"])
 @pytest.mark.parametrize("has_hq", [True, False])
 def test_the_architecture_follows_from_the_shapes(name: str, has_hq: bool) -> None:
     with torch.device("meta"):
@@ -231,8 +230,11 @@ def test_hq_modules_of_an_hq_sam_are_replaced_and_its_metadata_stays(tmp_path: P
 
 
 def test_what_does_not_fit_together_is_not_merged(
-    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Tensor], parts: tuple[Path, Path]
 ) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "vit_b", vit_architecture(32, 2, 2, (1,)))
+    other = {key: torch.zeros(value.shape) for key, value in build_model("vit_b").state_dict().items()}
+    torch.save(other, tmp_path / "vit_b.pth")
     sam, hq = parts
     modules = {key: value for key, value in tiny.items() if is_hq(key)}
     torch.save(tiny, tmp_path / "whole.pth")
@@ -243,7 +245,7 @@ def test_what_does_not_fit_together_is_not_merged(
         (sam, tmp_path / "short.pth", "short.pth: .*1 keys missing"),
         (tmp_path / "part.pth", hq, "part.pth: .*iou_token"),
         (hq, hq, "hq.safetensors: HQ modules alone"),
-        (find_checkpoint("lite"), hq, "hq.safetensors: HQ modules of vit_tiny.*lite"),
+        (tmp_path / "vit_b.pth", hq, "hq.safetensors: HQ modules of vit_tiny.*vit_b"),
     ):
         with pytest.raises(HqsamError, match=said):
             merge_checkpoint(base, added)

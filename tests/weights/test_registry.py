@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import torch
 from torch import nn
 
 from hqsam_cli.modeling.sam import HQSam
-from hqsam_cli.weights.registry import ARCHITECTURES, build_model
+from hqsam_cli.weights.checkpoints import read_state
+from hqsam_cli.weights.conversion import is_hq
+from hqsam_cli.weights.registry import ARCHITECTURES, PACKAGED, WEIGHTS, build_model, infer_architecture
 
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 
@@ -50,9 +54,16 @@ def test_large_models_compute_the_shapes_of_the_paper(name: str) -> None:
     assert early.shape == (1, ARCHITECTURES[name].interm_dim, 64, 64)
 
 
-def test_lite_fits_its_package() -> None:
-    model = build_model("lite", image_size=512)
-    assert parameters(model) * 2 < 20_000_000
+def test_lite_is_mobile_sam_in_half_precision_with_hq_modules() -> None:
+    state, metadata = read_state(PACKAGED["lite"])
+    sam = hashlib.sha256()
+    for key in sorted(key for key in state if not is_hq(key)):
+        sam.update(key.encode() + state[key].contiguous().numpy().tobytes())
+    # Of the official file, whose SHA-256 is that of `mobile_sam` in `WEIGHTS`, with its floats rounded by `half()`.
+    assert sam.hexdigest() == "92e0096c982fffc0cf7673264b4c227456b577487951dac0b7d8fef90a2b0560"
+    assert metadata["base_sha256"] == WEIGHTS["mobile_sam"].sha256
+    assert infer_architecture(state) == "vit_tiny" and any(map(is_hq, state))
+    assert PACKAGED["lite"].stat().st_size < 23_000_000
 
 
 def test_a_name_that_is_none_builds_nothing() -> None:
