@@ -86,7 +86,7 @@ def test_segment_fetches_on_first_use_and_needs_no_hub_after(
     command = ("segment", photos, "--boxes", "dets.json", "--format", "coco")
     first = hqsam(*command, "--model", "vit_tiny", "-o", "one")
     assert first.code == 0, first.err
-    assert "fetching hq.pth (19 MB)" in first.err
+    assert "fetching hq.pth (21 MB)" in first.err
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert hqsam(*command, "--model", "vit_tiny", "-o", "two").code == 0
     assert hqsam(*command, "-o", "three").code == 0
