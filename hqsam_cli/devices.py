@@ -30,7 +30,8 @@ def resolve_device(name: str) -> torch.device:
             "no such device", option="device", value=name, remedy="use auto, cpu, cuda, cuda:N or mps"
         ) from None
     count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
+    index = name.partition(":")[2]  # torch keeps its last eight bits
+    if device.type == "cuda" and int(index or 0) >= count:
         raise UsageError(
             f"this machine shows {count} CUDA devices", option="device", value=name, remedy="use `device` cpu or auto"
         )
@@ -39,6 +40,24 @@ def resolve_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise UsageError("use auto, cpu, cuda, cuda:N or mps", option="device", value=name)
     return device
+
+
+def resolve_devices(names: str) -> list[torch.device]:
+    """The devices of `--devices`: `all` GPUs of this machine, or those of a list such as `0,1`.
+
+    Raises:
+        UsageError: one is not there, or they are of several kinds.
+    """
+    if names == "all":
+        count = torch.cuda.device_count()
+        if not count:
+            raise UsageError("this machine shows no CUDA device", option="devices", value=names, remedy="leave it out")
+        return [torch.device("cuda", index) for index in range(count)]
+    listed = [name.strip() for name in names.split(",")]
+    devices = [resolve_device(f"cuda:{name}" if name.isdigit() else name) for name in listed]
+    if len({device.type for device in devices}) > 1:
+        raise UsageError("devices of several kinds", option="devices", value=names, remedy="name GPUs alone")
+    return devices
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..configs import DEFAULT_MAX_PIXELS, JOURNAL, JOURNAL_FOLDER, MAX_DET, DetectConfig, DetectorConfig, identity
+from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectConfig, DetectorConfig, identity
 from ..detection.files import EMBEDDED, check_here
 from ..errors import UsageError
-from ..io.places import is_address
 from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
@@ -53,6 +52,7 @@ from .run_options import (
     check_output,
     errors_allowed,
     journal_place,
+    output_place,
     run_and_tell,
 )
 
@@ -151,7 +151,7 @@ def detect(
         raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
     path: Path | str | None = None
     if output != STDIN:
-        path = output if output and is_address(output) else Path(output or Path(FOLDER, DEFAULT_NAMES[written]))
+        path = output_place(output or f"{FOLDER}/{DEFAULT_NAMES[written]}")
     if isinstance(path, Path) and written != "yolo" and path.is_dir():
         raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
     meant = input_images(inputs, null, output or FOLDER, reporter)
@@ -203,7 +203,7 @@ def detect(
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         stream=results_stream() if path is None else None,
-        journal=None if path is None else journal_place(str(path), _journal_of(path, written), journal),
+        journal=None if path is None else journal_place(path, journal, beside=written != "yolo"),
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=save_conf)},
     )
     done = count_done(job)
@@ -214,10 +214,3 @@ def detect(
         check_output(job.journal)
     summary = run_and_tell(job, LocalEngine(make_worker(job, step), workers), reporter)
     raise typer.Exit(summary.exit_code or (3 if meant.broken else 0))
-
-
-def _journal_of(path: Path | str, written: Format) -> Path | str:
-    """Where the journal of a run lies: in the folder of its labels, or beside its file."""
-    if isinstance(path, str):
-        return f"{path.rstrip('/')}{'/' if written == 'yolo' else '.'}{JOURNAL_FOLDER}"
-    return path / JOURNAL if written == "yolo" else path.with_name(f"{path.name}.{JOURNAL}")

@@ -153,6 +153,13 @@ def cutout_config(formats: frozenset[str], soft: bool, background: str | None, e
     return None if config == CutoutConfig() else config
 
 
+def check_compare(compare_sam: bool, everything: bool, mask_output: str) -> None:
+    """Raise a UsageError where SAM's masks have none of HQ-SAM to be beside."""
+    if compare_sam and (everything or mask_output == "sam"):
+        reason = "compares the masks of prompts with those of HQ-SAM"
+        raise UsageError(reason, option="compare_sam", remedy="leave out --everything and --mask-output sam")
+
+
 def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
     """The writers of `formats`, told what they cannot know of a run."""
     from ..formats import WRITERS

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
@@ -226,3 +227,19 @@ def check_hq(model: str, output: str) -> None:
     """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
     if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
         raise UsageError(no_hq_message(model, output))
+
+
+def find_model(model: str, reporter: ConsoleReporter, *, may_fetch: bool) -> tuple[Path | None, str]:
+    """The checkpoint of a model and its SHA-256; no file where it is not here and is not to be fetched.
+
+    Raises:
+        HqsamError: there is no such model.
+    """
+    from ..weights.checkpoints import file_hash, find_checkpoint
+    from ..weights.hub import official_sha256
+
+    known = None if may_fetch else official_sha256(model)
+    if known is not None:
+        return None, known
+    checkpoint = find_checkpoint(model, None if reporter.quiet else reporter.say)
+    return checkpoint, file_hash(checkpoint)

@@ -12,6 +12,7 @@ from ..errors import UsageError
 from .options import STDIN
 
 if TYPE_CHECKING:
+    from ..batch.job import Job
     from ..io.find import SourceImage
     from ..prompts.select import Selection
     from ..prompts.table import PromptSources, PromptTable
@@ -83,6 +84,13 @@ def check_everything(files: list[str], frame: bool, detector: str | None, multim
         raise UsageError("--everything looks at all masks of a point by itself", remedy="leave --multimask out")
 
 
+def check_listed(images_json: str | None, files: list[str]) -> None:
+    """Raise a UsageError where images are listed for no results."""
+    if images_json is not None and not files:
+        reason = "lists the images of a results list, and none is given"
+        raise UsageError(reason, option="images_json", remedy="pass --boxes too")
+
+
 def check_prompt_options(
     inputs: list[str], files: list[str], images_json: str | None, frame: bool, detector: str | None
 ) -> None:
@@ -128,3 +136,13 @@ def bind_and_tell(
     check_used(given, table, images)
     check_fits(table, images, exif, pixels_assumed=box_format is None)
     return table
+
+
+def describe_prompts(job: Job, detector: str | None, points_per_side: int | None) -> str:
+    """What the images of a job are asked: by a detector, at points of a grid, or by files."""
+    if detector is not None:
+        return f"what {detector} finds"
+    if points_per_side is not None:
+        return f"{points_per_side} x {points_per_side} points an image"
+    asked = [len(job.prompts.for_image(image.file_name).prompts) for image in job.images]
+    return f"{sum(asked)}, in {sum(map(bool, asked))} images"

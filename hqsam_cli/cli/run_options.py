@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import JOURNAL
+from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import HqsamError, UsageError
 from ..io.places import is_address
 
 if TYPE_CHECKING:
-    from ..batch import work as batch
     from ..batch.job import Job, Summary
+    from ..batch.work import Engine
     from .console import ConsoleReporter
 
 RUN = "Long runs"
-Engine = Literal["local", "ray"]
 
 ShardOption = Annotated[
     str | None,
@@ -43,17 +42,6 @@ MaxErrorsOption = Annotated[
 FailFastOption = Annotated[
     bool, typer.Option("--fail-fast", rich_help_panel=RUN, help="Stop at the first image that fails: --max-errors 0.")
 ]
-EngineOption = Annotated[
-    Engine, typer.Option(rich_help_panel=RUN, help="This process, or the actors of a Ray cluster.")
-]
-AddressOption = Annotated[
-    str | None,
-    typer.Option(metavar="HOST:PORT", rich_help_panel=RUN, help="Of the Ray cluster; unless given, one starts here."),
-]
-ActorsOption = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, rich_help_panel=RUN, help="Processes on the Ray cluster; all it has room for."),
-]
 JournalOption = Annotated[
     str | None,
     typer.Option(
@@ -65,24 +53,30 @@ JournalOption = Annotated[
 ]
 
 
-def journal_place(output: str, own: Path | str, folder: str | None) -> Path | str:
+def output_place(output: str) -> Path | str:
+    """A folder or a file here, or an address."""
+    return output if is_address(output) else Path(output)
+
+
+def journal_place(output: Path | str, folder: str | None, *, beside: bool = False) -> Path | str:
     """Where the journal of a run is kept.
 
     Args:
-        output: as given.
-        own: the place beside the results.
         folder: of `--journal`.
+        beside: the output is one file, whose journal lies beside it; else it lies in the folder.
 
     Raises:
         UsageError: the results are no objects, and their journal lies with them.
     """
-    if folder is None:
-        return own
-    if not is_address(output):
-        raise UsageError(
-            "is for an output at an address", option="journal", value=folder, remedy="leave it out: OUTPUT has one"
-        )
-    return Path(folder, JOURNAL)
+    if isinstance(output, Path):
+        if folder is not None:
+            raise UsageError(
+                "is for an output at an address", option="journal", value=folder, remedy="leave it out: OUTPUT has one"
+            )
+        return output.with_name(f"{output.name}.{JOURNAL}") if beside else output / JOURNAL
+    if folder is not None:
+        return Path(folder, JOURNAL)
+    return f"{output.rstrip('/')}{'.' if beside else '/'}{JOURNAL_FOLDER}"
 
 
 def check_output(journal: Path | str) -> None:
@@ -94,13 +88,6 @@ def check_output(journal: Path | str) -> None:
         check_can_write(journal)
     else:
         AddressFolder(journal).check_can_write()
-
-
-def check_engine(engine: Engine, address: str | None, actors: int | None) -> None:
-    """Raise a UsageError where options of Ray are given without it."""
-    idle = "address" if address is not None else "actors" if actors is not None else None
-    if engine == "local" and idle is not None:
-        raise UsageError("for a Ray cluster", option=idle, remedy="pass --engine ray too")
 
 
 def errors_allowed(max_errors: str | None, fail_fast: bool, images: int) -> int | None:
@@ -121,7 +108,7 @@ def errors_allowed(max_errors: str | None, fail_fast: bool, images: int) -> int 
     return int(float(match[1]) / 100 * images) if match[2] else int(match[1])
 
 
-def run_and_tell(job: Job, engine: batch.Engine, reporter: ConsoleReporter) -> Summary:
+def run_and_tell(job: Job, engine: Engine, reporter: ConsoleReporter) -> Summary:
     """Run a job, and say how it ended.
 
     Raises:

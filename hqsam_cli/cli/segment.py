@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..configs import (
     DEFAULT_MAX_PIXELS,
-    JOURNAL,
-    JOURNAL_FOLDER,
     MAX_DET,
     DetectorConfig,
     EverythingConfig,
@@ -20,8 +16,7 @@ from ..configs import (
     identity,
 )
 from ..detection.files import EMBEDDED, check_here
-from ..errors import HqsamError, UsageError
-from ..io.places import is_address
+from ..errors import HqsamError
 from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
@@ -34,6 +29,15 @@ from .detector_options import (
     TrustOption,
     check_unused,
     load_detector,
+)
+from .engine_options import (
+    ActorsOption,
+    AddressOption,
+    DevicesOption,
+    EngineOption,
+    check_engine,
+    make_engine,
+    resolve_places,
 )
 from .everything_options import (
     DEFAULTS,
@@ -60,6 +64,7 @@ from .mask_options import (
     SmoothOption,
     SoftOption,
     ToleranceOption,
+    check_compare,
     check_places,
     chosen_formats,
     clean_config,
@@ -86,10 +91,10 @@ from .options import (
     VerboseOption,
     WorkersOption,
     check_hq,
+    find_model,
     input_images,
     made_by,
     print_plan,
-    resolve_compute,
     results_stream,
 )
 from .prompt_options import (
@@ -104,21 +109,20 @@ from .prompt_options import (
     StrictOption,
     bind_and_tell,
     check_everything,
+    check_listed,
     check_prompt_options,
+    describe_prompts,
 )
 from .run_options import (
-    ActorsOption,
-    AddressOption,
-    EngineOption,
     FailFastOption,
     JournalOption,
     MaxErrorsOption,
     RetryFailedOption,
     ShardOption,
-    check_engine,
     check_output,
     errors_allowed,
     journal_place,
+    output_place,
     run_and_tell,
 )
 
@@ -225,6 +229,7 @@ def segment(
     engine: EngineOption = "local",
     address: AddressOption = None,
     actors: ActorsOption = None,
+    devices: DevicesOption = None,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -234,17 +239,14 @@ def segment(
     Results go to ./hqsam_out: instances.json (COCO) and masks/<path of the image>/<annotation id>.png.
     The same command again continues where it stopped.
     """
-    check_engine(engine, address, actors)
+    check_engine(engine, address, actors, devices, device)
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     formats_wanted = chosen_formats(output, formats, with_overlay)
     polygons = polygon_config(formats_wanted, segmentation, tolerance)
     cleaning = clean_config(min_region, fill_holes, largest_part, smooth)
     cutting = cutout_config(formats_wanted, soft, background, everything)
     files = [path for path in (boxes, points, coarse_masks) if path is not None]
-    if images_json is not None and not files:
-        raise UsageError(
-            "lists the images of a results list, and none is given", option="images_json", remedy="pass --boxes too"
-        )
+    check_listed(images_json, files)
     grid = EverythingConfig(
         points_per_side=points_per_side,
         pred_iou_thresh=pred_iou_thresh,
@@ -263,9 +265,7 @@ def segment(
         check_no_everything(grid)
         check_prompt_options(inputs, files, images_json, frame, detector)
     check_hq(model, mask_output)
-    if compare_sam and (everything or mask_output == "sam"):
-        reason = "compares the masks of prompts with those of HQ-SAM"
-        raise UsageError(reason, option="compare_sam", remedy="leave out --everything and --mask-output sam")
+    check_compare(compare_sam, everything, mask_output)
     listed = input_images(inputs, null, output, reporter)
     sources = listed.images
     check_places(formats_wanted, output, any(image.stored is not None for image in sources))
@@ -296,27 +296,20 @@ def segment(
     lost = bool(listed.broken or table.outside or (strict and table.notes.lost))
 
     from ..batch.job import Job
-    from ..batch.local import LocalEngine
-    from ..batch.pipeline import count_done, make_worker
-    from ..batch.ray_engine import RayEngine
+    from ..batch.pipeline import count_done
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import Finish
     from ..prompts.categories import DEFAULT_CATEGORY
     from ..segment_plan import SegmentPlan
-    from ..weights.checkpoints import file_hash, find_checkpoint
-    from ..weights.hub import official_sha256
 
     inputs_name = inputs_digest(sources)
     part = None if shard is None else Shard.parse(shard)
     if part is not None:
         sources = part.images(sources)
-    compute = resolve_compute(device, dtype)
-    batch_size = batch_size or compute.images_at_once
+    compute, places = resolve_places(device, devices, dtype)
     prompts_per_batch = prompts_per_batch or compute.prompts_at_once
-    checkpoint, model_sha256 = None, official_sha256(model) if dry_run else None
-    if model_sha256 is None:  # a dry run fetches nothing, but knows what it would fetch
-        checkpoint = find_checkpoint(model, None if quiet else reporter.say)
-        model_sha256 = file_hash(checkpoint)
+    checkpoint, model_sha256 = find_model(model, reporter, may_fetch=not dry_run)
+    where = None if output == STDIN else output_place(output)
     found_by = finder = None
     if detector is not None:
         if dry_run:
@@ -342,11 +335,11 @@ def segment(
         images=sources,
         inputs=inputs_name,
         prompts=table,
-        output=None if output == STDIN else output if is_address(output) else Path(output),
+        output=where,
         formats=formats_wanted,
         exif=exif,
         max_pixels=max_pixels,
-        batch_size=batch_size,
+        batch_size=batch_size or compute.images_at_once,
         categories=finder.categories if finder else [DEFAULT_CATEGORY] if everything else table.categories,
         identity=identity(
             config,
@@ -369,18 +362,16 @@ def segment(
         overwrite=overwrite,
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
-        journal=None if output == STDIN else journal_place(output, _journal_of(output), journal),
-        stream=results_stream() if output == STDIN else None,
+        journal=None if where is None else journal_place(where, journal),
+        stream=results_stream() if where is None else None,
         writers=mask_writers(background),
     )
     # Before the model is loaded, so that what is refused is refused at once.
     done = count_done(job)
     if dry_run:
-        asked = [len(table.for_image(source.file_name).prompts) for source in sources]
-        found = f"{sum(asked)}, in {sum(map(bool, asked))} images"
-        if detector or everything:
-            found = f"what {detector} finds" if detector else f"{points_per_side} x {points_per_side} points an image"
-        print_plan(job, done, prompts=found, model=model)
+        print_plan(
+            job, done, prompts=describe_prompts(job, detector, points_per_side if everything else None), model=model
+        )
         raise typer.Exit(3 if lost else 0)
     if job.journal is not None:
         check_output(job.journal)
@@ -402,16 +393,8 @@ def segment(
         selection=selection,
         finish=Finish(cleaning, polygons.tolerance if polygons else None),
     )
-    if engine == "ray":
-        build = partial(plan.worker, job.without_images())
-        summary = run_and_tell(job, RayEngine(build, address, actors, on_gpu=not compute.on_cpu), reporter)
-    else:
-        summary = run_and_tell(job, LocalEngine(make_worker(job, plan.build(finder)), workers), reporter)
+    run_on = make_engine(plan, job, finder, workers, devices=places, engine=engine, address=address, actors=actors)
+    summary = run_and_tell(job, run_on, reporter)
     if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
         raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))
-
-
-def _journal_of(output: str) -> Path | str:
-    """Where the journal of a folder lies: in it."""
-    return f"{output.rstrip('/')}/{JOURNAL_FOLDER}" if is_address(output) else Path(output, JOURNAL)

@@ -10,6 +10,7 @@ a function like `tables.read_csv` in `FILE_READERS`; a format that is a folder o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,15 @@ MakeWriter = Callable[[Path, RunRecords], Writer]
 
 
 def _in_folder(name: str, write: WriteRecords, beside: str | None = None) -> MakeWriter:
-    return lambda output, run: RecordsWriter(output / name, run, write, None if beside is None else output / beside)
+    return partial(_records_writer, write, name, beside)
 
 
 def _at_path(write: WriteRecords) -> MakeWriter:
-    return lambda path, run: RecordsWriter(path, run, write)
+    return partial(_records_writer, write, "", None)
+
+
+def _records_writer(write: WriteRecords, name: str, beside: str | None, output: Path, run: RunRecords) -> RecordsWriter:
+    return RecordsWriter(output / name, run, write, None if beside is None else output / beside)
 
 
 # Of masks, into a folder.

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from hqsam_cli.cli.run_options import errors_allowed
 from hqsam_cli.errors import UsageError
+from hqsam_cli.weights.registry import build_model
 from tests.cli.conftest import Run
 
 
@@ -29,6 +32,32 @@ def test_two_shards_merged_are_one_run(hqsam: Run, photos: Path) -> None:
     assert len(masks[0]) == 3
     assert [path.read_bytes() for path in masks[0]] == [path.read_bytes() for path in masks[1]]
     assert "2 of 2 images were done before" in hqsam(*command, "-o", "all").err
+
+
+def test_a_process_on_each_device_makes_what_one_makes(hqsam: Run, photos: Path) -> None:
+    torch.manual_seed(0)
+    save_file(build_model("vit_tiny", image_size=128).state_dict(), "random.safetensors", {"image_size": "128"})
+    command = ("segment", photos, "--boxes", "dets.json", "--model", "random.safetensors", "--dtype", "float32")
+    assert hqsam(*command, "--device", "cpu", "-o", "one").code == 0
+    several = hqsam(*command, "--devices", "cpu,cpu", "-o", "two")
+    assert several.code == 0 and "2 of 2 images, 3 masks" in several.err
+    one, two = (json.loads(Path(name, "instances.json").read_text())["annotations"] for name in ("one", "two"))
+    assert one == two
+    assert "2 of 2 images were done before" in hqsam(*command, "--device", "cpu", "-o", "two").err
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--devices", "0,1,9", "--engine", "ray"), "--devices: says where to compute, and so does --engine"),
+        (("--devices", "0", "--device", "cpu"), "--devices: says where to compute, and so does --device"),
+        (("--devices", "cpu,tpu"), "no such device"),
+        (("--devices", "999"), "cuda:999: this machine shows"),
+    ],
+)
+def test_devices_that_cannot_be_meant(hqsam: Run, photos: Path, options: tuple[str, ...], expected: str) -> None:
+    refused = hqsam("segment", photos, "--boxes", "dets.json", *options)
+    assert refused.code == 2 and expected in refused.err
 
 
 def test_status_says_what_failed_and_why(hqsam: Run, photos: Path) -> None:

@@ -1,0 +1,20 @@
+"""Images that runs in other processes are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def mixed_images(tmp_path: Path) -> Path:
+    """Nine sound images, one that the model cannot bear, and an empty file."""
+    (tmp_path / "imgs" / "sub").mkdir(parents=True)
+    for number in range(9):
+        name = f"sub/{number}.png" if number % 2 else f"{number}.jpg"
+        Image.new("RGB", (40, 30), (0, 20 * number, 90)).save(tmp_path / "imgs" / name)
+    Image.new("RGB", (40, 30), (255, 0, 0)).save(tmp_path / "imgs" / "red.png")
+    (tmp_path / "imgs" / "bad.jpg").write_bytes(b"")
+    return tmp_path / "imgs"

@@ -1,0 +1,65 @@
+"""A run in several processes of this machine, which are killed."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hqsam_cli.batch.job import Summary
+from hqsam_cli.batch.pipeline import run_images
+from hqsam_cli.batch.process_engine import MOST_DEATHS, ProcessEngine
+from hqsam_cli.errors import HqsamError
+from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run
+from tests.batch.other_processes import IDENTITY, DyingPredictor, build, build_nothing, contents
+
+
+def run_in_processes(
+    images: Path, output: Path | None, *predictors: BoxPredictor, how: Any = build, **changes: Any
+) -> tuple[Summary, Heard]:
+    job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
+    heard = Heard()
+    builds = [partial(how, job.without_images(), predictor) for predictor in predictors]
+    return run_images(job, ProcessEngine(builds, 2), heard), heard
+
+
+def test_the_bytes_are_those_of_one_process(mixed_images: Path, tmp_path: Path) -> None:
+    formats = frozenset({"coco", "png", "idmap", "ndjson"})
+    here, _ = run(mixed_images, tmp_path / "here", formats=formats)
+    there, heard = run_in_processes(
+        mixed_images, tmp_path / "there", BoxPredictor(), BoxPredictor(), formats=formats, batch_size=1
+    )
+    assert (there.exit_code, there.done, there.masks) == (here.exit_code, here.done, here.masks) == (3, 9, 18)
+    assert sorted(there.failed) == sorted(here.failed) and len(heard.records) == 11
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_a_process_that_is_killed_has_a_successor(mixed_images: Path, tmp_path: Path) -> None:
+    run(mixed_images, tmp_path / "here")
+    summary, _ = run_in_processes(mixed_images, tmp_path / "there", DyingPredictor(tmp_path / "mark"), BoxPredictor())
+    assert (tmp_path / "mark").exists() and summary.done == 9
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_an_image_that_kills_every_process_ends_the_run_by_name(mixed_images: Path, tmp_path: Path) -> None:
+    with pytest.raises(HqsamError, match=r"died \(signal 9\) at 0\.jpg"):
+        run_in_processes(mixed_images, tmp_path / "out", DyingPredictor(tmp_path / "mark", MOST_DEATHS), batch_size=1)
+    summary, _ = run_in_processes(mixed_images, tmp_path / "out", BoxPredictor())
+    assert summary.done == 9
+
+
+def test_what_is_wrong_with_a_model_is_said_once(mixed_images: Path, tmp_path: Path) -> None:
+    with pytest.raises(HqsamError, match=r"^model.pth: no model; fetch it$"):
+        run_in_processes(mixed_images, tmp_path / "out", BoxPredictor(), BoxPredictor(), how=build_nothing)
+
+
+def test_too_many_failures_stop_it_and_it_goes_on(mixed_images: Path, tmp_path: Path) -> None:
+    for number in range(20):
+        (mixed_images / f"bad{number:02d}.jpg").write_bytes(b"")
+    summary, _ = run_in_processes(mixed_images, tmp_path / "out", BoxPredictor(0.1), max_errors=3, batch_size=1)
+    assert summary.exit_code == 1 and summary.done + len(summary.failed) < 31
+    assert run_in_processes(mixed_images, tmp_path / "out", BoxPredictor())[0].exit_code == 3
+    run(mixed_images, tmp_path / "here")
+    assert contents(tmp_path / "out") == contents(tmp_path / "here")
