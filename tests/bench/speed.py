@@ -1,9 +1,10 @@
 """Speed beside the authors' package on the same work, in turns: `make bench`.
 
 The same weights, photos in memory (1 to 12 megapixels), boxes and threads; out come COCO's RLEs. The authors'
-predictor runs in a loop over the photos in float32 and pycocotools encodes its masks. Each of the contenders lives in a
-process of its own, loaded and warmed up, and they take turns: a machine that slows down slows all, and the ratio in a
-round is what counts. Without `--model` the weights are random and fill the frame with mask, the worst case for RLEs.
+predictor runs in a loop over the photos in float32 and pycocotools encodes its masks. Each of the contenders lives in
+a process of its own, loaded and warmed up, and they take turns: a machine that slows down slows all, and the ratio in
+a round is what counts. The last of them makes SAM's masks alone, for what the HQ modules cost. Without `--model` the
+weights are random and fill the frame with mask, the worst case for RLEs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pycocotools import mask as coco_mask
 from rich.console import Console
 from rich.table import Table
 
+from hqsam_cli.configs import MaskOutput
 from hqsam_cli.devices import resolve_device, resolve_dtype
 from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.memory import keep_freed_memory
@@ -78,14 +80,16 @@ def authors(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
     return run
 
 
-def hqsam(dtype: str, checkpoint: Path, device: str) -> Callable[[Work], Masks]:
+def hqsam(dtype: str, output: MaskOutput, checkpoint: Path, device: str) -> Callable[[Work], Masks]:
     """This tool, with the batch sizes of `hqsam segment`."""
     place = resolve_device(device)
     on_cpu = place.type == "cpu"
     if on_cpu:
         keep_freed_memory()
     model = load_model(checkpoint, place)
-    predictor = Predictor(model, dtype=resolve_dtype(dtype, place), prompts_per_batch=8 if on_cpu else 32)
+    predictor = Predictor(
+        model, mask_output=output, dtype=resolve_dtype(dtype, place), prompts_per_batch=8 if on_cpu else 32
+    )
     at_once = 1 if on_cpu else 4
 
     def run(work: Work) -> Masks:
@@ -140,10 +144,12 @@ def main() -> None:
 
     torch.manual_seed(0)
     spawn = multiprocessing.get_context("spawn")
+    auto = resolve_dtype("auto", resolve_device(arguments.device))
     contenders = {
         "authors' package, float32": authors,
-        "hqsam, float32": partial(hqsam, "float32"),
-        f"hqsam, auto ({resolve_dtype('auto', resolve_device(arguments.device))})": partial(hqsam, "auto"),
+        "hqsam, float32": partial(hqsam, "float32", "sum"),
+        f"hqsam, auto ({auto})": partial(hqsam, "auto", "sum"),
+        f"hqsam, auto ({auto}), SAM alone": partial(hqsam, "auto", "sam"),
     }
     pipes: list[Connection] = []
     masks: list[Masks] = []
@@ -158,6 +164,7 @@ def main() -> None:
             spawn.Process(target=serve, args=(contender, checkpoint, arguments.device, work, far), daemon=True).start()
             masks.append(near.recv())
             pipes.append(near)
+        parameters, hq_parameters = read_checkpoint(checkpoint).parameters
 
     def measured(pipe: Connection) -> tuple[float, float]:
         pipe.send(True)
@@ -177,11 +184,17 @@ def main() -> None:
             f"{statistics.median(times[k][0] for times in rounds):.2f}",
             f"{statistics.median(ratios):.2f}",
             f"{min(ratios):.2f}",
-            f"{same_masks(masks[k], masks[0]):.5f}",
+            "-" if name.endswith("SAM alone") else f"{same_masks(masks[k], masks[0]):.5f}",
             f"{rounds[-1][k][1]:.2f}",
         )
     console = Console()
     console.print(table)
+    cost = statistics.median(times[-2][0] / times[-1][0] for times in rounds) - 1
+    memory = rounds[-1][-2][1] - rounds[-1][-1][1]
+    console.print(
+        f"the HQ modules, beside SAM alone: {cost:+.1%} time, {memory:+.3f} GB, {hq_parameters:,} of {parameters:,} "
+        f"parameters ({hq_parameters / parameters:.2%})"
+    )
     console.print(f"medians of {arguments.rounds} rounds, {arguments.device}, torch threads: {torch.get_num_threads()}")
 
 
