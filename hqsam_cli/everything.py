@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from .configs import EverythingConfig
-from .predictor import Predictor
+from .predictor import EncodedImages, Predictor
 from .records import Instance, MaskCrop, Prompt
 from .regions import drop_parts
 from .transforms import ResizeLongestSide
@@ -62,6 +62,22 @@ class MaskGenerator:
                 found[n].append([own[place] for place in kept])
         return [self._joined(own) for own in found]
 
+    def generate_outside(self, image: np.ndarray, encoded: EncodedImages, covered: np.ndarray) -> list[Instance]:
+        """Instances at the points of the grid that are not covered, surest first; crops are not looked at.
+
+        Args:
+            encoded: that image alone, by the model of the predictor.
+            covered: bool (H, W).
+        """
+        height, width = image.shape[:2]
+        points = self._grid(0) * [width, height]
+        free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
+        whole = (0, (0, 0, width, height), 0)
+        prompts = [(0, Prompt(points=np.array([[x, y, 1.0]]))) for x, y in points[free]]
+        (found,) = self._passing([image], [whole], encoded, prompts)
+        kept = suppress([c.box for c in found], [c.instance.predicted_iou for c in found], self.config.box_nms_thresh)
+        return [found[place].instance for place in kept]
+
     def _crops(self, image: np.ndarray) -> Iterator[tuple[CropBox, int]]:
         """The image itself and its crops, each with its layer."""
         height, width = image.shape[:2]
@@ -85,6 +101,16 @@ class MaskGenerator:
             for row, (pixels, (_, _, layer)) in enumerate(zip(cut, places, strict=True))
             for x, y in self._grid(layer) * [pixels.shape[1], pixels.shape[0]]
         ]
+        return self._passing(images, places, encoded, prompts)
+
+    def _passing(
+        self,
+        images: Sequence[np.ndarray],
+        places: Sequence[tuple[int, CropBox, int]],
+        encoded: EncodedImages,
+        prompts: list[tuple[int, Prompt]],
+    ) -> list[list[_Candidate]]:
+        """What passes its scores of the masks at points of crops, each point with the row of its crop."""
         found: list[list[_Candidate]] = [[] for _ in places]
         for chunk, logits in self.predictor.logits(encoded, prompts, [self.predictor.mask_output]):
             values, estimates = logits[self.predictor.mask_output]

@@ -127,15 +127,19 @@ class Predictor:
             return results
         encoded = self.encode([images[i] for i in busy], hq=self.mask_output != "sam")
         flat = [(row, prompt) for row, i in enumerate(busy) for prompt in prompts[i]]
+        for row, instance in self.instances(encoded, flat):
+            results[busy[row]].append(instance)
+        return results
+
+    def instances(self, encoded: EncodedImages, prompts: list[tuple[int, Prompt]]) -> Iterator[tuple[int, Instance]]:
+        """The masks of prompts, each with the row of its image; see `logits`."""
         outputs: list[MaskOutput] = [self.mask_output, "sam"] if self.compare_sam else [self.mask_output]
-        for chunk, logits in self.logits(encoded, flat, outputs):
+        for chunk, logits in self.logits(encoded, prompts, outputs):
             made = _instances(chunk, encoded.resizes, *logits[self.mask_output], soft=self.soft)
             if self.compare_sam:
                 plain = _instances(chunk, encoded.resizes, *logits["sam"])
                 made = [(row, replace(own, sam=sam)) for (row, own), (_, sam) in zip(made, plain, strict=True)]
-            for row, instance in made:
-                results[busy[row]].append(instance)
-        return results
+            yield from made
 
     def encode(self, images: list[np.ndarray], *, hq: bool) -> EncodedImages:
         """Encode images, their longest side the model's; `hq` False leaves the HQ features out."""

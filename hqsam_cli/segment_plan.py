@@ -10,14 +10,15 @@ import torch
 
 from .batch.job import Job
 from .batch.pipeline import make_worker
-from .batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything
+from .batch.steps import DetectAndSegment, Finish, Segment, SegmentEverything, SegmentObjects
 from .batch.work import Worker
-from .configs import DetectorConfig, EverythingConfig, MaskOutput
+from .configs import DetectorConfig, EverythingConfig, MaskOutput, ObjectsConfig
 from .detection.detector import Detector
 from .errors import UsageError
 from .everything import MaskGenerator
 from .modeling.inference import prepare_for_inference
 from .modeling.sam import MaskChoice
+from .objects import ObjectPredictor
 from .predictor import Predictor
 from .prompts.select import Selection
 from .weights.checkpoints import load_checkpoint
@@ -45,6 +46,7 @@ class SegmentPlan:
         checkpoint: of the model.
         categories: of the prompts, which a detector has of its own.
         detector: finds the boxes; None where files have the prompts.
+        objects: where the detector finds nothing, points are asked too.
         everything: masks of all there is instead.
         selection: which of what is found is kept.
     """
@@ -59,6 +61,7 @@ class SegmentPlan:
     soft: bool = False
     categories: list[dict[str, Any]]
     detector: DetectorPlan | None = None
+    objects: ObjectsConfig | None = None
     everything: EverythingConfig | None = None
     selection: Selection
     finish: Finish
@@ -80,6 +83,8 @@ class SegmentPlan:
             finder = self.detector.build(self.device)
         if finder is None:
             return Segment(predictor, self.categories, multimask=self.multimask, finish=self.finish)
+        if self.objects is not None:
+            return SegmentObjects(finder, self.selection, ObjectPredictor(predictor, self.objects), finish=self.finish)
         return DetectAndSegment(finder, self.selection, predictor, multimask=self.multimask, finish=self.finish)
 
     def worker(self, job: Job) -> Worker:

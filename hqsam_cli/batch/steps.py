@@ -105,6 +105,10 @@ class SelectsMasks(Protocol):
     def number_masks(self, file_name: str, found: list[Instance]) -> list[Instance]: ...
 
 
+class AnySelection(SelectsDetections, SelectsMasks, Protocol):
+    """What a step needs of a `Selection`, of boxes and of masks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finish:
     """What becomes of the masks that a model makes.
@@ -207,6 +211,26 @@ class DetectAndSegment(Segment):
         for item, prompts in zip(group, self.detection.results(group), strict=True):
             item.prompts = prompts
         return super().results(group)
+
+
+class SegmentObjects(DetectAndSegment):
+    """Masks of the boxes that a detector finds, and of what the predictor finds beside them."""
+
+    def __init__(
+        self,
+        detector: DetectsObjects,
+        selection: AnySelection,
+        predictor: PredictsMasks,
+        *,
+        finish: Finish = AS_MADE,
+    ) -> None:
+        super().__init__(detector, selection, predictor, finish=finish)
+        self.selection = selection
+
+    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+        """See `Step`; the masks of an image are numbered anew, since some have no box, and some boxes no mask."""
+        found = super().results(group)
+        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
 class SegmentEverything(Segment):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectConfig, DetectorConfig, identity
-from ..detection.files import EMBEDDED, check_here
+from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from .console import ConsoleReporter
 from .detector_options import (
@@ -171,8 +171,6 @@ def detect(
 
     compute = resolve_compute(device, "auto")
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
-    if dry_run:
-        check_here(detector or EMBEDDED)
     _, found = load_detector(
         detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import CONF, IOU, DetectorConfig
-from ..detection.files import ASSETS, EMBEDDED, detector_file
+from ..configs import CONF, IOU, DetectorConfig, ObjectsConfig, digest
+from ..detection.files import ASSETS, EMBEDDED, check_here, detector_file
 from ..errors import UsageError
 from .plain import complete_names
 
@@ -83,6 +83,8 @@ def load_detector(
     may_fetch: bool,
 ) -> tuple[DetectorPlan, Detector]:
     """The detector of a command line, how to make it, and a line that says which it is."""
+    if not may_fetch:
+        check_here(name)
     path = detector_file(name, trusted=trusted)
 
     from ..segment_plan import DetectorPlan
@@ -92,6 +94,11 @@ def load_detector(
     count = len(detector.config.classes or detector.categories)
     reporter.say(f"detector {name} on {device}, {count} {'class' if count == 1 else 'classes'}")
     return plan, detector
+
+
+def found_identity(detector: Detector, objects: ObjectsConfig | None) -> str:
+    """What the objects of a run depend on: the detector, and how those that it does not find are looked for."""
+    return detector.identity if objects is None else f"{detector.identity}+{digest(asdict(objects))}"
 
 
 def check_unused(settings: DetectorConfig) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import BoxFormat, Exif
-from ..detection.files import has_embedded
+from ..configs import BoxFormat, Exif, ObjectsConfig
+from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from .options import STDIN
 
@@ -82,6 +82,21 @@ def check_everything(files: list[str], frame: bool, detector: str | None, multim
         )
     if multimask:
         raise UsageError("--everything looks at all masks of a point by itself", remedy="leave --multimask out")
+
+
+def objects_config(multimask: bool, compare_sam: bool, soft: bool, reporter: ConsoleReporter) -> ObjectsConfig | None:
+    """How objects are found where nothing says which; by the detector alone where boxes have more than a mask."""
+    more = "--everything finds all there is, and --detector yolo11n.pt has classes"
+    if multimask or compare_sam or soft:
+        reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds; {more}")
+        return None
+    config = ObjectsConfig()
+    side = config.grid_points
+    reporter.say(
+        f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds, and what {side} x {side} "
+        f"points find where it finds nothing; {more}"
+    )
+    return config
 
 
 def check_listed(images_json: str | None, files: list[str]) -> None:

@@ -15,7 +15,7 @@ from ..configs import (
     SegmentConfig,
     identity,
 )
-from ..detection.files import EMBEDDED, check_here
+from ..detection.files import EMBEDDED
 from ..errors import HqsamError
 from .console import ConsoleReporter
 from .detector_options import (
@@ -28,6 +28,7 @@ from .detector_options import (
     MaxDetOption,
     TrustOption,
     check_unused,
+    found_identity,
     load_detector,
 )
 from .engine_options import (
@@ -112,6 +113,7 @@ from .prompt_options import (
     check_listed,
     check_prompt_options,
     describe_prompts,
+    objects_config,
 )
 from .run_options import (
     FailFastOption,
@@ -283,9 +285,9 @@ def segment(
         box_format=box_format,
         stdin=sys.stdin.buffer,
     )
-    if not given.files and not given.masks and not frame and not everything and detector is None:
-        detector = EMBEDDED
-        reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds")
+    bare = not given.files and not given.masks and not frame and not everything and detector is None
+    objects = objects_config(multimask, compare_sam, soft, reporter) if bare else None
+    detector = EMBEDDED if bare else detector
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
     if detector is None:
         check_unused(settings)
@@ -304,16 +306,13 @@ def segment(
 
     inputs_name = inputs_digest(sources)
     part = None if shard is None else Shard.parse(shard)
-    if part is not None:
-        sources = part.images(sources)
+    sources = sources if part is None else part.images(sources)
     compute, places = resolve_places(device, devices, dtype)
     prompts_per_batch = prompts_per_batch or compute.prompts_at_once
     checkpoint, model_sha256 = find_model(model, reporter, may_fetch=not dry_run)
     where = None if output == STDIN else output_place(output)
     found_by = finder = None
     if detector is not None:
-        if dry_run:
-            check_here(detector)
         found_by, finder = load_detector(
             detector, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
         )
@@ -349,7 +348,7 @@ def segment(
             cutting,
             polygons,
             model=model_sha256[:16],
-            detector="none" if finder is None else finder.identity,
+            detector="none" if finder is None else found_identity(finder, objects),
         ),
         info={
             "model": model,
@@ -389,6 +388,7 @@ def segment(
         soft=soft,
         categories=job.categories,
         detector=found_by,
+        objects=objects,
         everything=grid if everything else None,
         selection=selection,
         finish=Finish(cleaning, polygons.tolerance if polygons else None),

@@ -125,7 +125,13 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     result = hqsam("segment", photos, "--conf", "0.001", "--max-det", "1", "-o", "-")
     assert result.code == 0
     assert "no prompts given: segmenting what the detector object of this package finds" in result.err
-    assert [len(line["annotations"]) for line in result.lines] == [1, 1]
+    assert "8 x 8 points" in result.err and "--everything" in result.err
+    boxed = hqsam("segment", photos, "--detector", "object", "--conf", "0.001", "--max-det", "1", "-o", "-")
+    assert "points" not in boxed.err
+    for line, alone in zip(result.lines, boxed.lines, strict=True):
+        assert line["annotations"][0]["segmentation"] == alone["annotations"][0]["segmentation"]
+        ids = [annotation["id"] for annotation in line["annotations"]]
+        assert ids == list(range(ids[0], ids[0] + len(ids))) and len(alone["annotations"]) == 1 < len(ids)
     assert hqsam("segment", photos, "--dry-run").out.count("what object finds") == 1
     found = hqsam("detect", photos, "--conf", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]

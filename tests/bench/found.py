@@ -1,0 +1,182 @@
+"""What is found in photos where nobody says what: `python tests/bench/found.py SET… [--ways detector grid-8 both-8]`.
+
+A set is a folder with `images/` and `annotations.json` (COCO), or with `images/` and `masks/` of one object each. An
+object counts as found where a mask has an IoU of 0.5 with it, whatever its class; large are those of more than 96 × 96
+pixels. AR@10 and AR@100 are COCO's, class-agnostic, over all sizes. `detector` is the detector of this package,
+`grid-N` points of N × N without it, `both-N` what `hqsam segment` does without prompts, with such a grid, and
+`everything-N` is `--everything --points-per-side N`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from hqsam_cli.configs import DetectorConfig, EverythingConfig, ObjectsConfig
+from hqsam_cli.data.pairs import find_pairs, read_pair
+from hqsam_cli.detection.detector import Detector
+from hqsam_cli.detection.files import EMBEDDED, detector_file
+from hqsam_cli.devices import resolve_device, resolve_dtype
+from hqsam_cli.everything import MaskGenerator
+from hqsam_cli.formats.segmentation import encode_crop
+from hqsam_cli.io.images import read_image
+from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.memory import keep_freed_memory
+from hqsam_cli.objects import ObjectPredictor
+from hqsam_cli.predictor import Predictor
+from hqsam_cli.records import Instance
+from hqsam_cli.weights.checkpoints import load_model
+
+LARGE = 96**2
+FOUND = 0.5  # IoU
+Find = Callable[[np.ndarray], list[Instance]]
+
+
+class Photo(NamedTuple):
+    """A photo and the RLEs of its objects; of a crowd, which is no object, what lies in it does not count."""
+
+    pixels: np.ndarray
+    objects: list[dict[str, Any]]
+
+
+def load_set(folder: Path, limit: int) -> list[Photo]:
+    """The photos of a set."""
+    if not (folder / "annotations.json").is_file():
+        pairs = [read_pair(pair) for pair in find_pairs(folder).pairs[:limit]]
+        return [Photo(image, [coco_mask.encode(np.asfortranarray(values > THRESHOLD))]) for image, values in pairs]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(folder / "annotations.json"))
+    own = defaultdict(list)
+    for annotation in coco.anns.values():
+        if not annotation.get("iscrowd"):
+            own[annotation["image_id"]].append(coco.annToRLE(annotation))
+    images = list(coco.imgs.values())[:limit]
+    return [Photo(read_image(str(folder / "images" / image["file_name"])), own[image["id"]]) for image in images]
+
+
+def make_way(name: str, model: Any, detector: Detector, dtype: torch.dtype) -> Find:
+    """How objects are found by that name."""
+    kind, _, points = name.partition("-")
+    on_cpu = model.device.type == "cpu"
+    single = Predictor(model, dtype=dtype, prompts_per_batch=8 if on_cpu else 32)
+    if kind == "everything":
+        best = Predictor(model, choice="best", dtype=dtype, prompts_per_batch=8 if on_cpu else 32)
+        generator = MaskGenerator(best, EverythingConfig(points_per_side=int(points)))
+        return lambda image: generator.generate([image])[0]
+    way = single if kind == "detector" else ObjectPredictor(single, ObjectsConfig(grid_points=int(points)))
+    if kind == "grid":
+        return lambda image: way.predict_batch([image], [[]])[0]
+    return lambda image: way.predict_batch([image], detector.detect([image]))[0]
+
+
+def recall(photos: list[Photo], found: list[list[dict[str, Any]]], most: int) -> float:
+    """COCO's AR with so many masks a photo, in percent."""
+    images = [{"id": n, "height": p.pixels.shape[0], "width": p.pixels.shape[1]} for n, p in enumerate(photos)]
+    flat = [(n, rle) for n, photo in enumerate(photos) for rle in photo.objects]
+    annotations = [
+        {
+            "id": k,
+            "image_id": n,
+            "category_id": 1,
+            "iscrowd": 0,
+            "segmentation": rle,
+            "area": float(coco_mask.area(rle)),
+            "bbox": coco_mask.toBbox(rle).tolist(),
+        }
+        for k, (n, rle) in enumerate(flat, 1)
+    ]
+    results = [
+        {"image_id": n, "category_id": 1, "segmentation": rle["rle"], "score": rle["score"]}
+        for n, own in enumerate(found)
+        for rle in own
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = COCO()
+        gt.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+        gt.createIndex()
+        if not results:
+            return 0.0
+        scored = COCOeval(gt, gt.loadRes(results), "segm")
+        scored.params.maxDets = [1, 10, most]
+        scored.evaluate()
+        scored.accumulate()
+    recalls = scored.eval["recall"][:, :, 0, 2]
+    return 100 * float(recalls[recalls > -1].mean())
+
+
+def main() -> None:
+    """Print a table a set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", type=Path, nargs="+")
+    parser.add_argument("--ways", nargs="+", default=["detector", "grid-4", "grid-8", "both-4", "both-8"])
+    parser.add_argument("--model", default="lite")
+    parser.add_argument("--limit", type=int, default=100)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="also write what was found")
+    arguments = parser.parse_args()
+    device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    model = load_model(arguments.model, device)
+    detector = Detector(detector_file(EMBEDDED, trusted=False), DetectorConfig(), device)
+    written: dict[str, Any] = {}
+    for folder in arguments.sets:
+        photos = load_set(folder, arguments.limit)
+        table = Table(title=f"{folder.name}, {len(photos)} photos, {arguments.model}")
+        for column in ("", "large", "all", "any", "right", "AR@10", "AR@100", "masks a photo", "s a photo"):
+            table.add_column(column, justify="right" if column else "left")
+        for name in arguments.ways:
+            find = make_way(name, model, detector, resolve_dtype("auto", device))
+            find(photos[0].pixels)
+            found, seconds = [], 0.0
+            for photo in tqdm(photos, desc=f"{folder.name}, {name}", disable=None):
+                began = time.perf_counter()
+                instances = find(photo.pixels)
+                seconds += time.perf_counter() - began
+                found.append(
+                    [{"rle": encode_crop(i.mask), "score": i.score, "iou": i.predicted_iou} for i in instances]
+                )
+            hits, sizes, right = [], [], []
+            anything = []
+            for photo, own in zip(photos, found, strict=True):
+                masks = [one["rle"] for one in own]
+                overlap = coco_mask.iou(masks, photo.objects, [0] * len(photo.objects)) if masks else np.zeros((0, 1))
+                own_hits = [bool(len(masks)) and overlap[:, k].max() >= FOUND for k in range(len(photo.objects))]
+                hits += own_hits
+                sizes += [float(coco_mask.area(rle)) for rle in photo.objects]
+                right += [bool(row.max() >= FOUND) for row in overlap] if photo.objects else [False] * len(masks)
+                anything += [any(own_hits)] if photo.objects else []
+            large = [hit for hit, size in zip(hits, sizes, strict=True) if size > LARGE]
+            shares = [100 * float(np.mean(values or [0])) for values in (large, hits, anything, right)]
+            table.add_row(
+                name,
+                *(f"{share:.1f}" for share in shares),
+                f"{recall(photos, found, 10):.1f}",
+                f"{recall(photos, found, 100):.1f}",
+                f"{np.mean([len(own) for own in found]):.1f}",
+                f"{seconds / len(photos):.2f}",
+            )
+            written[f"{folder.name}/{name}"] = found
+        Console().print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(written))
+
+
+if __name__ == "__main__":
+    main()
