@@ -66,7 +66,7 @@ scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box promp
 
 lite: $(BIN)/hqsam ## train the next embedded model: make lite TRAIN=folder-of-sets OUT=folder [BASE=mobile_sam.pt]
 	$(BIN)/hqsam train --model $(BASE) --output $(OUT) $(foreach set,$(LITE_SETS),--data $(TRAIN)/$(set)) \
-		--init sam --mask-output both --keep-sam 1 --augmentation strong --prompts 3 --cache 4000 --epochs 8 \
+		--init sam --mask-output both --keep-sam 1 --augmentation strong --prompts 3 --cache 4000 --epochs 5 \
 		--batch-size 8 --lr 4e-4 --lr-schedule linear --ema-decay 0.995 --dtype bfloat16 --workers 1
 	$(BIN)/hqsam weights convert --half --overwrite $(OUT)/hqsam.safetensors $(OUT)/lite.safetensors
 

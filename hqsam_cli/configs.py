@@ -179,14 +179,14 @@ class ObjectsConfig:
     """How the objects of an image are found where nobody says which: by a detector, and where it finds nothing.
 
     Attributes:
-        grid_points: a side of the grid of points that are asked where no mask of the detector's boxes is.
+        grid_points: sides of the grids of points that are asked one after the other, each where no mask is yet.
         grid_iou: masks of points whose predicted IoU is not over it are dropped,
         grid_stability: and those whose stability is under it; see `EverythingConfig`.
         duplicate_iou: of two masks with a larger IoU the later is dropped; those of the detector come first.
         part: masks of points that lie with a larger share in a larger mask are dropped.
     """
 
-    grid_points: int = 8
+    grid_points: tuple[int, ...] = (4, 8)
     grid_iou: float = 0.88
     grid_stability: float = 0.95
     duplicate_iou: float = 0.7

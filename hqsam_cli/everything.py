@@ -62,15 +62,18 @@ class MaskGenerator:
                 found[n].append([own[place] for place in kept])
         return [self._joined(own) for own in found]
 
-    def generate_outside(self, image: np.ndarray, encoded: EncodedImages, covered: np.ndarray) -> list[Instance]:
-        """Instances at the points of the grid that are not covered, surest first; crops are not looked at.
+    def generate_outside(
+        self, image: np.ndarray, encoded: EncodedImages, covered: np.ndarray, side: int
+    ) -> list[Instance]:
+        """Instances at the points of a grid that are not covered, surest first; crops are not looked at.
 
         Args:
             encoded: that image alone, by the model of the predictor.
             covered: bool (H, W).
+            side: points of a side of the grid, whatever the config says.
         """
         height, width = image.shape[:2]
-        points = self._grid(0) * [width, height]
+        points = _grid(side) * [width, height]
         free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
         whole = (0, (0, 0, width, height), 0)
         prompts = [(0, Prompt(points=np.array([[x, y, 1.0]]))) for x, y in points[free]]
@@ -99,7 +102,7 @@ class MaskGenerator:
         prompts = [
             (row, Prompt(points=np.array([[x, y, 1.0]])))
             for row, (pixels, (_, _, layer)) in enumerate(zip(cut, places, strict=True))
-            for x, y in self._grid(layer) * [pixels.shape[1], pixels.shape[0]]
+            for x, y in _grid(self._side(layer)) * [pixels.shape[1], pixels.shape[0]]
         ]
         return self._passing(images, places, encoded, prompts)
 
@@ -123,11 +126,8 @@ class MaskGenerator:
                 found[row] += [] if made is None else [made]
         return found
 
-    def _grid(self, layer: int) -> np.ndarray:
-        """Points (n, 2) evenly over a crop, in shares of its width and height, row by row."""
-        count = int(self.config.points_per_side / self.config.crop_n_points_downscale_factor**layer)
-        line = (np.arange(count) + 0.5) / count
-        return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    def _side(self, layer: int) -> int:
+        return int(self.config.points_per_side / self.config.crop_n_points_downscale_factor**layer)
 
     def _candidate(
         self,
@@ -188,6 +188,12 @@ class MaskGenerator:
             changed.append(candidate)
         threshold = max(self.config.box_nms_thresh, self.config.crop_nms_thresh)
         return [changed[n] for n in suppress([c.box for c in changed], scores, threshold)]
+
+
+def _grid(side: int) -> np.ndarray:
+    """Points (n, 2) evenly over a crop, in shares of its width and height, row by row."""
+    line = (np.arange(side) + 0.5) / side
+    return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
 
 
 def _mask_of(found: LogitCrop, offset: float, crop: CropBox, size: tuple[int, int]) -> MaskCrop:

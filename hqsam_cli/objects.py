@@ -30,7 +30,6 @@ class ObjectPredictor:
             prompts_per_batch=predictor.prompts_per_batch,
         )
         grid = EverythingConfig(
-            points_per_side=config.grid_points,
             pred_iou_thresh=config.grid_iou,
             stability_score_thresh=config.grid_stability,
         )
@@ -44,12 +43,13 @@ class ObjectPredictor:
         encoded = self.predictor.encode([image], hq=self.predictor.mask_output != "sam")
         detected = [instance for _, instance in self.predictor.instances(encoded, [(0, p) for p in prompts])]
         covered = np.zeros(image.shape[:2], bool)
-        for instance in detected:
-            mask = instance.mask
-            covered[mask.y : mask.y + mask.bits.shape[0], mask.x : mask.x + mask.bits.shape[1]] |= mask.bits
-        found = self.generator.generate_outside(image, encoded, covered)
-        kept = distinct([*detected, *found], len(detected), self.config)
-        return [([*detected, *found])[place] for place in kept]
+        found, latest = list(detected), detected
+        for side in self.config.grid_points:
+            for mask in (instance.mask for instance in latest):
+                covered[mask.y : mask.y + mask.bits.shape[0], mask.x : mask.x + mask.bits.shape[1]] |= mask.bits
+            latest = self.generator.generate_outside(image, encoded, covered, side)
+            found += latest
+        return [found[place] for place in distinct(found, len(detected), self.config)]
 
 
 def distinct(instances: Sequence[Instance], detected: int, config: ObjectsConfig) -> list[int]:

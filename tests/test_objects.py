@@ -14,7 +14,7 @@ from hqsam_cli.records import Instance, MaskCrop, Prompt
 from hqsam_cli.weights.registry import build_model
 
 SIDE = 100
-LOOSE = ObjectsConfig(grid_points=3, grid_iou=-1e9, grid_stability=0.0, duplicate_iou=1.0, part=1.0)
+LOOSE = ObjectsConfig(grid_points=(2, 3), grid_iou=-1e9, grid_stability=0.0, duplicate_iou=1.0, part=1.0)
 
 
 def square(x: int, y: int, side: int) -> Instance:
@@ -64,10 +64,10 @@ def test_points_under_a_mask_are_not_asked(predictor: Predictor, image: np.ndarr
     config = EverythingConfig(points_per_side=3, pred_iou_thresh=-1e9, stability_score_thresh=0.0, box_nms_thresh=1.0)
     generator, encoded = MaskGenerator(best, config), best.encode([image], hq=True)
     covered = np.zeros((SIDE, SIDE), bool)
-    everywhere = generator.generate_outside(image, encoded, covered)
+    everywhere = generator.generate_outside(image, encoded, covered, 3)
     assert len(everywhere) == len(generator.generate([image])[0]) > 1
     covered[:, : SIDE // 2] = True
-    right = [instance.more["point_coords"][0] for instance in generator.generate_outside(image, encoded, covered)]
+    right = [instance.more["point_coords"][0] for instance in generator.generate_outside(image, encoded, covered, 3)]
     points = [instance.more["point_coords"][0] for instance in everywhere]
     assert right == [point for point in points if point[0] >= SIDE // 2]
-    assert generator.generate_outside(image, encoded, ~np.zeros((SIDE, SIDE), bool)) == []
+    assert generator.generate_outside(image, encoded, ~np.zeros((SIDE, SIDE), bool), 3) == []

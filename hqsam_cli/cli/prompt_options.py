@@ -91,10 +91,10 @@ def objects_config(multimask: bool, compare_sam: bool, soft: bool, reporter: Con
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds; {more}")
         return None
     config = ObjectsConfig()
-    side = config.grid_points
+    side = config.grid_points[-1]
     reporter.say(
-        f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds, and what {side} x {side} "
-        f"points find where it finds nothing; {more}"
+        f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds, and "
+        f"what up to {side} x {side} points find where it finds nothing; {more}"
     )
     return config
 

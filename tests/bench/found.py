@@ -3,8 +3,8 @@
 A set is a folder with `images/` and `annotations.json` (COCO), or with `images/` and `masks/` of one object each. An
 object counts as found where a mask has an IoU of 0.5 with it, whatever its class; large are those of more than 96 × 96
 pixels. AR@10 and AR@100 are COCO's, class-agnostic, over all sizes. `detector` is the detector of this package,
-`grid-N` points of N × N without it, `both-N` what `hqsam segment` does without prompts, with such a grid, and
-`everything-N` is `--everything --points-per-side N`.
+`grid-N` points of N × N without it, `grid-M+N` such points after M × M where these found nothing, `both-N` what `hqsam
+segment` does without prompts, with such grids, and `everything-N` is `--everything --points-per-side N`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,11 @@ def make_way(name: str, model: Any, detector: Detector, dtype: torch.dtype) -> F
         best = Predictor(model, choice="best", dtype=dtype, prompts_per_batch=8 if on_cpu else 32)
         generator = MaskGenerator(best, EverythingConfig(points_per_side=int(points)))
         return lambda image: generator.generate([image])[0]
-    way = single if kind == "detector" else ObjectPredictor(single, ObjectsConfig(grid_points=int(points)))
+    way = (
+        single
+        if kind == "detector"
+        else ObjectPredictor(single, ObjectsConfig(grid_points=tuple(map(int, points.split("+")))))
+    )
     if kind == "grid":
         return lambda image: way.predict_batch([image], [[]])[0]
     return lambda image: way.predict_batch([image], detector.detect([image]))[0]
@@ -124,7 +128,7 @@ def main() -> None:
     """Print a table a set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", type=Path, nargs="+")
-    parser.add_argument("--ways", nargs="+", default=["detector", "grid-4", "grid-8", "both-4", "both-8"])
+    parser.add_argument("--ways", nargs="+", default=["detector", "grid-4", "grid-8", "grid-4+8", "both-4", "both-4+8"])
     parser.add_argument("--model", default="lite")
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--device", default="auto")
