@@ -1,7 +1,7 @@
 """Masks of everything in an image: a grid of points, and of what they find the sure, stable and different masks.
 
-The steps and their order are those of SAM's automatic mask generator (SAM, appendix B), so the masks are the same. What
-a score rejects is never brought to the size of the photo, and where it is, only around the mask.
+The steps and their order are those of SAM's automatic mask generator (SAM, appendix B), so the masks are the same. Of
+what a score rejects no mask is ever made, and the others are brought to the size of the photo only around the mask.
 """
 
 from __future__ import annotations
@@ -115,9 +115,10 @@ class MaskGenerator:
     ) -> list[list[_Candidate]]:
         """What passes its scores of the masks at points of crops, each point with the row of its crop."""
         found: list[list[_Candidate]] = [[] for _ in places]
-        for chunk, logits in self.predictor.logits(encoded, prompts, [self.predictor.mask_output]):
-            values, estimates = logits[self.predictor.mask_output]
-            sure = (estimates > self.config.pred_iou_thresh).nonzero().tolist()
+        output, threshold = self.predictor.mask_output, self.config.pred_iou_thresh
+        for chunk, logits in self.predictor.logits(encoded, prompts, [output], over=threshold):
+            values, estimates = logits[output]
+            sure = (estimates > threshold).nonzero().tolist()
             for n, k in sure:
                 row, prompt = chunk[n]
                 image, box, _ = places[row]

@@ -167,13 +167,19 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(
-        self, encoded: EncodedImages, prompts: list[tuple[int, Prompt]], outputs: Sequence[MaskOutput]
+        self,
+        encoded: EncodedImages,
+        prompts: list[tuple[int, Prompt]],
+        outputs: Sequence[MaskOutput],
+        *,
+        over: float | None = None,
     ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Tensor, Tensor]]]]:
         """Chunks of the prompts, and for each output their logits (P, K, S / 4, S / 4) and predicted IoUs (P, K).
 
         Args:
             prompts: (row of the image among those encoded, prompt), rows ascending.
             outputs: one, or of `single` masks several, which are read off the same features.
+            over: prompts of which no predicted IoU is over it have logits of 0.
         """
         start = 0
         while start < len(prompts):
@@ -188,7 +194,7 @@ class Predictor:
             try:
                 with self._autocast():
                     features = encoded.features.rows(first, last)
-                    found = self.model.predict_outputs(features, batch, outputs, choice=self.choice)
+                    found = self.model.predict_outputs(features, batch, outputs, choice=self.choice, over=over)
                 result = {name: (values.float(), iou.float()) for name, (values, iou) in found.items()}
             except torch.cuda.OutOfMemoryError:
                 self._halve_prompts()

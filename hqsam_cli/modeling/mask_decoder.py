@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -99,6 +99,7 @@ class MaskDecoder(nn.Module):
         *,
         pixels_per_image: bool,
         mask_tokens: Sequence[int],
+        is_wanted: Callable[[Tensor], Tensor] | None = None,
     ) -> MaskLogits:
         """Logits of P prompts of B images.
 
@@ -112,6 +113,8 @@ class MaskDecoder(nn.Module):
             tokens: (P, T, C) prompt tokens.
             valid: bool (P, T), or None where all tokens are there.
             mask_tokens: which of SAM's four masks to make.
+            is_wanted: tells from `iou` which prompts' masks will be looked at, bool (P,); the logits of the others are
+                not computed, and are 0. None computes all.
         """
         height, width = pixels.shape[-2:]
         outputs = [self.iou_token.weight, self.mask_tokens.weight]
@@ -127,7 +130,28 @@ class MaskDecoder(nn.Module):
             image_index if pixels_per_image else None,
             valid,
         )
-        upscaled = self.output_upscaling(pixels.transpose(1, 2).unflatten(2, (height, width)))
+        iou = self.iou_prediction_head(hidden[:, 0])
+        if is_wanted is None:
+            return MaskLogits(
+                *self._logits(hidden, pixels, (height, width), hq_features, image_index, mask_tokens), iou
+            )
+        rows = is_wanted(iou).nonzero().flatten()
+        made = self._logits(hidden[rows], pixels[rows], (height, width), hq_features, image_index[rows], mask_tokens)
+        sam, hq = (None if x is None else x.new_zeros(len(iou), *x.shape[1:]).index_copy(0, rows, x) for x in made)
+        assert sam is not None
+        return MaskLogits(sam, hq, iou)
+
+    def _logits(
+        self,
+        hidden: Tensor,
+        pixels: Tensor,
+        size: tuple[int, int],
+        hq_features: Tensor | None,
+        image_index: Tensor,
+        mask_tokens: Sequence[int],
+    ) -> tuple[Tensor, Tensor | None]:
+        """`sam` and `hq` of `MaskLogits`, of tokens (P, T, C) and pixels (P, H * W, C) after the transformer."""
+        upscaled = self.output_upscaling(pixels.transpose(1, 2).unflatten(2, size))
         sam = upscaled.new_empty(upscaled.shape[0], 0, *upscaled.shape[-2:])
         if mask_tokens:
             weights = torch.stack([self.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in mask_tokens], dim=1)
@@ -135,7 +159,7 @@ class MaskDecoder(nn.Module):
         hq = None
         if hq_features is not None:
             hq = self._hq_logits(self._hq_weights(hidden), upscaled, hq_features, image_index)
-        return MaskLogits(sam, hq, self.iou_prediction_head(hidden[:, 0]))
+        return sam, hq
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:
         """The HQ mask's weights of the features, (P, C / 8), from the tokens after the transformer (P, 6 + T, C)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -81,7 +81,14 @@ class HQSam(nn.Module):
         """Features from what the image encoder returned."""
         return ImageFeatures(embedding, self.mask_decoder.hq_features(embedding, interm_embeddings) if hq else None)
 
-    def decode(self, features: ImageFeatures, prompts: PromptBatch, *, mask_tokens: Sequence[int] = (0,)) -> MaskLogits:
+    def decode(
+        self,
+        features: ImageFeatures,
+        prompts: PromptBatch,
+        *,
+        mask_tokens: Sequence[int] = (0,),
+        is_wanted: Callable[[Tensor], Tensor] | None = None,
+    ) -> MaskLogits:
         """Logits of a flat batch of prompts, at a quarter of the model square's resolution.
 
         The HQ token takes part where `features` has HQ features.
@@ -90,6 +97,7 @@ class HQSam(nn.Module):
             features: of the B images that `prompts.image_index` points into.
             prompts: P prompts.
             mask_tokens: which of SAM's four masks to make; may be empty.
+            is_wanted: see `MaskDecoder.forward`.
         """
         tokens, valid = self.prompt_encoder.sparse_tokens(prompts)
         embedding, index = features.embedding, prompts.image_index
@@ -106,6 +114,7 @@ class HQSam(nn.Module):
             valid,
             pixels_per_image=prompts.masks is None,
             mask_tokens=mask_tokens,
+            is_wanted=is_wanted,
         )
         return logits
 
@@ -116,6 +125,7 @@ class HQSam(nn.Module):
         *,
         mask_output: MaskOutput,
         choice: MaskChoice = "single",
+        over: float | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Mask logits and IoU estimates as users ask for them.
 
@@ -124,6 +134,7 @@ class HQSam(nn.Module):
                 features for the first two and none for the last.
             choice: `single` mask token 0; `best` the one of tokens 1 to 3 with the highest estimate (the
                 authors' multimask); `all` three of them.
+            over: prompts of which no estimate is over it have logits of 0, since nobody will look at them.
 
         Returns:
             Logits (P, K, S / 4, S / 4) and estimates (P, K); K is 3 for `all`, else 1.
@@ -131,8 +142,14 @@ class HQSam(nn.Module):
         if (features.hq is None) != (mask_output == "sam"):
             raise ValueError(f"features and mask output {mask_output!r} do not fit each other")
         wanted = (0,) if choice == "single" else (1, 2, 3)
-        sam, hq, iou = self.decode(features, prompts, mask_tokens=() if mask_output == "hq" else wanted)
-        iou = iou[:, wanted[0] : wanted[-1] + 1]
+        own = slice(wanted[0], wanted[-1] + 1)
+        sam, hq, iou = self.decode(
+            features,
+            prompts,
+            mask_tokens=() if mask_output == "hq" else wanted,
+            is_wanted=None if over is None else lambda iou: iou[:, own].amax(dim=1) > over,
+        )
+        iou = iou[:, own]
         best = iou.argmax(dim=1, keepdim=True)
         if choice == "best":
             iou = iou.gather(1, best)
@@ -150,16 +167,19 @@ class HQSam(nn.Module):
         outputs: Sequence[MaskOutput],
         *,
         choice: MaskChoice = "single",
+        over: float | None = None,
     ) -> dict[MaskOutput, tuple[Tensor, Tensor]]:
         """`predict` for several outputs, read off the same features; SAM's masks are always made without the HQ token.
 
         Args:
-            outputs: `hq` and `sum` together only with the choice `single`.
+            outputs: `hq` and `sum` together only with the choice `single`, and then without `over`.
         """
         found: dict[MaskOutput, tuple[Tensor, Tensor]] = {}
         with_hq = [output for output in outputs if output != "sam"]
         if "sam" in outputs:
-            found["sam"] = self.predict(features._replace(hq=None), prompts, mask_output="sam", choice=choice)
+            found["sam"] = self.predict(
+                features._replace(hq=None), prompts, mask_output="sam", choice=choice, over=over
+            )
         if len(with_hq) > 1:
             if choice != "single":
                 raise ValueError(f"hq and sum have the choice single together, not {choice}")
@@ -167,5 +187,5 @@ class HQSam(nn.Module):
             assert hq is not None
             found |= {"hq": (hq, iou[:, :1]), "sum": (sam + hq, iou[:, :1])}
         elif with_hq:
-            found[with_hq[0]] = self.predict(features, prompts, mask_output=with_hq[0], choice=choice)
+            found[with_hq[0]] = self.predict(features, prompts, mask_output=with_hq[0], choice=choice, over=over)
         return {output: found[output] for output in outputs}

@@ -71,3 +71,21 @@ def test_absent_tokens_change_nothing(decoder: MaskDecoder, inputs: dict[str, Te
     ragged = decoder(**padded, valid=valid, pixels_per_image=True, mask_tokens=(0,))
     torch.testing.assert_close(ragged.hq, plain.hq, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(ragged.iou, plain.iou, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("wanted", [[1, 4, 6], []])
+@torch.no_grad()
+def test_masks_that_nobody_wants_are_not_made(
+    decoder: MaskDecoder, inputs: dict[str, Tensor], wanted: list[int]
+) -> None:
+    def is_wanted(iou: Tensor) -> Tensor:
+        assert iou.shape == (PROMPTS, 4)
+        return torch.isin(torch.arange(PROMPTS), torch.tensor(wanted, dtype=torch.long))
+
+    options = {"valid": None, "pixels_per_image": True, "mask_tokens": (1, 3)}
+    whole, some = decoder(**inputs, **options), decoder(**inputs, **options, is_wanted=is_wanted)
+    assert torch.equal(some.iou, whole.iou)
+    for all_logits, logits in ((whole.sam, some.sam), (whole.hq, some.hq)):
+        assert logits.shape == all_logits.shape
+        torch.testing.assert_close(logits[wanted], all_logits[wanted], rtol=1e-5, atol=1e-5)
+        assert logits.any(dim=-1).any(dim=-1).any(dim=-1).nonzero().flatten().tolist() == wanted
