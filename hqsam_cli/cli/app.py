@@ -12,6 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors import HqsamError, ReaderGoneError
+from . import bench as bench_command
 from . import detect as detect_command
 from . import eval as eval_command
 from . import info as info_command
@@ -52,6 +53,7 @@ app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
 app.add_typer(results_command.results, name="results")
 app.add_typer(weights_command.weights, name="weights")
+app.command("bench", epilog=bench_command.EPILOG)(bench_command.bench)
 app.command("info")(info_command.info)
 
 

@@ -1,0 +1,118 @@
+"""`hqsam bench`: how fast this machine makes masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..configs import DEFAULT_MAX_PIXELS
+from .console import ConsoleReporter, print_json, print_table
+from .options import (
+    DEFAULT_MODEL,
+    DeviceOption,
+    ModelOption,
+    QuietOption,
+    input_images,
+    resolve_compute,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..configs import MaskOutput
+
+SIZE = 1600, 1200  # of the photo that is made where none is given
+EPILOG = """
+[bold]Examples[/bold]
+
+hqsam bench
+
+hqsam bench ./imgs --model vit_l --boxes 32 --images 4
+"""
+
+
+def bench(
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Photos, as in segment; one is made unless given.")
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    boxes: Annotated[int, typer.Option(metavar="N", min=1, help="Boxes of a photo, at random.")] = 8,
+    images: Annotated[int, typer.Option(metavar="N", min=1, help="Photos that are timed; the medians count.")] = 8,
+    device: DeviceOption = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Time the stages of a model on this machine, and compare precisions, and SAM with HQ-SAM.
+
+    The last column is the share of the rate at which the machine multiplies large matrices in that precision.
+    """
+    from ..modeling.inference import prepare_for_inference
+    from ..predictor import Predictor
+    from ..speed import matrix_rate, measure_stages, peak_memory
+    from ..weights.checkpoints import load_checkpoint
+    from ..weights.hub import find_checkpoint
+
+    reporter = ConsoleReporter(quiet=quiet)
+    photos = _photos(inputs or [], images, reporter)
+    compute = resolve_compute(device, "auto")
+    checkpoint = load_checkpoint(find_checkpoint(model, None if quiet else reporter.say))
+    parameters = sum(p.numel() for p in checkpoint.parameters())
+    hq_sam = prepare_for_inference(checkpoint, compute.device)
+    exact = resolve_compute(device, "float32")
+    outputs: list[MaskOutput] = ["sum", "sam"] if hq_sam.has_hq else ["sam"]
+    rows: list[dict[str, Any]] = []
+    for own in dict.fromkeys((compute, exact)):
+        peak = matrix_rate(own.device, own.dtype)
+        for output in outputs:
+            reporter.say(f"{len(photos)} photos, {output} in {own.dtype_name}")
+            predictor = Predictor(hq_sam, mask_output=output, dtype=own.dtype, prompts_per_batch=own.prompts_at_once)
+            times = measure_stages(predictor, photos, boxes)
+            rows.append(
+                {
+                    "dtype": own.dtype_name,
+                    "mask_output": output,
+                    "seconds_encode": times.encode,
+                    "seconds_prompt": times.decode,
+                    "seconds_rle": times.write,
+                    "seconds_image": times.image,
+                    "operations": times.operations,
+                    "matrix_rate_share": times.rate / peak,
+                }
+            )
+    found = {
+        "model": model,
+        "parameters": parameters,
+        "device": str(compute.device),
+        "boxes": boxes,
+        "images": len(photos),
+        "peak_memory": peak_memory(compute.device),
+        "rows": rows,
+    }
+    if as_json:
+        print_json(found)
+        return
+    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "of matrix rate")
+    cells = [
+        (
+            row["dtype"],
+            row["mask_output"],
+            *(f"{1000 * row[key]:.1f} ms" for key in ("seconds_encode", "seconds_prompt", "seconds_rle")),
+            f"{1000 * row['seconds_image']:.0f} ms",
+            f"{1 / row['seconds_image']:.2f}",
+            f"{row['matrix_rate_share']:.0%}",
+        )
+        for row in rows
+    ]
+    print_table(columns, cells)
+
+
+def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np.ndarray]:
+    """The first of the inputs, read, or one that is made, so many times."""
+    from ..io.images import read_image
+    from ..speed import random_photo
+
+    if not inputs:
+        return [random_photo(*SIZE)] * count
+    sources = input_images(inputs, False, "hqsam_out", reporter).images[:count]
+    return [read_image(source.place(), exif="apply", max_pixels=DEFAULT_MAX_PIXELS) for source in sources]
