@@ -1,16 +1,18 @@
 """The recipe of the embedded detector: `python -m hqsam_cli.recipes.detector DATA OUT --val FOLDER`.
 
 DATA holds one folder a set, each with `images/` and `masks/`; OUT collects the YOLO data set made of them, the
-checkpoints of ultralytics, and at the end `object-nano.safetensors`, a detector of one class, `object`. Run it
-again after a stop and it goes on; once it is done, it only writes that file again and scores it on `--val`.
+checkpoints of ultralytics, and at the end `object-nano.safetensors`, a detector of one class, `object`. An image has
+the boxes of its masks, and of what a model finds at points of it beside them. Run it again after a stop and it goes on;
+once it is done, it only writes that file again and scores it on `--val`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +20,38 @@ import cv2
 import numpy as np
 import torch
 
-from ..configs import DetectorConfig
-from ..data.pairs import ImageMaskFolder, find_pairs, read_image_and_mask
+from ..configs import DetectorConfig, ObjectsConfig
+from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_image_and_mask
 from ..detection.detector import Detector
 from ..detection.engine import ultralytics
 from ..detection.plain import write_plain
-from ..devices import resolve_device
+from ..devices import resolve_device, resolve_dtype
 from ..errors import ImageError
+from ..everything import suppress
+from ..memory import keep_freed_memory
+from ..objects import ObjectPredictor
+from ..predictor import Predictor
+from ..records import Instance
+from ..weights.checkpoints import load_model
 from .scenes import render_scene
 
 ARCHITECTURE, CLASS = "yolo11n", "object"
 # Most epochs are spent where they are cheap: a network from scratch learns what an object is from small images too.
-SIDES = (160, 256)
-STORED_SIDE = 384  # longest side of a stored image: a little more than is seen, for the scale to be jittered
-# Sets whose objects are boxed; hairline cracks are no objects. A set is named several times to be seen as often.
-SETS = ("ecssd", "ecssd", "pascal_s", "sod_bsds", "ccp_fashion", "balloon", "cwfid_plants")
-SCENES = 200
+SIDES = (192, 320)
+STORED_SIDE = 448  # longest side of a stored image: a little more than is seen, for the scale to be jittered
+# Sets whose objects are boxed; wires, hairline cracks and fields of weeds are no objects.
+SETS = ("ecssd", "duts_tr", "camo", "ccp_fashion", "cod10k_part", "balloon", "cwfid_plants")
+PHOTOS, SCENES = 2000, 200
+# What a model finds by itself is an object unless it is sky, ground or wall: large, and at three borders of the photo.
+FOUND = ObjectsConfig(grid_iou=0.9)
+LARGEST_FOUND, BORDERS = 0.5, 3
 LEAST_PART, LEAST_SHARE = 0.15, 0.002  # of the largest part of a mask, and of the image, for a part to be an object
 OVERLAP = 0.5  # of two boxes that overlap more, one is kept: there is one class, and parts of an object look like one
 GAP = 0.02  # of the longer side: parts closer than that belong together
 SCORE_SETTINGS = DetectorConfig(conf=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
+Find = Callable[[np.ndarray], list[Box]]
 
 
 def object_boxes(mask: np.ndarray) -> list[Box]:
@@ -73,17 +85,44 @@ def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -
     (folder / "labels" / f"{name}.txt").write_text("".join(lines))
 
 
-def write_set(folder: Path, pairs: ImageMaskFolder, prefix: str) -> int:
-    """The pairs of a set as samples; how many. What cannot be read is named and left out."""
+def found_boxes(instances: Sequence[Instance]) -> list[Box]:
+    """x, y, width and height of what a model found by itself, but for crumbs and the ground behind it."""
+    boxes = []
+    for instance in instances:
+        mask = instance.mask
+        x, y, width, height = mask.tight_box()
+        share = float(mask.bits.sum()) / (mask.width * mask.height)
+        borders = (x == 0) + (y == 0) + (x + width == mask.width) + (y + height == mask.height)
+        if share >= LEAST_SHARE and not (share > LARGEST_FOUND or borders >= BORDERS):
+            boxes.append((x, y, width, height))
+    return boxes
+
+
+def without_copies(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes without those that overlap an earlier one so far that a detector would keep one of them."""
+    corners = [(x, y, x + width, y + height) for x, y, width, height in boxes]
+    return [boxes[n] for n in suppress(corners, range(len(boxes), 0, -1), OVERLAP)]
+
+
+def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find | None = None) -> int:
+    """The pairs of a set as samples; how many. What cannot be read is named and left out, what is there is kept.
+
+    Args:
+        find: the boxes of what a model finds in an image, RGB (H, W, 3).
+    """
     count = 0
-    for pair in pairs.pairs:
+    for pair in pairs:
+        name = f"{prefix}-{pair.name}"
+        if (folder / "labels" / f"{name}.txt").is_file():
+            count += 1
+            continue
         try:
             image, mask = read_image_and_mask(pair)
         except ImageError as error:
             _say(f"left out: {error}")
             continue
         if boxes := object_boxes(mask):
-            write_sample(folder, f"{prefix}-{pair.name}", image, boxes)
+            write_sample(folder, name, image, without_copies([*boxes, *(find(image) if find else ())]))
             count += 1
     return count
 
@@ -97,17 +136,34 @@ def write_scenes(folder: Path, count: int) -> None:
         write_sample(folder, f"scenes-{number:04d}", scene.image, [_tight_box(mask) for mask in seen])
 
 
-def prepared_data(data: Path, val: Path, out: Path, scenes: int) -> Path:
-    """The YOLO data set of the sets below `data`, made once; its YAML."""
+def finder(model: str, device: torch.device) -> Find:
+    """What finds objects that no mask is of: points of the image, and a model."""
+    if device.type == "cpu":
+        keep_freed_memory()
+    predictor = Predictor(load_model(model, device), dtype=resolve_dtype("auto", device), prompts_per_batch=8)
+    objects = ObjectPredictor(predictor, FOUND)
+    return lambda image: found_boxes(objects.predict_batch([image], [[]])[0])
+
+
+def prepared_data(data: Path, val: Path, out: Path, *, photos: int, scenes: int, find: Callable[[], Find]) -> Path:
+    """The YOLO data set of the sets below `data`, made once; its YAML.
+
+    Args:
+        photos: of all sets together; of each the same share, evenly spread.
+        find: makes what finds objects that no mask is of.
+    """
     yaml = out / "data" / "data.yaml"
     if yaml.is_file():
         return yaml
-    for number, name in enumerate(SETS):
-        if (data / name).is_dir():
-            count = write_set(out / "data" / "train", find_pairs(data / name), f"{name}-{number}")
-            _say(f"{name}: {count} images")
+    sets = {name: find_pairs(data / name).pairs for name in SETS if (data / name).is_dir()}
+    share = min(1.0, photos / max(sum(map(len, sets.values())), 1))
+    finds = find()
+    for name, pairs in sets.items():
+        places = np.linspace(0, len(pairs) - 1, math.ceil(share * len(pairs))).round().astype(int)
+        count = write_set(out / "data" / "train", [pairs[place] for place in places], name, finds)
+        _say(f"{name}: {count} images")
     write_scenes(out / "data" / "train", scenes)
-    _say(f"validation: {write_set(out / 'data' / 'val', find_pairs(val), 'val')} images")
+    _say(f"validation: {write_set(out / 'data' / 'val', find_pairs(val).pairs, 'val', finds)} images")
     # JSON is YAML; written last, it says that the rest is there.
     content = {"path": str(yaml.parent.resolve()), "train": "train/images", "val": "val/images", "names": {0: CLASS}}
     yaml.write_text(json.dumps(content) + "\n")
@@ -243,14 +299,23 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--val", type=Path, required=True, help="folder with images/ and masks/ to choose and score by")
     parser.add_argument("--score", type=Path, nargs="*", default=[], help="more such folders to score")
-    parser.add_argument("--epochs", type=int, nargs=len(SIDES), default=[20, 8], metavar="N", help=f"at {SIDES}")
+    parser.add_argument("--epochs", type=int, nargs=len(SIDES), default=[30, 12], metavar="N", help=f"at {SIDES}")
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--photos", type=int, default=PHOTOS)
     parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--model", default="lite", help="finds what no mask is of")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0)
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
-    yaml = prepared_data(arguments.data, arguments.val, arguments.out, arguments.scenes)
+    yaml = prepared_data(
+        arguments.data,
+        arguments.val,
+        arguments.out,
+        photos=arguments.photos,
+        scenes=arguments.scenes,
+        find=lambda: finder(arguments.model, device),
+    )
     best = trained(
         yaml,
         arguments.out,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from hqsam_cli.data.pairs import find_pairs
 from hqsam_cli.recipes import detector
 from hqsam_cli.recipes.detector import average_precision, object_boxes, prepared_data
-from hqsam_cli.records import Prompt
+from hqsam_cli.records import Instance, MaskCrop, Prompt
 
 
 @pytest.fixture
@@ -39,14 +40,41 @@ def test_separate_objects_are_boxes_of_their_own_and_crumbs_are_none() -> None:
 
 
 def test_the_data_set_is_small_and_its_boxes_are_shares(sets: Path) -> None:
-    yaml = prepared_data(sets / "data", sets / "val", sets / "out", scenes=2)
+    def find(_: np.ndarray) -> list[detector.Box]:
+        return [(92, 61, 299, 118), (450, 30, 120, 60)]  # what a mask is of already, and another
+
+    yaml = prepared_data(sets / "data", sets / "val", sets / "out", photos=3, scenes=2, find=lambda: find)
     train = yaml.parent / "train"
-    # ECSSD is seen twice.
-    assert len(list((train / "images").glob("*.jpg"))) == len(list((train / "labels").glob("*.txt"))) == 10
-    with Image.open(train / "images" / "ecssd-0-1.jpg") as image:
-        assert image.size == (384, 192)
-    assert (train / "labels" / "ecssd-1-0.txt").read_text() == "0 0.4 0.4 0.5 0.4\n"
+    assert len(list((train / "images").glob("*.jpg"))) == len(list((train / "labels").glob("*.txt"))) == 5
+    with Image.open(train / "images" / "ecssd-0.jpg") as image:
+        assert image.size == (448, 224)
+    assert (train / "labels" / "ecssd-0.txt").read_text() == "0 0.4 0.4 0.5 0.4\n0 0.85 0.2 0.2 0.2\n"
     assert (train / "labels" / "scenes-0000.txt").read_text().startswith("0 0.")
+    assert (yaml.parent / "val" / "labels" / "val-0.txt").read_text() == "0 0.4 0.4 0.5 0.4\n0 0.85 0.2 0.2 0.2\n"
+
+
+def test_what_was_labeled_before_a_stop_is_not_labeled_again(sets: Path) -> None:
+    asked: list[int] = []
+
+    def find(_: np.ndarray) -> list[detector.Box]:
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return []
+
+    options: dict[str, Any] = {"photos": 9, "scenes": 1, "find": lambda: find}
+    with pytest.raises(KeyboardInterrupt):
+        prepared_data(sets / "data", sets / "val", sets / "out", **options)
+    prepared_data(sets / "data", sets / "val", sets / "out", **options)
+    assert len(asked) == 9
+
+
+def test_ground_and_crumbs_are_no_objects() -> None:
+    def found(x: int, y: int, width: int, height: int) -> Instance:
+        return Instance(Prompt(), MaskCrop(np.ones((height, width), bool), x, y, 300, 200), 0.9)
+
+    sky, wall, crumb, cup = found(0, 0, 300, 60), found(1, 1, 250, 150), found(5, 5, 3, 3), found(0, 50, 90, 150)
+    assert detector.found_boxes([sky, wall, crumb, cup]) == [(0, 50, 90, 150)]
 
 
 def test_average_precision_is_that_of_coco(sets: Path) -> None:
@@ -67,6 +95,7 @@ def test_one_epoch_makes_a_file_that_detects_and_again_only_scores(
     sets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["detector", sets / "data", sets / "out", "--val", sets / "val", "--epochs", "1", "1", "--batch", "4"]
+    monkeypatch.setattr(detector, "finder", lambda *_: lambda _image: [])
     monkeypatch.setattr(sys, "argv", [str(a) for a in (*arguments, "--scenes", "1", "--device", "cpu")])
     detector.main()
     out, err = capsys.readouterr()
