@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -204,14 +205,16 @@ def test_a_killed_run_continues_to_the_same_objects(s3: S3Server, tmp_path: Path
         [sys.executable, program, imgs, f"s3://{BUCKET}/out", "0.4"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
-    while len(journal_of(system, f"{BUCKET}/out")) < objects:
-        assert killed.poll() is None
-        time.sleep(0.01)
-    with pytest.raises(HqsamError, match=rf"another run is writing here \(process {killed.pid}\)"):
-        run(imgs, f"s3://{BUCKET}/out", overwrite=objects == 3)
-    assert killed.poll() is None
-    killed.kill()
-    killed.wait()
+    try:
+        while len(journal_of(system, f"{BUCKET}/out")) < objects:
+            assert killed.poll() is None
+            time.sleep(0.01)
+        killed.send_signal(signal.SIGSTOP)  # so that it is at it, however slow this machine is
+        with pytest.raises(HqsamError, match=rf"another run is writing here \(process {killed.pid}\)"):
+            run(imgs, f"s3://{BUCKET}/out", overwrite=objects == 3)
+    finally:
+        killed.kill()
+        killed.wait()
     assert read_status(f"s3://{BUCKET}/out").state == "killed"
     summary, _ = run(imgs, f"s3://{BUCKET}/out")
     assert summary.exit_code == 0 and summary.already_done >= 2 * (objects - 2)

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from hqsam_cli.cli import main
+from hqsam_cli.weights.checkpoints import read_state
+from hqsam_cli.weights.registry import PACKAGED
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,22 @@ class Result:
 Run = Callable[..., Result]
 
 
+@pytest.fixture(scope="session")
+def small_lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the package for squares of 256 pixels, a sixteenth of the work."""
+    state, metadata = read_state(PACKAGED["lite"])
+    path = tmp_path_factory.mktemp("models") / "lite256.safetensors"
+    save_file(state, path, metadata | {"image_size": "256"})
+    return path
+
+
 @pytest.fixture
-def hqsam(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> Run:
-    """`hqsam(*arguments, stdin=b"")` in an empty working directory."""
+def hqsam(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, small_lite: Path
+) -> Run:
+    """`hqsam(*arguments, stdin=b"")` in an empty working directory, with a small model unless one is named."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HQSAM_MODEL", raising=False)
+    monkeypatch.setenv("HQSAM_MODEL", str(small_lite))
 
     def run(*arguments: str | Path, stdin: bytes = b"") -> Result:
         capfdbinary.readouterr()
@@ -51,6 +65,12 @@ def hqsam(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[by
         return Result(code if isinstance(code, int) else int(code is not None), out.decode(), err.decode())
 
     return run
+
+
+@pytest.fixture
+def default_model(hqsam: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hqsam` takes the model that a user gets who names none."""
+    monkeypatch.delenv("HQSAM_MODEL")
 
 
 @pytest.fixture

@@ -115,6 +115,7 @@ def test_ndjson_keeps_failed_images_apart(hqsam: Run, photos: Path, detected: Pa
     assert Path("dets.ndjson").read_text().splitlines() == result.out.splitlines()
 
 
+@pytest.mark.usefixtures("default_model")
 def test_no_prompts_at_all_means_the_embedded_detector(
     hqsam: Run,
     photos: Path,

@@ -33,6 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HQSAM_DATA", raising=False)
 
 
+@pytest.mark.usefixtures("default_model")
 def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
     files = ["--json", "r.json", "--per-image", "r.csv", "--plot", "r.png", "--worst", "2", "worst"]
     result = hqsam("eval", "--dataset", "dis", "--data-root", SAMPLES, *files)

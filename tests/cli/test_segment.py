@@ -32,6 +32,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return np.count_nonzero(a & b) / np.count_nonzero(a | b)
 
 
+@pytest.mark.usefixtures("default_model")
 def test_the_bare_command_writes_coco_and_masks_and_says_where(hqsam: Run, photos: Path) -> None:
     result = hqsam("segment", photos, "--boxes", "dets.json")
     assert result.code == 0
@@ -240,6 +241,7 @@ def test_boxes_that_no_image_can_have_are_a_failure_before_the_model(
     assert result.code == 1 and said in result.err.splitlines()[-1] and not Path("hqsam_out").exists()
 
 
+@pytest.mark.usefixtures("default_model")
 def test_the_json_says_what_made_it(hqsam: Run, photos: Path) -> None:
     assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "--mask-output", "hq").code == 0
     info = json.loads(Path("hqsam_out/instances.json").read_text())["info"]

@@ -80,6 +80,7 @@ def test_a_quiet_pull_prints_the_path_alone(hqsam: Run, hub: LocalHub) -> None:
     assert Path(result.out.strip()).read_bytes() == PACKAGED["lite"].read_bytes()
 
 
+@pytest.mark.usefixtures("default_model")
 def test_segment_fetches_on_first_use_and_needs_no_hub_after(
     hqsam: Run, hub: LocalHub, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
