@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from .configs import EverythingConfig
+from .configs import EverythingConfig, MaskOutput
+from .modeling.sam import MaskChoice
 from .predictor import EncodedImages, Predictor
 from .records import Instance, MaskCrop, Prompt
 from .regions import drop_parts
@@ -34,11 +35,16 @@ class _Candidate:
     crop: CropBox
 
 
+def choice_at_points(mask_output: MaskOutput) -> MaskChoice:
+    """Of the three masks at a point the authors of HQ-SAM take the best, those of SAM all."""
+    return "all" if mask_output == "sam" else "best"
+
+
 class MaskGenerator:
     """Finds everything in images.
 
     Args:
-        predictor: its `choice` is `best`, the authors' choice for HQ-SAM, or `all` for the three masks of plain SAM.
+        predictor: its `choice` is that of `choice_at_points`.
     """
 
     def __init__(self, predictor: Predictor, config: EverythingConfig) -> None:
@@ -56,10 +62,7 @@ class MaskGenerator:
         for start in range(0, len(places), len(images)):
             group = places[start : start + len(images)]
             for (n, _, _), own in zip(group, self._in_crops(images, group), strict=True):
-                kept = suppress(
-                    [c.box for c in own], [c.instance.predicted_iou for c in own], self.config.box_nms_thresh
-                )
-                found[n].append([own[place] for place in kept])
+                found[n].append(self._distinct(own))
         return [self._joined(own) for own in found]
 
     def generate_outside(
@@ -76,10 +79,13 @@ class MaskGenerator:
         points = _grid(side) * [width, height]
         free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
         whole = (0, (0, 0, width, height), 0)
-        prompts = [(0, Prompt(points=np.array([[x, y, 1.0]]))) for x, y in points[free]]
-        (found,) = self._passing([image], [whole], encoded, prompts)
-        kept = suppress([c.box for c in found], [c.instance.predicted_iou for c in found], self.config.box_nms_thresh)
-        return [found[place].instance for place in kept]
+        (found,) = self._passing([image], [whole], encoded, [(0, _at(x, y)) for x, y in points[free]])
+        return [candidate.instance for candidate in self._distinct(found)]
+
+    def _distinct(self, found: list[_Candidate]) -> list[_Candidate]:
+        """The candidates of a crop, surest first, without copies."""
+        scores = [candidate.instance.predicted_iou for candidate in found]
+        return [found[n] for n in suppress([c.box for c in found], scores, self.config.box_nms_thresh)]
 
     def _crops(self, image: np.ndarray) -> Iterator[tuple[CropBox, int]]:
         """The image itself and its crops, each with its layer."""
@@ -100,7 +106,7 @@ class MaskGenerator:
         cut = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in places]
         encoded = self.predictor.encode(cut, hq=self.predictor.mask_output != "sam")
         prompts = [
-            (row, Prompt(points=np.array([[x, y, 1.0]])))
+            (row, _at(x, y))
             for row, (pixels, (_, _, layer)) in enumerate(zip(cut, places, strict=True))
             for x, y in _grid(self._side(layer)) * [pixels.shape[1], pixels.shape[0]]
         ]
@@ -195,6 +201,11 @@ def _grid(side: int) -> np.ndarray:
     """Points (n, 2) evenly over a crop, in shares of its width and height, row by row."""
     line = (np.arange(side) + 0.5) / side
     return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+
+
+def _at(x: float, y: float) -> Prompt:
+    """The prompt of a point, in pixels of its crop."""
+    return Prompt(points=np.array([[x, y, 1.0]]))
 
 
 def _mask_of(found: LogitCrop, offset: float, crop: CropBox, size: tuple[int, int]) -> MaskCrop:

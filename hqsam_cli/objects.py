@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .configs import EverythingConfig, ObjectsConfig
-from .everything import MaskGenerator
+from .everything import MaskGenerator, choice_at_points
 from .formats.segmentation import encode_crop
 from .predictor import Predictor
 from .records import Instance, Prompt
@@ -25,7 +25,7 @@ class ObjectPredictor:
         at_points = Predictor(
             predictor.model,
             mask_output=predictor.mask_output,
-            choice="all" if predictor.mask_output == "sam" else "best",
+            choice=choice_at_points(predictor.mask_output),
             dtype=predictor.dtype,
             prompts_per_batch=predictor.prompts_per_batch,
         )

@@ -15,7 +15,7 @@ from .batch.work import Worker
 from .configs import DetectorConfig, EverythingConfig, MaskOutput, ObjectsConfig
 from .detection.detector import Detector
 from .errors import UsageError
-from .everything import MaskGenerator
+from .everything import MaskGenerator, choice_at_points
 from .modeling.inference import prepare_for_inference
 from .modeling.sam import MaskChoice
 from .objects import ObjectPredictor
@@ -97,8 +97,7 @@ class SegmentPlan:
         if self.mask_output != "sam" and not hq_sam.has_hq:
             raise UsageError(no_hq_message(self.checkpoint, self.mask_output))
         if self.everything is not None:
-            # Of the three masks at a point the authors of HQ-SAM take the best, those of SAM all.
-            choice = "all" if self.mask_output == "sam" else "best"
+            choice = choice_at_points(self.mask_output)
         else:
             choice = "all" if self.multimask else "single"
         return Predictor(

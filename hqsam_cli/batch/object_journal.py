@@ -21,12 +21,11 @@ from typing import Any
 from ..configs import JOURNAL, JOURNAL_OBJECT
 from ..errors import HqsamError
 from ..io.address_folder import AddressFolder
-from ..io.places import stamp_of
+from ..io.places import MODIFIED, stamp_of
 from .journal import Contents, Journal, read_journal
 from .lock import is_gone
 
 AT_ONCE = 1000  # objects whose lines are held in memory
-MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
 
 
 class JournalCopy:

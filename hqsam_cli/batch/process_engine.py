@@ -55,9 +55,9 @@ class ProcessEngine:
                 at_work = [member for member in members if member.in_hand]
                 if not at_work:
                     return
-                for pipe in wait([member.pipe for member in at_work]):
-                    made = next(member for member in at_work if member.pipe is pipe).take()
-                    if made is not None:
+                ready = wait([member.pipe for member in at_work])
+                for member in at_work:
+                    if member.pipe in ready and (made := member.take()) is not None:
                         yield made
             stop.set()  # what is made is written and noted
             for member in members:

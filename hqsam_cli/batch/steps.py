@@ -229,8 +229,7 @@ class SegmentObjects(DetectAndSegment):
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`; the masks of an image are numbered anew, since some have no box, and some boxes no mask."""
-        found = super().results(group)
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+        return _numbered(self.selection, group, super().results(group))
 
 
 class SegmentEverything(Segment):
@@ -250,7 +249,12 @@ class SegmentEverything(Segment):
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""
         found = _ask(group, lambda items: self.generator.generate(_pixels(items)))
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+        return _numbered(self.selection, group, found)
+
+
+def _numbered(selection: SelectsMasks, group: list[DecodedImage], found: list[list[Instance]]) -> list[list[Instance]]:
+    """The masks of each image that the selection keeps, with ids."""
+    return [selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
 def _ask(group: list[DecodedImage], ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[list[Result]]:

@@ -193,12 +193,12 @@ def _walk(folder: str, banned: set[str], result: Found) -> Iterator[str]:
         folders[:] = kept
         for name in sorted(files):
             path = os.path.join(root, name)
-            if name.lower().endswith(READ_SUFFIXES):
+            if _is_image(name):
                 if name.startswith("."):
                     result.passed.append(path)
                 else:
                     yield path
-            elif name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)) and not name.startswith("."):
+            elif _is_unread(name) and not name.startswith("."):
                 result.unread.append(path)
     yield from unreadable
 
@@ -214,7 +214,7 @@ def _matches(pattern: str, banned: set[str], result: Found) -> Iterator[str]:
     below = os.path.join(os.path.realpath(fixed), "")
     inner = tuple(os.path.join(folder, "") for folder in banned if folder.startswith(below))
     for path in sorted(glob.glob(pattern, recursive=True)):
-        if path.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)) and not path.lower().endswith(READ_SUFFIXES):
+        if _is_unread(path) and not _is_image(path):
             result.unread.append(path)
         junk = any(is_junk(part) for part in os.path.dirname(path).split(os.sep) if part.strip("."))
         if path.lower().endswith((*READ_SUFFIXES, SUFFIX)) and not junk and not os.path.isdir(path):
@@ -266,12 +266,12 @@ def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]
         address, info = _address_of(item, path), infos[path]
         if _is_hidden(name) or any(posixpath.dirname(output) in runs for output in _outputs_above(name)):
             result.passed.append(address)
-        elif name.lower().endswith(READ_SUFFIXES):
+        elif _is_image(name):
             stamp = stamp_of(info) if info.get("size") is not None else None
             yield SourceImage(address, name, Stored(address, stamp))
         elif is_glob and is_tar(name):
             yield from _in_tar(address, name, result)
-        elif name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)):
+        elif _is_unread(name):
             result.unread.append(address)
 
 
@@ -337,12 +337,17 @@ def _in_tar(path: str, prefix: str, result: Found) -> Iterator[SourceImage]:
             if content is not None:
                 result.beside[name] = content
             yield SourceImage(place, name, _stored(path, tar.stamp, member))
-        elif member.name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES)):
+        elif _is_unread(member.name):
             result.unread.append(place)
 
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith(READ_SUFFIXES)
+
+
+def _is_unread(name: str) -> bool:
+    """Whether a name is of a kind of image that is read with a further package, or not at all."""
+    return name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES))
 
 
 def _stored(tar: str, stamp: str, member: Member) -> Stored:

@@ -26,18 +26,15 @@ PATIENCE = 60.0  # seconds after which it is not, since libraries wait for slow 
 TRY_AGAIN = "the same command tries it again"
 UNKNOWN = "-"  # a stamp that says nothing
 HEAD = 1 << 16  # bytes in which most images say their size and how they are turned
-# What says that an object is another one, the best first, as the file systems of fsspec call it.
+# When an object was made, and what says that it is another one, the best first, as the file systems of fsspec call it.
+MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
 MARKS = (
     "ETag",
     "etag",
     "md5Hash",
     "content_md5",
     "blob_id",
-    "LastModified",
-    "last_modified",
-    "updated",
-    "mtime",
-    "created",
+    *MODIFIED,
 )
 PASSING_STATUS = (408, 429)  # of HTTP, beside all from 500 on
 LASTING = (

@@ -136,10 +136,12 @@ class MaskDecoder(nn.Module):
                 *self._logits(hidden, pixels, (height, width), hq_features, image_index, mask_tokens), iou
             )
         rows = is_wanted(iou).nonzero().flatten()
-        made = self._logits(hidden[rows], pixels[rows], (height, width), hq_features, image_index[rows], mask_tokens)
-        sam, hq = (None if x is None else x.new_zeros(len(iou), *x.shape[1:]).index_copy(0, rows, x) for x in made)
-        assert sam is not None
-        return MaskLogits(sam, hq, iou)
+        sam, hq = self._logits(hidden[rows], pixels[rows], (height, width), hq_features, image_index[rows], mask_tokens)
+
+        def spread(few: Tensor) -> Tensor:
+            return few.new_zeros(len(iou), *few.shape[1:]).index_copy(0, rows, few)
+
+        return MaskLogits(spread(sam), None if hq is None else spread(hq), iou)
 
     def _logits(
         self,
