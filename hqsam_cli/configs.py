@@ -183,14 +183,16 @@ class ObjectsConfig:
         grid_iou: masks of points whose predicted IoU is not over it are dropped,
         grid_stability: and those whose stability is under it; see `EverythingConfig`.
         duplicate_iou: of two masks with a larger IoU the later is dropped; those of the detector come first.
-        part: masks of points that lie with a larger share in a larger mask are dropped.
+        part: masks of points that lie with a larger share in another mask are dropped,
+        part_size: if they are smaller than this share of it.
     """
 
     grid_points: tuple[int, ...] = (4, 8)
     grid_iou: float = 0.88
-    grid_stability: float = 0.95
+    grid_stability: float = 0.8
     duplicate_iou: float = 0.7
     part: float = 0.8
+    part_size: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,23 +65,6 @@ class MaskGenerator:
                 found[n].append(self._distinct(own))
         return [self._joined(own) for own in found]
 
-    def generate_outside(
-        self, image: np.ndarray, encoded: EncodedImages, covered: np.ndarray, side: int
-    ) -> list[Instance]:
-        """Instances at the points of a grid that are not covered, surest first; crops are not looked at.
-
-        Args:
-            encoded: that image alone, by the model of the predictor.
-            covered: bool (H, W).
-            side: points of a side of the grid, whatever the config says.
-        """
-        height, width = image.shape[:2]
-        points = _grid(side) * [width, height]
-        free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
-        whole = (0, (0, 0, width, height), 0)
-        (found,) = self._passing([image], [whole], encoded, [(0, _at(x, y)) for x, y in points[free]])
-        return [candidate.instance for candidate in self._distinct(found)]
-
     def _distinct(self, found: list[_Candidate]) -> list[_Candidate]:
         """The candidates of a crop, surest first, without copies."""
         scores = [candidate.instance.predicted_iou for candidate in found]
@@ -106,9 +89,9 @@ class MaskGenerator:
         cut = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in places]
         encoded = self.predictor.encode(cut, hq=self.predictor.mask_output != "sam")
         prompts = [
-            (row, _at(x, y))
+            (row, point_prompt(x, y))
             for row, (pixels, (_, _, layer)) in enumerate(zip(cut, places, strict=True))
-            for x, y in _grid(self._side(layer)) * [pixels.shape[1], pixels.shape[0]]
+            for x, y in point_grid(self._side(layer)) * [pixels.shape[1], pixels.shape[0]]
         ]
         return self._passing(images, places, encoded, prompts)
 
@@ -197,13 +180,13 @@ class MaskGenerator:
         return [changed[n] for n in suppress([c.box for c in changed], scores, threshold)]
 
 
-def _grid(side: int) -> np.ndarray:
+def point_grid(side: int) -> np.ndarray:
     """Points (n, 2) evenly over a crop, in shares of its width and height, row by row."""
     line = (np.arange(side) + 0.5) / side
     return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
 
 
-def _at(x: float, y: float) -> Prompt:
+def point_prompt(x: float, y: float) -> Prompt:
     """The prompt of a point, in pixels of its crop."""
     return Prompt(points=np.array([[x, y, 1.0]]))
 

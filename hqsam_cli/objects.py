@@ -1,16 +1,26 @@
-"""The objects of an image where nobody says which: masks of a detector's boxes, and of points that these leave out."""
+"""The objects of an image where nobody says which: those of a detector, and those that points find beside them.
+
+A point costs little where only SAM's own three masks are looked at, at the resolution of the decoder. What is sure,
+stable and new among them gives a box, and boxes are answered as those of a detector are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
+from torch import Tensor
 
-from .configs import EverythingConfig, ObjectsConfig
-from .everything import MaskGenerator, choice_at_points
+from .configs import ObjectsConfig
+from .everything import point_grid, point_prompt
 from .formats.segmentation import encode_crop
-from .predictor import Predictor
-from .records import Instance, Prompt
+from .predictor import EncodedImages, Predictor
+from .records import Box, Instance, MaskCrop, Prompt
+from .transforms import ResizeLongestSide
+from .upsample import SCALE
+
+OFFSET = 1.0  # of logits; SAM's own in its automatic mask generator
 
 
 class ObjectPredictor:
@@ -22,18 +32,13 @@ class ObjectPredictor:
 
     def __init__(self, predictor: Predictor, config: ObjectsConfig) -> None:
         self.predictor, self.config = predictor, config
-        at_points = Predictor(
+        self.at_points = Predictor(
             predictor.model,
-            mask_output=predictor.mask_output,
-            choice=choice_at_points(predictor.mask_output),
+            mask_output="sam",
+            choice="all",
             dtype=predictor.dtype,
             prompts_per_batch=predictor.prompts_per_batch,
         )
-        grid = EverythingConfig(
-            pred_iou_thresh=config.grid_iou,
-            stability_score_thresh=config.grid_stability,
-        )
-        self.generator = MaskGenerator(at_points, grid)
 
     def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         """See `Predictor.predict_batch`; each image is encoded once, by itself."""
@@ -41,38 +46,91 @@ class ObjectPredictor:
 
     def _objects(self, image: np.ndarray, prompts: list[Prompt]) -> list[Instance]:
         encoded = self.predictor.encode([image], hq=self.predictor.mask_output != "sam")
-        detected = [instance for _, instance in self.predictor.instances(encoded, [(0, p) for p in prompts])]
-        covered = np.zeros(image.shape[:2], bool)
-        found, latest = list(detected), detected
+        found = self._answers(encoded, prompts)
+        proposed = self.propose(encoded, [instance.mask for instance in found])
+        found += self._answers(encoded, [Prompt(box=box) for box in proposed])
+        return [found[place] for place in distinct([own.mask for own in found], len(prompts), self.config)]
+
+    def _answers(self, encoded: EncodedImages, prompts: list[Prompt]) -> list[Instance]:
+        return [instance for _, instance in self.predictor.instances(encoded, [(0, prompt) for prompt in prompts])]
+
+    def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = ()) -> list[Box]:
+        """Boxes of what points find in an image, in its pixels.
+
+        Args:
+            encoded: that image alone.
+            known: masks of the image; no point under them is asked, and copies and parts of them are not proposed.
+        """
+        (resize,) = encoded.resizes
+        height, width = (-(-length // SCALE) for length in (resize.input_height, resize.input_width))
+        known, proposed = [_shrunk(mask, height, width) for mask in known], list[MaskCrop]()
         for side in self.config.grid_points:
-            for mask in (instance.mask for instance in latest):
-                covered[mask.y : mask.y + mask.bits.shape[0], mask.x : mask.x + mask.bits.shape[1]] |= mask.bits
-            latest = self.generator.generate_outside(image, encoded, covered, side)
-            found += latest
-        return [found[place] for place in distinct(found, len(detected), self.config)]
+            covered = np.zeros((height, width), bool)
+            for mask in (*known, *proposed):
+                covered |= mask.full()
+            places = point_grid(side)
+            rows, columns = (places[:, ::-1] * [height, width]).astype(int).T
+            points = (places * [resize.width, resize.height])[~covered[rows, columns]]
+            masks = [*known, *proposed, *self._masks_at(encoded, points, height, width)]
+            proposed = [masks[n] for n in distinct(masks, len(known), self.config) if n >= len(known)]
+        return [_box_in_photo(mask, resize) for mask in proposed]
+
+    def _masks_at(self, encoded: EncodedImages, points: np.ndarray, height: int, width: int) -> list[MaskCrop]:
+        """SAM's masks at points (n, 2) that are sure and stable, surest first, as the decoder makes them (h, w)."""
+        threshold, found = self.config.grid_iou, list[tuple[float, np.ndarray]]()
+        prompts = [(0, point_prompt(x, y)) for x, y in points]
+        for _, outputs in self.at_points.logits(encoded, prompts, ["sam"], over=threshold):
+            logits, estimates = outputs["sam"]
+            sure = estimates > threshold
+            logits, estimates = logits[sure][:, :height, :width], estimates[sure]
+            stable = _stability(logits) >= self.config.grid_stability
+            found += zip(estimates[stable].tolist(), (logits[stable] > 0).cpu().numpy(), strict=True)
+        found.sort(key=lambda own: -own[0])
+        return [MaskCrop(bits, 0, 0, width, height) for _, bits in found]
 
 
-def distinct(instances: Sequence[Instance], detected: int, config: ObjectsConfig) -> list[int]:
-    """Which of some masks stay: none that is a copy of one before it, and no part that nobody detected.
+def distinct(masks: Sequence[MaskCrop], detected: int, config: ObjectsConfig) -> list[int]:
+    """Which of some masks of an image stay: no copy of one before it, and no small part that nobody detected.
 
     Args:
         detected: how many are of a detector; they come first.
     """
     from pycocotools import mask as coco_mask
 
-    if not instances:
+    if not masks:
         return []
-    rles = [encode_crop(instance.mask) for instance in instances]
-    areas = coco_mask.area(rles)
+    rles = [encode_crop(mask) for mask in masks]
+    areas = coco_mask.area(rles).astype(float)
     iou = coco_mask.iou(rles, rles, [0] * len(rles))
     share = coco_mask.iou(rles, rles, [1] * len(rles))  # of the first that lies in the second
     kept: list[int] = []
-    for place in range(len(instances)):
+    for place in range(len(masks)):
         if areas[place] and not (iou[place, kept] > config.duplicate_iou).any():
             kept.append(place)
     return [
         place
         for place in kept
         if place < detected
-        or not any(share[place, other] > config.part and areas[other] > areas[place] for other in kept)
+        or not any(
+            share[place, other] > config.part and areas[place] < config.part_size * areas[other] for other in kept
+        )
     ]
+
+
+def _stability(logits: Tensor) -> Tensor:
+    """IoU of the masks of logits (N, h, w) cut one over and one under 0, which shows how sharp their edges are."""
+    return (logits > OFFSET).sum(dim=(1, 2)) / (logits > -OFFSET).sum(dim=(1, 2)).clamp(min=1)
+
+
+def _shrunk(mask: MaskCrop, height: int, width: int) -> MaskCrop:
+    """A mask at the resolution of the decoder."""
+    small = cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return MaskCrop(small.view(bool), 0, 0, width, height)
+
+
+def _box_in_photo(mask: MaskCrop, resize: ResizeLongestSide) -> Box:
+    """The tight box of a mask of the decoder, in pixels of the photo."""
+    x, y, width, height = mask.tight_box()
+    across, down = SCALE * resize.width / resize.input_width, SCALE * resize.height / resize.input_height
+    x1, y1 = min((x + width) * across, resize.width), min((y + height) * down, resize.height)
+    return x * across, y * down, x1, y1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,15 +13,15 @@ from hqsam_cli.configs import EverythingConfig, ObjectsConfig
 from hqsam_cli.everything import MaskGenerator
 from hqsam_cli.objects import ObjectPredictor, distinct
 from hqsam_cli.predictor import Predictor
-from hqsam_cli.records import Instance, MaskCrop, Prompt
+from hqsam_cli.records import MaskCrop, Prompt
 from hqsam_cli.weights.registry import build_model
 
 SIDE = 100
 LOOSE = ObjectsConfig(grid_points=(2, 3), grid_iou=-1e9, grid_stability=0.0, duplicate_iou=1.0, part=1.0)
 
 
-def square(x: int, y: int, side: int) -> Instance:
-    return Instance(Prompt(), MaskCrop(np.ones((side, side), bool), x, y, SIDE, SIDE), 0.9)
+def square(x: int, y: int, side: int) -> MaskCrop:
+    return MaskCrop(np.ones((side, side), bool), x, y, SIDE, SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +39,11 @@ def test_copies_and_parts_stay_out_and_what_was_detected_stays() -> None:
     person, shirt, face, sky = square(0, 0, 40), square(5, 5, 20), square(10, 10, 10), square(50, 50, 50)
     same_sky, edge = square(51, 51, 49), square(36, 0, 20)
     found = [person, shirt, sky, same_sky, face, edge]
-    assert distinct(found, 1, ObjectsConfig()) == [0, 2, 5]
-    assert distinct(found, 2, ObjectsConfig()) == [0, 1, 2, 5]
-    assert distinct([square(0, 0, 0)], 0, ObjectsConfig()) == distinct([], 0, ObjectsConfig()) == []
+    config = ObjectsConfig(part_size=0.5)
+    assert distinct(found, 1, config) == [0, 2, 5]
+    assert distinct(found, 2, config) == [0, 1, 2, 5]
+    assert distinct(found, 1, ObjectsConfig(part_size=0.2)) == [0, 1, 2, 5]  # a shirt is more than a part
+    assert distinct([square(0, 0, 0)], 0, config) == distinct([], 0, config) == []
 
 
 def test_a_part_of_a_mask_that_is_itself_left_out_goes_by_those_that_stay() -> None:
@@ -56,18 +61,54 @@ def test_the_masks_of_prompts_come_first_and_are_those_of_the_predictor(
     assert [instance.prompt for instance in found[:2]] == prompts
     for mine, other in zip(found, alone, strict=False):
         assert np.array_equal(mine.mask.full(), other.mask.full())
-    assert all(instance.prompt.points is not None for instance in found[2:])
+    assert len(found) > len(prompts)
+    assert all(instance.prompt.box is not None for instance in found)
+
+
+def test_what_points_find_are_the_boxes_of_the_stable_masks_of_sam(predictor: Predictor, image: np.ndarray) -> None:
+    wide = np.concatenate([image, image], axis=1)
+    encoded = predictor.encode([wide], hq=True)
+    config = replace(LOOSE, grid_points=(3,))
+    boxes = ObjectPredictor(predictor, config).propose(encoded)
+    generator = MaskGenerator(
+        Predictor(predictor.model, mask_output="sam", choice="all"),
+        EverythingConfig(points_per_side=3, pred_iou_thresh=-1e9, stability_score_thresh=0.0, box_nms_thresh=1.0),
+    )
+    (everything,) = generator.generate([wide])
+    theirs = [instance.mask.tight_box() for instance in everything]
+    assert len(boxes) > 1
+    for x0, y0, x1, y1 in boxes:  # of masks of a quarter of the model's side: to their pixels
+        near = [max(abs(x0 - x), abs(y0 - y), abs(x1 - x - w), abs(y1 - y - h)) for x, y, w, h in theirs]
+        assert min(near) <= 2 * 4 * 200 / 128
+    assert ObjectPredictor(predictor, replace(config, grid_iou=1e9)).propose(encoded) == []
+    assert ObjectPredictor(predictor, replace(config, grid_stability=1.1)).propose(encoded) == []
 
 
 def test_points_under_a_mask_are_not_asked(predictor: Predictor, image: np.ndarray) -> None:
-    best = Predictor(predictor.model, choice="best", prompts_per_batch=4)
-    config = EverythingConfig(points_per_side=3, pred_iou_thresh=-1e9, stability_score_thresh=0.0, box_nms_thresh=1.0)
-    generator, encoded = MaskGenerator(best, config), best.encode([image], hq=True)
-    covered = np.zeros((SIDE, SIDE), bool)
-    everywhere = generator.generate_outside(image, encoded, covered, 3)
-    assert len(everywhere) == len(generator.generate([image])[0]) > 1
-    covered[:, : SIDE // 2] = True
-    right = [instance.more["point_coords"][0] for instance in generator.generate_outside(image, encoded, covered, 3)]
-    points = [instance.more["point_coords"][0] for instance in everywhere]
-    assert right == [point for point in points if point[0] >= SIDE // 2]
-    assert generator.generate_outside(image, encoded, ~np.zeros((SIDE, SIDE), bool), 3) == []
+    asked: list[int] = []
+
+    class Counting(Predictor):
+        def logits(self, encoded: Any, prompts: Any, *arguments: Any, **options: Any) -> Any:
+            asked.append(len(prompts))
+            return super().logits(encoded, prompts, *arguments, **options)
+
+    objects, encoded = ObjectPredictor(predictor, replace(LOOSE, grid_points=(4,))), predictor.encode([image], hq=True)
+    objects.at_points = Counting(predictor.model, mask_output="sam", choice="all")
+    left = MaskCrop(np.ones((SIDE, SIDE // 2), bool), 0, 0, SIDE, SIDE)
+    for known in ([], [left], [left, square(0, 0, SIDE)]):
+        objects.propose(encoded, known)
+    assert asked == [16, 8, 0]
+
+
+def test_copies_and_parts_of_known_masks_are_not_proposed(
+    predictor: Predictor, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = predictor.encode([image], hq=True)  # 100 pixels are 32 of the decoder's
+    found = [MaskCrop(np.ones((h, w), bool), x, y, 32, 32) for x, y, w, h in ((8, 8, 16, 16), (26, 26, 6, 6))]
+    monkeypatch.setattr(ObjectPredictor, "_masks_at", lambda *_: found)
+    objects = ObjectPredictor(predictor, ObjectsConfig(grid_points=(1,)))
+    middle, corner = (25, 25, 75, 75), (81.25, 81.25, 100, 100)
+    assert objects.propose(encoded) == [middle, corner]
+    assert objects.propose(encoded, [square(0, 0, 10)]) == [middle, corner]
+    assert objects.propose(encoded, [square(25, 25, 50)]) == [corner]
+    assert objects.propose(encoded, [square(0, 0, SIDE)]) == [middle]  # a quarter of it, and so more than a part

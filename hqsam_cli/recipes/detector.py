@@ -31,7 +31,7 @@ from ..everything import suppress
 from ..memory import keep_freed_memory
 from ..objects import ObjectPredictor
 from ..predictor import Predictor
-from ..records import Instance
+from ..records import MaskCrop
 from ..weights.checkpoints import load_model
 from .scenes import render_scene
 
@@ -42,20 +42,21 @@ STORED_SIDE = 448  # longest side of a stored image: a little more than is seen,
 # Sets whose objects are boxed; wires, hairline cracks and fields of weeds are no objects.
 SETS = ("ecssd", "duts_tr", "camo", "ccp_fashion", "cod10k_part", "balloon", "cwfid_plants")
 PHOTOS, SCENES = 2000, 200
-# What a model finds by itself is an object unless it is sky, ground or wall: large, and at three borders of the photo.
-FOUND = ObjectsConfig(grid_iou=0.9)
-LARGEST_FOUND, BORDERS = 0.5, 3
+# What a model finds by itself is an object unless it is sky, ground or wall, at three borders of the photo.
+# A label should be surer than an answer, and what a part is of should be labelled alone.
+FOUND = ObjectsConfig(grid_iou=0.9, grid_stability=0.85, part_size=0.5)
+BORDERS = 3
 LEAST_PART, LEAST_SHARE = 0.15, 0.002  # of the largest part of a mask, and of the image, for a part to be an object
 OVERLAP = 0.5  # of two boxes that overlap more, one is kept: there is one class, and parts of an object look like one
 GAP = 0.02  # of the longer side: parts closer than that belong together
 SCORE_SETTINGS = DetectorConfig(conf=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
-Find = Callable[[np.ndarray], list[Box]]
+Find = Callable[[np.ndarray, Sequence[np.ndarray]], list[Box]]
 
 
-def object_boxes(mask: np.ndarray) -> list[Box]:
-    """x, y, width and height of the separate objects of a mask, uint8 0 / 1 (H, W), the largest first.
+def separate_objects(mask: np.ndarray) -> list[np.ndarray]:
+    """Masks, bool (H, W), of the separate objects of a mask, uint8 0 / 1 (H, W), the largest first.
 
     A mask of a photo may hold several objects, and crumbs and slits that are none of theirs.
     """
@@ -65,10 +66,11 @@ def object_boxes(mask: np.ndarray) -> list[Box]:
     areas = np.bincount(labels[mask > 0])
     least = max(LEAST_PART * areas.max(), LEAST_SHARE * mask.size)
     large = sorted(np.flatnonzero(areas >= least), key=lambda label: -areas[label])
-    return [_tight_box((labels == label) & (mask > 0)) for label in large]
+    return [(labels == label) & (mask > 0) for label in large]
 
 
-def _tight_box(mask: np.ndarray) -> Box:
+def tight_box(mask: np.ndarray) -> Box:
+    """x, y, width and height of what is set in a mask (H, W)."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return x, y, width, height
 
@@ -85,17 +87,15 @@ def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -
     (folder / "labels" / f"{name}.txt").write_text("".join(lines))
 
 
-def found_boxes(instances: Sequence[Instance]) -> list[Box]:
-    """x, y, width and height of what a model found by itself, but for crumbs and the ground behind it."""
-    boxes = []
-    for instance in instances:
-        mask = instance.mask
-        x, y, width, height = mask.tight_box()
-        share = float(mask.bits.sum()) / (mask.width * mask.height)
-        borders = (x == 0) + (y == 0) + (x + width == mask.width) + (y + height == mask.height)
-        if share >= LEAST_SHARE and not (share > LARGEST_FOUND or borders >= BORDERS):
-            boxes.append((x, y, width, height))
-    return boxes
+def likely_objects(boxes: Sequence[Sequence[float]], height: int, width: int) -> list[Box]:
+    """x, y, width and height of boxes x0, y0, x1, y1 of an image, but for crumbs and the ground behind objects."""
+    whole = [tuple(round(value) for value in box) for box in boxes]
+    return [
+        (x0, y0, x1 - x0, y1 - y0)
+        for x0, y0, x1, y1 in whole
+        if (x1 - x0) * (y1 - y0) >= LEAST_SHARE * height * width
+        and (x0 <= 0) + (y0 <= 0) + (x1 >= width) + (y1 >= height) < BORDERS
+    ]
 
 
 def without_copies(boxes: Sequence[Box]) -> list[Box]:
@@ -108,7 +108,7 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find | Non
     """The pairs of a set as samples; how many. What cannot be read is named and left out, what is there is kept.
 
     Args:
-        find: the boxes of what a model finds in an image, RGB (H, W, 3).
+        find: the boxes of what a model finds in an image, RGB (H, W, 3), beside masks, bool (H, W).
     """
     count = 0
     for pair in pairs:
@@ -121,8 +121,9 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find | Non
         except ImageError as error:
             _say(f"left out: {error}")
             continue
-        if boxes := object_boxes(mask):
-            write_sample(folder, name, image, without_copies([*boxes, *(find(image) if find else ())]))
+        if masks := separate_objects(mask):
+            boxes = [tight_box(own) for own in masks]
+            write_sample(folder, name, image, without_copies([*boxes, *(find(image, masks) if find else ())]))
             count += 1
     return count
 
@@ -133,7 +134,7 @@ def write_scenes(folder: Path, count: int) -> None:
         rng = np.random.default_rng((STORED_SIDE, number))
         scene = render_scene(rng, STORED_SIDE, STORED_SIDE, objects=int(rng.integers(1, 5)))
         seen = [mask for mask in scene.masks if mask.mean() > LEAST_SHARE]
-        write_sample(folder, f"scenes-{number:04d}", scene.image, [_tight_box(mask) for mask in seen])
+        write_sample(folder, f"scenes-{number:04d}", scene.image, [tight_box(mask) for mask in seen])
 
 
 def finder(model: str, device: torch.device) -> Find:
@@ -142,7 +143,13 @@ def finder(model: str, device: torch.device) -> Find:
         keep_freed_memory()
     predictor = Predictor(load_model(model, device), dtype=resolve_dtype("auto", device), prompts_per_batch=8)
     objects = ObjectPredictor(predictor, FOUND)
-    return lambda image: found_boxes(objects.predict_batch([image], [[]])[0])
+
+    def find(image: np.ndarray, masks: Sequence[np.ndarray]) -> list[Box]:
+        height, width = image.shape[:2]
+        known = [MaskCrop(mask, 0, 0, width, height) for mask in masks]
+        return likely_objects(objects.propose(predictor.encode([image], hq=False), known), height, width)
+
+    return find
 
 
 def prepared_data(data: Path, val: Path, out: Path, *, photos: int, scenes: int, find: Callable[[], Find]) -> Path:
@@ -271,7 +278,7 @@ def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]
     for number, pair in enumerate(pairs.pairs, 1):
         image, mask = read_image_and_mask(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
-        for box in object_boxes(mask):
+        for box in map(tight_box, separate_objects(mask)):
             own = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
             gts.append(own | {"bbox": list(box), "area": box[2] * box[3]})
         for prompt in detect([image])[0]:

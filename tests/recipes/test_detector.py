@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from hqsam_cli.configs import ObjectsConfig
 from hqsam_cli.data.pairs import find_pairs
 from hqsam_cli.recipes import detector
-from hqsam_cli.recipes.detector import average_precision, object_boxes, prepared_data
-from hqsam_cli.records import Instance, MaskCrop, Prompt
+from hqsam_cli.recipes.detector import average_precision, prepared_data, separate_objects, tight_box
+from hqsam_cli.records import Prompt
+from hqsam_cli.weights.registry import build_model
 
 
 @pytest.fixture
@@ -36,11 +39,11 @@ def test_separate_objects_are_boxes_of_their_own_and_crumbs_are_none() -> None:
     mask[20:80, 60:62] = 0  # a slit
     mask[100:180, 200:290] = 1
     mask[190:193, 5:8] = 1  # a crumb
-    assert object_boxes(mask) == [(200, 100, 90, 80), (10, 20, 100, 60)]
+    assert [tight_box(own) for own in separate_objects(mask)] == [(200, 100, 90, 80), (10, 20, 100, 60)]
 
 
 def test_the_data_set_is_small_and_its_boxes_are_shares(sets: Path) -> None:
-    def find(_: np.ndarray) -> list[detector.Box]:
+    def find(_: np.ndarray, __: object) -> list[detector.Box]:
         return [(92, 61, 299, 118), (450, 30, 120, 60)]  # what a mask is of already, and another
 
     yaml = prepared_data(sets / "data", sets / "val", sets / "out", photos=3, scenes=2, find=lambda: find)
@@ -56,7 +59,7 @@ def test_the_data_set_is_small_and_its_boxes_are_shares(sets: Path) -> None:
 def test_what_was_labeled_before_a_stop_is_not_labeled_again(sets: Path) -> None:
     asked: list[int] = []
 
-    def find(_: np.ndarray) -> list[detector.Box]:
+    def find(_: np.ndarray, __: object) -> list[detector.Box]:
         asked.append(1)
         if len(asked) == 3:
             raise KeyboardInterrupt
@@ -70,11 +73,20 @@ def test_what_was_labeled_before_a_stop_is_not_labeled_again(sets: Path) -> None
 
 
 def test_ground_and_crumbs_are_no_objects() -> None:
-    def found(x: int, y: int, width: int, height: int) -> Instance:
-        return Instance(Prompt(), MaskCrop(np.ones((height, width), bool), x, y, 300, 200), 0.9)
+    sky, wall, crumb, cup = (0, 0, 300, 60), (0, 1, 300, 200), (5, 5, 8, 8), (0, 50.2, 90, 200)
+    assert detector.likely_objects([sky, wall, crumb, cup], 200, 300) == [(0, 50, 90, 150)]
 
-    sky, wall, crumb, cup = found(0, 0, 300, 60), found(1, 1, 250, 150), found(5, 5, 3, 3), found(0, 50, 90, 150)
-    assert detector.found_boxes([sky, wall, crumb, cup]) == [(0, 50, 90, 150)]
+
+def test_what_has_a_mask_is_not_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = build_model("vit_tiny", image_size=128).eval()
+    monkeypatch.setattr(detector, "load_model", lambda *_: model)
+    monkeypatch.setattr(detector, "FOUND", ObjectsConfig(grid_iou=-1e9, grid_stability=0.0))
+    monkeypatch.setattr(detector, "BORDERS", 5)
+    find = detector.finder("any", torch.device("cpu"))
+    image = np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8)
+    assert find(image, [])
+    assert find(image, [np.ones((80, 100), bool)]) == []
 
 
 def test_average_precision_is_that_of_coco(sets: Path) -> None:
@@ -95,7 +107,7 @@ def test_one_epoch_makes_a_file_that_detects_and_again_only_scores(
     sets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["detector", sets / "data", sets / "out", "--val", sets / "val", "--epochs", "1", "1", "--batch", "4"]
-    monkeypatch.setattr(detector, "finder", lambda *_: lambda _image: [])
+    monkeypatch.setattr(detector, "finder", lambda *_: lambda _image, _masks: [])
     monkeypatch.setattr(sys, "argv", [str(a) for a in (*arguments, "--scenes", "1", "--device", "cpu")])
     detector.main()
     out, err = capsys.readouterr()
