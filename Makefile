@@ -9,7 +9,7 @@ BASE ?= mobile_sam
 LITE_SETS := ecssd duts_tr camo ccp_fashion:0.4 cod10k_part:3 carrot_weed_tiles:0.8 powerlines:1.5 crackforest_thin:2 \
 	cwfid_plants:2 balloon product_alpha:12 adobe_alpha:12 scenes:0.75
 
-.PHONY: help demo test lint coverage docs bench scores lite detector clean
+.PHONY: help demo test lint coverage docs bench scores found lite detector clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,7 +48,7 @@ lint: $(VENV)/.test ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint ## ruff, mypy and the test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 coverage: $(VENV)/.test ## the test suite, and the lines of the package that it does not run
 	$(BIN)/python -m pytest --cov=hqsam_cli --cov-report=term:skip-covered
@@ -63,6 +63,9 @@ bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
 
 scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box prompts
 	$(BIN)/python tests/bench/scores.py $(DATA)
+
+found: $(BIN)/hqsam ## what is found in photos alone, and what that costs: make found DATA="coco-folder folder …"
+	$(BIN)/python tests/bench/found.py $(DATA)
 
 lite: $(BIN)/hqsam ## train the next embedded model: make lite TRAIN=folder-of-sets OUT=folder [BASE=mobile_sam.pt]
 	$(BIN)/hqsam train --model $(BASE) --output $(OUT) $(foreach set,$(LITE_SETS),--data $(TRAIN)/$(set)) \

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..compute import resolve_compute
 from ..configs import DEFAULT_MAX_PIXELS
 from .console import ConsoleReporter, print_json, print_table
 from .options import (
@@ -14,7 +15,6 @@ from .options import (
     ModelOption,
     QuietOption,
     input_images,
-    resolve_compute,
 )
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..compute import resolve_compute
 from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectConfig, DetectorConfig, identity
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
@@ -41,7 +42,6 @@ from .options import (
     input_images,
     made_by,
     print_plan,
-    resolve_compute,
     results_stream,
 )
 from .run_options import (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..compute import Compute, resolve_compute
 from ..errors import UsageError
-from .options import Compute, resolve_compute
 from .run_options import RUN
 
 if TYPE_CHECKING:

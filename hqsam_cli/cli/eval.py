@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from .. import __version__
+from ..compute import resolve_compute
 from ..configs import MaskOutput, Protocol
 from ..errors import UsageError
 from ..weights.registry import no_hq_message
@@ -25,7 +26,6 @@ from .options import (
     DtypeOption,
     ModelsOption,
     check_hq,
-    resolve_compute,
 )
 from .plain import complete_names
 

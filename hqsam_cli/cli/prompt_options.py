@@ -84,10 +84,10 @@ def check_everything(files: list[str], frame: bool, detector: str | None, multim
         raise UsageError("--everything looks at all masks of a point by itself", remedy="leave --multimask out")
 
 
-def objects_config(multimask: bool, compare_sam: bool, soft: bool, reporter: ConsoleReporter) -> ObjectsConfig | None:
-    """How objects are found where nothing says which; by the detector alone where boxes have more than a mask."""
+def objects_config(multimask: bool, reporter: ConsoleReporter) -> ObjectsConfig | None:
+    """How objects are found where nothing says which; by the detector alone where a box has several masks."""
     more = "--everything finds all there is, and --detector yolo11n.pt has classes"
-    if multimask or compare_sam or soft:
+    if multimask:
         reporter.say(f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds; {more}")
         return None
     config = ObjectsConfig()

@@ -286,7 +286,7 @@ def segment(
         stdin=sys.stdin.buffer,
     )
     bare = not given.files and not given.masks and not frame and not everything and detector is None
-    objects = objects_config(multimask, compare_sam, soft, reporter) if bare else None
+    objects = objects_config(multimask, reporter) if bare else None
     detector = EMBEDDED if bare else detector
     settings = DetectorConfig(conf=conf, iou=iou, classes=tuple(classes or ()), max_det=max_det, imgsz=imgsz, half=half)
     if detector is None:

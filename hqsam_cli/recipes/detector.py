@@ -20,15 +20,14 @@ import cv2
 import numpy as np
 import torch
 
+from ..compute import resolve_compute
 from ..configs import DetectorConfig, ObjectsConfig
 from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_image_and_mask
 from ..detection.detector import Detector
 from ..detection.engine import ultralytics
 from ..detection.plain import write_plain
-from ..devices import resolve_device, resolve_dtype
 from ..errors import ImageError
 from ..everything import suppress
-from ..memory import keep_freed_memory
 from ..objects import ObjectPredictor
 from ..predictor import Predictor
 from ..records import MaskCrop
@@ -137,11 +136,11 @@ def write_scenes(folder: Path, count: int) -> None:
         write_sample(folder, f"scenes-{number:04d}", scene.image, [tight_box(mask) for mask in seen])
 
 
-def finder(model: str, device: torch.device) -> Find:
+def finder(name: str, device: str) -> Find:
     """What finds objects that no mask is of: points of the image, and a model."""
-    if device.type == "cpu":
-        keep_freed_memory()
-    predictor = Predictor(load_model(model, device), dtype=resolve_dtype("auto", device), prompts_per_batch=8)
+    compute = resolve_compute(device, "auto")
+    model = load_model(name, compute.device)
+    predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
     objects = ObjectPredictor(predictor, FOUND)
 
     def find(image: np.ndarray, masks: Sequence[np.ndarray]) -> list[Box]:
@@ -314,14 +313,14 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0)
     arguments = parser.parse_args()
-    device = resolve_device(arguments.device)
+    device = resolve_compute(arguments.device, "auto").device
     yaml = prepared_data(
         arguments.data,
         arguments.val,
         arguments.out,
         photos=arguments.photos,
         scenes=arguments.scenes,
-        find=lambda: finder(arguments.model, device),
+        find=lambda: finder(arguments.model, arguments.device),
     )
     best = trained(
         yaml,

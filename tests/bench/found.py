@@ -5,6 +5,7 @@ object counts as found where a mask has an IoU of 0.5 with it, whatever its clas
 pixels. AR@10 and AR@100 are COCO's, class-agnostic, over all sizes. `detector` is the detector of this package,
 `grid-N` points of N × N without it, `grid-M+N` such points after M × M where these found nothing, `both-N` what `hqsam
 segment` does without prompts, with such grids, and `everything-N` is `--everything --points-per-side N`.
+`boxes-8` finds nothing: it is what a photo with eight boxes costs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -28,23 +28,37 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from hqsam_cli.batch.steps import PredictsMasks
+from hqsam_cli.compute import Compute, resolve_compute
 from hqsam_cli.configs import DetectorConfig, EverythingConfig, ObjectsConfig
 from hqsam_cli.data.pairs import find_pairs, read_pair
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.files import EMBEDDED, detector_file
-from hqsam_cli.devices import resolve_device, resolve_dtype
 from hqsam_cli.everything import MaskGenerator
 from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.io.images import read_image
 from hqsam_cli.io.masks import THRESHOLD
-from hqsam_cli.memory import keep_freed_memory
+from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.objects import ObjectPredictor
 from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Instance
+from hqsam_cli.speed import random_boxes
 from hqsam_cli.weights.checkpoints import load_model
 
 LARGE = 96**2
 FOUND = 0.5  # IoU
+WAYS = [
+    "boxes-8",
+    "detector",
+    "grid-4",
+    "grid-8",
+    "grid-4+8",
+    "grid-16",
+    "both-4",
+    "both-8",
+    "both-4+8",
+    "everything-32",
+]
 Find = Callable[[np.ndarray], list[Instance]]
 
 
@@ -70,23 +84,26 @@ def load_set(folder: Path, limit: int) -> list[Photo]:
     return [Photo(read_image(str(folder / "images" / image["file_name"])), own[image["id"]]) for image in images]
 
 
-def make_way(name: str, model: Any, detector: Detector, dtype: torch.dtype) -> Find:
+def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> Find:
     """How objects are found by that name."""
     kind, _, points = name.partition("-")
-    on_cpu = model.device.type == "cpu"
-    single = Predictor(model, dtype=dtype, prompts_per_batch=8 if on_cpu else 32)
+    single = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
     if kind == "everything":
-        best = Predictor(model, choice="best", dtype=dtype, prompts_per_batch=8 if on_cpu else 32)
+        best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
         generator = MaskGenerator(best, EverythingConfig(points_per_side=int(points)))
         return lambda image: generator.generate([image])[0]
-    way = (
-        single
-        if kind == "detector"
-        else ObjectPredictor(single, ObjectsConfig(grid_points=tuple(map(int, points.split("+")))))
-    )
-    if kind == "grid":
-        return lambda image: way.predict_batch([image], [[]])[0]
-    return lambda image: way.predict_batch([image], detector.detect([image]))[0]
+    predictor: PredictsMasks = single
+    if kind in ("grid", "both"):
+        predictor = ObjectPredictor(single, ObjectsConfig(grid_points=tuple(map(int, points.split("+")))))
+
+    def find(image: np.ndarray) -> list[Instance]:
+        if kind == "boxes":
+            prompts = random_boxes(image.shape[1], image.shape[0], int(points))
+        else:
+            prompts = [] if kind == "grid" else detector.detect([image])[0]
+        return predictor.predict_batch([image], [prompts])[0]
+
+    return find
 
 
 def recall(photos: list[Photo], found: list[list[dict[str, Any]]], most: int) -> float:
@@ -128,17 +145,15 @@ def main() -> None:
     """Print a table a set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", type=Path, nargs="+")
-    parser.add_argument("--ways", nargs="+", default=["detector", "grid-4", "grid-8", "grid-4+8", "both-4", "both-4+8"])
+    parser.add_argument("--ways", nargs="+", default=WAYS)
     parser.add_argument("--model", default="lite")
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="also write what was found")
     arguments = parser.parse_args()
-    device = resolve_device(arguments.device)
-    if device.type == "cpu":
-        keep_freed_memory()
-    model = load_model(arguments.model, device)
-    detector = Detector(detector_file(EMBEDDED, trusted=False), DetectorConfig(), device)
+    compute = resolve_compute(arguments.device, "auto")
+    model = load_model(arguments.model, compute.device)
+    detector = Detector(detector_file(EMBEDDED, trusted=False), DetectorConfig(), compute.device)
     written: dict[str, Any] = {}
     for folder in arguments.sets:
         photos = load_set(folder, arguments.limit)
@@ -146,7 +161,7 @@ def main() -> None:
         for column in ("", "large", "all", "any", "right", "AR@10", "AR@100", "masks a photo", "s a photo"):
             table.add_column(column, justify="right" if column else "left")
         for name in arguments.ways:
-            find = make_way(name, model, detector, resolve_dtype("auto", device))
+            find = make_way(name, model, detector, compute)
             find(photos[0].pixels)
             found, seconds = [], 0.0
             for photo in tqdm(photos, desc=f"{folder.name}, {name}", disable=None):

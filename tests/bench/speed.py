@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -30,16 +29,16 @@ from pycocotools import mask as coco_mask
 from rich.console import Console
 from rich.table import Table
 
+from hqsam_cli.compute import resolve_compute
 from hqsam_cli.configs import MaskOutput
-from hqsam_cli.devices import resolve_device, resolve_dtype
 from hqsam_cli.formats.segmentation import encode_crop
-from hqsam_cli.memory import keep_freed_memory
 from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Prompt
+from hqsam_cli.speed import peak_memory, random_boxes
 from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 
 MEGAPIXELS = (1, 12)
-Work = list[tuple[np.ndarray, np.ndarray]]  # photos, and boxes (N, 4) as corners
+Work = list[tuple[np.ndarray, list[Prompt]]]  # photos, and their boxes
 Masks = list[list[dict[str, Any]]]  # of each photo, RLEs
 
 
@@ -48,16 +47,12 @@ def work_on(images: int, boxes: int) -> Work:
     from ultralytics.utils import ASSETS
 
     photos = [np.array(Image.open(ASSETS / name)) for name in ("bus.jpg", "zidane.jpg")]
-    rng = np.random.default_rng(0)
-    work = []
+    work: Work = []
     for i, megapixels in enumerate(np.geomspace(*MEGAPIXELS, images)):
         photo = photos[i % len(photos)]
         scale = (1e6 * megapixels / (photo.shape[0] * photo.shape[1])) ** 0.5
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        height, width = photo.shape[:2]
-        corner = rng.uniform(0, 0.6, (boxes, 2)) * (width, height)
-        size = rng.uniform(0.1, 0.4, (boxes, 2)) * (width, height)
-        work.append((photo, np.hstack([corner, corner + size]).astype(np.float32)))
+        work.append((photo, random_boxes(photo.shape[1], photo.shape[0], boxes)))
     return work
 
 
@@ -70,9 +65,10 @@ def authors(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
 
     def run(work: Work) -> Masks:
         results = []
-        for photo, boxes in work:
+        for photo, prompts in work:
             predictor.set_image(photo)
-            corners = predictor.transform.apply_boxes_torch(torch.from_numpy(boxes), photo.shape[:2])
+            boxes = torch.tensor([prompt.box for prompt in prompts])
+            corners = predictor.transform.apply_boxes_torch(boxes, photo.shape[:2])
             made, _, _ = predictor.predict_torch(None, None, corners.to(device), multimask_output=False)
             results.append([coco_mask.encode(np.asfortranarray(mask)) for mask in made[:, 0].cpu().numpy()])
         return results
@@ -82,22 +78,15 @@ def authors(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
 
 def hqsam(dtype: str, output: MaskOutput, checkpoint: Path, device: str) -> Callable[[Work], Masks]:
     """This tool, with the batch sizes of `hqsam segment`."""
-    place = resolve_device(device)
-    on_cpu = place.type == "cpu"
-    if on_cpu:
-        keep_freed_memory()
-    model = load_model(checkpoint, place)
-    predictor = Predictor(
-        model, mask_output=output, dtype=resolve_dtype(dtype, place), prompts_per_batch=8 if on_cpu else 32
-    )
-    at_once = 1 if on_cpu else 4
+    compute = resolve_compute(device, dtype)
+    model, at_once = load_model(checkpoint, compute.device), compute.images_at_once
+    predictor = Predictor(model, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
 
     def run(work: Work) -> Masks:
         results: Masks = []
         for start in range(0, len(work), at_once):
             group = work[start : start + at_once]
-            prompts = [[Prompt(i, box=(*box.tolist(),)) for i, box in enumerate(boxes)] for _, boxes in group]
-            made = predictor.predict_batch([photo for photo, _ in group], prompts)
+            made = predictor.predict_batch([photo for photo, _ in group], [prompts for _, prompts in group])
             results += [[encode_crop(instance.mask) for instance in own] for own in made]
         return results
 
@@ -120,7 +109,7 @@ def serve(
         began = time.perf_counter()
         run(work)
         seconds = (time.perf_counter() - began) / len(work)
-        pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
+        pipe.send((seconds, peak_memory(torch.device(device)) / 2**30))
 
 
 def same_masks(ours: Masks, theirs: Masks) -> float:
@@ -144,7 +133,7 @@ def main() -> None:
 
     torch.manual_seed(0)
     spawn = multiprocessing.get_context("spawn")
-    auto = resolve_dtype("auto", resolve_device(arguments.device))
+    auto = resolve_compute(arguments.device, "auto").dtype
     contenders = {
         "authors' package, float32": authors,
         "hqsam, float32": partial(hqsam, "float32", "sum"),

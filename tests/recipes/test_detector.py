@@ -83,7 +83,7 @@ def test_what_has_a_mask_is_not_found_again(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(detector, "load_model", lambda *_: model)
     monkeypatch.setattr(detector, "FOUND", ObjectsConfig(grid_iou=-1e9, grid_stability=0.0))
     monkeypatch.setattr(detector, "BORDERS", 5)
-    find = detector.finder("any", torch.device("cpu"))
+    find = detector.finder("any", "cpu")
     image = np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8)
     assert find(image, [])
     assert find(image, [np.ones((80, 100), bool)]) == []
