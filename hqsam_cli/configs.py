@@ -176,23 +176,23 @@ class EverythingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectsConfig:
-    """How the objects of an image are found where nobody says which: by a detector, and where it finds nothing.
+    """How the objects of an image are found where nobody says which: by points, and by a detector beside them.
 
     Attributes:
         grid_points: sides of the grids of points that are asked one after the other, each where no mask is yet.
         grid_iou: masks of points whose predicted IoU is not over it are dropped,
         grid_stability: and those whose stability is under it; see `EverythingConfig`.
-        duplicate_iou: of two masks with a larger IoU the later is dropped; those of the detector come first.
-        part: masks of points that lie with a larger share in another mask are dropped,
+        duplicate_iou: of two masks with a larger IoU the later is dropped; those of points come first, surest first.
+        part: masks that lie with a larger share in another mask are dropped,
         part_size: if they are smaller than this share of it.
     """
 
     grid_points: tuple[int, ...] = (4, 8)
-    grid_iou: float = 0.88
-    grid_stability: float = 0.8
+    grid_iou: float = 0.85
+    grid_stability: float = 0.75
     duplicate_iou: float = 0.7
     part: float = 0.8
-    part_size: float = 0.25
+    part_size: float = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The objects of an image where nobody says which: those of a detector, and those that points find beside them.
+"""The objects of an image where nobody says which: those that points find, and those of a detector beside them.
 
 A point costs little where only SAM's own three masks are looked at, at the resolution of the decoder. What is sure,
 stable and new among them gives a box, and boxes are answered as those of a detector are.
@@ -24,7 +24,10 @@ OFFSET = 1.0  # of logits; SAM's own in its automatic mask generator
 
 
 class ObjectPredictor:
-    """Masks of prompts, as a `Predictor` makes them, and then those of objects that no prompt is about.
+    """Masks of what points find, and then those of prompts, as a `Predictor` makes them, of which that has none.
+
+    Points come first because their boxes are tight: what a small detector draws around the same object is looser, and
+    around several objects hides them.
 
     Args:
         predictor: of one mask a prompt.
@@ -46,10 +49,8 @@ class ObjectPredictor:
 
     def _objects(self, image: np.ndarray, prompts: list[Prompt]) -> list[Instance]:
         encoded = self.predictor.encode([image], hq=self.predictor.mask_output != "sam")
-        found = self._answers(encoded, prompts)
-        proposed = self.propose(encoded, [instance.mask for instance in found])
-        found += self._answers(encoded, [Prompt(box=box) for box in proposed])
-        return [found[place] for place in distinct([own.mask for own in found], len(prompts), self.config)]
+        found = self._answers(encoded, [*(Prompt(box=box) for box in self.propose(encoded)), *prompts])
+        return [found[place] for place in distinct([own.mask for own in found], self.config)]
 
     def _answers(self, encoded: EncodedImages, prompts: list[Prompt]) -> list[Instance]:
         return [instance for _, instance in self.predictor.instances(encoded, [(0, prompt) for prompt in prompts])]
@@ -72,7 +73,7 @@ class ObjectPredictor:
             rows, columns = (places[:, ::-1] * [height, width]).astype(int).T
             points = (places * [resize.width, resize.height])[~covered[rows, columns]]
             masks = [*known, *proposed, *self._masks_at(encoded, points, height, width)]
-            proposed = [masks[n] for n in distinct(masks, len(known), self.config) if n >= len(known)]
+            proposed = [masks[n] for n in distinct(masks, self.config, known=len(known)) if n >= len(known)]
         return [_box_in_photo(mask, resize) for mask in proposed]
 
     def _masks_at(self, encoded: EncodedImages, points: np.ndarray, height: int, width: int) -> list[MaskCrop]:
@@ -89,11 +90,11 @@ class ObjectPredictor:
         return [MaskCrop(bits, 0, 0, width, height) for _, bits in found]
 
 
-def distinct(masks: Sequence[MaskCrop], detected: int, config: ObjectsConfig) -> list[int]:
-    """Which of some masks of an image stay: no copy of one before it, and no small part that nobody detected.
+def distinct(masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0) -> list[int]:
+    """Which of some masks of an image stay: no copy of one before it, and no small part of another.
 
     Args:
-        detected: how many are of a detector; they come first.
+        known: how many of the first are objects even if they are parts.
     """
     from pycocotools import mask as coco_mask
 
@@ -110,7 +111,7 @@ def distinct(masks: Sequence[MaskCrop], detected: int, config: ObjectsConfig) ->
     return [
         place
         for place in kept
-        if place < detected
+        if place < known
         or not any(
             share[place, other] > config.part and areas[place] < config.part_size * areas[other] for other in kept
         )

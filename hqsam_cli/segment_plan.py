@@ -46,7 +46,7 @@ class SegmentPlan:
         checkpoint: of the model.
         categories: of the prompts, which a detector has of its own.
         detector: finds the boxes; None where files have the prompts.
-        objects: where the detector finds nothing, points are asked too.
+        objects: what points find too; the detector has what they leave.
         everything: masks of all there is instead.
         selection: which of what is found is kept.
     """

@@ -40,29 +40,30 @@ def test_copies_and_parts_stay_out_and_what_was_detected_stays() -> None:
     same_sky, edge = square(51, 51, 49), square(36, 0, 20)
     found = [person, shirt, sky, same_sky, face, edge]
     config = ObjectsConfig(part_size=0.5)
-    assert distinct(found, 1, config) == [0, 2, 5]
-    assert distinct(found, 2, config) == [0, 1, 2, 5]
-    assert distinct(found, 1, ObjectsConfig(part_size=0.2)) == [0, 1, 2, 5]  # a shirt is more than a part
-    assert distinct([square(0, 0, 0)], 0, config) == distinct([], 0, config) == []
+    assert distinct(found, config) == [0, 2, 5]
+    assert distinct(found, config, known=2) == [0, 1, 2, 5]
+    assert distinct(found, ObjectsConfig(part_size=0.2)) == [0, 1, 2, 5]  # a shirt is more than a part
+    assert distinct([square(0, 0, 0)], config) == distinct([], config) == []
 
 
 def test_a_part_of_a_mask_that_is_itself_left_out_goes_by_those_that_stay() -> None:
     whole, copy = square(0, 0, 50), square(0, 0, 49)
     part = square(2, 2, 9)
-    assert distinct([whole, copy, part], 0, ObjectsConfig()) == [0]
+    assert distinct([whole, copy, part], ObjectsConfig()) == [0]
 
 
-def test_the_masks_of_prompts_come_first_and_are_those_of_the_predictor(
+def test_the_masks_of_prompts_come_after_those_of_points_and_are_those_of_the_predictor(
     predictor: Predictor, image: np.ndarray
 ) -> None:
     prompts = [Prompt(7, box=(5, 5, 60, 50)), Prompt(9, box=(20, 30, 90, 95))]
-    (alone,) = predictor.predict_batch([image], [prompts])
-    (found,) = ObjectPredictor(predictor, LOOSE).predict_batch([image], [prompts])
-    assert [instance.prompt for instance in found[:2]] == prompts
-    for mine, other in zip(found, alone, strict=False):
+    objects = ObjectPredictor(predictor, LOOSE)
+    boxes = objects.propose(predictor.encode([image], hq=True))
+    (alone,) = predictor.predict_batch([image], [[*(Prompt(box=box) for box in boxes), *prompts]])
+    (found,) = objects.predict_batch([image], [prompts])
+    assert len(found) == len(alone) == len(boxes) + 2 > 2
+    assert [instance.prompt for instance in found[-2:]] == prompts
+    for mine, other in zip(found, alone, strict=True):
         assert np.array_equal(mine.mask.full(), other.mask.full())
-    assert len(found) > len(prompts)
-    assert all(instance.prompt.box is not None for instance in found)
 
 
 def test_what_points_find_are_the_boxes_of_the_stable_masks_of_sam(predictor: Predictor, image: np.ndarray) -> None:

@@ -214,7 +214,7 @@ class DetectAndSegment(Segment):
 
 
 class SegmentObjects(DetectAndSegment):
-    """Masks of the boxes that a detector finds, and of what the predictor finds beside them."""
+    """Masks of what the predictor finds by itself, and of the boxes that a detector finds beside it."""
 
     def __init__(
         self,

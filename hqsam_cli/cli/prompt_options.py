@@ -93,8 +93,8 @@ def objects_config(multimask: bool, reporter: ConsoleReporter) -> ObjectsConfig 
     config = ObjectsConfig()
     side = config.grid_points[-1]
     reporter.say(
-        f"no prompts given: segmenting what the detector {EMBEDDED} of this package finds, and "
-        f"what up to {side} x {side} points find where it finds nothing; {more}"
+        f"no prompts given: segmenting what up to {side} x {side} points find, and beside it "
+        f"what the detector {EMBEDDED} of this package finds; {more}"
     )
     return config
 

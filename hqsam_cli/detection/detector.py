@@ -14,7 +14,7 @@ from ..configs import CONF, IOU, DetectorConfig
 from ..errors import HqsamError, UsageError
 from ..records import Prompt
 from ..weights.hub import file_hash
-from .engine import ultralytics
+from .engine import keep_threads, ultralytics
 from .plain import read_plain
 from .words import set_words, takes_words
 
@@ -100,6 +100,7 @@ class Detector:
         """
         if not images:
             return []
+        keep_threads()
         results = self._yolo.predict([np.ascontiguousarray(image[..., ::-1]) for image in images], **self._arguments)
         return [_prompts(result) for result in results]
 

@@ -44,3 +44,15 @@ def ultralytics() -> ModuleType:
     if omp_threads is None:
         os.environ.pop("OMP_NUM_THREADS", None)
     return package
+
+
+def keep_threads() -> None:
+    """Have ultralytics leave torch's number of threads as it is now; to be called before it chooses a device.
+
+    On a CPU it sets one thread fewer than there are cores, and not for itself alone: on two cores whatever else the
+    process computes takes twice as long from then on.
+    """
+    ultralytics()
+    from ultralytics.utils import torch_utils
+
+    torch_utils.NUM_THREADS = torch.get_num_threads()  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ from ..compute import resolve_compute
 from ..configs import DetectorConfig, ObjectsConfig
 from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_image_and_mask
 from ..detection.detector import Detector
-from ..detection.engine import ultralytics
+from ..detection.engine import keep_threads, ultralytics
 from ..detection.plain import write_plain
 from ..errors import ImageError
 from ..everything import suppress
@@ -201,6 +201,7 @@ def _trained_at(
     yolo = package.YOLO(str(last) if last.is_file() else start)
     yolo.add_callback("on_train_start", _quicken)
     yolo.add_callback("on_fit_epoch_end", _say_epoch)
+    keep_threads()
     if last.is_file():
         yolo.train(resume=True, device=device)
     else:

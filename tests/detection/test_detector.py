@@ -66,6 +66,17 @@ def test_a_file_says_what_it_asks_for_and_the_user_goes_first(
     assert count() == 0
 
 
+def test_the_process_keeps_its_threads(object_detector: Path, photos: list[np.ndarray]) -> None:
+    before = torch.get_num_threads()
+    wanted = (os.cpu_count() or 1) + 2  # which neither ultralytics nor torch would choose
+    torch.set_num_threads(wanted)
+    try:
+        Detector(object_detector, DetectorConfig(conf=0.001), CPU).detect(photos[:1])
+        assert torch.get_num_threads() == wanted
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np.ndarray]) -> None:
     detector = Detector(object_detector, DetectorConfig(conf=0.001), CPU)
     for photo, found in zip(photos, detector.detect(photos), strict=True):
