@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .configs import EverythingConfig, MaskOutput
 from .modeling.sam import MaskChoice
-from .predictor import EncodedImages, Predictor
+from .predictor import Predictor
 from .records import Instance, MaskCrop, Prompt
 from .regions import drop_parts
 from .transforms import ResizeLongestSide
@@ -93,16 +93,6 @@ class MaskGenerator:
             for row, (pixels, (_, _, layer)) in enumerate(zip(cut, places, strict=True))
             for x, y in point_grid(self._side(layer)) * [pixels.shape[1], pixels.shape[0]]
         ]
-        return self._passing(images, places, encoded, prompts)
-
-    def _passing(
-        self,
-        images: Sequence[np.ndarray],
-        places: Sequence[tuple[int, CropBox, int]],
-        encoded: EncodedImages,
-        prompts: list[tuple[int, Prompt]],
-    ) -> list[list[_Candidate]]:
-        """What passes its scores of the masks at points of crops, each point with the row of its crop."""
         found: list[list[_Candidate]] = [[] for _ in places]
         output, threshold = self.predictor.mask_output, self.config.pred_iou_thresh
         for chunk, logits in self.predictor.logits(encoded, prompts, [output], over=threshold):
@@ -164,14 +154,13 @@ class MaskGenerator:
         """Masks without small holes and islands; of those that become duplicates the unchanged stays."""
         area, changed, scores = self.config.min_mask_region_area, [], []
         for candidate in found:
-            mask = candidate.instance.mask
-            full = mask.full()
+            full = candidate.instance.mask.full()
             without_holes = ~drop_parts(~full, area, keep_largest=False)[0]
             bits = drop_parts(without_holes, area, keep_largest=True)[0]
             same = bool((bits == full).all())
             scores.append(float(same))
             if not same:
-                whole = MaskCrop(bits, 0, 0, mask.width, mask.height)
+                whole = MaskCrop.whole(bits)
                 x, y, w, h = whole.tight_box()
                 box = (x, y, x + max(w, 1) - 1, y + max(h, 1) - 1)
                 candidate = replace(candidate, instance=replace(candidate.instance, mask=whole), box=box)

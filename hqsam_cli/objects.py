@@ -68,7 +68,7 @@ class ObjectPredictor:
         for side in self.config.grid_points:
             covered = np.zeros((height, width), bool)
             for mask in (*known, *proposed):
-                covered |= mask.full()
+                covered |= mask.bits
             places = point_grid(side)
             rows, columns = (places[:, ::-1] * [height, width]).astype(int).T
             points = (places * [resize.width, resize.height])[~covered[rows, columns]]
@@ -87,7 +87,7 @@ class ObjectPredictor:
             stable = _stability(logits) >= self.config.grid_stability
             found += zip(estimates[stable].tolist(), (logits[stable] > 0).cpu().numpy(), strict=True)
         found.sort(key=lambda own: -own[0])
-        return [MaskCrop(bits, 0, 0, width, height) for _, bits in found]
+        return [MaskCrop.whole(bits) for _, bits in found]
 
 
 def distinct(masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0) -> list[int]:
@@ -126,7 +126,7 @@ def _stability(logits: Tensor) -> Tensor:
 def _shrunk(mask: MaskCrop, height: int, width: int) -> MaskCrop:
     """A mask at the resolution of the decoder."""
     small = cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    return MaskCrop(small.view(bool), 0, 0, width, height)
+    return MaskCrop.whole(small.view(bool))
 
 
 def _box_in_photo(mask: MaskCrop, resize: ResizeLongestSide) -> Box:

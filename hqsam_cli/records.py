@@ -105,6 +105,12 @@ class MaskCrop:
     width: int
     height: int
 
+    @classmethod
+    def whole(cls, bits: np.ndarray) -> MaskCrop:
+        """The mask of bits that are as large as the image, bool (height, width)."""
+        height, width = bits.shape
+        return cls(bits, 0, 0, width, height)
+
     def tight_box(self) -> tuple[int, int, int, int]:
         """x, y, width and height of the set pixels in the image; zeros where there are none."""
         rows, columns = np.flatnonzero(self.bits.any(axis=1)), np.flatnonzero(self.bits.any(axis=0))

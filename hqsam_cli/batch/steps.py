@@ -228,7 +228,7 @@ class SegmentObjects(DetectAndSegment):
         self.selection = selection
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
-        """See `Step`; the masks of an image are numbered anew, since some have no box, and some boxes no mask."""
+        """See `Step`; the masks of an image are numbered anew, since not all are of the detector."""
         return _numbered(self.selection, group, super().results(group))
 
 

@@ -16,9 +16,16 @@ from PIL import Image
 from ..errors import HqsamError
 
 
-@cache
 def ultralytics() -> ModuleType:
-    """The package, made to mind its own business.
+    """The package, made to mind its own business: see `_imported` and `keep_threads`."""
+    package = _imported()
+    keep_threads()
+    return package
+
+
+@cache
+def _imported() -> ModuleType:
+    """The package, with nothing else changed by its import.
 
     It reads its switches as it is imported and writes its settings where it is told to. What it changes in other
     libraries is put back: without that, a broken image would make Pillow look for a plugin to install.
@@ -47,12 +54,11 @@ def ultralytics() -> ModuleType:
 
 
 def keep_threads() -> None:
-    """Have ultralytics leave torch's number of threads as it is now; to be called before it chooses a device.
+    """Have ultralytics leave torch's number of threads as it is now, where it chooses a device.
 
     On a CPU it sets one thread fewer than there are cores, and not for itself alone: on two cores whatever else the
     process computes takes twice as long from then on.
     """
-    ultralytics()
     from ultralytics.utils import torch_utils
 
     torch_utils.NUM_THREADS = torch.get_num_threads()  # type: ignore[attr-defined]

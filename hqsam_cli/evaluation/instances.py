@@ -246,7 +246,7 @@ class InstanceScorer:
                         {
                             "image_id": image.image_id,
                             "category_id": box["category_id"],
-                            "segmentation": encode_crop(MaskCrop(mask, 0, 0, width, height)),
+                            "segmentation": encode_crop(MaskCrop.whole(mask)),
                             "score": float(box.get("score", 1.0)) * estimate,
                         }
                     )

@@ -24,7 +24,7 @@ from ..compute import resolve_compute
 from ..configs import DetectorConfig, ObjectsConfig
 from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_image_and_mask
 from ..detection.detector import Detector
-from ..detection.engine import keep_threads, ultralytics
+from ..detection.engine import ultralytics
 from ..detection.plain import write_plain
 from ..errors import ImageError
 from ..everything import suppress
@@ -51,11 +51,11 @@ GAP = 0.02  # of the longer side: parts closer than that belong together
 SCORE_SETTINGS = DetectorConfig(conf=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
-Find = Callable[[np.ndarray, Sequence[np.ndarray]], list[Box]]
+Find = Callable[[np.ndarray, Sequence[MaskCrop]], list[Box]]
 
 
-def separate_objects(mask: np.ndarray) -> list[np.ndarray]:
-    """Masks, bool (H, W), of the separate objects of a mask, uint8 0 / 1 (H, W), the largest first.
+def separate_objects(mask: np.ndarray) -> list[MaskCrop]:
+    """Masks of the separate objects of a mask, uint8 0 / 1 (H, W), the largest first.
 
     A mask of a photo may hold several objects, and crumbs and slits that are none of theirs.
     """
@@ -65,13 +65,7 @@ def separate_objects(mask: np.ndarray) -> list[np.ndarray]:
     areas = np.bincount(labels[mask > 0])
     least = max(LEAST_PART * areas.max(), LEAST_SHARE * mask.size)
     large = sorted(np.flatnonzero(areas >= least), key=lambda label: -areas[label])
-    return [(labels == label) & (mask > 0) for label in large]
-
-
-def tight_box(mask: np.ndarray) -> Box:
-    """x, y, width and height of what is set in a mask (H, W)."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return x, y, width, height
+    return [MaskCrop.whole((labels == label) & (mask > 0)) for label in large]
 
 
 def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -> None:
@@ -103,11 +97,11 @@ def without_copies(boxes: Sequence[Box]) -> list[Box]:
     return [boxes[n] for n in suppress(corners, range(len(boxes), 0, -1), OVERLAP)]
 
 
-def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find | None = None) -> int:
+def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> int:
     """The pairs of a set as samples; how many. What cannot be read is named and left out, what is there is kept.
 
     Args:
-        find: the boxes of what a model finds in an image, RGB (H, W, 3), beside masks, bool (H, W).
+        find: the boxes of what a model finds in an image, RGB (H, W, 3), beside some masks.
     """
     count = 0
     for pair in pairs:
@@ -121,8 +115,8 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find | Non
             _say(f"left out: {error}")
             continue
         if masks := separate_objects(mask):
-            boxes = [tight_box(own) for own in masks]
-            write_sample(folder, name, image, without_copies([*boxes, *(find(image, masks) if find else ())]))
+            boxes = [own.tight_box() for own in masks]
+            write_sample(folder, name, image, without_copies([*boxes, *find(image, masks)]))
             count += 1
     return count
 
@@ -133,7 +127,7 @@ def write_scenes(folder: Path, count: int) -> None:
         rng = np.random.default_rng((STORED_SIDE, number))
         scene = render_scene(rng, STORED_SIDE, STORED_SIDE, objects=int(rng.integers(1, 5)))
         seen = [mask for mask in scene.masks if mask.mean() > LEAST_SHARE]
-        write_sample(folder, f"scenes-{number:04d}", scene.image, [tight_box(mask) for mask in seen])
+        write_sample(folder, f"scenes-{number:04d}", scene.image, [MaskCrop.whole(mask).tight_box() for mask in seen])
 
 
 def finder(name: str, device: str) -> Find:
@@ -143,10 +137,8 @@ def finder(name: str, device: str) -> Find:
     predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
     objects = ObjectPredictor(predictor, FOUND)
 
-    def find(image: np.ndarray, masks: Sequence[np.ndarray]) -> list[Box]:
-        height, width = image.shape[:2]
-        known = [MaskCrop(mask, 0, 0, width, height) for mask in masks]
-        return likely_objects(objects.propose(predictor.encode([image], hq=False), known), height, width)
+    def find(image: np.ndarray, masks: Sequence[MaskCrop]) -> list[Box]:
+        return likely_objects(objects.propose(predictor.encode([image], hq=False), masks), *image.shape[:2])
 
     return find
 
@@ -201,7 +193,6 @@ def _trained_at(
     yolo = package.YOLO(str(last) if last.is_file() else start)
     yolo.add_callback("on_train_start", _quicken)
     yolo.add_callback("on_fit_epoch_end", _say_epoch)
-    keep_threads()
     if last.is_file():
         yolo.train(resume=True, device=device)
     else:
@@ -278,7 +269,7 @@ def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]
     for number, pair in enumerate(pairs.pairs, 1):
         image, mask = read_image_and_mask(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
-        for box in map(tight_box, separate_objects(mask)):
+        for box in (own.tight_box() for own in separate_objects(mask)):
             own = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
             gts.append(own | {"bbox": list(box), "area": box[2] * box[3]})
         for prompt in detect([image])[0]:

@@ -61,7 +61,7 @@ def main() -> None:
         images.append({"id": len(images) + 1, "file_name": file_name, "width": width, "height": height})
         _write(out / "images" / file_name, scene.image[..., ::-1], JPEG)
         for mask, kind in zip(scene.masks, scene.names, strict=True):
-            crop = MaskCrop(mask, 0, 0, width, height)
+            crop = MaskCrop.whole(mask)
             annotations.append(
                 {
                     "id": len(annotations) + 1,

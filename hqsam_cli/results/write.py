@@ -133,7 +133,7 @@ class _Shapes:
             elif size is None:
                 raise ValueError("is of an image whose size nobody says")
             else:
-                mask = MaskCrop(decode_segmentation(shape, *size), 0, 0, *size)
+                mask = MaskCrop.whole(decode_segmentation(shape, *size))
                 if self.runs:
                     changed["segmentation"] = encode_crop(mask)
                 if self.polygons is None:

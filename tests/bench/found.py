@@ -106,8 +106,8 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
     return find
 
 
-def recall(photos: list[Photo], found: list[list[dict[str, Any]]], most: int) -> float:
-    """COCO's AR with so many masks a photo, in percent."""
+def recalls(photos: list[Photo], found: list[list[dict[str, Any]]]) -> list[float]:
+    """COCO's AR@10 and AR@100, in percent."""
     images = [{"id": n, "height": p.pixels.shape[0], "width": p.pixels.shape[1]} for n, p in enumerate(photos)]
     flat = [(n, rle) for n, photo in enumerate(photos) for rle in photo.objects]
     annotations = [
@@ -132,13 +132,34 @@ def recall(photos: list[Photo], found: list[list[dict[str, Any]]], most: int) ->
         gt.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
         gt.createIndex()
         if not results:
-            return 0.0
+            return [0.0, 0.0]
         scored = COCOeval(gt, gt.loadRes(results), "segm")
-        scored.params.maxDets = [1, 10, most]
+        scored.params.maxDets = [1, 10, 100]
         scored.evaluate()
         scored.accumulate()
-    recalls = scored.eval["recall"][:, :, 0, 2]
-    return 100 * float(recalls[recalls > -1].mean())
+    of_ten, of_hundred = (scored.eval["recall"][:, :, 0, place] for place in (1, 2))
+    return [100 * float(own[own > -1].mean()) for own in (of_ten, of_hundred)]
+
+
+def found_shares(photos: list[Photo], found: list[list[dict[str, Any]]]) -> list[float]:
+    """Of large objects and of all, those found; of photos, those with any; of masks, the right ones; in percent."""
+    hits: list[bool] = []
+    large: list[bool] = []
+    anything: list[bool] = []
+    right: list[bool] = []
+    for photo, own in zip(photos, found, strict=True):
+        masks = [one["rle"] for one in own]
+        if not photo.objects:
+            right += [False] * len(masks)
+            continue
+        shape = len(masks), len(photo.objects)
+        overlap = np.reshape(coco_mask.iou(masks, photo.objects, [0] * len(photo.objects)), shape)
+        own_hits = [bool((column >= FOUND).any()) for column in overlap.T]
+        hits += own_hits
+        large += [hit for hit, rle in zip(own_hits, photo.objects, strict=True) if coco_mask.area(rle) > LARGE]
+        anything.append(any(own_hits))
+        right += [bool((row >= FOUND).any()) for row in overlap]
+    return [100 * float(np.mean(values or [False])) for values in (large, hits, anything, right)]
 
 
 def main() -> None:
@@ -171,23 +192,9 @@ def main() -> None:
                 found.append(
                     [{"rle": encode_crop(i.mask), "score": i.score, "iou": i.predicted_iou} for i in instances]
                 )
-            hits, sizes, right = [], [], []
-            anything = []
-            for photo, own in zip(photos, found, strict=True):
-                masks = [one["rle"] for one in own]
-                overlap = coco_mask.iou(masks, photo.objects, [0] * len(photo.objects)) if masks else np.zeros((0, 1))
-                own_hits = [bool(len(masks)) and overlap[:, k].max() >= FOUND for k in range(len(photo.objects))]
-                hits += own_hits
-                sizes += [float(coco_mask.area(rle)) for rle in photo.objects]
-                right += [bool(row.max() >= FOUND) for row in overlap] if photo.objects else [False] * len(masks)
-                anything += [any(own_hits)] if photo.objects else []
-            large = [hit for hit, size in zip(hits, sizes, strict=True) if size > LARGE]
-            shares = [100 * float(np.mean(values or [0])) for values in (large, hits, anything, right)]
             table.add_row(
                 name,
-                *(f"{share:.1f}" for share in shares),
-                f"{recall(photos, found, 10):.1f}",
-                f"{recall(photos, found, 100):.1f}",
+                *(f"{share:.1f}" for share in (*found_shares(photos, found), *recalls(photos, found))),
                 f"{np.mean([len(own) for own in found]):.1f}",
                 f"{seconds / len(photos):.2f}",
             )

@@ -348,7 +348,7 @@ def test_boxes_need_no_ultralytics_and_a_detector_says_so(
     hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ultralytics", None)
-    engine.ultralytics.cache_clear()
+    engine._imported.cache_clear()
     assert hqsam("segment", photos, "--boxes", "dets.json").code == 0
     refused = hqsam("segment", photos, "-o", "detected")
     assert refused.code == 1
@@ -385,34 +385,3 @@ def test_prompts_that_are_all_lost_are_a_failure_before_the_model_is_loaded(
     document["annotations"] = []
     (tmp_path / "none.json").write_text(json.dumps(document))
     assert hqsam("segment", photos, "--boxes", "none.json", "-o", "three").code == 0  # nothing given, nothing lost
-
-
-def test_everything_needs_no_prompts(hqsam: Run, photos: Path) -> None:
-    command = ("segment", photos, "--everything", "--points-per-side", "2", "-f", "coco", "-f", "png")
-    loose = ("--pred-iou-thresh", "0.2", "--stability-score-thresh", "0.2")
-    result = hqsam(*command, *loose)
-    assert result.code == 0, result.err
-    coco = COCO("hqsam_out/instances.json")
-    assert coco.cats == {1: {"id": 1, "name": "object"}} and coco.anns
-    for annotation in coco.anns.values():
-        assert annotation["predicted_iou"] > 0.2 and annotation["stability_score"] >= 0.2
-        name = coco.imgs[annotation["image_id"]]["file_name"]
-        assert Path(f"hqsam_out/masks/{name}/{annotation['id']}.png").exists()
-    assert "2 of 2 images were done before" in hqsam(*command, *loose).err
-    assert "--pred-iou-thresh was 0.2, is 0.88" in hqsam(*command, *loose[2:]).err
-    one = hqsam(*command[:5], *loose, "--max-boxes", "1", "-o", "-")
-    assert all(len(line["annotations"]) <= 1 for line in one.lines)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--everything", "--boxes", "dets.json"], "--everything asks for no prompts"),
-        (["--everything", "--detector", "object"], "--everything asks for no prompts"),
-        (["--everything", "--multimask"], "leave --multimask out"),
-        (["--boxes", "dets.json", "--points-per-side", "8"], "--points-per-side: for everything mode"),
-    ],
-)
-def test_everything_and_prompts_do_not_mix(hqsam: Run, photos: Path, arguments: list[str], said: str) -> None:
-    result = hqsam("segment", photos, *arguments)
-    assert result.code == 2 and said in result.err

@@ -14,8 +14,8 @@ from PIL import Image
 from hqsam_cli.configs import ObjectsConfig
 from hqsam_cli.data.pairs import find_pairs
 from hqsam_cli.recipes import detector
-from hqsam_cli.recipes.detector import average_precision, prepared_data, separate_objects, tight_box
-from hqsam_cli.records import Prompt
+from hqsam_cli.recipes.detector import average_precision, prepared_data, separate_objects
+from hqsam_cli.records import MaskCrop, Prompt
 from hqsam_cli.weights.registry import build_model
 
 
@@ -39,7 +39,7 @@ def test_separate_objects_are_boxes_of_their_own_and_crumbs_are_none() -> None:
     mask[20:80, 60:62] = 0  # a slit
     mask[100:180, 200:290] = 1
     mask[190:193, 5:8] = 1  # a crumb
-    assert [tight_box(own) for own in separate_objects(mask)] == [(200, 100, 90, 80), (10, 20, 100, 60)]
+    assert [own.tight_box() for own in separate_objects(mask)] == [(200, 100, 90, 80), (10, 20, 100, 60)]
 
 
 def test_the_data_set_is_small_and_its_boxes_are_shares(sets: Path) -> None:
@@ -86,7 +86,7 @@ def test_what_has_a_mask_is_not_found_again(monkeypatch: pytest.MonkeyPatch) -> 
     find = detector.finder("any", "cpu")
     image = np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8)
     assert find(image, [])
-    assert find(image, [np.ones((80, 100), bool)]) == []
+    assert find(image, [MaskCrop.whole(np.ones((80, 100), bool))]) == []
 
 
 def test_average_precision_is_that_of_coco(sets: Path) -> None:
