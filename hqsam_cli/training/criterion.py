@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -88,13 +87,13 @@ class Criterion(nn.Module):
         views, cache, model = list(batch["encoded"]), self.cache, self.model
         new = [row for row, view in enumerate(views) if view is None]
         if new:
-            encoded = model.image_encoder(self._pixels([batch["image"][row] for row in new]))
-            for row, embedding, interm_embeddings in zip(new, *encoded, strict=True):
-                number = batch["number"][row]
-                found = EncodedImage(embedding, interm_embeddings, batch["objects"][row], *no_objects(model))
-                if self.keep_sam:
-                    boxes, answers = sams_objects(model, embedding[None], self.seed * SEEDS + number)
-                    found = replace(found, boxes=boxes, answers=answers)
+            embedding, interm_embeddings = model.image_encoder(self._pixels([batch["image"][row] for row in new]))
+            numbers = [batch["number"][row] for row in new]
+            objects = [no_objects(model) for _ in new]
+            if self.keep_sam:
+                objects = sams_objects(model, embedding, [self.seed * SEEDS + number for number in numbers])
+            for k, (row, number) in enumerate(zip(new, numbers, strict=True)):
+                found = EncodedImage(embedding[k], interm_embeddings[k], batch["objects"][row], *objects[k])
                 views[row] = found if cache is None else cache.keep(number, found)
         return [view.map_features(lambda x: x.to(model.device)) for view in views]
 
@@ -106,6 +105,5 @@ def _kept_prompts(views: list[EncodedImage], picks: list[float], device: torch.d
     boxes = torch.stack([views[row].boxes[i] for row, i in chosen]) if chosen else torch.zeros(0, 4)
     side = views[0].answers.shape[-2:]
     answers = torch.stack([views[row].answers[i] for row, i in chosen]) if chosen else torch.zeros(0, *side)
-    prompts = box_prompts(boxes, device)
-    rows = torch.tensor([row for row, _ in chosen], dtype=torch.long, device=device)
-    return PromptBatch(rows, prompts.points, prompts.labels), answers.to(device)
+    rows = torch.tensor([row for row, _ in chosen], dtype=torch.long)
+    return box_prompts(boxes, rows, device), answers.to(device)

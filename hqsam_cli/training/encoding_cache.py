@@ -6,7 +6,7 @@ many steps, each with other prompts; a step then costs the decoder alone. One ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,37 +91,61 @@ def no_objects(model: HQSam) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def sams_objects(model: HQSam, embedding: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Objects as SAM sees them, without the HQ token: boxes (M, 4), and its masks of these boxes, bool (M, h, w).
+def sams_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """Objects of N images as SAM sees them, without the HQ token.
 
-    At each of a few random points the mask that SAM is surest of gives a box; its answer to the box is what counts.
+    At each of a few random points one of the masks that SAM is sure of, of a part or of a whole, gives a box; its
+    answer to the box is what counts.
 
     Args:
-        embedding: (1, 256, S / 16, S / 16).
+        embedding: (N, 256, S / 16, S / 16).
+        seeds: of the points of each image.
+
+    Returns:
+        For each image boxes (M, 4), and SAM's masks of these boxes, bool (M, h, w).
     """
-    features, size = ImageFeatures(embedding.float(), None), model.image_size
-    places = torch.rand(POINTS, 1, 2, generator=torch.Generator().manual_seed(seed)) * size
+    features = ImageFeatures(embedding.float(), None)
+    boxes = [torch.unique(own, dim=0) for own in _boxes_at_points(model, features, seeds)]
+    counts = torch.tensor([len(own) for own in boxes])
+    if not counts.sum():
+        return [no_objects(model) for _ in seeds]
+    rows = torch.arange(len(boxes)).repeat_interleave(counts)
+    prompts = box_prompts(torch.cat(boxes), rows, model.device)
+    answers, _ = model.predict(features, prompts, mask_output="sam")
+    masks = (answers[:, 0] > 0).cpu().split(counts.tolist())
+    return list(zip(boxes, masks, strict=True))
+
+
+def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]) -> list[Tensor]:
+    """For each image boxes (M, 4) of masks that SAM is sure of, each at a random point."""
+    draws = torch.cat([torch.rand(POINTS, 3, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+    rows = torch.arange(len(seeds)).repeat_interleave(POINTS)
+    places = draws[:, None, :2] * model.image_size
     points = torch.cat([places, torch.zeros_like(places)], dim=1)
-    at_points = _prompts(points, (FOREGROUND_POINT, PADDING_POINT), model.device)
-    logits, sure = model.predict(features, at_points, mask_output="sam", choice="best")
-    scale = size // logits.shape[-1]
-    found = zip(positive_regions(logits[:, 0]), sure[:, 0].tolist(), strict=True)
-    regions = [region for region, estimate in found if region is not None and estimate >= SURE]
-    corners = [(left, top, right + 1, bottom + 1) for top, bottom, left, right in regions]
-    boxes = torch.tensor(corners, dtype=torch.float32).view(-1, 4) * scale
-    boxes = torch.unique(boxes[(boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= LEAST_SIDE], dim=0)
-    if not len(boxes):
-        return no_objects(model)
-    answers, _ = model.predict(features, box_prompts(boxes, model.device), mask_output="sam")
-    return boxes, (answers[:, 0] > 0).cpu()
+    prompts = _prompts(points, (FOREGROUND_POINT, PADDING_POINT), rows, model.device)
+    logits, estimates = model.predict(features, prompts, mask_output="sam", choice="all")
+    sure = estimates.cpu() >= SURE
+    some = sure.any(dim=1)
+    rank = (draws[:, 2] * sure.sum(dim=1)).long()  # which of the sure ones
+    chosen = (sure.cumsum(dim=1) == rank[:, None] + 1).int().argmax(dim=1)
+    masks = logits[some.to(logits.device), chosen[some].to(logits.device)]
+    found = zip(rows[some].tolist(), positive_regions(masks), strict=True)
+    scale, boxes = model.image_size // logits.shape[-1], [torch.zeros(0, 4) for _ in seeds]
+    for row, region in found:
+        if region is None:
+            continue
+        top, bottom, left, right = region
+        box = scale * torch.tensor([[left, top, right + 1, bottom + 1]], dtype=torch.float32)
+        if (box[:, 2:] - box[:, :2]).amin() >= LEAST_SIDE:
+            boxes[row] = torch.cat([boxes[row], box])
+    return boxes
 
 
-def box_prompts(boxes: Tensor, device: torch.device) -> PromptBatch:
-    """Boxes (M, 4) of one image as a batch of prompts."""
-    return _prompts(boxes.view(-1, 2, 2), (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT), device)
+def box_prompts(boxes: Tensor, rows: Tensor, device: torch.device) -> PromptBatch:
+    """Boxes (M, 4) as a batch of prompts; `rows` (M,) says of which image each is."""
+    return _prompts(boxes.view(-1, 2, 2), (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT), rows, device)
 
 
-def _prompts(points: Tensor, labels: tuple[int, int], device: torch.device) -> PromptBatch:
-    count = len(points)
-    kinds = torch.tensor(labels, device=device).expand(count, -1)
-    return PromptBatch(torch.zeros(count, dtype=torch.long, device=device), points.to(device), kinds)
+def _prompts(points: Tensor, labels: tuple[int, int], rows: Tensor, device: torch.device) -> PromptBatch:
+    kinds = torch.tensor(labels, device=device).expand(len(points), -1)
+    return PromptBatch(rows.to(device), points.to(device), kinds)

@@ -42,13 +42,13 @@ Work = list[tuple[np.ndarray, list[Prompt]]]  # photos, and their boxes
 Masks = list[list[dict[str, Any]]]  # of each photo, RLEs
 
 
-def work_on(images: int, boxes: int) -> Work:
-    """The photos of ultralytics at sizes from 1 to 12 megapixels, and random boxes within them."""
+def work_on(images: int, boxes: int, sizes: tuple[float, float] = MEGAPIXELS) -> Work:
+    """The photos of ultralytics at a range of sizes in megapixels, and random boxes within them."""
     from ultralytics.utils import ASSETS
 
     photos = [np.array(Image.open(ASSETS / name)) for name in ("bus.jpg", "zidane.jpg")]
     work: Work = []
-    for i, megapixels in enumerate(np.geomspace(*MEGAPIXELS, images)):
+    for i, megapixels in enumerate(np.geomspace(*sizes, images)):
         photo = photos[i % len(photos)]
         scale = (1e6 * megapixels / (photo.shape[0] * photo.shape[1])) ** 0.5
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)

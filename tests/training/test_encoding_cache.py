@@ -11,7 +11,7 @@ import torch
 
 from hqsam_cli.configs import Augmentation, TrainConfig, Trained
 from hqsam_cli.data.pairs import ImageMaskFolder
-from hqsam_cli.modeling.sam import HQSam, ImageFeatures, normalize
+from hqsam_cli.modeling.sam import HQSam, normalize
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import AugmentedPairs, Samples, collate
 from hqsam_cli.training.encoding_cache import EncodingCache, sams_objects
@@ -72,15 +72,18 @@ def test_objects_that_sam_finds_are_its_answers_to_boxes(
 ) -> None:
     monkeypatch.setattr("hqsam_cli.training.encoding_cache.SURE", -np.inf)
     monkeypatch.setattr("hqsam_cli.training.encoding_cache.LEAST_SIDE", 1)
-    image = batch_of(folder, None, range(1))["image"][0]
-    embedding, _ = model.image_encoder(normalize(image[None]))
-    boxes, answers = sams_objects(model, embedding, seed=3)
-    assert boxes.shape == (len(answers), 4)
-    assert (boxes[:, 2:] > boxes[:, :2]).all()
-    assert answers.dtype == torch.bool
-    same = sams_objects(model, embedding, seed=3)
-    assert torch.equal(boxes, same[0])
-    assert ImageFeatures(embedding, None).hq is None
+    images = torch.stack(batch_of(folder, None, range(2))["image"])
+    embedding, _ = model.image_encoder(normalize(images))
+    found = sams_objects(model, embedding, [3, 4])
+    for boxes, answers in found:
+        assert len(boxes)
+        assert boxes.shape == (len(answers), 4)
+        assert (boxes[:, 2:] > boxes[:, :2]).all()
+        assert answers.dtype == torch.bool
+    alone = [sams_objects(model, embedding[n : n + 1], [seed])[0] for n, seed in enumerate((3, 4))]
+    assert all(
+        torch.equal(a, b) for own, other in zip(found, alone, strict=True) for a, b in zip(own, other, strict=True)
+    )
 
 
 def test_nothing_is_kept_where_sam_is_sure_of_nothing(
