@@ -15,9 +15,9 @@ from torch import Tensor
 from .configs import ObjectsConfig
 from .everything import point_grid, point_prompt
 from .formats.segmentation import encode_crop
-from .predictor import EncodedImages, Predictor
+from .predictor import AnyImage, EncodedImages, Predictor
 from .records import Box, Instance, MaskCrop, Prompt
-from .transforms import ResizeLongestSide
+from .transforms import ResizedImage, ResizeLongestSide
 from .upsample import SCALE
 
 OFFSET = 1.0  # of logits; SAM's own in its automatic mask generator
@@ -43,11 +43,15 @@ class ObjectPredictor:
             prompts_per_batch=predictor.prompts_per_batch,
         )
 
-    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    def resize(self, image: np.ndarray) -> ResizedImage:
+        """See `Predictor.resize`."""
+        return self.predictor.resize(image)
+
+    def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         """See `Predictor.predict_batch`; each image is encoded once, by itself."""
         return [self._objects(image, own) for image, own in zip(images, prompts, strict=True)]
 
-    def _objects(self, image: np.ndarray, prompts: list[Prompt]) -> list[Instance]:
+    def _objects(self, image: AnyImage, prompts: list[Prompt]) -> list[Instance]:
         encoded = self.predictor.encode([image], hq=self.predictor.mask_output != "sam")
         found = self._answers(encoded, [*(Prompt(box=box) for box in self.propose(encoded)), *prompts])
         return [found[place] for place in distinct([own.mask for own in found], self.config)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from .configs import MaskOutput
 from .modeling.sam import HQSam, ImageFeatures, MaskChoice
 from .prediction import Prediction
 from .records import Instance, Prompt
-from .transforms import ResizeLongestSide, make_prompt_batch, normalize_batch, resize_longest_side
+from .transforms import ResizedImage, ResizeLongestSide, make_prompt_batch, normalize_batch
 from .upsample import alpha_crops, mask_crops
 
 log = logging.getLogger(__name__)
+AnyImage: TypeAlias = np.ndarray | ResizedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,11 @@ class Predictor:
         ]
         return Prediction(self.predict_batch([image], [prompts])[0], image.shape[:2])
 
-    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         """Instances of each image, in the order of its prompts.
 
         Args:
-            images: RGB uint8 (H, W, 3), of any sizes.
+            images: RGB uint8 (H, W, 3), of any sizes, or what `resize` made of them.
             prompts: of each image; an image without any is not encoded.
 
         Raises:
@@ -141,12 +143,15 @@ class Predictor:
                 made = [(row, replace(own, sam=sam)) for (row, own), (_, sam) in zip(made, plain, strict=True)]
             yield from made
 
-    def encode(self, images: list[np.ndarray], *, hq: bool) -> EncodedImages:
+    def resize(self, image: np.ndarray) -> ResizedImage:
+        """An image, RGB uint8 (H, W, 3), as the model sees it; worth a thread of its own, since photos are large."""
+        return ResizedImage.of(image, self.model.image_size)
+
+    def encode(self, images: Sequence[AnyImage], *, hq: bool) -> EncodedImages:
         """Encode images, their longest side the model's; `hq` False leaves the HQ features out."""
-        side = self.model.image_size
-        resizes = [ResizeLongestSide.of(image.shape[0], image.shape[1], side) for image in images]
-        resized = [resize_longest_side(image, resize) for image, resize in zip(images, resizes, strict=True)]
-        return EncodedImages(self.encode_resized(resized, hq=hq), resizes)
+        resized = [image if isinstance(image, ResizedImage) else self.resize(image) for image in images]
+        features = self.encode_resized([image.pixels for image in resized], hq=hq)
+        return EncodedImages(features, [image.resize for image in resized])
 
     @torch.inference_mode()
     def encode_resized(self, images: list[np.ndarray], *, hq: bool) -> ImageFeatures:

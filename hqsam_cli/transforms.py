@@ -6,6 +6,7 @@ The longest side becomes S; the rest of the square is zero after normalizing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +55,24 @@ class ResizeLongestSide:
         """x and y (n, 2) in the image's pixels to the square's."""
         placed: np.ndarray = points * np.array([self.input_width / self.width, self.input_height / self.height])
         return placed
+
+
+class ResizedImage(NamedTuple):
+    """An image as the model sees it.
+
+    Attributes:
+        pixels: RGB uint8 (input_height, input_width, 3).
+        resize: how the image lies in the square.
+    """
+
+    pixels: np.ndarray
+    resize: ResizeLongestSide
+
+    @classmethod
+    def of(cls, image: np.ndarray, side: int) -> ResizedImage:
+        """An image, RGB uint8 (H, W, 3), for a model of that side."""
+        resize = ResizeLongestSide.of(image.shape[0], image.shape[1], side)
+        return cls(resize_longest_side(image, resize), resize)
 
 
 def resize_longest_side(image: np.ndarray, resize: ResizeLongestSide) -> np.ndarray:

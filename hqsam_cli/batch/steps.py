@@ -19,6 +19,7 @@ from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..records import Instance, Prompt
 from ..regions import clean
+from ..transforms import ResizedImage
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -31,6 +32,7 @@ class DecodedImage:
     Attributes:
         fingerprint: what its results depend on beside the identity of the run; see `fingerprint`.
         pixels: RGB uint8 (H, W, 3).
+        resized: the same as a model sees it, where a step takes it so.
         prompts: fit to the image.
         problems: sentences about prompts that were left out.
         error: why there are no pixels, or what failed on them.
@@ -41,6 +43,7 @@ class DecodedImage:
     image_id: int
     fingerprint: str
     pixels: np.ndarray | None = None
+    resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     error: str | None = None
@@ -63,6 +66,9 @@ class Step(Protocol[Result]):
 
     categories: list[dict[str, Any]]
 
+    def prepare(self, item: DecodedImage) -> None:
+        """Do with an image that is decoded what no model has to wait for; called from several threads."""
+
     def results(self, group: list[DecodedImage]) -> list[list[Result]]:
         """Results of each image of a group; one that fails gets an error and no results."""
 
@@ -76,7 +82,9 @@ class Step(Protocol[Result]):
 class PredictsMasks(Protocol):
     """What a step needs of a `Predictor`."""
 
-    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
+    def resize(self, image: np.ndarray) -> ResizedImage: ...
+
+    def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
 
 
 class DetectsObjects(Protocol):
@@ -139,9 +147,23 @@ class Segment:
         self.predictor, self.categories, self.multimask = predictor, categories, multimask
         self.finish = finish
 
+    def prepare(self, item: DecodedImage) -> None:
+        """See `Step`."""
+        if item.prompts:
+            self._resize(item)
+
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""
-        return _ask(group, lambda items: self.predictor.predict_batch(_pixels(items), [item.prompts for item in items]))
+        return _ask(group, self._predict)
+
+    def _resize(self, item: DecodedImage) -> None:
+        assert item.pixels is not None
+        item.resized = self.predictor.resize(item.pixels)
+
+    def _predict(self, items: list[DecodedImage]) -> list[list[Instance]]:
+        asked = [(item.resized, item.prompts) for item in items if item.resized is not None]
+        made = iter(self.predictor.predict_batch([image for image, _ in asked], [prompts for _, prompts in asked]))
+        return [[] if item.resized is None else next(made) for item in items]
 
     def finished(self, results: list[Instance]) -> list[Instance]:
         """See `Step`."""
@@ -175,6 +197,9 @@ class Detect:
         self.numbers, self.categories = renumber_categories(detector.categories, known or ())
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
+    def prepare(self, item: DecodedImage) -> None:
+        """See `Step`: there is nothing to do."""
+
     def results(self, group: list[DecodedImage]) -> list[list[Prompt]]:
         """See `Step`."""
         found = _ask(group, lambda items: self.detector.detect(_pixels(items)))
@@ -205,6 +230,10 @@ class DetectAndSegment(Segment):
     ) -> None:
         super().__init__(predictor, detector.categories, multimask=multimask, finish=finish)
         self.detection = Detect(detector, selection)
+
+    def prepare(self, item: DecodedImage) -> None:
+        """See `Step`."""
+        self._resize(item)
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""
@@ -245,6 +274,9 @@ class SegmentEverything(Segment):
         self.generator, self.selection = generator, selection
         self.categories = [DEFAULT_CATEGORY]
         self.multimask, self.finish = False, finish
+
+    def prepare(self, item: DecodedImage) -> None:
+        """See `Step`: its crops are resized one by one."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""

@@ -90,6 +90,8 @@ class Worker:
             turn = self._turn_of_masks(place) if any(p.mask is not None for p in prompts.prompts) else None
             item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
             item.pixels = pixels
+            with item.timed("resize"):
+                self.step.prepare(item)
         except ImageError as error:
             item.error = str(error)
         return item
@@ -112,7 +114,7 @@ class Worker:
     def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
         name, path = item.source.file_name, item.source.path
         size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
-        pixels, item.pixels = item.pixels, None
+        pixels, item.pixels, item.resized = item.pixels, None, None
         error = item.error
         try:
             if error is None and size is not None:

@@ -21,6 +21,7 @@ from hqsam_cli.io.find import find_images
 from hqsam_cli.io.places import is_address
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt
+from hqsam_cli.transforms import ResizedImage
 
 
 class BoxPredictor:
@@ -30,12 +31,15 @@ class BoxPredictor:
         self.seconds = seconds
         self.groups: list[int] = []
 
-    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    def resize(self, image: np.ndarray) -> ResizedImage:
+        return ResizedImage.of(image, max(image.shape[:2]))
+
+    def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         self.groups.append(len(images))
         time.sleep(self.seconds)
-        if any(tuple(image[0, 0]) == (255, 0, 0) for image in images):
+        if any(tuple(image.pixels[0, 0]) == (255, 0, 0) for image in images):
             raise RuntimeError("cannot bear red")
-        return [[self._instance(p, image) for p in own] for image, own in zip(images, prompts, strict=True)]
+        return [[self._instance(p, image.pixels) for p in own] for image, own in zip(images, prompts, strict=True)]
 
     def _instance(self, prompt: Prompt, image: np.ndarray) -> Instance:
         assert prompt.box is not None

@@ -6,14 +6,13 @@ import os
 import signal
 from pathlib import Path
 
-import numpy as np
-
 from hqsam_cli.batch.job import Job
 from hqsam_cli.batch.pipeline import make_worker
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.batch.work import Worker
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.records import Instance, Prompt
+from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes
 
 IDENTITY = {"model": "box", "mask_output": "sum"}
@@ -26,7 +25,7 @@ class DyingPredictor(BoxPredictor):
         super().__init__()
         self.mark, self.times = mark, times
 
-    def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+    def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         for number in range(self.times):
             try:
                 self.mark.with_name(self.mark.name + str(number or "")).touch(exist_ok=False)

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import fsspec
-import numpy as np
 import pytest
 
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.io.find import find_images, walk_order
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
+from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 from tests.io.files import photo, tar_of
 from tests.s3_server import BUCKET, S3Server
@@ -81,7 +81,7 @@ def test_a_run_outlives_its_server(s3: S3Server, tmp_path: Path, imgs: Path) -> 
     run(imgs, tmp_path / "here")
 
     class Killing(BoxPredictor):
-        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
             if len(self.groups) == 0:
                 s3.killed_for(0.4)
             return super().predict_batch(images, prompts)
@@ -184,7 +184,7 @@ def test_two_runs_do_not_go_on_beside_each_other(s3: S3Server, tmp_path: Path, i
     out = f"s3://{BUCKET}/out"
 
     class Meanwhile(BoxPredictor):
-        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
             if not self.groups:
                 next_one = f"{BUCKET}/out/journal/{len(journal_of(system, f'{BUCKET}/out')):09d}.ndjson"
                 system.pipe_file(next_one, b'{"outcome": "finished"}\n')

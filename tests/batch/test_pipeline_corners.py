@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 from hqsam_cli.errors import HqsamError, ReaderGoneError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.records import ImagePrompts, Instance, Prompt, RawPrompt
+from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 from tests.batch.test_pipeline import contents
 
@@ -127,7 +128,7 @@ def test_failed_images_are_in_the_results_while_their_size_is_known(photos: Path
 
 def test_a_machine_without_memory_is_no_fault_of_an_image(photos: Path, tmp_path: Path) -> None:
     class TooLarge(BoxPredictor):
-        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
             raise MemoryError
 
     with pytest.raises(MemoryError):
@@ -136,7 +137,7 @@ def test_a_machine_without_memory_is_no_fault_of_an_image(photos: Path, tmp_path
 
 def test_estimates_that_are_no_numbers_fail_the_image(photos: Path, tmp_path: Path) -> None:
     class Overflows(BoxPredictor):
-        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
             made = super().predict_batch(images, prompts)
             return [[Instance(i.prompt, i.mask, float("nan")) for i in own] for own in made]
 
@@ -196,7 +197,7 @@ def test_lines_of_a_stream_come_in_input_order_and_before_the_end(photos: Path, 
     lines_seen: list[int] = []
 
     class Watched(BoxPredictor):
-        def predict_batch(self, images: list[np.ndarray], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
             lines_seen.append(stream.getvalue().count(b"\n"))
             return super().predict_batch(images, prompts)
 

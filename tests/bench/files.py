@@ -1,6 +1,6 @@
 """From JPEG files to COCO's file beside the authors' package: `python tests/bench/files.py --device cuda`.
 
-The photos of ultralytics at sizes from 1 to 12 megapixels are written as JPEGs, with random boxes for each. The authors'
+The photos of ultralytics at sizes from 1 to 12 megapixels are written as JPEGs, each with random boxes. The authors'
 predictor reads, predicts and encodes one photo after the other, in float32; `hqsam segment` is run on few photos and on
 many, and the difference is what a photo takes: the start of the program and the warm-up are in both. Without `--model`
 the weights are random and fill the frame with mask, the worst case for what comes after the model.
@@ -127,7 +127,9 @@ def main() -> None:
         console.print(f"reading a photo {1000 * read:.0f} ms, so {read / own:.1f} cores do nothing else")
         if arguments.peer_images:
             peer = time_authors(Path(checkpoint), arguments.device, folders[0], sets[0])
-            console.print(f"the authors' package {1 / peer:.2f} photos a second, hqsam is {peer / own:.1f} times faster")
+            console.print(
+                f"the authors' package {1 / peer:.2f} photos a second, hqsam is {peer / own:.1f} times faster"
+            )
 
 
 if __name__ == "__main__":

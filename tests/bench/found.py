@@ -101,7 +101,7 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
             prompts = random_boxes(image.shape[1], image.shape[0], int(points))
         else:
             prompts = [] if kind == "grid" else detector.detect([image])[0]
-        return predictor.predict_batch([image], [prompts])[0]
+        return predictor.predict_batch([predictor.resize(image)], [prompts])[0]
 
     return find
 
