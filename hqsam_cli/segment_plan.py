@@ -101,7 +101,7 @@ class SegmentPlan:
         else:
             choice = "all" if self.multimask else "single"
         return Predictor(
-            prepare_for_inference(hq_sam, self.device),
+            prepare_for_inference(hq_sam, self.device, self.dtype),
             mask_output=self.mask_output,
             choice=choice,
             compare_sam=self.compare_sam,

@@ -76,9 +76,8 @@ def measure_stages(predictor: Predictor, photos: Sequence[np.ndarray], boxes: in
     device, hq = predictor.model.device, predictor.mask_output != "sam"
     rows: list[tuple[float, float, float]] = []
     work = [(photo, [(0, p) for p in random_boxes(photo.shape[1], photo.shape[0], boxes)]) for photo in photos]
-    plain = Predictor(predictor.model, mask_output=predictor.mask_output)  # what counts knows no autocast
     with FlopCounterMode(display=False) as counter:
-        _ = list(plain.instances(plain.encode([work[0][0]], hq=hq), work[0][1]))
+        _ = list(predictor.instances(predictor.encode([work[0][0]], hq=hq), work[0][1]))
     _ = list(predictor.instances(predictor.encode([work[0][0]], hq=hq), work[0][1]))  # a warm-up
     for photo, prompts in work:
         began = _now(device)

@@ -8,7 +8,9 @@ pixel is the same as after the two full resizes, because both steps keep the coo
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -21,9 +23,11 @@ from .transforms import ResizeLongestSide
 GROW = 2  # low-resolution samples around the positive ones; with one, the second resize can miss a tap
 FAINTEST = math.log(0.5 / 254.5)  # the logit whose alpha is half a step of 255
 SCALE = 4  # from low-resolution logits to the square
+PIXELS_AT_ONCE = 2**26  # of whole masks; one takes four bytes, and as many again while it is made
+Region: TypeAlias = tuple[int, int, int, int]
 
 
-def positive_regions(logits: Tensor) -> list[tuple[int, int, int, int] | None]:
+def positive_regions(logits: Tensor) -> list[Region | None]:
     """For each of (N, h, w) logits: first row, last row, first and last column with a value over 0, or None."""
     positive = logits > 0
     rows, columns = positive.any(dim=2), positive.any(dim=1)
@@ -34,10 +38,11 @@ def positive_regions(logits: Tensor) -> list[tuple[int, int, int, int] | None]:
             height - 1 - rows.flip(1).int().argmax(1),
             columns.int().argmax(1),
             width - 1 - columns.flip(1).int().argmax(1),
+            rows.any(dim=1),
         ],
         dim=1,
-    ).tolist()
-    return [tuple(bound) if some else None for bound, some in zip(bounds, rows.any(dim=1).tolist(), strict=True)]
+    )
+    return [(top, bottom, left, right) if some else None for top, bottom, left, right, some in bounds.tolist()]
 
 
 class LogitCrop(NamedTuple):
@@ -60,11 +65,63 @@ def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCro
         logits: (N, S / 4, S / 4) float.
         resizes: how each row's photo lies in the square.
     """
+    if not logits.is_cpu:
+        return whole_mask_crops(logits, resizes)
     crops = logit_crops(logits, resizes)
     return [
-        MaskCrop((crop.values > 0).cpu().numpy(), crop.x, crop.y, resize.width, resize.height)
+        MaskCrop((crop.values > 0).numpy(), crop.x, crop.y, resize.width, resize.height)
         for crop, resize in zip(crops, resizes, strict=True)
     ]
+
+
+def whole_mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
+    """The same as `mask_crops`, by the two full resizes of many masks at once.
+
+    A GPU does that faster than it is told of the surroundings of each mask by itself. What leaves it are crops, all
+    of them in one transfer.
+    """
+    if not resizes:
+        return []
+    places = [_reach(region, logits, resize) for region, resize in zip(positive_regions(logits), resizes, strict=True)]
+    bits: list[Tensor] = []
+    for resize, group in groupby(range(len(resizes)), key=resizes.__getitem__):
+        numbers = list(group)
+        at_once = max(1, PIXELS_AT_ONCE // (resize.width * resize.height))
+        for start in range(0, len(numbers), at_once):
+            some = numbers[start : start + at_once]
+            masks = _resized(logits[some[0] : some[-1] + 1], resize) > 0
+            bits += [mask[places[n]].flatten() for n, mask in zip(some, masks, strict=True)]
+    flat = torch.cat(bits)
+    fetched = torch.empty(flat.shape, dtype=torch.bool, pin_memory=flat.is_cuda).copy_(flat).numpy()
+    parts = np.split(fetched, np.cumsum([len(own) for own in bits])[:-1])
+    return [
+        MaskCrop(
+            part.reshape(rows.stop - rows.start, columns.stop - columns.start),
+            columns.start,
+            rows.start,
+            resize.width,
+            resize.height,
+        )
+        for part, (rows, columns), resize in zip(parts, places, resizes, strict=True)
+    ]
+
+
+def _reach(region: Region | None, logits: Tensor, resize: ResizeLongestSide) -> tuple[slice, slice]:
+    """Rows and columns of the photo that the positive samples of a region can reach."""
+    if region is None:
+        return slice(0, 0), slice(0, 0)
+    rows, columns = _axes(region, logits.shape[-2:], resize)
+    if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
+        return slice(0, 0), slice(0, 0)
+    return slice(rows.out_first, rows.out_last), slice(columns.out_first, columns.out_last)
+
+
+def _resized(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
+    """Logits (N, S / 4, S / 4) at the size of the photo, (N, height, width), as SAM resizes them."""
+    square = functional.interpolate(logits[:, None], scale_factor=SCALE, mode="bilinear", align_corners=False)
+    inner = square[..., : resize.input_height, : resize.input_width]
+    size = resize.height, resize.width
+    return functional.interpolate(inner, size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def alpha_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[AlphaCrop]:
@@ -84,13 +141,11 @@ def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, level: floa
     return [_crop(row, region, resize) for row, region, resize in zip(over, regions, resizes, strict=True)]
 
 
-def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, resize: ResizeLongestSide) -> LogitCrop:
+def _crop(logits: Tensor, region: Region | None, resize: ResizeLongestSide) -> LogitCrop:
     empty = LogitCrop(logits.new_zeros(0, 0), 0, 0)
     if region is None:
         return empty
-    top, bottom, left, right = region
-    rows = _Axis.of(top, bottom, logits.shape[0], resize.input_height, resize.height)
-    columns = _Axis.of(left, right, logits.shape[1], resize.input_width, resize.width)
+    rows, columns = _axes(region, logits.shape, resize)
     if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
         return empty
     small = logits[None, None, rows.first : rows.last, columns.first : columns.last]
@@ -103,6 +158,15 @@ def _crop(logits: Tensor, region: tuple[int, int, int, int] | None, resize: Resi
     weight = weight[:, None]
     values = across[low] * (1 - weight) + across[high] * weight
     return LogitCrop(values, columns.out_first, rows.out_first)
+
+
+def _axes(region: Region, shape: Sequence[int], resize: ResizeLongestSide) -> tuple[_Axis, _Axis]:
+    """Rows and columns of the crop around a region of logits of that shape (h, w)."""
+    top, bottom, left, right = region
+    return (
+        _Axis.of(top, bottom, shape[0], resize.input_height, resize.height),
+        _Axis.of(left, right, shape[1], resize.input_width, resize.width),
+    )
 
 
 class _Axis:

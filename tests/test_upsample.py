@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from hqsam_cli.transforms import ResizeLongestSide
-from hqsam_cli.upsample import alpha_crops, mask_crops
+from hqsam_cli.upsample import alpha_crops, mask_crops, whole_mask_crops
 
 PHOTO_SIZES = [
     (480, 640),
@@ -49,8 +49,21 @@ def test_every_pixel_is_that_of_the_plain_resize(size: tuple[int, int]) -> None:
     frame = ResizeLongestSide.of(*size, side)
     count = 6 if size[0] > 2000 else 33
     rows = torch.stack([random_logits(seed, side // 4) for seed in range(count)])
-    for logits, crop in zip(rows, mask_crops(rows, [frame] * count), strict=True):
+    tight, whole = mask_crops(rows, [frame] * count), whole_mask_crops(rows, [frame] * count)
+    for logits, crop, other in zip(rows, tight, whole, strict=True):
         assert np.array_equal(crop.full(), (plain_logits(logits, frame) > 0).numpy())
+        assert np.array_equal(crop.full(), other.full())
+        assert crop.bits.size == other.bits.size
+
+
+def test_masks_of_several_photos_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hqsam_cli.upsample.PIXELS_AT_ONCE", 2 * 40 * 30)
+    rows = torch.stack([random_logits(seed, 64) for seed in range(9)])
+    frames = [ResizeLongestSide.of(*size, 256) for size in [(40, 30)] * 5 + [(20, 50)] * 3 + [(40, 30)]]
+    for one, other in zip(mask_crops(rows, frames), whole_mask_crops(rows, frames), strict=True):
+        assert (one.width, one.height, one.x, one.y) == (other.width, other.height, other.x, other.y)
+        assert np.array_equal(one.bits, other.bits)
+    assert whole_mask_crops(rows[:0], []) == []
 
 
 def test_the_work_is_as_small_as_the_mask() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,12 +59,12 @@ def bench(
     compute = resolve_compute(device, "auto")
     checkpoint = load_checkpoint(find_checkpoint(model, None if quiet else reporter.say))
     parameters = sum(p.numel() for p in checkpoint.parameters())
-    hq_sam = prepare_for_inference(checkpoint, compute.device)
     exact = resolve_compute(device, "float32")
-    outputs: list[MaskOutput] = ["sum", "sam"] if hq_sam.has_hq else ["sam"]
+    outputs: list[MaskOutput] = ["sum", "sam"] if checkpoint.has_hq else ["sam"]
     rows: list[dict[str, Any]] = []
     for own in dict.fromkeys((compute, exact)):
         peak = matrix_rate(own.device, own.dtype)
+        hq_sam = prepare_for_inference(copy.deepcopy(checkpoint), own.device, own.dtype)
         for output in outputs:
             reporter.say(f"{len(photos)} photos, {output} in {own.dtype_name}")
             predictor = Predictor(hq_sam, mask_output=output, dtype=own.dtype, prompts_per_batch=own.prompts_at_once)

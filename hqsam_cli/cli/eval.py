@@ -237,7 +237,7 @@ def evaluate(
             architecture = infer_architecture(hq_sam.state_dict()) or ""
             outputs = _outputs(mask_output, hq_sam.has_hq, checkpoint)
             predictor = Predictor(
-                prepare_for_inference(hq_sam, compute.device),
+                prepare_for_inference(hq_sam, compute.device, compute.dtype),
                 dtype=compute.dtype,
                 prompts_per_batch=compute.prompts_at_once,
             )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import torch
+from torch import nn
 
 from .sam import HQSam
+
+PRODUCTS = nn.Linear, nn.Conv2d, nn.ConvTranspose2d
 
 
 @runtime_checkable
@@ -17,13 +20,19 @@ class Folds(Protocol):
         """Compute what depends on the weights alone; the module can no longer be trained or saved."""
 
 
-def prepare_for_inference(model: HQSam, device: str | torch.device) -> HQSam:
+def prepare_for_inference(model: HQSam, device: str | torch.device, dtype: torch.dtype = torch.float32) -> HQSam:
     """The same model on its device, its modules folded and its weights in channels-last.
 
     The logits stay equal to 1e-5 of their range; the state keys do not.
+
+    Args:
+        dtype: what it will compute in. Autocast would bring the weights of each product to it at every call, which on
+            a GPU takes longer than many of the products.
     """
     model.eval().requires_grad_(False)
     for module in list(model.modules()):
         if isinstance(module, Folds):
             module.fold()
+        if isinstance(module, PRODUCTS):
+            module.to(dtype)
     return model.to(device).to(memory_format=torch.channels_last)

@@ -133,7 +133,7 @@ def write_scenes(folder: Path, count: int) -> None:
 def finder(name: str, device: str) -> Find:
     """What finds objects that no mask is of: points of the image, and a model."""
     compute = resolve_compute(device, "auto")
-    model = load_model(name, compute.device)
+    model = load_model(name, compute.device, compute.dtype)
     predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
     objects = ObjectPredictor(predictor, FOUND)
 

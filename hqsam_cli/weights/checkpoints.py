@@ -76,18 +76,21 @@ class Checkpoint:
         return sorted(str(kind).removeprefix("torch.") for kind in kinds)
 
 
-def load_model(model: str | Path = "lite", device: str | torch.device = "cpu") -> HQSam:
-    """A model by name or path, in float32 and ready to predict; official weights are fetched on first use.
+def load_model(
+    model: str | Path = "lite", device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> HQSam:
+    """A model by name or path, ready to predict; official weights are fetched on first use.
 
     Its batch norms are folded: to train it or save its state, take `load_checkpoint`.
 
     Args:
         model: a name of `hqsam weights list`, a checkpoint, or a folder in the layout of `transformers`.
+        dtype: what its `Predictor` computes in.
 
     Raises:
         HqsamError: no such weights, they cannot be fetched, or the file is none.
     """
-    return prepare_for_inference(load_checkpoint(find_checkpoint(str(model))), device)
+    return prepare_for_inference(load_checkpoint(find_checkpoint(str(model))), device, dtype)
 
 
 def load_checkpoint(path: Path) -> HQSam:

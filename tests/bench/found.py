@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write what was found")
     arguments = parser.parse_args()
     compute = resolve_compute(arguments.device, "auto")
-    model = load_model(arguments.model, compute.device)
+    model = load_model(arguments.model, compute.device, compute.dtype)
     detector = Detector(detector_file(EMBEDDED, trusted=False), DetectorConfig(), compute.device)
     written: dict[str, Any] = {}
     for folder in arguments.sets:

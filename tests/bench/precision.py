@@ -32,8 +32,8 @@ def main() -> None:
     parser.add_argument("--model", default="lite")
     parser.add_argument("--limit", type=int, default=30)
     arguments = parser.parse_args()
-    model = load_model(arguments.model)
-    plain, half = (Predictor(model, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    dtypes = torch.float32, torch.bfloat16
+    plain, half = (Predictor(load_model(arguments.model, dtype=dtype), dtype=dtype) for dtype in dtypes)
     table = Table(title=f"{arguments.model}, tight boxes")
     for column in ("", "images", "float32 mIoU", "mBIoU", "bfloat16 mIoU", "mBIoU", "same, mean", "worst"):
         table.add_column(column, justify="right" if column else "left")

@@ -79,7 +79,7 @@ def authors(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
 def hqsam(dtype: str, output: MaskOutput, checkpoint: Path, device: str) -> Callable[[Work], Masks]:
     """This tool, with the batch sizes of `hqsam segment`."""
     compute = resolve_compute(device, dtype)
-    model, at_once = load_model(checkpoint, compute.device), compute.images_at_once
+    model, at_once = load_model(checkpoint, compute.device, compute.dtype), compute.images_at_once
     predictor = Predictor(model, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
 
     def run(work: Work) -> Masks:
