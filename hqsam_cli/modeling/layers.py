@@ -24,12 +24,12 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape in channels-last; means and variances are of float32."""
-        last, sizes = x.permute(0, 2, 3, 1), self.weight.shape
-        if x.is_cpu:
-            with torch.autocast("cpu", enabled=False):  # there one call takes bfloat16 beside weights in float32
-                normed = functional.layer_norm(last, sizes, self.weight, self.bias, self.eps)
-        else:
-            normed = functional.layer_norm(last.float(), sizes, self.weight, self.bias, self.eps).to(x.dtype)
+        last = x.permute(0, 2, 3, 1)
+        # Kernels of the CPU alone take weights in float32 beside another precision.
+        dtype = torch.float32 if x.is_cpu else x.dtype
+        weight, bias = self.weight.to(dtype), self.bias.to(dtype)
+        with torch.autocast(x.device.type, enabled=False):  # which would bring it all to float32 and back
+            normed = functional.layer_norm(last, weight.shape, weight, bias, self.eps)
         return normed.permute(0, 3, 1, 2)
 
 

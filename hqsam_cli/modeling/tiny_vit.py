@@ -21,6 +21,7 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 EXPANSION = 4
 CLASSES = 1000
+ROW_STEP = 8
 
 
 class ConvNorm(nn.Sequential):
@@ -202,14 +203,16 @@ class Attention(nn.Module):
         return self.attention_biases[:, self.attention_bias_idxs][None]
 
     def fold(self) -> None:
-        """See `Folds`: the biases are gathered."""
-        self.folded_bias = self.bias()
+        """See `Folds`: the biases are gathered, in rows of a length that the fused kernels of GPUs take."""
+        bias = self.bias()
+        self.folded_bias = functional.pad(bias, (0, -bias.shape[-1] % ROW_STEP))
 
     def forward(self, x: Tensor) -> Tensor:
         """(windows, N, dim) to the same shape."""
         qkv = self.qkv(self.norm(x)).unflatten(2, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
         q, k, v = qkv.unbind(0)
         bias = self.bias() if self.folded_bias is None else self.folded_bias
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        bias = bias.to(q.dtype)[..., : k.shape[2]]
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         y: Tensor = self.proj(out.transpose(1, 2).flatten(2))
         return y

@@ -83,7 +83,8 @@ def time_hqsam(checkpoint: str, device: str, folder: Path, more: list[str]) -> f
     command = [sys.executable, "-c", PROGRAM, "segment", str(folder / "photos"), "--boxes", str(folder / "boxes.json")]
     began = time.perf_counter()
     out = ["-o", str(folder / "out"), "--format", "coco", "--quiet", "--overwrite"]
-    subprocess.run([*command, "--model", checkpoint, "--device", device, *out, *more], check=True)
+    where = [] if "--devices" in more else ["--device", device]
+    subprocess.run([*command, "--model", checkpoint, *where, *out, *more], check=True)
     return time.perf_counter() - began
 
 
