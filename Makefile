@@ -47,7 +47,13 @@ lint: $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## ruff, mypy and the test suite
+# Programs that tests open what is written with, and that need another OpenCV.
+$(VENV)/readers/.done: $(BIN)/hqsam
+	$(PYTHON) -m venv $(VENV)/readers
+	$(VENV)/readers/bin/pip install --quiet --disable-pip-version-check datumaro label-studio-sdk
+	@touch $@
+
+test: lint $(VENV)/readers/.done ## ruff, mypy and the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 coverage: $(VENV)/.test ## the test suite, and the lines of the package that it does not run

@@ -17,10 +17,17 @@ from hqsam_cli.formats.coco import write_coco, write_results
 from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.formats.yolo import YoloWriter
 from hqsam_cli.records import Instance, MaskCrop, Prompt
+from tests.formats.readers import ask_readers
 
 CATEGORIES: list[dict[str, Any]] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
 NAMES = ("a.jpg", "sub/b.jpg")
 WIDTH, HEIGHT = 60, 40
+COCO_MASKS = """
+import datumaro, json, sys
+items = datumaro.Dataset.import_from(sys.argv[1], "coco_instances")
+masks = [[a for a in item.annotations if a.type == datumaro.AnnotationType.mask] for item in items]
+print(json.dumps([[(a.label, a.image.astype(int).tolist()) for a in own] for own in masks]))
+"""
 
 
 @pytest.fixture
@@ -96,14 +103,13 @@ def test_supervision_reads_masks_and_labels(tmp_path: Path, photos: Path) -> Non
 
 
 def test_datumaro_reads_masks_and_labels(tmp_path: Path, photos: Path) -> None:
-    datumaro = pytest.importorskip("datumaro")  # it needs an OpenCV of its own, so it is not among what tests install
     (tmp_path / "coco/annotations").mkdir(parents=True)
     write_coco(tmp_path / "coco/annotations/instances_val.json", masks())
     photos.rename(tmp_path / "coco/images")
-    items = list(datumaro.Dataset.import_from(str(tmp_path / "coco"), "coco_instances"))
+    items = ask_readers(COCO_MASKS, tmp_path / "coco")
     assert len(items) == 2
     for item in items:
-        found = {a.label: a.image for a in item.annotations if a.type == datumaro.AnnotationType.mask}
+        found = dict(item)
         assert [np.array_equal(found[label], mask(label + 1)) for label in (0, 1)] == [True, True]
 
 

@@ -1,7 +1,4 @@
-"""Polygons and boxes of masks, opened by the programs that they are for.
-
-datumaro and label-studio-sdk need an OpenCV of their own, so tests do not install them, and try them where they are.
-"""
+"""Polygons and boxes of masks, opened by the programs that they are for."""
 
 from __future__ import annotations
 
@@ -18,10 +15,23 @@ from pycocotools.coco import COCO
 from hqsam_cli.configs import SegmentationKind
 from hqsam_cli.formats import WRITERS
 from hqsam_cli.formats.run_records import RunRecords
+from tests.formats.readers import ask_readers
 from tests.formats.shapes import CATEGORIES, HEIGHT, WIDTH, a_run, drawn, iou
 
 NAMES = [category["name"] for category in CATEGORIES]
 EXPECTED = [mask.full() for mask in drawn().values()]
+CVAT_ANNOTATIONS = """
+import datumaro, json, sys
+items = {item.id: item.annotations for item in datumaro.Dataset.import_from(sys.argv[1], "cvat")}
+print(json.dumps([[own.label, own.group, list(own.points)] for own in items["a"]]))
+"""
+LABEL_STUDIO_ERRORS = """
+import json, sys
+from label_studio_sdk.label_interface import LabelInterface
+interface = LabelInterface(open(sys.argv[1]).read())
+tasks = json.load(open(sys.argv[2]))
+print(json.dumps([interface.validate_prediction(task["predictions"][0], return_errors=True) for task in tasks]))
+"""
 SAME = 0.99  # IoU of a mask and of what is drawn again; a reader may add a line between parts
 
 
@@ -174,25 +184,16 @@ def test_labelme_reads_its_files(tmp_path: Path) -> None:
 
 
 def test_datumaro_reads_what_cvat_does(tmp_path: Path) -> None:
-    datumaro = pytest.importorskip("datumaro")
-    path = written("cvat", a_run(tmp_path / "images"), tmp_path)
-    items = {item.id: item for item in datumaro.Dataset.import_from(str(path), "cvat")}
-    found = items["a"].annotations
-    labels = items["a"].annotations[0].label
-    assert labels == 0 and [a.label for a in found] == [0, 1, 0, 0, 0, 1, 0]
-    keys = [a.group or -number for number, a in enumerate(found)]
-    drawn_again = [coco_mask.decode(coco_mask.frPyObjects([a.points], HEIGHT, WIDTH))[..., 0] for a in found]
+    found = ask_readers(CVAT_ANNOTATIONS, written("cvat", a_run(tmp_path / "images"), tmp_path))
+    assert [label for label, _, _ in found] == [0, 1, 0, 0, 0, 1, 0]
+    keys = [group or -number for number, (_, group, _) in enumerate(found)]
+    drawn_again = [coco_mask.decode(coco_mask.frPyObjects([points], HEIGHT, WIDTH))[..., 0] for _, _, points in found]
     check(united(list(zip(keys, (mask.astype(bool) for mask in drawn_again), strict=True))))
 
 
 def test_label_studio_takes_the_predictions(tmp_path: Path) -> None:
-    interface = pytest.importorskip("label_studio_sdk.label_interface")
     path = written("labelstudio", a_run(tmp_path / "imgs"), tmp_path)
-    label_interface = interface.LabelInterface((tmp_path / "labelstudio.xml").read_text())
-    tasks = json.loads(path.read_text())
-    assert len(tasks) == 2
-    for task in tasks:
-        assert label_interface.validate_prediction(task["predictions"][0], return_errors=True) == []
+    assert ask_readers(LABEL_STUDIO_ERRORS, tmp_path / "labelstudio.xml", path) == [[], []]
 
 
 def test_percentages_of_label_studio_are_the_masks(tmp_path: Path) -> None:
