@@ -3,6 +3,7 @@
 SAM resizes logits twice, bilinearly: by four to its square, then (without the padding) to the photo. Values
 between negative samples stay negative, so only the surroundings of positive samples need either step. Every
 pixel is the same as after the two full resizes, because both steps keep the coordinates of the full square.
+Where that is a large part of the photo, and on a GPU, the two full resizes themselves are faster.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .transforms import ResizeLongestSide
 GROW = 2  # low-resolution samples around the positive ones; with one, the second resize can miss a tap
 FAINTEST = math.log(0.5 / 254.5)  # the logit whose alpha is half a step of 255
 SCALE = 4  # from low-resolution logits to the square
+WHOLE_SHARE = 0.2  # of the photo; a larger crop is made faster by torch's own resizes of the whole
 PIXELS_AT_ONCE = 2**26  # of whole masks; one takes four bytes, and as many again while it is made
 Region: TypeAlias = tuple[int, int, int, int]
 
@@ -148,6 +150,11 @@ def _crop(logits: Tensor, region: Region | None, resize: ResizeLongestSide) -> L
     rows, columns = _axes(region, logits.shape, resize)
     if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
         return empty
+    area = (rows.out_last - rows.out_first) * (columns.out_last - columns.out_first)
+    if area > WHOLE_SHARE * resize.width * resize.height:
+        whole = _resized(logits[None], resize)[0]
+        values = whole[rows.out_first : rows.out_last, columns.out_first : columns.out_last]
+        return LogitCrop(values, columns.out_first, rows.out_first)
     small = logits[None, None, rows.first : rows.last, columns.first : columns.last]
     # Every crop starts on a sample, so a plain resize by four has the phase of the full one; what it clamps
     # differently lies beside negative samples only.

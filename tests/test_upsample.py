@@ -44,7 +44,11 @@ def random_logits(seed: int, side: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", PHOTO_SIZES, ids=str)
-def test_every_pixel_is_that_of_the_plain_resize(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("whole_share", [0.2, 2.0], ids=["large-ones-whole", "all-tight"])
+def test_every_pixel_is_that_of_the_plain_resize(
+    size: tuple[int, int], whole_share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hqsam_cli.upsample.WHOLE_SHARE", whole_share)
     side = 1024
     frame = ResizeLongestSide.of(*size, side)
     count = 6 if size[0] > 2000 else 33

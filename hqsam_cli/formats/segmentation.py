@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..records import MaskCrop, Segmentation
@@ -55,14 +56,12 @@ def column_runs(mask: MaskCrop) -> np.ndarray:
     total = mask.height * mask.width
     if not bits.any():
         return np.array([total], np.int64)
-    padded = np.zeros((width, height + 2), np.int8)
-    padded[:, 1:-1] = bits.T
-    steps = np.diff(padded.ravel())
-    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    column, row = np.divmod(starts, height + 2)
-    starts = (column + mask.x) * mask.height + row + mask.y
-    column, row = np.divmod(ends, height + 2)
-    ends = (column + mask.x) * mask.height + row + mask.y
+    padded = np.zeros((width, height + 2), np.uint8)
+    padded[:, 1:-1] = cv2.transpose(np.ascontiguousarray(bits).view(np.uint8))  # several times faster than NumPy's
+    flat = padded.ravel()
+    column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
+    places = (column + mask.x) * mask.height + row + mask.y
+    starts, ends = places[::2], places[1::2]
     apart = starts[1:] != ends[:-1]
     starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
     borders = np.empty(2 * len(starts) + 2, np.int64)
