@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,6 @@ class Trainer:
         self.notes: dict[str, Any] = {}
         self.skipped: set[str] = set()
         self.images_per_second = 0.0
-        self.batches: Iterator[dict[str, Any]] | None = None
         if self.checkpoint.exists():
             self._load()
         self._trim_metrics()
@@ -99,11 +97,19 @@ class Trainer:
         """Train up to step `last`, and save."""
         if self.step >= last:
             return
+        world = self.world
+        batch_size = self.config.batch_size // world.size
+        loader = DataLoader(
+            self.samples,
+            batch_sampler=Steps(self.step, last, batch_size, world.rank, world.size),
+            collate_fn=collate,
+            num_workers=self.workers,
+            worker_init_fn=_begin_worker,
+            pin_memory=world.device.type == "cuda",
+        )
         images = self.config.batch_size
         stretch, figures = _Stretch(images), ""
-        if self.batches is None:
-            self.batches = self._load_batches()
-        for batch in islice(self.batches, last - self.step):
+        for batch in self._batches(loader):
             try:
                 log = self._learn(batch)
             except torch.cuda.OutOfMemoryError:
@@ -125,7 +131,7 @@ class Trainer:
                 self.save()
             if stopped:
                 raise KeyboardInterrupt
-        self.note_problems(sorted(self.world.union(self.skipped)))
+        self.note_problems(sorted(world.union(self.skipped)))
         self.save()
 
     def save(self) -> None:
@@ -188,20 +194,8 @@ class Trainer:
         for name, parameter in self.learned.items():
             self.ema[name].lerp_(parameter, 1 - decay)
 
-    def _load_batches(self) -> Iterator[dict[str, Any]]:
-        """Batches of all steps that are left, and errors of the workers without the traceback that travels with them.
-
-        One loader serves all epochs: workers that began anew with each would have nothing ready for its first steps.
-        """
-        world = self.world
-        loader = DataLoader(
-            self.samples,
-            batch_sampler=Steps(self.step, self.steps, self.config.batch_size // world.size, world.rank, world.size),
-            collate_fn=collate,
-            num_workers=self.workers,
-            worker_init_fn=_begin_worker,
-            pin_memory=world.device.type == "cuda",
-        )
+    def _batches(self, loader: DataLoader[dict[str, Any]]) -> Any:
+        """Batches, and errors of the workers without the traceback that travels with them."""
         try:
             yield from loader
         except HqsamError as error:
