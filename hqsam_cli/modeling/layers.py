@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 
 import torch
@@ -28,7 +29,8 @@ class LayerNorm2d(nn.Module):
         # Kernels of the CPU alone take weights in float32 beside another precision.
         dtype = torch.float32 if x.is_cpu else x.dtype
         weight, bias = self.weight.to(dtype), self.bias.to(dtype)
-        with torch.autocast(x.device.type, enabled=False):  # which would bring it all to float32 and back
+        # Autocast would bring it all to float32 and back; tensors that are shapes alone know none.
+        with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
             normed = functional.layer_norm(last, weight.shape, weight, bias, self.eps)
         return normed.permute(0, 3, 1, 2)
 
