@@ -84,7 +84,9 @@ def whole_mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[M
     """
     if not resizes:
         return []
-    places = [_reach(region, logits, resize) for region, resize in zip(positive_regions(logits), resizes, strict=True)]
+    regions = zip(positive_regions(logits), resizes, strict=True)
+    axes = [_axes(region, logits.shape[-2:], resize) for region, resize in regions]
+    places = [(slice(0, 0), slice(0, 0)) if own is None else (own[0].reach, own[1].reach) for own in axes]
     bits: list[Tensor] = []
     for resize, group in groupby(range(len(resizes)), key=resizes.__getitem__):
         numbers = list(group)
@@ -106,16 +108,6 @@ def whole_mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[M
         )
         for part, (rows, columns), resize in zip(parts, places, resizes, strict=True)
     ]
-
-
-def _reach(region: Region | None, logits: Tensor, resize: ResizeLongestSide) -> tuple[slice, slice]:
-    """Rows and columns of the photo that the positive samples of a region can reach."""
-    if region is None:
-        return slice(0, 0), slice(0, 0)
-    rows, columns = _axes(region, logits.shape[-2:], resize)
-    if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
-        return slice(0, 0), slice(0, 0)
-    return slice(rows.out_first, rows.out_last), slice(columns.out_first, columns.out_last)
 
 
 def _resized(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
@@ -145,15 +137,12 @@ def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, level: floa
 
 def _crop(logits: Tensor, region: Region | None, resize: ResizeLongestSide) -> LogitCrop:
     empty = LogitCrop(logits.new_zeros(0, 0), 0, 0)
-    if region is None:
+    if (axes := _axes(region, logits.shape, resize)) is None:
         return empty
-    rows, columns = _axes(region, logits.shape, resize)
-    if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last:
-        return empty
+    rows, columns = axes
     area = (rows.out_last - rows.out_first) * (columns.out_last - columns.out_first)
     if area > WHOLE_SHARE * resize.width * resize.height:
-        whole = _resized(logits[None], resize)[0]
-        values = whole[rows.out_first : rows.out_last, columns.out_first : columns.out_last]
+        values = _resized(logits[None], resize)[0, rows.reach, columns.reach]
         return LogitCrop(values, columns.out_first, rows.out_first)
     small = logits[None, None, rows.first : rows.last, columns.first : columns.last]
     # Every crop starts on a sample, so a plain resize by four has the phase of the full one; what it clamps
@@ -167,13 +156,14 @@ def _crop(logits: Tensor, region: Region | None, resize: ResizeLongestSide) -> L
     return LogitCrop(values, columns.out_first, rows.out_first)
 
 
-def _axes(region: Region, shape: Sequence[int], resize: ResizeLongestSide) -> tuple[_Axis, _Axis]:
-    """Rows and columns of the crop around a region of logits of that shape (h, w)."""
+def _axes(region: Region | None, shape: Sequence[int], resize: ResizeLongestSide) -> tuple[_Axis, _Axis] | None:
+    """Rows and columns of the crop around a region of logits of that shape (h, w); None if it reaches no pixel."""
+    if region is None:
+        return None
     top, bottom, left, right = region
-    return (
-        _Axis.of(top, bottom, shape[0], resize.input_height, resize.height),
-        _Axis.of(left, right, shape[1], resize.input_width, resize.width),
-    )
+    rows = _Axis.of(top, bottom, shape[0], resize.input_height, resize.height)
+    columns = _Axis.of(left, right, shape[1], resize.input_width, resize.width)
+    return None if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last else (rows, columns)
 
 
 class _Axis:
@@ -193,6 +183,11 @@ class _Axis:
     def of(cls, first: int, last: int, samples: int, inner: int, length: int) -> _Axis:
         """The axis of positive samples `first` to `last`, both included."""
         return cls(max(first - GROW, 0), min(last + GROW + 1, samples), inner, length)
+
+    @property
+    def reach(self) -> slice:
+        """The output pixels."""
+        return slice(self.out_first, self.out_last)
 
     def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Lower tap, upper tap (rows of the crop in the square) and the upper's weight, for each output pixel."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..compute import resolve_compute
+from ..compute import Compute, resolve_compute
 from ..configs import DEFAULT_MAX_PIXELS
 from .console import ConsoleReporter, print_json, print_table
 from .options import (
@@ -19,6 +18,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from ..configs import MaskOutput
@@ -48,39 +49,16 @@ def bench(
 
     The last column is the share of the rate at which the machine multiplies large matrices in that precision.
     """
-    from ..modeling.inference import prepare_for_inference
-    from ..predictor import Predictor
-    from ..speed import matrix_rate, measure_stages, peak_memory
-    from ..weights.checkpoints import load_checkpoint
+    from ..speed import peak_memory
     from ..weights.hub import find_checkpoint
 
     reporter = ConsoleReporter(quiet=quiet)
     photos = _photos(inputs or [], images, reporter)
     compute = resolve_compute(device, "auto")
-    checkpoint = load_checkpoint(find_checkpoint(model, None if quiet else reporter.say))
-    parameters = sum(p.numel() for p in checkpoint.parameters())
-    exact = resolve_compute(device, "float32")
-    outputs: list[MaskOutput] = ["sum", "sam"] if checkpoint.has_hq else ["sam"]
-    rows: list[dict[str, Any]] = []
-    for own in dict.fromkeys((compute, exact)):
-        peak = matrix_rate(own.device, own.dtype)
-        hq_sam = prepare_for_inference(copy.deepcopy(checkpoint), own.device, own.dtype)
-        for output in outputs:
-            reporter.say(f"{len(photos)} photos, {output} in {own.dtype_name}")
-            predictor = Predictor(hq_sam, mask_output=output, dtype=own.dtype, prompts_per_batch=own.prompts_at_once)
-            times = measure_stages(predictor, photos, boxes)
-            rows.append(
-                {
-                    "dtype": own.dtype_name,
-                    "mask_output": output,
-                    "seconds_encode": times.encode,
-                    "seconds_prompt": times.decode,
-                    "seconds_rle": times.write,
-                    "seconds_image": times.image,
-                    "operations": times.operations,
-                    "matrix_rate_share": times.rate / peak,
-                }
-            )
+    path = find_checkpoint(model, None if quiet else reporter.say)
+    precisions = dict.fromkeys((compute, resolve_compute(device, "float32")))
+    measured = [_measure(path, own, photos, boxes, reporter) for own in precisions]
+    parameters, rows = measured[0][0], [row for _, own in measured for row in own]
     found = {
         "model": model,
         "parameters": parameters,
@@ -106,6 +84,42 @@ def bench(
         for row in rows
     ]
     print_table(columns, cells)
+
+
+def _measure(
+    path: Path, compute: Compute, photos: list[np.ndarray], boxes: int, reporter: ConsoleReporter
+) -> tuple[int, list[dict[str, Any]]]:
+    """The parameters of a model, and a row for each kind of mask; its weights are those of the precision."""
+    from ..modeling.inference import prepare_for_inference
+    from ..predictor import Predictor
+    from ..speed import matrix_rate, measure_stages
+    from ..weights.checkpoints import load_checkpoint
+
+    peak = matrix_rate(compute.device, compute.dtype)
+    checkpoint = load_checkpoint(path)
+    parameters = sum(p.numel() for p in checkpoint.parameters())
+    hq_sam = prepare_for_inference(checkpoint, compute.device, compute.dtype)
+    outputs: list[MaskOutput] = ["sum", "sam"] if hq_sam.has_hq else ["sam"]
+    rows: list[dict[str, Any]] = []
+    for output in outputs:
+        reporter.say(f"{len(photos)} photos, {output} in {compute.dtype_name}")
+        predictor = Predictor(
+            hq_sam, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once
+        )
+        times = measure_stages(predictor, photos, boxes)
+        rows.append(
+            {
+                "dtype": compute.dtype_name,
+                "mask_output": output,
+                "seconds_encode": times.encode,
+                "seconds_prompt": times.decode,
+                "seconds_rle": times.write,
+                "seconds_image": times.image,
+                "operations": times.operations,
+                "matrix_rate_share": times.rate / peak,
+            }
+        )
+    return parameters, rows
 
 
 def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np.ndarray]:

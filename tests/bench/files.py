@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from rich.console import Console
-from speed import MEGAPIXELS, authors, work_on
+from scale import PROGRAM
+from speed import MEGAPIXELS, authors, work_on, write_random
 
 from hqsam_cli.records import Prompt
 
-PROGRAM = "from hqsam_cli.cli import main; main()"
 KINDS = 8  # photos that differ; the others are links to them
 QUALITY = 90
 
@@ -109,13 +108,7 @@ def main() -> None:
             write_photos(folder, count, arguments.boxes, tuple(arguments.megapixels)) if count else {}
             for folder, count in zip(folders, counts, strict=True)
         ]
-        checkpoint = arguments.model
-        if checkpoint is None:
-            from segment_anything_hq import sam_model_registry
-
-            torch.manual_seed(0)
-            checkpoint = str(Path(place, "random.pth"))
-            torch.save(sam_model_registry[arguments.architecture](checkpoint=None).state_dict(), checkpoint)
+        checkpoint = arguments.model or str(write_random(Path(place), arguments.architecture))
         few, many = (time_hqsam(checkpoint, arguments.device, folder, arguments.options) for folder in folders[1:])
         own = (many - few) / (arguments.images[1] - arguments.images[0])
         read = time.perf_counter()

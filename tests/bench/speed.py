@@ -56,6 +56,16 @@ def work_on(images: int, boxes: int, sizes: tuple[float, float] = MEGAPIXELS) ->
     return work
 
 
+def write_random(folder: Path, architecture: str) -> Path:
+    """A checkpoint of random weights in the authors' format."""
+    from segment_anything_hq import sam_model_registry
+
+    torch.manual_seed(0)
+    path = folder / "random.pth"
+    torch.save(sam_model_registry[architecture](checkpoint=None).state_dict(), path)
+    return path
+
+
 def authors(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
     """The authors' predictor in a loop over images."""
     from segment_anything_hq import SamPredictor, sam_model_registry
@@ -129,9 +139,6 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a checkpoint in the authors' format")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    from segment_anything_hq import sam_model_registry
-
-    torch.manual_seed(0)
     spawn = multiprocessing.get_context("spawn")
     auto = resolve_compute(arguments.device, "auto").dtype
     contenders = {
@@ -145,8 +152,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = arguments.model
         if checkpoint is None:
-            checkpoint = Path(folder) / "random.pth"
-            torch.save(sam_model_registry[arguments.architecture](checkpoint=None).state_dict(), checkpoint)
+            checkpoint = write_random(Path(folder), arguments.architecture)
         for contender in contenders.values():
             near, far = spawn.Pipe()
             work = (arguments.images, arguments.boxes)
