@@ -16,7 +16,6 @@ from .options import RESULTS, STDIN
 if TYPE_CHECKING:
     from ..formats import MakeWriter
 
-OVERLAY = "overlay"  # a format that has an option of its own
 AREA = re.compile(r"\d+(\.\d+)?%?")
 
 FormatsOption = Annotated[
@@ -71,6 +70,16 @@ SoftOption = Annotated[
         "--soft", rich_help_panel=RESULTS, help="Cut-outs are as opaque as the model is sure, with soft borders."
     ),
 ]
+OverlayOption = Annotated[
+    bool,
+    typer.Option("--overlay", rich_help_panel=RESULTS, help="Pictures of the masks too: overlays/<image>.jpg."),
+]
+ThumbnailOption = Annotated[
+    bool,
+    typer.Option(
+        "--thumbnail", rich_help_panel=RESULTS, help="Small photos too, for hqsam report: thumbnails/<image>.jpg."
+    ),
+]
 BackgroundOption = Annotated[
     str | None,
     typer.Option(
@@ -81,17 +90,22 @@ BackgroundOption = Annotated[
 ]
 
 
-def chosen_formats(output: str, formats: list[str] | None, with_overlay: bool) -> frozenset[str]:
-    """What to write; a UsageError where there is no such format, or where it cannot go to stdout."""
+def chosen_formats(output: str, formats: list[str] | None, **pictures: bool) -> frozenset[str]:
+    """What to write; a UsageError where there is no such format, or where it cannot go to stdout.
+
+    Args:
+        pictures: formats that have options of their own, and whether they are wanted.
+    """
     from ..formats import WRITERS
 
     unknown = [name for name in formats or () if name not in WRITERS]
     if unknown:
         raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
+    wanted = [name for name, is_wanted in pictures.items() if is_wanted]
     if output != STDIN:
-        return frozenset([*(formats or ("coco", "png")), *([OVERLAY] if with_overlay else [])])
-    if with_overlay:
-        raise UsageError("--output - writes NDJSON alone", remedy="leave --overlay out, or give a folder")
+        return frozenset([*(formats or ("coco", "png")), *wanted])
+    if wanted:
+        raise UsageError("--output - writes NDJSON alone", remedy=f"leave --{wanted[0]} out, or give a folder")
     if any(name != "ndjson" for name in formats or ()):
         raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
     return frozenset({"ndjson"})
@@ -165,13 +179,14 @@ def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
     from ..formats import WRITERS
     from ..formats.cutouts import CropWriter, CutoutWriter
     from ..report.pictures import OverlayWriter
+    from ..report.thumbnails import ThumbnailWriter
 
     around = None if background is None else _color(background)
     cut: dict[str, MakeWriter] = {
         "cutout": partial(CutoutWriter, background=around),
         "crop": partial(CropWriter, background=around),
     }
-    return {**WRITERS, **cut, OVERLAY: OverlayWriter}
+    return {**WRITERS, **cut, "overlay": OverlayWriter, "thumbnail": ThumbnailWriter}
 
 
 def _color(text: str) -> tuple[int, int, int]:

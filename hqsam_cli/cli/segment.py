@@ -61,9 +61,11 @@ from .mask_options import (
     FormatsOption,
     LargestPartOption,
     MinRegionOption,
+    OverlayOption,
     SegmentationOption,
     SmoothOption,
     SoftOption,
+    ThumbnailOption,
     ToleranceOption,
     check_compare,
     check_places,
@@ -199,10 +201,8 @@ def segment(
         bool,
         typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
     ] = False,
-    with_overlay: Annotated[
-        bool,
-        typer.Option("--overlay", rich_help_panel=RESULTS, help="Pictures of the masks too: overlays/<image>.jpg."),
-    ] = False,
+    overlay: OverlayOption = False,
+    thumbnail: ThumbnailOption = False,
     compare_sam: Annotated[
         bool,
         typer.Option("--compare-sam", rich_help_panel=RESULTS, help="Keep plain SAM's mask of each prompt beside."),
@@ -243,7 +243,7 @@ def segment(
     """
     check_engine(engine, address, actors, devices, device)
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    formats_wanted = chosen_formats(output, formats, with_overlay)
+    formats_wanted = chosen_formats(output, formats, overlay=overlay, thumbnail=thumbnail)
     polygons = polygon_config(formats_wanted, segmentation, tolerance)
     cleaning = clean_config(min_region, fill_holes, largest_part, smooth)
     cutting = cutout_config(formats_wanted, soft, background, everything)

@@ -33,7 +33,7 @@ from .tars import SIDECAR, SUFFIX, Member, is_tar, read_tar
 
 STDIN = "-"
 # Folders of an output that hold images.
-OUTPUTS = ("masks", "idmaps", "yolo-seg", "cutouts", "crops", "overlays", "report")
+OUTPUTS = ("masks", "idmaps", "yolo-seg", "cutouts", "crops", "overlays", "thumbnails", "report")
 # Thumbnails, bins and snapshots of servers and desktops, in lower case; what begins with a dot is left out anyway.
 JUNK = (
     "@eadir",

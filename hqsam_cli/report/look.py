@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import cv2
 import numpy as np
 
 from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_crop, encode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
-from ..io.atomic import atomic_file
 from ..io.images import stored_orientation
 from ..records import MaskCrop
 from .results import ResultImage, read_photo
 from .suspicion import PARTS, measure_masks
+from .thumbnails import read_thumbnail, thumbnail_of_run, write_jpeg, write_thumbnail
 
-THUMBNAIL = 480  # pixels of the longer side
-QUALITY, FULL_QUALITY = 80, 90  # of JPEG
+QUALITY = 90  # of the JPEG of a photo that browsers do not show
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".avif")
 
 
@@ -32,8 +30,8 @@ class LookedAt:
     Attributes:
         annotations: what is known of each mask; see `_sound`.
         measured: float (n, measures), see `suspicion.measure_masks`.
-        thumbnail, photo: addresses relative to the report; None where there is no photo.
-        problem: why not.
+        thumbnail, photo: addresses relative to the report; None where there is none.
+        problem: why there is neither.
     """
 
     image: ResultImage
@@ -45,22 +43,24 @@ class LookedAt:
 
 
 def look_at(image: ResultImage, number: int, report: Path, *, exif: str, max_pixels: int) -> LookedAt:
-    """Measure the masks of an image, and write its thumbnail.
+    """Measure the masks of an image, and write its thumbnail, unless the run did.
 
     Args:
         number: of the image in the run; its pictures are called so, whatever characters its name has.
-        report: the folder of the report.
+        report: the folder of the report, in that of the run.
 
     Raises:
         HqsamError: a segmentation is none.
     """
     if image.size is None:
         return LookedAt(image, [], np.zeros((0, len(PARTS))))
-    photo, problem = None, None
+    small, problem = thumbnail_of_run(report.parent, image.file_name), None
+    photo: np.ndarray | None
     try:
-        photo = read_photo(image, exif=exif, max_pixels=max_pixels)
+        photo, at_hand = read_photo(image, exif=exif, max_pixels=max_pixels), True
     except ImageError as error:
-        problem = str(error)
+        photo, at_hand = None if small is None else read_thumbnail(small, image.size), False
+        problem = None if photo is not None else str(error)
     pairs = [_sound(annotation, image, image.size) for annotation in image.annotations]
     sound = [annotation for annotation, _ in pairs]
     # A box in the file that is not that of the mask is of what the mask should be.
@@ -71,16 +71,18 @@ def look_at(image: ResultImage, number: int, report: Path, *, exif: str, max_pix
     measured = measure_masks(asked, [mask for _, mask in pairs], photo)
     if photo is None:
         return LookedAt(image, sound, measured, problem=problem)
+    if small is None:
+        small = report / "thumbnails" / f"{number}.jpg"
+        write_thumbnail(small, photo)
+    thumbnail = _address(small, report)
+    if not at_hand:
+        return LookedAt(image, sound, measured, thumbnail)
     assert image.path is not None
-    thumbnail = f"thumbnails/{number}.jpg"
-    scale = min(1.0, THUMBNAIL / max(photo.shape[:2]))
-    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
-    _write_jpeg(report / thumbnail, cv2.resize(photo, size, interpolation=cv2.INTER_AREA), QUALITY)
     if _as_it_is(image.path, exif):
         return LookedAt(image, sound, measured, thumbnail, _address(image.path, report))
-    copy = f"photos/{number}.jpg"
-    _write_jpeg(report / copy, photo, FULL_QUALITY)
-    return LookedAt(image, sound, measured, thumbnail, copy)
+    copy = report / "photos" / f"{number}.jpg"
+    write_jpeg(copy, photo, QUALITY)
+    return LookedAt(image, sound, measured, thumbnail, _address(copy, report))
 
 
 def _sound(annotation: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> tuple[dict[str, Any], MaskCrop]:
@@ -112,12 +114,6 @@ def _as_it_is(path: str, exif: str) -> bool:
     return path.lower().endswith(SHOWN_BY_BROWSERS) and (exif == "apply" or stored_orientation(path) == 1)
 
 
-def _address(path: str, report: Path) -> str:
+def _address(path: str | Path, report: Path) -> str:
     """Of a file, relative to the report, as browsers want it."""
     return quote(os.fsencode(os.path.relpath(path, report)))
-
-
-def _write_jpeg(path: Path, pixels: np.ndarray, quality: int) -> None:
-    encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    with atomic_file(path) as file:
-        file.write(encoded.tobytes())

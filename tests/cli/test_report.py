@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import tarfile
 from pathlib import Path
 
+import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from tests.cli.conftest import Run
@@ -49,6 +52,33 @@ def test_photos_that_were_moved(hqsam: Run, photos: Path, tmp_path: Path) -> Non
     assert result.code == 0
     assert "cannot be shown" not in result.err
     assert len(list((tmp_path / "out" / "report" / "thumbnails").iterdir())) == 2
+
+
+def test_thumbnails_of_the_run_stand_for_photos_that_are_elsewhere(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        tar.add(photos, ".")
+    arguments = ("segment", "photos.tar", "--boxes", "dets.json", "-o", "out", "-f", "coco", "--thumbnail")
+    assert hqsam(*arguments).code == 0
+    made = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "out" / "thumbnails").rglob("*.jpg"))
+    assert made == ["out/thumbnails/a.jpg.jpg", "out/thumbnails/sub/b.png.jpg"]
+    with Image.open(tmp_path / made[0]) as small, Image.open(photos / "a.jpg") as photo:
+        assert small.size == photo.size  # it is small already
+    result = hqsam("report", "out")
+    assert result.code == 0
+    assert "cannot be shown" not in result.err
+    assert "../thumbnails/sub/b.png.jpg" in (tmp_path / "out" / "report" / "data" / "photos-0.js").read_text()
+    with open(tmp_path / "out" / "report" / "instances.csv", newline="") as file:
+        edges = [float(row["edges"]) for row in csv.DictReader(file)]
+    hqsam("report", "out", "--images", "photos")
+    with open(tmp_path / "out" / "report" / "instances.csv", newline="") as file:
+        assert [float(row["edges"]) for row in csv.DictReader(file)] == pytest.approx(edges, abs=0.05)
+    assert not (tmp_path / "out" / "report" / "thumbnails").exists()
+
+    (tmp_path / made[0]).write_bytes(b"broken")
+    assert "photos that cannot be shown: 1 of 2" in said(hqsam("report", "out").err)
+    (tmp_path / made[0]).unlink()
+    assert "1 of 2 images" in hqsam(*arguments).err
+    assert (tmp_path / made[0]).is_file()
 
 
 def test_what_cannot_be_reported_on(hqsam: Run, tmp_path: Path) -> None:
