@@ -33,6 +33,11 @@ def prepare_for_inference(model: HQSam, device: str | torch.device, dtype: torch
     for module in list(model.modules()):
         if isinstance(module, Folds):
             module.fold()
-        if isinstance(module, PRODUCTS):
+    on_cpu = torch.device(device).type == "cpu"
+    exact = {
+        part for own in model.modules() if on_cpu and getattr(own, "float32_on_cpu", False) for part in own.modules()
+    }
+    for module in model.modules():
+        if isinstance(module, PRODUCTS) and module not in exact:
             module.to(dtype)
     return model.to(device).to(memory_format=torch.channels_last)

@@ -49,3 +49,13 @@ class MLP(nn.Module):
             x = functional.relu(layer(x))
         out: Tensor = self.layers[-1](x)
         return out
+
+
+def conv_gelu(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """GELU of a convolution of a tensor on the CPU, without gradients, as oneDNN computes both in one pass.
+
+    Torch's own GELU takes as long as many of the convolutions before it.
+    """
+    geometry = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
+    out: Tensor = torch.ops.mkldnn._convolution_pointwise(x, conv.weight, conv.bias, *geometry, "gelu", [], "none")
+    return out

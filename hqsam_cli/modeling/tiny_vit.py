@@ -5,6 +5,7 @@ State keys are those of the official checkpoints, with the classification head t
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import product
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .layers import LayerNorm2d
+from .layers import LayerNorm2d, conv_gelu
 from .vit import image_of, windows_of
 
 DIMS = (64, 128, 160, 320)
@@ -25,8 +26,14 @@ ROW_STEP = 8
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias and batch norm; the keys are `c` and `bn`."""
+    """Convolution without bias and batch norm; the keys are `c` and `bn`.
 
+    Attributes:
+        float32_on_cpu: on a CPU it computes in float32 under autocast too. These convolutions are depthwise, or bound
+            by memory: bfloat16 gains little in them, and its roundings in them are most of what it costs masks.
+    """
+
+    float32_on_cpu = True
     c: nn.Conv2d
     bn: nn.BatchNorm2d | nn.Identity
 
@@ -34,6 +41,18 @@ class ConvNorm(nn.Sequential):
         super().__init__()
         self.add_module("c", nn.Conv2d(width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False))
         self.add_module("bn", nn.BatchNorm2d(width_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width_in, H, W) to (B, width_out, H / stride, W / stride)."""
+        with torch.autocast("cpu", enabled=False) if x.is_cpu else nullcontext():
+            out: Tensor = self.bn(self.c(x.float() if x.is_cpu else x))
+        return out
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """GELU of `forward`; in one pass over memory where it is folded, on CPUs that have oneDNN."""
+        if x.is_cpu and isinstance(self.bn, nn.Identity) and torch.backends.mkldnn.is_available():
+            return conv_gelu(self.c, x.float())
+        return functional.gelu(self(x))
 
     def fold(self) -> None:
         """See `Folds`: the norm goes into the convolution's weight and bias."""
@@ -83,7 +102,9 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) to (B, 64, S / 4, S / 4)."""
-        out: Tensor = self.seq(x)
+        first, _, second = self.seq
+        assert isinstance(first, ConvNorm)
+        out: Tensor = second(first.gelu(x))
         return out
 
 
@@ -121,8 +142,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, dim, H, W) to the same shape."""
-        y = functional.gelu(self.conv2(functional.gelu(self.conv1(x))))
-        return functional.gelu(x + self.conv3(y))
+        return functional.gelu(x + self.conv3(self.conv2.gelu(self.conv1.gelu(x))))
 
 
 class Merge(nn.Module):
@@ -136,7 +156,7 @@ class Merge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width_in, H, W) to (B, width_out, H / stride, W / stride)."""
-        out: Tensor = self.conv3(functional.gelu(self.conv2(functional.gelu(self.conv1(x)))))
+        out: Tensor = self.conv3(self.conv2.gelu(self.conv1.gelu(x)))
         return out
 
 

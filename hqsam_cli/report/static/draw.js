@@ -77,28 +77,43 @@ function paintMask(context, runs, photo, view, box, color, draw, line) {
   const part = { x: view.x + x0 / view.scale, y: view.y + y0 / view.scale, scale: view.scale };
   const seen = rasterize(runs, photo, part, width, height);
   const layer = new OffscreenCanvas(width, height), own = layer.getContext("2d");
-  const pixels = own.createImageData(width, height);
-  const set = (x, y) => x >= 0 && y >= 0 && x < width && y < height && seen[x * height + y];
-  const near = (x, y, value) => {
-    for (let d = 1; d <= line; d++) {
-      if (!!set(x - d, y) === value || !!set(x + d, y) === value || !!set(x, y - d) === value || !!set(x, y + d) === value) return true;
-    }
-    return false;
-  };
+  const pixels = own.createImageData(width, height), bytes = pixels.data;
+  const differs = (x, y, inside) => x >= 0 && y >= 0 && x < width && y < height ? seen[x * height + y] !== inside : inside === 1;
   for (let x = 0; x < width; x++) {
     for (let y = 0; y < height; y++) {
-      const inside = seen[x * height + y], i = 4 * (y * width + x);
-      let alpha = inside && draw.mask ? 115 : 0, shade = color;
-      const dot = draw.dots && (x + y) % (2 * draw.dots) < draw.dots;
-      if ((draw.contour || dot) && near(x, y, !inside)) {
-        alpha = inside ? 255 : 150;
-        if (!inside) shade = [0, 0, 0];
+      const inside = seen[x * height + y];
+      let alpha = inside && draw.mask ? 115 : 0, isRim = false;
+      if (draw.contour || (draw.dots && (x + y) % (2 * draw.dots) < draw.dots)) {
+        let isEdge = false;
+        for (let d = 1; d <= line && !isEdge; d++) {
+          isEdge = differs(x - d, y, inside) || differs(x + d, y, inside) || differs(x, y - d, inside) || differs(x, y + d, inside);
+        }
+        if (isEdge) {
+          alpha = inside ? 255 : 150;
+          isRim = !inside;
+        }
       }
-      if (alpha) pixels.data.set([...shade, alpha], i);
+      if (!alpha) continue;
+      const i = 4 * (y * width + x);
+      for (let n = 0; n < 3 && !isRim; n++) bytes[i + n] = color[n];
+      bytes[i + 3] = alpha;
     }
   }
   own.putImageData(pixels, 0, 0);
   context.drawImage(layer, x0, y0);
+}
+
+const FRAME = 6; // milliseconds of a frame that drawing may take
+const waiting = [];
+
+/** Do a task when its turn comes, few a frame, so that scrolling does not wait for them. */
+function inTurn(task) {
+  if (waiting.push(task) > 1) return;
+  requestAnimationFrame(function work() {
+    const end = performance.now() + FRAME;
+    while (waiting.length && performance.now() < end) waiting.shift()();
+    if (waiting.length) requestAnimationFrame(work);
+  });
 }
 
 const pictures = new Map();

@@ -152,7 +152,7 @@ async function paintCell(canvas, item) {
   const draw = { mask: element("draw-mask").checked, contour: element("draw-contour").checked, box: element("draw-box").checked };
   const view = mask ? viewOfBox(photo, mask.box, canvas.width, canvas.height, 0.4) : viewOfAll(photo, canvas.width, canvas.height);
   const [picture, ...scene] = await Promise.all([loadPicture(photo.thumb), ...masks.map(sceneOf)]);
-  if (canvas.isConnected) drawScene(canvas, picture, photo, view, scene, draw);
+  inTurn(() => canvas.isConnected && drawScene(canvas, picture, photo, view, scene, draw));
 }
 
 let marks, gallery, viewer, items = [];
