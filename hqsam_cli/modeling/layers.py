@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+# The call of torch's compiler, which its public ones have no equal of.
+HAS_CONV_GELU = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
 
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of an NCHW tensor, eps 1e-6 as in SAM.

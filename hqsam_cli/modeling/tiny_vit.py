@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .layers import LayerNorm2d, conv_gelu
+from .layers import HAS_CONV_GELU, LayerNorm2d, conv_gelu
 from .vit import image_of, windows_of
 
 DIMS = (64, 128, 160, 320)
@@ -50,7 +50,7 @@ class ConvNorm(nn.Sequential):
 
     def gelu(self, x: Tensor) -> Tensor:
         """GELU of `forward`; in one pass over memory where it is folded, on CPUs that have oneDNN."""
-        if x.is_cpu and isinstance(self.bn, nn.Identity) and torch.backends.mkldnn.is_available():
+        if x.is_cpu and isinstance(self.bn, nn.Identity) and HAS_CONV_GELU:
             return conv_gelu(self.c, x.float())
         return functional.gelu(self(x))
 

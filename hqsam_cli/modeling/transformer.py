@@ -69,6 +69,71 @@ class Attention(nn.Module):
         out: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return out
 
+    def _of_heads(self, projection: nn.Linear) -> Tensor:
+        """The weight of a projection to the inner width, by heads: (heads, inner / heads, C)."""
+        weight: Tensor = projection.weight.unflatten(0, (self.heads, -1))
+        return weight
+
+
+class TokensToImage(Attention):
+    """Attention of few tokens over the many pixels of each prompt.
+
+    To project N pixels takes N * C * inner products, and serves T tokens. So the tokens' side takes the weights of keys
+    and values instead, and pixels are multiplied with a vector a token and head as they are.
+    """
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        q_index: Tensor | None = None,
+        kv_index: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> Tensor:
+        """See `Attention.forward`; pixels that all prompts of an image share are projected, once."""
+        if q_index is not None or kv_index is not None or valid is not None:
+            return super().forward(q, k, v, q_index=q_index, kv_index=kv_index, valid=valid)
+        queries = self._split(self.q_proj(q))
+        queries = queries * queries.shape[-1] ** -0.5
+        # The keys' bias adds the same to all scores of a token, which leaves their softmax as it is.
+        scores = (queries @ self._of_heads(self.k_proj)).flatten(1, 2) @ k.transpose(1, 2)
+        seen = (scores.softmax(dim=-1) @ v).unflatten(1, (self.heads, -1))
+        values = (seen @ self._of_heads(self.v_proj).transpose(1, 2)).transpose(1, 2).flatten(2)
+        y: Tensor = self.out_proj(values + self.v_proj.bias)
+        return y
+
+
+class ImageToTokens(Attention):
+    """Attention of many pixels over few tokens, which take the weights of queries and outputs; see `TokensToImage`."""
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        q_index: Tensor | None = None,
+        kv_index: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> Tensor:
+        """See `Attention.forward`; pixels (P, N, C), tokens (P, T, C)."""
+        if kv_index is not None:
+            return super().forward(q, k, v, q_index=q_index, kv_index=kv_index, valid=valid)
+        keys, values = self._split(self.k_proj(k)), self._split(self.v_proj(v))
+        keys = keys * keys.shape[-1] ** -0.5
+        offsets = keys @ self.q_proj.bias.unflatten(0, (self.heads, -1, 1))
+        if valid is not None:
+            offsets = offsets.masked_fill(~valid[:, None, :, None], -torch.inf)
+        weights = (keys @ self._of_heads(self.q_proj)).flatten(1, 2)
+        scores = (weights @ per_prompt(q, q_index).transpose(1, 2)).unflatten(1, (self.heads, -1)) + offsets
+        # Over the tokens, with the pixels of each side by side in memory.
+        shares = scores.softmax(dim=2).flatten(1, 2)
+        outputs = (values @ self.out_proj.weight.unflatten(1, (self.heads, -1)).permute(1, 2, 0)).flatten(1, 2)
+        y: Tensor = shares.transpose(1, 2) @ outputs + self.out_proj.bias
+        return y
+
 
 class TwoWayBlock(nn.Module):
     """Tokens attend to themselves and to the image, then the image to the tokens."""
@@ -78,12 +143,12 @@ class TwoWayBlock(nn.Module):
         self.first = first
         self.self_attn = Attention(embed_dim, heads)
         self.norm1 = nn.LayerNorm(embed_dim)
-        self.cross_attn_token_to_image = Attention(embed_dim, heads, downsample)
+        self.cross_attn_token_to_image = TokensToImage(embed_dim, heads, downsample)
         self.norm2 = nn.LayerNorm(embed_dim)
         self.mlp = TokenMLP(embed_dim, mlp_dim)
         self.norm3 = nn.LayerNorm(embed_dim)
         self.norm4 = nn.LayerNorm(embed_dim)
-        self.cross_attn_image_to_token = Attention(embed_dim, heads, downsample)
+        self.cross_attn_image_to_token = ImageToTokens(embed_dim, heads, downsample)
 
     def forward(
         self,
@@ -134,7 +199,7 @@ class TwoWayTransformer(nn.Module):
         self.layers = nn.ModuleList(
             TwoWayBlock(embed_dim, heads, mlp_dim, downsample, first=i == 0) for i in range(depth)
         )
-        self.final_attn_token_to_image = Attention(embed_dim, heads, downsample)
+        self.final_attn_token_to_image = TokensToImage(embed_dim, heads, downsample)
         self.norm_final_attn = nn.LayerNorm(embed_dim)
 
     def forward(

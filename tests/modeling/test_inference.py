@@ -8,6 +8,7 @@ from torch import nn
 
 from hqsam_cli.modeling.inference import prepare_for_inference
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
+from hqsam_cli.modeling.tiny_vit import ConvNorm
 from hqsam_cli.weights.registry import build_model
 from tests.modeling.conftest import randomized
 
@@ -35,3 +36,13 @@ def test_a_folded_model_has_the_same_logits(architecture: str) -> None:
     for made, wanted in ((ours.sam, theirs.sam), (ours.hq, theirs.hq)):
         assert made is not None and wanted is not None
         assert float((made - wanted).abs().max()) < 1e-4 * float(wanted.max() - wanted.min())
+
+
+def test_convolutions_of_the_small_encoder_stay_in_float32_on_a_cpu() -> None:
+    model = prepare_for_inference(build_model("vit_tiny", image_size=256), "cpu", torch.bfloat16)
+    encoder = model.image_encoder
+    assert {own.c.weight.dtype for own in encoder.modules() if isinstance(own, ConvNorm)} == {torch.float32}
+    assert {own.weight.dtype for own in encoder.modules() if isinstance(own, nn.Linear)} == {torch.bfloat16}
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        first = encoder.get_submodule("patch_embed")(torch.randn(1, 3, 64, 64))
+    assert first.dtype == torch.float32
