@@ -53,8 +53,9 @@ class ObjectPredictor:
 
     def _objects(self, image: AnyImage, prompts: list[Prompt]) -> list[Instance]:
         encoded = self.predictor.encode([image], hq=self.predictor.mask_output != "sam")
-        found = self._answers(encoded, [*(Prompt(box=box) for box in self.propose(encoded)), *prompts])
-        return [found[place] for place in distinct([own.mask for own in found], self.config)]
+        boxes = self.propose(encoded)
+        found = self._answers(encoded, [*(Prompt(box=box) for box in boxes), *prompts])
+        return [found[place] for place in distinct([own.mask for own in found], self.config, wholes=len(boxes))]
 
     def _answers(self, encoded: EncodedImages, prompts: list[Prompt]) -> list[Instance]:
         return [instance for _, instance in self.predictor.instances(encoded, [(0, prompt) for prompt in prompts])]
@@ -94,11 +95,14 @@ class ObjectPredictor:
         return [MaskCrop.whole(bits) for _, bits in found]
 
 
-def distinct(masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0) -> list[int]:
+def distinct(
+    masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0, wholes: int | None = None
+) -> list[int]:
     """Which of some masks of an image stay: no copy of one before it, and no small part of another.
 
     Args:
         known: how many of the first are objects even if they are parts.
+        wholes: how many of the first have parts, None all; those of a detector's boxes may be groups, which have members.
     """
     from pycocotools import mask as coco_mask
 
@@ -117,7 +121,9 @@ def distinct(masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0
         for place in kept
         if place < known
         or not any(
-            share[place, other] > config.part and areas[place] < config.part_size * areas[other] for other in kept
+            share[place, other] > config.part and areas[place] < config.part_size * areas[other]
+            for other in kept
+            if wholes is None or other < wholes
         )
     ]
 

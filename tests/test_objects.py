@@ -43,6 +43,8 @@ def test_copies_and_parts_stay_out_and_what_was_detected_stays() -> None:
     assert distinct(found, config) == [0, 2, 5]
     assert distinct(found, config, known=2) == [0, 1, 2, 5]
     assert distinct(found, ObjectsConfig(part_size=0.2)) == [0, 1, 2, 5]  # a shirt is more than a part
+    assert distinct(found, config, wholes=0) == [0, 1, 2, 4, 5]  # copies go all the same
+    assert distinct(found, config, wholes=1) == [0, 2, 5]
     assert distinct([square(0, 0, 0)], config) == distinct([], config) == []
 
 

@@ -40,7 +40,7 @@ SIDES = (192, 320)
 STORED_SIDE = 448  # longest side of a stored image: a little more than is seen, for the scale to be jittered
 # Sets whose objects are boxed; wires, hairline cracks and fields of weeds are no objects.
 SETS = ("ecssd", "duts_tr", "camo", "ccp_fashion", "cod10k_part", "balloon", "cwfid_plants")
-PHOTOS, SCENES = 2000, 200
+PHOTOS, SCENES = 1200, 200
 # What a model finds by itself is an object unless it is sky, ground or wall, at three borders of the photo.
 # A label should be surer than an answer, and what a part is of should be labelled alone.
 FOUND = ObjectsConfig(grid_iou=0.9, grid_stability=0.85, part_size=0.5)
@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--val", type=Path, required=True, help="folder with images/ and masks/ to choose and score by")
     parser.add_argument("--score", type=Path, nargs="*", default=[], help="more such folders to score")
-    parser.add_argument("--epochs", type=int, nargs=len(SIDES), default=[30, 12], metavar="N", help=f"at {SIDES}")
+    parser.add_argument("--epochs", type=int, nargs=len(SIDES), default=[70, 15], metavar="N", help=f"at {SIDES}")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--photos", type=int, default=PHOTOS)
     parser.add_argument("--scenes", type=int, default=SCENES)
