@@ -103,16 +103,16 @@ function paintMask(context, runs, photo, view, box, color, draw, line) {
   context.drawImage(layer, x0, y0);
 }
 
-const FRAME = 6; // milliseconds of a frame that drawing may take
-const waiting = [];
+const TASKS_MS = 6; // milliseconds of a frame that drawing may take
+const tasks = [];
 
 /** Do a task when its turn comes, few a frame, so that scrolling does not wait for them. */
 function inTurn(task) {
-  if (waiting.push(task) > 1) return;
+  if (tasks.push(task) > 1) return;
   requestAnimationFrame(function work() {
-    const end = performance.now() + FRAME;
-    while (waiting.length && performance.now() < end) waiting.shift()();
-    if (waiting.length) requestAnimationFrame(work);
+    const end = performance.now() + TASKS_MS;
+    while (tasks.length && performance.now() < end) tasks.shift()();
+    if (tasks.length) requestAnimationFrame(work);
   });
 }
 
