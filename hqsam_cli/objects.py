@@ -102,14 +102,14 @@ def distinct(
 
     Args:
         known: how many of the first are objects even if they are parts.
-        wholes: how many of the first have parts, None all; those of a detector's boxes may be groups, which have members.
+        wholes: how many of the first may have parts, None all; what a detector boxes may be a group, which has members.
     """
     from pycocotools import mask as coco_mask
 
     if not masks:
         return []
     rles = [encode_crop(mask) for mask in masks]
-    areas = coco_mask.area(rles).astype(float)
+    areas = np.array([np.count_nonzero(mask.bits) for mask in masks])  # pycocotools refuses over 255 at once
     iou = coco_mask.iou(rles, rles, [0] * len(rles))
     share = coco_mask.iou(rles, rles, [1] * len(rles))  # of the first that lies in the second
     kept: list[int] = []

@@ -48,6 +48,11 @@ def test_copies_and_parts_stay_out_and_what_was_detected_stays() -> None:
     assert distinct([square(0, 0, 0)], config) == distinct([], config) == []
 
 
+def test_there_may_be_hundreds() -> None:
+    many = [square(x, y, 3) for x in range(0, 96, 4) for y in range(0, 96, 4)]
+    assert distinct([*many, many[0]], ObjectsConfig()) == list(range(len(many)))
+
+
 def test_a_part_of_a_mask_that_is_itself_left_out_goes_by_those_that_stay() -> None:
     whole, copy = square(0, 0, 50), square(0, 0, 49)
     part = square(2, 2, 9)
