@@ -102,7 +102,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) to (B, 64, S / 4, S / 4)."""
-        first, _, second = self.seq
+        first, _, second = self.seq  # the GELU between them is in the first one's call, and holds a place in the keys
         assert isinstance(first, ConvNorm)
         out: Tensor = second(first.gelu(x))
         return out
