@@ -28,7 +28,7 @@ from hqsam_cli.records import Prompt
 from hqsam_cli.report.overlay import titled
 from hqsam_cli.weights.checkpoints import load_model
 
-SIDE, SQUARE = 240, 8  # pixels of a cell of the picture, and of the squares behind what is transparent
+SIDE, SQUARE = 160, 8  # pixels of the longer side of a cell of the picture, and of the squares behind what is clear
 SHADES = 255, 205
 
 
