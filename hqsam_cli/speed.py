@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from .formats.segmentation import encode_crop
+from .modeling.layers import HAS_CONV_GELU
 from .predictor import Predictor
 from .records import Prompt
 
@@ -76,7 +78,8 @@ def measure_stages(predictor: Predictor, photos: Sequence[np.ndarray], boxes: in
     device, hq = predictor.model.device, predictor.mask_output != "sam"
     rows: list[tuple[float, float, float]] = []
     work = [(photo, [(0, p) for p in random_boxes(photo.shape[1], photo.shape[0], boxes)]) for photo in photos]
-    with FlopCounterMode(display=False) as counter:
+    known = {torch.ops.mkldnn._convolution_pointwise: _convolution_operations} if HAS_CONV_GELU else {}
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
         _ = list(predictor.instances(predictor.encode([work[0][0]], hq=hq), work[0][1]))
     _ = list(predictor.instances(predictor.encode([work[0][0]], hq=hq), work[0][1]))  # a warm-up
     for photo, prompts in work:
@@ -98,6 +101,13 @@ def measure_stages(predictor: Predictor, photos: Sequence[np.ndarray], boxes: in
         operations=operations,
         rate=operations / (encode + boxes * decode),
     )
+
+
+def _convolution_operations(
+    x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any
+) -> int:
+    """Of `layers.conv_gelu`, which torch's counter does not know."""
+    return int(conv_flop_count(list(x), list(weight), list(out_shape)))
 
 
 def _now(device: torch.device) -> float:

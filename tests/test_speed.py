@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hqsam_cli.modeling.inference import prepare_for_inference
 from hqsam_cli.predictor import Predictor
 from hqsam_cli.speed import matrix_rate, measure_stages, peak_memory, random_boxes, random_photo
 from hqsam_cli.weights.registry import build_model
@@ -30,6 +31,16 @@ def test_operations_are_those_of_the_encoder_and_of_each_prompt(output: str) -> 
     assert one.operations > 2 * (two.operations - one.operations)
     assert two.image == pytest.approx(two.encode + 2 * (two.decode + two.write))
     assert two.rate == pytest.approx(two.operations / (two.encode + 2 * two.decode))
+
+
+def test_convolutions_with_their_gelu_are_counted() -> None:
+    torch.manual_seed(0)
+    counts = []
+    for fold in (False, True):
+        model = build_model("vit_tiny", image_size=128).eval().requires_grad_(False)
+        model = prepare_for_inference(model, "cpu") if fold else model
+        counts.append(measure_stages(Predictor(model), [random_photo(64, 48)], 1).operations)
+    assert counts[0] == counts[1]
 
 
 def test_the_machine_has_a_rate_and_a_memory() -> None:
