@@ -79,7 +79,8 @@ class TokensToImage(Attention):
     """Attention of few tokens over the many pixels of each prompt.
 
     To project N pixels takes N * C * inner products, and serves T tokens. So the tokens' side takes the weights of keys
-    and values instead, and pixels are multiplied with a vector a token and head as they are.
+    and values instead, and pixels are multiplied with a vector a token and head as they are. Where gradients are asked
+    for it is computed in the plain form, which rounds as the authors' training does.
     """
 
     def forward(
@@ -93,7 +94,7 @@ class TokensToImage(Attention):
         valid: Tensor | None = None,
     ) -> Tensor:
         """See `Attention.forward`; pixels that all prompts of an image share are projected, once."""
-        if q_index is not None or kv_index is not None or valid is not None:
+        if torch.is_grad_enabled() or q_index is not None or kv_index is not None or valid is not None:
             return super().forward(q, k, v, q_index=q_index, kv_index=kv_index, valid=valid)
         queries = self._split(self.q_proj(q))
         queries = queries * queries.shape[-1] ** -0.5
@@ -119,7 +120,7 @@ class ImageToTokens(Attention):
         valid: Tensor | None = None,
     ) -> Tensor:
         """See `Attention.forward`; pixels (P, N, C), tokens (P, T, C)."""
-        if kv_index is not None:
+        if torch.is_grad_enabled() or kv_index is not None:
             return super().forward(q, k, v, q_index=q_index, kv_index=kv_index, valid=valid)
         keys, values = self._split(self.k_proj(k)), self._split(self.v_proj(v))
         keys = keys * keys.shape[-1] ** -0.5

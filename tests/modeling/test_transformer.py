@@ -26,12 +26,15 @@ def drawn(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.double)
 
 
+@torch.no_grad()
 def test_tokens_see_the_image_as_in_the_plain_form() -> None:
     attention = randomized(TokensToImage(WIDTH, HEADS, 2))
     q, k, v = drawn(PROMPTS, TOKENS, WIDTH), drawn(PROMPTS, PIXELS, WIDTH), drawn(PROMPTS, PIXELS, WIDTH)
+    assert not torch.equal(attention(q, k, v), Attention.forward(attention, q, k, v))  # it is not the plain form
     torch.testing.assert_close(attention(q, k, v), Attention.forward(attention, q, k, v))
 
 
+@torch.no_grad()
 def test_the_image_sees_tokens_as_in_the_plain_form() -> None:
     attention = randomized(ImageToTokens(WIDTH, HEADS, 2))
     q, k, v = drawn(2, PIXELS, WIDTH), drawn(PROMPTS, TOKENS, WIDTH), drawn(PROMPTS, TOKENS, WIDTH)
