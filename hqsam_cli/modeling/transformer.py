@@ -1,8 +1,9 @@
 """SAM's two-way transformer between prompt tokens and image pixels.
 
-Beside the plain form it has one exact short cut: as long as no mask prompt made the pixels of an image
+Beside the plain form it has two exact short cuts. As long as no mask prompt made the pixels of an image
 differ from prompt to prompt, everything on the image's side of the first layer is computed once per
-image and gathered by `image_index`.
+image and gathered by `image_index`. Where no gradients are asked for, attention between few tokens and
+many pixels multiplies the tokens with the projections of the pixels; training rounds as the authors' does.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def per_prompt(x: Tensor, image_index: Tensor | None) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose inner width may be smaller than the embedding's."""
+    """Multi-head attention whose inner width may be smaller than the embedding's, in its plain form."""
 
     def __init__(self, embed_dim: int, heads: int, downsample: int = 1) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(embed_dim, inner)
         self.out_proj = nn.Linear(inner, embed_dim)
 
-    def forward(
+    def plain(
         self,
         q: Tensor,
         k: Tensor,
@@ -75,27 +76,25 @@ class Attention(nn.Module):
         return weight
 
 
+class SelfAttention(Attention):
+    """Attention of tokens over tokens."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, *, valid: Tensor | None) -> Tensor:
+        """See `Attention.plain`."""
+        return self.plain(q, k, v, valid=valid)
+
+
 class TokensToImage(Attention):
     """Attention of few tokens over the many pixels of each prompt.
 
     To project N pixels takes N * C * inner products, and serves T tokens. So the tokens' side takes the weights of keys
-    and values instead, and pixels are multiplied with a vector a token and head as they are. Where gradients are asked
-    for it is computed in the plain form, which rounds as the authors' training does.
+    and values instead, and pixels are multiplied with a vector a token and head as they are.
     """
 
-    def forward(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        *,
-        q_index: Tensor | None = None,
-        kv_index: Tensor | None = None,
-        valid: Tensor | None = None,
-    ) -> Tensor:
-        """See `Attention.forward`; pixels that all prompts of an image share are projected, once."""
-        if torch.is_grad_enabled() or q_index is not None or kv_index is not None or valid is not None:
-            return super().forward(q, k, v, q_index=q_index, kv_index=kv_index, valid=valid)
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, *, kv_index: Tensor | None = None) -> Tensor:
+        """See `Attention.plain`; pixels that all prompts of an image share are projected, once."""
+        if torch.is_grad_enabled() or kv_index is not None:
+            return self.plain(q, k, v, kv_index=kv_index)
         queries = self._split(self.q_proj(q))
         queries = queries * queries.shape[-1] ** -0.5
         # The keys' bias adds the same to all scores of a token, which leaves their softmax as it is.
@@ -110,18 +109,11 @@ class ImageToTokens(Attention):
     """Attention of many pixels over few tokens, which take the weights of queries and outputs; see `TokensToImage`."""
 
     def forward(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        *,
-        q_index: Tensor | None = None,
-        kv_index: Tensor | None = None,
-        valid: Tensor | None = None,
+        self, q: Tensor, k: Tensor, v: Tensor, *, q_index: Tensor | None = None, valid: Tensor | None = None
     ) -> Tensor:
-        """See `Attention.forward`; pixels (P, N, C), tokens (P, T, C)."""
-        if torch.is_grad_enabled() or kv_index is not None:
-            return super().forward(q, k, v, q_index=q_index, kv_index=kv_index, valid=valid)
+        """See `Attention.plain`; pixels (P, N, C), tokens (P, T, C)."""
+        if torch.is_grad_enabled():
+            return self.plain(q, k, v, q_index=q_index, valid=valid)
         keys, values = self._split(self.k_proj(k)), self._split(self.v_proj(v))
         keys = keys * keys.shape[-1] ** -0.5
         offsets = keys @ self.q_proj.bias.unflatten(0, (self.heads, -1, 1))
@@ -142,7 +134,7 @@ class TwoWayBlock(nn.Module):
     def __init__(self, embed_dim: int, heads: int, mlp_dim: int, downsample: int, *, first: bool) -> None:
         super().__init__()
         self.first = first
-        self.self_attn = Attention(embed_dim, heads)
+        self.self_attn = SelfAttention(embed_dim, heads)
         self.norm1 = nn.LayerNorm(embed_dim)
         self.cross_attn_token_to_image = TokensToImage(embed_dim, heads, downsample)
         self.norm2 = nn.LayerNorm(embed_dim)

@@ -15,9 +15,10 @@ from ..formats.segmentation import decode_crop, encode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
 from ..io.images import stored_orientation
 from ..records import MaskCrop
+from .pictures import write_picture
 from .results import ResultImage, read_photo
 from .suspicion import PARTS, measure_masks
-from .thumbnails import read_thumbnail, thumbnail_of_run, write_jpeg, write_thumbnail
+from .thumbnails import read_thumbnail, thumbnail_of_run, write_thumbnail
 
 QUALITY = 90  # of the JPEG of a photo that browsers do not show
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".avif")
@@ -81,7 +82,7 @@ def look_at(image: ResultImage, number: int, report: Path, *, exif: str, max_pix
     if _as_it_is(image.path, exif):
         return LookedAt(image, sound, measured, thumbnail, _address(image.path, report))
     copy = report / "photos" / f"{number}.jpg"
-    write_jpeg(copy, photo, QUALITY)
+    write_picture(copy, photo, QUALITY)
     return LookedAt(image, sound, measured, thumbnail, _address(copy, report))
 
 

@@ -112,13 +112,16 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
     return np.hstack([titled(with_insets(image, parts), title) for title, image in panels.items()])
 
 
-def write_picture(path: Path, pixels: np.ndarray) -> None:
+def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -> None:
     """Write uint8 RGB (H, W, 3) in the format of the path's suffix.
+
+    Args:
+        quality: of JPEG.
 
     Raises:
         ImageError: there is no such format.
     """
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     try:
         done, encoded = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(pixels[..., ::-1]), options)
     except cv2.error:

@@ -10,8 +10,8 @@ import numpy as np
 from ..errors import ImageError
 from ..formats.picture_writer import PictureWriter
 from ..formats.run_records import ImageResult
-from ..io.atomic import atomic_file
 from ..io.images import read_image
+from .pictures import write_picture
 
 LONGEST_SIDE = 480  # pixels
 QUALITY = 80  # of JPEG
@@ -39,7 +39,7 @@ def write_thumbnail(path: Path, pixels: np.ndarray) -> None:
     """Write a photo, uint8 RGB (H, W, 3), made small."""
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    write_jpeg(path, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), QUALITY)
+    write_picture(path, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), QUALITY)
 
 
 def read_thumbnail(path: Path, size: tuple[int, int]) -> np.ndarray | None:
@@ -49,10 +49,3 @@ def read_thumbnail(path: Path, size: tuple[int, int]) -> np.ndarray | None:
     except ImageError:
         return None
     return cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
-
-
-def write_jpeg(path: Path, pixels: np.ndarray, quality: int) -> None:
-    """Write uint8 RGB (H, W, 3) as JPEG."""
-    encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    with atomic_file(path) as file:
-        file.write(encoded.tobytes())

@@ -30,8 +30,8 @@ def drawn(*shape: int) -> Tensor:
 def test_tokens_see_the_image_as_in_the_plain_form() -> None:
     attention = randomized(TokensToImage(WIDTH, HEADS, 2))
     q, k, v = drawn(PROMPTS, TOKENS, WIDTH), drawn(PROMPTS, PIXELS, WIDTH), drawn(PROMPTS, PIXELS, WIDTH)
-    assert not torch.equal(attention(q, k, v), Attention.forward(attention, q, k, v))  # it is not the plain form
-    torch.testing.assert_close(attention(q, k, v), Attention.forward(attention, q, k, v))
+    assert not torch.equal(attention(q, k, v), attention.plain(q, k, v))  # it is not the plain form
+    torch.testing.assert_close(attention(q, k, v), attention.plain(q, k, v))
 
 
 @torch.no_grad()
@@ -41,5 +41,5 @@ def test_the_image_sees_tokens_as_in_the_plain_form() -> None:
     index, valid = torch.tensor([0, 1, 1]), torch.ones(PROMPTS, TOKENS, dtype=torch.bool)
     valid[1, 2:] = valid[2, 0] = False
     made = attention(q, k, v, q_index=index, valid=valid)
-    torch.testing.assert_close(made, Attention.forward(attention, q, k, v, q_index=index, valid=valid))
-    torch.testing.assert_close(attention(q[index], k, v), Attention.forward(attention, q[index], k, v))
+    torch.testing.assert_close(made, attention.plain(q, k, v, q_index=index, valid=valid))
+    torch.testing.assert_close(attention(q[index], k, v), attention.plain(q[index], k, v))
