@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,9 +99,7 @@ def chosen_formats(output: str, formats: list[str] | None, **pictures: bool) -> 
     """
     from ..formats import WRITERS
 
-    unknown = [name for name in formats or () if name not in WRITERS]
-    if unknown:
-        raise UsageError("no such format", option="format", value=unknown[0], remedy=f"there are {', '.join(WRITERS)}")
+    check_formats(formats or (), WRITERS)
     wanted = [name for name, is_wanted in pictures.items() if is_wanted]
     if output != STDIN:
         return frozenset([*(formats or ("coco", "png")), *wanted])
@@ -109,6 +108,13 @@ def chosen_formats(output: str, formats: list[str] | None, **pictures: bool) -> 
     if any(name != "ndjson" for name in formats or ()):
         raise UsageError("--output - writes NDJSON alone", remedy="leave --format out, or give a folder")
     return frozenset({"ndjson"})
+
+
+def check_formats(formats: Sequence[str], known: Collection[str]) -> None:
+    """Raise a UsageError where there is no such format."""
+    for name in formats:
+        if name not in known:
+            raise UsageError("no such format", option="format", value=name, remedy=f"there are {', '.join(known)}")
 
 
 def check_places(formats: frozenset[str], output: str, images_elsewhere: bool) -> None:

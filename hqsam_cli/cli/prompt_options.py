@@ -25,8 +25,8 @@ BoxesOption = Annotated[
     typer.Option(
         metavar="PATH",
         rich_help_panel=PROMPTS,
-        help="Boxes: COCO instances JSON, COCO results list, NDJSON, Label Studio, CVAT, CSV "
-        "(file,x0,y0,x1,y1,label,score) or Parquet, or a folder of labels of YOLO, VOC or labelme; - reads stdin.",
+        help="Boxes: COCO instances, COCO results, NDJSON, Label Studio, CVAT, CSV "
+        "(file,x0,y0,x1,y1,label,score) or Parquet, or a folder of YOLO labels, Pascal VOC or labelme; - reads stdin.",
     ),
 ]
 BoxFormatOption = Annotated[

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..configs import PolygonConfig, SegmentationKind
 from ..errors import UsageError
 from .console import ConsoleReporter, print_json, print_table
+from .mask_options import check_formats
 from .options import OverwriteOption, QuietOption, made_by
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ results = typer.Typer(
 )
 READ = "COCO instances, a COCO results list, NDJSON, or the output of a run."
 SHARES = 1e-6  # by which shares may miss 1
-Format = Literal["coco", "results", "ndjson", "yolo", "yolo-seg", "labelme", "voc", "labelstudio", "cvat"]
 
 SetArgument = Annotated[Path, typer.Argument(metavar="RESULTS", help=READ)]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="COCO JSON.")]
@@ -139,7 +139,15 @@ def stats(
 )
 def convert(
     source: SetArgument,
-    form: Annotated[Format, typer.Option("--format", "-f", help="As of segment and detect.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="coco|results|ndjson|yolo|yolo-seg|labelme|voc|labelstudio|cvat",
+            help="As of segment and detect.",
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="PATH", help="File for coco, results, ndjson; else a folder.")
     ],
@@ -157,8 +165,9 @@ def convert(
 ) -> None:
     """Write results in another format, with polygons made of run lengths and the other way round."""
     from ..results.stream import open_results
-    from ..results.write import FILES, write_as
+    from ..results.write import FILES, FOLDERS, write_as
 
+    check_formats([form], (*FILES, *FOLDERS))
     if segmentation is not None and form not in ("coco", "ndjson"):
         raise UsageError("is for COCO and NDJSON", option="segmentation", remedy="pass --format coco, or leave it out")
     if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):

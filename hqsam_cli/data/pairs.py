@@ -73,6 +73,13 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
         found = split_pairs(folder.resolve().name, pairs, weight)
         if found.pairs:
             return replace(found, idle=idle_masks(pairs, *layout), nested=nested_images(*layout))
+        if pairs:
+            names = " and ".join(dict.fromkeys(f"{path.name}/" for path in layout))
+            raise NoInputError(
+                f"no image in {names} has a file as its mask, such as {pairs[0].image.stem}.png",
+                file=folder,
+                remedy="rename them",
+            )
     raise NoInputError(
         "no pair in it", file=folder, remedy="give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..io.atomic import atomic_file
 from ..report.overlay import overlay, titled
-from ..report.pictures import where_most, with_insets
+from ..report.pictures import where_most, with_insets, write_picture
 from .report import Row
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, floa
     blank = np.full_like(cells[0], 255)
     cells += [blank] * (-len(cells) % across)
     rows = [np.hstack(cells[start : start + across]) for start in range(0, len(cells), across)]
-    encoded = cv2.imencode(".png", np.vstack(rows)[..., ::-1])[1]
-    with atomic_file(path) as file:
-        file.write(encoded.tobytes())
+    write_picture(path, np.vstack(rows))
 
 
 def _union(masks: Sequence[np.ndarray], image: np.ndarray) -> np.ndarray:

@@ -78,6 +78,8 @@ WRITERS: dict[str, MakeWriter] = {
     "cutout": CutoutWriter,
     "crop": CropWriter,
 }
+# Those that need nothing but the records of a run, so that they can be made of any results.
+RECORD_FORMATS = tuple(name for name, make in WRITERS.items() if not getattr(make, "fills_folder", False))
 # For which annotations need `polygons`.
 POLYGON_FORMATS = frozenset({"yolo-seg", "labelme", "labelstudio", "cvat"})
 # Of boxes, to the path that people give.

@@ -235,9 +235,11 @@ def file_system(address: str) -> tuple[Any, str]:
     """
     import fsspec
 
+    # Objects need no folders; where addresses are files, theirs are made with them.
+    own = {"auto_mkdir": True} if address.startswith(("file://", "local://")) else {}
     try:
         # What is listed is asked for once, and may be a million names long.
-        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
+        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False, **own)
     except ImportError as error:
         raise UsageError(
             f"an address that needs a package ({reason_of(error)})",

@@ -29,7 +29,7 @@ ROUNDING = 0.01  # by which shares may leave 0 to 1
 MOST = 0.9  # of the boxes; a few may be anything
 ZIP = b"PK\x03\x04"
 LABEL_FILES = (*FOLDER_READERS, ".yaml", ".yml", ".names")
-KINDS_OF_FILES = "give a file of COCO, NDJSON, Label Studio, CVAT, CSV or Parquet"
+KINDS_OF_FILES = f"give one of these files: {', '.join((*READERS, *FILE_READERS))}"
 
 
 def read_prompt_file(
@@ -77,7 +77,7 @@ def _contents(content: bytes, name: str, listed: PromptFile | None, notes: Notes
         if (contents := read(document, listed, notes)) is not None:
             return kind, contents
     raise HqsamError(
-        "JSON, but no COCO and no Label Studio",
+        f"JSON, but none of {', '.join(READERS)}",
         file=name,
         remedy="give an object with images and annotations, a list of results with image_id, a list of tasks with "
         "data, or a line an image with file_name and annotations",

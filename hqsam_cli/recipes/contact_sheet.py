@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from ..errors import HqsamError
-from ..io.atomic import atomic_file
 from ..io.images import read_image
 from ..report.overlay import overlay
+from ..report.pictures import write_picture
 
 CELL_HEIGHT, CELL_WIDTH = 400, 560  # what a photo on the sheet fits into
 GAP = 12
@@ -75,9 +75,7 @@ def main() -> None:
     parser.add_argument("--images", nargs=2, type=Path, action="append", required=True, metavar=("FOLDER", "RUN"))
     arguments = parser.parse_args()
     cells = [cell for images, run in arguments.images for cell in _cells_of_run(images, run)]
-    _, encoded = cv2.imencode(".png", contact_sheet(cells)[..., ::-1])
-    with atomic_file(arguments.out) as file:
-        file.write(encoded.tobytes())
+    write_picture(arguments.out, contact_sheet(cells))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..configs import SegmentationKind
 from ..errors import HqsamError
-from ..formats import BOX_WRITERS, POLYGON_FORMATS, WRITERS
+from ..formats import BOX_WRITERS, POLYGON_FORMATS, RECORD_FORMATS, WRITERS
 from ..formats.annotations import json_line, make_image_record
 from ..formats.coco import write_document, write_list
 from ..formats.polygons import PolygonCost, Polygons, mask_polygons
@@ -25,7 +25,7 @@ from .stream import Item, Results
 
 # What can be made of records alone; of `hqsam segment --format` and of `hqsam detect --format`.
 FILES = ("coco", "results", "ndjson")
-FOLDERS = ("yolo", "yolo-seg", "labelme", "voc", "labelstudio", "cvat")
+FOLDERS = ("yolo", *(name for name in RECORD_FORMATS if name not in FILES))
 
 
 def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[int, int]:
@@ -98,7 +98,7 @@ def write_as(
             segmentation if segmentation in ("polygon", "both") else "rle",
             lambda name: str(Path(images or Path(), name).absolute()),
         )
-        make = WRITERS[form] if form in POLYGON_FORMATS or form == "voc" else BOX_WRITERS[form]
+        make = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form]
         writer = make(path, run)
         writer.close()
     return writer.path, shapes.cost

@@ -107,6 +107,15 @@ def test_results_at_an_address_are_those_in_a_folder(
     assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out", "--journal", "notes").err
 
 
+def test_addresses_of_files_are_addresses(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    there = f"file://{tmp_path}/new/out"
+    command = ("segment", f"file://{photos}", "--boxes", f"file://{tmp_path}/dets.json", "-o", there)
+    assert hqsam(*command).code == 0
+    assert "2 done before" in hqsam(*command).err
+    assert len(json.loads((tmp_path / "new/out/instances.json").read_text())["images"]) == 2
+    assert sum(path.is_file() for path in (tmp_path / "new/out/masks").rglob("*.png")) == 3
+
+
 @pytest.mark.parametrize(
     ("output", "form", "journal"),
     [

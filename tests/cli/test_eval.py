@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hqsam_cli.evaluation.metrics import boundary_iou, iou
+from hqsam_cli.evaluation.metrics import METRICS, boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.io.masks import read_mask
 from hqsam_cli.weights.registry import build_model
@@ -302,7 +302,7 @@ def test_evaluations_are_compared(hqsam: Run, tmp_path: Path) -> None:
     result = hqsam("eval", "--compare", "one.json", "two.json")
     assert result.code == 0, result.err
     (line,) = [line for line in result.out.splitlines() if "one.json" in line and "two.json" in line]
-    assert line.count("+10.0 [+10.0, +10.0]") == 2
+    assert line.count("+10.0 [+10.0, +10.0]") == len(METRICS)
     assert " 2 " in line, "over the images of both"
     assert hqsam("eval", "--compare", "one.json").code == 2
     assert hqsam("eval", "one.json").code == 2

@@ -224,6 +224,10 @@ def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
     [
         ((), "--data FOLDER"),
         (("--data", "nowhere"), "nowhere: no pair in it"),
+        (
+            ("--data", str(ROOT / "sample_data")),
+            "no image in images/ and masks/ has a file as its mask, such as bicycle.png",
+        ),
         (("--hqseg", "nowhere"), "no set of HQSeg-44K"),
         (("--data", "DATA:0"), "the weight must be over 0"),
         (("--data", "DATA", "--variant", "token", "--fusion", "early"), "one ablation each"),

@@ -1,0 +1,55 @@
+"""What is in a registry is named where people read of it before it is imported: in the help and the documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from typer.main import get_command
+
+from hqsam_cli.cli.app import app
+from hqsam_cli.cli.detect import DEFAULT_NAMES, Format
+from hqsam_cli.data.sets import DATASETS
+from hqsam_cli.evaluation.metrics import METRICS
+from hqsam_cli.formats import BOX_WRITERS, FILE_READERS, FOLDER_READERS, READERS, WRITERS
+from hqsam_cli.results.write import FILES, FOLDERS
+from hqsam_cli.weights.registry import ARCHITECTURES, WEIGHTS
+
+DOCS = Path(__file__).parents[1] / "docs"
+READER_NAMES = [*READERS, *FILE_READERS, *(title for title, _ in FOLDER_READERS.values())]
+
+
+def option(flag: str, *path: str) -> Any:
+    """An option of a command."""
+    command: Any = get_command(app)
+    for name in path:
+        command = command.commands[name]
+    return next(parameter for parameter in command.params if flag in parameter.opts)
+
+
+def test_help_names_every_format_that_is_written() -> None:
+    assert option("--format", "segment").metavar.split("|") == list(WRITERS)
+    assert sorted(option("--format", "results", "convert").metavar.split("|")) == sorted((*FILES, *FOLDERS))
+    assert get_args(Format) == tuple(BOX_WRITERS) == tuple(DEFAULT_NAMES)
+
+
+@pytest.mark.parametrize("name", READER_NAMES)
+def test_help_names_every_format_that_is_read(name: str) -> None:
+    assert name in option("--boxes", "segment").help
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("formats/README.md", READER_NAMES),
+        ("formats/README.md", [*WRITERS, *BOX_WRITERS]),
+        ("evaluate.md", [f"m{name}" for name in METRICS]),
+        ("evaluate.md", [f"`{name}`" for name in DATASETS]),
+        ("models.md", [f"`{name}`" for name in (*ARCHITECTURES, *WEIGHTS)]),
+    ],
+    ids=["read", "written", "metrics", "sets", "models"],
+)
+def test_documentation_names_them(page: str, names: list[str]) -> None:
+    text = (DOCS / page).read_text("utf-8")
+    assert [name for name in names if name not in text] == []
