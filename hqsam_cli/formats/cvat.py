@@ -91,7 +91,7 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
             shapes.append(((label, group) if group not in (None, "0") else None, own))
         annotations += unite(shapes)
     note(notes.lost, "shapes that are no boxes, polygons or masks, left out", other)
-    return Contents(read_images(items, notes), annotations, unread=len(other))
+    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
 
 
 def _read_shape(element: ElementTree.Element, width: int, height: int) -> dict[str, Any] | None:

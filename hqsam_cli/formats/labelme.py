@@ -53,7 +53,7 @@ def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Conten
         annotations += unite(own)
     note(notes.lost, "JSON files without shapes, left out", odd)
     note(notes.lost, "shapes that are no rectangles or polygons, left out", other)
-    return Contents(images, annotations, unread=len(odd) + len(other))
+    return Contents(images, annotations, numbered=False, unread=len(odd) + len(other))
 
 
 def _read_shape(shape: Any) -> dict[str, Any] | None:

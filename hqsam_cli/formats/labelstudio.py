@@ -105,7 +105,7 @@ def read_tasks(document: Any, _listed: PromptFile | None, notes: Notes) -> Conte
     note(notes.lost, "regions that are no rectangles or polygons, left out", other)
     note(notes.remarks, "tasks with several annotations, of which the first counts", several)
     note(notes.remarks, "tasks that nobody annotated, whose predictions count", predicted)
-    return Contents(read_images(items, notes), annotations, unread=len(other))
+    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
 
 
 class _Regions(NamedTuple):

@@ -83,6 +83,7 @@ class Contents:
         annotations: as they are, with the `image_id` of one of the images.
         categories: COCO categories; their `id` is an `Identifier`.
         unlisted: whether images are named by annotations alone.
+        numbered: whether people gave the annotations ids; else those here only join what is read of a file twice.
         unread: how many more entries there are, which are none.
         box_format: what the four numbers of a box are, unless people say otherwise.
     """
@@ -91,6 +92,7 @@ class Contents:
     annotations: Sequence[Any]
     categories: Sequence[Mapping[str, Any]] = ()
     unlisted: bool = False
+    numbered: bool = True
     unread: int = 0
     box_format: BoxFormat = "xywh"
 
@@ -113,6 +115,7 @@ class PromptFile:
     categories: Sequence[Mapping[str, Any]] = ()
     entries: int = 0
     unlisted: bool = False
+    numbered: bool = True
     notes: Notes = field(default_factory=Notes)
     kind: str = ""
 

@@ -45,7 +45,7 @@ def read_voc_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
             )
     note(notes.lost, "files that are no XML of VOC, left out", odd)
     note(notes.lost, "XML of CVAT, which is to be given itself rather than its folder, left out", exports)
-    return Contents(images, annotations, unread=len(odd) + len(exports))
+    return Contents(images, annotations, numbered=False, unread=len(odd) + len(exports))
 
 
 class VocWriter(LabelWriter):

@@ -57,7 +57,7 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
         note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
     categories = [{"id": number + 1, "name": name} for number, name in names.items()]
     sound = [annotation for annotation in annotations if "bbox" in annotation]
-    return Contents(images, sound, categories, unread=unread, box_format="cxcywhn")
+    return Contents(images, sound, categories, numbered=False, unread=unread, box_format="cxcywhn")
 
 
 def _is_id(field: str) -> bool:

@@ -160,7 +160,16 @@ def _prompt_file(
     said = Notes([f"{path}: {text}" for text in notes.lost], [f"{path}: {text}" for text in notes.remarks])
     count = len(contents.annotations) + contents.unread
     return PromptFile(
-        path, use, contents.images, annotations, contents.categories, count, contents.unlisted, said, kind
+        path,
+        use,
+        contents.images,
+        annotations,
+        contents.categories,
+        count,
+        contents.unlisted,
+        contents.numbered,
+        said,
+        kind,
     )
 
 

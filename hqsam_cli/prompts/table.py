@@ -234,7 +234,7 @@ def _join_file(
         own = joined[name]
         if isinstance(key, int) and _can_stay(key, name, owners) and not shared:
             own.kept[key] = key
-        if number is not None and key not in own.kept and file.images[annotation.key].kind != "path_stem":
+        if number is not None and key not in own.kept and file.numbered:
             renumbered.append(str(number))
         own.join(key, file.use, annotation.value, partial(categories.number, place, annotation), annotation.score)
     note(notes.lost, f"{file.path}: prompts that match no input", idle)

@@ -5,6 +5,7 @@ object counts as found where a mask has an IoU of 0.5 with it, whatever its clas
 pixels. AR@10 and AR@100 are COCO's, class-agnostic, over all sizes. `detector` is the detector of this package,
 `grid-N` points of N × N without it, `grid-M+N` such points after M × M where these found nothing, `both-N` what `hqsam
 segment` does without prompts, with such grids, and `everything-N` is `--everything --points-per-side N`.
+`everything-N+loose` is the same with the thresholds that `docs/segment.md` recommends for `lite`.
 `boxes-8` finds nothing: it is what a photo with eight boxes costs.
 """
 
@@ -59,6 +60,7 @@ WAYS = [
     "both-4+8",
     "everything-32",
 ]
+LOOSE: dict[str, Any] = {"pred_iou_thresh": 0.8, "stability_score_thresh": 0.85}
 Find = Callable[[np.ndarray], list[Instance]]
 
 
@@ -90,7 +92,8 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
     single = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
     if kind == "everything":
         best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
-        generator = MaskGenerator(best, EverythingConfig(points_per_side=int(points)))
+        side, _, loose = points.partition("+")
+        generator = MaskGenerator(best, EverythingConfig(points_per_side=int(side), **(LOOSE if loose else {})))
         return lambda image: generator.generate([image])[0]
     predictor: PredictsMasks = single
     if kind in ("grid", "both"):

@@ -140,6 +140,14 @@ def test_prompts_without_a_usable_id_get_one_of_their_image_and_place(bound: Any
     assert "annotation ids" in table.notes.remarks[0] and f"2 ({2**63}, x)" in table.notes.remarks[0]
 
 
+def test_of_files_that_have_no_ids_nobody_hears_about_ids(bound: Any, tmp_path: Path) -> None:
+    box = '<box label="dog" xtl="1" ytl="2" xbr="8" ybr="9" />'
+    (tmp_path / "cvat.xml").write_text(f'<annotations><image name="a.jpg">{box}</image></annotations>')
+    table = bound(["a.jpg"], boxes=str(tmp_path / "cvat.xml"))
+    assert len(ids(table, "a.jpg")) == 1
+    assert table.notes.remarks == []
+
+
 def test_ids_that_begin_again_with_each_image_are_ids_of_none(bound: Any) -> None:
     names = {1: "a.jpg", 2: "b.jpg"}
     boxes = instances([(1, 1), (2, 1), (1, 2), (9, 2)], names)
