@@ -16,10 +16,11 @@ from ..errors import HqsamError, UsageError
 from ..formats.values import some_of
 from ..progress import Progress
 from ..weights.hub import file_hash
-from .instances import GTImage, InstanceScorer, instance_set, precision_figures
+from .instances import GTImage, InstanceScorer, instance_set
 from .mask_sets import MaskSetScorer
 from .paper import paper_figures
 from .pictures import Comparison, write_comparison
+from .precision import precision_figures
 from .prompts import PromptRule
 from .protocols import Evaluator
 from .refine import RefineMask

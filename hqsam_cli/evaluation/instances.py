@@ -1,7 +1,7 @@
 """Many objects an image: COCO, LVIS, UVO, YouTube-VIS frame by frame, and any COCO-style JSON.
 
 Prompts are boxes, of the ground truth or of a detector; scores of results are the box's times SAM's estimate of the IoU
-(HQ-SAM, supplement). Average precision is `faster-coco-eval`'s: of masks, and of boundaries (Cheng et al., CVPR 2021).
+(HQ-SAM, supplement).
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ from .numbering import numbered_document
 from .pictures import Comparison
 from .protocols import Evaluator
 from .runner import Record
-
-STRICT_RATIO = 0.01  # of the diagonal: the paper's "strict" boundary AP
-COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # results an image that count
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,50 +271,3 @@ def _gt_pixels(image: GTImage, annotation: dict[str, Any], width: int, height: i
 def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:
     x, y, width, height = box
     return x, y, x + width, y + height
-
-
-def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str) -> dict[str, float]:
-    """AP of masks (and by size), and of boundaries at 2 and at 1 percent of the diagonal, in percent.
-
-    Only images that were scored count, so that a part of a data set can be measured.
-    """
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    scored = [record for record in records if record["error"] is None]
-    ids = {record["image_id"] for record in scored}
-    gt = COCO()
-    gt.dataset = {
-        **whole.document,
-        "images": [image for image in whole.document["images"] if image["id"] in ids],
-        "annotations": [a for a in whole.document["annotations"] if a["image_id"] in ids],
-    }
-    gt.createIndex()
-    results = [{**result} for record in scored for result in record["results"][output]]  # the library adds to them
-    if not results:
-        return {name: 0.0 for name in ("AP", "AP_S", "AP_M", "AP_L", "AP_B", "AP_B strict")}
-    found = gt.loadRes(results)
-    figures: dict[str, float] = {}
-    for kind, name, ratio in (
-        ("segm", "AP", 0.02),
-        ("boundary", "AP_B", 0.02),
-        ("boundary", "AP_B strict", STRICT_RATIO),
-    ):
-        lvis = whole.dataset.lvis
-        evaluation = COCOeval_faster(
-            gt, found, iouType=kind, lvis_style=lvis, print_function=_silent, boundary_dilation_ratio=ratio
-        )
-        evaluation.params.maxDets = [LVIS_DETECTIONS] if lvis else [1, 10, COCO_DETECTIONS]
-        evaluation.params.useCats = int(not whole.dataset.class_agnostic)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        labels = evaluation.params.areaRngLbl
-        sizes = {"": "all", "_S": "small", "_M": "medium", "_L": "large"} if kind == "segm" else {"": "all"}
-        for ending, label in sizes.items():
-            precision = evaluation.eval["precision"][:, :, :, labels.index(label), -1]
-            counted = precision[precision > -1]
-            figures[f"{name}{ending}"] = 100 * float(counted.mean()) if counted.size else float("nan")
-    return figures
-
-
-def _silent(*_: object) -> None:
-    """Where the library would print."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import MaskOutput
+from hqsam_cli.data.sets import Dataset
 from hqsam_cli.evaluation.protocols import Evaluator, PreparedImage
 from hqsam_cli.records import Prompt
 
@@ -46,3 +50,14 @@ def fill_box(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
 @pytest.fixture
 def box_filler() -> KnownMasks:
     return KnownMasks(fill_box)
+
+
+def dataset(folder: Path, **options: Any) -> Dataset:
+    """A set of many objects an image, described by `a.json`."""
+    return Dataset("own", "own", "instances", str(folder), str(folder / "a.json"), 0, "", "", "", **options)
+
+
+def encoded(mask: np.ndarray) -> dict[str, Any]:
+    """The RLE of a mask as JSON has it."""
+    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": rle["size"], "counts": rle["counts"].decode()}

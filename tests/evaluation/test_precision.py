@@ -1,0 +1,196 @@
+"""Average precision against a literal computation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from hqsam_cli.evaluation.instances import InstanceSet, instance_set
+from hqsam_cli.evaluation.metrics import boundary, boundary_width, iou
+from hqsam_cli.evaluation.precision import precision_figures
+
+from .conftest import dataset, encoded
+
+HEIGHT, WIDTH = 96, 128
+
+
+def blob(rng: np.random.Generator) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    center = (int(rng.integers(20, WIDTH - 20)), int(rng.integers(20, HEIGHT - 20)))
+    axes = (int(rng.integers(5, 30)), int(rng.integers(5, 20)))
+    cv2.ellipse(mask, center, axes, float(rng.integers(0, 180)), 0, 360, 1, -1)
+    return mask.astype(bool)
+
+
+def moved(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+    return np.roll(mask, tuple(int(n) for n in rng.integers(0, 2, 2)), (0, 1))
+
+
+def random_case(classes: int = 3) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Twelve images of up to six objects; results near them, strays, and wrong classes. Scores are distinct."""
+    rng = np.random.default_rng(7)
+    document: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    document["categories"] = [{"id": n, "name": str(n)} for n in range(1, classes + 1)]
+    results = []
+    for image in range(1, 13):
+        document["images"].append({"id": image, "file_name": f"{image}.jpg", "width": WIDTH, "height": HEIGHT})
+        for _ in range(int(rng.integers(1, 7))):
+            mask, category = blob(rng), int(rng.integers(1, classes + 1))
+            x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+            document["annotations"].append(
+                {
+                    "id": len(document["annotations"]) + 1,
+                    "image_id": image,
+                    "category_id": category,
+                    "segmentation": encoded(mask),
+                    "area": int(mask.sum()),
+                    "bbox": [x, y, w, h],
+                    "iscrowd": int(rng.random() < 0.1),
+                }
+            )
+            for _ in range(int(rng.integers(0, 3))):
+                wrong = rng.random() < 0.15
+                found = blob(rng) if wrong else moved(rng, mask)
+                results.append(
+                    {
+                        "image_id": image,
+                        "category_id": category if rng.random() < 0.9 else int(rng.integers(1, classes + 1)),
+                        "segmentation": encoded(found),
+                        "score": float(rng.random()),
+                    }
+                )
+    return document, results
+
+
+def literal_ap(
+    document: dict[str, Any], results: list[dict[str, Any]], ratio: float | None, *, agnostic: bool = False
+) -> float:
+    """AP at 0.50:0.05:0.95 by its definition: greedy matches by score, 101 points of the interpolated curve."""
+
+    def pixels(item: dict[str, Any]) -> np.ndarray:
+        return coco_mask.decode(item["segmentation"]).astype(bool)
+
+    def overlap(found: dict[str, Any], gt: dict[str, Any]) -> float:
+        a, b = pixels(found), pixels(gt)
+        if gt["iscrowd"]:
+            return float((a & b).sum() / a.sum())
+        value = iou(a, b)
+        if ratio is not None:
+            width = boundary_width(HEIGHT, WIDTH, ratio)
+            value = min(value, iou(boundary(a, width), boundary(b, width)))
+        return value
+
+    def of(items: list[dict[str, Any]], category: int, image: int) -> list[dict[str, Any]]:
+        return [i for i in items if i["image_id"] == image and (agnostic or i["category_id"] == category)]
+
+    values = []
+    for category in [0] if agnostic else [c["id"] for c in document["categories"]]:
+        for threshold in np.linspace(0.5, 0.95, 10):
+            outcomes: list[tuple[float, bool]] = []
+            count = 0
+            for image in document["images"]:
+                gts = sorted(of(document["annotations"], category, image["id"]), key=lambda t: t["iscrowd"])
+                count += sum(not t["iscrowd"] for t in gts)
+                taken: set[int] = set()
+                for found in sorted(of(results, category, image["id"]), key=lambda r: -r["score"])[:100]:
+                    best, match = threshold, None
+                    for gt in gts:
+                        if gt["id"] in taken and not gt["iscrowd"]:
+                            continue
+                        if match is not None and not match["iscrowd"] and gt["iscrowd"]:
+                            break
+                        value = overlap(found, gt)
+                        if value >= best:
+                            best, match = value, gt
+                    if match is None:
+                        outcomes.append((found["score"], False))
+                    elif not match["iscrowd"]:
+                        taken.add(match["id"])
+                        outcomes.append((found["score"], True))
+            if not count:
+                continue
+            hits = np.array([hit for _, hit in sorted(outcomes, key=lambda o: -o[0])], float)
+            true_so_far = hits.cumsum()
+            recall, precision = true_so_far / count, true_so_far / np.arange(1, len(hits) + 1)
+            curve = [max(precision[recall >= point], default=0.0) for point in np.linspace(0, 1, 101)]
+            values.append(float(np.mean(curve)))
+    return 100 * float(np.mean(values))
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_average_precision_is_the_definition(tmp_path: Path, agnostic: bool) -> None:
+    document, results = random_case()
+    whole = InstanceSet(dataset(tmp_path, class_agnostic=agnostic), document, [])
+    records = [
+        {"error": None, "image_id": i["id"], "results": {"sum": [r for r in results if r["image_id"] == i["id"]]}}
+        for i in document["images"]
+    ]
+    figures = precision_figures(whole, records, "sum")
+    assert 2 < figures["AP_B strict"] < figures["AP_B"] < figures["AP"] < 95
+    assert figures["AP"] == pytest.approx(literal_ap(document, results, None, agnostic=agnostic), abs=1e-6)
+    assert figures["AP_B"] == pytest.approx(literal_ap(document, results, 0.02, agnostic=agnostic), abs=1e-6)
+    assert figures["AP_B strict"] == pytest.approx(literal_ap(document, results, 0.01, agnostic=agnostic), abs=1e-6)
+
+
+def test_only_scored_images_count(tmp_path: Path) -> None:
+    document, _results = random_case()
+    perfect = [
+        {**{k: a[k] for k in ("image_id", "category_id", "segmentation")}, "score": 0.9}
+        for a in document["annotations"]
+        if a["image_id"] <= 4
+    ]
+    records = [
+        {"error": None, "image_id": n, "results": {"sum": [r for r in perfect if r["image_id"] == n]}}
+        for n in range(1, 5)
+    ] + [{"error": "unreadable", "image_id": 5}]
+    whole = InstanceSet(dataset(tmp_path), document, [])
+    assert precision_figures(whole, records, "sum")["AP"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("write", [lambda n: n - 1, lambda n: -n, lambda n: f"x{n}", lambda n: n + 2**60, str, float])
+def test_figures_do_not_depend_on_how_ids_are_numbered(tmp_path: Path, write: Any) -> None:
+    document, results = random_case()
+
+    def figures(document: dict[str, Any]) -> dict[str, float]:
+        (tmp_path / "a.json").write_text(json.dumps(document))
+        whole = instance_set(dataset(tmp_path), None)
+        records = [
+            {"image_id": n, "error": None, "results": {"sum": [r for r in results if r["image_id"] == n]}}
+            for n in range(1, 13)
+        ]
+        return precision_figures(whole, records, "sum")
+
+    plain = figures(document)
+    renamed = {
+        "images": [{**image, "id": write(image["id"])} for image in document["images"]],
+        "annotations": [
+            {**a, **{key: write(a[key]) for key in ("id", "image_id", "category_id")}, "iscrowd": str(a["iscrowd"])}
+            for a in document["annotations"]
+        ],
+        "categories": [{**category, "id": write(category["id"])} for category in document["categories"]],
+    }
+    assert plain["AP"] > 10 and figures(renamed) == pytest.approx(plain, abs=0, nan_ok=True)
+
+
+def test_categories_without_results_count_and_those_without_objects_do_not(tmp_path: Path) -> None:
+    document, _ = random_case()
+    perfect = [
+        {**{k: a[k] for k in ("image_id", "category_id", "segmentation")}, "score": 0.9}
+        for a in document["annotations"]
+        if a["category_id"] != 2
+    ]
+    document["categories"].append({"id": 4, "name": "4"})
+    stray = {**perfect[0], "category_id": 4}
+    whole = InstanceSet(dataset(tmp_path), document, [])
+    for results in (perfect, [*perfect, stray]):
+        records = [
+            {"error": None, "image_id": n, "results": {"sum": [r for r in results if r["image_id"] == n]}}
+            for n in range(1, 13)
+        ]
+        assert precision_figures(whole, records, "sum")["AP"] == pytest.approx(200 / 3)
