@@ -12,6 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from io import FileIO
@@ -127,6 +128,9 @@ class Journal:
         info: what made the results, for those who read them; the run that began the journal counts.
         named: what people know it by, where that is not the path.
 
+    Attributes:
+        former: images that had results of the run that is overwritten.
+
     Raises:
         UsageError: the earlier run had another identity.
         HqsamError: the file cannot be written, another run has it, or it is no journal.
@@ -143,11 +147,14 @@ class Journal:
     ) -> None:
         self.path, self._named = path, named
         self.info = dict(info or {})
+        self.former: list[str] = []
         self._contents = Contents()
         self._lock_file: Path | None = None
         self._file = self._locked()
         try:
             if overwrite:
+                with suppress(HqsamError):  # it may be damaged, which is why it is to be forgotten
+                    self.former = with_results(read_journal(path).entries)
                 self._file.truncate(0)
             self._read(identity)
         except BaseException:
@@ -158,6 +165,11 @@ class Journal:
     def entries(self) -> Mapping[str, Entry]:
         """What is known of the images."""
         return self._contents.entries
+
+    @property
+    def categories(self) -> list[dict[str, Any]]:
+        """Of the results, as the last command had them."""
+        return [] if self._contents.last is None else self._contents.last.categories
 
     def close(self) -> None:
         """Give the lock back."""
@@ -263,6 +275,11 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
     except OSError as error:
         raise cannot_write(path, error) from None
     return contents
+
+
+def with_results(entries: Mapping[str, Entry]) -> list[str]:
+    """The images that did not fail."""
+    return [name for name, entry in entries.items() if entry.error is None]
 
 
 def read_records(

@@ -12,7 +12,7 @@ Images whose files are gone leave the results, and their outputs go.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -23,11 +23,12 @@ from ..formats.run_records import ImageResult, RunRecords
 from ..formats.uploads import AnyWriter, writer_to
 from ..io.find import SourceImage
 from ..io.places import is_there
+from ..io.tars import holder_of
 from ..progress import Progress
 from .fingerprint import is_unchanged
 from .interrupt import Interrupt
 from .job import Job, Summary
-from .journal import Beginning, Entry, Journal, cannot_write
+from .journal import Beginning, Entry, Journal, cannot_write, with_results
 from .object_journal import has_journal, journal_contents, open_journal
 from .shard import inputs_digest
 from .steps import Step
@@ -112,6 +113,39 @@ def check_not_foreign(journal: Path | str, writers: Sequence[AnyWriter]) -> None
             )
 
 
+def _all_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
+    """Of all formats, in a folder; none at an address."""
+    output = job.output
+    return [writer_to(output, make, run) for make in job.writers.values()] if isinstance(output, Path) else []
+
+
+def _remove_outputs(file_name: str, writers: Sequence[AnyWriter]) -> None:
+    for writer in writers:
+        with suppress(OSError):  # where nothing can be removed, nothing was written
+            writer.remove(file_name)
+
+
+def _remove_former(job: Job, former: Sequence[str]) -> None:
+    """Take away what is there of the images of a run that begins again, and of those that it had before."""
+    names = dict.fromkeys([*former, *(image.file_name for image in job.images)])
+    writers = _all_writers(job, RunRecords(lambda: (), job.categories, names=lambda: names))
+    for name in names:
+        _remove_outputs(name, writers)
+
+
+def _is_in_another_tar(path: str, holders: Collection[str | None]) -> bool:
+    """Whether an image is of a tar that is there, and that a run, which knows only what is in its own, is not about."""
+    holder = holder_of(path)
+    return holder is not None and holder not in holders and is_there(holder)
+
+
+def _in_order(before: Sequence[Mapping[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Categories in the order of the last command, whose labels count them, and then those that are new."""
+    own = {category["id"]: category for category in now}
+    old = {category["id"]: dict(category) for category in before}
+    return list({**old, **own}.values())
+
+
 def _standing(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[AnyWriter]) -> Standing:
     """What an earlier run means for an image; it means nothing if pixels or prompts are others now."""
     entry = entries.get(source.file_name)
@@ -153,24 +187,28 @@ class _Run:
         self.summary = Summary()
         self.names = [image.file_name for image in job.images]
         self.left = 0  # images that nobody has worked on yet
+        self.known: set[str] = set()  # images that had results before
+        self.categories = job.categories
         self.writers: list[AnyWriter] = []
         self.chosen: list[AnyWriter] = []
         if job.output is not None and journal is not None:
-            known = {name for name, entry in journal.entries.items() if entry.error is None}
+            if job.overwrite:
+                _remove_former(job, journal.former)
+            self.known = set(with_results(journal.entries))
+            self.categories = _in_order(journal.categories, job.categories)
             run = RunRecords(
                 lambda: journal.records(self.names),
-                job.categories,
+                self.categories,
                 journal.info,
                 job.segmentation,
                 lambda name: journal.entries[name].path,
-                lambda name: job.overwrite or name in known,
+                self.known.__contains__,
+                lambda: with_results(journal.entries),
             )
             self.chosen = _make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away. At an address
             # they would have to be asked for each.
-            output = job.output
-            local = isinstance(output, Path)
-            self.writers = [writer_to(output, make, run) for make in job.writers.values()] if local else self.chosen
+            self.writers = _all_writers(job, run) or self.chosen
         for writer in self.chosen:
             if writer.fills_folder and isinstance(writer.path, Path):
                 _make_folder(writer.path)
@@ -221,7 +259,7 @@ class _Run:
                     done=summary.already_done,
                     failed=summary.failed_before,
                     inputs=job.inputs or inputs_digest(job.images),
-                    categories=job.categories,
+                    categories=self.categories,
                 )
             )
         self.progress.on_start(len(job.images), summary.already_done)
@@ -240,17 +278,16 @@ class _Run:
         if self.journal is None:
             return
         names = set(self.names)
-        known = self.journal.entries.items()
-        gone = [name for name, entry in known if name not in names and not is_there(entry.path)]
+        holders = {holder_of(image.absolute) for image in self.job.images if image.stored is not None}
+        gone = [
+            name
+            for name, entry in self.journal.entries.items()
+            if name not in names and not is_there(entry.path) and not _is_in_another_tar(entry.path, holders)
+        ]
         for name in gone:
-            self._remove_outputs(name)
+            _remove_outputs(name, self.writers)
         if gone:
             self.journal.forget(gone)
-
-    def _remove_outputs(self, file_name: str) -> None:
-        for writer in self.writers:
-            with suppress(OSError):  # where nothing can be removed, nothing was written
-                writer.remove(file_name)
 
     def _close(self, writer: AnyWriter) -> None:
         try:
@@ -263,13 +300,16 @@ class _Run:
         """Journal images whose outputs are in place, or print their lines; one that failed keeps no earlier outputs."""
         records = [outcome.record for outcome in outcomes]
         for record in records:
+            name = record["file_name"]
             if record["error"] is not None:
-                self._remove_outputs(record["file_name"])
+                # Of an image that had no results, a run that was killed may have left some; labels are somebody else's.
+                left = self.writers if name in self.known else [own for own in self.chosen if own.fills_folder]
+                _remove_outputs(name, left)
                 continue
             size = record["width"], record["height"]
             for writer in self.chosen:
                 if not writer.fills_folder:
-                    writer.write(ImageResult(record["file_name"], size, [], record["annotations"]))
+                    writer.write(ImageResult(name, size, [], record["annotations"]))
         if self.journal is not None:
             self.journal.append((outcome.origin, outcome.record) for outcome in outcomes)
         elif self.job.stream is not None:

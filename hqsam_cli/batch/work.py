@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -107,8 +106,7 @@ class Worker:
     def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
         """Write the outputs that an image has of its own."""
         source, record = item.source, self._record(item, results)
-        path = os.path.abspath(source.path) if source.stored is None else source.path
-        origin = Origin(item.fingerprint, path, len(item.problems), item.seconds)
+        origin = Origin(item.fingerprint, source.absolute, len(item.problems), item.seconds)
         return Outcome(origin, item.problems, record)
 
     def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:

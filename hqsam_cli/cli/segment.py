@@ -395,6 +395,6 @@ def segment(
     )
     run_on = make_engine(plan, job, finder, workers, devices=places, engine=engine, address=address, actors=actors)
     summary = run_and_tell(job, run_on, reporter)
-    if files and summary.lost and not summary.masks and not summary.failed and not summary.interrupted:
+    if files and summary.lost and not (summary.masks or summary.already_done or summary.failed or summary.interrupted):
         raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
     raise typer.Exit(summary.exit_code or (3 if lost or (strict and summary.lost) else 0))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..configs import digest
 from ..io.atomic import atomic_file
 from .run_records import ImageResult, RunRecords
 
@@ -18,7 +19,8 @@ class LabelWriter:
     """A folder of labels.
 
     `<path of the image without its suffix>.<suffix>` stands for each image that did not fail. Of images that differ in
-    their suffix alone, all but the first keep it: `a.txt`, `a.png.txt`.
+    their suffix alone, all but the first keep it: `a.txt`, `a.png.txt`. Which one an image has stays as it is, whatever
+    images come or go later.
 
     Attributes:
         suffix: of the files.
@@ -60,32 +62,51 @@ class LabelWriter:
 
     def remove(self, file_name: str) -> None:
         """See `Writer`."""
-        for name in self._label_names(file_name):
-            (self.folder / name).unlink(missing_ok=True)
+        if file_name in self._earlier:
+            self._earlier[file_name].unlink(missing_ok=True)
 
     def close(self) -> None:
         """See `Writer`."""
-        ours = {path for record, path in self._labels(self._new)} if self._new else set()
-        for record, path in self._labels():
-            self.beside(record, path)
-            if record["file_name"] in self._new and path.exists() and path not in ours:
-                log.warning("%s: left as it is, since no run of this tool wrote it", path)
-            elif record["file_name"] in self._made | self._new or not path.exists():
-                with atomic_file(path) as file:
-                    file.write(self.label(record, path))
-
-    def _labels(self, without: Collection[str] = ()) -> Iterator[tuple[dict[str, Any], Path]]:
-        """The records of images that did not fail, and where their labels are, if some images were not there."""
-        taken = set(self.taken)
+        names = self.run.image_names()
+        places = {name: path for name, path in self._earlier.items() if name in set(names)}
+        used = {*places.values(), *(self.folder / name for name in self.taken)}
+        for name in names:
+            if name not in places:
+                places[name] = next(path for path in self._candidates(name) if path not in used)
+                used.add(places[name])
         for record in self.run.records():
-            if record["error"] is None and record["file_name"] not in without:
-                name = next(name for name in self._label_names(record["file_name"]) if name not in taken)
-                taken.add(name)
-                yield record, self.folder / name
+            if record["error"] is None:
+                self._put(record, places[record["file_name"]])
+
+    def _put(self, record: dict[str, Any], path: Path) -> None:
+        """Write the label of an image, unless it may have been corrected by hand or is somebody else's."""
+        self.beside(record, path)
+        if record["file_name"] in self._new and path.exists():
+            log.warning("%s: left as it is, since no run of this tool wrote it", path)
+        elif record["file_name"] in self._made | self._new or not path.exists():
+            with atomic_file(path) as file:
+                file.write(self.label(record, path))
+
+    @cached_property
+    def _earlier(self) -> dict[str, Path]:
+        """Where the labels of images are that had results before; the longest name is nobody else's."""
+        places: dict[str, Path] = {}
+        used: set[Path] = set()
+        for name in filter(self.run.knows, self.run.image_names()):
+            own = (path for path in reversed(self._candidates(name)) if path not in used and os.path.isfile(path))
+            if (path := next(own, None)) is not None:
+                places[name] = path
+                used.add(path)
+        return places
 
     def beside(self, record: dict[str, Any], path: Path) -> None:
         """Put in place what an image has beside its labels at `path`."""
 
-    def _label_names(self, file_name: str) -> tuple[str, ...]:
+    def _candidates(self, file_name: str) -> list[Path]:
+        """Where the label of an image may be, the first that is free."""
+        return [self.folder / name for name in self.label_names(file_name)]
+
+    def label_names(self, file_name: str) -> tuple[str, ...]:
         """What the label file of an image may be called."""
-        return f"{os.path.splitext(file_name)[0]}{self.suffix}", f"{file_name}{self.suffix}"
+        stem = os.path.splitext(file_name)[0]
+        return f"{stem}{self.suffix}", f"{file_name}{self.suffix}", f"{file_name}.{digest(file_name)}{self.suffix}"

@@ -43,6 +43,7 @@ class RunRecords:
         segmentation: how annotations say what their masks are; see `annotations.shown`.
         path_of: the absolute path of an image, by its name.
         knows: whether an image had results before; asked before its own are noted.
+        names: of all images that have results, in order, of this run or an earlier one; None for those of `records`.
     """
 
     records: Callable[[], Iterable[dict[str, Any]]]
@@ -51,6 +52,13 @@ class RunRecords:
     segmentation: SegmentationKind = "rle"
     path_of: Callable[[str], str] = field(default=str)
     knows: Callable[[str], bool] = lambda _: True
+    names: Callable[[], Iterable[str]] | None = None
+
+    def image_names(self) -> list[str]:
+        """Of all images that have results, in order."""
+        if self.names is not None:
+            return list(self.names())
+        return [record["file_name"] for record in self.records() if record["error"] is None]
 
 
 class Writer(Protocol):

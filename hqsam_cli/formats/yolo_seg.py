@@ -70,8 +70,9 @@ class YoloSegWriter(LabelWriter):
     def remove(self, file_name: str) -> None:
         """See `Writer`."""
         super().remove(file_name)
-        for name in self._label_names(file_name):
-            self._image(self.folder / name, file_name).unlink(missing_ok=True)
+        if self.run.knows(file_name):
+            for path in filter(os.path.lexists, (self._image(own, file_name) for own in self._candidates(file_name))):
+                path.unlink()
 
     def close(self) -> None:
         """See `Writer`."""
@@ -88,7 +89,7 @@ class YoloSegWriter(LabelWriter):
         below = path.relative_to(self.folder)
         return self.path / IMAGES / below.with_name(below.name[: -len(self.suffix)] + PurePosixPath(file_name).suffix)
 
-    def _label_names(self, file_name: str) -> tuple[str, ...]:
+    def label_names(self, file_name: str) -> tuple[str, ...]:
         """See `LabelWriter`; without folders called `images`, of which ultralytics replaces the last."""
         name = "/".join(part for part in file_name.split("/") if part != IMAGES)
-        return *super()._label_names(name), f"{name}.{digest(file_name)}{self.suffix}"
+        return *super().label_names(name)[:2], f"{name}.{digest(file_name)}{self.suffix}"

@@ -16,7 +16,11 @@ from ..errors import HqsamError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file beside `path` that takes its place when the block ends well, and is gone when not."""
+    """A binary file beside `path` that takes its place when the block ends well, and is gone when not.
+
+    A device or a pipe is no file that could be replaced: an OSError.
+    """
+    _check_is_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not longer than any name may be, and the same after a crash, so that nothing is left lying about.
     temporary = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp"
@@ -33,11 +37,18 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def _check_is_file(path: Path) -> None:
+    """Raise an OSError where there is something else."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "a device or a pipe, not a file", str(path))
+
+
 def check_can_write(path: Path) -> None:
     """Raise an HqsamError unless a file could be put there; what is there stays."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -62,6 +62,11 @@ class SourceImage:
     file_name: str
     stored: Stored | None = None
 
+    @property
+    def absolute(self) -> str:
+        """Its path, which means the same in any folder, or its address."""
+        return self.path if is_address(self.path) else os.path.abspath(self.path)
+
     def place(self) -> Place:
         """Where its bytes are."""
         return LocalFile(self.path) if self.stored is None else Fetched(self.path, self.stored)

@@ -101,7 +101,9 @@ class LocalFile:
         return os.path.getsize(self.path)
 
     def open(self) -> BinaryIO:
-        """See `Place`."""
+        """See `Place`; a pipe, which nobody may be writing to, is not waited for."""
+        if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
+            raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
         return open(self.path, "rb")
 
     head = open
@@ -109,7 +111,8 @@ class LocalFile:
     def stamp(self) -> str:
         """See `Place`."""
         status = os.stat(self.path)
-        return f"{status.st_size}-{status.st_mtime_ns}"
+        # Files that change places keep their times.
+        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
     def digest(self) -> str:
         """See `Place`."""

@@ -53,6 +53,13 @@ def is_tar(path: str) -> bool:
     return path.partition("?")[0].lower().endswith(SUFFIX)
 
 
+def holder_of(path: str) -> str | None:
+    """The tar that a file is in, by its path; None of one in a folder."""
+    parts = path.split("/")
+    holders = ("/".join(parts[:count]) for count in range(1, len(parts)) if is_tar(parts[count - 1]))
+    return next((holder for holder in holders if not os.path.isdir(holder)), None)
+
+
 def read_tar(path: str) -> Tar:
     """The members of a tar; of a remote one little more than their headers is fetched."""
     tar = Tar()
