@@ -278,11 +278,15 @@ class _Run:
         if self.journal is None:
             return
         names = set(self.names)
-        holders = {holder_of(image.absolute) for image in self.job.images if image.stored is not None}
+        stored = {image.absolute for image in self.job.images if image.stored is not None}
+        holders = set(map(holder_of, stored))
         gone = [
             name
             for name, entry in self.journal.entries.items()
-            if name not in names and not is_there(entry.path) and not _is_in_another_tar(entry.path, holders)
+            if name not in names
+            and entry.path not in stored
+            and not is_there(entry.path)
+            and not _is_in_another_tar(entry.path, holders)
         ]
         for name in gone:
             _remove_outputs(name, self.writers)

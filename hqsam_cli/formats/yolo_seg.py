@@ -71,8 +71,9 @@ class YoloSegWriter(LabelWriter):
         """See `Writer`."""
         super().remove(file_name)
         if self.run.knows(file_name):
-            for path in filter(os.path.lexists, (self._image(own, file_name) for own in self._candidates(file_name))):
-                path.unlink()
+            for link in (self._image(own, file_name) for own in self._candidates(file_name)):
+                if os.path.islink(link):  # a photo that somebody put there stays
+                    link.unlink()
 
     def close(self) -> None:
         """See `Writer`."""

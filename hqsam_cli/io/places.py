@@ -98,12 +98,12 @@ class LocalFile:
 
     def size(self) -> int:
         """See `Place`."""
+        self._check_is_file()
         return os.path.getsize(self.path)
 
     def open(self) -> BinaryIO:
-        """See `Place`; a pipe, which nobody may be writing to, is not waited for."""
-        if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
-            raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
+        """See `Place`."""
+        self._check_is_file()
         return open(self.path, "rb")
 
     head = open
@@ -116,7 +116,13 @@ class LocalFile:
 
     def digest(self) -> str:
         """See `Place`."""
+        self._check_is_file()
         return file_digest(self.path)
+
+    def _check_is_file(self) -> None:
+        """A pipe, which nobody may be writing to, is not waited for."""
+        if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
+            raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
 
 
 class Fetched:
