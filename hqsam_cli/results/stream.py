@@ -97,7 +97,7 @@ def _kind(path: Path) -> Kind:
                 return "COCO instances"
             if event == "end_map" and prefix in ("", "item"):
                 break
-            if (before, event) == ("start_array", "end_array"):
+            if prefix == "" and (before, event) == ("start_array", "end_array"):
                 return "COCO results"  # an empty one
             before = event
     raise HqsamError("JSON, but no results", file=path, remedy=REMEDY)

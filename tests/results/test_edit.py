@@ -49,6 +49,14 @@ def test_every_kind_is_the_same_stream(coco: Path, ndjson: Path, tmp_path: Path)
     assert list(listed.annotations()) == list(made.annotations())
 
 
+def test_the_kind_is_that_of_the_whole_whatever_comes_first(tmp_path: Path) -> None:
+    made = document("ab", first=5)
+    for first in ({"licenses": []}, {"info": {"urls": []}, "licenses": [[]]}, {"licenses": [{"image_id": 1}]}):
+        results = saved(tmp_path / "x.json", {**first, **made})
+        assert (results.kind, len(list(results.images()))) == ("COCO instances", 2)
+    assert saved(tmp_path / "x.json", []).kind == "COCO results"
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
