@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -20,6 +21,7 @@ from ..io.gzipped import GZIP
 
 Item = dict[str, Any]
 Kind = Literal["COCO instances", "COCO results", "NDJSON"]
+PYTHON = ijson.get_backend("python")
 REMEDY = "give COCO instances, a COCO results list, NDJSON, or the output of a run"
 
 
@@ -86,26 +88,38 @@ def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
 
 def _kind(path: Path) -> Kind:
     """What a file is, by how it begins."""
-    with _opened(path) as file:
-        before = None
-        for prefix, event, value in ijson.parse(file, use_float=True, multiple_values=True):
-            if (prefix, event) == ("item", "map_key") and value == "image_id":
-                return "COCO results"
-            if (prefix, event) == ("", "map_key") and value == "file_name":
-                return "NDJSON"
-            if (prefix, event) == ("", "map_key") and value in ("images", "annotations"):
-                return "COCO instances"
-            if event == "end_map" and prefix in ("", "item"):
-                break
-            if prefix == "" and (before, event) == ("start_array", "end_array"):
-                return "COCO results"  # an empty one
-            before = event
+    before = None
+    for prefix, event, value in _parsed(path, "parse", multiple_values=True):
+        if (prefix, event) == ("item", "map_key") and value == "image_id":
+            return "COCO results"
+        if (prefix, event) == ("", "map_key") and value == "file_name":
+            return "NDJSON"
+        if (prefix, event) == ("", "map_key") and value in ("images", "annotations"):
+            return "COCO instances"
+        if event == "end_map" and prefix in ("", "item"):
+            break
+        if prefix == "" and (before, event) == ("start_array", "end_array"):
+            return "COCO results"  # an empty one
+        before = event
     raise HqsamError("JSON, but no results", file=path, remedy=REMEDY)
 
 
 def _items(path: Path, prefix: str) -> Iterator[Item]:
+    return _parsed(path, "items", prefix)
+
+
+def _parsed(path: Path, method: str, *arguments: Any, **options: Any) -> Iterator[Any]:
+    """What a method of ijson yields of a file."""
     with _opened(path) as file:
-        yield from ijson.items(file, prefix, use_float=True)
+        done = 0
+        try:
+            for item in getattr(ijson, method)(file, *arguments, use_float=True, **options):
+                yield item
+                done += 1
+        except UnicodeDecodeError:
+            # A name that is not UTF-8 has lone surrogates, which the fast backend does not know: on with the slow one.
+            file.seek(0)
+            yield from islice(getattr(PYTHON, method)(file, *arguments, use_float=True, **options), done, None)
 
 
 def _lines(path: Path) -> Iterator[Item]:

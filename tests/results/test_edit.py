@@ -57,6 +57,23 @@ def test_the_kind_is_that_of_the_whole_whatever_comes_first(tmp_path: Path) -> N
     assert saved(tmp_path / "x.json", []).kind == "COCO results"
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_names_that_are_not_utf8_are_read_as_they_were_written(tmp_path: Path, zipped: bool) -> None:
+    made = document("abcd", first=5)
+    made["images"][2]["file_name"] = "caf\udce9.jpg"
+    made["categories"][1]["name"] = "\udcff"
+    content = json.dumps(made).encode("ascii")
+    (tmp_path / "x.json").write_bytes(gzip.compress(content) if zipped else content)
+    results = open_results(tmp_path / "x.json")
+    assert list(results.images()) == made["images"]
+    assert list(results.annotations()) == made["annotations"]
+    assert results.categories == made["categories"]
+    # Each image is there once, though what comes before the last name is read twice.
+    many = document("ab" * 500, first=1)
+    many["images"][-1]["file_name"] = "\udce9.jpg"
+    assert list(saved(tmp_path / "many.json", many).images()) == many["images"]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
