@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,15 @@ from ..formats.ndjson import INSTANCES as LINES
 from ..io.gzipped import GZIP
 
 Item = dict[str, Any]
+ID = int | float | str  # what an id may be
 Kind = Literal["COCO instances", "COCO results", "NDJSON"]
+# What the entries of a file are called in messages, and what each has to have, by where they stand.
+ENTRIES = {
+    "images.item": ("images", ("id", "file_name")),
+    "annotations.item": ("annotations", ("image_id",)),
+    "categories.item": ("categories", ("id",)),
+    "item": ("the list", ("image_id",)),
+}
 PYTHON = ijson.get_backend("python")
 REMEDY = "give COCO instances, a COCO results list, NDJSON, or the output of a run"
 
@@ -60,14 +68,14 @@ def open_results(path: Path) -> Results:
     if kind == "NDJSON":
         return Results(kind, {}, _categories_of_lines(path), partial(_images_of_lines, path), partial(_of_lines, path))
     if kind == "COCO results":
-        return Results(kind, {}, [], lambda: iter(()), partial(_items, path, "item"))
-    info: Any = next(_items(path, "info"), {})
+        return Results(kind, {}, [], lambda: iter(()), partial(_entries, path, "item"))
+    info: Any = next(_parsed(path, "items", "info"), {})
     return Results(
         kind,
         info if isinstance(info, dict) else {},
-        list(_items(path, "categories.item")),
-        partial(_items, path, "images.item"),
-        partial(_items, path, "annotations.item"),
+        [own if own.get("name") else {**own, "name": _named(own["id"])} for own in _entries(path, "categories.item")],
+        partial(_entries, path, "images.item"),
+        partial(_entries, path, "annotations.item"),
     )
 
 
@@ -87,25 +95,50 @@ def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
 
 
 def _kind(path: Path) -> Kind:
-    """What a file is, by how it begins."""
-    before = None
+    """What a file is, by how it begins; annotations alone, which NDJSON has too, do not say it."""
+    before: str | None = None
+    has_annotations = False
     for prefix, event, value in _parsed(path, "parse", multiple_values=True):
         if (prefix, event) == ("item", "map_key") and value == "image_id":
             return "COCO results"
         if (prefix, event) == ("", "map_key") and value == "file_name":
             return "NDJSON"
-        if (prefix, event) == ("", "map_key") and value in ("images", "annotations"):
+        if (prefix, event) == ("", "map_key") and value == "images":
             return "COCO instances"
+        has_annotations = has_annotations or (prefix, event, value) == ("", "map_key", "annotations")
         if event == "end_map" and prefix in ("", "item"):
             break
         if prefix == "" and (before, event) == ("start_array", "end_array"):
             return "COCO results"  # an empty one
         before = event
+    if has_annotations:
+        return "COCO instances"
     raise HqsamError("JSON, but no results", file=path, remedy=REMEDY)
 
 
-def _items(path: Path, prefix: str) -> Iterator[Item]:
-    return _parsed(path, "items", prefix)
+def _entries(path: Path, prefix: str) -> Iterator[Item]:
+    """The entries of a list, each with what it has to have."""
+    called, needed = ENTRIES[prefix]
+    for number, entry in enumerate(_parsed(path, "items", prefix), 1):
+        reason = _lack(entry, needed)
+        if reason is not None:
+            raise HqsamError(f"entry {number} of {called} {reason}", file=path, remedy="mend the file")
+        yield entry
+
+
+def _lack(entry: Any, needed: Sequence[str]) -> str | None:
+    """What is wrong with an entry, as the end of a sentence; None where it has all that is needed."""
+    if not isinstance(entry, dict):
+        return "is no object"
+    for key in needed:
+        if not isinstance(entry.get(key), str if key == "file_name" else ID):
+            return f"has no {key}"
+    return None if isinstance(entry.get("category_id", 0), ID | None) else "has a category_id that is none"
+
+
+def _named(number: int | float | str) -> str:
+    """What a category without a name is called."""
+    return f"category {number}"
 
 
 def _parsed(path: Path, method: str, *arguments: Any, **options: Any) -> Iterator[Any]:
@@ -130,8 +163,11 @@ def _lines(path: Path) -> Iterator[Item]:
                 record = json.loads(line)
                 if not isinstance(record, dict) or not isinstance(record.get("file_name"), str):
                     raise HqsamError(f"line {number} is no image", file=path, remedy=REMEDY)
+                annotations = record.get("annotations") or []
+                if not isinstance(annotations, list) or any(_lack(own, ()) is not None for own in annotations):
+                    raise HqsamError(f"line {number} has annotations that are none", file=path, remedy="mend the file")
                 own = record.get("image_id")
-                yield {**record, "image_id": number if own is None else own}
+                yield {**record, "annotations": annotations, "image_id": own if isinstance(own, ID) else number}
 
 
 def _images_of_lines(path: Path) -> Iterator[Item]:
@@ -142,7 +178,7 @@ def _images_of_lines(path: Path) -> Iterator[Item]:
 
 def _of_lines(path: Path) -> Iterator[Item]:
     for line in _lines(path):
-        for annotation in line.get("annotations") or ():
+        for annotation in line["annotations"]:
             yield {**annotation, "image_id": line["image_id"]}
 
 
@@ -152,5 +188,6 @@ def _categories_of_lines(path: Path) -> list[Item]:
     for annotation in _of_lines(path):
         number = annotation.get("category_id")
         if number is not None and number not in names:
-            names[number] = str(annotation.get("category") or annotation.get("category_name") or f"category {number}")
-    return [{"id": number, "name": name} for number, name in sorted(names.items())]
+            names[number] = str(annotation.get("category") or annotation.get("category_name") or _named(number))
+    listed = sorted(names.items(), key=lambda item: (isinstance(item[0], str), item[0]))
+    return [{"id": number, "name": name} for number, name in listed]

@@ -51,7 +51,12 @@ def test_every_kind_is_the_same_stream(coco: Path, ndjson: Path, tmp_path: Path)
 
 def test_the_kind_is_that_of_the_whole_whatever_comes_first(tmp_path: Path) -> None:
     made = document("ab", first=5)
-    for first in ({"licenses": []}, {"info": {"urls": []}, "licenses": [[]]}, {"licenses": [{"image_id": 1}]}):
+    firsts: list[dict[str, Any]] = [
+        {"licenses": []},
+        {"info": {"urls": []}, "licenses": [[]]},
+        {"licenses": [{"image_id": 1}]},
+    ]
+    for first in firsts:
         results = saved(tmp_path / "x.json", {**first, **made})
         assert (results.kind, len(list(results.images()))) == ("COCO instances", 2)
     assert saved(tmp_path / "x.json", []).kind == "COCO results"
@@ -83,6 +88,7 @@ def test_names_that_are_not_utf8_are_read_as_they_were_written(tmp_path: Path, z
         (b"hello", "not JSON"),
         (b'{"images": [{"id": 1, ', "not JSON"),
         (b'{"file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is no image"),
+        (b'{"annotations": [], "file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is no image"),
     ],
 )
 def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -93,6 +99,71 @@ def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> N
         open_results(tmp_path / "none.json")
     with pytest.raises(HqsamError, match=r"neither instances\.json nor"):
         open_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listed", "key", "value", "reason"),
+    [
+        ("images", "id", None, "entry 2 of images has no id"),
+        ("images", "id", [1], "entry 2 of images has no id"),
+        ("images", "file_name", None, "entry 2 of images has no file_name"),
+        ("annotations", "image_id", None, "entry 2 of annotations has no image_id"),
+        ("categories", "id", None, "entry 2 of categories has no id"),
+        ("annotations", "category_id", {}, "entry 2 of annotations has a category_id that is none"),
+        ("annotations", None, "x", "entry 2 of annotations is no object"),
+    ],
+)
+def test_an_entry_that_lacks_something_is_named(
+    tmp_path: Path, listed: str, key: str | None, value: Any, reason: str
+) -> None:
+    made = document("ab", first=5)
+    made[listed][1] = {**made[listed][1], key: value} if key else value
+    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; mend"):
+        stats(saved(tmp_path / "x.json", made))
+    if listed == "images" or key is None:
+        return
+    made[listed][1] = {k: v for k, v in made[listed][1].items() if k != key}
+    if key == "category_id":  # which results need not have
+        assert stats(saved(tmp_path / "x.json", made))["annotations"] == 4
+        return
+    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; mend"):
+        merge([saved(tmp_path / "x.json", made)] * 2)
+    if listed == "annotations":
+        with pytest.raises(HqsamError, match=rf"x\.json: {reason.replace('annotations', 'the list')}; mend"):
+            list(saved(tmp_path / "x.json", made["annotations"]).annotations())
+
+
+@pytest.mark.parametrize("annotations", [{"a": 1}, [1], [{"category_id": []}]])
+def test_annotations_of_a_line_that_are_none_are_named(tmp_path: Path, annotations: Any) -> None:
+    (tmp_path / "x.ndjson").write_text(
+        '{"file_name": "a.jpg"}\n' + json.dumps({"file_name": "b.jpg", "annotations": annotations})
+    )
+    with pytest.raises(HqsamError, match=r"x\.ndjson: line 2 has annotations that are none; mend"):
+        open_results(tmp_path / "x.ndjson")
+
+
+def test_categories_of_any_ids_and_without_names(tmp_path: Path) -> None:
+    made = document("ab", first=5)
+    del made["categories"][1]["name"]
+    assert saved(tmp_path / "x.json", made).categories == [{"id": 1, "name": "cat"}, {"id": 2, "name": "category 2"}]
+    own = [{"category_id": number, "category": f"c{number}"} for number in ("b", 2, "a", 1)]
+    line = saved(tmp_path / "x.ndjson", {"file_name": "a.jpg", "annotations": own})
+    assert [category["id"] for category in line.categories] == [1, 2, "a", "b"]
+
+
+def test_keys_stand_in_any_order(ndjson: Path, coco: Path, tmp_path: Path) -> None:
+    expected = open_results(ndjson)
+    records = [json.loads(line) for line in ndjson.read_text().splitlines()]
+    (tmp_path / "sorted.ndjson").write_text("".join(json.dumps(r, sort_keys=True) + "\n" for r in records))
+    lines = open_results(tmp_path / "sorted.ndjson")
+    assert lines.kind == "NDJSON"
+    assert (list(lines.images()), list(lines.annotations())) == (
+        list(expected.images()),
+        list(expected.annotations()),
+    )
+    (tmp_path / "sorted.json").write_text(json.dumps(json.loads(coco.read_text()), sort_keys=True))
+    assert open_results(tmp_path / "sorted.json").kind == "COCO instances"
+    assert saved(tmp_path / "bare.json", {"annotations": [{"image_id": 1}]}).kind == "COCO instances"
 
 
 def test_choices(coco: Path) -> None:
