@@ -38,6 +38,7 @@ class Results:
     """Images, annotations and categories, as COCO has them. What is called is called as often as need be.
 
     Attributes:
+        path: of the file; of several, of the first.
         kind: of the file; a COCO results list has no images and no categories.
         info: what made them.
         categories: by the order of the file.
@@ -45,6 +46,7 @@ class Results:
         annotations: with `image_id`, in the order of the file.
     """
 
+    path: Path
     kind: Kind
     info: Mapping[str, Any]
     categories: list[Item]
@@ -66,11 +68,13 @@ def open_results(path: Path) -> Results:
         path = found
     kind = _kind(path)
     if kind == "NDJSON":
-        return Results(kind, {}, _categories_of_lines(path), partial(_images_of_lines, path), partial(_of_lines, path))
+        categories = _categories_of_lines(path)
+        return Results(path, kind, {}, categories, partial(_images_of_lines, path), partial(_of_lines, path))
     if kind == "COCO results":
-        return Results(kind, {}, [], lambda: iter(()), partial(_entries, path, "item"))
+        return Results(path, kind, {}, [], lambda: iter(()), partial(_entries, path, "item"))
     info: Any = next(_parsed(path, "items", "info"), {})
     return Results(
+        path,
         kind,
         info if isinstance(info, dict) else {},
         [own if own.get("name") else {**own, "name": _named(own["id"])} for own in _entries(path, "categories.item")],
@@ -156,7 +160,14 @@ def _parsed(path: Path, method: str, *arguments: Any, **options: Any) -> Iterato
 
 
 def _lines(path: Path) -> Iterator[Item]:
-    """The images of NDJSON, each with its annotations, and with an id: its own, else the number of its line."""
+    """The lines of NDJSON, each with annotations and the id of its image.
+
+    That is its own, else the number of its line; another one where an image of another name has it, as in lines of
+    several files. Several lines of one name are of one image.
+    """
+    ids: dict[str, ID] = {}
+    taken: set[ID] = set()
+    free = 1
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
@@ -166,14 +177,24 @@ def _lines(path: Path) -> Iterator[Item]:
                 annotations = record.get("annotations") or []
                 if not isinstance(annotations, list) or any(_lack(own, ()) is not None for own in annotations):
                     raise HqsamError(f"line {number} has annotations that are none", file=path, remedy="mend the file")
-                own = record.get("image_id")
-                yield {**record, "annotations": annotations, "image_id": own if isinstance(own, ID) else number}
+                name, own = record["file_name"], record.get("image_id")
+                if name not in ids:
+                    image_id = own if isinstance(own, ID) else number
+                    while image_id in taken:
+                        image_id, free = free, free + 1
+                    ids[name] = image_id
+                    taken.add(image_id)
+                yield {**record, "annotations": annotations, "image_id": ids[name]}
 
 
 def _images_of_lines(path: Path) -> Iterator[Item]:
+    """The images of NDJSON, each once, as its first line has it."""
+    seen = set()
     for line in _lines(path):
-        size = {key: line[key] for key in ("width", "height", "error") if line.get(key) is not None}
-        yield {"id": line["image_id"], "file_name": line["file_name"], **size}
+        if line["image_id"] not in seen:
+            seen.add(line["image_id"])
+            size = {key: line[key] for key in ("width", "height", "error") if line.get(key) is not None}
+            yield {"id": line["image_id"], "file_name": line["file_name"], **size}
 
 
 def _of_lines(path: Path) -> Iterator[Item]:

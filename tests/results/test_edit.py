@@ -51,13 +51,9 @@ def test_every_kind_is_the_same_stream(coco: Path, ndjson: Path, tmp_path: Path)
 
 def test_the_kind_is_that_of_the_whole_whatever_comes_first(tmp_path: Path) -> None:
     made = document("ab", first=5)
-    firsts: list[dict[str, Any]] = [
-        {"licenses": []},
-        {"info": {"urls": []}, "licenses": [[]]},
-        {"licenses": [{"image_id": 1}]},
-    ]
-    for first in firsts:
-        results = saved(tmp_path / "x.json", {**first, **made})
+    several: tuple[list[Any], ...] = ([], [[]], [{"image_id": 1}])
+    for licenses in several:
+        results = saved(tmp_path / "x.json", {"licenses": licenses, **made})
         assert (results.kind, len(list(results.images()))) == ("COCO instances", 2)
     assert saved(tmp_path / "x.json", []).kind == "COCO results"
 
@@ -216,6 +212,52 @@ def test_joined_by_names_and_ids_stay_where_they_can(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no names to join by"):
         merge([first, listed])
     assert len(list(merge([listed, listed]).annotations())) == 8
+
+
+def test_an_image_on_two_lines_is_one_image(tmp_path: Path) -> None:
+    def line(name: str, number: int | None, own: int) -> str:
+        record = {"file_name": name, "image_id": number, "width": 20, "height": 10, "annotations": [{"id": own}]}
+        return json.dumps(record) + "\n"
+
+    # As of two files, one after the other: an image again, the same id of another, and none, whose number is taken.
+    path = tmp_path / "x.ndjson"
+    path.write_text(
+        line("a.jpg", 7, 1) + line("b.jpg", 5, 2) + line("a.jpg", 7, 3) + line("c.jpg", 5, 4) + line("d.jpg", None, 5)
+    )
+    whole = open_results(path)
+    for results in (whole, merge([whole])):
+        assert [*names(results).items()] == [(7, "a.jpg"), (5, "b.jpg"), (1, "c.jpg"), (2, "d.jpg")]
+        assert len(list(results.images())) == 4
+        assert [image for _, image in ids(results)] == [7, 5, 7, 1, 2]
+    assert names(merge([whole, whole])) == names(whole)
+    assert len(ids(merge([whole, whole]))) == 10
+
+
+def test_an_image_that_is_listed_twice_is_one_image(tmp_path: Path) -> None:
+    made = document("ab", first=5)
+    made["images"].append(made["images"][0])
+    joined = merge([saved(tmp_path / "x.json", made)])
+    assert [image["file_name"] for image in joined.images()] == ["a.jpg", "b.jpg"]
+    assert {image for _, image in ids(joined)} == set(names(joined))
+    made["images"][2] = {**made["images"][0], "file_name": "c.jpg"}
+    with pytest.raises(HqsamError, match=r"x\.json: image id 5 is of a\.jpg and of c\.jpg; give each"):
+        list(merge([saved(tmp_path / "x.json", made)]).images())
+
+
+def test_no_two_annotations_have_one_id(tmp_path: Path) -> None:
+    def numbered(name: str, *numbers: int) -> Results:
+        made = document(name, first=5)
+        annotations = [{**made["annotations"][0], "id": number} for number in numbers]
+        return saved(tmp_path / f"{name}.json", {**made, "annotations": annotations})
+
+    zero, also, below = numbered("a", 0), numbered("b", 0), numbered("c", -3, -3)
+    for parts, expected in (
+        ([zero, also], [0, 1]),
+        ([zero, also, also], [0, 1, 2]),
+        ([below, zero], [1, 2, 0]),
+        ([zero, below, also], [0, 1, 2, 3]),
+    ):
+        assert [annotation["id"] for annotation in merge(parts).annotations()] == expected
 
 
 def test_counts(coco: Path) -> None:
