@@ -21,6 +21,7 @@ from ..formats.polygons import PolygonCost, Polygons, mask_polygons
 from ..formats.run_records import RunRecords
 from ..formats.segmentation import decode_segmentation, encode_crop, sound_polygons
 from ..records import MaskCrop
+from .image_names import name_images
 from .stream import Item, Results
 
 # What can be made of records alone; of `hqsam segment --format` and of `hqsam detect --format`.
@@ -71,7 +72,8 @@ def write_as(
         Where it was written, and what polygons cost.
 
     Raises:
-        HqsamError: an annotation has no mask, or one that cannot be drawn, where polygons are wanted.
+        HqsamError: an annotation has no mask, or one that cannot be drawn, where polygons are wanted; or an image has
+            no name of its own that labels could have.
     """
     if results.kind == "COCO results":
         raise HqsamError("a COCO results list has no names of images", remedy="give COCO instances or NDJSON")
@@ -79,24 +81,26 @@ def write_as(
         polygons=tolerance if form in POLYGON_FORMATS or segmentation in ("polygon", "both") else None,
         runs=segmentation in ("rle", "both"),
     )
+    is_folder = form in FOLDERS
+    names = name_images((image["file_name"] for image in results.images()) if is_folder else (), images)
     with tempfile.TemporaryFile() as spool:
         read = _grouped(results, shapes, spool)
 
-        def records() -> Iterator[Item]:
+        def labeled() -> Iterator[Item]:
             for record in read():
-                if form in FOLDERS and record["width"] is None and record["error"] is None:
-                    name = record["file_name"]
+                name = record["file_name"]
+                if record["width"] is None and record["error"] is None:
                     raise HqsamError("an image whose size nobody says", file=name, remedy="add width and height")
                 # Labels have a place for what results may lack.
-                more = {"score": None} if form in FOLDERS else {}
-                yield {**record, "annotations": [{**more, **annotation} for annotation in record["annotations"]]}
+                annotations = [{"score": None, **annotation} for annotation in record["annotations"]]
+                yield {**record, "file_name": names.name_of(name), "annotations": annotations}
 
         run = RunRecords(
-            records,
+            labeled if is_folder else read,
             results.categories,
             {**results.info, **info},
             segmentation if segmentation in ("polygon", "both") else "rle",
-            lambda name: str(Path(images or Path(), name).absolute()),
+            names.path_of,
         )
         make = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form]
         writer = make(path, run)

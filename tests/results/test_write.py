@@ -73,6 +73,29 @@ def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
         assert sorted(line.split()[0] for line in (path / f"{name}.txt").read_text().splitlines()) == ["0", "1"]
 
 
+@pytest.mark.parametrize("form", FOLDERS)
+def test_nothing_is_written_outside_the_folder(tmp_path: Path, made: Path, form: str) -> None:
+    images = tmp_path / "imgs"
+    value = json.loads(made.read_text())
+    value["images"][0]["file_name"] = f"{images}/a.jpg"
+    value["images"][1]["file_name"] = "../outside/b.png"
+    value["images"][2]["file_name"] = str(tmp_path / "c.jpg")
+    made.write_text(json.dumps(value))
+    before = set(tmp_path.rglob("*"))
+    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    new = set(tmp_path.rglob("*")) - before
+    assert new and all(own.is_relative_to(tmp_path / "new") for own in new)
+    if path.is_dir():
+        labels = [own for own in path.rglob("*") if own.name.startswith(("a.", "b.", "c.")) and not own.is_symlink()]
+        assert {own.stem for own in labels} == {"a", "b", "c"}
+    if form == "yolo-seg":
+        links = {own.name: own.readlink() for own in path.rglob("*") if own.is_symlink()}
+        assert links == {"a.jpg": images / "a.jpg", "b.png": tmp_path / "outside/b.png", "c.jpg": tmp_path / "c.jpg"}
+    elif form == "labelme":
+        shown = [json.loads(own.read_text())["imagePath"] for own in sorted(labels)]
+        assert {name.rsplit("../", 1)[1] for name in shown} == {"imgs/a.jpg", "outside/b.png", "c.jpg"}
+
+
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     value = document("a", first=5)
     cases: list[tuple[dict[str, Any], str, str]] = [
