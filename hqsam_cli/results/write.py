@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +18,11 @@ from ..errors import HqsamError
 from ..formats import BOX_WRITERS, POLYGON_FORMATS, RECORD_FORMATS, WRITERS
 from ..formats.annotations import json_line, make_image_record
 from ..formats.coco import write_document, write_list
+from ..formats.label_writer import LabelWriter
 from ..formats.polygons import PolygonCost, Polygons, mask_polygons
 from ..formats.run_records import RunRecords
 from ..formats.segmentation import decode_segmentation, encode_crop, sound_polygons
+from ..formats.yolo_seg import IMAGES, YoloSegWriter
 from ..records import MaskCrop
 from .image_names import name_images
 from .stream import Item, Results
@@ -104,8 +107,25 @@ def write_as(
         )
         make = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form]
         writer = make(path, run)
+        if isinstance(writer, LabelWriter) and writer.foreign() is not None:
+            _clear(writer)
         writer.close()
     return writer.path, shapes.cost
+
+
+def _clear(writer: LabelWriter) -> None:
+    """Take away what labels there are of the images, which would stay as somebody's corrections."""
+    # All are read before the first one goes, so that none does if there is something wrong with the results.
+    names = [record["file_name"] for record in writer.run.records()]
+    for name in names:
+        # Of labels alone: pictures beside them may be somebody's, and no links.
+        LabelWriter.remove(writer, name)
+    if isinstance(writer, YoloSegWriter):
+        # An image may get another name than it had, and its old one the labels of another image.
+        places = {writer.run.path_of(name) for name in names}
+        for link in list((writer.path / IMAGES).rglob("*")):
+            if link.is_symlink() and os.readlink(link) in places:
+                link.unlink()
 
 
 @dataclass(slots=True)

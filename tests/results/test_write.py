@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,50 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path, made: Path, form:
     elif form == "labelme":
         shown = [json.loads(own.read_text())["imagePath"] for own in sorted(labels)]
         assert {name.rsplit("../", 1)[1] for name in shown} == {"imgs/a.jpg", "outside/b.png", "c.jpg"}
+
+
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
+def test_labels_that_are_there_are_written_anew(tmp_path: Path, made: Path, form: str) -> None:
+    images = tmp_path / "imgs"
+
+    def labels(folder: Path) -> dict[str, bytes]:
+        path, _ = write_as(form, folder, open_results(made), {}, images=images, tolerance=TOLERANCE)
+        files = {str(own.relative_to(path)): own for own in path.rglob("*") if own.is_file() or own.is_symlink()}
+        return {
+            name: os.fsencode(own.readlink()) if own.is_symlink() else own.read_bytes() for name, own in files.items()
+        }
+
+    old = labels(tmp_path / "new")
+    value = json.loads(made.read_text())
+    del value["annotations"][1:]
+    value["images"].append({**value["images"][0], "id": 77, "file_name": "a.png"})
+    value["images"].reverse()  # so that a.jpg has another label than before
+    made.write_text(json.dumps(value))
+    expected = labels(tmp_path / "other")
+    assert any(own != expected.get(name) for name, own in old.items())
+    assert labels(tmp_path / "new") == expected
+
+
+def test_pictures_that_somebody_put_there_stay(tmp_path: Path, made: Path) -> None:
+    images = tmp_path / "imgs"
+    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    link = tmp_path / "new/yolo-seg/images/a.jpg"
+    link.unlink()
+    link.write_bytes(b"a picture")
+    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    assert link.read_bytes() == b"a picture"
+
+
+def test_labels_stay_where_new_ones_cannot_be_made(tmp_path: Path, made: Path) -> None:
+    path, _ = write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=TOLERANCE)
+    before = {own: own.read_bytes() for own in path.iterdir() if own.is_file()}
+    value = json.loads(made.read_text())
+    value["annotations"] = []
+    value["images"].append({"id": 77, "file_name": "z.jpg"})
+    made.write_text(json.dumps(value))
+    with pytest.raises(HqsamError, match="whose size nobody says"):
+        write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=TOLERANCE)
+    assert {own: own.read_bytes() for own in path.iterdir() if own.is_file()} == before
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
