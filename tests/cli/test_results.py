@@ -68,3 +68,14 @@ def test_mistakes_are_usage(hqsam: Run, sets: None, arguments: str, said: str) -
     result = hqsam("results", *arguments.split())
     assert (result.code, said in result.err) == (2, True), result.err
     assert not Path("x.json").exists()
+
+
+def test_a_split_replaces_all_or_nothing(hqsam: Run, sets: None) -> None:
+    Path("parts").mkdir()
+    Path("parts/val.json").write_text("mine")
+    arguments = ("results", "split", "1.json", "--parts", "train=0.5,val=0.5", "--output", "parts")
+    refused = hqsam(*arguments)
+    assert (refused.code, "parts/val.json: is there; pass --overwrite" in refused.err) == (2, True), refused.err
+    assert [path.name for path in Path("parts").iterdir()] == ["val.json"]
+    assert hqsam(*arguments, "--overwrite").code == 0
+    assert COCO("parts/val.json").imgs is not None
