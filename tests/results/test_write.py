@@ -15,7 +15,7 @@ from hqsam_cli.configs import SegmentationKind
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
 from hqsam_cli.results.stream import open_results
-from hqsam_cli.results.write import FOLDERS, write_as
+from hqsam_cli.results.write import FOLDERS, write_as, write_same
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou
 from tests.results.conftest import document
 
@@ -147,16 +147,48 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         ({"segmentation": None}, "yolo-seg", "annotation 10 has no mask; choose a format of boxes"),
         ({"segmentation": [[1, 2]]}, "cvat", "annotation 10: its mask is neither RLE nor polygons"),
         ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is of 9 x 9 pixels"),
+        ({"category_id": 7}, "yolo", "annotation 10 is of category 7, which is not listed; list it"),
+        ({"category_id": "1"}, "labelstudio", "annotation 10 is of category '1', which is not listed; list it"),
+        ({"category_id": None}, "cvat", "annotation 10 has no category_id; mend the file"),
+        ({"bbox": None}, "yolo", "annotation 10 has no bbox; mend the file"),
+        ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; mend the file"),
     ]
     for change, form, said in cases:
         changed = {**value, "annotations": [{**value["annotations"][0], **change}]}
         (tmp_path / "x.json").write_text(json.dumps(changed))
-        with pytest.raises(HqsamError, match=said):
+        with pytest.raises(HqsamError, match=rf"x\.json: {said}"):
             write_as(form, tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
     (tmp_path / "x.json").write_text(json.dumps(value["annotations"]))
     with pytest.raises(HqsamError, match="no names of images"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+    for listed in ([*value["images"] * 2], [*value["images"], {**value["images"][0], "file_name": "b.jpg"}]):
+        (tmp_path / "x.json").write_text(json.dumps({**value, "images": listed}))
+        with pytest.raises(HqsamError, match=r"x\.json: image id 5 is listed twice; hqsam results merge joins"):
+            write_as("coco", tmp_path / "z.json", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
     unsized = {**value, "images": [{"id": 5, "file_name": "a.jpg"}]}
     (tmp_path / "x.json").write_text(json.dumps(unsized))
     with pytest.raises(HqsamError, match=r"a\.jpg: an image whose size nobody says"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+
+
+def test_an_image_that_failed_and_was_done_again_has_its_annotations(tmp_path: Path) -> None:
+    done = {"file_name": "a.jpg", "width": 20, "height": 10}
+    lines = [{**done, "error": "no memory"}, {**done, "annotations": [{"category_id": 1, "bbox": [1, 1, 2, 2]}]}]
+    (tmp_path / "x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path, _ = write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.ndjson"), {}, tolerance=TOLERANCE)
+    assert (path / "a.txt").read_text() == "0 0.10000000 0.20000000 0.10000000 0.20000000\n"
+    assert [own.name for own in path.iterdir() if own.name != "classes.txt"] == ["a.txt"]
+
+
+def test_what_stands_in_the_way_is_named(tmp_path: Path, made: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "new/a.txt").mkdir(parents=True)
+    for path, form, said in (
+        (tmp_path / "file/x", "coco", r"file/x: cannot be written \(.*\); give another path"),
+        (tmp_path / "file/x", "yolo", r"file/x: cannot be written \(.*\); give another path"),
+        (tmp_path / "new", "yolo", r"new/a\.txt: cannot be written \(.*\); give another path"),
+    ):
+        with pytest.raises(HqsamError, match=said):
+            write_as(form, path, open_results(made), {}, tolerance=TOLERANCE)
+    with pytest.raises(HqsamError, match=r"file/x: cannot be written"):
+        write_same(tmp_path / "file/x", open_results(made), {})
