@@ -120,6 +120,8 @@ def write_as(
             {**results.info, **info},
             segmentation if segmentation in ("polygon", "both") else "rle",
             names.path_of,
+            # Those that failed too, whose labels go.
+            names=lambda: (names.name_of(image["file_name"]) for image in results.images()),
         )
         make = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form]
         writer = make(path, run)
@@ -148,7 +150,7 @@ def _clear(writer: LabelWriter) -> None:
         # Of labels alone: pictures beside them may be somebody's, and no links.
         LabelWriter.remove(writer, name)
     if isinstance(writer, YoloSegWriter):
-        # An image may get another name than it had, and its old one the labels of another image.
+        # A link that stays without labels is a picture without objects to those who train.
         places = {writer.run.path_of(name) for name in names}
         for link in list((writer.path / IMAGES).rglob("*")):
             if link.is_symlink() and os.readlink(link) in places:

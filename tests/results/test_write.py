@@ -111,12 +111,22 @@ def test_labels_that_are_there_are_written_anew(tmp_path: Path, made: Path, form
     old = labels(tmp_path / "new")
     value = json.loads(made.read_text())
     del value["annotations"][1:]
-    value["images"].append({**value["images"][0], "id": 77, "file_name": "a.png"})
-    value["images"].reverse()  # so that a.jpg has another label than before
     made.write_text(json.dumps(value))
     expected = labels(tmp_path / "other")
-    assert any(own != expected.get(name) for name, own in old.items())
+    assert any(own != expected[name] for name, own in old.items())
     assert labels(tmp_path / "new") == expected
+
+
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
+def test_labels_of_images_that_failed_go(tmp_path: Path, made: Path, form: str) -> None:
+    images = tmp_path / "imgs"
+    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    assert any(own.stem == "b" for own in path.rglob("*"))
+    names = [(image["id"], image["file_name"]) for image in json.loads(made.read_text())["images"]]
+    lines = [{"image_id": n, "file_name": name, "width": 9, "height": 9, "error": "no memory"} for n, name in names]
+    (tmp_path / "x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_as(form, tmp_path / "new", open_results(tmp_path / "x.ndjson"), {}, images=images, tolerance=TOLERANCE)
+    assert not any(own.stem in ("a", "b") for own in path.rglob("*"))
 
 
 def test_pictures_that_somebody_put_there_stay(tmp_path: Path, made: Path) -> None:
@@ -182,11 +192,11 @@ def test_an_image_that_failed_and_was_done_again_has_its_annotations(tmp_path: P
 
 def test_what_stands_in_the_way_is_named(tmp_path: Path, made: Path) -> None:
     (tmp_path / "file").touch()
-    (tmp_path / "new/a.txt").mkdir(parents=True)
+    (tmp_path / "new/classes.txt").mkdir(parents=True)
     for path, form, said in (
         (tmp_path / "file/x", "coco", r"file/x: cannot be written \(.*\); give another path"),
         (tmp_path / "file/x", "yolo", r"file/x: cannot be written \(.*\); give another path"),
-        (tmp_path / "new", "yolo", r"new/a\.txt: cannot be written \(.*\); give another path"),
+        (tmp_path / "new", "yolo", r"new/classes\.txt: cannot be written \(.*\); give another path"),
     ):
         with pytest.raises(HqsamError, match=said):
             write_as(form, path, open_results(made), {}, tolerance=TOLERANCE)
