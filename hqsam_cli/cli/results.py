@@ -107,8 +107,11 @@ def split(
     from ..results.stream import open_results
 
     made = split_results(open_results(source), _shares(parts), seed)
+    paths = {name: output / f"{name}.json" for name in made}
+    for path in paths.values():  # before any is written
+        _check_free(path, overwrite)
     for name, part in made.items():
-        _write(part, output / f"{name}.json", renumber, overwrite, quiet)
+        _write(part, paths[name], renumber, overwrite, quiet)
 
 
 @results.command()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import HqsamError, UsageError
 from ..io.digest import hash_number
 from .stream import Item, Results
 
@@ -129,6 +129,7 @@ def merge(parts: Sequence[Results]) -> Results:
 
     Raises:
         UsageError: results lists and others together.
+        HqsamError: when images are read, an id is of two images of one file.
     """
     if len({part.kind == "COCO results" for part in parts}) > 1:
         raise UsageError("COCO results lists have no names to join by", remedy="give either lists alone, or none")
@@ -144,12 +145,12 @@ def merge(parts: Sequence[Results]) -> Results:
                 categories[name] = {**category, "id": free}
             own[category["id"]] = categories[name]["id"]
         numbers.append(own)
-    offsets = [0] * len(parts) if parts[0].kind == "COCO results" else _offsets(parts)
+    offsets = [None] * len(parts) if parts[0].kind == "COCO results" else _offsets(parts)
 
     def images() -> Iterator[Item]:
         for part, (new, again) in zip(parts, _image_ids(parts), strict=True):
-            for image in part.images():
-                if image["id"] not in again:
+            for place, image in enumerate(part.images()):
+                if place not in again:
                     yield {**image, "id": new.get(image["id"], image["id"])}
 
     def annotations() -> Iterator[Item]:
@@ -159,24 +160,29 @@ def merge(parts: Sequence[Results]) -> Results:
                 changed = {**annotation, "image_id": new.get(image_id, image_id)}
                 if category is not None:
                     changed["category_id"] = own.get(category, category)
-                yield {**changed, "id": offset + place} if offset else changed
+                yield {**changed, "id": offset + place} if offset is not None else changed
 
-    return Results(parts[0].kind, parts[0].info, list(categories.values()), images, annotations)
+    return replace(parts[0], categories=list(categories.values()), images=images, annotations=annotations)
 
 
-def _image_ids(parts: Sequence[Results]) -> list[tuple[dict[Any, Any], set[Any]]]:
-    """For each part the ids that are others in the whole, and those of its images that an earlier one has too."""
+def _image_ids(parts: Sequence[Results]) -> list[tuple[dict[Any, Any], set[int]]]:
+    """For each part the ids that are others in the whole, and the places of its images that have been there before."""
     known: dict[str, Any] = {}
     taken: set[Any] = set()
     found = []
     free = 1
     for part in parts:
         new: dict[Any, Any] = {}
-        again: set[Any] = set()
-        for image in part.images():
+        again: set[int] = set()
+        owners: dict[Any, str] = {}
+        for place, image in enumerate(part.images()):
             name, number = image["file_name"], image["id"]
+            owner = owners.setdefault(number, name)
+            if owner != name:
+                reason = f"image id {number} is of {owner} and of {name}"
+                raise HqsamError(reason, file=part.path, remedy="give each image an id of its own")
             if name in known:
-                again.add(number)
+                again.add(place)
                 number = known[name]
             while name not in known and number in taken:
                 number, free = free, free + 1
@@ -188,10 +194,10 @@ def _image_ids(parts: Sequence[Results]) -> list[tuple[dict[Any, Any], set[Any]]
     return found
 
 
-def _offsets(parts: Sequence[Results]) -> list[int]:
-    """For each part 0 where its annotations keep their ids, else what the first of them is counted from."""
+def _offsets(parts: Sequence[Results]) -> list[int | None]:
+    """For each part None where its annotations keep their ids, else what the first of them is counted from."""
     taken = np.zeros(0, np.int64)
-    offsets = []
+    offsets: list[int | None] = []
     for part in parts:
         ids = array("q")
         whole = True
@@ -202,10 +208,8 @@ def _offsets(parts: Sequence[Results]) -> list[int]:
         own = np.frombuffer(ids, np.int64) if len(ids) else np.zeros(0, np.int64)
         distinct = np.unique(own)
         keeps = whole and len(distinct) == len(own) and not np.isin(distinct, taken, assume_unique=True).any()
-        offset = 0 if keeps else max(int(taken.max(initial=0)), 0)
-        if not keeps:
-            # An offset of nothing would say that ids stay.
-            offset = max(offset, 1) if not len(taken) else offset
+        offset = None if keeps else int(taken.max(initial=0))
+        if offset is not None:
             distinct = np.arange(offset + 1, offset + 1 + len(own), dtype=np.int64)
         offsets.append(offset)
         taken = np.concatenate([taken, distinct])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -17,15 +19,21 @@ from ..errors import HqsamError
 from ..formats import BOX_WRITERS, POLYGON_FORMATS, RECORD_FORMATS, WRITERS
 from ..formats.annotations import json_line, make_image_record
 from ..formats.coco import write_document, write_list
+from ..formats.label_writer import LabelWriter
 from ..formats.polygons import PolygonCost, Polygons, mask_polygons
 from ..formats.run_records import RunRecords
 from ..formats.segmentation import decode_segmentation, encode_crop, sound_polygons
+from ..formats.values import read_numbers
+from ..formats.yolo_seg import IMAGES, YoloSegWriter
+from ..io.atomic import check_can_write
 from ..records import MaskCrop
+from .image_names import name_images
 from .stream import Item, Results
 
 # What can be made of records alone; of `hqsam segment --format` and of `hqsam detect --format`.
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name in RECORD_FORMATS if name not in FILES))
+BOXES = ("yolo", "voc")  # what is made of boxes
 
 
 def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[int, int]:
@@ -33,7 +41,11 @@ def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[i
 
     Returns:
         How many images and annotations there are.
+
+    Raises:
+        HqsamError: it cannot be written.
     """
+    check_can_write(path)
     counts = [0, 0]
 
     def counted(place: int, items: Iterator[Item]) -> Iterator[Item]:
@@ -42,11 +54,12 @@ def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[i
             yield item
 
     annotations = counted(1, results.annotations())
-    if results.kind == "COCO results":
-        write_list(path, annotations)
-    else:
-        images = counted(0, results.images())
-        write_document(path, {**results.info, **info}, images, annotations, results.categories)
+    with _writing(path):
+        if results.kind == "COCO results":
+            write_list(path, annotations)
+        else:
+            images = counted(0, results.images())
+            write_document(path, {**results.info, **info}, images, annotations, results.categories)
     return counts[0], counts[1]
 
 
@@ -71,37 +84,77 @@ def write_as(
         Where it was written, and what polygons cost.
 
     Raises:
-        HqsamError: an annotation has no mask, or one that cannot be drawn, where polygons are wanted.
+        HqsamError: it cannot be written; an annotation has no mask, or one that cannot be drawn, where polygons are
+            wanted, or no category or box where labels say them; an image is listed twice, or has no name of its own
+            that labels could have.
     """
     if results.kind == "COCO results":
         raise HqsamError("a COCO results list has no names of images", remedy="give COCO instances or NDJSON")
     shapes = _Shapes(
+        results.path,
         polygons=tolerance if form in POLYGON_FORMATS or segmentation in ("polygon", "both") else None,
         runs=segmentation in ("rle", "both"),
     )
+    is_folder = form in FOLDERS
+    if is_folder:  # before the long work
+        with _writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+    else:
+        check_can_write(path)
+    names = name_images((image["file_name"] for image in results.images()) if is_folder else (), images)
     with tempfile.TemporaryFile() as spool:
-        read = _grouped(results, shapes, spool)
+        read = _grouped(results, form, shapes, spool)
 
-        def records() -> Iterator[Item]:
+        def labeled() -> Iterator[Item]:
             for record in read():
-                if form in FOLDERS and record["width"] is None and record["error"] is None:
-                    name = record["file_name"]
+                name = record["file_name"]
+                if record["width"] is None and record["error"] is None:
                     raise HqsamError("an image whose size nobody says", file=name, remedy="add width and height")
                 # Labels have a place for what results may lack.
-                more = {"score": None} if form in FOLDERS else {}
-                yield {**record, "annotations": [{**more, **annotation} for annotation in record["annotations"]]}
+                annotations = [{"score": None, **annotation} for annotation in record["annotations"]]
+                yield {**record, "file_name": names.name_of(name), "annotations": annotations}
 
         run = RunRecords(
-            records,
+            labeled if is_folder else read,
             results.categories,
             {**results.info, **info},
             segmentation if segmentation in ("polygon", "both") else "rle",
-            lambda name: str(Path(images or Path(), name).absolute()),
+            names.path_of,
+            # Those that failed too, whose labels go.
+            names=lambda: (names.name_of(image["file_name"]) for image in results.images()),
         )
         make = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form]
         writer = make(path, run)
-        writer.close()
+        with _writing(path):
+            if isinstance(writer, LabelWriter) and writer.foreign() is not None:
+                _clear(writer)
+            writer.close()
     return writer.path, shapes.cost
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the system says of what cannot be written, in one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror or error})"
+        raise HqsamError(reason, file=error.filename or path, remedy="give another path") from None
+
+
+def _clear(writer: LabelWriter) -> None:
+    """Take away what labels there are of the images, which would stay as somebody's corrections."""
+    # All are read before the first one goes, so that none does if there is something wrong with the results.
+    names = [record["file_name"] for record in writer.run.records()]
+    for name in names:
+        # Of labels alone: pictures beside them may be somebody's, and no links.
+        LabelWriter.remove(writer, name)
+    if isinstance(writer, YoloSegWriter):
+        # A link that stays without labels is a picture without objects to those who train.
+        places = {writer.run.path_of(name) for name in names}
+        for link in list((writer.path / IMAGES).rglob("*")):
+            if link.is_symlink() and os.readlink(link) in places:
+                link.unlink()
 
 
 @dataclass(slots=True)
@@ -109,10 +162,12 @@ class _Shapes:
     """What masks are wanted as, and what that cost.
 
     Attributes:
+        file: of the results, for messages.
         polygons: their tolerance in pixels; None for none.
         runs: run lengths, whatever the file has.
     """
 
+    file: Path
     polygons: float | None
     runs: bool
     cost: PolygonCost = field(default_factory=PolygonCost)
@@ -123,7 +178,8 @@ class _Shapes:
             return annotation
         shape, name = annotation.get("segmentation"), f"annotation {annotation['id']}"
         if not shape:
-            raise HqsamError(f"{name} has no mask", remedy="choose a format of boxes: coco, results, yolo or voc")
+            remedy = "choose a format of boxes: coco, results, yolo or voc"
+            raise HqsamError(f"{name} has no mask", file=self.file, remedy=remedy)
         if size is None and isinstance(shape, dict):
             size = shape["size"][1], shape["size"][0]
         changed = dict(annotation)
@@ -140,21 +196,41 @@ class _Shapes:
                     return changed
                 polygons = mask_polygons(mask, self.polygons)
         except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise HqsamError(f"{name}: its mask {error}", remedy="mend the file") from None
+            raise HqsamError(f"{name}: its mask {error}", file=self.file, remedy="mend the file") from None
         changed["polygons"] = polygons.record()
         self.cost.add([changed])
         return changed
 
 
-def _grouped(results: Results, shapes: _Shapes, spool: IO[bytes]) -> Callable[[], Iterator[Item]]:
+def _check(annotation: Item, form: str, listed: set[Any], file: Path) -> None:
+    """Raise where an annotation lacks what labels say of it, `listed` being the ids of categories."""
+    name, number = f"annotation {annotation['id']}", annotation.get("category_id")
+    if number is None:
+        raise HqsamError(f"{name} has no category_id", file=file, remedy="mend the file")
+    if number not in listed:
+        raise HqsamError(f"{name} is of category {number!r}, which is not listed", file=file, remedy="list it")
+    if form in BOXES and read_numbers(annotation.get("bbox"), 4) is None:
+        raise HqsamError(f"{name} has no bbox", file=file, remedy="mend the file")
+
+
+def _grouped(results: Results, form: str, shapes: _Shapes, spool: IO[bytes]) -> Callable[[], Iterator[Item]]:
     """The records of images, each with its annotations, which are kept in `spool` for that, in any order."""
-    sizes = {image["id"]: size for image in results.images() if (size := _size(image)) is not None}
+    listed = {category["id"] for category in results.categories}
+    sizes: dict[Any, tuple[int, int] | None] = {}
+    for image in results.images():
+        if image["id"] in sizes:
+            reason = f"image id {image['id']} is listed twice"
+            raise HqsamError(reason, file=results.path, remedy="hqsam results merge joins images of one name")
+        sizes[image["id"]] = _size(image)
     places: dict[Any, int] = {}
     owners, starts = array("q"), array("q")
     end = 0
     for number, annotation in enumerate(results.annotations(), 1):
         image_id = annotation["image_id"]
-        line = json_line(shapes.of({"id": number, **annotation}, sizes.get(image_id)))
+        annotation = {"id": number, **annotation}
+        if form in FOLDERS:
+            _check(annotation, form, listed, results.path)
+        line = json_line(shapes.of(annotation, sizes.get(image_id)))
         spool.write(line)
         owners.append(places.setdefault(image_id, len(places)))
         starts.append(end)
@@ -175,7 +251,9 @@ def _grouped(results: Results, shapes: _Shapes, spool: IO[bytes]) -> Callable[[]
         for image in results.images():
             annotations = own(image["id"])
             size = _size(image) or _drawn_size(annotations)
-            yield make_image_record(image["file_name"], image["id"], size, annotations, image.get("error"))
+            # What failed and has annotations was done again.
+            error = None if annotations else image.get("error")
+            yield make_image_record(image["file_name"], image["id"], size, annotations, error)
 
     return records
 

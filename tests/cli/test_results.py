@@ -68,3 +68,39 @@ def test_mistakes_are_usage(hqsam: Run, sets: None, arguments: str, said: str) -
     result = hqsam("results", *arguments.split())
     assert (result.code, said in result.err) == (2, True), result.err
     assert not Path("x.json").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "merge 1.json -o /proc/x.json",
+        "filter 1.json --min-score 0 -o /proc/new/x.json",
+        "split 1.json --parts a=1 -o /proc/new",
+        "convert 1.json -f coco -o /proc/x.json",
+        "convert 1.json -f labelme --images imgs -o /proc/new",
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_named(hqsam: Run, sets: None, arguments: str) -> None:
+    result = hqsam("results", *arguments.split())
+    assert (result.code, len(result.err.splitlines())) == (1, 1 + arguments.startswith("convert")), result.err
+    assert "/proc/" in result.err and "cannot be written (No such file or directory); give another path" in result.err
+
+
+def test_a_split_replaces_all_or_nothing(hqsam: Run, sets: None) -> None:
+    Path("parts").mkdir()
+    Path("parts/val.json").write_text("mine")
+    arguments = ("results", "split", "1.json", "--parts", "train=0.5,val=0.5", "--output", "parts")
+    refused = hqsam(*arguments)
+    assert (refused.code, "parts/val.json: is there; pass --overwrite" in refused.err) == (2, True), refused.err
+    assert [path.name for path in Path("parts").iterdir()] == ["val.json"]
+    assert hqsam(*arguments, "--overwrite").code == 0
+    assert COCO("parts/val.json").imgs is not None
+
+
+def test_names_that_are_not_utf8_go_from_command_to_command(hqsam: Run) -> None:
+    made = document("a\udce9", first=5)
+    Path("1.json").write_text(json.dumps(made))
+    assert hqsam("results", "merge", "1.json", "--output", "2.json").code == 0
+    assert json.loads(Path("2.json").read_text())["images"] == made["images"]
+    assert hqsam("results", "convert", "2.json", "--format", "yolo", "--output", "labels").code == 0
+    assert Path("labels/\udce9.txt").is_file()

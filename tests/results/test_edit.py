@@ -49,6 +49,32 @@ def test_every_kind_is_the_same_stream(coco: Path, ndjson: Path, tmp_path: Path)
     assert list(listed.annotations()) == list(made.annotations())
 
 
+def test_the_kind_is_that_of_the_whole_whatever_comes_first(tmp_path: Path) -> None:
+    made = document("ab", first=5)
+    several: tuple[list[Any], ...] = ([], [[]], [{"image_id": 1}])
+    for licenses in several:
+        results = saved(tmp_path / "x.json", {"licenses": licenses, **made})
+        assert (results.kind, len(list(results.images()))) == ("COCO instances", 2)
+    assert saved(tmp_path / "x.json", []).kind == "COCO results"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_names_that_are_not_utf8_are_read_as_they_were_written(tmp_path: Path, zipped: bool) -> None:
+    made = document("abcd", first=5)
+    made["images"][2]["file_name"] = "caf\udce9.jpg"
+    made["categories"][1]["name"] = "\udcff"
+    content = json.dumps(made).encode("ascii")
+    (tmp_path / "x.json").write_bytes(gzip.compress(content) if zipped else content)
+    results = open_results(tmp_path / "x.json")
+    assert list(results.images()) == made["images"]
+    assert list(results.annotations()) == made["annotations"]
+    assert results.categories == made["categories"]
+    # Each image is there once, though what comes before the last name is read twice.
+    many = document("ab" * 500, first=1)
+    many["images"][-1]["file_name"] = "\udce9.jpg"
+    assert list(saved(tmp_path / "many.json", many).images()) == many["images"]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -58,6 +84,7 @@ def test_every_kind_is_the_same_stream(coco: Path, ndjson: Path, tmp_path: Path)
         (b"hello", "not JSON"),
         (b'{"images": [{"id": 1, ', "not JSON"),
         (b'{"file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is no image"),
+        (b'{"annotations": [], "file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is no image"),
     ],
 )
 def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -68,6 +95,71 @@ def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> N
         open_results(tmp_path / "none.json")
     with pytest.raises(HqsamError, match=r"neither instances\.json nor"):
         open_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listed", "key", "value", "reason"),
+    [
+        ("images", "id", None, "entry 2 of images has no id"),
+        ("images", "id", [1], "entry 2 of images has no id"),
+        ("images", "file_name", None, "entry 2 of images has no file_name"),
+        ("annotations", "image_id", None, "entry 2 of annotations has no image_id"),
+        ("categories", "id", None, "entry 2 of categories has no id"),
+        ("annotations", "category_id", {}, "entry 2 of annotations has a category_id that is none"),
+        ("annotations", None, "x", "entry 2 of annotations is no object"),
+    ],
+)
+def test_an_entry_that_lacks_something_is_named(
+    tmp_path: Path, listed: str, key: str | None, value: Any, reason: str
+) -> None:
+    made = document("ab", first=5)
+    made[listed][1] = {**made[listed][1], key: value} if key else value
+    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; mend"):
+        stats(saved(tmp_path / "x.json", made))
+    if listed == "images" or key is None:
+        return
+    made[listed][1] = {k: v for k, v in made[listed][1].items() if k != key}
+    if key == "category_id":  # which results need not have
+        assert stats(saved(tmp_path / "x.json", made))["annotations"] == 4
+        return
+    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; mend"):
+        merge([saved(tmp_path / "x.json", made)] * 2)
+    if listed == "annotations":
+        with pytest.raises(HqsamError, match=rf"x\.json: {reason.replace('annotations', 'the list')}; mend"):
+            list(saved(tmp_path / "x.json", made["annotations"]).annotations())
+
+
+@pytest.mark.parametrize("annotations", [{"a": 1}, [1], [{"category_id": []}]])
+def test_annotations_of_a_line_that_are_none_are_named(tmp_path: Path, annotations: Any) -> None:
+    (tmp_path / "x.ndjson").write_text(
+        '{"file_name": "a.jpg"}\n' + json.dumps({"file_name": "b.jpg", "annotations": annotations})
+    )
+    with pytest.raises(HqsamError, match=r"x\.ndjson: line 2 has annotations that are none; mend"):
+        open_results(tmp_path / "x.ndjson")
+
+
+def test_categories_of_any_ids_and_without_names(tmp_path: Path) -> None:
+    made = document("ab", first=5)
+    del made["categories"][1]["name"]
+    assert saved(tmp_path / "x.json", made).categories == [{"id": 1, "name": "cat"}, {"id": 2, "name": "category 2"}]
+    own = [{"category_id": number, "category": f"c{number}"} for number in ("b", 2, "a", 1)]
+    line = saved(tmp_path / "x.ndjson", {"file_name": "a.jpg", "annotations": own})
+    assert [category["id"] for category in line.categories] == [1, 2, "a", "b"]
+
+
+def test_keys_stand_in_any_order(ndjson: Path, coco: Path, tmp_path: Path) -> None:
+    expected = open_results(ndjson)
+    records = [json.loads(line) for line in ndjson.read_text().splitlines()]
+    (tmp_path / "sorted.ndjson").write_text("".join(json.dumps(r, sort_keys=True) + "\n" for r in records))
+    lines = open_results(tmp_path / "sorted.ndjson")
+    assert lines.kind == "NDJSON"
+    assert (list(lines.images()), list(lines.annotations())) == (
+        list(expected.images()),
+        list(expected.annotations()),
+    )
+    (tmp_path / "sorted.json").write_text(json.dumps(json.loads(coco.read_text()), sort_keys=True))
+    assert open_results(tmp_path / "sorted.json").kind == "COCO instances"
+    assert saved(tmp_path / "bare.json", {"annotations": [{"image_id": 1}]}).kind == "COCO instances"
 
 
 def test_choices(coco: Path) -> None:
@@ -120,6 +212,52 @@ def test_joined_by_names_and_ids_stay_where_they_can(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no names to join by"):
         merge([first, listed])
     assert len(list(merge([listed, listed]).annotations())) == 8
+
+
+def test_an_image_on_two_lines_is_one_image(tmp_path: Path) -> None:
+    def line(name: str, number: int | None, own: int) -> str:
+        record = {"file_name": name, "image_id": number, "width": 20, "height": 10, "annotations": [{"id": own}]}
+        return json.dumps(record) + "\n"
+
+    # As of two files, one after the other: an image again, the same id of another, and none, whose number is taken.
+    path = tmp_path / "x.ndjson"
+    path.write_text(
+        line("a.jpg", 7, 1) + line("b.jpg", 5, 2) + line("a.jpg", 7, 3) + line("c.jpg", 5, 4) + line("d.jpg", None, 5)
+    )
+    whole = open_results(path)
+    for results in (whole, merge([whole])):
+        assert [*names(results).items()] == [(7, "a.jpg"), (5, "b.jpg"), (1, "c.jpg"), (2, "d.jpg")]
+        assert len(list(results.images())) == 4
+        assert [image for _, image in ids(results)] == [7, 5, 7, 1, 2]
+    assert names(merge([whole, whole])) == names(whole)
+    assert len(ids(merge([whole, whole]))) == 10
+
+
+def test_an_image_that_is_listed_twice_is_one_image(tmp_path: Path) -> None:
+    made = document("ab", first=5)
+    made["images"].append(made["images"][0])
+    joined = merge([saved(tmp_path / "x.json", made)])
+    assert [image["file_name"] for image in joined.images()] == ["a.jpg", "b.jpg"]
+    assert {image for _, image in ids(joined)} == set(names(joined))
+    made["images"][2] = {**made["images"][0], "file_name": "c.jpg"}
+    with pytest.raises(HqsamError, match=r"x\.json: image id 5 is of a\.jpg and of c\.jpg; give each"):
+        list(merge([saved(tmp_path / "x.json", made)]).images())
+
+
+def test_no_two_annotations_have_one_id(tmp_path: Path) -> None:
+    def numbered(name: str, *numbers: int) -> Results:
+        made = document(name, first=5)
+        annotations = [{**made["annotations"][0], "id": number} for number in numbers]
+        return saved(tmp_path / f"{name}.json", {**made, "annotations": annotations})
+
+    zero, also, below = numbered("a", 0), numbered("b", 0), numbered("c", -3, -3)
+    for parts, expected in (
+        ([zero, also], [0, 1]),
+        ([zero, also, also], [0, 1, 2]),
+        ([below, zero], [1, 2, 0]),
+        ([zero, below, also], [0, 1, 2, 3]),
+    ):
+        assert [annotation["id"] for annotation in merge(parts).annotations()] == expected
 
 
 def test_counts(coco: Path) -> None:

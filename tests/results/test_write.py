@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hqsam_cli.configs import SegmentationKind
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
 from hqsam_cli.results.stream import open_results
-from hqsam_cli.results.write import FOLDERS, write_as
+from hqsam_cli.results.write import FOLDERS, write_as, write_same
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou
 from tests.results.conftest import document
 
@@ -73,22 +74,131 @@ def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
         assert sorted(line.split()[0] for line in (path / f"{name}.txt").read_text().splitlines()) == ["0", "1"]
 
 
+@pytest.mark.parametrize("form", FOLDERS)
+def test_nothing_is_written_outside_the_folder(tmp_path: Path, made: Path, form: str) -> None:
+    images = tmp_path / "imgs"
+    value = json.loads(made.read_text())
+    value["images"][0]["file_name"] = f"{images}/a.jpg"
+    value["images"][1]["file_name"] = "../outside/b.png"
+    value["images"][2]["file_name"] = str(tmp_path / "c.jpg")
+    made.write_text(json.dumps(value))
+    before = set(tmp_path.rglob("*"))
+    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    new = set(tmp_path.rglob("*")) - before
+    assert new and all(own.is_relative_to(tmp_path / "new") for own in new)
+    if path.is_dir():
+        labels = [own for own in path.rglob("*") if own.name.startswith(("a.", "b.", "c.")) and not own.is_symlink()]
+        assert {own.stem for own in labels} == {"a", "b", "c"}
+    if form == "yolo-seg":
+        links = {own.name: own.readlink() for own in path.rglob("*") if own.is_symlink()}
+        assert links == {"a.jpg": images / "a.jpg", "b.png": tmp_path / "outside/b.png", "c.jpg": tmp_path / "c.jpg"}
+    elif form == "labelme":
+        shown = [json.loads(own.read_text())["imagePath"] for own in sorted(labels)]
+        assert {name.rsplit("../", 1)[1] for name in shown} == {"imgs/a.jpg", "outside/b.png", "c.jpg"}
+
+
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
+def test_labels_that_are_there_are_written_anew(tmp_path: Path, made: Path, form: str) -> None:
+    images = tmp_path / "imgs"
+
+    def labels(folder: Path) -> dict[str, bytes]:
+        path, _ = write_as(form, folder, open_results(made), {}, images=images, tolerance=TOLERANCE)
+        files = {str(own.relative_to(path)): own for own in path.rglob("*") if own.is_file() or own.is_symlink()}
+        return {
+            name: os.fsencode(own.readlink()) if own.is_symlink() else own.read_bytes() for name, own in files.items()
+        }
+
+    old = labels(tmp_path / "new")
+    value = json.loads(made.read_text())
+    del value["annotations"][1:]
+    made.write_text(json.dumps(value))
+    expected = labels(tmp_path / "other")
+    assert any(own != expected[name] for name, own in old.items())
+    assert labels(tmp_path / "new") == expected
+
+
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
+def test_labels_of_images_that_failed_go(tmp_path: Path, made: Path, form: str) -> None:
+    images = tmp_path / "imgs"
+    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    assert any(own.stem == "b" for own in path.rglob("*"))
+    names = [(image["id"], image["file_name"]) for image in json.loads(made.read_text())["images"]]
+    lines = [{"image_id": n, "file_name": name, "width": 9, "height": 9, "error": "no memory"} for n, name in names]
+    (tmp_path / "x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_as(form, tmp_path / "new", open_results(tmp_path / "x.ndjson"), {}, images=images, tolerance=TOLERANCE)
+    assert not any(own.stem in ("a", "b") for own in path.rglob("*"))
+
+
+def test_pictures_that_somebody_put_there_stay(tmp_path: Path, made: Path) -> None:
+    images = tmp_path / "imgs"
+    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    link = tmp_path / "new/yolo-seg/images/a.jpg"
+    link.unlink()
+    link.write_bytes(b"a picture")
+    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    assert link.read_bytes() == b"a picture"
+
+
+def test_labels_stay_where_new_ones_cannot_be_made(tmp_path: Path, made: Path) -> None:
+    path, _ = write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=TOLERANCE)
+    before = {own: own.read_bytes() for own in path.iterdir() if own.is_file()}
+    value = json.loads(made.read_text())
+    value["annotations"] = []
+    value["images"].append({"id": 77, "file_name": "z.jpg"})
+    made.write_text(json.dumps(value))
+    with pytest.raises(HqsamError, match="whose size nobody says"):
+        write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=TOLERANCE)
+    assert {own: own.read_bytes() for own in path.iterdir() if own.is_file()} == before
+
+
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     value = document("a", first=5)
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"segmentation": None}, "yolo-seg", "annotation 10 has no mask; choose a format of boxes"),
         ({"segmentation": [[1, 2]]}, "cvat", "annotation 10: its mask is neither RLE nor polygons"),
         ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is of 9 x 9 pixels"),
+        ({"category_id": 7}, "yolo", "annotation 10 is of category 7, which is not listed; list it"),
+        ({"category_id": "1"}, "labelstudio", "annotation 10 is of category '1', which is not listed; list it"),
+        ({"category_id": None}, "cvat", "annotation 10 has no category_id; mend the file"),
+        ({"bbox": None}, "yolo", "annotation 10 has no bbox; mend the file"),
+        ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; mend the file"),
     ]
     for change, form, said in cases:
         changed = {**value, "annotations": [{**value["annotations"][0], **change}]}
         (tmp_path / "x.json").write_text(json.dumps(changed))
-        with pytest.raises(HqsamError, match=said):
+        with pytest.raises(HqsamError, match=rf"x\.json: {said}"):
             write_as(form, tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
     (tmp_path / "x.json").write_text(json.dumps(value["annotations"]))
     with pytest.raises(HqsamError, match="no names of images"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+    for listed in ([*value["images"] * 2], [*value["images"], {**value["images"][0], "file_name": "b.jpg"}]):
+        (tmp_path / "x.json").write_text(json.dumps({**value, "images": listed}))
+        with pytest.raises(HqsamError, match=r"x\.json: image id 5 is listed twice; hqsam results merge joins"):
+            write_as("coco", tmp_path / "z.json", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
     unsized = {**value, "images": [{"id": 5, "file_name": "a.jpg"}]}
     (tmp_path / "x.json").write_text(json.dumps(unsized))
     with pytest.raises(HqsamError, match=r"a\.jpg: an image whose size nobody says"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+
+
+def test_an_image_that_failed_and_was_done_again_has_its_annotations(tmp_path: Path) -> None:
+    done = {"file_name": "a.jpg", "width": 20, "height": 10}
+    lines = [{**done, "error": "no memory"}, {**done, "annotations": [{"category_id": 1, "bbox": [1, 1, 2, 2]}]}]
+    (tmp_path / "x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path, _ = write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.ndjson"), {}, tolerance=TOLERANCE)
+    assert (path / "a.txt").read_text() == "0 0.10000000 0.20000000 0.10000000 0.20000000\n"
+    assert [own.name for own in path.iterdir() if own.name != "classes.txt"] == ["a.txt"]
+
+
+def test_what_stands_in_the_way_is_named(tmp_path: Path, made: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "new/classes.txt").mkdir(parents=True)
+    for path, form, said in (
+        (tmp_path / "file/x", "coco", r"file/x: cannot be written \(.*\); give another path"),
+        (tmp_path / "file/x", "yolo", r"file/x: cannot be written \(.*\); give another path"),
+        (tmp_path / "new", "yolo", r"new/classes\.txt: cannot be written \(.*\); give another path"),
+    ):
+        with pytest.raises(HqsamError, match=said):
+            write_as(form, path, open_results(made), {}, tolerance=TOLERANCE)
+    with pytest.raises(HqsamError, match=r"file/x: cannot be written"):
+        write_same(tmp_path / "file/x", open_results(made), {})
