@@ -52,9 +52,11 @@ def merge_shards(
         writers: of all formats that the shards may have.
 
     Raises:
-        UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first.
+        UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first; or the
+            output is one of them.
         HqsamError: a journal cannot be read, or the output cannot be written.
     """
+    _check_is_no_shard(output, folders)
     parts = _read_parts(folders)
     first = parts[0]
     names = sorted((name for part in parts for name in part.contents.entries), key=walk_order)
@@ -99,6 +101,12 @@ def merge_shards(
     finally:
         journal.close()
     return summary
+
+
+def _check_is_no_shard(output: Path, folders: Sequence[Path]) -> None:
+    """Raise where the whole would be written over a part of it."""
+    if os.path.realpath(output) in map(os.path.realpath, folders):
+        raise UsageError("is one of the shards", file=output, remedy="give another folder for the whole, OUT")
 
 
 def _read_parts(folders: Sequence[Path]) -> list[Part]:

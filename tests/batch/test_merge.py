@@ -155,3 +155,13 @@ def test_a_full_disk_is_one_line(shards: list[Path], tmp_path: Path, monkeypatch
     monkeypatch.setattr("os.link", refuse)
     with pytest.raises(HqsamError, match="No space left on device"):
         merge_shards(shards, tmp_path / "all", {})
+
+
+def test_an_output_that_is_a_shard_is_refused_before_anything_is_touched(shards: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(shards[0])
+    before = [files(shard) for shard in shards]
+    for output in (shards[0], tmp_path / "link", tmp_path / "parts" / "2" / ".." / "1"):
+        with pytest.raises(UsageError, match="is one of the shards") as error:
+            merge_shards(shards, output, {}, overwrite=True)
+        assert error.value.exit_code == 2 and str(output) in str(error.value)
+    assert [files(shard) for shard in shards] == before
