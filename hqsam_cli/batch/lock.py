@@ -58,7 +58,11 @@ def _make(path: Path) -> None:
 
 
 def is_gone(owner: str) -> bool:
-    """Whether a process that made a lock file ran on this machine and does not any more."""
+    """Whether a process ran on this machine and does not any more; one of our own number was another.
+
+    Args:
+        owner: `HOST NUMBER`, as a lock file has it.
+    """
     host, _, number = owner.rpartition(" ")
     if host != socket.gethostname() or not number.isdigit():
         return False

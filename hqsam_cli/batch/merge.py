@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ..configs import JOURNAL, SegmentationKind, changes
-from ..errors import UsageError
+from ..errors import HqsamError, UsageError
 from ..formats import WRITERS, MakeWriter
-from ..formats.run_records import RunRecords
+from ..formats.png import MASK_NAME
+from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import walk_order
+from ..io.places import is_there
 from .job import Summary
-from .journal import Beginning, Contents, Journal, Origin, cannot_write, read_journal, read_records
+from .journal import Beginning, Contents, Entry, Journal, Origin, cannot_write, read_journal, read_records
 from .pipeline import check_not_foreign
 from .shard import Shard
 
@@ -33,6 +36,11 @@ class Part(NamedTuple):
     contents: Contents
     beginning: Beginning
 
+    @property
+    def failed(self) -> list[str]:
+        """The images of it that failed."""
+        return [name for name, entry in self.contents.entries.items() if entry.error is not None]
+
 
 def merge_shards(
     folders: Sequence[Path],
@@ -45,49 +53,55 @@ def merge_shards(
     """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
 
     The output is that of a run without shards: the same command without `shard` continues it. Files of masks are hard
-    links where the disk has them, else copies.
+    links where the disk has them, else copies. Merged again, it has what changed in the shards since.
 
     Args:
         info: more of what made the results, for those who read them.
         writers: of all formats that the shards may have.
+        overwrite: forget an earlier merge, and take away what its journal says was written.
 
     Raises:
-        UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first.
+        UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first; or the
+            output is one of them.
         HqsamError: a journal cannot be read, or the output cannot be written.
     """
+    _check_is_no_shard(output, folders)
     parts = _read_parts(folders)
     first = parts[0]
     names = sorted((name for part in parts for name in part.contents.entries), key=walk_order)
     identity = {key: value for key, value in first.contents.identity.items() if key != SHARD}
-    formats = [make for name, make in writers.items() if name in identity[FORMAT].split(",")]
+    formats = {name: make for name, make in writers.items() if name in identity[FORMAT].split(",")}
     if not overwrite:
-        check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats])
+        check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats.values()])
+    former = _with_results(_former_entries(output)) if overwrite else []
     journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
     try:
+        known = set(_with_results(journal.entries))
         run = RunRecords(
             lambda: journal.records(names),
             first.beginning.categories,
             journal.info,
             cast(SegmentationKind, identity.get(SEGMENTATION, "rle")),
             lambda name: journal.entries[name].path,
+            lambda name: overwrite or name in known,
         )
-        chosen = [make(output, run) for make in formats]
-        there = len(journal.entries)
-        journal.begin(
-            Beginning(
-                images=len(names),
-                done=there,
-                inputs=first.beginning.inputs,
-                categories=first.beginning.categories,
-            )
-        )
+        chosen = [make(output, run) for make in formats.values()]
+        left = [_left(part, journal, chosen) for part in parts]
+        changed = {name for own in left for name in own}
+        journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
+        gone = _gone(journal, names)
+        failed = [name for part in parts for name in part.failed if name in known and name in changed]
+        _remove_outputs([*former, *gone, *failed], output, writers)
+        journal.forget(gone)
         try:
             for writer in chosen:
                 if writer.fills_folder:
-                    for part in parts:
-                        _link_tree(part.folder / writer.path.relative_to(output), writer.path)
-            for records in _missing_records(parts, journal):
-                journal.append(records)
+                    writer.path.mkdir(parents=True, exist_ok=True)
+            for part, own in zip(parts, left, strict=True):
+                for records in _records(part, own):
+                    for _, record in records:
+                        _put_in_place(record, part.folder, output, chosen)
+                    journal.append(records)
             for writer in chosen:
                 writer.close()
         except OSError as error:
@@ -99,6 +113,12 @@ def merge_shards(
     finally:
         journal.close()
     return summary
+
+
+def _check_is_no_shard(output: Path, folders: Sequence[Path]) -> None:
+    """Raise where the whole would be written over a part of it."""
+    if os.path.realpath(output) in map(os.path.realpath, folders):
+        raise UsageError("is one of the shards", file=output, remedy="give another folder for the whole, OUT")
 
 
 def _read_parts(folders: Sequence[Path]) -> list[Part]:
@@ -148,27 +168,95 @@ def _check_alike(first: Part, part: Part) -> None:
         )
 
 
-def _missing_records(parts: Sequence[Part], journal: Journal) -> Iterator[list[tuple[Origin, dict[str, Any]]]]:
-    """Records of the shards that the merged journal does not have, some at a time."""
-    for part in parts:
-        entries = part.contents.entries
-        found = read_records(part.folder / JOURNAL, entries, [name for name in entries if name not in journal.entries])
-        while group := list(islice(found, AT_ONCE)):
-            yield group
+def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int) -> Beginning:
+    """What the journal says of a merge that leaves some images as they are."""
+    done = sum(journal.entries[name].error is None for name in same)
+    return Beginning(
+        images=len(same) + changed,
+        done=done,
+        failed=len(same) - done,
+        inputs=first.beginning.inputs,
+        categories=first.beginning.categories,
+    )
 
 
-def _link_tree(source: Path, target: Path) -> None:
-    """Every file below a folder, at the same place below another."""
-    target.mkdir(parents=True, exist_ok=True)
-    for folder, _, files in os.walk(source):
-        place = target / Path(folder).relative_to(source)
-        place.mkdir(parents=True, exist_ok=True)
-        for name in files:
-            new = place / name
-            new.unlink(missing_ok=True)
-            try:
-                os.link(Path(folder, name), new, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in NO_LINKS:
-                    raise
-                shutil.copy2(Path(folder, name), new, follow_symlinks=False)
+def _former_entries(output: Path) -> Mapping[str, Entry]:
+    """What an earlier journal of the output knows; nothing where it is none, or damaged."""
+    with suppress(HqsamError):
+        return read_journal(output / JOURNAL).entries
+    return {}
+
+
+def _with_results(entries: Mapping[str, Entry]) -> list[str]:
+    """The images that did not fail."""
+    return [name for name, entry in entries.items() if entry.error is None]
+
+
+def _left(part: Part, journal: Journal, writers: Sequence[Writer]) -> list[str]:
+    """The images of a shard that the output does not have, or has otherwise, or not all of."""
+    left = []
+    for name, entry in part.contents.entries.items():
+        there = journal.entries.get(name)
+        if (
+            there is None
+            or there._replace(offset=entry.offset) != entry
+            or (entry.error is None and not all(writer.is_complete(name, entry.results) for writer in writers))
+        ):
+            left.append(name)
+    return left
+
+
+def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
+    """The images of an earlier merge that no shard has any more, and whose files are gone."""
+    ours = set(names)
+    return [name for name, entry in journal.entries.items() if name not in ours and not is_there(entry.path)]
+
+
+def _remove_outputs(names: Sequence[str], output: Path, writers: Mapping[str, MakeWriter]) -> None:
+    """Take away what images have in any format; files that no run wrote stay."""
+    run = RunRecords(lambda: ({"file_name": name, "error": None} for name in names), [])
+    every = [make(output, run) for make in writers.values()]
+    for name in names:
+        for writer in every:
+            with suppress(OSError):  # where nothing can be removed, nothing was written
+                writer.remove(name)
+
+
+def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, dict[str, Any]]]]:
+    """Records that a shard has of images, some at a time."""
+    found = read_records(part.folder / JOURNAL, part.contents.entries, names)
+    while group := list(islice(found, AT_ONCE)):
+        yield group
+
+
+def _put_in_place(record: dict[str, Any], folder: Path, output: Path, writers: Sequence[Writer]) -> None:
+    """Put the outputs of an image in place, and take away those of an earlier merge, as a run would."""
+    if record["error"] is not None:
+        return
+    name = record["file_name"]
+    for writer in writers:
+        if not writer.fills_folder:
+            writer.write(ImageResult(name, (record["width"], record["height"]), [], record["annotations"]))
+            continue
+        writer.remove(name)
+        source = folder / writer.path.relative_to(output)
+        for file in _files_of(source / name, writer.suffix):
+            _link(file, writer.path / file.relative_to(source))
+
+
+def _files_of(place: Path, suffix: str | None) -> list[Path]:
+    """The files that an image has in a format; see `Writer.suffix`."""
+    if suffix is None:
+        return [file for file in place.glob("*.png") if MASK_NAME.fullmatch(file.name)]
+    return [file for file in (place.with_name(f"{place.name}{suffix}"),) if file.is_file()]
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file at another place, or a copy of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        shutil.copy2(source, target, follow_symlinks=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from ..configs import JOURNAL, JOURNAL_FOLDER
-from ..errors import Failure, UsageError, take_apart
+from ..errors import Failure, HqsamError, UsageError, take_apart
 from ..io.places import is_address
 from .journal import Contents, Entry, read_journal
+from .lock import is_gone
 from .object_journal import has_journal, local_journal
 
 
@@ -68,11 +68,16 @@ def read_status(output: Path | str) -> RunStatus:
         output: the folder, the file of boxes that `hqsam detect` writes, or a journal; or the address of any of them.
 
     Raises:
-        UsageError: no run has filled it.
+        UsageError: no run has filled it, or it is one of the files that a run wrote into its folder.
         HqsamError: the journal cannot be read, or is none.
     """
     path = _journal_of(str(output))
-    contents = read_journal(path)
+    try:
+        contents = read_journal(path)
+    except HqsamError:
+        if path != Path(output) or path.name.endswith(JOURNAL):
+            raise
+        raise UsageError("is no journal of a run", file=output, remedy="give the folder that the run wrote") from None
     if not contents.identity:
         raise UsageError("no run has written here", file=output, remedy="give the --output of a run")
     last = contents.last
@@ -115,13 +120,7 @@ def _state(contents: Contents) -> str:
         return contents.outcome or "killed"
     if last.host != socket.gethostname():
         return f"on {last.host}"
-    try:
-        os.kill(last.process, 0)
-    except ProcessLookupError:
-        return "killed"
-    except OSError:  # a process of somebody else
-        pass
-    return "running"
+    return "killed" if is_gone(f"{last.host} {last.process}") else "running"
 
 
 def _rate(contents: Contents, path: Path) -> float | None:

@@ -18,7 +18,8 @@ from .run_records import ImageResult, RunRecords, Writer
 class UploadWriter:
     """See `Writer`.
 
-    What is about all images together is made anew and put in place when a run ends, files of labels among it.
+    What is about all images together is made anew and put in place when a run ends, files of labels among it. Labels
+    of images that are not of the run stay, and so do other people's files.
 
     Args:
         make: the writer of the format, for a folder or the path of what is one file.
@@ -34,6 +35,7 @@ class UploadWriter:
         self._below = format_writer.path.as_posix()
         self._suffix = format_writer.suffix
         self.path = f"{above}/{self._below}"
+        self._redone: set[str] = set()  # stems of images whose labels changed; those of one stem want the same name
 
     def foreign(self) -> str | None:
         """See `Writer`; whatever is there is one."""
@@ -49,6 +51,8 @@ class UploadWriter:
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
         if not self.fills_folder:  # all is made anew in the end
+            if self._run.knows(result.file_name):
+                self._redone.add(_stem(result.file_name))
             return
         with TemporaryDirectory(prefix="hqsam-") as here:
             self._make(Path(here, self._last), self._run).write(result)
@@ -58,8 +62,11 @@ class UploadWriter:
             self._folder.remove(name for name in self._masks_of(result.file_name) if name not in made)
 
     def remove(self, file_name: str) -> None:
-        """See `Writer`."""
+        """See `Writer`; the label of an image that had no results is somebody else's."""
         if not self.fills_folder:
+            if self._suffix is not None and self._run.knows(file_name):
+                self._redone.add(_stem(file_name))
+                self._folder.remove(self._labels_of(file_name))
             return
         place = f"{self._below}/{file_name}"
         self._folder.remove(self._masks_of(file_name) if self._suffix is None else [f"{place}{self._suffix}"])
@@ -73,9 +80,10 @@ class UploadWriter:
             made = dict(_files_below(here))
             for name, path in made.items():
                 self._folder.put_file(name, path)
-        if self._suffix is not None:
-            labels = (name for name in self._folder.names(self._below) if name.endswith(self._suffix))
-            self._folder.remove(name for name in labels if name not in made)
+        if self._suffix is not None and self._redone:
+            names = (record["file_name"] for record in self._run.records())
+            labels = [label for name in names if _stem(name) in self._redone for label in self._labels_of(name)]
+            self._folder.remove(label for label in labels if label not in made)
 
     @cached_property
     def _files(self) -> frozenset[str]:
@@ -85,6 +93,10 @@ class UploadWriter:
     def _masks(self) -> Counter[str]:
         """How many masks there are in each folder."""
         return Counter(posixpath.dirname(name) for name in self._folder.names(self._below) if _is_mask(name))
+
+    def _labels_of(self, file_name: str) -> list[str]:
+        """What the label of an image may be called; see `LabelWriter`."""
+        return [f"{self._below}/{name}{self._suffix}" for name in (_stem(file_name), file_name)]
 
     def _masks_of(self, file_name: str) -> list[str]:
         place = f"{self._below}/{file_name}"
@@ -102,6 +114,10 @@ def writer_to(output: Path | str, make: Callable[[Path, RunRecords], Writer], ru
 def _files_below(folder: str) -> Iterator[tuple[str, Path]]:
     """Every file below a folder, with its name there."""
     return ((path.relative_to(folder).as_posix(), path) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def _stem(file_name: str) -> str:
+    return posixpath.splitext(file_name)[0]
 
 
 def _is_mask(name: str) -> bool:

@@ -167,6 +167,38 @@ def test_masks_that_are_no_more_leave_and_what_is_not_ours_stays(
     assert again.done == 0
 
 
+def test_labels_of_others_stay_and_those_of_photos_that_are_gone_go(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path, imgs: Path
+) -> None:
+    def labels() -> set[str]:
+        return {name.removeprefix("/bucket/out/voc/") for name in memory.find("/bucket/out/voc")}
+
+    voc = frozenset({"voc"})
+    (imgs / "0.jpg").write_bytes((imgs / "0.png").read_bytes())  # which wants the name of the label of 0.png
+    run(imgs, "memory://bucket/out", formats=voc)
+    memory.pipe_file("/bucket/out/voc/mine.xml", b"mine")
+    memory.pipe_file("/bucket/out/voc/new.xml", b"mine")
+    before = labels()
+    assert {"0.xml", "0.png.xml", "2.xml", "sub/1.xml"} < before and len(before) == COUNT + 3
+    (imgs / "new.png").write_bytes(b"broken")
+    (imgs / "sub" / "1.png").write_bytes(photo(70))
+    for name in ("new.png", "sub/1.png"):
+        (tmp_path / "some" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "some" / name).write_bytes((imgs / name).read_bytes())
+    assert run(tmp_path / "some", "memory://bucket/out", formats=voc)[0].done == 1
+    assert labels() == before and b"<width>140<" in memory.cat_file("/bucket/out/voc/sub/1.xml")
+
+    (imgs / "0.jpg").unlink()
+    (imgs / "4.png").unlink()
+    (imgs / "6.png").write_bytes(b"broken")
+    run(imgs, "memory://bucket/out", formats=voc)
+    assert before - labels() == {"0.png.xml", "4.xml", "6.xml"}
+    assert b"<filename>0.png</filename>" in memory.cat_file("/bucket/out/voc/0.xml")
+    assert {memory.cat_file(f"/bucket/out/voc/{name}.xml") for name in ("mine", "new")} == {b"mine"}
+    run(imgs, "memory://bucket/out", formats=voc, overwrite=True)
+    assert memory.cat_file("/bucket/out/voc/mine.xml") == b"mine"
+
+
 def test_other_runs_and_other_peoples_objects_are_refused(
     memory: fsspec.AbstractFileSystem, tmp_path: Path, imgs: Path
 ) -> None:

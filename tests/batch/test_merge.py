@@ -20,6 +20,7 @@ from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.progress import Silent
+from hqsam_cli.records import ImagePrompts
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run
 
 IDENTITY = {"model": "box", "format": "coco,idmap,ndjson,png"}
@@ -37,11 +38,14 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def make_shard(images: Path, output: Path, index: int, count: int = 3, **flags: str) -> Path:
+def make_shard(
+    images: Path, output: Path, index: int, count: int = 3, *, prompts: TwoBoxes | None = None, **flags: str
+) -> Path:
     found = find_images([str(images)]).images
     shard = Shard(index, count)
     identity = {**IDENTITY, "shard": str(shard), **flags}
-    job = make_job(images, output / str(index), TwoBoxes(), identity=identity, formats=FORMATS)
+    formats = frozenset(identity["format"].split(","))
+    job = make_job(images, output / str(index), prompts or TwoBoxes(), identity=identity, formats=formats)
     own = replace(job, images=shard.images(found), inputs=inputs_digest(found))
     step = Segment(BoxPredictor(), TwoBoxes.categories)
     run_images(own, LocalEngine(make_worker(own, step), 2), Silent())
@@ -51,6 +55,14 @@ def make_shard(images: Path, output: Path, index: int, count: int = 3, **flags: 
 @pytest.fixture
 def shards(images: Path, tmp_path: Path) -> list[Path]:
     return [make_shard(images, tmp_path / "parts", index) for index in (1, 2, 3)]
+
+
+class MovedBox(TwoBoxes):
+    """One prompt, elsewhere, for every image."""
+
+    def for_image(self, file_name: str) -> ImagePrompts:
+        found = super().for_image(file_name)
+        return replace(found, prompts=[replace(found.prompts[0], box=(5.0, 5.0, 9.0, 9.0))])
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -155,3 +167,98 @@ def test_a_full_disk_is_one_line(shards: list[Path], tmp_path: Path, monkeypatch
     monkeypatch.setattr("os.link", refuse)
     with pytest.raises(HqsamError, match="No space left on device"):
         merge_shards(shards, tmp_path / "all", {})
+
+
+def test_an_output_that_is_a_shard_is_refused_before_anything_is_touched(shards: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(shards[0])
+    before = [files(shard) for shard in shards]
+    for output in (shards[0], tmp_path / "link", tmp_path / "parts" / "2" / ".." / "1"):
+        with pytest.raises(UsageError, match="is one of the shards") as error:
+            merge_shards(shards, output, {}, overwrite=True)
+        assert error.value.exit_code == 2 and str(output) in str(error.value)
+    assert [files(shard) for shard in shards] == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_shards_that_were_made_again_are_merged_again(
+    images: Path, shards: list[Path], tmp_path: Path, overwrite: bool
+) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    name = next(path for path in (tmp_path / "all" / "masks").rglob("*.jpg") if path.is_dir())
+    ours = [name / "note.txt", tmp_path / "all" / "masks" / "other.jpg" / "7.png", tmp_path / "all" / "mine.json"]
+    for path in ours:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("ours")
+    (images / "0.jpg").write_bytes(b"broken now")
+    Image.new("RGB", (40, 30)).save(images / "broken.jpg")
+    for index in (1, 2, 3):
+        make_shard(images, tmp_path / "parts", index, prompts=MovedBox())
+    summary = merge_shards(shards, tmp_path / "all", {}, overwrite=overwrite)
+    assert (summary.done, summary.masks, len(summary.failed)) == (12, 12, 1)
+    run(images, tmp_path / "whole", identity=IDENTITY, formats=FORMATS, prompts=MovedBox())
+    made = without_journal(tmp_path / "all")
+    assert [made.pop(str(path.relative_to(tmp_path / "all"))) for path in ours] == [b"ours"] * 3
+    assert made == without_journal(tmp_path / "whole")
+    status = read_status(tmp_path / "all")
+    assert (status.images, status.done, status.failed, status.left) == (13, 12, 1, 0)
+
+
+def test_what_did_not_change_is_left_and_what_is_missing_comes_again(shards: list[Path], tmp_path: Path) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    made = files(tmp_path / "all")
+    kept, taken = [tmp_path / "all" / name for name in made if name.startswith("masks/a/b/")][::2][:2]
+    kept.unlink()  # a hard link, so that what is written into it is written into the shard too
+    kept.write_bytes(b"corrected by hand")
+    taken.unlink()
+    merge_shards(shards, tmp_path / "all", {})
+    assert (
+        kept.read_bytes() == b"corrected by hand"
+        and taken.read_bytes() == made[str(taken.relative_to(tmp_path / "all"))]
+    )
+    status = read_status(tmp_path / "all")
+    assert (status.images, status.done, status.failed, status.left) == (13, 12, 1, 0)
+
+
+def test_photos_that_are_gone_leave_the_whole(images: Path, shards: list[Path], tmp_path: Path) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    (images / "0.jpg").unlink()
+    for index in (1, 2, 3):
+        make_shard(images, tmp_path / "parts", index)
+    assert merge_shards(shards, tmp_path / "all", {}).done == 11
+    run(images, tmp_path / "whole", identity=IDENTITY, formats=FORMATS)
+    assert without_journal(tmp_path / "all") == without_journal(tmp_path / "whole")
+
+
+def test_labels_of_shards_that_were_made_again_are_new(images: Path, tmp_path: Path) -> None:
+    def merged(prompts: TwoBoxes, *, overwrite: bool = False) -> dict[str, bytes]:
+        parts = [
+            make_shard(images, tmp_path / "parts", index, prompts=prompts, format="png,voc", mask_output="sum")
+            for index in (1, 2, 3)
+        ]
+        merge_shards(parts, tmp_path / "all", {}, overwrite=overwrite)
+        return without_journal(tmp_path / "all")
+
+    def whole(name: str, prompts: TwoBoxes) -> dict[str, bytes]:
+        run(images, tmp_path / name, formats=frozenset({"png", "voc"}), prompts=prompts)
+        return without_journal(tmp_path / name)
+
+    assert merged(TwoBoxes()) == whole("first", TwoBoxes())
+    (tmp_path / "all" / "voc" / "mine.xml").write_text("mine")
+    second = whole("second", MovedBox())
+    assert merged(MovedBox()) == second | {"voc/mine.xml": b"mine"}
+    assert merged(TwoBoxes(), overwrite=True) == whole("first", TwoBoxes()) | {"voc/mine.xml": b"mine"}
+
+
+def test_another_run_in_the_output_is_taken_away(images: Path, shards: list[Path], tmp_path: Path) -> None:
+    other = tmp_path / "others"
+    other.mkdir()
+    Image.new("RGB", (40, 30)).save(other / "x.jpg")
+    run(other, tmp_path / "all", formats=frozenset({"png", "crop"}))
+    with pytest.raises(UsageError, match="holds results of another run"):
+        merge_shards(shards, tmp_path / "all", {})
+    merge_shards(shards, tmp_path / "all", {}, overwrite=True)
+    run(images, tmp_path / "whole", identity=IDENTITY, formats=FORMATS)
+    assert without_journal(tmp_path / "all") == without_journal(tmp_path / "whole")
+    (tmp_path / "all" / "journal.ndjson").write_bytes(b"damaged\n")
+    merge_shards(shards, tmp_path / "all", {}, overwrite=True)
+    assert without_journal(tmp_path / "all") == without_journal(tmp_path / "whole")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.batch.status import Reason, read_status
-from hqsam_cli.errors import UsageError
+from hqsam_cli.errors import HqsamError, UsageError
 from tests.batch.boxes_as_masks import run
 
 
@@ -78,3 +78,26 @@ def _host(lines: list[str]) -> str:
 def test_where_no_run_was(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run has written here"):
         read_status(tmp_path)
+
+
+def test_of_a_file_of_results_it_says_to_give_the_folder(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
+    masks = tmp_path / "out" / "masks"
+    for path in (tmp_path / "out" / "instances.json", next(file for file in masks.rglob("*.png") if file.is_file())):
+        with pytest.raises(UsageError, match="is no journal of a run; give the folder") as error:
+            read_status(path)
+        assert str(path) in str(error.value) and "overwrite" not in str(error.value)
+    copy = tmp_path / "copy"  # by whatever name
+    copy.write_bytes((tmp_path / "out" / "journal.ndjson").read_bytes())
+    assert read_status(copy).done == 6
+    (tmp_path / "out" / "journal.ndjson").write_bytes(b"damaged\n")
+    with pytest.raises(HqsamError, match="line 1 is not of a journal"):
+        read_status(tmp_path / "out" / "journal.ndjson")
+
+
+def test_a_process_of_its_own_number_is_not_the_run(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "out")
+    journal = tmp_path / "out" / "journal.ndjson"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]))  # in a container all runs have one number
+    assert read_status(tmp_path / "out").state == "killed"
