@@ -19,7 +19,17 @@ from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import walk_order
 from ..io.places import is_there
 from .job import Summary
-from .journal import Beginning, Contents, Entry, Journal, Origin, cannot_write, read_journal, read_records
+from .journal import (
+    Beginning,
+    Contents,
+    Entry,
+    Journal,
+    Origin,
+    cannot_write,
+    read_journal,
+    read_records,
+    with_results,
+)
 from .pipeline import check_not_foreign
 from .shard import Shard
 
@@ -73,10 +83,10 @@ def merge_shards(
     formats = {name: make for name, make in writers.items() if name in identity[FORMAT].split(",")}
     if not overwrite:
         check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats.values()])
-    former = _with_results(_former_entries(output)) if overwrite else []
+    former = with_results(_former_entries(output)) if overwrite else []
     journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
     try:
-        known = set(_with_results(journal.entries))
+        known = set(with_results(journal.entries))
         run = RunRecords(
             lambda: journal.records(names),
             first.beginning.categories,
@@ -187,11 +197,6 @@ def _former_entries(output: Path) -> Mapping[str, Entry]:
     return {}
 
 
-def _with_results(entries: Mapping[str, Entry]) -> list[str]:
-    """The images that did not fail."""
-    return [name for name, entry in entries.items() if entry.error is None]
-
-
 def _left(part: Part, journal: Journal, writers: Sequence[Writer]) -> list[str]:
     """The images of a shard that the output does not have, or has otherwise, or not all of."""
     left = []
@@ -214,7 +219,7 @@ def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
 
 def _remove_outputs(names: Sequence[str], output: Path, writers: Mapping[str, MakeWriter]) -> None:
     """Take away what images have in any format; files that no run wrote stay."""
-    run = RunRecords(lambda: ({"file_name": name, "error": None} for name in names), [])
+    run = RunRecords(lambda: (), [], names=lambda: names)
     every = [make(output, run) for make in writers.values()]
     for name in names:
         for writer in every:

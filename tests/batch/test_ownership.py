@@ -64,8 +64,10 @@ def test_three_images_that_would_have_one_label(tmp_path: Path) -> None:
 
 def test_an_image_with_the_longest_of_names(tmp_path: Path) -> None:
     photograph(tmp_path / "imgs" / ("n" * 247 + ".jpg"))
-    for again in ({}, {"overwrite": True}):
-        summary, _ = run(tmp_path / "imgs", tmp_path / "out", formats=frozenset({"labelme"}), tolerance=0.0, **again)
+    for again in (False, True):
+        summary, _ = run(
+            tmp_path / "imgs", tmp_path / "out", formats=frozenset({"labelme"}), tolerance=0.0, overwrite=again
+        )
         assert not summary.failed
     assert len(labelled(tmp_path / "out")) == 1
 
