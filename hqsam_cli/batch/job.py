@@ -59,6 +59,13 @@ class Job:
     journal: Path | str | None = None
     writers: Mapping[str, MakeWriter] = field(default_factory=lambda: WRITERS)
 
+    @property
+    def remembered(self) -> dict[str, str]:
+        """The identity, and the output where its journal is kept elsewhere, so that it is of no other one."""
+        if isinstance(self.journal, Path) and isinstance(self.output, str):
+            return {**self.identity, "output": self.output.rstrip("/")}
+        return self.identity
+
     def without_images(self) -> Job:
         """How images are read and written, for a process that is given them one by one."""
         return replace(self, images=[], prompts=PromptTable(), stream=None)

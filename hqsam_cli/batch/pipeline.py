@@ -51,7 +51,7 @@ def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
         _check_not_foreign(job, _make_writers(job, RunRecords(lambda: (), [])))
     journal = None
     if job.journal is not None:
-        journal = open_journal(job.journal, job.identity, overwrite=job.overwrite, info=job.info)
+        journal = open_journal(job.journal, job.remembered, overwrite=job.overwrite, info=job.info)
     try:
         with Interrupt() as interrupt:
             summary = _Run(job, engine, progress, journal, interrupt).through_all_groups()
@@ -86,7 +86,7 @@ def count_done(job: Job) -> int:
         return 0
     writers = _make_writers(job, RunRecords(lambda: (), []))
     _check_not_foreign(job, writers)
-    entries = journal_contents(job.journal, job.identity).entries
+    entries = journal_contents(job.journal, job.remembered).entries
     return sum(_standing(image, job, entries, writers) == "done" for image in job.images)
 
 

@@ -8,15 +8,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from PIL import Image
-
 from ..errors import ImageError
 from ..formats.annotations import make_image_record
 from ..formats.run_records import ImageResult
 from ..formats.uploads import AnyWriter
 from ..io.find import SourceImage
-from ..io.images import TURNS, read_image, stored_orientation
-from ..io.places import Place
+from ..io.images import read_image, turn_of_masks
 from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
 from .fingerprint import take_fingerprint
@@ -86,7 +83,7 @@ class Worker:
         try:
             with item.timed("decode"):
                 pixels = read_image(place, exif=self.exif, max_pixels=self.max_pixels)
-            turn = self._turn_of_masks(place) if any(p.mask is not None for p in prompts.prompts) else None
+            turn = turn_of_masks(place, self.exif) if any(p.mask is not None for p in prompts.prompts) else None
             item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
             item.pixels = pixels
             with item.timed("resize"):
@@ -129,8 +126,3 @@ class Worker:
                 raise cannot_write(self.output or Path(name), failure) from None
             error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
         return make_image_record(name, item.image_id, size, [], error)
-
-    def _turn_of_masks(self, place: Place) -> Image.Transpose | None:
-        """What a mask needs that lies the other way than the photo is read: see `fit_prompts`."""
-        turns = TURNS.get(stored_orientation(place))
-        return None if turns is None else turns[0 if self.exif == "apply" else 1]

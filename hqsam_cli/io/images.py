@@ -235,6 +235,12 @@ def stored_orientation(path: str | Place) -> int:
         return 1
 
 
+def turn_of_masks(place: Place, exif: str) -> Image.Transpose | None:
+    """What a mask needs that lies the other way than the photo is read; None of a photo that EXIF does not turn."""
+    turns = TURNS.get(stored_orientation(place))
+    return None if turns is None else turns[0 if exif == "apply" else 1]
+
+
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation; 1, as stored, where there is none or it is damaged."""
     try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
+from PIL import Image
+
 from ..configs import Exif
 from ..errors import HqsamError, ImageError
 from ..io.find import SourceImage
-from ..io.images import TURNS, image_size, stored_orientation
+from ..io.images import TURNS, image_size, stored_orientation, turn_of_masks
 from ..records import ImagePrompts
 from .fit import fit_prompts
 from .table import PromptTable
@@ -29,19 +31,21 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
     """
     asked = [image for image in images if table.for_image(image.file_name).prompts]
     sized: list[tuple[ImagePrompts, int, int]] = []
+    turns: list[Image.Transpose | None] = []
     for image in islice(asked, SAMPLE):
         size = _size(image, exif)
         if size is None:
             return  # the run will say what is wrong with it
         sized.append((table.for_image(image.file_name), *size))
+        turns.append(turn_of_masks(image.place(), exif))
     if pixels_assumed:
         _check_no_corners(sized)
     if len(asked) > SAMPLE:
         return
     lost: list[str] = []
-    for prompts, width, height in sized:
+    for (prompts, width, height), turn in zip(sized, turns, strict=True):
         try:
-            fitted, problems = fit_prompts(prompts, width, height)
+            fitted, problems = fit_prompts(prompts, width, height, turn)
         except ImageError:
             return
         if fitted:

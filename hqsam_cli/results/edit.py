@@ -66,7 +66,11 @@ def choose(results: Results, choice: Choice) -> Results:
 
 
 def of_images(results: Results, wanted: Callable[[str], bool]) -> Results:
-    """Results of the images whose names are wanted."""
+    """Results of the images whose names are wanted; a list has no names, and ids stand for them."""
+    if results.kind == "COCO results":
+        return replace(
+            results, annotations=lambda: (own for own in results.annotations() if wanted(str(own["image_id"])))
+        )
 
     def images() -> Iterator[Item]:
         return (image for image in results.images() if wanted(image["file_name"]))

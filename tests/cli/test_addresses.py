@@ -105,6 +105,8 @@ def test_results_at_an_address_are_those_in_a_folder(
     assert hqsam(*command, "-o", "memory://bucket/out", "--overwrite", "--journal", "notes").code == 0
     assert Path("notes/journal.ndjson").is_file() and not memory.exists("/bucket/out/journal")
     assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out", "--journal", "notes").err
+    other = hqsam(*command, "-o", "memory://bucket/other", "--journal", "notes")
+    assert other.code == 2 and "--output was memory://bucket/out, is memory://bucket/other" in other.err
 
 
 def test_addresses_of_files_are_addresses(hqsam: Run, photos: Path, tmp_path: Path) -> None:

@@ -241,6 +241,14 @@ def test_boxes_that_no_image_can_have_are_a_failure_before_the_model(
     assert result.code == 1 and said in result.err.splitlines()[-1] and not Path("hqsam_out").exists()
 
 
+def test_a_run_that_is_done_ends_again_as_it_did(hqsam: Run, photos: Path) -> None:
+    document = json.loads(Path("dets.json").read_text())
+    document["annotations"][-1]["bbox"] = [500, 500, 5, 5]
+    Path("dets.json").write_text(json.dumps(document))
+    command = ("segment", photos, "--boxes", "dets.json")
+    assert [hqsam(*command).code for _ in range(2)] == [0, 0]
+
+
 @pytest.mark.usefixtures("default_model")
 def test_the_json_says_what_made_it(hqsam: Run, photos: Path) -> None:
     assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "--mask-output", "hq").code == 0

@@ -194,6 +194,16 @@ def test_a_split_is_whole_and_moves_nothing_when_images_come(tmp_path: Path) -> 
     assert set(names(other["train"]).values()) != parts["train"]
 
 
+def test_a_list_is_split_by_the_ids_of_its_images(tmp_path: Path) -> None:
+    listed = saved(
+        tmp_path / "list.json", [{"image_id": n % 20, "score": 0.5, "bbox": [0, 0, 1, 1]} for n in range(60)]
+    )
+    parts = split(listed, {"train": 0.5, "val": 0.5}, 0)
+    images = {name: [own["image_id"] for own in part.annotations()] for name, part in parts.items()}
+    assert sorted(images["train"] + images["val"]) == sorted(n % 20 for n in range(60))
+    assert images["train"] and images["val"] and not set(images["train"]) & set(images["val"])
+
+
 def test_joined_by_names_and_ids_stay_where_they_can(tmp_path: Path) -> None:
     first = saved(tmp_path / "1.json", document("ab", first=5))
     apart = saved(tmp_path / "2.json", document("cd", first=70))
