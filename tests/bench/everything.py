@@ -15,8 +15,9 @@ import torch
 from hqsam_cli.configs import EverythingConfig
 from hqsam_cli.everything import MaskGenerator
 from hqsam_cli.io.images import read_image
+from hqsam_cli.memory import keep_freed_memory
 from hqsam_cli.predictor import Predictor
-from hqsam_cli.weights.checkpoints import load_model
+from hqsam_cli.weights.checkpoints import load_model, read_state
 
 
 def main() -> None:
@@ -28,9 +29,10 @@ def main() -> None:
     arguments = parser.parse_args()
     from segment_anything_hq import SamAutomaticMaskGenerator, sam_model_registry
 
+    keep_freed_memory()  # for both
     model = load_model(arguments.checkpoint)
     theirs = sam_model_registry["vit_tiny"](checkpoint=None)
-    theirs.load_state_dict(model.state_dict())
+    theirs.load_state_dict(read_state(arguments.checkpoint)[0])
     theirs.eval()  # after loading: it gathers the attention biases
     ours = MaskGenerator(Predictor(model, choice="best"), EverythingConfig(points_per_side=arguments.points))
     peer = SamAutomaticMaskGenerator(theirs, points_per_side=arguments.points, output_mode="coco_rle")
