@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ..configs import JOURNAL, SegmentationKind, changes
-from ..errors import HqsamError, UsageError
+from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
 from ..formats.png import MASK_NAME
 from ..formats.run_records import ImageResult, RunRecords, Writer
@@ -22,7 +22,6 @@ from .job import Summary
 from .journal import (
     Beginning,
     Contents,
-    Entry,
     Journal,
     Origin,
     cannot_write,
@@ -83,7 +82,6 @@ def merge_shards(
     formats = {name: make for name, make in writers.items() if name in identity[FORMAT].split(",")}
     if not overwrite:
         check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats.values()])
-    former = with_results(_former_entries(output)) if overwrite else []
     journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
     try:
         known = set(with_results(journal.entries))
@@ -101,7 +99,7 @@ def merge_shards(
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
         gone = _gone(journal, names)
         failed = [name for part in parts for name in part.failed if name in known and name in changed]
-        _remove_outputs([*former, *gone, *failed], output, writers)
+        _remove_outputs([*journal.former, *gone, *failed], output, writers)
         journal.forget(gone)
         try:
             for writer in chosen:
@@ -188,13 +186,6 @@ def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int)
         inputs=first.beginning.inputs,
         categories=first.beginning.categories,
     )
-
-
-def _former_entries(output: Path) -> Mapping[str, Entry]:
-    """What an earlier journal of the output knows; nothing where it is none, or damaged."""
-    with suppress(HqsamError):
-        return read_journal(output / JOURNAL).entries
-    return {}
 
 
 def _left(part: Part, journal: Journal, writers: Sequence[Writer]) -> list[str]:
