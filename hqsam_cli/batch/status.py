@@ -65,7 +65,8 @@ def read_status(output: Path | str) -> RunStatus:
     """The status of the run that writes an output.
 
     Args:
-        output: the folder, the file of boxes that `hqsam detect` writes, or a journal; or the address of any of them.
+        output: the folder, the file of boxes that `hqsam detect` writes or the folder of one, or a journal; or the
+            address of any but the folder of a file.
 
     Raises:
         UsageError: no run has filled it, or it is one of the files that a run wrote into its folder.
@@ -111,7 +112,10 @@ def _journal_of(output: str) -> Path:
         return local_journal(next(filter(has_journal, places), places[0]))
     path = Path(output)
     beside = path.with_name(f"{path.name}.{JOURNAL}")
-    return beside if beside.is_file() else path if path.is_file() else path / JOURNAL
+    if beside.is_file() or path.is_file():
+        return beside if beside.is_file() else path
+    of_files = list(path.glob(f"*.{JOURNAL}"))  # of a folder that holds one file of boxes
+    return of_files[0] if len(of_files) == 1 and not (path / JOURNAL).is_file() else path / JOURNAL
 
 
 def _state(contents: Contents) -> str:

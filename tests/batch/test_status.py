@@ -95,6 +95,14 @@ def test_of_a_file_of_results_it_says_to_give_the_folder(images: Path, tmp_path:
         read_status(tmp_path / "out" / "journal.ndjson")
 
 
+def test_the_folder_of_a_file_of_boxes_is_that_file(images: Path, tmp_path: Path) -> None:
+    run(images, tmp_path / "found/dets.json", journal=tmp_path / "found/dets.json.journal.ndjson", formats=frozenset())
+    assert read_status(tmp_path / "found") == read_status(tmp_path / "found/dets.json")
+    (tmp_path / "found/more.json.journal.ndjson").write_text("{}\n")
+    with pytest.raises(UsageError, match="no run has written here"):
+        read_status(tmp_path / "found")
+
+
 def test_a_process_of_its_own_number_is_not_the_run(images: Path, tmp_path: Path) -> None:
     run(images, tmp_path / "out")
     journal = tmp_path / "out" / "journal.ndjson"
