@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +23,6 @@ from ..formats.polygons import PolygonCost, Polygons, mask_polygons
 from ..formats.run_records import RunRecords
 from ..formats.segmentation import decode_segmentation, encode_crop, sound_polygons
 from ..formats.values import read_numbers
-from ..formats.yolo_seg import IMAGES, YoloSegWriter
 from ..io.atomic import check_can_write
 from ..records import MaskCrop
 from .image_names import name_images
@@ -145,16 +143,8 @@ def _writing(path: Path) -> Iterator[None]:
 def _clear(writer: LabelWriter) -> None:
     """Take away what labels there are of the images, which would stay as somebody's corrections."""
     # All are read before the first one goes, so that none does if there is something wrong with the results.
-    names = [record["file_name"] for record in writer.run.records()]
-    for name in names:
-        # Of labels alone: pictures beside them may be somebody's, and no links.
-        LabelWriter.remove(writer, name)
-    if isinstance(writer, YoloSegWriter):
-        # A link that stays without labels is a picture without objects to those who train.
-        places = {writer.run.path_of(name) for name in names}
-        for link in list((writer.path / IMAGES).rglob("*")):
-            if link.is_symlink() and os.readlink(link) in places:
-                link.unlink()
+    for name in [record["file_name"] for record in writer.run.records()]:
+        writer.remove(name)
 
 
 @dataclass(slots=True)
