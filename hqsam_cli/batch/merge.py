@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -17,7 +16,7 @@ from ..formats import WRITERS, MakeWriter
 from ..formats.png import MASK_NAME
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import walk_order
-from ..io.places import is_there
+from ..io.tars import is_image_gone
 from .job import Summary
 from .journal import (
     Beginning,
@@ -29,7 +28,7 @@ from .journal import (
     read_records,
     with_results,
 )
-from .pipeline import check_not_foreign
+from .pipeline import check_not_foreign, remove_outputs
 from .shard import Shard
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
@@ -99,7 +98,9 @@ def merge_shards(
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
         gone = _gone(journal, names)
         failed = [name for part in parts for name in part.failed if name in known and name in changed]
-        _remove_outputs([*journal.former, *gone, *failed], output, writers)
+        stale = [*journal.former, *gone, *failed]
+        of_stale = RunRecords(lambda: (), [], names=lambda: stale)
+        remove_outputs(stale, [make(output, of_stale) for make in writers.values()])
         journal.forget(gone)
         try:
             for writer in chosen:
@@ -205,17 +206,7 @@ def _left(part: Part, journal: Journal, writers: Sequence[Writer]) -> list[str]:
 def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
     """The images of an earlier merge that no shard has any more, and whose files are gone."""
     ours = set(names)
-    return [name for name, entry in journal.entries.items() if name not in ours and not is_there(entry.path)]
-
-
-def _remove_outputs(names: Sequence[str], output: Path, writers: Mapping[str, MakeWriter]) -> None:
-    """Take away what images have in any format; files that no run wrote stay."""
-    run = RunRecords(lambda: (), [], names=lambda: names)
-    every = [make(output, run) for make in writers.values()]
-    for name in names:
-        for writer in every:
-            with suppress(OSError):  # where nothing can be removed, nothing was written
-                writer.remove(name)
+    return [name for name, entry in journal.entries.items() if name not in ours and is_image_gone(entry.path)]
 
 
 def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, dict[str, Any]]]]:

@@ -12,7 +12,7 @@ Images whose files are gone leave the results, and their outputs go.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -22,8 +22,8 @@ from ..formats.annotations import json_line, shown
 from ..formats.run_records import ImageResult, RunRecords
 from ..formats.uploads import AnyWriter, writer_to
 from ..io.find import SourceImage
-from ..io.places import is_there
-from ..io.tars import holder_of
+from ..io.places import absolute_path
+from ..io.tars import is_image_gone
 from ..progress import Progress
 from .fingerprint import is_unchanged
 from .interrupt import Interrupt
@@ -119,24 +119,18 @@ def _all_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
     return [writer_to(output, make, run) for make in job.writers.values()] if isinstance(output, Path) else []
 
 
-def _remove_outputs(file_name: str, writers: Sequence[AnyWriter]) -> None:
-    for writer in writers:
-        with suppress(OSError):  # where nothing can be removed, nothing was written
-            writer.remove(file_name)
+def remove_outputs(names: Iterable[str], writers: Sequence[AnyWriter]) -> None:
+    """Take away what images have; files that no run wrote stay."""
+    for name in names:
+        for writer in writers:
+            with suppress(OSError):  # where nothing can be removed, nothing was written
+                writer.remove(name)
 
 
 def _remove_former(job: Job, former: Sequence[str]) -> None:
     """Take away what is there of the images of a run that begins again, and of those that it had before."""
     names = dict.fromkeys([*former, *(image.file_name for image in job.images)])
-    writers = _all_writers(job, RunRecords(lambda: (), job.categories, names=lambda: names))
-    for name in names:
-        _remove_outputs(name, writers)
-
-
-def _is_in_another_tar(path: str, holders: Collection[str | None]) -> bool:
-    """Whether an image is of a tar that is there, and that a run, which knows only what is in its own, is not about."""
-    holder = holder_of(path)
-    return holder is not None and holder not in holders and is_there(holder)
+    remove_outputs(names, _all_writers(job, RunRecords(lambda: (), job.categories, names=lambda: names)))
 
 
 def _in_order(before: Sequence[Mapping[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -278,18 +272,14 @@ class _Run:
         if self.journal is None:
             return
         names = set(self.names)
-        stored = {image.absolute for image in self.job.images if image.stored is not None}
-        holders = set(map(holder_of, stored))
-        gone = [
-            name
-            for name, entry in self.journal.entries.items()
-            if name not in names
-            and entry.path not in stored
-            and not is_there(entry.path)
-            and not _is_in_another_tar(entry.path, holders)
-        ]
-        for name in gone:
-            _remove_outputs(name, self.writers)
+        others = [(name, entry.path) for name, entry in self.journal.entries.items() if name not in names]
+        if not others:
+            return
+        stored = {image.absolute: image.stored.holder for image in self.job.images if image.stored is not None}
+        tars = set(map(absolute_path, set(stored.values())))
+        # An image of a tar may have another name now.
+        gone = [name for name, path in others if path not in stored and is_image_gone(path, tars)]
+        remove_outputs(gone, self.writers)
         if gone:
             self.journal.forget(gone)
 
@@ -308,7 +298,7 @@ class _Run:
             if record["error"] is not None:
                 # Of an image that had no results, a run that was killed may have left some; labels are somebody else's.
                 left = self.writers if name in self.known else [own for own in self.chosen if own.fills_folder]
-                _remove_outputs(name, left)
+                remove_outputs([name], left)
                 continue
             size = record["width"], record["height"]
             for writer in self.chosen:

@@ -68,7 +68,8 @@ class LabelWriter:
     def close(self) -> None:
         """See `Writer`."""
         names = self.run.image_names()
-        places = {name: path for name, path in self._earlier.items() if name in set(names)}
+        there = set(names)
+        places = {name: path for name, path in self._earlier.items() if name in there}
         used = {*places.values(), *(self.folder / name for name in self.taken)}
         for name in names:
             if name not in places:
@@ -81,9 +82,10 @@ class LabelWriter:
     def _put(self, record: dict[str, Any], path: Path) -> None:
         """Write the label of an image, unless it may have been corrected by hand or is somebody else's."""
         self.beside(record, path)
-        if record["file_name"] in self._new and path.exists():
+        name = record["file_name"]
+        if name in self._new and path.exists():
             log.warning("%s: left as it is, since no run of this tool wrote it", path)
-        elif record["file_name"] in self._made | self._new or not path.exists():
+        elif name in self._made or not path.exists():
             with atomic_file(path) as file:
                 file.write(self.label(record, path))
 

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from ..io.address_folder import AddressFolder
+from .label_writer import LabelWriter
 from .png import MASK_NAME
 from .run_records import ImageResult, RunRecords, Writer
 
@@ -35,6 +36,7 @@ class UploadWriter:
         self._below = format_writer.path.as_posix()
         self._suffix = format_writer.suffix
         self.path = f"{above}/{self._below}"
+        self._label_names = format_writer.label_names if isinstance(format_writer, LabelWriter) else lambda _: ()
         self._redone: set[str] = set()  # stems of images whose labels changed; those of one stem want the same name
 
     def foreign(self) -> str | None:
@@ -95,8 +97,8 @@ class UploadWriter:
         return Counter(posixpath.dirname(name) for name in self._folder.names(self._below) if _is_mask(name))
 
     def _labels_of(self, file_name: str) -> list[str]:
-        """What the label of an image may be called; see `LabelWriter`."""
-        return [f"{self._below}/{name}{self._suffix}" for name in (_stem(file_name), file_name)]
+        """What the label of an image may be called."""
+        return [f"{self._below}/{name}" for name in self._label_names(file_name)]
 
     def _masks_of(self, file_name: str) -> list[str]:
         place = f"{self._below}/{file_name}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import HqsamError
+from .places import is_special
 
 
 @contextmanager
@@ -38,16 +39,16 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _check_is_file(path: Path) -> None:
-    """Raise an OSError where there is something else."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():
+    """Raise an OSError where there is something that is neither a file nor a folder."""
+    if is_special(path):
         raise OSError(errno.EEXIST, "a device or a pipe, not a file", str(path))
 
 
 def check_can_write(path: Path) -> None:
     """Raise an HqsamError unless a file could be put there; what is there stays."""
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         _check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

@@ -22,6 +22,7 @@ from .places import (
     LocalFile,
     Place,
     Stored,
+    absolute_path,
     file_system,
     is_address,
     patiently,
@@ -65,7 +66,7 @@ class SourceImage:
     @property
     def absolute(self) -> str:
         """Its path, which means the same in any folder, or its address."""
-        return self.path if is_address(self.path) else os.path.abspath(self.path)
+        return absolute_path(self.path)
 
     def place(self) -> Place:
         """Where its bytes are."""

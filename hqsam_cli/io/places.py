@@ -10,9 +10,11 @@ import hashlib
 import io
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from ..errors import HqsamError, ImageError, UsageError
@@ -121,7 +123,7 @@ class LocalFile:
 
     def _check_is_file(self) -> None:
         """A pipe, which nobody may be writing to, is not waited for."""
-        if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
+        if is_special(self.path):
             raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
 
 
@@ -206,6 +208,20 @@ def at(path: str | Place) -> Place:
     if not isinstance(path, str):
         return path
     return Fetched(path, Stored(path)) if is_address(path) else LocalFile(path)
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether there is a device, a pipe or a socket, which is neither a file nor a folder."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def absolute_path(path: str) -> str:
+    """A path that means the same in any folder; an address as it is."""
+    return path if is_address(path) else os.path.abspath(path)
 
 
 def is_address(path: str) -> bool:

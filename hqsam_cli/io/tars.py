@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from ..errors import HqsamError
-from .places import LocalFile, file_system, is_address, patiently, reason_of, stamp_of
+from .places import LocalFile, file_system, is_address, is_there, patiently, reason_of, stamp_of
 
 SUFFIX = ".tar"
 SIDECAR = ".json"
@@ -58,6 +58,18 @@ def holder_of(path: str) -> str | None:
     parts = path.split("/")
     holders = ("/".join(parts[:count]) for count in range(1, len(parts)) if is_tar(parts[count - 1]))
     return next((holder for holder in holders if not os.path.isdir(holder)), None)
+
+
+def is_image_gone(path: str, listed: Collection[str] = ()) -> bool:
+    """Whether an image is not there any more, be it a file or in a tar.
+
+    Args:
+        listed: tars whose members are known, of which the image is none; what others hold nobody has looked at.
+    """
+    if is_there(path):
+        return False
+    holder = holder_of(path)
+    return holder is None or holder in listed or not is_there(holder)
 
 
 def read_tar(path: str) -> Tar:

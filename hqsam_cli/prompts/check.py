@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from PIL import Image
-
 from ..configs import Exif
 from ..errors import HqsamError, ImageError
 from ..io.find import SourceImage
 from ..io.images import TURNS, image_size, stored_orientation, turn_of_masks
+from ..io.places import Place
 from ..records import ImagePrompts
 from .fit import fit_prompts
 from .table import PromptTable
@@ -31,21 +30,21 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
     """
     asked = [image for image in images if table.for_image(image.file_name).prompts]
     sized: list[tuple[ImagePrompts, int, int]] = []
-    turns: list[Image.Transpose | None] = []
+    places: list[Place] = []
     for image in islice(asked, SAMPLE):
-        size = _size(image, exif)
+        places.append(image.place())
+        size = _size(places[-1], exif)
         if size is None:
             return  # the run will say what is wrong with it
         sized.append((table.for_image(image.file_name), *size))
-        turns.append(turn_of_masks(image.place(), exif))
     if pixels_assumed:
         _check_no_corners(sized)
     if len(asked) > SAMPLE:
         return
     lost: list[str] = []
-    for (prompts, width, height), turn in zip(sized, turns, strict=True):
+    for (prompts, width, height), place in zip(sized, places, strict=True):
         try:
-            fitted, problems = fit_prompts(prompts, width, height, turn)
+            fitted, problems = fit_prompts(prompts, width, height, turn_of_masks(place, exif))
         except ImageError:
             return
         if fitted:
@@ -67,9 +66,8 @@ def _check_no_corners(sized: Sequence[tuple[ImagePrompts, int, int]]) -> None:
         )
 
 
-def _size(image: SourceImage, exif: Exif) -> tuple[int, int] | None:
+def _size(place: Place, exif: Exif) -> tuple[int, int] | None:
     """Width and height of an image as it will be decoded."""
-    place = image.place()
     size = image_size(place)
     orientation = stored_orientation(place) if size is not None and exif == "apply" else 1
     return size[::-1] if size is not None and orientation in TURNS and orientation >= TURNED else size

@@ -166,10 +166,10 @@ def _prompt_file(
         annotations,
         contents.categories,
         count,
-        contents.unlisted,
-        contents.numbered,
-        said,
-        kind,
+        unlisted=contents.unlisted,
+        numbered=contents.numbered,
+        notes=said,
+        kind=kind,
     )
 
 

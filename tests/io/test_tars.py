@@ -10,6 +10,7 @@ import pytest
 from hqsam_cli.errors import ImageError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.images import read_image
+from hqsam_cli.io.tars import is_image_gone
 from tests.io.files import photo, tar_of
 
 FILES = {
@@ -85,3 +86,13 @@ def test_a_tar_that_grew_since_is_read_where_its_images_are(tmp_path: Path) -> N
     path.write_bytes(b"")
     with pytest.raises(ImageError, match="empty"):
         read_image(after.place())
+
+
+def test_what_is_in_a_tar_is_there_while_the_tar_is_unless_it_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "0.tar").write_bytes(tar_of(FILES))
+    (tmp_path / "a.tar").mkdir()
+    (tmp_path / "a.tar/1.jpg").write_bytes(b"1")
+    member = f"{tmp_path}/0.tar/x/1.jpg"
+    assert not is_image_gone(member) and not is_image_gone(f"{tmp_path}/a.tar/1.jpg")
+    assert is_image_gone(member, {f"{tmp_path}/0.tar"})
+    assert is_image_gone(f"{tmp_path}/a.tar/2.jpg") and is_image_gone(f"{tmp_path}/1.tar/x/1.jpg")
