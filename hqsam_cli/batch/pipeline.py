@@ -72,7 +72,7 @@ def make_worker(job: Job, step: Step[Any]) -> Worker:
     """
     writers = _make_writers(job, RunRecords(lambda: (), job.categories)) if job.output is not None else []
     own = [writer for writer in writers if writer.fills_folder]
-    return Worker(step, own, exif=job.exif, max_pixels=job.max_pixels, output=job.output)
+    return Worker(step, own, exif=job.exif, max_pixels=job.max_pixels, output=job.output, on_result=job.on_result)
 
 
 def count_done(job: Job) -> int:

@@ -62,12 +62,20 @@ class Worker:
     Args:
         writers: of formats whose files an image has of its own.
         output: where outputs go, for the error that they cannot.
+        on_result: is given what is made of each image.
     """
 
     def __init__(
-        self, step: Step[Any], writers: Sequence[AnyWriter], *, exif: str, max_pixels: int, output: Path | str | None
+        self,
+        step: Step[Any],
+        writers: Sequence[AnyWriter],
+        *,
+        exif: str,
+        max_pixels: int,
+        output: Path | str | None,
+        on_result: Callable[[ImageResult], None] | None = None,
     ) -> None:
-        self.step, self.writers = step, writers
+        self.step, self.writers, self.on_result = step, writers, on_result
         self.exif, self.max_pixels, self.output = exif, max_pixels, output
 
     def outcomes(self, group: list[Asked]) -> list[Outcome]:
@@ -116,8 +124,11 @@ class Worker:
                 results = self.step.finished(results)
                 annotations = self.step.annotations(item, results)
                 with item.timed("write"):
+                    result = ImageResult(name, size, results, annotations, pixels)
                     for writer in self.writers:
-                        writer.write(ImageResult(name, size, results, annotations, pixels))
+                        writer.write(result)
+                    if self.on_result is not None:
+                        self.on_result(result)
                 return make_image_record(name, item.image_id, size, annotations)
         except ImageError as failure:
             error = str(failure)

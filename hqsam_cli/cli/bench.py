@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,6 @@ from .options import (
     DeviceOption,
     ModelOption,
     QuietOption,
-    input_images,
 )
 
 if TYPE_CHECKING:
@@ -129,5 +129,8 @@ def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np
 
     if not inputs:
         return [random_photo(*SIZE)] * count
-    sources = input_images(inputs, False, "hqsam_out", reporter).images[:count]
+    from ..batch.inputs import input_images
+
+    found = input_images(inputs, "hqsam_out", reporter, stdin=sys.stdin.buffer, null_separated=False)
+    sources = found.images[:count]
     return [read_image(source.place(), exif="apply", max_pixels=DEFAULT_MAX_PIXELS) for source in sources]

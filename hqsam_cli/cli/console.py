@@ -149,9 +149,9 @@ class ConsoleReporter:
         self.unit = "image"
         self.began = self.spoke = time.monotonic()
 
-    def say(self, text: str, style: str = "") -> None:
-        """A message for people, unless they asked for quiet."""
-        if not self.quiet:
+    def say(self, text: str, style: str = "", *, verbose: bool = False) -> None:
+        """See `Progress`."""
+        if not self.quiet and (self.verbose or not verbose):
             self._line(Text.assemble(("hqsam: ", "dim"), (sentence(text), style)))
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import PolygonConfig, SegmentationKind
+from ..batch.check_config import check_formats
+from ..batch.prepared import made_by
+from ..configs import DEFAULT_TOLERANCE, SegmentationKind
 from ..errors import UsageError
 from .console import ConsoleReporter, print_json, print_table
-from .mask_options import check_formats
-from .options import OverwriteOption, QuietOption, made_by
+from .options import OverwriteOption, QuietOption
 
 if TYPE_CHECKING:
     from ..results.stream import Results
@@ -162,7 +163,7 @@ def convert(
     ] = None,
     tolerance: Annotated[
         float, typer.Option(metavar="PIXELS", min=0, help="How far polygons may be from the outline of a mask.")
-    ] = PolygonConfig().tolerance,
+    ] = DEFAULT_TOLERANCE,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import OverwriteOption, QuietOption, made_by
+from .options import OverwriteOption, QuietOption
 
 STATUS_EPILOG = """
 [bold]Examples[/bold]
@@ -78,7 +78,8 @@ def merge(
     Masks are hard links where the disk has them.
     """
     from ..batch.merge import merge_shards
-    from .mask_options import mask_writers
+    from ..batch.prepared import made_by
+    from ..batch.segment import mask_writers
 
     reporter = ConsoleReporter(quiet=quiet)
     summary = merge_shards(shards, output, made_by(), writers=mask_writers(), overwrite=overwrite)

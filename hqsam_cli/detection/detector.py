@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..configs import CONF, IOU, DetectorConfig
+from ..configs import CONF, IOU, MAX_DET, DetectorConfig
 from ..errors import HqsamError, UsageError
 from ..records import Prompt
 from ..weights.hub import file_hash
@@ -74,16 +74,18 @@ class Detector:
             settings = replace(settings, classes=tuple(words))
         self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
         own = self._yolo.overrides
-        conf = own.get("conf", CONF) if settings.conf is None else settings.conf
+        conf = own.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
         iou = own.get("iou", IOU) if settings.iou is None else settings.iou
         chosen = _class_numbers(settings.classes, names, path)
-        settings = replace(settings, conf=conf, iou=iou, classes=tuple(names[number] for number in chosen))
+        most = settings.max_det or MAX_DET
+        kept = tuple(names[number] for number in chosen)
+        settings = replace(settings, score_threshold=conf, iou=iou, classes=kept, max_det=most)
         self.config = settings
         self._arguments: dict[str, Any] = {
             "conf": conf,
             "iou": iou,
             "classes": chosen or None,
-            "max_det": settings.max_det,
+            "max_det": most,
             "device": device,
             "verbose": False,
             "save": False,

@@ -48,7 +48,7 @@ BORDERS = 3
 LEAST_PART, LEAST_SHARE = 0.15, 0.002  # of the largest part of a mask, and of the image, for a part to be an object
 OVERLAP = 0.5  # of two boxes that overlap more, one is kept: there is one class, and parts of an object look like one
 GAP = 0.02  # of the longer side: parts closer than that belong together
-SCORE_SETTINGS = DetectorConfig(conf=0.001, max_det=100)
+SCORE_SETTINGS = DetectorConfig(score_threshold=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
 Find = Callable[[np.ndarray, Sequence[MaskCrop]], list[Box]]

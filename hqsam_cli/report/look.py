@@ -11,14 +11,13 @@ from urllib.parse import quote
 import numpy as np
 
 from ..errors import HqsamError, ImageError
+from ..formats.picture_writer import read_thumbnail, thumbnail_of_run, write_picture, write_thumbnail
 from ..formats.segmentation import decode_crop, encode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
 from ..io.images import stored_orientation
 from ..records import MaskCrop
-from .pictures import write_picture
 from .results import ResultImage, read_photo
 from .suspicion import PARTS, measure_masks
-from .thumbnails import read_thumbnail, thumbnail_of_run, write_thumbnail
 
 QUALITY = 90  # of the JPEG of a photo that browsers do not show
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".avif")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hqsam_cli.cli.run_options import errors_allowed
 from safetensors.torch import save_file
 
-from hqsam_cli.cli.run_options import errors_allowed
 from hqsam_cli.errors import UsageError
 from hqsam_cli.weights.registry import build_model
 from tests.cli.conftest import Run

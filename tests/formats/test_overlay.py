@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hqsam_cli.report.overlay import overlay
+from hqsam_cli.formats.overlay import overlay
 
 
 def test_masks_are_painted_where_they_are_and_nowhere_else() -> None:
