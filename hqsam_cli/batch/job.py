@@ -36,7 +36,7 @@ class Job:
         info: what made the results, for those who read them.
         segmentation: how annotations say what their masks are; see `annotations.shown`.
         journal: the file of the journal, or the address of its objects, if one is kept.
-        identity: everything results depend on; see `configs.identity`.
+        identity: everything results depend on; see `configs.run_identity`.
         retry_failed: images that failed are tried again though they are what they were.
         max_errors: the run stops when more images than that have failed in it.
         on_result: is given what is made of each image.

@@ -123,7 +123,7 @@ class Journal:
 
     Args:
         path: of the file; its folder is made if need be.
-        identity: everything results depend on, by the option that says it; see `configs.identity`.
+        identity: everything results depend on, by the option that says it; see `configs.run_identity`.
         overwrite: forget what an earlier run did.
         info: what made the results, for those who read them; the run that began the journal counts.
         named: what people know it by, where that is not the path.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..compute import resolve_compute
-from ..configs import STDIN, DetectorConfig, SegmentConfig, digest, identity
+from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, check_here, detector_file, has_embedded
@@ -153,7 +153,8 @@ def prepare_segment(
 
     def engine() -> Any:
         assert checkpoint is not None
-        progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}")
+        hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
+        progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
         return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, detector)
 
     return PreparedRun(
@@ -247,7 +248,7 @@ def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Pat
 def _identity(
     config: SegmentConfig, detector: Detector | None, model_sha256: str, *, finds_objects: bool
 ) -> dict[str, str]:
-    """What the results depend on; see `configs.identity`."""
+    """What the results depend on; see `configs.run_identity`."""
     parts: list[Any] = [config, *(part for part in (config.cleaning, config.cutout) if not is_default(part))]
     if detector is not None:
         parts.append(detector.config)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..batch.check_config import check_formats
-from ..batch.prepared import made_by
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
 from ..errors import UsageError
 from .console import ConsoleReporter, print_json, print_table
@@ -168,6 +166,8 @@ def convert(
     quiet: QuietOption = False,
 ) -> None:
     """Write results in another format, with polygons made of run lengths and the other way round."""
+    from ..batch.check_config import check_formats
+    from ..batch.prepared import made_by
     from ..results.stream import open_results
     from ..results.write import FILES, FOLDERS, write_as
 
@@ -187,6 +187,7 @@ def convert(
 
 
 def _write(found: Results, output: Path, renumber: bool, overwrite: bool, quiet: bool) -> None:
+    from ..batch.prepared import made_by
     from ..results.edit import renumber as renumbered
     from ..results.write import write_same
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .detect import CONF, IOU, MAX_DET, DetectConfig, DetectorConfig
 from .evaluate import EvalConfig, Protocol
-from .identity import VERSION, changes, digest, identity
 from .names import (
     DEFAULT_MAX_PIXELS,
     DEFAULT_MODEL,
@@ -22,6 +21,7 @@ from .names import (
     SegmentationKind,
 )
 from .run import RunConfig
+from .run_identity import VERSION, changes, digest, identity
 from .segment import (
     CleanConfig,
     CutoutConfig,

@@ -1,7 +1,7 @@
 """An option of a command, declared once: on the field of the config that it sets.
 
-The command line (`cli.from_config`), its reference (`docs/cli.md`) and what a run remembers (`configs.identity`) follow
-from it.
+The command line (`cli.from_config`), its reference (`docs/cli.md`) and what a run remembers follow
+from it (`configs.run_identity`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Option:
         min, max: bounds of a number, inclusive.
         envvar: the environment variable that sets it too.
         complete: what shell completion offers beside file names: a key of `cli.options.COMPLETIONS`.
-        compared: a run with another value is another run; see `configs.identity`.
+        compared: a run with another value is another run; see `configs.run_identity`.
     """
 
     help: str

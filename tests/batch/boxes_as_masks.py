@@ -15,8 +15,8 @@ import numpy as np
 from hqsam_cli.batch.job import Job, PromptsByName, Summary
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
-from hqsam_cli.batch.steps import Finish, Segment
-from hqsam_cli.configs import JOURNAL, JOURNAL_FOLDER
+from hqsam_cli.batch.steps import Segment
+from hqsam_cli.configs import JOURNAL, JOURNAL_FOLDER, PolygonConfig, SegmentConfig
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.places import is_address
 from hqsam_cli.progress import Silent
@@ -108,7 +108,8 @@ def run(
     reporter = Heard()
     options: dict[str, Any] = {"prompts": TwoBoxes(), "identity": {"model": "box", "mask_output": "sum"}} | changes
     job = make_job(images, output, **options)
-    step = Segment(predictor or BoxPredictor(), TwoBoxes.categories, finish=Finish(None, tolerance))
+    config = SegmentConfig(polygons=PolygonConfig(tolerance=tolerance))
+    step = Segment(predictor or BoxPredictor(), TwoBoxes.categories, config)
     return run_images(job, LocalEngine(make_worker(job, step), threads), reporter), reporter
 
 

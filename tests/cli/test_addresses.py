@@ -129,15 +129,15 @@ def test_boxes_go_to_an_address(
     hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem, output: str, form: str, journal: str
 ) -> None:
     here = Path("here", output.rpartition("/")[2])
-    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", here).code == 0
-    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).code == 0
+    assert hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", here).code == 0
+    assert hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", output).code == 0
     assert memory.exists(f"/bucket/{journal}/000000000.ndjson")
     files = [here] if here.is_file() else [path for path in here.rglob("*.txt")]
     assert files
     for path in files:
         own, other = path.read_text(), memory.cat_file(f"/bucket/d/{path.relative_to('here')}").decode()
         assert own.partition('"images"')[2] == other.partition('"images"')[2] if form == "coco" else own == other
-    assert "2 done before" in hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).err
+    assert "2 done before" in hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", output).err
     assert "finished" in hqsam("status", output).out
 
 

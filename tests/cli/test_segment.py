@@ -363,12 +363,17 @@ def test_boxes_need_no_ultralytics_and_a_detector_says_so(
     assert "needs ultralytics" in refused.err and "--boxes" in refused.err and "Traceback" not in refused.err
 
 
-def test_an_upgrade_does_not_mix_two_versions(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_continues_unless_its_results_are_others(
+    hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = ("segment", photos, "--boxes", "dets.json")
     assert hqsam(*arguments).code == 0
-    monkeypatch.setattr("hqsam_cli.configs.__version__", "9.9.9")
+    monkeypatch.setattr("hqsam_cli.configs.run_identity.__version__", "9.9.9")
+    continued = hqsam(*arguments)
+    assert continued.code == 0 and "2 done before" in continued.err
+    monkeypatch.setattr("hqsam_cli.configs.run_identity.RESULTS_REVISION", 10**6)
     refused = hqsam(*arguments)
-    assert refused.code == 2 and "version was" in refused.err and "9.9.9" in refused.err
+    assert refused.code == 2 and "results_revision was" in refused.err and str(10**6) in refused.err
 
 
 def test_prompts_that_are_all_lost_are_a_failure_before_the_model_is_loaded(

@@ -36,7 +36,7 @@ def test_boxes_are_those_of_ultralytics_on_the_same_batch(
     saved_detector: SaveDetector, photos: list[np.ndarray], name: str
 ) -> None:
     path = saved_detector(name)
-    detector = Detector(path, DetectorConfig(conf=0.0, max_det=20, imgsz=160), CPU)
+    detector = Detector(path, DetectorConfig(score_threshold=0.0, max_det=20, imgsz=160), CPU)
     model = ultralytics().YOLO(str(path))
     theirs = model.predict([photo[..., ::-1] for photo in photos], conf=0.0, max_det=20, imgsz=160, verbose=False)
     for ours, result, photo in zip(detector.detect(photos), theirs, photos, strict=True):
@@ -60,7 +60,7 @@ def test_a_file_says_what_it_asks_for_and_the_user_goes_first(
     path, model = tmp_path / "own.safetensors", read_plain(object_detector).model
     write_plain(path, model, "yolo11n", imgsz=320, conf=0.0, iou=1.0)
     assert count() == 300
-    assert count(conf=1.0) == 0
+    assert count(score_threshold=1.0) == 0
     assert 0 < count(iou=0.0) < 300
     write_plain(path, model, "yolo11n", imgsz=320, conf=1.0, iou=1.0)
     assert count() == 0
@@ -71,14 +71,14 @@ def test_the_process_keeps_its_threads(object_detector: Path, photos: list[np.nd
     wanted = (os.cpu_count() or 1) + 2  # which neither ultralytics nor torch would choose
     torch.set_num_threads(wanted)
     try:
-        Detector(object_detector, DetectorConfig(conf=0.001), CPU).detect(photos[:1])
+        Detector(object_detector, DetectorConfig(score_threshold=0.001), CPU).detect(photos[:1])
         assert torch.get_num_threads() == wanted
     finally:
         torch.set_num_threads(before)
 
 
 def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np.ndarray]) -> None:
-    detector = Detector(object_detector, DetectorConfig(conf=0.001), CPU)
+    detector = Detector(object_detector, DetectorConfig(score_threshold=0.001), CPU)
     for photo, found in zip(photos, detector.detect(photos), strict=True):
         assert len(found) > 50
         height, width = photo.shape[:2]
@@ -94,7 +94,7 @@ def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np
 
 def test_only_the_classes_asked_for_whatever_their_case(saved_detector: SaveDetector, photos: list[np.ndarray]) -> None:
     path = saved_detector("yolov8n")
-    settings = DetectorConfig(conf=0.0, classes=("Dog", "person"), imgsz=160)
+    settings = DetectorConfig(score_threshold=0.0, classes=("Dog", "person"), imgsz=160)
     found = Detector(path, settings, CPU).detect(photos)
     assert {prompt.category_id for own in found for prompt in own} <= {1, 17}
     assert all(found)

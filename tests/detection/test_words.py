@@ -75,7 +75,7 @@ def test_words_are_the_classes(
     saved_detector: SaveDetector, encoders: dict[str, Path], photos: list[np.ndarray], name: str
 ) -> None:
     path = saved_detector(name)
-    settings = DetectorConfig(conf=0.0, max_det=20, imgsz=160, classes=("red bag,ladder", "person"))
+    settings = DetectorConfig(score_threshold=0.0, max_det=20, imgsz=160, classes=("red bag,ladder", "person"))
     detector = Detector(path, settings, CPU, trusted=True)
     assert detector.categories == [{"id": n, "name": word} for n, word in enumerate(WORDS, 1)]
     assert detector.config.classes == tuple(WORDS)

@@ -8,13 +8,11 @@ import pytest
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.configs import PolygonConfig
+from hqsam_cli.configs import DEFAULT_TOLERANCE as TOLERANCE
 from hqsam_cli.formats.polygons import SMALLEST, PolygonCost, join, mask_polygons
 from hqsam_cli.records import MaskCrop
 from hqsam_cli.regions import drop_parts, fill_holes
 from tests.formats.shapes import crop, drawn, iou
-
-TOLERANCE = PolygonConfig().tolerance
 
 
 def by_coco(parts: list[list[float]], width: int, height: int) -> np.ndarray:

@@ -37,7 +37,7 @@ def identity(*configs: Any, **files: str) -> dict[str, str]:
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The options by which two identities differ, with their values; another version of this package is none."""
-    before = _renamed(before)
+    before, now = _renamed(before), _renamed(now)
     different = [name for name in sorted({*before, *now} - {VERSION}) if before.get(name) != now.get(name)]
     named = {name: name if name == REVISION else f"`{name}`" for name in different}
     return [f"{named[n]} was {before.get(n, 'not given')}, is {now.get(n, 'not given')}" for n in different]
