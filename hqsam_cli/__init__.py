@@ -1,6 +1,8 @@
 """Folders of images to high-quality instance masks with HQ-SAM: a command, `hqsam`, and a library.
 
-from hqsam_cli import Predictor, load_model
+from hqsam_cli import Predictor, PromptConfig, SegmentConfig, load_model, segment_images
+
+summary = segment_images("./imgs", "masks", SegmentConfig(prompts=PromptConfig(boxes="dets.json")))
 
 predictor = Predictor(load_model("vit_l"))
 result = predictor.predict(image, boxes=xyxy)
@@ -13,15 +15,58 @@ from typing import TYPE_CHECKING, Any
 from .errors import HqsamError, ImageError
 
 if TYPE_CHECKING:
+    from .batch.detect import detect_images
+    from .batch.job import Summary
+    from .batch.segment import segment_images
+    from .configs import (
+        CleanConfig,
+        CutoutConfig,
+        DetectConfig,
+        DetectorConfig,
+        EverythingConfig,
+        PolygonConfig,
+        PromptConfig,
+        SegmentConfig,
+    )
     from .prediction import Prediction
     from .predictor import Predictor
     from .records import Prompt
     from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
-__all__ = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
+__all__ = [
+    "CleanConfig",
+    "CutoutConfig",
+    "DetectConfig",
+    "DetectorConfig",
+    "EverythingConfig",
+    "HqsamError",
+    "ImageError",
+    "PolygonConfig",
+    "Prediction",
+    "Predictor",
+    "Prompt",
+    "PromptConfig",
+    "SegmentConfig",
+    "Summary",
+    "__version__",
+    "detect_images",
+    "load_model",
+    "segment_images",
+]
 
 _PLACES = {
+    "CleanConfig": "configs",
+    "CutoutConfig": "configs",
+    "DetectConfig": "configs",
+    "DetectorConfig": "configs",
+    "EverythingConfig": "configs",
+    "PolygonConfig": "configs",
+    "PromptConfig": "configs",
+    "SegmentConfig": "configs",
+    "Summary": "batch.job",
+    "detect_images": "batch.detect",
+    "segment_images": "batch.segment",
     "Predictor": "predictor",
     "Prediction": "prediction",
     "Prompt": "records",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ import torch
 from pycocotools import mask as coco_mask
 
 import hqsam_cli
-from hqsam_cli import Predictor
+from hqsam_cli import HqsamError, PolygonConfig, Predictor, SegmentConfig, detect_images, segment_images
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.weights.registry import build_model
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +33,13 @@ def image() -> np.ndarray:
 
 
 def test_its_names_are_these_and_all_there() -> None:
-    names = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
-    assert sorted(hqsam_cli.__all__) == sorted(names)
-    assert all(hasattr(hqsam_cli, name) for name in names)
+    configs = (
+        "CleanConfig CutoutConfig DetectConfig DetectorConfig EverythingConfig PolygonConfig PromptConfig SegmentConfig"
+    )
+    functions = "detect_images load_model segment_images"
+    others = "HqsamError ImageError Prediction Predictor Prompt Summary __version__"
+    assert sorted(hqsam_cli.__all__) == sorted(f"{configs} {functions} {others}".split())
+    assert all(hasattr(hqsam_cli, name) for name in hqsam_cli.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = hqsam_cli.nothing
 
@@ -40,6 +49,33 @@ def test_importing_it_is_light_and_it_runs_as_a_module() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     shown = subprocess.run([sys.executable, "-m", "hqsam_cli", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout == f"hqsam {hqsam_cli.__version__}\n"
+
+
+def test_the_readme_segments_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    samples = ROOT / "sample_data"
+    (tmp_path / "imgs").mkdir()
+    for name in ("hair.jpg", "fence.jpg"):
+        (tmp_path / "imgs" / name).symlink_to(samples / "images" / name)
+    (tmp_path / "imgs" / "broken.jpg").write_bytes(b"")
+    (tmp_path / "dets.json").symlink_to(samples / "boxes.json")
+    text = (ROOT / "README.md").read_text("utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "segment_images" in block)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    summary = names["summary"]
+    assert (summary.done, summary.masks, summary.exit_code) == (2, 5, 3)
+    assert len(summary.failed) == 1 and "broken.jpg" in summary.failed[0]
+    assert len(list((tmp_path / "masks/masks").rglob("*.png"))) == 5
+    exec(code, names)
+    assert (names["summary"].done, names["summary"].already_done) == (0, 2)
+
+
+def test_what_cannot_be_meant_is_an_error_of_the_library(tmp_path: Path) -> None:
+    with pytest.raises(HqsamError, match="tolerance"):
+        segment_images(ROOT / "sample_data/images", tmp_path, SegmentConfig(polygons=PolygonConfig(tolerance=1.0)))
+    with pytest.raises(HqsamError, match="no image"):
+        detect_images(tmp_path, tmp_path / "dets.json")
 
 
 def test_boxes_of_an_image_give_arrays(model: HQSam, image: np.ndarray) -> None:
