@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -93,7 +94,8 @@ def make_engine(
 
     if engine == "ray":
         build = partial(plan.worker, job.without_images())
-        return RayEngine(build, address, actors, on_gpu=plan.device.type != "cpu")
+        groups = math.ceil(len(job.images) / job.batch_size)
+        return RayEngine(build, address, actors, groups, on_gpu=plan.device.type != "cpu")
     if len(devices) > 1:
         plans = (replace(plan, device=device) for device in devices)
         return ProcessEngine([partial(own.worker, job.without_images()) for own in plans], workers)
