@@ -1,7 +1,7 @@
 """One run at a time in a folder: a lock on its journal, or a file beside it where the disk knows no locks.
 
-Not `filelock`: its lock file takes the place of a lock for ENOSYS alone, and it tells nobody which process has it, which
-`status` and journals at addresses have to know.
+Not `filelock`: there a lock file takes the place of a lock for ENOSYS alone, and what tells processes apart, which
+`status` and journals at addresses need too, is private.
 """
 
 from __future__ import annotations

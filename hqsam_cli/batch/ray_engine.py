@@ -102,7 +102,9 @@ class _ActorWorker(PoolWorker):
             made: list[Outcome] | str = ray.get(self.refs.popleft())
             return made
         except (RaySystemError, RayTaskError) as error:
-            raise HqsamError(f"the Ray cluster failed ({_reason(error)})", remedy="the same command continues") from None
+            raise HqsamError(
+                f"the Ray cluster failed ({_reason(error)})", remedy="the same command continues"
+            ) from None
         except RayError as error:  # the actor, its node, or what it had made are gone
             raise WorkerDiedError(_reason(error)) from None
 

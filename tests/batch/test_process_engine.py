@@ -13,7 +13,15 @@ from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.process_engine import ProcessEngine
 from hqsam_cli.errors import HqsamError
 from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run
-from tests.batch.other_processes import IDENTITY, DyingPredictor, KilledPredictor, build, build_killed, build_nothing, contents
+from tests.batch.other_processes import (
+    IDENTITY,
+    DyingPredictor,
+    KilledPredictor,
+    build,
+    build_killed,
+    build_nothing,
+    contents,
+)
 
 
 def run_in_processes(
