@@ -51,10 +51,9 @@ def test_a_process_that_is_killed_has_a_successor(mixed_images: Path, tmp_path: 
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_an_image_that_kills_three_processes_fails_by_name(mixed_images: Path, tmp_path: Path, batch_size: int) -> None:
+def test_an_image_that_kills_three_processes_fails_by_name(mixed_images: Path, tmp_path: Path) -> None:
     predictors = KilledPredictor(), KilledPredictor()
-    summary, _ = run_in_processes(mixed_images, tmp_path / "out", *predictors, batch_size=batch_size)
+    summary, _ = run_in_processes(mixed_images, tmp_path / "out", *predictors, batch_size=3)
     assert (summary.exit_code, summary.done) == (3, 8)
     assert f"{mixed_images}/sub/5.png: it killed 3 processes (signal 9); see whether there is memory enough" in (
         summary.failed

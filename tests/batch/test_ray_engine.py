@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +20,19 @@ from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, 
 from tests.batch.other_processes import IDENTITY, DyingPredictor, KilledPredictor, build, build_nothing, contents
 
 ray = pytest.importorskip("ray", reason="there is no Ray here: pip install 'hqsam-cli[ray]'")
+
+TO_STDOUT = """
+import sys
+from functools import partial
+from hqsam_cli.batch.pipeline import run_images
+from hqsam_cli.batch.ray_engine import RayEngine
+from tests.batch.boxes_as_masks import Heard, TwoBoxes, make_job
+from tests.batch.other_processes import KilledPredictor, build
+
+job = make_job(sys.argv[1], None, TwoBoxes(), stream=sys.stdout.buffer)
+engine = RayEngine(partial(build, job.without_images(), KilledPredictor()), "local", 1, 9, on_gpu=False)
+sys.exit(run_images(job, engine, Heard()).exit_code)
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,6 +74,13 @@ def test_an_image_that_kills_three_actors_fails_by_name(mixed_images: Path, tmp_
     assert (summary.exit_code, summary.done) == (3, 8)
     (failure,) = (text for text in summary.failed if "sub/5.png" in text)
     assert "sub/5.png: it killed 3 processes (The actor is dead because its worker process has died); see" in failure
+
+
+def test_ray_says_nothing_where_results_go(mixed_images: Path) -> None:
+    program = [sys.executable, "-c", TO_STDOUT, str(mixed_images)]
+    ended = subprocess.run(program, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (3, "")
+    assert len({json.loads(line)["file_name"] for line in ended.stdout.splitlines()}) == 11
 
 
 def test_what_is_wrong_with_a_model_is_said_once_and_nothing_is_begun(mixed_images: Path, tmp_path: Path) -> None:
