@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -78,7 +79,8 @@ def make_engine(config: SegmentConfig, models: Models, job: Job, detector: Detec
     """
     build = partial(_build_worker, config, models, job.without_images())
     if config.engine == "ray":
-        return RayEngine(build, config.address, config.actors, on_gpu=not models.compute.on_cpu)
+        groups = math.ceil(len(job.images) / job.batch_size)
+        return RayEngine(build, config.address, config.actors, groups, on_gpu=not models.compute.on_cpu)
     devices = [] if config.devices is None else resolve_devices(config.devices)
     if len(devices) > 1:
         builds = [partial(build, device=device) for device in devices]

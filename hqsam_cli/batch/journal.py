@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
-from .lock import lock
+from .lock import is_gone, lock, start_of
 
 
 class Origin(NamedTuple):
@@ -68,7 +68,7 @@ class Beginning:
         inputs: digest of the names of all images of the inputs, those of other shards among them.
         categories: COCO categories of the results.
         began: ISO 8601, UTC.
-        host, process: where it runs.
+        host, process, start: where it runs; see `lock.start_of`.
     """
 
     images: int
@@ -79,6 +79,12 @@ class Beginning:
     began: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
+    start: str = field(default_factory=lambda: start_of(os.getpid()))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its process ran on this machine and does not any more."""
+        return is_gone(f"{self.host} {self.process} {self.start}")
 
 
 @dataclass(slots=True)
@@ -107,7 +113,7 @@ class Contents:
     def take(self, line: dict[str, Any], offset: int) -> None:
         """Take up a line that is not the first."""
         if "began" in line:
-            self.last, self.outcome, self.done, self.failed = Beginning(**line["began"]), None, 0, 0
+            self.last, self.outcome, self.done, self.failed = Beginning(**{"start": "", **line["began"]}), None, 0, 0
         elif "outcome" in line:
             self.outcome = line["outcome"]
         elif "forgotten" in line:

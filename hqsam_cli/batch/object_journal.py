@@ -23,7 +23,6 @@ from ..errors import HqsamError
 from ..io.address_folder import AddressFolder
 from ..io.places import MODIFIED, stamp_of
 from .journal import Contents, Journal, read_journal
-from .lock import is_gone
 
 AT_ONCE = 1000  # objects whose lines are held in memory
 
@@ -94,7 +93,7 @@ class ObjectJournal(Journal):
         last = contents.last
         if last is None or contents.outcome is not None or last.host != socket.gethostname():
             return
-        if not is_gone(f"{last.host} {last.process}"):
+        if not last.is_gone:
             reason = f"another run is writing here (process {last.process})"
             raise HqsamError(reason, file=self._copy.folder.address, remedy="wait for it to end")
 

@@ -13,7 +13,6 @@ from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import Failure, HqsamError, UsageError, take_apart
 from ..io.places import is_address
 from .journal import Contents, Entry, read_journal
-from .lock import is_gone
 from .object_journal import has_journal, local_journal
 
 
@@ -124,7 +123,7 @@ def _state(contents: Contents) -> str:
         return contents.outcome or "killed"
     if last.host != socket.gethostname():
         return f"on {last.host}"
-    return "killed" if is_gone(f"{last.host} {last.process}") else "running"
+    return "killed" if last.is_gone else "running"
 
 
 def _rate(contents: Contents, path: Path) -> float | None:

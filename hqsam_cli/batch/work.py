@@ -137,3 +137,11 @@ class Worker:
                 raise cannot_write(self.output or Path(name), failure) from None
             error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
         return make_image_record(name, item.image_id, size, [], error)
+
+
+def failed(asked: Asked, error: ImageError) -> Outcome:
+    """What became of an image that nobody can work on."""
+    source, prompts = asked
+    fingerprint = str(take_fingerprint(source.place(), prompts))
+    record = make_image_record(source.file_name, prompts.image_id, None, [], str(error))
+    return Outcome(Origin(fingerprint, source.absolute), [], record)

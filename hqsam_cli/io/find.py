@@ -30,7 +30,7 @@ from .places import (
     stamp_of,
 )
 from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
-from .tars import SIDECAR, SUFFIX, Member, is_tar, read_tar
+from .tars import SUFFIX, Member, check_not_compressed, is_tar, read_tar
 
 STDIN = "-"
 # Folders of an output that hold images.
@@ -143,6 +143,8 @@ def _images_of(
 ) -> Iterator[SourceImage]:
     if not item:
         raise UsageError("an input is an empty name", remedy="give images, folders of images, globs, or -")
+    if not os.path.isdir(item):
+        check_not_compressed(item)
     if item == STDIN:
         assert stdin is not None
         for path in _paths(stdin, null_separated):
@@ -329,16 +331,17 @@ def _in_tar(path: str, prefix: str, result: Found) -> Iterator[SourceImage]:
     """
     tar = read_tar(path)
     result.broken.extend([tar.problem] if tar.problem else [])
-    sidecars = {m.name.removesuffix(SIDECAR): m.content for m in tar.members if m.content is not None}
-    stems = {os.path.splitext(member.name)[0] for member in tar.members if _is_image(member.name)}
-    for member in tar.members:
+    members = tar.members.values()
+    sidecars = {os.path.splitext(m.name)[0]: m.content for m in members if m.content is not None}
+    stems = {os.path.splitext(member.name)[0] for member in members if _is_image(member.name)}
+    for member in members:
         stem, place = os.path.splitext(member.name)[0], f"{path}/{member.name}"
         folder, slash, last = stem.rpartition("/")
         sample = f"{folder}{slash}{last.partition('.')[0]}"
-        if _is_hidden(relative_name(member.name)) or (_is_image(member.name) and sample != stem and sample in stems):
+        if _is_hidden(member.name) or (_is_image(member.name) and sample != stem and sample in stems):
             result.passed.append(place)
         elif _is_image(member.name):
-            name = relative_name(f"{prefix}/{relative_name(member.name)}")
+            name = relative_name(f"{prefix}/{member.name}")
             content = sidecars.get(stem)
             if content is not None:
                 result.beside[name] = content
