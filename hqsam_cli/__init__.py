@@ -13,29 +13,28 @@ from typing import TYPE_CHECKING, Any
 from .errors import HqsamError, ImageError
 
 if TYPE_CHECKING:
-    from .prediction import Prediction
-    from .predictor import Predictor
+    from .inference.predictor import Prediction, Predictor
     from .records import Prompt
     from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
 __all__ = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
 
-_PLACES = {
-    "Predictor": "predictor",
-    "Prediction": "prediction",
+_MODULES = {
+    "Prediction": "inference.predictor",
+    "Predictor": "inference.predictor",
     "Prompt": "records",
     "load_model": "weights.checkpoints",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """The parts that need torch or numpy, imported when they are asked for: the command starts without them."""
-    if name not in _PLACES:
+    """Import names that need torch or numpy on first access, so that `import hqsam_cli` is fast."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

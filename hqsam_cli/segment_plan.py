@@ -15,11 +15,10 @@ from .batch.work import Worker
 from .configs import DetectorConfig, EverythingConfig, MaskOutput, ObjectsConfig
 from .detection.detector import Detector
 from .errors import UsageError
-from .everything import MaskGenerator, choice_at_points
-from .modeling.inference import prepare_for_inference
+from .inference.everything import MaskGenerator, choice_at_points
+from .inference.objects import ObjectPredictor
+from .inference.predictor import Predictor, prepare_for_inference
 from .modeling.sam import MaskChoice
-from .objects import ObjectPredictor
-from .predictor import Predictor
 from .prompts.select import Selection
 from .weights.checkpoints import load_checkpoint
 from .weights.registry import no_hq_message

@@ -15,11 +15,11 @@ import numpy as np
 from ..configs import CleanConfig
 from ..errors import ImageError
 from ..formats.annotations import make_annotation, make_detection
+from ..inference.preprocess import ResizedImage
+from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..records import Instance, Prompt
-from ..regions import clean
-from ..transforms import ResizedImage
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..compute import resolve_compute
 from ..configs import DEFAULT_MAX_PIXELS, MAX_DET, DetectConfig, DetectorConfig, identity
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
+from ..inference.device import resolve_compute
 from .console import ConsoleReporter
 from .detector_options import (
     ClassesOption,
@@ -193,7 +193,7 @@ def detect(
         formats=frozenset({written}),
         exif=exif,
         max_pixels=max_pixels,
-        batch_size=batch_size or compute.images_at_once,
+        batch_size=batch_size or compute.batch_size,
         categories=step.categories,
         identity=identity(config, found.config, detector=found.identity),
         info={"detector": detector or EMBEDDED, "detector_sha256": found.sha256, **made_by()},

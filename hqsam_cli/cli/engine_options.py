@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..compute import Compute, resolve_compute
 from ..errors import UsageError
+from ..inference.device import Compute, resolve_compute
 from .run_options import RUN
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def resolve_places(device: str, devices: str | None, dtype: str) -> tuple[Comput
     Raises:
         UsageError: no such device or precision.
     """
-    from ..devices import resolve_devices
+    from ..inference.device import resolve_devices
 
     places = [] if devices is None else resolve_devices(devices)
     return resolve_compute(str(places[0]) if places else device, dtype), places

@@ -308,7 +308,7 @@ def segment(
     part = None if shard is None else Shard.parse(shard)
     sources = sources if part is None else part.images(sources)
     compute, places = resolve_places(device, devices, dtype)
-    prompts_per_batch = prompts_per_batch or compute.prompts_at_once
+    prompts_per_batch = prompts_per_batch or compute.prompts_per_batch
     checkpoint, model_sha256 = find_model(model, reporter, may_fetch=not dry_run)
     where = None if output == STDIN else output_place(output)
     found_by = finder = None
@@ -338,7 +338,7 @@ def segment(
         formats=formats_wanted,
         exif=exif,
         max_pixels=max_pixels,
-        batch_size=batch_size or compute.images_at_once,
+        batch_size=batch_size or compute.batch_size,
         categories=finder.categories if finder else [DEFAULT_CATEGORY] if everything else table.categories,
         identity=identity(
             config,

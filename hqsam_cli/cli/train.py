@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..compute import resolve_compute
 from ..configs import Augmentation, Exif, Init, Learn, Schedule, Trained
 from ..errors import UsageError
+from ..inference.device import resolve_compute
 from .console import ConsoleReporter, print_table
 from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, DryRunOption
 

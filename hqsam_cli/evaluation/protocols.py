@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..configs import MaskOutput, Protocol
+from ..inference.postprocess import mask_crops
+from ..inference.predictor import EncodedImages, Predictor
+from ..inference.preprocess import ResizeLongestSide
 from ..io.masks import THRESHOLD
-from ..predictor import EncodedImages, Predictor
 from ..records import Prompt
-from ..transforms import ResizeLongestSide
-from ..upsample import mask_crops
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.detection.engine import ultralytics
-from hqsam_cli.detection.plain import write_plain
+from hqsam_cli.detection.yolo import ultralytics, write_detector
 
 SaveDetector = Callable[[str], Path]
 
@@ -22,7 +21,7 @@ def object_detector(tmp_path: Path) -> Path:
     model = ultralytics().nn.tasks.DetectionModel("yolo11n.yaml", nc=1, verbose=False)
     model.names = {0: "object"}
     path = tmp_path / "object.safetensors"
-    write_plain(path, model, "yolo11n", imgsz=320, conf=0.25, iou=0.7)
+    write_detector(path, model, "yolo11n", imgsz=320, conf=0.25, iou=0.7)
     return path
 
 

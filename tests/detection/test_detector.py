@@ -13,10 +13,9 @@ import torch
 from PIL import Image
 
 from hqsam_cli.configs import DetectorConfig
-from hqsam_cli.detection.detector import Detector, _class_numbers
-from hqsam_cli.detection.engine import ultralytics
+from hqsam_cli.detection.detector import Detector, _class_indices
 from hqsam_cli.detection.files import EMBEDDED_PATH
-from hqsam_cli.detection.plain import read_plain, write_plain
+from hqsam_cli.detection.yolo import read_detector, ultralytics, write_detector
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import tight_box
@@ -57,12 +56,12 @@ def test_a_file_says_what_it_asks_for_and_the_user_goes_first(
     def count(**settings: float) -> int:
         return len(Detector(path, DetectorConfig(**settings), CPU).detect(photos[:1])[0])  # type: ignore[arg-type]
 
-    path, model = tmp_path / "own.safetensors", read_plain(object_detector).model
-    write_plain(path, model, "yolo11n", imgsz=320, conf=0.0, iou=1.0)
+    path, model = tmp_path / "own.safetensors", read_detector(object_detector).model
+    write_detector(path, model, "yolo11n", imgsz=320, conf=0.0, iou=1.0)
     assert count() == 300
     assert count(conf=1.0) == 0
     assert 0 < count(iou=0.0) < 300
-    write_plain(path, model, "yolo11n", imgsz=320, conf=1.0, iou=1.0)
+    write_detector(path, model, "yolo11n", imgsz=320, conf=1.0, iou=1.0)
     assert count() == 0
 
 
@@ -128,15 +127,15 @@ def test_plain_files_are_checked(object_detector: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(object_detector.read_bytes()[:-100])
     with pytest.raises(HqsamError, match="damaged"):
-        read_plain(damaged)
+        read_detector(damaged)
     content = object_detector.read_bytes()
     other = tmp_path / "other.safetensors"
     other.write_bytes(content.replace(b"yolo11n", b"yolov8n"))
     with pytest.raises(HqsamError, match="not those of yolov8n"):
-        read_plain(other)
+        read_detector(other)
     other.write_bytes(content.replace(b"yolo11n", b"../evil"))
     with pytest.raises(HqsamError, match="holds no detector"):
-        read_plain(other)
+        read_detector(other)
 
 
 def test_a_file_of_the_working_directory_is_not_taken_for_the_architecture(
@@ -144,7 +143,7 @@ def test_a_file_of_the_working_directory_is_not_taken_for_the_architecture(
 ) -> None:
     (tmp_path / "yolo11n.yaml").write_text("activation: __import__('pathlib').Path('ran').touch()\n")
     monkeypatch.chdir(tmp_path)
-    read_plain(object_detector)
+    read_detector(object_detector)
     assert not (tmp_path / "ran").exists()
 
 
@@ -180,6 +179,6 @@ def test_classes_are_names_with_commas_or_numbers(saved_detector: SaveDetector) 
 
 def test_a_class_whose_name_has_a_comma_or_is_a_number_can_be_chosen() -> None:
     names = {0: "a, b", 1: "a", 2: "b", 3: "1"}
-    assert _class_numbers(("a, b",), names, Path("x.pt")) == [0]
-    assert _class_numbers(("a,b",), names, Path("x.pt")) == [1, 2]
-    assert _class_numbers(("1", "2"), names, Path("x.pt")) == [2, 3]
+    assert _class_indices(("a, b",), names, Path("x.pt")) == [0]
+    assert _class_indices(("a,b",), names, Path("x.pt")) == [1, 2]
+    assert _class_indices(("1", "2"), names, Path("x.pt")) == [2, 3]

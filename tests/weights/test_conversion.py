@@ -15,8 +15,8 @@ from hqsam_cli.errors import HqsamError
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 from hqsam_cli.weights.conversion import (
-    POSITIONS,
-    POSITIONS_AGAIN,
+    POSITIONAL_EMBEDDING,
+    TIED_POSITIONAL_EMBEDDING,
     is_hq,
     is_transformers,
     to_official_state,
@@ -37,7 +37,7 @@ SAMPLES = {
     "vision_encoder.layers.0.attn.qkv.weight": "image_encoder.blocks.0.attn.qkv.weight",
     "vision_encoder.layers.0.attn.proj.weight": "image_encoder.blocks.0.attn.proj.weight",
     "vision_encoder.neck.layer_norm2.bias": "image_encoder.neck.3.bias",
-    POSITIONS: "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+    POSITIONAL_EMBEDDING: "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
     "prompt_encoder.point_embed.3.weight": "prompt_encoder.point_embeddings.3.weight",
     "prompt_encoder.mask_embed.conv3.bias": "prompt_encoder.mask_downscaling.6.bias",
     "mask_decoder.transformer.layers.1.layer_norm4.bias": "mask_decoder.transformer.layers.1.norm4.bias",
@@ -72,7 +72,7 @@ def logits(path: Path) -> Tensor:
     model = load_model(path)
     with torch.inference_mode():
         features = model.encode(torch.randn(1, 3, 1024, 1024))
-        return model.predict(features, prompts, mask_output="sum")[0]
+        return model.predict(features, prompts, ["sum"])["sum"][0]
 
 
 def test_names_are_those_of_transformers() -> None:
@@ -109,8 +109,8 @@ def test_a_plain_sam_has_the_same_names_without_the_hq_modules(tmp_path: Path, s
 
 def test_files_that_hold_the_tied_positions_twice_are_read_too(state: dict[str, Tensor]) -> None:
     theirs = transformers_state(state, "vit_b")
-    twice = theirs | {POSITIONS_AGAIN: theirs[POSITIONS].clone()}
-    only_again = {key: value for key, value in twice.items() if key != POSITIONS}
+    twice = theirs | {TIED_POSITIONAL_EMBEDDING: theirs[POSITIONAL_EMBEDDING].clone()}
+    only_again = {key: value for key, value in twice.items() if key != POSITIONAL_EMBEDDING}
     for variant in (twice, only_again):
         assert to_official_state(variant).keys() == state.keys()
 

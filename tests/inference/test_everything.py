@@ -11,8 +11,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import EverythingConfig
-from hqsam_cli.everything import MaskGenerator, suppress
-from hqsam_cli.predictor import Predictor
+from hqsam_cli.inference.everything import MaskGenerator
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.records import Instance
 from hqsam_cli.weights.registry import build_model
 from tests.modeling.conftest import randomized
@@ -82,18 +82,6 @@ def test_the_masks_are_the_authors(
         assert instance.more["crop_box"] == wanted["crop_box"]
 
 
-def test_boxes_are_suppressed_as_torchvision_does() -> None:
-    from torchvision.ops import nms
-
-    rng = np.random.default_rng(0)
-    low = rng.integers(0, 80, (300, 2))
-    boxes = np.hstack([low, low + rng.integers(0, 40, (300, 2))]).astype(np.float32)
-    scores = rng.permutation(300).astype(np.float32)
-    for threshold in (0.1, 0.5, 0.9):
-        expected = nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold).tolist()
-        assert suppress(boxes.tolist(), scores.tolist(), threshold) == expected
-
-
 def test_images_together_are_as_they_are_alone(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
     generator = MaskGenerator(ours, EverythingConfig(**chosen | {"points_per_side": 2}))
     other = photo[:100, ::-1].copy()
@@ -107,13 +95,6 @@ def test_images_together_are_as_they_are_alone(ours: Predictor, photo: np.ndarra
 
 def test_nothing_to_find_is_a_result(ours: Predictor, photo: np.ndarray) -> None:
     assert MaskGenerator(ours, EverythingConfig(points_per_side=1, pred_iou_thresh=1e9)).generate([photo]) == [[]]
-
-
-def test_boxes_that_overlap_a_better_one_go() -> None:
-    boxes = [(0, 0, 10, 10), (0, 0, 10, 9), (20, 20, 30, 30), (0, 0, 10, 5)]
-    assert suppress(boxes, [0.5, 0.9, 0.1, 0.8], 0.7) == [1, 3, 2]
-    assert suppress(boxes, [0.5, 0.5, 0.5, 0.5], 0.7) == [0, 2, 3]
-    assert suppress([], [], 0.5) == []
 
 
 def test_annotations_carry_what_the_generator_says(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:

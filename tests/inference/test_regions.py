@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hqsam_cli.configs import CleanConfig
+from hqsam_cli.inference.regions import clean, fill_holes, remove_small_regions, smooth
 from hqsam_cli.records import MaskCrop
-from hqsam_cli.regions import clean, drop_parts, fill_holes, smooth
 
 
 def test_small_parts_go_and_the_largest_stays_if_it_must() -> None:
@@ -20,13 +20,13 @@ def test_small_parts_go_and_the_largest_stays_if_it_must() -> None:
         (50, True, 16, 1),
         (50, False, 0, 2),
     ):
-        bits, count = drop_parts(mask, area, keep_largest=keep_largest)
+        bits, count = remove_small_regions(mask, area, keep_largest=keep_largest)
         assert (bits.sum(), count) == (left, dropped)
         assert bits.dtype == bool
 
 
 def test_pixels_that_touch_at_a_corner_are_one_part() -> None:
-    bits, dropped = drop_parts(np.eye(6, dtype=bool), 6, keep_largest=False)
+    bits, dropped = remove_small_regions(np.eye(6, dtype=bool), 6, keep_largest=False)
     assert (bits.sum(), dropped) == (6, 0)
 
 
@@ -41,7 +41,7 @@ def test_small_holes_are_filled_and_bays_are_none(area: int, filled: int, count:
 
 def test_nothing_has_neither_parts_nor_holes() -> None:
     nothing = np.zeros((0, 0), bool)
-    assert drop_parts(nothing, 5, keep_largest=True)[1] == fill_holes(nothing, 5)[1] == 0
+    assert remove_small_regions(nothing, 5, keep_largest=True)[1] == fill_holes(nothing, 5)[1] == 0
 
 
 def a_wheel() -> np.ndarray:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hqsam_cli.modeling.inference import prepare_for_inference
-from hqsam_cli.predictor import Predictor
-from hqsam_cli.speed import matrix_rate, measure_stages, peak_memory, random_boxes, random_photo
+from hqsam_cli.inference.predictor import Predictor, prepare_for_inference
+from hqsam_cli.inference.speed import matrix_rate, measure_stages, peak_memory, random_boxes, random_photo
 from hqsam_cli.weights.registry import build_model
 
 

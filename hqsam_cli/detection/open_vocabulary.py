@@ -1,4 +1,4 @@
-"""Words as classes: detectors that find what a text says, YOLO-World and YOLOE."""
+"""Open-vocabulary detectors, YOLO-World and YOLOE, whose classes are text prompts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 
 from ..errors import HqsamError, UsageError
 from ..weights.hub import file_hash
-from .engine import ultralytics
 from .files import ASSETS_URL, cached, fetched
+from .yolo import ultralytics
 
-CLIP_PACKAGE = "git+https://github.com/ultralytics/CLIP.git"  # what ultralytics itself asks for
+CLIP_PACKAGE = "git+https://github.com/ultralytics/CLIP.git"  # as ultralytics requires
 CLIP_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 
 
 class TextEncoder(NamedTuple):
-    """What turns words into the numbers a detector looks for.
+    """The file of a text encoder.
 
     Attributes:
         file: its name.
         url: where it is published.
-        sha256: as its publisher gives it; None where nobody does, and the user has to vouch for it.
+        sha256: as published; None if it is not, then the user has to trust the file.
     """
 
     file: str
@@ -31,7 +31,7 @@ class TextEncoder(NamedTuple):
     sha256: str | None = None
 
 
-# By what ultralytics calls them.
+# By the names of ultralytics.
 ENCODERS = {
     "clip:ViT-B/32": TextEncoder(
         "ViT-B-32.pt", f"https://openaipublic.azureedge.net/clip/models/{CLIP_SHA256}/ViT-B-32.pt", CLIP_SHA256
@@ -41,8 +41,8 @@ ENCODERS = {
 }
 
 
-def takes_words(model: Any) -> bool:
-    """Whether a model of ultralytics can be told its classes; a YOLOE without prompts cannot, nor an ONNX."""
+def is_open_vocabulary(model: Any) -> bool:
+    """Whether the classes of a model can be set; not of a prompt-free YOLOE, nor of an ONNX."""
     tasks = ultralytics().nn.tasks
     if isinstance(model, tasks.WorldModel):
         return True
@@ -50,40 +50,39 @@ def takes_words(model: Any) -> bool:
     return head is not None and not hasattr(head, "lrpc") and not getattr(head, "is_fused", False)
 
 
-def set_words(model: Any, words: list[str], *, trusted: bool, may_fetch: bool) -> str:
-    """Tell a model its classes.
+def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: bool) -> str:
+    """Set the classes of an open-vocabulary model.
 
     Args:
-        model: one that `takes_words`.
-        trusted: the user vouches for a text encoder of unknown hash.
-        may_fetch: an encoder that is not on this machine is fetched.
+        trusted: the user trusts a text encoder without a published hash.
+        may_fetch: download the text encoder if it is not cached.
 
     Returns:
         The SHA-256 of the text encoder.
 
     Raises:
-        UsageError: an encoder that nobody vouches for.
-        HqsamError: it is not here and cannot be fetched, or what it needs is not installed.
+        UsageError: the text encoder is not trusted.
+        HqsamError: it cannot be downloaded, or a package is not installed.
     """
     is_world = isinstance(model, ultralytics().nn.tasks.WorldModel)
     kind = "clip:ViT-B/32" if is_world else getattr(model, "text_model", "mobileclip:blt")
     if find_spec("clip") is None:
         raise HqsamError(
-            "words need the package clip", option="classes", value=words[0], remedy=f"pip install {CLIP_PACKAGE}"
+            "words need the package clip", option="classes", value=classes[0], remedy=f"pip install {CLIP_PACKAGE}"
         )
     path = _encoder_file(ENCODERS[kind], trusted=trusted, may_fetch=may_fetch)
     from ultralytics.nn.text_model import CLIP, MobileCLIPTS
 
     device = torch.device("cpu")
     try:
-        # What is cached in the model is used; without it ultralytics would fetch the encoder by itself.
+        # ultralytics uses a cached encoder; otherwise it would download one itself.
         model.clip_model = CLIP(str(path), device) if is_world else MobileCLIPTS(device, weight=str(path))
         if is_world:
-            model.set_classes(words, cache_clip_model=True)
-            model.names = dict(enumerate(words))
+            model.set_classes(classes, cache_clip_model=True)
+            model.names = dict(enumerate(classes))
         else:
-            model.set_classes(words, model.get_text_pe(words, cache_clip_model=True))
-    except Exception as error:  # of a file that is anything
+            model.set_classes(classes, model.get_text_pe(classes, cache_clip_model=True))
+    except Exception as error:  # the file may be anything
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise HqsamError(f"cannot be run as a text encoder ({reason})", file=path, remedy="fetch it again") from None
     finally:
@@ -92,7 +91,7 @@ def set_words(model: Any, words: list[str], *, trusted: bool, may_fetch: bool) -
 
 
 def _encoder_file(encoder: TextEncoder, *, trusted: bool, may_fetch: bool) -> Path:
-    """The file of a text encoder, from where detectors are kept."""
+    """The file of a text encoder, in torch's cache."""
     path = cached(encoder.file)
     if not path.is_file() and not may_fetch:
         raise HqsamError(

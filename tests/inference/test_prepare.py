@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hqsam_cli.modeling.inference import prepare_for_inference
+from hqsam_cli.inference.predictor import prepare_for_inference
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.modeling.tiny_vit import ConvNorm
 from hqsam_cli.weights.registry import build_model

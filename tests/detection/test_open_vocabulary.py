@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from hqsam_cli.configs import DetectorConfig
-from hqsam_cli.detection import words as words_module
+from hqsam_cli.detection import open_vocabulary
 from hqsam_cli.detection.detector import Detector
-from hqsam_cli.detection.engine import ultralytics
-from hqsam_cli.detection.words import ENCODERS, TextEncoder
+from hqsam_cli.detection.open_vocabulary import ENCODERS, TextEncoder
+from hqsam_cli.detection.yolo import ultralytics
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.weights.hub import file_hash
 from tests.detection.conftest import SaveDetector
@@ -66,7 +66,7 @@ def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]
     monkeypatch.delitem(sys.modules, "ultralytics.nn.text_model", raising=False)
     paths = {name: folder / name for name in ("mobileclip_blt.ts", "ViT-B-32.pt")}
     known = ENCODERS["clip:ViT-B/32"]._replace(sha256=file_hash(paths["ViT-B-32.pt"]))
-    monkeypatch.setitem(words_module.ENCODERS, "clip:ViT-B/32", known)
+    monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", known)
     return paths
 
 
@@ -125,12 +125,12 @@ def test_what_is_missing_is_said_with_what_to_do(
     with pytest.raises(HqsamError, match="a dry run fetches nothing"):
         Detector(world, words, CPU, may_fetch=False)
     gone = TextEncoder("ViT-B-32.pt", (tmp_path / "nothing").as_uri(), "0")
-    monkeypatch.setitem(words_module.ENCODERS, "clip:ViT-B/32", gone)
+    monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", gone)
     with pytest.raises(HqsamError, match=r"checkpoints/ViT-B-32\.pt: not on this machine, .* put it there$"):
         Detector(world, words, CPU)
     encoders["mobileclip_blt.ts"].write_bytes(b"no encoder")
     with pytest.raises(HqsamError, match="cannot be run as a text encoder"):
         Detector(yoloe, words, CPU, trusted=True)
-    monkeypatch.setattr(words_module, "find_spec", lambda _: None)
+    monkeypatch.setattr(open_vocabulary, "find_spec", lambda _: None)
     with pytest.raises(HqsamError, match=r"red bag: words need the package clip; pip install git\+https"):
         Detector(world, words, CPU)

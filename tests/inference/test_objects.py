@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from hqsam_cli.configs import EverythingConfig, ObjectsConfig
-from hqsam_cli.everything import MaskGenerator
-from hqsam_cli.objects import ObjectPredictor, distinct
-from hqsam_cli.predictor import Predictor
+from hqsam_cli.inference.everything import MaskGenerator
+from hqsam_cli.inference.objects import ObjectPredictor, distinct
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.records import MaskCrop, Prompt
 from hqsam_cli.weights.registry import build_model
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.modeling.sam import HQSam
-from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.registry import build_model
 
@@ -46,7 +46,7 @@ def test_a_small_device_gives_the_same_masks(
 ) -> None:
     whole = Predictor(model).predict_batch(*work)
     monkeypatch.setattr(model, "encode", _refusing(model.encode, 1, lambda images: len(images)))
-    monkeypatch.setattr(model, "predict", _refusing(model.predict, 2, lambda _, prompts: len(prompts.image_index)))
+    monkeypatch.setattr(model, "predict", _refusing(model.predict, 2, lambda _, batch, *__: len(batch.image_index)))
     small = Predictor(model)
     parts = small.predict_batch(*work)
     assert small.prompts_per_batch == 2

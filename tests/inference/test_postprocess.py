@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hqsam_cli.transforms import ResizeLongestSide
-from hqsam_cli.upsample import alpha_crops, mask_crops, whole_mask_crops
+from hqsam_cli.inference.postprocess import mask_crops, mask_crops_by_full_upsampling, probability_crops
+from hqsam_cli.inference.preprocess import ResizeLongestSide
 
 PHOTO_SIZES = [
     (480, 640),
@@ -48,12 +48,12 @@ def random_logits(seed: int, side: int) -> torch.Tensor:
 def test_every_pixel_is_that_of_the_plain_resize(
     size: tuple[int, int], whole_share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.upsample.WHOLE_SHARE", whole_share)
+    monkeypatch.setattr("hqsam_cli.inference.postprocess.FULL_UPSAMPLING_SHARE", whole_share)
     side = 1024
     frame = ResizeLongestSide.of(*size, side)
     count = 6 if size[0] > 2000 else 33
     rows = torch.stack([random_logits(seed, side // 4) for seed in range(count)])
-    tight, whole = mask_crops(rows, [frame] * count), whole_mask_crops(rows, [frame] * count)
+    tight, whole = mask_crops(rows, [frame] * count), mask_crops_by_full_upsampling(rows, [frame] * count)
     for logits, crop, other in zip(rows, tight, whole, strict=True):
         assert np.array_equal(crop.full(), (plain_logits(logits, frame) > 0).numpy())
         assert np.array_equal(crop.full(), other.full())
@@ -61,13 +61,13 @@ def test_every_pixel_is_that_of_the_plain_resize(
 
 
 def test_masks_of_several_photos_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hqsam_cli.upsample.PIXELS_AT_ONCE", 2 * 40 * 30)
+    monkeypatch.setattr("hqsam_cli.inference.postprocess.MAX_BATCH_PIXELS", 2 * 40 * 30)
     rows = torch.stack([random_logits(seed, 64) for seed in range(9)])
     frames = [ResizeLongestSide.of(*size, 256) for size in [(40, 30)] * 5 + [(20, 50)] * 3 + [(40, 30)]]
-    for one, other in zip(mask_crops(rows, frames), whole_mask_crops(rows, frames), strict=True):
+    for one, other in zip(mask_crops(rows, frames), mask_crops_by_full_upsampling(rows, frames), strict=True):
         assert (one.width, one.height, one.x, one.y) == (other.width, other.height, other.x, other.y)
         assert np.array_equal(one.bits, other.bits)
-    assert whole_mask_crops(rows[:0], []) == []
+    assert mask_crops_by_full_upsampling(rows[:0], []) == []
 
 
 def test_the_work_is_as_small_as_the_mask() -> None:
@@ -88,7 +88,7 @@ def test_no_positive_logit_is_an_empty_mask() -> None:
 def test_alpha_is_the_sigmoid_of_the_plain_resize(size: tuple[int, int]) -> None:
     frame = ResizeLongestSide.of(*size, 1024)
     rows = 4 * torch.stack([random_logits(seed, 256) for seed in range(9)])
-    for logits, crop in zip(rows, alpha_crops(rows, [frame] * len(rows)), strict=True):
+    for logits, crop in zip(rows, probability_crops(rows, [frame] * len(rows)), strict=True):
         full = np.zeros(size, np.uint8)
         height, width = crop.values.shape
         full[crop.y : crop.y + height, crop.x : crop.x + width] = crop.values
