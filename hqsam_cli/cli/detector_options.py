@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..configs import CONF, IOU, DetectorConfig, ObjectsConfig, digest
-from ..detection.files import ASSETS, EMBEDDED, check_here, detector_file
+from ..detection.files import ASSETS, EMBEDDED, check_cached, detector_file
 from ..errors import UsageError
 from .plain import complete_names
 
@@ -84,7 +84,7 @@ def load_detector(
 ) -> tuple[DetectorPlan, Detector]:
     """The detector of a command line, how to make it, and a line that says which it is."""
     if not may_fetch:
-        check_here(name)
+        check_cached(name)
     path = detector_file(name, trusted=trusted)
 
     from ..segment_plan import DetectorPlan

@@ -151,7 +151,7 @@ def _class_indices(wanted: tuple[str, ...], names: dict[int, str], path: Path) -
                     f"{path.name} has no such class",
                     option="classes",
                     value=part.strip(),
-                    remedy=f"{'close are' if close else 'it has'}: {', '.join(shown)}{more}",
+                    remedy=f"{'did you mean' if close else 'it has'}: {', '.join(shown)}{more}",
                 )
             chosen.add(known[name])
     return sorted(chosen)

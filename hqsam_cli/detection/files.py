@@ -85,7 +85,7 @@ def detector_file(name: str, *, trusted: bool) -> Path:
                 value=name,
                 remedy="fetch its file, and pass its path",
             )
-        return fetched(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset])
+        return download(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset])
     if path.suffix == ".pt":
         if not trusted and file_hash(path) not in KNOWN:
             raise UsageError(
@@ -102,10 +102,10 @@ def detector_file(name: str, *, trusted: bool) -> Path:
     return path
 
 
-def check_here(name: str) -> None:
+def check_cached(name: str) -> None:
     """Raise an HqsamError if a detector would have to be downloaded."""
     asset = name if name.endswith(".pt") else f"{name}.pt"
-    if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not cached(asset).is_file():
+    if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not cache_path(asset).is_file():
         raise HqsamError(
             "is not on this machine, and a dry run fetches nothing",
             option="detector",
@@ -114,14 +114,14 @@ def check_here(name: str) -> None:
         )
 
 
-def cached(name: str) -> Path:
+def cache_path(name: str) -> Path:
     """Path of a file in torch's cache, whether it exists or not."""
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
-def fetched(name: str, url: str, sha256: str | None) -> Path:
+def download(name: str, url: str, sha256: str | None) -> Path:
     """A file from torch's cache, downloaded on first use.
 
     Args:
@@ -132,7 +132,7 @@ def fetched(name: str, url: str, sha256: str | None) -> Path:
     """
     import torch
 
-    path = cached(name)
+    path = cache_path(name)
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import torch
 
 from ..errors import HqsamError, UsageError
 from ..weights.hub import file_hash
-from .files import ASSETS_URL, cached, fetched
+from .files import ASSETS_URL, cache_path, download
 from .yolo import ultralytics
 
 CLIP_PACKAGE = "git+https://github.com/ultralytics/CLIP.git"  # as ultralytics requires
@@ -92,7 +92,7 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
 
 def _encoder_file(encoder: TextEncoder, *, trusted: bool, may_fetch: bool) -> Path:
     """The file of a text encoder, in torch's cache."""
-    path = cached(encoder.file)
+    path = cache_path(encoder.file)
     if not path.is_file() and not may_fetch:
         raise HqsamError(
             "a text encoder that is not on this machine, and a dry run fetches nothing",
@@ -101,8 +101,8 @@ def _encoder_file(encoder: TextEncoder, *, trusted: bool, may_fetch: bool) -> Pa
         )
     if encoder.sha256 is None and not trusted:
         raise UsageError(
-            "a text encoder whose SHA-256 nobody publishes",
+            "a text encoder without a published SHA-256",
             file=path,
             remedy=f"pass `trust_detector` if you trust {encoder.url}",
         )
-    return fetched(encoder.file, encoder.url, encoder.sha256)
+    return download(encoder.file, encoder.url, encoder.sha256)

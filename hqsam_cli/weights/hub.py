@@ -40,7 +40,7 @@ def find_checkpoint(model: str, say: Say | None = None) -> Path:
         HqsamError: the download fails, or the file is not the official one.
     """
     if model in WEIGHTS:
-        return fetched(model, say)
+        return download(model, say)
     return local_path(model)
 
 
@@ -87,7 +87,7 @@ def cache_path(weights: WeightsFile) -> Path:
     return repository / "snapshots" / revision / weights.path
 
 
-def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
+def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
     """The verified official file of a name, from the cache or the hub.
 
     Args:
@@ -100,18 +100,18 @@ def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
     """
     weights = WEIGHTS[name]
     path = cache_path(weights)
-    if repair and path.is_file() and difference(path, weights):
+    if repair and path.is_file() and mismatch(path, weights):
         # The client would not replace a file of this name; it is kept until the download succeeds.
         aside = path.replace(path.with_name(f"{path.name}.damaged"))
         try:
-            path = _downloaded(name, say, force=True)
+            path = _download(name, say, force=True)
         except BaseException:
             aside.replace(path)
             raise
         aside.unlink()
     elif not path.is_file():
-        path = _downloaded(name, say)
-    if problem := difference(path, weights):
+        path = _download(name, say)
+    if problem := mismatch(path, weights):
         raise HqsamError(
             f"not the official {weights.file}: {problem}",
             file=path,
@@ -120,7 +120,7 @@ def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
     return path
 
 
-def difference(path: Path, weights: WeightsFile) -> str | None:
+def mismatch(path: Path, weights: WeightsFile) -> str | None:
     """How a file differs from the official one, or None."""
     size = path.stat().st_size
     if size != weights.size:
@@ -172,7 +172,7 @@ def _hash_of_state(path: Path, size: int, mtime_ns: int) -> str:
     return file_digest(path)
 
 
-def _downloaded(name: str, say: Say | None, *, force: bool = False) -> Path:
+def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
     """Download a file into the cache with the hub client; `force` even if it is cached."""
     from huggingface_hub import constants, hf_hub_download, utils
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -189,10 +189,10 @@ def _downloaded(name: str, say: Say | None, *, force: bool = False) -> Path:
             _check_space(weights)
             return Path(hf_hub_download(weights.repository, weights.path, force_download=force))
         except (OSError, ValueError) as error:
-            raise _explained(name, error) from None
+            raise _download_error(name, error) from None
         except Exception as error:  # an interrupted connection; the class is of the client's HTTP library
             if not left:
-                raise _explained(name, error) from None
+                raise _download_error(name, error) from None
         time.sleep(1)
     raise AssertionError
 
@@ -203,7 +203,7 @@ def _check_space(weights: WeightsFile) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
-def _explained(name: str, error: Exception) -> HqsamError:
+def _download_error(name: str, error: Exception) -> HqsamError:
     """The error of a failed download: what, why, and where to put the file by hand."""
     from huggingface_hub import constants
     from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
@@ -215,14 +215,14 @@ def _explained(name: str, error: Exception) -> HqsamError:
         return HqsamError(
             f"{weights.file} cannot be kept: {constants.HF_HUB_CACHE} {kind}",
             value=name,
-            remedy="mend that, or set HF_HOME to a folder on another disk",
+            remedy="free space or fix permissions, or set HF_HOME to a folder on another disk",
         )
     status = getattr(getattr(cause, "response", None), "status_code", None)
     first = (str(cause).splitlines() or [""])[0][:120]
     if isinstance(cause, OfflineModeIsEnabled):
         reason = "offline mode is on (HF_HUB_OFFLINE)"
     elif isinstance(cause, FileMetadataError):
-        reason = f"{constants.ENDPOINT} does not answer as a hub does; check HF_ENDPOINT"
+        reason = f"{constants.ENDPOINT} is not a Hugging Face hub; check HF_ENDPOINT"
     elif status in (401, 403):
         reason = f"{constants.ENDPOINT} refuses it ({status}); HF_TOKEN must be a token that may read it"
     elif status == 404:

@@ -1,4 +1,4 @@
-"""Detectors that are told their classes in words, with text encoders of random weights."""
+"""Open-vocabulary detectors with text encoders of random weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORDS = ["red bag", "ladder", "person"]
 
 
 class Encoder(nn.Module):
-    """Numbers of unit length that depend on the letters of a text."""
+    """Unit vectors that depend on the letters of a text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def tokenize(texts: str | list[str], truncate: bool = True) -> Tensor:
 
 @pytest.fixture
 def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Text encoders by their files, in torch's cache, and a package `clip` that loads them."""
+    """Text encoders in torch's cache, and a package `clip` that loads them."""
     folder = tmp_path / "torch/hub/checkpoints"
     folder.mkdir(parents=True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -71,7 +71,7 @@ def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]
 
 
 @pytest.mark.parametrize("name", ["yolov8s-world", "yolov8s-worldv2", "yoloe-11s-seg", "yoloe-v8s"])
-def test_words_are_the_classes(
+def test_text_prompts_are_the_classes(
     saved_detector: SaveDetector, encoders: dict[str, Path], photos: list[np.ndarray], name: str
 ) -> None:
     path = saved_detector(name)
@@ -83,7 +83,7 @@ def test_words_are_the_classes(
     assert detector.identity == f"{file_hash(path)[:16]}+{file_hash(encoder)[:16]}"
     found = [prompt for own in detector.detect(photos) for prompt in own]
     assert found and {prompt.category_id for prompt in found} <= {1, 2, 3}
-    # As ultralytics finds them where it is told the same words.
+    # The reference is ultralytics with the same classes.
     package = ultralytics()
     theirs = package.YOLO(str(path))
     from ultralytics.nn.text_model import CLIP, MobileCLIPTS
@@ -99,24 +99,24 @@ def test_words_are_the_classes(
     assert np.allclose([p.score or 0 for p in found], [box.conf.item() for box in boxes], atol=1e-6)
 
 
-def test_classes_that_the_model_has_need_no_encoder(saved_detector: SaveDetector) -> None:
+def test_known_classes_need_no_text_encoder(saved_detector: SaveDetector) -> None:
     detector = Detector(saved_detector("yolov8s-world"), DetectorConfig(classes=("Dog,person",)), CPU)
     assert len(detector.categories) == 80
     assert detector.config.classes == ("person", "dog")
     assert "+" not in detector.identity
 
 
-def test_words_are_of_no_use_to_other_detectors(saved_detector: SaveDetector) -> None:
+def test_other_detectors_reject_unknown_classes(saved_detector: SaveDetector) -> None:
     with pytest.raises(UsageError, match="has no such class"):
         Detector(saved_detector("yolov8n"), DetectorConfig(classes=("red bag",)), CPU, trusted=True)
 
 
-def test_what_is_missing_is_said_with_what_to_do(
+def test_missing_files_and_packages_are_explained(
     saved_detector: SaveDetector, encoders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     words = DetectorConfig(classes=("red bag",))
     world, yoloe = saved_detector("yolov8s-world"), saved_detector("yoloe-11s-seg")
-    with pytest.raises(UsageError, match=r"mobileclip_blt\.ts: .*SHA-256 nobody publishes; pass `trust_detector`"):
+    with pytest.raises(UsageError, match=r"mobileclip_blt\.ts: .*without a published SHA-256; pass `trust_detector`"):
         Detector(yoloe, words, CPU)
     encoders["ViT-B-32.pt"].write_bytes(b"another")
     with pytest.raises(HqsamError, match=r"ViT-B-32\.pt: not the file that is known"):

@@ -1,4 +1,4 @@
-"""Everything mode against the authors' generator, step by step and as a whole."""
+"""Everything mode against the authors' mask generator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def photo() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def theirs() -> Any:
-    """The authors' random `vit_tiny`, whose estimates are spread around what is asked for."""
+    """The authors' `vit_tiny` with random weights, whose predicted IoUs vary around the threshold."""
     from segment_anything_hq import sam_model_registry
 
     torch.manual_seed(7)
@@ -44,7 +44,7 @@ def ours(theirs: Any) -> Predictor:
 
 @pytest.fixture(scope="module")
 def chosen(ours: Predictor, photo: np.ndarray) -> dict[str, Any]:
-    """Options that two thirds of what random weights find passes: masks that fill the frame, and change a lot."""
+    """Thresholds that two thirds of the masks of random weights pass; these masks are large and unstable."""
     whole: dict[str, Any] = {"box_nms_thresh": 1.0, "crop_nms_thresh": 1.0, "points_per_side": 3}
     whole["stability_score_offset"] = 0.02
     loose = EverythingConfig(**whole, pred_iou_thresh=-1e9, stability_score_thresh=0)
@@ -82,7 +82,7 @@ def test_the_masks_are_the_authors(
         assert instance.more["crop_box"] == wanted["crop_box"]
 
 
-def test_images_together_are_as_they_are_alone(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
+def test_batched_images_equal_single_ones(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
     generator = MaskGenerator(ours, EverythingConfig(**chosen | {"points_per_side": 2}))
     other = photo[:100, ::-1].copy()
 
@@ -93,14 +93,12 @@ def test_images_together_are_as_they_are_alone(ours: Predictor, photo: np.ndarra
     assert [shown(own) for own in together] == [shown(generator.generate([image])[0]) for image in (photo, other)]
 
 
-def test_nothing_to_find_is_a_result(ours: Predictor, photo: np.ndarray) -> None:
+def test_no_masks_is_an_empty_list(ours: Predictor, photo: np.ndarray) -> None:
     assert MaskGenerator(ours, EverythingConfig(points_per_side=1, pred_iou_thresh=1e9)).generate([photo]) == [[]]
 
 
-def test_annotations_carry_what_the_generator_says(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
-    from hqsam_cli.formats.annotations import make_annotation
-
+def test_annotations_have_the_generators_fields(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
     (found,) = MaskGenerator(ours, EverythingConfig(**chosen | {"points_per_side": 2})).generate([photo])
-    annotation = make_annotation(found[0], 1, multimask=False)
+    annotation = found[0].to_coco(1)
     assert {"point_coords", "stability_score", "crop_box", "predicted_iou"} <= annotation.keys()
     assert coco_mask.decode(annotation["segmentation"]).shape == (HEIGHT, WIDTH)

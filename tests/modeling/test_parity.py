@@ -88,7 +88,7 @@ def test_logits_of_every_prompt_equal_the_authors(pair: Pair, kind: str, multima
 
 
 def close_iou(ours: Tensor, theirs: Tensor) -> None:
-    """IoU estimates are small and few, so their own size is the measure."""
+    """Assert equality of predicted IoUs, relative to their magnitude."""
     assert float((ours - theirs).abs().max()) < TOLERANCE * (1 + float(theirs.abs().max()))
 
 
@@ -100,8 +100,8 @@ def test_image_features_equal_the_authors(pair: Pair) -> None:
 
 
 @torch.no_grad()
-def test_ragged_prompts_of_two_images_equal_one_call_each(pair: Pair) -> None:
-    """A box, three points, a box with a mask and a mask alone, of two images, in one call."""
+def test_a_padded_batch_of_two_images_equals_single_calls(pair: Pair) -> None:
+    """A box, three points, a box with a mask, and a mask, of two images, in one batch."""
     early = pair.interm[0].permute(0, 3, 1, 2)
     other = (pair.embedding.flip(2), early.flip(2))
     both = pair.ours.fused(torch.cat([pair.embedding, other[0]]), torch.cat([early, other[1]]), hq=True)

@@ -28,7 +28,7 @@ def test_relative_table_is_indexed_by_query_minus_key() -> None:
     assert table[4, 0] == 8
 
 
-def test_windows_come_back_as_the_image() -> None:
+def test_window_unpartition_is_the_inverse() -> None:
     x = torch.randn(2, 64, 33, 5)
     windows, padded = window_partition(x, 14)
     assert windows.shape == (2 * 5 * 3, 14, 14, 5)
