@@ -201,7 +201,9 @@ def evaluate(
     from ..evaluation.report import per_image_csv
     from ..inference.predictor import Predictor, prepare_for_inference
     from ..io.atomic import check_can_write
-    from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_checkpoint
+    from ..weights.checkpoints import load_checkpoint
+    from ..weights.hub import file_hash, find_checkpoint
+    from ..weights.registry import infer_architecture
 
     for path in (None if json_file in (None, STDIN) else Path(json_file), per_image, plot):
         if path is not None:

@@ -190,8 +190,7 @@ def find_model(model: str, reporter: ConsoleReporter, *, may_fetch: bool) -> tup
     Raises:
         HqsamError: there is no such model.
     """
-    from ..weights.checkpoints import file_hash, find_checkpoint
-    from ..weights.hub import official_sha256
+    from ..weights.hub import file_hash, find_checkpoint, official_sha256
 
     known = None if may_fetch else official_sha256(model)
     if known is not None:

@@ -113,8 +113,8 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """What a checkpoint holds: architecture, parameters, share of the HQ modules, hash, dtype, metadata."""
-    from ..weights.checkpoints import file_hash, read_checkpoint
-    from ..weights.hub import local_path, official_name
+    from ..weights.checkpoints import read_checkpoint
+    from ..weights.hub import file_hash, local_path, official_name
 
     path = local_path(model)
     found = read_checkpoint(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,14 @@ class Detector:
         trusted: bool = False,
         may_fetch: bool = True,
     ) -> None:
-        self._yolo = _loaded(path)
+        yolo = _loaded(path)
         try:
-            names: dict[int, str] = self._yolo.names
+            names: dict[int, str] = yolo.names
         except Exception as error:
             raise HqsamError(f"ultralytics cannot run it ({_reason(error)})", file=path) from None
-        if self._yolo.task not in TASKS:
+        if yolo.task not in TASKS:
             raise UsageError(
-                f"a model for the task {self._yolo.task}, which gives no boxes",
+                f"a model for the task {yolo.task}, which gives no boxes",
                 file=path,
                 remedy="give a detection model",
             )
@@ -65,30 +66,31 @@ class Detector:
         self.sha256 = file_hash(path)
         self.identity = self.sha256[:16]
         new_classes = _new_classes(settings.classes, names)
-        if new_classes and is_open_vocabulary(self._yolo.model):
-            encoder = set_classes(self._yolo.model, new_classes, trusted=trusted, may_fetch=may_fetch)
+        if new_classes and is_open_vocabulary(yolo.model):
+            encoder = set_classes(yolo.model, new_classes, trusted=trusted, may_fetch=may_fetch)
             self.identity = f"{self.identity}+{encoder[:16]}"
             names = dict(enumerate(new_classes))
             settings = replace(settings, classes=tuple(new_classes))
         self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
-        defaults = self._yolo.overrides
+        defaults = yolo.overrides
         conf = defaults.get("conf", CONF) if settings.conf is None else settings.conf
         iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou
         chosen = _class_indices(settings.classes, names, path)
         settings = replace(settings, conf=conf, iou=iou, classes=tuple(names[index] for index in chosen))
         self.config = settings
-        self._arguments: dict[str, Any] = {
-            "conf": conf,
-            "iou": iou,
-            "classes": chosen or None,
-            "max_det": settings.max_det,
-            "device": device,
-            "verbose": False,
-            "save": False,
-        }
-        # Otherwise ultralytics takes the model's defaults.
-        self._arguments |= {"imgsz": settings.imgsz} if settings.imgsz is not None else {}
-        self._arguments |= {"half": True} if settings.half else {}
+        self._predict = partial(
+            yolo.predict,
+            conf=conf,
+            iou=iou,
+            classes=chosen or None,
+            max_det=settings.max_det,
+            device=device,
+            verbose=False,
+            save=False,
+            # Otherwise ultralytics takes the model's defaults.
+            **({} if settings.imgsz is None else {"imgsz": settings.imgsz}),
+            **({"half": True} if settings.half else {}),
+        )
 
     def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]:
         """Boxes of each image, by descending score, with annotation ids from 1.
@@ -99,7 +101,7 @@ class Detector:
         if not images:
             return []
         keep_threads()
-        results = self._yolo.predict([np.ascontiguousarray(image[..., ::-1]) for image in images], **self._arguments)
+        results = self._predict([np.ascontiguousarray(image[..., ::-1]) for image in images])
         return [_prompts(result) for result in results]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import pairwise
 
@@ -51,6 +52,21 @@ class MLP(nn.Module):
         for layer in self.layers[:-1]:
             x = functional.relu(layer(x))
         out: Tensor = self.layers[-1](x)
+        return out
+
+
+class MLPBlock(nn.Module):
+    """Two linear layers with an activation between them; the state keys are `lin1` and `lin2`."""
+
+    def __init__(self, embed_dim: int, mlp_dim: int, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(embed_dim, mlp_dim)
+        self.lin2 = nn.Linear(mlp_dim, embed_dim)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., embed_dim) to the same shape."""
+        out: Tensor = self.lin2(self.activation(self.lin1(x)))
         return out
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .layers import MLPBlock
+
 
 def per_prompt(x: Tensor, image_index: Tensor | None) -> Tensor:
     """Gather a per-image tensor (B, ...) for each prompt, (P, ...); with index None `x` is per prompt already.
@@ -137,7 +139,7 @@ class TwoWayBlock(nn.Module):
         self.norm1 = nn.LayerNorm(embed_dim)
         self.cross_attn_token_to_image = TokensToImage(embed_dim, heads, downsample)
         self.norm2 = nn.LayerNorm(embed_dim)
-        self.mlp = TokenMLP(embed_dim, mlp_dim)
+        self.mlp = MLPBlock(embed_dim, mlp_dim, functional.relu)
         self.norm3 = nn.LayerNorm(embed_dim)
         self.norm4 = nn.LayerNorm(embed_dim)
         self.cross_attn_image_to_token = ImageToTokens(embed_dim, heads, downsample)
@@ -165,20 +167,6 @@ class TwoWayBlock(nn.Module):
 
         out = self.cross_attn_image_to_token(k, tokens + token_pe, tokens, q_index=image_index, valid=valid)
         return tokens, self.norm4(per_prompt(pixels, image_index) + out)
-
-
-class TokenMLP(nn.Module):
-    """Two linear layers with ReLU; SAM's keys are `lin1` and `lin2`."""
-
-    def __init__(self, embed_dim: int, mlp_dim: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(embed_dim, mlp_dim)
-        self.lin2 = nn.Linear(mlp_dim, embed_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., embed_dim) to the same shape."""
-        out: Tensor = self.lin2(functional.relu(self.lin1(x)))
-        return out
 
 
 class TwoWayTransformer(nn.Module):

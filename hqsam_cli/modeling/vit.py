@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .layers import LayerNorm2d
+from .layers import LayerNorm2d, MLPBlock
 
 PATCH = 16
 WINDOW = 14
@@ -87,7 +87,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(dim, heads, window or side)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = BlockMLP(dim)
+        self.mlp = MLPBlock(dim, 4 * dim, functional.gelu)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, dim) to the same shape."""
@@ -99,20 +99,6 @@ class Block(nn.Module):
             y = self.attn(y)
         x = x + y
         out: Tensor = x + self.mlp(self.norm2(x))
-        return out
-
-
-class BlockMLP(nn.Module):
-    """Two linear layers with GELU; the state keys are `lin1` and `lin2`."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(dim, 4 * dim)
-        self.lin2 = nn.Linear(4 * dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., dim) to the same shape."""
-        out: Tensor = self.lin2(functional.gelu(self.lin1(x)))
         return out
 
 

@@ -21,7 +21,7 @@ from .saving import save_tensors
 
 POINTS = 4  # asked of SAM in an image; each that it is sure of gives an object
 SURE = 0.8  # SAM's own estimate of the IoU from which its mask counts
-LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model's square
+LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model's input
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,21 +20,8 @@ from ..inference.predictor import prepare_for_inference
 from ..io.stand_ins import HEAD, describe_stand_in
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
-from .hub import file_hash, find_checkpoint
+from .hub import find_checkpoint
 from .registry import ARCHITECTURES, architecture_of_hq, build_model, infer_architecture
-
-__all__ = [
-    "Checkpoint",
-    "file_hash",
-    "find_checkpoint",
-    "infer_architecture",
-    "load_checkpoint",
-    "load_model",
-    "merge_checkpoint",
-    "read_checkpoint",
-    "read_state",
-    "write_checkpoint",
-]
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 METADATA = "hqsam_metadata"

@@ -24,7 +24,8 @@ from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.inference.regions import clean
 from hqsam_cli.io.masks import THRESHOLD
 from hqsam_cli.records import Prompt
-from hqsam_cli.weights.checkpoints import find_checkpoint, load_model
+from hqsam_cli.weights.checkpoints import load_model
+from hqsam_cli.weights.hub import find_checkpoint
 
 SETTINGS = {
     "as the model makes them": CleanConfig(),

@@ -21,7 +21,7 @@ from torch.nn import functional
 from hqsam_cli.inference.postprocess import mask_crops
 from hqsam_cli.inference.preprocess import ResizeLongestSide
 
-SIDE, LOW = 1024, 256  # of the model's square and of its logits
+SIDE, LOW = 1024, 256  # the model's input size, and that of its logits
 
 
 def ragged_ellipses(count: int, resize: ResizeLongestSide, share: float) -> Tensor:

@@ -25,7 +25,8 @@ from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.io.masks import THRESHOLD
 from hqsam_cli.records import Prompt
-from hqsam_cli.weights.checkpoints import find_checkpoint, load_model
+from hqsam_cli.weights.checkpoints import load_model
+from hqsam_cli.weights.hub import find_checkpoint
 
 Box = tuple[float, float, float, float]
 Method = Callable[[np.ndarray, Box], np.ndarray]

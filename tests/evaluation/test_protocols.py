@@ -82,7 +82,7 @@ def test_the_paper_protocol_is_the_authors_evaluation(
 
 @pytest.mark.parametrize("output", ["sam", "hq", "sum"])
 def test_the_deploy_protocol_is_hqsam_segment(output: str, photos: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    from hqsam_cli.weights.checkpoints import find_checkpoint
+    from hqsam_cli.weights.hub import find_checkpoint
 
     model = load_model(find_checkpoint("lite"))
     evaluator = Evaluator(Predictor(model, prompts_per_batch=2), "deploy", ["sam", "hq", "sum"])

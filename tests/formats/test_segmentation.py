@@ -27,6 +27,7 @@ def test_bytes_equal_pycocotools() -> None:
     for crop in crops():
         expected = coco_mask.encode(np.asfortranarray(crop.full().astype(np.uint8)))
         assert crop.rle == {"size": expected["size"], "counts": expected["counts"].decode()}
+        assert crop.rle is crop.rle  # encoded once
 
 
 def test_a_crop_comes_back_tight() -> None:
