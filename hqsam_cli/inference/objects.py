@@ -49,14 +49,14 @@ class ObjectPredictor:
     def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         """See `Predictor.predict_batch`; all images are encoded, in one batch except on a CPU."""
         if len(images) != 1 and (not images or self.predictor.on_cpu):
-            return [self.predict_batch([image], [own])[0] for image, own in zip(images, prompts, strict=True)]
+            pairs = zip(images, prompts, strict=True)
+            return [self.predict_batch([image], [image_prompts])[0] for image, image_prompts in pairs]
         encoded = self.predictor.encode(images)
         proposed = [[Prompt(box=box) for box in self.propose(encoded.image(n))] for n in range(len(images))]
-        pairs = list(zip(proposed, prompts, strict=True))
-        found = self.predictor.decode(encoded, [[*boxes, *own] for boxes, own in pairs])
+        found = self.predictor.decode(encoded, [[*own, *others] for own, others in zip(proposed, prompts, strict=True)])
         return [
-            [own[n] for n in distinct([instance.mask for instance in own], self.config, wholes=len(boxes))]
-            for own, boxes in zip(found, proposed, strict=True)
+            [instances[n] for n in distinct([own.mask for own in instances], self.config, wholes=len(boxes))]
+            for instances, boxes in zip(found, proposed, strict=True)
         ]
 
     def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = ()) -> list[Box]:

@@ -190,25 +190,27 @@ class Predictor:
         if len(images) > 1 and self.on_cpu:
             # A batch is no faster on a CPU, and logits would depend on the other images in their last bits.
             pairs = zip(images, prompts, strict=True)
-            return [self.predict_batch([image], [own])[0] for image, own in pairs]
-        prompted = [i for i, own in enumerate(prompts) if own]
+            return [self.predict_batch([image], [image_prompts])[0] for image, image_prompts in pairs]
+        rows = [i for i, image_prompts in enumerate(prompts) if image_prompts]
         results: list[list[Instance]] = [[] for _ in images]
-        if prompted:
-            encoded = self.encode([images[i] for i in prompted])
-            for i, own in zip(prompted, self.decode(encoded, [prompts[i] for i in prompted]), strict=True):
-                results[i] = own
+        if rows:
+            decoded = self.decode(self.encode([images[i] for i in rows]), [prompts[i] for i in rows])
+            for i, instances in zip(rows, decoded, strict=True):
+                results[i] = instances
         return results
 
     def decode(self, encoded: EncodedImages, prompts: Sequence[Sequence[Prompt]]) -> list[list[Instance]]:
         """Instances of the prompts of each encoded image."""
         outputs: list[MaskOutput] = [self.mask_output, "sam"] if self.compare_sam else [self.mask_output]
         results: list[list[Instance]] = [[] for _ in prompts]
-        for chunk, logits in self.logits(encoded, [(n, p) for n, own in enumerate(prompts) for p in own], outputs):
-            made = _instances(chunk, encoded.resizes, *logits[self.mask_output], soft=self.soft)
+        flat = [(n, prompt) for n, image_prompts in enumerate(prompts) for prompt in image_prompts]
+        for chunk, logits in self.logits(encoded, flat, outputs):
+            instances = _instances(chunk, encoded.resizes, *logits[self.mask_output], soft=self.soft)
             if self.compare_sam:
-                plain = _instances(chunk, encoded.resizes, *logits["sam"])
-                made = [(n, replace(own, sam=sam)) for (n, own), (_, sam) in zip(made, plain, strict=True)]
-            for n, instance in made:
+                sams = _instances(chunk, encoded.resizes, *logits["sam"])
+                pairs = zip(instances, sams, strict=True)
+                instances = [(n, replace(instance, sam=sam)) for (n, instance), (_, sam) in pairs]
+            for n, instance in instances:
                 results[n].append(instance)
         return results
 
@@ -300,9 +302,9 @@ def _instances(
 ) -> list[tuple[int, Instance]]:
     """Instances of logits (P, K, S / 4, S / 4) and predicted IoUs (P, K), each with the row of its image."""
     masks_per_prompt = values.shape[1]
-    flat, own = values.flatten(0, 1), [resizes[row] for row, _ in chunk for _ in range(masks_per_prompt)]
-    masks = mask_crops(flat, own)
-    probabilities = probability_crops(flat, own) if soft else [None] * len(masks)
+    flat, repeated = values.flatten(0, 1), [resizes[row] for row, _ in chunk for _ in range(masks_per_prompt)]
+    masks = mask_crops(flat, repeated)
+    probabilities = probability_crops(flat, repeated) if soft else [None] * len(masks)
     scores = predicted_iou.tolist()
     return [
         (row, Instance(prompt, masks[i], scores[n][k], k, probabilities=probabilities[i]))

@@ -154,11 +154,11 @@ def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
             file=hq_only,
             remedy="give the SAM they were trained on",
         )
-    own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
-    strange = [key for key in added.state if not is_hq(key) and key not in own]
-    if strange:
-        raise HqsamError(f"{len(strange)} tensors that {sam} does not have, first {strange[0]}", file=hq_only)
-    return _validated(hq_only, own | added.state, base.metadata | added.metadata)
+    state = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
+    unexpected = [key for key in added.state if not is_hq(key) and key not in state]
+    if unexpected:
+        raise HqsamError(f"{len(unexpected)} tensors that {sam} does not have, first {unexpected[0]}", file=hq_only)
+    return _validated(hq_only, state | added.state, base.metadata | added.metadata)
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -252,8 +252,8 @@ def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
     channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
     architecture = architecture_of_hq(channels) or "vit_tiny"
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
-    own = {key: tensor for key, tensor in state.items() if is_hq(key)}
-    _check_tensors(path, f"HQ modules of {architecture}", wanted, own)
+    hq_state = {key: tensor for key, tensor in state.items() if is_hq(key)}
+    _check_tensors(path, f"HQ modules of {architecture}", wanted, hq_state)
     return architecture
 
 
