@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..configs import CONF, IOU, DetectorConfig
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError, UsageError, first_line
 from ..records import Prompt
 from ..weights.hub import file_hash
 from .open_vocabulary import is_open_vocabulary, set_classes
@@ -54,7 +54,7 @@ class Detector:
         try:
             names: dict[int, str] = yolo.names
         except Exception as error:
-            raise HqsamError(f"ultralytics cannot run it ({_reason(error)})", file=path) from None
+            raise HqsamError(f"ultralytics cannot run it ({first_line(error)})", file=path) from None
         if yolo.task not in TASKS:
             raise UsageError(
                 f"a model for the task {yolo.task}, which gives no boxes",
@@ -113,13 +113,8 @@ def _loaded(path: Path) -> Any:
         return ultralytics().YOLO(str(path))
     except Exception as error:  # unpickling can raise anything
         raise HqsamError(
-            f"ultralytics cannot load it ({_reason(error)})", file=path, remedy="give a detection model"
+            f"ultralytics cannot load it ({first_line(error)})", file=path, remedy="give a detection model"
         ) from None
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:160] if lines else type(error).__name__
 
 
 def _new_classes(wanted: tuple[str, ...], names: dict[int, str]) -> list[str]:

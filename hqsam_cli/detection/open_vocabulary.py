@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError, UsageError, first_line
 from ..weights.hub import file_hash
 from .files import ASSETS_URL, cache_path, download
 from .yolo import ultralytics
@@ -68,7 +68,10 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
     kind = "clip:ViT-B/32" if is_world else getattr(model, "text_model", "mobileclip:blt")
     if find_spec("clip") is None:
         raise HqsamError(
-            "words need the package clip", option="classes", value=classes[0], remedy=f"pip install {CLIP_PACKAGE}"
+            "text prompts need the package clip",
+            option="classes",
+            value=classes[0],
+            remedy=f"pip install {CLIP_PACKAGE}",
         )
     path = _encoder_file(ENCODERS[kind], trusted=trusted, may_fetch=may_fetch)
     from ultralytics.nn.text_model import CLIP, MobileCLIPTS
@@ -83,8 +86,9 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
         else:
             model.set_classes(classes, model.get_text_pe(classes, cache_clip_model=True))
     except Exception as error:  # the file may be anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise HqsamError(f"cannot be run as a text encoder ({reason})", file=path, remedy="fetch it again") from None
+        raise HqsamError(
+            f"cannot be run as a text encoder ({first_line(error)})", file=path, remedy="fetch it again"
+        ) from None
     finally:
         model.clip_model = None
     return file_hash(path)

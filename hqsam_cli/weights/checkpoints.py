@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from ..errors import HqsamError
+from ..errors import HqsamError, first_line
 from ..inference.predictor import prepare_for_inference
 from ..io.stand_ins import HEAD, describe_stand_in
 from ..modeling.sam import HQSam
@@ -183,19 +183,18 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except pickle.UnpicklingError as error:
         if "numpy" in str(error):
             raise HqsamError(
-                "holds numpy objects beside its tensors, which are not read, for they run code",
+                "holds numpy objects besides tensors, which are not loaded, since unpickling them can run code",
                 file=path,
                 remedy="save the model's state dict alone: torch.save(model.state_dict(), OUT)",
             ) from None
         raise HqsamError(
-            "no plain torch checkpoint: it is damaged, or wants to run code, which is refused",
+            "not a plain torch checkpoint: damaged, or unpickling it would run code, which is refused",
             file=path,
-            remedy="fetch it again, or convert it to .safetensors where you trust it",
+            remedy="fetch it again, or convert it to .safetensors if you trust it",
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise HqsamError(
-            f"not a checkpoint that torch can read ({reason})", file=path, remedy="fetch it again"
+            f"not a checkpoint that torch can read ({first_line(error)})", file=path, remedy="fetch it again"
         ) from None
     metadata = content.get(METADATA, {}) if isinstance(content, dict) else {}
     for wrapper in WRAPPERS:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError, UsageError, first_line
 from ..io.digest import file_digest
 from .registry import PACKAGED, WEIGHTS, WeightsFile
 
@@ -218,7 +218,6 @@ def _download_error(name: str, error: Exception) -> HqsamError:
             remedy="free space or fix permissions, or set HF_HOME to a folder on another disk",
         )
     status = getattr(getattr(cause, "response", None), "status_code", None)
-    first = (str(cause).splitlines() or [""])[0][:120]
     if isinstance(cause, OfflineModeIsEnabled):
         reason = "offline mode is on (HF_HUB_OFFLINE)"
     elif isinstance(cause, FileMetadataError):
@@ -230,7 +229,7 @@ def _download_error(name: str, error: Exception) -> HqsamError:
     elif status is not None:
         reason = f"{constants.ENDPOINT} fails ({status})"
     else:
-        reason = f"{constants.ENDPOINT} cannot be reached, or broke off ({type(cause).__name__}: {first})"
+        reason = f"{constants.ENDPOINT} cannot be reached, or broke off ({type(cause).__name__}: {first_line(cause)})"
     return HqsamError(
         f"{weights.file} is not in the cache, and {reason}",
         value=name,

@@ -132,5 +132,5 @@ def test_missing_files_and_packages_are_explained(
     with pytest.raises(HqsamError, match="cannot be run as a text encoder"):
         Detector(yoloe, words, CPU, trusted=True)
     monkeypatch.setattr(open_vocabulary, "find_spec", lambda _: None)
-    with pytest.raises(HqsamError, match=r"red bag: words need the package clip; pip install git\+https"):
+    with pytest.raises(HqsamError, match=r"red bag: text prompts need the package clip; pip install git\+https"):
         Detector(world, words, CPU)
