@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
 
@@ -128,7 +128,7 @@ def supports_bfloat16(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     # Older versions of torch do not have it.
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
 
 
