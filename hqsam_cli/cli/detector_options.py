@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..configs import CONF, IOU, DetectorConfig, ObjectsConfig, digest
-from ..detection.files import ASSETS, EMBEDDED, check_cached, detector_file
+from ..detection.files import ASSETS, EMBEDDED, detector_file
 from ..errors import UsageError
 from .plain import complete_names
 
@@ -83,9 +83,7 @@ def load_detector(
     may_fetch: bool,
 ) -> tuple[DetectorPlan, Detector]:
     """The detector of a command line, how to make it, and a line that says which it is."""
-    if not may_fetch:
-        check_cached(name)
-    path = detector_file(name, trusted=trusted)
+    path = detector_file(name, trusted=trusted, may_fetch=may_fetch)
 
     from ..segment_plan import DetectorPlan
 

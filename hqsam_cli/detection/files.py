@@ -54,13 +54,14 @@ def has_embedded() -> bool:
     return EMBEDDED_PATH.is_file()
 
 
-def detector_file(name: str, *, trusted: bool) -> Path:
+def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
     """The file of a detector that is safe to load.
 
     Args:
         name: `object` for the embedded one, a path, or a model of ultralytics with a known hash, which is downloaded on
             first use.
         trusted: the user trusts a `.pt` of unknown hash.
+        may_fetch: see `download`.
 
     Raises:
         UsageError: no such detector, or a `.pt` that is not trusted.
@@ -85,7 +86,7 @@ def detector_file(name: str, *, trusted: bool) -> Path:
                 value=name,
                 remedy="fetch its file, and pass its path",
             )
-        return download(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset])
+        return download(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset], may_fetch=may_fetch)
     if path.suffix == ".pt":
         if not trusted and file_hash(path) not in KNOWN:
             raise UsageError(
@@ -102,18 +103,6 @@ def detector_file(name: str, *, trusted: bool) -> Path:
     return path
 
 
-def check_cached(name: str) -> None:
-    """Raise an HqsamError if a detector would have to be downloaded."""
-    asset = name if name.endswith(".pt") else f"{name}.pt"
-    if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not cache_path(asset).is_file():
-        raise HqsamError(
-            "is not on this machine, and a dry run fetches nothing",
-            option="detector",
-            value=name,
-            remedy="leave `dry_run` out",
-        )
-
-
 def cache_path(name: str) -> Path:
     """Path of a file in torch's cache, whether it exists or not."""
     import torch
@@ -121,11 +110,12 @@ def cache_path(name: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
-def download(name: str, url: str, sha256: str | None) -> Path:
+def download(name: str, url: str, sha256: str | None, *, may_fetch: bool) -> Path:
     """A file from torch's cache, downloaded on first use.
 
     Args:
         sha256: expected hash; None for any.
+        may_fetch: False in a dry run, where a file that is not cached is an error.
 
     Raises:
         HqsamError: the download fails, or the hash differs.
@@ -133,6 +123,10 @@ def download(name: str, url: str, sha256: str | None) -> Path:
     import torch
 
     path = cache_path(name)
+    if not may_fetch and not path.is_file():
+        raise HqsamError(
+            "is not on this machine, and a dry run fetches nothing", file=path, remedy="leave `dry_run` out"
+        )
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)

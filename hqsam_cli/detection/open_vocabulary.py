@@ -55,7 +55,7 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
 
     Args:
         trusted: the user trusts a text encoder without a published hash.
-        may_fetch: download the text encoder if it is not cached.
+        may_fetch: see `download`.
 
     Returns:
         The SHA-256 of the text encoder.
@@ -96,17 +96,10 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
 
 def _encoder_file(encoder: TextEncoder, *, trusted: bool, may_fetch: bool) -> Path:
     """The file of a text encoder, in torch's cache."""
-    path = cache_path(encoder.file)
-    if not path.is_file() and not may_fetch:
-        raise HqsamError(
-            "a text encoder that is not on this machine, and a dry run fetches nothing",
-            file=path,
-            remedy="leave `dry_run` out",
-        )
     if encoder.sha256 is None and not trusted:
         raise UsageError(
             "a text encoder without a published SHA-256",
-            file=path,
+            file=cache_path(encoder.file),
             remedy=f"pass `trust_detector` if you trust {encoder.url}",
         )
-    return download(encoder.file, encoder.url, encoder.sha256)
+    return download(encoder.file, encoder.url, encoder.sha256, may_fetch=may_fetch)
