@@ -28,8 +28,7 @@ if TYPE_CHECKING:
         PromptConfig,
         SegmentConfig,
     )
-    from .prediction import Prediction
-    from .predictor import Predictor
+    from .inference.predictor import Prediction, Predictor
     from .records import Prompt
     from .weights.checkpoints import load_model
 
@@ -55,7 +54,7 @@ __all__ = [
     "segment_images",
 ]
 
-_PLACES = {
+_MODULES = {
     "CleanConfig": "configs",
     "CutoutConfig": "configs",
     "DetectConfig": "configs",
@@ -67,20 +66,20 @@ _PLACES = {
     "Summary": "batch.job",
     "detect_images": "batch.detect",
     "segment_images": "batch.segment",
-    "Predictor": "predictor",
-    "Prediction": "prediction",
+    "Prediction": "inference.predictor",
+    "Predictor": "inference.predictor",
     "Prompt": "records",
     "load_model": "weights.checkpoints",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """The parts that need torch or numpy, imported when they are asked for: the command starts without them."""
-    if name not in _PLACES:
+    """Import names that need torch or numpy on first access, so that `import hqsam_cli` is fast."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -68,6 +68,11 @@ class ImageError(HqsamError):
     exit_code = 3
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, at most 160 characters, or the name of its class."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
 class Failure(NamedTuple):
     """The sentence of an image that failed, taken apart."""
 

@@ -21,8 +21,8 @@ from hqsam_cli.batch.segment import segment_images
 from hqsam_cli.configs import PolygonConfig, PromptConfig, SegmentConfig
 from hqsam_cli.configs.run_identity import RESULTS_REVISION
 from hqsam_cli.formats import WRITERS
+from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.records import Instance, MaskCrop, Prompt
-from hqsam_cli.transforms import ResizedImage
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 GOLDEN = Path(__file__).parent / "golden"

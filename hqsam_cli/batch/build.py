@@ -10,15 +10,13 @@ from typing import Any
 
 import torch
 
-from ..compute import Compute
 from ..configs import SegmentConfig
 from ..detection.detector import Detector
-from ..devices import resolve_devices
 from ..errors import UsageError
-from ..everything import MaskGenerator, choice_at_points
-from ..modeling.inference import prepare_for_inference
-from ..objects import ObjectPredictor
-from ..predictor import Predictor
+from ..inference.device import Compute, resolve_devices
+from ..inference.everything import MaskGenerator, choice_at_points
+from ..inference.objects import ObjectPredictor
+from ..inference.predictor import Predictor, prepare_for_inference
 from ..weights.checkpoints import load_checkpoint
 from ..weights.registry import no_hq_message
 from .job import Job
@@ -80,7 +78,7 @@ def make_engine(config: SegmentConfig, models: Models, job: Job, detector: Detec
     build = partial(_build_worker, config, models, job.without_images())
     if config.engine == "ray":
         groups = math.ceil(len(job.images) / job.batch_size)
-        return RayEngine(build, config.address, config.actors, groups, on_gpu=not models.compute.on_cpu)
+        return RayEngine(build, config.address, config.actors, groups, on_gpu=models.compute.device.type != "cpu")
     devices = [] if config.devices is None else resolve_devices(config.devices)
     if len(devices) > 1:
         builds = [partial(build, device=device) for device in devices]
@@ -105,6 +103,6 @@ def _predictor(config: SegmentConfig, models: Models) -> Predictor:
         choice=choice_at_points(config.mask_output) if config.everything else "all" if config.multimask else "single",
         compare_sam=config.compare_sam,
         dtype=dtype,
-        prompts_per_batch=config.prompts_per_batch or models.compute.prompts_at_once,
+        prompts_per_batch=config.prompts_per_batch or models.compute.prompts_per_batch,
         soft=config.cutout.soft,
     )

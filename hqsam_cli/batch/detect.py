@@ -10,12 +10,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import BinaryIO
 
-from ..compute import resolve_compute
 from ..configs import STDIN, BoxFileFormat, DetectConfig, identity
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from ..formats import BOX_WRITERS
 from ..formats.yolo import YoloWriter
+from ..inference.device import resolve_compute
 from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
 from ..prompts.select import Selection
@@ -88,7 +88,7 @@ def prepare_detect(
         formats=frozenset({form}),
         exif=config.exif,
         max_pixels=config.max_pixels,
-        batch_size=config.batch_size or compute.images_at_once,
+        batch_size=config.batch_size or compute.batch_size,
         categories=step.categories,
         identity=identity(config, detector.config, detector=detector.identity),
         info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},

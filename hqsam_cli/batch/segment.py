@@ -10,24 +10,22 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..compute import resolve_compute
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
 from ..detection.detector import Detector
-from ..detection.files import EMBEDDED, check_here, detector_file, has_embedded
-from ..devices import resolve_devices
+from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
 from ..formats.cutouts import CropWriter, CutoutWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
 from ..formats.run_records import ImageResult
+from ..inference.device import resolve_compute, resolve_devices
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
 from ..prompts.check import check_fits
 from ..prompts.select import Selection
 from ..prompts.table import PromptSources, PromptTable, bind_prompts, check_used, read_prompts
-from ..weights.checkpoints import file_hash, find_checkpoint
-from ..weights.hub import official_sha256
+from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
 from .inputs import input_images
@@ -115,7 +113,7 @@ def prepare_segment(
         config,
         device=compute.device.type,
         dtype=compute.dtype_name,
-        prompts_per_batch=config.prompts_per_batch or compute.prompts_at_once,
+        prompts_per_batch=config.prompts_per_batch or compute.prompts_per_batch,
     )
     checkpoint, model_sha256 = _find_model(config.model, progress, may_fetch=may_fetch)
     detector, detector_path = None, None
@@ -131,7 +129,7 @@ def prepare_segment(
         formats=config.formats,
         exif=config.exif,
         max_pixels=config.max_pixels,
-        batch_size=config.batch_size or compute.images_at_once,
+        batch_size=config.batch_size or compute.batch_size,
         categories=detector.categories if detector else [DEFAULT_CATEGORY] if config.everything else table.categories,
         identity=_identity(config, detector, model_sha256, finds_objects=finds_objects),
         info={
@@ -185,9 +183,7 @@ def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
 def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, may_fetch: bool) -> tuple[Path, Detector]:
     """The file of a detector and the detector, loaded; people are told which it is."""
     assert config.detector is not None
-    if not may_fetch:
-        check_here(config.detector)
-    path = detector_file(config.detector, trusted=config.trust_detector)
+    path = detector_file(config.detector, trusted=config.trust_detector, may_fetch=may_fetch)
     detector = Detector(path, config, device, may_fetch=may_fetch)
     count = len(detector.config.classes or detector.categories)
     progress.say(f"detector {config.detector} on {device}, {count} {'class' if count == 1 else 'classes'}")

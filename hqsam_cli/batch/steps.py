@@ -16,12 +16,12 @@ from ..configs import SegmentConfig
 from ..configs.option import is_default
 from ..errors import ImageError
 from ..formats.annotations import make_annotation, make_detection
+from ..inference.preprocess import ResizedImage
+from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.select import Selection
 from ..records import Instance, Prompt
-from ..regions import clean
-from ..transforms import ResizedImage
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from .. import __version__
-from ..compute import resolve_compute
 from ..configs import MaskOutput, Protocol
 from ..errors import UsageError
+from ..inference.device import resolve_compute
 from ..weights.registry import no_hq_message
 from .console import ConsoleReporter
 from .eval_tables import compare_files, print_list, publish
@@ -199,10 +199,11 @@ def evaluate(
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import per_image_csv
+    from ..inference.predictor import Predictor, prepare_for_inference
     from ..io.atomic import check_can_write
-    from ..modeling.inference import prepare_for_inference
-    from ..predictor import Predictor
-    from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_checkpoint
+    from ..weights.checkpoints import load_checkpoint
+    from ..weights.hub import file_hash, find_checkpoint
+    from ..weights.registry import infer_architecture
 
     for path in (None if json_file in (None, STDIN) else Path(json_file), per_image, plot):
         if path is not None:
@@ -239,7 +240,7 @@ def evaluate(
             predictor = Predictor(
                 prepare_for_inference(hq_sam, compute.device, compute.dtype),
                 dtype=compute.dtype,
-                prompts_per_batch=compute.prompts_at_once,
+                prompts_per_batch=compute.prompts_per_batch,
             )
             where = f"{compute.device} in {compute.dtype_name}"
             reporter.say(f"{architecture} ({checkpoint.name}) on {where}")

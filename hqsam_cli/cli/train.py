@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..compute import resolve_compute
 from ..configs import Augmentation, Exif, Init, Learn, Schedule, Trained
 from ..errors import UsageError
+from ..inference.device import resolve_compute
 from .console import ConsoleReporter, print_table
 from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, DryRunOption
 
@@ -196,8 +196,7 @@ def train(
     from ..training.run import TrainRun, plan
     from ..training.run import train as train_run
     from ..training.tables import TABLES, run_table
-    from ..weights.checkpoints import find_checkpoint
-    from ..weights.hub import local_path
+    from ..weights.hub import find_checkpoint, local_path
 
     compute = resolve_compute(device, dtype)
     if compute.dtype_name == "float16":

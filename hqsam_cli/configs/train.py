@@ -22,7 +22,7 @@ class TrainConfig:
         batch_size: samples a step, of all processes together.
         lr_step: epochs after which the learning rate falls to a tenth, again and again, where `lr_schedule` is `step`.
         lr_schedule: `step`, or `linear`, a warm-up of 50 steps and a fall to zero at the end of the last epoch.
-        image_size: side of the model's square in pixels, or None for the base's.
+        image_size: side of the model's input size in pixels, or None for the base's.
         fresh: start with new HQ modules though the base has some.
         init: of new HQ modules: at random, or with SAM's own mask.
         mask_output, keep_sam: see `Criterion`.

@@ -20,7 +20,7 @@ from ..configs import DEFAULT_MAX_PIXELS, Exif
 from ..data.pairs import read_fitting
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
-from ..formats.segmentation import decode_segmentation, encode_crop
+from ..formats.segmentation import decode_segmentation
 from ..formats.values import Identifier, identifier, number_or_none, read_numbers
 from ..io.gzipped import unzipped
 from ..io.images import image_size, read_image
@@ -243,7 +243,7 @@ class InstanceScorer:
                         {
                             "image_id": image.image_id,
                             "category_id": box["category_id"],
-                            "segmentation": encode_crop(MaskCrop.whole(mask)),
+                            "segmentation": MaskCrop.whole(mask).rle,
                             "score": float(box.get("score", 1.0)) * estimate,
                         }
                     )

@@ -73,7 +73,7 @@ class MaskSetScorer:
         """Read a pair; an ImageError names what is wrong with it."""
         image, values = read_pair(pair, self.max_pixels)
         if not self.evaluator.to_prompt_pixels(values).any():
-            raise ImageError("nothing of the mask is left at the size of the model's square", file=pair.mask)
+            raise ImageError("nothing of the mask is left at the model's input size", file=pair.mask)
         coarse = None
         if any(rule.kind == "mask" for rule in self.rules):
             if pair.coarse is None:

@@ -1,7 +1,7 @@
 """The two ways of putting a photo before the model, kept apart because they give different numbers.
 
 `paper` is what the authors' evaluation of the four sets does (`train.py --eval` of their repository): the photo is
-squashed to the model's square, boxes come from the squashed gt, and logits go to the photo's size in one resize.
+squashed to the model's input size, boxes come from the squashed gt, and logits go to the photo's size in one resize.
 `deploy` is what `hqsam segment` does: the aspect is kept, prompts are in the photo's pixels, two resizes.
 Either way the image is encoded once, and SAM, HQ-SAM and their sum are read off the same features.
 """
@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..configs import MaskOutput, Protocol
+from ..inference.postprocess import mask_crops
+from ..inference.predictor import EncodedImages, Predictor
+from ..inference.preprocess import ResizeLongestSide
 from ..io.masks import THRESHOLD
-from ..predictor import EncodedImages, Predictor
 from ..records import Prompt
-from ..transforms import ResizeLongestSide
-from ..upsample import mask_crops
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from ..records import MaskCrop
 from .parts import turned_box, unite, xywh
 from .prompt_file import Contents, Notes, note, read_images
 from .run_records import RunRecords
-from .segmentation import encode_crop
 from .values import integer, number_or_none, read_numbers
 from .voc import CVAT as ROOT
 from .voc import ROOT as VOC
@@ -117,7 +116,7 @@ def _read_shape(element: ElementTree.Element, width: int, height: int) -> dict[s
         x, y, columns, rows = (int(n) for n in place)
         mask = _read_mask(element.get("rle") or "", (x, y, columns, rows), width, height)
         if mask is not None:
-            return {"bbox": [float(n) for n in mask.tight_box()], "segmentation": encode_crop(mask)}
+            return {"bbox": [float(n) for n in mask.tight_box()], "segmentation": mask.rle}
     return None
 
 

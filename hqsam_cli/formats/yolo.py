@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic import atomic_file
-from ..records import PolygonShares
+from ..records import NormalizedPolygon
 from .boxes import enclosing_box
 from .class_names import CLASSES, class_names
 from .label_folder import label_image, read_label
@@ -79,7 +79,7 @@ def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None, track
     else:
         x0, y0, x1, y1 = enclosing_box(numbers)
         x, y, w, h = (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
-        label["segmentation"] = PolygonShares(tuple(numbers))
+        label["segmentation"] = NormalizedPolygon(tuple(numbers))
     is_share = max(map(abs, numbers[:4])) <= LARGEST_SHARE  # else pixels, which a label has not
     return {**label, "bbox": [x, y, w, h]} if w > 0 and h > 0 and is_share else None
 

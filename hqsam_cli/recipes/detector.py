@@ -20,16 +20,14 @@ import cv2
 import numpy as np
 import torch
 
-from ..compute import resolve_compute
 from ..configs import DetectorConfig, ObjectsConfig
 from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_image_and_mask
 from ..detection.detector import Detector
-from ..detection.engine import ultralytics
-from ..detection.plain import write_plain
+from ..detection.yolo import ultralytics, write_detector
 from ..errors import ImageError
-from ..everything import suppress
-from ..objects import ObjectPredictor
-from ..predictor import Predictor
+from ..inference.device import resolve_compute
+from ..inference.objects import ObjectPredictor
+from ..inference.predictor import Predictor
 from ..records import MaskCrop
 from ..weights.checkpoints import load_model
 from .scenes import render_scene
@@ -93,8 +91,10 @@ def likely_objects(boxes: Sequence[Sequence[float]], height: int, width: int) ->
 
 def without_copies(boxes: Sequence[Box]) -> list[Box]:
     """Boxes without those that overlap an earlier one so far that a detector would keep one of them."""
-    corners = [(x, y, x + width, y + height) for x, y, width, height in boxes]
-    return [boxes[n] for n in suppress(corners, range(len(boxes), 0, -1), OVERLAP)]
+    from torchvision.ops import box_convert, nms
+
+    corners = box_convert(torch.tensor(boxes, dtype=torch.float32).reshape(len(boxes), 4), "xywh", "xyxy")
+    return [boxes[n] for n in nms(corners, torch.arange(float(len(boxes)), 0, -1), OVERLAP).tolist()]
 
 
 def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> int:
@@ -134,7 +134,7 @@ def finder(name: str, device: str) -> Find:
     """What finds objects that no mask is of: points of the image, and a model."""
     compute = resolve_compute(device, "auto")
     model = load_model(name, compute.device, compute.dtype)
-    predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
+    predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
     objects = ObjectPredictor(predictor, FOUND)
 
     def find(image: np.ndarray, masks: Sequence[MaskCrop]) -> list[Box]:
@@ -324,7 +324,7 @@ def main() -> None:
     )
     path = arguments.out / "object-nano.safetensors"
     conf = best_threshold(best, yaml, device=str(device))
-    write_plain(path, ultralytics().YOLO(str(best)).model, ARCHITECTURE, imgsz=SIDES[-1], conf=conf, iou=OVERLAP)
+    write_detector(path, ultralytics().YOLO(str(best)).model, ARCHITECTURE, imgsz=SIDES[-1], conf=conf, iou=OVERLAP)
     _say(f"wrote {path}, which asks for --conf {conf}")
     detector = Detector(path, SCORE_SETTINGS, device)
     for folder in (arguments.val, *arguments.score):

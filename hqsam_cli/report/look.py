@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import HqsamError, ImageError
 from ..formats.picture_writer import read_thumbnail, thumbnail_of_run, write_picture, write_thumbnail
-from ..formats.segmentation import decode_crop, encode_crop
+from ..formats.segmentation import decode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
 from ..io.images import stored_orientation
 from ..records import MaskCrop
@@ -105,7 +105,7 @@ def _shape(given: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> 
     except (KeyError, ValueError) as error:
         reason = f"a segmentation {error}"
         raise HqsamError(reason, file=image.file_name, remedy="run hqsam segment again") from None
-    shape = {"segmentation": encode_crop(mask), "area": int(mask.bits.sum()), "bbox": list(mask.tight_box())}
+    shape = {"segmentation": mask.rle, "area": int(mask.bits.sum()), "bbox": list(mask.tight_box())}
     return shape, mask
 
 

@@ -21,7 +21,7 @@ from ..formats.coco import write_document, write_list
 from ..formats.label_writer import LabelWriter
 from ..formats.polygons import PolygonCost, Polygons, mask_polygons
 from ..formats.run_records import RunRecords
-from ..formats.segmentation import decode_segmentation, encode_crop, sound_polygons
+from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
 from ..io.atomic import check_can_write
 from ..records import MaskCrop
@@ -181,7 +181,7 @@ class _Shapes:
             else:
                 mask = MaskCrop.whole(decode_segmentation(shape, *size))
                 if self.runs:
-                    changed["segmentation"] = encode_crop(mask)
+                    changed["segmentation"] = mask.rle
                 if self.polygons is None:
                     return changed
                 polygons = mask_polygons(mask, self.polygons)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..modeling.sam import PIXEL_MEAN
 
-JITTER = (0.1, 2.0)  # longest side over the model's square, in HQ-SAM's training
+JITTER = (0.1, 2.0)  # longest side over the model's input size, in HQ-SAM's training
 JITTER_PADDING = 128
 BLURS = (0.1, 0.01)  # sides of the blurs that tell an object's colors from its background's, over the longest side
 
@@ -19,7 +19,7 @@ class Strength:
     """How strong the strong augmentation is.
 
     Attributes:
-        scale: range of the longest side over the side of the model's square; log-uniform.
+        scale: range of the longest side over the model's input size; log-uniform.
         mosaic: probability of making the image one cell of a grid of images.
         component: probability of asking for one part of a mask that falls into several large ones.
         composite: probability of putting an image with an alpha matte onto another photo.

@@ -129,7 +129,7 @@ class AugmentedPairs:
 
     Args:
         folders: the sets.
-        size: side S of the model's square in pixels.
+        size: the model's input size S in pixels.
         batch: samples a step, of all processes together.
         seed: of the order.
         augmentation: `paper` is HQ-SAM's large-scale jitter and a flip; `strong` scales less widely and adds colors,

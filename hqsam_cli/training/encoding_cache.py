@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..inference.postprocess import positive_regions
 from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT, PromptBatch
 from ..modeling.sam import HQSam, ImageFeatures
-from ..upsample import positive_regions
 from .saving import save_tensors
 
 POINTS = 4  # asked of SAM in an image; each that it is sure of gives an object
 SURE = 0.8  # SAM's own estimate of the IoU from which its mask counts
-LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model's square
+LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model's input
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def sams_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> list[
         return [no_objects(model) for _ in seeds]
     rows = torch.arange(len(boxes)).repeat_interleave(counts)
     prompts = box_prompts(torch.cat(boxes), rows, model.device)
-    answers, _ = model.predict(features, prompts, mask_output="sam")
+    answers, _ = model.predict(features, prompts, ["sam"])["sam"]
     masks = (answers[:, 0] > 0).cpu().split(counts.tolist())
     return list(zip(boxes, masks, strict=True))
 
@@ -123,7 +123,7 @@ def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]
     places = draws[:, None, :2] * model.image_size
     points = torch.cat([places, torch.zeros_like(places)], dim=1)
     prompts = _prompts(points, (FOREGROUND_POINT, PADDING_POINT), rows, model.device)
-    logits, estimates = model.predict(features, prompts, mask_output="sam", choice="all")
+    logits, estimates = model.predict(features, prompts, ["sam"], choice="all")["sam"]
     sure = estimates.cpu() >= SURE
     some = sure.any(dim=1)
     rank = (draws[:, 2] * sure.sum(dim=1)).long()  # which of the sure ones

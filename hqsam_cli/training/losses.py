@@ -96,11 +96,11 @@ def boundary_band(target: Tensor) -> Tensor:
 def _band(target: Tensor, reach: int) -> Tensor:
     """1 within `reach` pixels on either side of a mask's contour, else 0: (N, H, W)."""
     inside = (target > 0.5).float()
-    return _swollen(inside, reach) * _swollen(1 - inside, reach)
+    return _dilate(inside, reach) * _dilate(1 - inside, reach)
 
 
-def _swollen(mask: Tensor, reach: int) -> Tensor:
-    """A 0 / 1 mask (N, H, W) dilated by a square, one axis after the other."""
+def _dilate(mask: Tensor, reach: int) -> Tensor:
+    """Dilate a 0 / 1 mask (N, H, W) by a square, one axis after the other."""
     side = 2 * reach + 1
     rows = functional.max_pool2d(mask, (side, 1), stride=1, padding=(reach, 0))
     return functional.max_pool2d(rows, (1, side), stride=1, padding=(0, reach))

@@ -1,7 +1,7 @@
 """HQ-SAM's training from its files to its results: a few new modules on a frozen SAM (HQ-SAM, section 4.1).
 
 Adam at 1e-3, a tenth of it from the eleventh epoch on, 12 epochs, batches of 4 on each of 8 GPUs. The loss is of
-the HQ logits alone, at a quarter of the model's square, against the mask at full resolution.
+the HQ logits alone, at a quarter of the model's input size, against the mask at full resolution.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from ..data.pairs import ImageMaskFolder
 from ..errors import UsageError
 from ..modeling.sam import HQSam
 from ..progress import Progress
-from ..weights.checkpoints import file_hash, infer_architecture, load_checkpoint, read_state
+from ..weights.checkpoints import load_checkpoint, read_state
 from ..weights.conversion import HQ_KEY
-from ..weights.registry import ARCHITECTURES
+from ..weights.hub import file_hash
+from ..weights.registry import ARCHITECTURES, infer_architecture
 from .criterion import Criterion
 from .data import AugmentedPairs, Samples
 from .distributed import World
@@ -37,7 +38,7 @@ CHECKPOINT = "hqsam.safetensors"
 HQ_ONLY, LEARNED_ONLY = "hq_only.safetensors", "learned.safetensors"
 PLOT, CACHE = "metrics.png", "cache"
 RESULTS = (CHECKPOINT, HQ_ONLY, LEARNED_ONLY, PLOT)
-STRIDE = 32  # the model's square must be whole in the coarsest features
+STRIDE = 32  # the model's input size must be a multiple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

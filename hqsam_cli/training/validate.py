@@ -14,8 +14,8 @@ from ..evaluation.prompts import prompt_rules
 from ..evaluation.protocols import Evaluator
 from ..evaluation.report import mask_set_rows
 from ..evaluation.runner import Record
+from ..inference.predictor import Predictor
 from ..modeling.sam import HQSam
-from ..predictor import Predictor
 
 
 class Scores(NamedTuple):

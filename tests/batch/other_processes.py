@@ -11,8 +11,8 @@ from hqsam_cli.batch.pipeline import make_worker
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.batch.work import Worker
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.records import Instance, Prompt
-from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes
 
 IDENTITY = {"model": "box", "mask_output": "sum"}

@@ -17,9 +17,9 @@ import pytest
 
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.io.find import find_images, walk_order
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
-from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 from tests.io.files import photo, tar_of
 from tests.s3_server import BUCKET, S3Server

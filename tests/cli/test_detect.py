@@ -141,7 +141,7 @@ def test_no_prompts_at_all_means_the_embedded_detector(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["detect", "imgs", "--detector", "object.safetensors", "--classes", "objekt"], 2, "close are: object"),
+        (["detect", "imgs", "--detector", "object.safetensors", "--classes", "objekt"], 2, "did you mean: object"),
         (["detect", "imgs", "--detector", "gone.pt"], 2, "gone.pt"),
         (["detect", "imgs", "--detector", "evil.pt"], 2, "--trust-detector"),
         (["detect", "imgs", "--detector", "evil.pt", "--trust-detector"], 1, "cannot load it"),

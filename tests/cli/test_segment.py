@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from hqsam_cli import __version__
-from hqsam_cli.detection import engine
+from hqsam_cli.detection import yolo
 from hqsam_cli.weights.hub import file_hash
 from hqsam_cli.weights.registry import PACKAGED
 from tests.cli.conftest import Run
@@ -341,7 +341,7 @@ def test_debug_shows_where_it_went_wrong(hqsam: Run, photos: Path, monkeypatch: 
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("hqsam_cli.predictor.mask_crops", fails)
+    monkeypatch.setattr("hqsam_cli.inference.predictor.mask_crops", fails)
     arguments = ("segment", photos, "--boxes", "dets.json")
     plain = hqsam(*arguments, "--overwrite")
     assert plain.code == 3 and "no such kernel" in plain.err and "Traceback" not in plain.err
@@ -356,7 +356,7 @@ def test_boxes_need_no_ultralytics_and_a_detector_says_so(
     hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ultralytics", None)
-    engine._imported.cache_clear()
+    yolo._imported.cache_clear()
     assert hqsam("segment", photos, "--boxes", "dets.json").code == 0
     refused = hqsam("segment", photos, "-o", "detected")
     assert refused.code == 1

@@ -1,4 +1,4 @@
-"""Everything mode against the authors' generator, step by step and as a whole."""
+"""Everything mode against the authors' mask generator."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import EverythingConfig
-from hqsam_cli.everything import MaskGenerator, suppress
-from hqsam_cli.predictor import Predictor
+from hqsam_cli.inference.everything import MaskGenerator
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.records import Instance
 from hqsam_cli.weights.registry import build_model
 from tests.modeling.conftest import randomized
@@ -28,7 +28,7 @@ def photo() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def theirs() -> Any:
-    """The authors' random `vit_tiny`, whose estimates are spread around what is asked for."""
+    """The authors' `vit_tiny` with random weights, whose predicted IoUs vary around the threshold."""
     from segment_anything_hq import sam_model_registry
 
     torch.manual_seed(7)
@@ -44,7 +44,7 @@ def ours(theirs: Any) -> Predictor:
 
 @pytest.fixture(scope="module")
 def chosen(ours: Predictor, photo: np.ndarray) -> dict[str, Any]:
-    """Options that two thirds of what random weights find passes: masks that fill the frame, and change a lot."""
+    """Thresholds that two thirds of the masks of random weights pass; these masks are large and unstable."""
     whole: dict[str, Any] = {"box_nms_thresh": 1.0, "crop_nms_thresh": 1.0, "points_per_side": 3}
     whole["stability_score_offset"] = 0.02
     loose = EverythingConfig(**whole, pred_iou_thresh=-1e9, stability_score_thresh=0)
@@ -82,19 +82,7 @@ def test_the_masks_are_the_authors(
         assert instance.more["crop_box"] == wanted["crop_box"]
 
 
-def test_boxes_are_suppressed_as_torchvision_does() -> None:
-    from torchvision.ops import nms
-
-    rng = np.random.default_rng(0)
-    low = rng.integers(0, 80, (300, 2))
-    boxes = np.hstack([low, low + rng.integers(0, 40, (300, 2))]).astype(np.float32)
-    scores = rng.permutation(300).astype(np.float32)
-    for threshold in (0.1, 0.5, 0.9):
-        expected = nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold).tolist()
-        assert suppress(boxes.tolist(), scores.tolist(), threshold) == expected
-
-
-def test_images_together_are_as_they_are_alone(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
+def test_batched_images_equal_single_ones(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
     generator = MaskGenerator(ours, EverythingConfig(**chosen | {"points_per_side": 2}))
     other = photo[:100, ::-1].copy()
 
@@ -105,21 +93,12 @@ def test_images_together_are_as_they_are_alone(ours: Predictor, photo: np.ndarra
     assert [shown(own) for own in together] == [shown(generator.generate([image])[0]) for image in (photo, other)]
 
 
-def test_nothing_to_find_is_a_result(ours: Predictor, photo: np.ndarray) -> None:
+def test_no_masks_is_an_empty_list(ours: Predictor, photo: np.ndarray) -> None:
     assert MaskGenerator(ours, EverythingConfig(points_per_side=1, pred_iou_thresh=1e9)).generate([photo]) == [[]]
 
 
-def test_boxes_that_overlap_a_better_one_go() -> None:
-    boxes = [(0, 0, 10, 10), (0, 0, 10, 9), (20, 20, 30, 30), (0, 0, 10, 5)]
-    assert suppress(boxes, [0.5, 0.9, 0.1, 0.8], 0.7) == [1, 3, 2]
-    assert suppress(boxes, [0.5, 0.5, 0.5, 0.5], 0.7) == [0, 2, 3]
-    assert suppress([], [], 0.5) == []
-
-
-def test_annotations_carry_what_the_generator_says(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
-    from hqsam_cli.formats.annotations import make_annotation
-
+def test_annotations_have_the_generators_fields(ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]) -> None:
     (found,) = MaskGenerator(ours, EverythingConfig(**chosen | {"points_per_side": 2})).generate([photo])
-    annotation = make_annotation(found[0], 1, multimask=False)
+    annotation = found[0].to_coco(1)
     assert {"point_coords", "stability_score", "crop_box", "predicted_iou"} <= annotation.keys()
     assert coco_mask.decode(annotation["segmentation"]).shape == (HEIGHT, WIDTH)

@@ -1,17 +1,16 @@
-"""What is timed, and of what."""
+"""Benchmark inputs and FLOP counts."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from hqsam_cli.modeling.inference import prepare_for_inference
-from hqsam_cli.predictor import Predictor
-from hqsam_cli.speed import matrix_rate, measure_stages, peak_memory, random_boxes, random_photo
+from hqsam_cli.inference.predictor import Predictor, prepare_for_inference
+from hqsam_cli.inference.speed import matrix_rate, measure_stages, peak_memory, random_boxes, random_photo
 from hqsam_cli.weights.registry import build_model
 
 
-def test_boxes_lie_in_the_photo() -> None:
+def test_random_boxes_are_inside_the_image() -> None:
     boxes = [prompt.box for prompt in random_boxes(300, 200, 50)]
     assert len(boxes) == 50
     for box in boxes:
@@ -22,7 +21,7 @@ def test_boxes_lie_in_the_photo() -> None:
 
 
 @pytest.mark.parametrize("output", ["sum", "sam"])
-def test_operations_are_those_of_the_encoder_and_of_each_prompt(output: str) -> None:
+def test_flops_are_linear_in_prompts(output: str) -> None:
     torch.manual_seed(0)
     model = build_model("vit_tiny", image_size=128).eval().requires_grad_(False)
     predictor = Predictor(model, mask_output=output, prompts_per_batch=4)  # type: ignore[arg-type]
@@ -33,17 +32,17 @@ def test_operations_are_those_of_the_encoder_and_of_each_prompt(output: str) -> 
     assert two.rate == pytest.approx(two.operations / (two.encode + 2 * two.decode))
 
 
-def test_convolutions_with_their_gelu_are_counted() -> None:
+def test_fused_convolutions_are_counted() -> None:
     torch.manual_seed(0)
     counts = []
-    for fold in (False, True):
+    for prepare in (False, True):
         model = build_model("vit_tiny", image_size=128).eval().requires_grad_(False)
-        model = prepare_for_inference(model, "cpu") if fold else model
+        model = prepare_for_inference(model, "cpu") if prepare else model
         counts.append(measure_stages(Predictor(model), [random_photo(64, 48)], 1).operations)
     assert counts[0] == counts[1]
 
 
-def test_the_machine_has_a_rate_and_a_memory() -> None:
+def test_matrix_rate_and_peak_memory_are_plausible() -> None:
     cpu = torch.device("cpu")
     assert matrix_rate(cpu, torch.float32) > 1e8
     assert peak_memory(cpu) > 50_000_000

@@ -1,4 +1,4 @@
-"""Detectors that are told their classes in words, with text encoders of random weights."""
+"""Open-vocabulary detectors with text encoders of random weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from hqsam_cli.configs import DetectorConfig
-from hqsam_cli.detection import words as words_module
+from hqsam_cli.detection import open_vocabulary
 from hqsam_cli.detection.detector import Detector
-from hqsam_cli.detection.engine import ultralytics
-from hqsam_cli.detection.words import ENCODERS, TextEncoder
+from hqsam_cli.detection.open_vocabulary import ENCODERS, TextEncoder
+from hqsam_cli.detection.yolo import ultralytics
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.weights.hub import file_hash
 from tests.detection.conftest import SaveDetector
@@ -28,7 +28,7 @@ WORDS = ["red bag", "ladder", "person"]
 
 
 class Encoder(nn.Module):
-    """Numbers of unit length that depend on the letters of a text."""
+    """Unit vectors that depend on the letters of a text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def tokenize(texts: str | list[str], truncate: bool = True) -> Tensor:
 
 @pytest.fixture
 def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Text encoders by their files, in torch's cache, and a package `clip` that loads them."""
+    """Text encoders in torch's cache, and a package `clip` that loads them."""
     folder = tmp_path / "torch/hub/checkpoints"
     folder.mkdir(parents=True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -66,12 +66,12 @@ def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]
     monkeypatch.delitem(sys.modules, "ultralytics.nn.text_model", raising=False)
     paths = {name: folder / name for name in ("mobileclip_blt.ts", "ViT-B-32.pt")}
     known = ENCODERS["clip:ViT-B/32"]._replace(sha256=file_hash(paths["ViT-B-32.pt"]))
-    monkeypatch.setitem(words_module.ENCODERS, "clip:ViT-B/32", known)
+    monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", known)
     return paths
 
 
 @pytest.mark.parametrize("name", ["yolov8s-world", "yolov8s-worldv2", "yoloe-11s-seg", "yoloe-v8s"])
-def test_words_are_the_classes(
+def test_text_prompts_are_the_classes(
     saved_detector: SaveDetector, encoders: dict[str, Path], photos: list[np.ndarray], name: str
 ) -> None:
     path = saved_detector(name)
@@ -83,7 +83,7 @@ def test_words_are_the_classes(
     assert detector.identity == f"{file_hash(path)[:16]}+{file_hash(encoder)[:16]}"
     found = [prompt for own in detector.detect(photos) for prompt in own]
     assert found and {prompt.category_id for prompt in found} <= {1, 2, 3}
-    # As ultralytics finds them where it is told the same words.
+    # The reference is ultralytics with the same classes.
     package = ultralytics()
     theirs = package.YOLO(str(path))
     from ultralytics.nn.text_model import CLIP, MobileCLIPTS
@@ -99,24 +99,24 @@ def test_words_are_the_classes(
     assert np.allclose([p.score or 0 for p in found], [box.conf.item() for box in boxes], atol=1e-6)
 
 
-def test_classes_that_the_model_has_need_no_encoder(saved_detector: SaveDetector) -> None:
+def test_known_classes_need_no_text_encoder(saved_detector: SaveDetector) -> None:
     detector = Detector(saved_detector("yolov8s-world"), DetectorConfig(classes=("Dog,person",)), CPU)
     assert len(detector.categories) == 80
     assert detector.config.classes == ("person", "dog")
     assert "+" not in detector.identity
 
 
-def test_words_are_of_no_use_to_other_detectors(saved_detector: SaveDetector) -> None:
+def test_other_detectors_reject_unknown_classes(saved_detector: SaveDetector) -> None:
     with pytest.raises(UsageError, match="has no such class"):
         Detector(saved_detector("yolov8n"), DetectorConfig(classes=("red bag",)), CPU, trusted=True)
 
 
-def test_what_is_missing_is_said_with_what_to_do(
+def test_missing_files_and_packages_are_explained(
     saved_detector: SaveDetector, encoders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     words = DetectorConfig(classes=("red bag",))
     world, yoloe = saved_detector("yolov8s-world"), saved_detector("yoloe-11s-seg")
-    with pytest.raises(UsageError, match=r"mobileclip_blt\.ts: .*SHA-256 nobody publishes; pass `trust_detector`"):
+    with pytest.raises(UsageError, match=r"mobileclip_blt\.ts: .*without a published SHA-256; pass `trust_detector`"):
         Detector(yoloe, words, CPU)
     encoders["ViT-B-32.pt"].write_bytes(b"another")
     with pytest.raises(HqsamError, match=r"ViT-B-32\.pt: not the file that is known"):
@@ -125,12 +125,12 @@ def test_what_is_missing_is_said_with_what_to_do(
     with pytest.raises(HqsamError, match="a dry run fetches nothing"):
         Detector(world, words, CPU, may_fetch=False)
     gone = TextEncoder("ViT-B-32.pt", (tmp_path / "nothing").as_uri(), "0")
-    monkeypatch.setitem(words_module.ENCODERS, "clip:ViT-B/32", gone)
+    monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", gone)
     with pytest.raises(HqsamError, match=r"checkpoints/ViT-B-32\.pt: not on this machine, .* put it there$"):
         Detector(world, words, CPU)
     encoders["mobileclip_blt.ts"].write_bytes(b"no encoder")
     with pytest.raises(HqsamError, match="cannot be run as a text encoder"):
         Detector(yoloe, words, CPU, trusted=True)
-    monkeypatch.setattr(words_module, "find_spec", lambda _: None)
-    with pytest.raises(HqsamError, match=r"red bag: words need the package clip; pip install git\+https"):
+    monkeypatch.setattr(open_vocabulary, "find_spec", lambda _: None)
+    with pytest.raises(HqsamError, match=r"red bag: text prompts need the package clip; pip install git\+https"):
         Detector(world, words, CPU)

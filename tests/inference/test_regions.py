@@ -1,4 +1,4 @@
-"""Parts, holes and outlines of masks."""
+"""Connected components, holes and outlines of masks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hqsam_cli.configs import CleanConfig
+from hqsam_cli.inference.regions import clean, fill_holes, remove_small_regions, smooth
 from hqsam_cli.records import MaskCrop
-from hqsam_cli.regions import clean, drop_parts, fill_holes, smooth
 
 
-def test_small_parts_go_and_the_largest_stays_if_it_must() -> None:
+def test_small_regions_are_removed_except_the_largest() -> None:
     mask = np.zeros((10, 10), bool)
     mask[0:2, 0:2] = mask[5:9, 5:9] = True
     for area, keep_largest, left, dropped in (
@@ -20,18 +20,18 @@ def test_small_parts_go_and_the_largest_stays_if_it_must() -> None:
         (50, True, 16, 1),
         (50, False, 0, 2),
     ):
-        bits, count = drop_parts(mask, area, keep_largest=keep_largest)
+        bits, count = remove_small_regions(mask, area, keep_largest=keep_largest)
         assert (bits.sum(), count) == (left, dropped)
         assert bits.dtype == bool
 
 
-def test_pixels_that_touch_at_a_corner_are_one_part() -> None:
-    bits, dropped = drop_parts(np.eye(6, dtype=bool), 6, keep_largest=False)
+def test_components_are_8_connected() -> None:
+    bits, dropped = remove_small_regions(np.eye(6, dtype=bool), 6, keep_largest=False)
     assert (bits.sum(), dropped) == (6, 0)
 
 
 @pytest.mark.parametrize(("area", "filled", "count"), [(1, 0, 0), (4, 0, 0), (5, 4, 1), (100, 4 + 9, 2)])
-def test_small_holes_are_filled_and_bays_are_none(area: int, filled: int, count: int) -> None:
+def test_small_holes_are_filled_but_not_bays(area: int, filled: int, count: int) -> None:
     mask = np.ones((12, 12), bool)
     mask[2:4, 2:4] = mask[6:9, 6:9] = False
     mask[0, 5] = False  # at the border
@@ -39,9 +39,9 @@ def test_small_holes_are_filled_and_bays_are_none(area: int, filled: int, count:
     assert (bits.sum() - mask.sum(), holes) == (filled, count)
 
 
-def test_nothing_has_neither_parts_nor_holes() -> None:
+def test_empty_arrays_are_accepted() -> None:
     nothing = np.zeros((0, 0), bool)
-    assert drop_parts(nothing, 5, keep_largest=True)[1] == fill_holes(nothing, 5)[1] == 0
+    assert remove_small_regions(nothing, 5, keep_largest=True)[1] == fill_holes(nothing, 5)[1] == 0
 
 
 def a_wheel() -> np.ndarray:
@@ -56,7 +56,7 @@ def a_wheel() -> np.ndarray:
     return canvas
 
 
-def test_smoothing_keeps_spokes_legs_and_gaps() -> None:
+def test_smoothing_preserves_thin_structures() -> None:
     wheel = a_wheel()
     smoothed = smooth(wheel.astype(bool))
     square = np.ones((3, 3), np.uint8)
@@ -64,12 +64,12 @@ def test_smoothing_keeps_spokes_legs_and_gaps() -> None:
     spokes = wheel & (thick == 0)
     assert spokes.sum() > 200
     assert (smoothed & spokes).sum() == spokes.sum()
-    assert cv2.connectedComponents(smoothed.astype(np.uint8))[0] == 2  # it hangs together
-    gap = ~np.eye(60, dtype=bool)  # a plate with a cut of one pixel
+    assert cv2.connectedComponents(smoothed.astype(np.uint8))[0] == 2  # connected
+    gap = ~np.eye(60, dtype=bool)  # a gap of one pixel
     assert not smooth(gap).diagonal().any()
 
 
-def test_smoothing_evens_a_ragged_outline() -> None:
+def test_smoothing_removes_noise_at_the_outline() -> None:
     y, x = np.mgrid[:120, :120]
     distance = np.hypot(x - 60, y - 60)
     disc, near = distance < 40, abs(distance - 40) < 1
@@ -82,7 +82,7 @@ def around(bits: np.ndarray, x: int, y: int) -> MaskCrop:
     return MaskCrop(bits, x, y, 100, 80)
 
 
-def test_masks_are_cleaned_by_pixels_and_by_shares() -> None:
+def test_areas_are_in_pixels_or_percent_of_the_mask() -> None:
     bits = np.zeros((40, 40), bool)
     bits[:30, :30] = True
     bits[10:14, 10:14] = bits[20, 20] = False  # holes of 16 and of 1
@@ -106,13 +106,13 @@ def test_masks_are_cleaned_by_pixels_and_by_shares() -> None:
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (60, 50), (30, 20), (57, 48)])
-def test_a_crop_is_smoothed_as_the_whole_image_would_be(x: int, y: int) -> None:
+def test_smoothing_a_crop_equals_smoothing_the_full_mask(x: int, y: int) -> None:
     blobs = cv2.GaussianBlur(np.random.default_rng(0).random((30, 40)), (0, 0), 1.5) > 0.5
     mask = around(blobs, x, y)
     assert np.array_equal(clean(mask, CleanConfig(smooth=True)).full(), smooth(mask.full()))
 
 
-def test_a_mask_never_loses_its_last_pixels() -> None:
+def test_cleaning_never_empties_a_mask() -> None:
     everything = CleanConfig(smooth=True, min_region="1000", fill_holes="100%")
     for bits in (np.ones((1, 1), bool), np.eye(3, dtype=bool), np.ones((2, 2), bool)):
         assert clean(around(bits, 50, 40), everything).bits.any()

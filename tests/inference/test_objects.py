@@ -1,4 +1,4 @@
-"""Masks of prompts, and of what no prompt is about."""
+"""Objects that a grid of points proposes, with and without prompts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from hqsam_cli.configs import EverythingConfig, ObjectsConfig
-from hqsam_cli.everything import MaskGenerator
-from hqsam_cli.objects import ObjectPredictor, distinct
-from hqsam_cli.predictor import Predictor
+from hqsam_cli.inference.everything import MaskGenerator
+from hqsam_cli.inference.objects import ObjectPredictor, distinct
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.records import MaskCrop, Prompt
 from hqsam_cli.weights.registry import build_model
 
@@ -35,31 +35,31 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
 
 
-def test_copies_and_parts_stay_out_and_what_was_detected_stays() -> None:
+def test_duplicates_and_parts_are_removed_except_known_objects() -> None:
     person, shirt, face, sky = square(0, 0, 40), square(5, 5, 20), square(10, 10, 10), square(50, 50, 50)
     same_sky, edge = square(51, 51, 49), square(36, 0, 20)
     found = [person, shirt, sky, same_sky, face, edge]
     config = ObjectsConfig(part_size=0.5)
     assert distinct(found, config) == [0, 2, 5]
     assert distinct(found, config, known=2) == [0, 1, 2, 5]
-    assert distinct(found, ObjectsConfig(part_size=0.2)) == [0, 1, 2, 5]  # a shirt is more than a part
-    assert distinct(found, config, wholes=0) == [0, 1, 2, 4, 5]  # copies go all the same
+    assert distinct(found, ObjectsConfig(part_size=0.2)) == [0, 1, 2, 5]  # too large for a part
+    assert distinct(found, config, wholes=0) == [0, 1, 2, 4, 5]  # duplicates are removed all the same
     assert distinct(found, config, wholes=1) == [0, 2, 5]
     assert distinct([square(0, 0, 0)], config) == distinct([], config) == []
 
 
-def test_there_may_be_hundreds() -> None:
+def test_hundreds_of_masks_are_accepted() -> None:
     many = [square(x, y, 3) for x in range(0, 96, 4) for y in range(0, 96, 4)]
     assert distinct([*many, many[0]], ObjectsConfig()) == list(range(len(many)))
 
 
-def test_a_part_of_a_mask_that_is_itself_left_out_goes_by_those_that_stay() -> None:
+def test_parts_are_judged_by_the_masks_that_are_kept() -> None:
     whole, copy = square(0, 0, 50), square(0, 0, 49)
     part = square(2, 2, 9)
     assert distinct([whole, copy, part], ObjectsConfig()) == [0]
 
 
-def test_the_masks_of_prompts_come_after_those_of_points_and_are_those_of_the_predictor(
+def test_masks_of_points_precede_those_of_prompts_and_equal_the_predictors(
     predictor: Predictor, image: np.ndarray
 ) -> None:
     prompts = [Prompt(7, box=(5, 5, 60, 50)), Prompt(9, box=(20, 30, 90, 95))]
@@ -73,7 +73,31 @@ def test_the_masks_of_prompts_come_after_those_of_points_and_are_those_of_the_pr
         assert np.array_equal(mine.mask.full(), other.mask.full())
 
 
-def test_what_points_find_are_the_boxes_of_the_stable_masks_of_sam(predictor: Predictor, image: np.ndarray) -> None:
+def test_images_of_a_batch_are_encoded_together_on_a_gpu(
+    predictor: Predictor, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects, batches = ObjectPredictor(predictor, LOOSE), list[int]()
+    images, prompts = [image, image[:60, ::-1].copy()], [[Prompt(7, box=(5, 5, 60, 50))], []]
+    alone = objects.predict_batch(images, prompts)
+    encode = predictor.model.encode
+
+    def counting(x: torch.Tensor, *, hq: bool) -> Any:
+        batches.append(len(x))
+        return encode(x, hq=hq)
+
+    monkeypatch.setattr(Predictor, "on_cpu", False)
+    monkeypatch.setattr(predictor.model, "encode", counting)
+    together = objects.predict_batch(images, prompts)
+    assert batches == [2]
+    for own, other in zip(alone, together, strict=True):
+        assert len(own) == len(other) > 1
+        for one, two in zip(own, other, strict=True):
+            assert one.prompt.annotation_id == two.prompt.annotation_id
+            assert (one.mask.full() != two.mask.full()).mean() < 1e-3
+    assert objects.predict_batch([], []) == []
+
+
+def test_proposals_are_boxes_of_stable_masks_of_sam(predictor: Predictor, image: np.ndarray) -> None:
     wide = np.concatenate([image, image], axis=1)
     encoded = predictor.encode([wide], hq=True)
     config = replace(LOOSE, grid_points=(3,))
@@ -85,19 +109,19 @@ def test_what_points_find_are_the_boxes_of_the_stable_masks_of_sam(predictor: Pr
     (everything,) = generator.generate([wide])
     theirs = [instance.mask.tight_box() for instance in everything]
     assert len(boxes) > 1
-    for x0, y0, x1, y1 in boxes:  # of masks of a quarter of the model's side: to their pixels
+    for x0, y0, x1, y1 in boxes:  # to the resolution of low-resolution masks
         near = [max(abs(x0 - x), abs(y0 - y), abs(x1 - x - w), abs(y1 - y - h)) for x, y, w, h in theirs]
         assert min(near) <= 2 * 4 * 200 / 128
     assert ObjectPredictor(predictor, replace(config, grid_iou=1e9)).propose(encoded) == []
     assert ObjectPredictor(predictor, replace(config, grid_stability=1.1)).propose(encoded) == []
 
 
-def test_points_under_a_mask_are_not_asked(predictor: Predictor, image: np.ndarray) -> None:
-    asked: list[int] = []
+def test_points_in_known_masks_are_skipped(predictor: Predictor, image: np.ndarray) -> None:
+    counts: list[int] = []
 
     class Counting(Predictor):
         def logits(self, encoded: Any, prompts: Any, *arguments: Any, **options: Any) -> Any:
-            asked.append(len(prompts))
+            counts.append(len(prompts))
             return super().logits(encoded, prompts, *arguments, **options)
 
     objects, encoded = ObjectPredictor(predictor, replace(LOOSE, grid_points=(4,))), predictor.encode([image], hq=True)
@@ -105,13 +129,13 @@ def test_points_under_a_mask_are_not_asked(predictor: Predictor, image: np.ndarr
     left = MaskCrop(np.ones((SIDE, SIDE // 2), bool), 0, 0, SIDE, SIDE)
     for known in ([], [left], [left, square(0, 0, SIDE)]):
         objects.propose(encoded, known)
-    assert asked == [16, 8, 0]
+    assert counts == [16, 8, 0]
 
 
-def test_copies_and_parts_of_known_masks_are_not_proposed(
+def test_duplicates_and_parts_of_known_masks_are_not_proposed(
     predictor: Predictor, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded = predictor.encode([image], hq=True)  # 100 pixels are 32 of the decoder's
+    encoded = predictor.encode([image], hq=True)  # 100 pixels are 32 low-resolution ones
     found = [MaskCrop(np.ones((h, w), bool), x, y, 32, 32) for x, y, w, h in ((8, 8, 16, 16), (26, 26, 6, 6))]
     monkeypatch.setattr(ObjectPredictor, "_masks_at", lambda *_: found)
     objects = ObjectPredictor(predictor, ObjectsConfig(grid_points=(1,)))
@@ -119,4 +143,4 @@ def test_copies_and_parts_of_known_masks_are_not_proposed(
     assert objects.propose(encoded) == [middle, corner]
     assert objects.propose(encoded, [square(0, 0, 10)]) == [middle, corner]
     assert objects.propose(encoded, [square(25, 25, 50)]) == [corner]
-    assert objects.propose(encoded, [square(0, 0, SIDE)]) == [middle]  # a quarter of it, and so more than a part
+    assert objects.propose(encoded, [square(0, 0, SIDE)]) == [middle]  # a quarter of it is too large for a part

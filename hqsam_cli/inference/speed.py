@@ -1,4 +1,4 @@
-"""How fast a model works on this machine, stage by stage, and how much of what the machine can do that is."""
+"""Time the stages of a model on this machine, and relate them to its matrix multiplication throughput."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from .formats.segmentation import encode_crop
-from .modeling.layers import HAS_CONV_GELU
+from ..modeling.layers import HAS_CONV_GELU
+from ..records import Prompt
 from .predictor import Predictor
-from .records import Prompt
 
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 MATRIX_TRIALS = 5
@@ -26,15 +25,15 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTimes:
-    """Medians over photos, in seconds.
+    """Medians over images, in seconds.
 
     Attributes:
-        encode: an image, with its resize to the model's square.
-        decode: a prompt, from the features to the mask in the size of the photo.
-        write: a mask, to its RLE.
-        image: an image with all its prompts, as one after the other.
-        operations: floating-point operations of an image with all its prompts.
-        rate: of them a second, in the encoder and the decoder together.
+        encode: of an image, including its resize.
+        decode: of a prompt, from the features to the mask at the original size.
+        write: of a mask, to RLE.
+        image: of an image with all its prompts, sequentially.
+        operations: FLOPs of an image with all its prompts.
+        rate: FLOPs per second, of encoder and decoder together.
     """
 
     encode: float
@@ -46,7 +45,7 @@ class StageTimes:
 
 
 def random_boxes(width: int, height: int, count: int) -> list[Prompt]:
-    """Boxes of a tenth to four tenths of a photo, the same for each photo of a size."""
+    """Random boxes of 0.1 to 0.4 of the image's width and height, with a fixed seed."""
     rng = np.random.default_rng(SEED)
     corners = rng.uniform(0, 0.6, (count, 2)) * (width, height)
     ends = corners + rng.uniform(0.1, 0.4, (count, 2)) * (width, height)
@@ -54,7 +53,7 @@ def random_boxes(width: int, height: int, count: int) -> list[Prompt]:
 
 
 def random_photo(width: int, height: int) -> np.ndarray:
-    """A photo of nothing, RGB uint8 (H, W, 3): smooth blots of color."""
+    """A random image of smooth colors, RGB uint8 (H, W, 3), with a fixed seed."""
     import cv2
 
     coarse = np.random.default_rng(SEED).integers(0, 256, (8, 12, 3), np.uint8)
@@ -62,7 +61,7 @@ def random_photo(width: int, height: int) -> np.ndarray:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second in products of large square matrices; the best of some trials."""
+    """FLOPs per second of the product of large square matrices; the best of several trials."""
     side = MATRIX_SIDE.get(device.type, MATRIX_SIDE["cpu"])
     left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
     times = []
@@ -74,23 +73,23 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def measure_stages(predictor: Predictor, photos: Sequence[np.ndarray], boxes: int) -> StageTimes:
-    """Time the stages on photos, RGB uint8 (H, W, 3), each with so many random boxes."""
-    device, hq = predictor.model.device, predictor.mask_output != "sam"
+    """Time the stages on images, RGB uint8 (H, W, 3), each with `boxes` random boxes."""
+    device = predictor.model.device
     rows: list[tuple[float, float, float]] = []
-    work = [(photo, [(0, p) for p in random_boxes(photo.shape[1], photo.shape[0], boxes)]) for photo in photos]
-    known = {torch.ops.mkldnn._convolution_pointwise: _convolution_operations} if HAS_CONV_GELU else {}
-    with FlopCounterMode(display=False, custom_mapping=known) as counter:
-        _ = list(predictor.instances(predictor.encode([work[0][0]], hq=hq), work[0][1]))
-    _ = list(predictor.instances(predictor.encode([work[0][0]], hq=hq), work[0][1]))  # a warm-up
+    work = [(photo, random_boxes(photo.shape[1], photo.shape[0], boxes)) for photo in photos]
+    custom = {torch.ops.mkldnn._convolution_pointwise: _convolution_operations} if HAS_CONV_GELU else {}
+    with FlopCounterMode(display=False, custom_mapping=custom) as counter:
+        predictor.predict_batch([work[0][0]], [work[0][1]])
+    predictor.predict_batch([work[0][0]], [work[0][1]])  # warm-up
     for photo, prompts in work:
         began = _now(device)
-        encoded = predictor.encode([photo], hq=hq)
-        seen = _now(device)
-        made = list(predictor.instances(encoded, prompts))
-        masked = _now(device)
-        for _, instance in made:
-            encode_crop(instance.mask)
-        rows.append((seen - began, (masked - seen) / boxes, (_now(device) - masked) / boxes))
+        encoded = predictor.encode([photo])
+        encoded_at = _now(device)
+        (instances,) = predictor.decode(encoded, [prompts])
+        decoded_at = _now(device)
+        for instance in instances:
+            _ = instance.mask.rle
+        rows.append((encoded_at - began, (decoded_at - encoded_at) / boxes, (_now(device) - decoded_at) / boxes))
     encode, decode, write = (statistics.median(column) for column in zip(*rows, strict=True))
     operations = int(counter.get_total_flops())
     return StageTimes(
@@ -106,20 +105,20 @@ def measure_stages(predictor: Predictor, photos: Sequence[np.ndarray], boxes: in
 def _convolution_operations(
     x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any
 ) -> int:
-    """Of `layers.conv_gelu`, which torch's counter does not know."""
+    """FLOPs of `layers.conv_gelu`, which torch does not count."""
     return int(conv_flop_count(list(x), list(weight), list(out_shape)))
 
 
 def _now(device: torch.device) -> float:
-    """Seconds, when all that was asked of a device is done."""
+    """Seconds, after synchronizing the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process has had: of the device's memory on CUDA, else of the machine's."""
+    """Peak memory of this process in bytes: allocated on the device for CUDA, else resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
