@@ -29,7 +29,7 @@ Learn = Literal["hq", "all", "decoder", "token"]
 
 JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
 JOURNAL_FOLDER = "journal"  # of its objects, where the output is an address
-JOURNAL_OBJECT = re.compile(r"\d{9}\.ndjson")
+JOURNAL_OBJECT = re.compile(r"(\d{9})(?:-(\d{9}))?\.ndjson")
 DEFAULT_MAX_PIXELS = 200_000_000  # of an image; a larger one is refused
 CONF, IOU, MAX_DET = 0.25, 0.7, 300  # as ultralytics has them, for detectors that ask for nothing else
 
