@@ -3,7 +3,8 @@
 A journal begins with a line of the identity of the run, see `configs`; then comes one line an image, its whole record,
 appended after its outputs are in place. The last line of a file name counts. Beside the record stand the path of the
 image, and a fingerprint of what its results depend on and the identity does not say. Lines between them say when a
-command began and ended, for those who ask how far it is, and which images were forgotten because they are gone.
+command began and ended, for those who ask how far it is, which images were forgotten because they are gone, and which
+have another time stamp and the same content.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ class Contents:
             self.outcome = line["outcome"]
         elif "forgotten" in line:
             self.entries.pop(line["forgotten"], None)
+        elif "touched" in line:
+            self.entries[line["touched"]] = self.entries[line["touched"]]._replace(fingerprint=line["fingerprint"])
         else:
             entry = self.entries[line["file_name"]] = _entry(line, offset)
             self.done += entry.error is None
@@ -188,6 +191,10 @@ class Journal:
     def forget(self, file_names: Iterable[str]) -> None:
         """Note that images are gone, and with them their results."""
         self._append([{"forgotten": name} for name in file_names])
+
+    def touch(self, fingerprints: Mapping[str, str]) -> None:
+        """Note the fingerprints of images whose files were touched and are what they were."""
+        self._append([{"touched": name, "fingerprint": own} for name, own in fingerprints.items()])
 
     def end(self, outcome: str) -> None:
         """Note how the command ended; see `Contents`."""
@@ -292,7 +299,7 @@ def read_records(
                 file.seek(entries[name].offset)
                 line = json.loads(file.readline())
                 origin = Origin(**{field: line.pop(field) for field in Origin._fields if field in line})
-                yield origin, line
+                yield origin._replace(fingerprint=entries[name].fingerprint), line
 
 
 def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> None:

@@ -258,7 +258,7 @@ def local_journal(place: Path | str) -> Path:
 
 
 def journal_of(output: Path | str) -> Path | str:
-    """Where the journal of an output folder or an address of one is; the folder may be a copy of what was at an address."""
+    """Where the journal of an output is, a folder or an address; a folder may be a copy of what was at an address."""
     if isinstance(output, str):
         return f"{output.rstrip('/')}/{JOURNAL_FOLDER}"
     objects = f"file://{output.absolute()}/{JOURNAL_FOLDER}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -21,11 +22,12 @@ from ..errors import HqsamError, ReaderGoneError, UsageError
 from ..formats.annotations import json_line, shown
 from ..formats.run_records import ImageResult, RunRecords
 from ..formats.uploads import AnyWriter, writer_to
+from ..io.address_folder import AT_ONCE
 from ..io.find import SourceImage
 from ..io.places import absolute_path
 from ..io.tars import is_image_gone
 from ..progress import Progress
-from .fingerprint import is_unchanged
+from .fingerprint import renewed
 from .interrupt import Interrupt
 from .job import Job, Summary
 from .journal import Beginning, Entry, Journal, cannot_write, with_results
@@ -34,6 +36,7 @@ from .shard import inputs_digest
 from .steps import Step
 from .work import Asked, Engine, Outcome, Worker
 
+TOGETHER = 1000  # images whose stamps are compared together
 Standing = Literal["done", "failed", "left"]
 
 
@@ -87,7 +90,7 @@ def count_done(job: Job) -> int:
     writers = _make_writers(job, RunRecords(lambda: (), []))
     _check_not_foreign(job, writers)
     entries = journal_contents(job.journal, job.remembered).entries
-    return sum(_standing(image, job, entries, writers) == "done" for image in job.images)
+    return sum(standing == "done" for _, standing, _ in _standings(job, entries, writers))
 
 
 def _make_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
@@ -140,11 +143,33 @@ def _in_order(before: Sequence[Mapping[str, Any]], now: Sequence[dict[str, Any]]
     return list({**old, **own}.values())
 
 
-def _standing(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[AnyWriter]) -> Standing:
-    """What an earlier run means for an image; it means nothing if pixels or prompts are others now."""
-    entry = entries.get(source.file_name)
-    if entry is None or not is_unchanged(entry.fingerprint, source, job.prompts.for_image(source.file_name)):
+def _standings(
+    job: Job, entries: Mapping[str, Entry], writers: list[AnyWriter]
+) -> Iterator[tuple[SourceImage, Standing, str | None]]:
+    """What an earlier run means for each image, and the fingerprint that it has now.
+
+    It means nothing if pixels or prompts are others now. Files elsewhere that were touched are read many at once.
+    """
+
+    def known(source: SourceImage) -> str | None:
+        entry = entries.get(source.file_name)
+        prompts = job.prompts.for_image(source.file_name)
+        return None if entry is None else renewed(entry.fingerprint, source, prompts)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(0, len(job.images), TOGETHER):
+            images = job.images[start : start + TOGETHER]
+            each = pool.map if any(image.stored is not None for image in images) else map
+            for source, fingerprint in zip(images, each(known, images), strict=True):
+                yield source, _standing(source, fingerprint, entries, writers), fingerprint
+
+
+def _standing(
+    source: SourceImage, fingerprint: str | None, entries: Mapping[str, Entry], writers: list[AnyWriter]
+) -> Standing:
+    if fingerprint is None:
         return "left"
+    entry = entries[source.file_name]
     if entry.error is not None:
         return "failed"
     in_place = all(writer.is_complete(source.file_name, entry.results) for writer in writers)
@@ -181,6 +206,7 @@ class _Run:
         self.summary = Summary()
         self.names = [image.file_name for image in job.images]
         self.left = 0  # images that nobody has worked on yet
+        self.touched: dict[str, str] = {}  # fingerprints of images whose files have other stamps and the same content
         self.known: set[str] = set()  # images that had results before
         self.categories = job.categories
         self.writers: list[AnyWriter] = []
@@ -225,8 +251,9 @@ class _Run:
         """Groups of the images that are not done."""
         job, entries, summary = self.job, {} if self.journal is None else self.journal.entries, self.summary
         images = []
-        for image in job.images:
-            standing = _standing(image, job, entries, self.chosen)
+        for image, standing, fingerprint in _standings(job, entries, self.chosen):
+            if fingerprint is not None and fingerprint != entries[image.file_name].fingerprint:
+                self.touched[image.file_name] = fingerprint
             if standing == "done":
                 summary.already_done += 1
             elif standing == "failed" and not job.retry_failed:
@@ -247,6 +274,7 @@ class _Run:
         job, summary = self.job, self.summary
         self._remove_gone()
         if self.journal is not None:
+            self.journal.touch(self.touched)
             self.journal.begin(
                 Beginning(
                     images=len(job.images),

@@ -112,9 +112,8 @@ def _journal_of(output: str) -> Path:
         return local_journal(next(filter(has_journal, places), places[0]))
     path = Path(output)
     beside = path.with_name(f"{path.name}.{JOURNAL}")
-    places = (beside, path, path / JOURNAL)
     of_files = list(path.glob(f"*.{JOURNAL}"))  # of a folder that holds one file of boxes
-    found = [place for place in places if place.is_file()] + (of_files if len(of_files) == 1 else [])
+    found = [place for place in (beside, path, path / JOURNAL) if place.is_file()] + of_files[: len(of_files) == 1]
     return found[0] if found else _journal_of(f"file://{path.absolute()}")  # a copy of what was at an address
 
 

@@ -39,6 +39,7 @@ from .options import (
     QuietOption,
     VerboseOption,
     WorkersOption,
+    as_place,
     input_images,
     made_by,
     print_plan,
@@ -52,7 +53,6 @@ from .run_options import (
     check_output,
     errors_allowed,
     journal_place,
-    output_place,
     run_and_tell,
 )
 
@@ -151,7 +151,7 @@ def detect(
         raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
     path: Path | str | None = None
     if output != STDIN:
-        path = output_place(output or f"{FOLDER}/{DEFAULT_NAMES[written]}")
+        path = as_place(output or f"{FOLDER}/{DEFAULT_NAMES[written]}")
     if isinstance(path, Path) and written != "yolo" and path.is_dir():
         raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
     meant = input_images(inputs, null, output or FOLDER, reporter)
@@ -175,6 +175,7 @@ def detect(
         detector or EMBEDDED, settings, compute.device, reporter, trusted=trust_detector, may_fetch=not dry_run
     )
 
+    from ..batch.fingerprint import stamped
     from ..batch.job import Job
     from ..batch.local import LocalEngine
     from ..batch.pipeline import count_done, make_worker
@@ -187,7 +188,7 @@ def detect(
     )
     step = Detect(found, Selection(), None if listed is None else listed.categories)
     job = Job(
-        images=sources,
+        images=sources if path is None else stamped(sources),
         prompts=ids,
         output=path,
         formats=frozenset({written}),

@@ -13,6 +13,7 @@ import typer
 
 from ..configs import Exif, MaskOutput
 from ..errors import NoInputError, UsageError
+from ..io.places import is_address
 from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
 from ..weights.registry import PACKAGED, WEIGHTS, no_hq_message
 from .console import print_table
@@ -98,6 +99,11 @@ DtypeOption = Annotated[
         help="Precision; auto is bfloat16 where the device computes in it.",
     ),
 ]
+
+
+def as_place(name: str) -> Path | str:
+    """A path of this machine, or an address as it is."""
+    return name if is_address(name) else Path(name)
 
 
 def input_images(inputs: list[str], null: bool, output: str, reporter: ConsoleReporter) -> Found:

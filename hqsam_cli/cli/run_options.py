@@ -10,7 +10,6 @@ import typer
 
 from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import HqsamError, UsageError
-from ..io.places import is_address
 
 if TYPE_CHECKING:
     from ..batch.job import Job, Summary
@@ -51,11 +50,6 @@ JournalOption = Annotated[
         help="Folder for the journal of an --output at an address; unless given, it is kept there.",
     ),
 ]
-
-
-def output_place(output: str) -> Path | str:
-    """A folder or a file here, or an address."""
-    return output if is_address(output) else Path(output)
 
 
 def journal_place(output: Path | str, folder: str | None, *, beside: bool = False) -> Path | str:

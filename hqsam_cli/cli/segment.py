@@ -93,6 +93,7 @@ from .options import (
     QuietOption,
     VerboseOption,
     WorkersOption,
+    as_place,
     check_hq,
     find_model,
     input_images,
@@ -126,7 +127,6 @@ from .run_options import (
     check_output,
     errors_allowed,
     journal_place,
-    output_place,
     run_and_tell,
 )
 
@@ -297,6 +297,7 @@ def segment(
         table = bind_and_tell(given, sources, selection, reporter, exif=exif, box_format=box_format)
     lost = bool(listed.broken or table.outside or (strict and table.notes.lost))
 
+    from ..batch.fingerprint import stamped
     from ..batch.job import Job
     from ..batch.pipeline import count_done
     from ..batch.shard import Shard, inputs_digest
@@ -310,7 +311,7 @@ def segment(
     compute, places = resolve_places(device, devices, dtype)
     prompts_per_batch = prompts_per_batch or compute.prompts_at_once
     checkpoint, model_sha256 = find_model(model, reporter, may_fetch=not dry_run)
-    where = None if output == STDIN else output_place(output)
+    where = None if output == STDIN else as_place(output)
     found_by = finder = None
     if detector is not None:
         found_by, finder = load_detector(
@@ -331,7 +332,7 @@ def segment(
         shard=None if part is None else str(part),
     )
     job = Job(
-        images=sources,
+        images=sources if where is None else stamped(sources),
         inputs=inputs_name,
         prompts=table,
         output=where,

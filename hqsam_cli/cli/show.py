@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from ..configs import DEFAULT_MAX_PIXELS, JOURNAL
+from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import HqsamError, UsageError
 from .console import ConsoleReporter
 from .detector_options import ClassesOption, ConfOption, DetectorOption
 from .options import (
     DEFAULT_MODEL,
     RESULTS,
+    STDIN,
     DeviceOption,
     DtypeOption,
     ExifOption,
@@ -25,6 +26,7 @@ from .options import (
     ModelOption,
     QuietOption,
     VerboseOption,
+    as_place,
 )
 from .prompt_options import BoxesOption, BoxFormatOption, FrameOption, MaxBoxesOption, ScoreThresholdOption
 from .segment import segment
@@ -117,17 +119,24 @@ def show(
     raise typer.Exit(code)
 
 
-def finished_run(inputs: list[str]) -> Path | None:
-    """The output folder of a run, where that is what is given."""
+def finished_run(inputs: list[str]) -> Path | str | None:
+    """The output folder of a run, or its address, where that is what is given."""
+    from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
+    from ..io.address_folder import AddressFolder
 
-    folder = Path(inputs[0])
-    is_run = any((folder / name).is_file() for name in (JOURNAL, INSTANCES))
-    return folder if len(inputs) == 1 and is_run else None
+    folder = as_place(inputs[0])
+    if len(inputs) > 1 or inputs[0] == STDIN:
+        return None
+    if isinstance(folder, str):
+        is_run = INSTANCES in AddressFolder(folder).names(INSTANCES)
+    else:
+        is_run = (folder / INSTANCES).is_file()
+    return folder if is_run or has_journal(journal_of(folder)) else None
 
 
 def draw_run(
-    run: Path, images: Path | None, output: Path, *, compare: bool, max_pixels: int, reporter: ConsoleReporter
+    run: Path | str, images: Path | None, output: Path, *, compare: bool, max_pixels: int, reporter: ConsoleReporter
 ) -> bool:
     """Write a picture of each image of a run, and say where; whether there is one of each.
 

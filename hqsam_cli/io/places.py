@@ -29,7 +29,7 @@ TRY_AGAIN = "the same command tries it again"
 UNKNOWN = "-"  # a stamp that says nothing
 HEAD = 1 << 16  # bytes in which most images say their size and how they are turned
 # When an object was made, and what says that it is another one, the best first, as the file systems of fsspec call it.
-MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
+MODIFIED = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "created")
 MARKS = (
     "ETag",
     "etag",

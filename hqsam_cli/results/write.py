@@ -157,7 +157,7 @@ class _Shapes:
         runs: run lengths, whatever the file has.
     """
 
-    file: Path
+    file: Path | str
     polygons: float | None
     runs: bool
     cost: PolygonCost = field(default_factory=PolygonCost)
@@ -192,7 +192,7 @@ class _Shapes:
         return changed
 
 
-def _check(annotation: Item, form: str, listed: set[Any], file: Path) -> None:
+def _check(annotation: Item, form: str, listed: set[Any], file: Path | str) -> None:
     """Raise where an annotation lacks what labels say of it, `listed` being the ids of categories."""
     name, number = f"annotation {annotation['id']}", annotation.get("category_id")
     if number is None:

@@ -115,5 +115,5 @@ def run(
 
 if __name__ == "__main__":
     place = sys.argv[2] if is_address(sys.argv[2]) else Path(sys.argv[2])
-    object_journal.SECONDS = float((sys.argv[4:] or [object_journal.SECONDS])[0])
+    object_journal.SECONDS = float(sys.argv[4]) if sys.argv[4:] else object_journal.SECONDS
     sys.exit(run(sys.argv[1], place, BoxPredictor(float(sys.argv[3])))[0].exit_code)

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import fsspec
 import pytest
@@ -23,7 +23,7 @@ from tests.s3_server import BUCKET, S3Server
 
 PLACE = "memory://bucket/out/journal"
 GONE = 2**30  # a process that is not there
-System = fsspec.AbstractFileSystem
+System: TypeAlias = fsspec.AbstractFileSystem
 
 
 def note(journal: ObjectJournal, *names: str) -> None:
