@@ -118,9 +118,7 @@ def split(
 
 
 @results.command()
-def stats(
-    given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False
-) -> None:
+def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
     """Say how many images and annotations there are, and how large and sure they are, by category."""
     from ..results.count import stats as count
     from ..results.stream import open_results

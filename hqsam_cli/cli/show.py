@@ -124,9 +124,12 @@ def finished_run(inputs: list[str]) -> Path | str | None:
     from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
     from ..io.address_folder import AddressFolder
+    from ..io.images import READ_SUFFIXES
 
     folder = as_place(inputs[0])
-    if len(inputs) > 1 or inputs[0] == STDIN:
+    # A server of http lists no journal, and an image is no folder.
+    name = inputs[0].lower()
+    if len(inputs) > 1 or name == STDIN or name.startswith("http") or name.endswith(READ_SUFFIXES):
         return None
     if isinstance(folder, str):
         is_run = INSTANCES in AddressFolder(folder).names(INSTANCES)
