@@ -28,6 +28,7 @@ from .journal import (
     read_records,
     with_results,
 )
+from .object_journal import journal_of, local_journal
 from .pipeline import check_not_foreign, remove_outputs
 from .shard import Shard
 
@@ -37,9 +38,10 @@ NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EML
 
 
 class Part(NamedTuple):
-    """A shard's output folder, and what its journal says."""
+    """A shard's output folder, its journal or a copy of that, and what it says."""
 
     folder: Path
+    journal: Path
     shard: Shard
     contents: Contents
     beginning: Beginning
@@ -147,7 +149,8 @@ def _read_parts(folders: Sequence[Path]) -> list[Part]:
 
 
 def _read_part(folder: Path) -> Part:
-    contents = read_journal(folder / JOURNAL)
+    journal = local_journal(journal_of(folder))
+    contents = read_journal(journal, named=str(folder / JOURNAL))
     beginning, shard = contents.last, contents.identity.get(SHARD)
     if beginning is None or shard is None:
         raise UsageError("not the output of a shard", file=folder, remedy="make it by segment --shard I/N")
@@ -159,7 +162,7 @@ def _read_part(folder: Path) -> Part:
             file=folder,
             remedy="make it of the same inputs as the other shards, with `overwrite`",
         )
-    return Part(folder, Shard.parse(shard), contents, beginning)
+    return Part(folder, journal, Shard.parse(shard), contents, beginning)
 
 
 def _check_alike(first: Part, part: Part) -> None:
@@ -211,7 +214,7 @@ def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
 
 def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, dict[str, Any]]]]:
     """Records that a shard has of images, some at a time."""
-    found = read_records(part.folder / JOURNAL, part.contents.entries, names)
+    found = read_records(part.journal, part.contents.entries, names)
     while group := list(islice(found, AT_ONCE)):
         yield group
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from PIL import Image
 
@@ -18,6 +19,7 @@ from hqsam_cli.batch.shard import Shard, inputs_digest
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.io.copies import below
 from hqsam_cli.io.find import find_images
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts
@@ -39,17 +41,18 @@ def images(tmp_path: Path) -> Path:
 
 
 def make_shard(
-    images: Path, output: Path, index: int, count: int = 3, *, prompts: TwoBoxes | None = None, **flags: str
+    images: Path, output: Path | str, index: int, count: int = 3, *, prompts: TwoBoxes | None = None, **flags: str
 ) -> Path:
     found = find_images([str(images)]).images
     shard = Shard(index, count)
     identity = {**IDENTITY, "shard": str(shard), **flags}
     formats = frozenset(identity["format"].split(","))
-    job = make_job(images, output / str(index), prompts or TwoBoxes(), identity=identity, formats=formats)
+    place = below(output, str(index))
+    job = make_job(images, place, prompts or TwoBoxes(), identity=identity, formats=formats)
     own = replace(job, images=shard.images(found), inputs=inputs_digest(found))
     step = Segment(BoxPredictor(), TwoBoxes.categories)
     run_images(own, LocalEngine(make_worker(own, step), 2), Silent())
-    return output / str(index)
+    return Path(place)
 
 
 @pytest.fixture
@@ -81,6 +84,19 @@ def test_merged_shards_are_what_one_run_makes(images: Path, shards: list[Path], 
     assert without_journal(tmp_path / "all") == without_journal(tmp_path / "whole")
     assert len(without_journal(tmp_path / "all")) == 2 + 24 + 12
     assert [files(shard) for shard in shards] == before
+
+
+def test_copies_of_shards_from_addresses_are_merged(
+    images: Path, shards: list[Path], tmp_path: Path, memory: fsspec.AbstractFileSystem
+) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    for index in (1, 3):
+        make_shard(images, "memory://bucket/parts", index)
+        memory.get(f"/bucket/parts/{index}", str(tmp_path / f"copies/{index}"), recursive=True)
+    copies = [tmp_path / "copies/1", shards[1], tmp_path / "copies/3"]
+    assert not (copies[0] / "journal.ndjson").exists()
+    assert merge_shards(copies, tmp_path / "copied", {}).done == 12
+    assert without_journal(tmp_path / "copied") == without_journal(tmp_path / "all")
 
 
 def test_the_command_without_a_shard_continues_the_whole(images: Path, shards: list[Path], tmp_path: Path) -> None:
