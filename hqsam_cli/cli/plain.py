@@ -52,20 +52,21 @@ ADDRESSABLE = frozenset(
 def refuse_addresses(command: Any) -> Any:
     """A command that refuses addresses at once where it would take them for the names of files or folders."""
     for parameter in command.params:
-        parameter.process_value = partial(_without_addresses, parameter.name, parameter.process_value)
+        parameter.process_value = partial(_without_addresses, parameter, parameter.process_value)
     for subcommand in getattr(command, "commands", {}).values():
         refuse_addresses(subcommand)
     return command
 
 
-def _without_addresses(name: str, process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+def _without_addresses(parameter: Any, process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
     made = process(context, value)
     for own in made if isinstance(made, list | tuple) else [made]:
         address = re.sub(":/+", "://", str(own), count=1) if isinstance(own, Path) else own
-        takes_it = name in ADDRESSABLE and not isinstance(own, Path)
+        takes_it = parameter.name in ADDRESSABLE and not isinstance(own, Path)
         if isinstance(address, str) and not takes_it and is_address(address):
-            remedy = "copy it to this machine, and give the path of the copy"
-            raise UsageError("an address, which is not taken here", option=name, value=address, remedy=remedy)
+            flag = "" if parameter.param_type_name == "argument" else f"{parameter.opts[0]} "
+            remedy = "give a path of this machine, and copy from or to the address"
+            raise UsageError("an address, which is not taken here", value=f"{flag}{address}", remedy=remedy)
     return made
 
 

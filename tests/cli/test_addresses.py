@@ -206,7 +206,7 @@ def test_an_address_is_never_a_path_of_this_machine(
         ended = hqsam(*command.split(), *given)
         takes_it = about.name in TAKEN.get(command, ())
         assert ended.code in ((1, 2, 4) if takes_it else (2,)), (given, ended)
-        is_refused = f"{NOWHERE}: an address, which is not taken here; copy it to this machine" in ended.err
+        is_refused = f"{NOWHERE}: an address, which is not taken here; give a path of this machine" in ended.err
         is_no_word = any(text in ended.err for text in ("must be", "is not one of", "valid"))
         assert (takes_it or is_refused or is_no_word) and ended.err.count("\n") == 1, (given, ended)
         assert list(tmp_path.iterdir()) == []
