@@ -12,7 +12,7 @@ from ..configs import PolygonConfig, SegmentationKind
 from ..errors import UsageError
 from .console import ConsoleReporter, print_json, print_table
 from .mask_options import check_formats
-from .options import OverwriteOption, QuietOption, made_by
+from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption, made_by
 
 if TYPE_CHECKING:
     from ..results.stream import Results
@@ -164,6 +164,8 @@ def convert(
         float, typer.Option(metavar="PIXELS", min=0, help="How far polygons may be from the outline of a mask.")
     ] = PolygonConfig().tolerance,
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write results in another format, with polygons made of run lengths and the other way round."""
@@ -179,7 +181,17 @@ def convert(
     _check_free(output, overwrite, folder=form not in FILES)
     found = open_results(source)
     reporter.say(f"{source}: {found.kind}")
-    path, cost = write_as(form, output, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance)
+    path, cost = write_as(
+        form,
+        output,
+        found,
+        made_by(),
+        images=images,
+        segmentation=segmentation,
+        tolerance=tolerance,
+        overwrite_edited=overwrite_edited,
+        prune=prune,
+    )
     if cost.masks:
         reporter.say(str(cost))
     reporter.say(f"wrote {path}", "green")

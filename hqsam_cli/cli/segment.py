@@ -89,7 +89,9 @@ from .options import (
     MaxPixelsOption,
     ModelOption,
     NullOption,
+    OverwriteEditedOption,
     OverwriteOption,
+    PruneOption,
     QuietOption,
     VerboseOption,
     WorkersOption,
@@ -197,6 +199,8 @@ def segment(
     soft: SoftOption = False,
     background: BackgroundOption = None,
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     multimask: Annotated[
         bool,
         typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
@@ -298,7 +302,7 @@ def segment(
     lost = bool(listed.broken or table.outside or (strict and table.notes.lost))
 
     from ..batch.job import Job
-    from ..batch.pipeline import count_done
+    from ..batch.plan import plan_of
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import Finish
     from ..prompts.categories import DEFAULT_CATEGORY
@@ -359,6 +363,8 @@ def segment(
         },
         segmentation=segmentation,
         overwrite=overwrite,
+        overwrite_edited=overwrite_edited,
+        prune=prune,
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         journal=None if where is None else journal_place(where, journal),
@@ -366,11 +372,13 @@ def segment(
         writers=mask_writers(background),
     )
     # Before the model is loaded, so that what is refused is refused at once.
-    done = count_done(job)
+    todo = plan_of(job)
     if dry_run:
         print_plan(
-            job, done, prompts=describe_prompts(job, detector, points_per_side if everything else None), model=model
+            job, todo, prompts=describe_prompts(job, detector, points_per_side if everything else None), model=model
         )
+    todo.check_removal(prune=prune)
+    if dry_run:
         raise typer.Exit(3 if lost else 0)
     if job.journal is not None:
         check_output(job.journal)
