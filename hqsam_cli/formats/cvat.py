@@ -78,9 +78,9 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
     for number, image in enumerate(root.iter("image")):
         key = f"image {image.get('id', number)}"
         size = {name: integer(image.get(name)) for name in ("width", "height")}
-        items.append((key, {"file_name": image.get("name"), **size}, key))
         shapes = []
-        for place, element in enumerate(element for element in image if element.tag != "tag"):
+        elements = [element for element in image if element.tag != "tag"]
+        for place, element in enumerate(elements):
             shape = _read_shape(element, size["width"] or 0, size["height"] or 0)
             if shape is None:
                 other.append(f"{element.tag} {place + 1} of {image.get('name')}")
@@ -89,7 +89,9 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
             label = element.get("label") or "object"
             own = {"image_id": key, "id": f"{key} shape {place + 1}", "category": label, **shape}
             shapes.append(((label, group) if group not in (None, "0") else None, own))
-        annotations += unite(shapes)
+        if shapes or not elements:  # else nobody knows what is in the image
+            items.append((key, {"file_name": image.get("name"), **size}, key))
+            annotations += unite(shapes)
     note(notes.lost, "shapes that are no boxes, polygons or masks, left out", other)
     return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
 

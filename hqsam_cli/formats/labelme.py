@@ -40,7 +40,6 @@ def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Conten
             continue
         width, height = integer(document.get("imageWidth")), integer(document.get("imageHeight"))
         image = label_image(folder, path, (width, height) if width and height else None)
-        images[image.key] = image
         own = []
         for number, shape in enumerate(shapes, 1):
             found = _read_shape(shape)
@@ -50,7 +49,9 @@ def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Conten
                 group = identifier(shape.get("group_id"))
                 key = None if group is None else (found["category"], group)
                 own.append((key, {"image_id": image.key, "id": f"{image.key} shape {number}", **found}))
-        annotations += unite(own)
+        if own or not shapes:  # else nobody knows what is in the image
+            images[image.key] = image
+            annotations += unite(own)
     note(notes.lost, "JSON files without shapes, left out", odd)
     note(notes.lost, "shapes that are no rectangles or polygons, left out", other)
     return Contents(images, annotations, numbered=False, unread=len(odd) + len(other))

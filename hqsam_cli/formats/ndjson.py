@@ -24,16 +24,20 @@ def read_lines(document: Any, _listed: PromptFile | None, notes: Notes) -> Conte
     if not isinstance(document, Lines):
         return None
     annotations: list[Any] = []
-    items, odd = [], []
+    items, odd, failed = [], [], []
     for number, line in enumerate(document, 1):
         key = f"line {number}"
-        own = (line.get("annotations") or []) if isinstance(line, dict) else None
+        own = line.get("annotations") if isinstance(line, dict) else None
         if not isinstance(own, list):
             odd.append(key)
+            continue
+        if line.get("error") is not None and not own:
+            failed.append(str(line.get("file_name", key)))
             continue
         items.append((key, line, key))
         annotations += [{**item, "image_id": key} if isinstance(item, dict) else item for item in own]
     note(notes.lost, "lines that are no images with annotations, left out", odd)
+    note(notes.remarks, "images that failed, of which nothing is known", failed)
     return Contents(read_images(items, notes), annotations)
 
 

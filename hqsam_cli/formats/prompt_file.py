@@ -86,6 +86,7 @@ class Contents:
         numbered: whether people gave the annotations ids; else those here only join what is read of a file twice.
         unread: how many more entries there are, which are none.
         box_format: what the four numbers of a box are, unless people say otherwise.
+        says_none: whether an image without annotations has none, rather than being one that nothing is said of.
     """
 
     images: Mapping[Identifier, FileImage]
@@ -95,6 +96,7 @@ class Contents:
     numbered: bool = True
     unread: int = 0
     box_format: BoxFormat = "xywh"
+    says_none: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class PromptFile:
         use: what it was read for.
         entries: how many annotations it has, be they sound or not.
         kind: what it was recognized as.
+        silent: images whose objects it does not say, or says in annotations of which none can be used.
     """
 
     path: str
@@ -118,6 +121,7 @@ class PromptFile:
     numbered: bool = True
     notes: Notes = field(default_factory=Notes)
     kind: str = ""
+    silent: frozenset[Identifier] = frozenset()
 
 
 def read_images(items: Sequence[tuple[Any, Any, str]], notes: Notes) -> dict[Identifier, FileImage]:

@@ -52,8 +52,9 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
         if len(bad) == len(own) > 0 and path.stem.lower().startswith(NO_LABELS):
             continue  # a text about the labels
         unread += len(bad)
-        images[image.key] = image
-        annotations += own
+        if len(bad) < len(own) or not own:  # else nobody knows what is in the image
+            images[image.key] = image
+            annotations += own
         note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
     categories = [{"id": number + 1, "name": name} for number, name in names.items()]
     sound = [annotation for annotation in annotations if "bbox" in annotation]

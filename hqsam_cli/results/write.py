@@ -35,6 +35,7 @@ from .stream import Item, Results
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name in RECORD_FORMATS if name not in FILES))
 BOXES = ("yolo", "voc")  # what is made of boxes
+DIGESTS = "labels.sha256"  # of the labels that were written, so that those that somebody edits are known
 
 
 def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[int, int]:
@@ -150,8 +151,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _replace_labels(writer: LabelWriter, output: Path, *, overwrite_edited: bool, prune: bool) -> None:
     """Write labels, instead of those that there are of the images; what somebody edited since stays."""
-    above = writer.path.absolute().parent
-    listed = above / f"{writer.path.absolute().name}.sha256"
+    listed = writer.path / DIGESTS
     known = _read_digests(listed)
     # All are read before the first label goes, so that none does if there is something wrong with the results.
     names = [(record["file_name"], record["error"]) for record in writer.run.records()]
@@ -163,21 +163,25 @@ def _replace_labels(writer: LabelWriter, output: Path, *, overwrite_edited: bool
     any_label = overwrite_edited or not (listed.exists() or (output / JOURNAL).exists())
     for record in writer.run.records() if writer.foreign() is not None else ():
         name, size = record["file_name"], (record["width"], record["height"])
-        places = [os.fsencode(path.absolute().relative_to(above)) for path in writer.places_of(name)]
+        places = [os.fsencode(path.relative_to(writer.path)) for path in writer.places_of(name)]
         noted = {digest_of(writer.suffix, known[place]) for place in places if place in known}
         if record["error"] is None:  # a command that was killed may have written it
             noted.add(writer.digest(ImageResult(name, size, [], record["annotations"])))
         writer.remove(name, ImageFiles(None if any_label else noted, kept=kept))
     tell_kept(kept)
     writer.close()
-    known |= {os.fsencode(path.absolute().relative_to(above)): file_digest(path) for path in writer.written}
+    known |= {os.fsencode(path.relative_to(writer.path)): file_digest(path) for path in writer.written}
     write_file(listed, b"".join(b"%s  %s\n" % (known[place].encode(), place) for place in sorted(known)))
 
 
 def _read_digests(path: Path) -> dict[bytes, str]:
     """SHA-256 of files by their names, as `sha256sum` lists them; nothing where there is no list."""
     lines = path.read_bytes().split(b"\n") if path.is_file() else []
-    return {place: sha256.decode("ascii", "replace") for sha256, _, place in (line.partition(b"  ") for line in lines)}
+    return {
+        place: sha256.decode("ascii", "replace")
+        for sha256, _, place in (line.partition(b"  ") for line in lines)
+        if place
+    }
 
 
 @dataclass(slots=True)
