@@ -277,7 +277,7 @@ def segment(
     check_places(formats_wanted, output, any(image.stored is not None for image in sources))
 
     from ..prompts.select import Selection
-    from ..prompts.table import PromptTable, read_prompts
+    from ..prompts.table import PromptTable, check_speaks, read_prompts
 
     given = read_prompts(
         boxes=boxes,
@@ -302,6 +302,7 @@ def segment(
     lost = bool(listed.broken or table.outside or (strict and table.notes.lost))
 
     from ..batch.job import Job
+    from ..batch.object_journal import has_journal
     from ..batch.plan import plan_of
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import Finish
@@ -373,6 +374,8 @@ def segment(
     )
     # Before the model is loaded, so that what is refused is refused at once.
     todo = plan_of(job)
+    if todo.unmentioned or (overwrite and job.journal is not None and has_journal(job.journal)):
+        check_speaks(given)
     if dry_run:
         print_plan(
             job, todo, prompts=describe_prompts(job, detector, points_per_side if everything else None), model=model

@@ -74,26 +74,25 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
         raise ValueError("XML, but no CVAT; export it as CVAT for images 1.1")
     if root.find("track") is not None:
         raise ValueError("CVAT for video; export it as CVAT for images 1.1")
-    items, annotations, other = [], [], []
+    items, annotations, other, silent = [], [], [], []
     for number, image in enumerate(root.iter("image")):
         key = f"image {image.get('id', number)}"
         size = {name: integer(image.get(name)) for name in ("width", "height")}
+        items.append((key, {"file_name": image.get("name"), **size}, key))
         shapes = []
-        elements = [element for element in image if element.tag != "tag"]
-        for place, element in enumerate(elements):
+        for place, element in enumerate(element for element in image if element.tag != "tag"):
             shape = _read_shape(element, size["width"] or 0, size["height"] or 0)
             if shape is None:
+                silent.append(key)
                 other.append(f"{element.tag} {place + 1} of {image.get('name')}")
                 continue
             group = element.get("group_id")
             label = element.get("label") or "object"
             own = {"image_id": key, "id": f"{key} shape {place + 1}", "category": label, **shape}
             shapes.append(((label, group) if group not in (None, "0") else None, own))
-        if shapes or not elements:  # else nobody knows what is in the image
-            items.append((key, {"file_name": image.get("name"), **size}, key))
-            annotations += unite(shapes)
+        annotations += unite(shapes)
     note(notes.lost, "shapes that are no boxes, polygons or masks, left out", other)
-    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
+    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other), silent=silent)
 
 
 def _read_shape(element: ElementTree.Element, width: int, height: int) -> dict[str, Any] | None:

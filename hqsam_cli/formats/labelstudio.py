@@ -79,7 +79,7 @@ def read_tasks(document: Any, _listed: PromptFile | None, notes: Notes) -> Conte
     if not isinstance(document, list) or not any(isinstance(task, dict) and _regions(task) for task in document):
         return None
     items, annotations, other = [], [], []
-    several, predicted, odd = [], [], []
+    several, predicted, odd, silent = [], [], [], []
     for number, task in enumerate(document, 1):
         key = f"task {task.get('id', number)}" if isinstance(task, dict) else ""
         found = _regions(task) if isinstance(task, dict) else None
@@ -99,14 +99,14 @@ def read_tasks(document: Any, _listed: PromptFile | None, notes: Notes) -> Conte
             mark = OBJECT.fullmatch(_first(_meta(region).get("text")))
             own_id = mark[1] if mark else f"{key} region {place}"
             shapes.append((own_id if mark else None, {"image_id": key, "id": own_id, **shape}))
-        if shapes or (found.said and not any(map(_has_shape, found.regions))):  # else nobody knows what is in the image
-            annotations += unite(shapes)
-            items.append((key, {"file_name": _image(task), "width": size[0], "height": size[1]}, key))
+        annotations += unite(shapes)
+        items.append((key, {"file_name": _image(task), "width": size[0], "height": size[1]}, key))
+        silent += [key] if not found.said or any(map(_has_shape, found.regions)) else []
     note(notes.lost, "entries that are no tasks, left out", odd)
     note(notes.lost, "regions that are no rectangles or polygons, left out", other)
     note(notes.remarks, "tasks with several annotations, of which the first counts", several)
     note(notes.remarks, "tasks that nobody annotated, whose predictions count", predicted)
-    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
+    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other), silent=silent)
 
 
 class _Regions(NamedTuple):

@@ -6,7 +6,7 @@ file is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,7 +86,7 @@ class Contents:
         numbered: whether people gave the annotations ids; else those here only join what is read of a file twice.
         unread: how many more entries there are, which are none.
         box_format: what the four numbers of a box are, unless people say otherwise.
-        says_none: whether an image without annotations has none, rather than being one that nothing is said of.
+        silent: images that have no objects because nothing is said of these, or nothing that was understood.
     """
 
     images: Mapping[Identifier, FileImage]
@@ -96,7 +96,7 @@ class Contents:
     numbered: bool = True
     unread: int = 0
     box_format: BoxFormat = "xywh"
-    says_none: bool = True
+    silent: Collection[Identifier] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,11 @@ class PromptFile:
     notes: Notes = field(default_factory=Notes)
     kind: str = ""
     silent: frozenset[Identifier] = frozenset()
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it was read for prompts, has none, and does not say so of any image."""
+        return self.use is not None and not self.entries and self.silent.issuperset(self.images)
 
 
 def read_images(items: Sequence[tuple[Any, Any, str]], notes: Notes) -> dict[Identifier, FileImage]:

@@ -176,23 +176,24 @@ def _prompt_file(
 
 
 def _speaking(file: PromptFile) -> PromptFile:
-    """The file; an HqsamError where it is read for prompts, has none, and does not say so of any image."""
-    if file.use is not None and not file.entries and file.silent.issuperset(file.images):
-        trouble = f"; {file.notes.lost[0].removeprefix(f'{file.path}: ')}" if file.notes.lost else ""
+    """The file; an HqsamError where nothing that is said in it is about objects. One that is empty may be meant so."""
+    if file.says_nothing and file.kind != "COCO results" and (file.images or file.notes.lost):
+        trouble = f": {file.notes.lost[0].removeprefix(f'{file.path}: ')}" if file.notes.lost else ""
         raise HqsamError(
-            f"{file.kind} that speaks of no object, nor says of an image that it has none{trouble}",
+            f"{file.kind}, in which there are no annotations{trouble}",
             file=file.path,
-            remedy="give the file of these images",
+            remedy="give the file of the objects; an empty list of annotations says that an image has none",
         )
     return file
 
 
 def _silent(contents: Contents, annotations: Sequence[FileAnnotation]) -> frozenset[Identifier]:
     """See `PromptFile`; crowd regions are understood, and no objects."""
-    asked = (item for item in contents.annotations if isinstance(item, dict) and not is_set(item.get("iscrowd")))
-    keys = {identifier(item.get("image_id")) for item in asked}
-    unknown = keys if contents.says_none else contents.images.keys()
-    return frozenset(key for key in unknown if key is not None) - {annotation.key for annotation in annotations}
+    silent = set(contents.silent)
+    if len(annotations) < len(contents.annotations):
+        asked = (item for item in contents.annotations if isinstance(item, dict) and not is_set(item.get("iscrowd")))
+        silent |= {key for item in asked if (key := identifier(item.get("image_id"))) is not None}
+    return frozenset(silent.difference(annotation.key for annotation in annotations))
 
 
 def _check_pixels(contents: Contents, name: str) -> None:

@@ -315,6 +315,18 @@ def number_images(listed: PromptFile | None, images: Sequence[SourceImage]) -> P
     return PromptTable({name: ImagePrompts(name, n) for name, n in own.items()}, table.categories, notes)
 
 
+def check_speaks(sources: PromptSources) -> None:
+    """Raise an HqsamError where prompts are to be of images that have results, and a file of them says nothing."""
+    for file in sources.files:
+        if file.says_nothing:
+            raise HqsamError(
+                f"{file.kind} without any object, and it says of no image that there is none; the output has results, "
+                "and nothing was touched",
+                file=file.path,
+                remedy="give the file of these images",
+            )
+
+
 def check_used(sources: PromptSources, table: PromptTable, images: Sequence[SourceImage]) -> None:
     """Raise an HqsamError where prompts were given and all of them are lost, whatever the reason."""
     if sources.frame or not sources.entries or any(own.prompts for own in table.images.values()):

@@ -163,7 +163,7 @@ def test_masks_of_an_earlier_run_do_not_stay(images: Path, tmp_path: Path) -> No
             return replace(found, prompts=found.prompts[1:])
 
     def masks(out: Path) -> dict[str, bytes]:
-        return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.png")}
+        return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.png") if path.is_file()}
 
     run(images, tmp_path / "out")
     run(images, tmp_path / "out", prompts=OneBox())
