@@ -19,6 +19,7 @@ from ..errors import ImageError
 from ..io.address_folder import AT_ONCE
 from ..io.find import SourceImage
 from ..io.places import UNKNOWN, LocalFile, Place
+from ..io.tars import is_image_gone
 from ..records import ImagePrompts
 
 UNREADABLE = "unreadable"
@@ -95,9 +96,15 @@ def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
     ]
 
 
+def is_unknown(known: str, path: str) -> bool:
+    """Whether an image could not be read when a fingerprint was taken, though nobody knows that it is gone."""
+    fingerprint = Fingerprint.parse(known)
+    return fingerprint is not None and fingerprint.content == UNREADABLE and not is_image_gone(path)
+
+
 def prompts_digest(prompts: ImagePrompts) -> str:
     """Of everything that prompts say; of coarse masks in files, what these hold."""
-    said = {name: value for name, value in asdict(prompts).items() if name != "dropped"}
+    said = {name: value for name, value in asdict(prompts).items() if name not in ("dropped", "mentioned")}
     return _short(repr(_plain(said)).encode("utf-8", "surrogateescape"))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -18,7 +19,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
 
 from ..configs import changes
 from ..errors import HqsamError, UsageError
@@ -32,12 +34,14 @@ class Origin(NamedTuple):
     Attributes:
         fingerprint, path, lost: as in `Entry`.
         seconds: that each stage took.
+        files: digests of the files that were written, see `ownership.digest_of`; None in journals of before.
     """
 
     fingerprint: str
     path: str = ""
     lost: int = 0
     seconds: Mapping[str, float] | None = None
+    files: str | None = None
 
 
 class Entry(NamedTuple):
@@ -132,7 +136,7 @@ class Journal:
         named: what people know it by, where that is not the path.
 
     Attributes:
-        former: images that had results of the run that is overwritten.
+        former: what was known of the images of the run that is overwritten.
 
     Raises:
         UsageError: the earlier run had another identity.
@@ -150,15 +154,16 @@ class Journal:
     ) -> None:
         self.path, self._named = path, named
         self.info = dict(info or {})
-        self.former: list[str] = []
+        self.former: Mapping[str, Entry] = {}
+        self._former_file: IO[bytes] | None = None
         self._contents = Contents()
         self._lock_file: Path | None = None
         self._file = self._locked()
         try:
             if overwrite:
                 with suppress(HqsamError):  # it may be damaged, which is why it is to be forgotten
-                    self.former = with_results(read_journal(path).entries)
-                self._file.truncate(0)
+                    self._keep_former()
+                self._clear()
             self._read(identity)
         except BaseException:
             self.close()
@@ -174,8 +179,19 @@ class Journal:
         """Of the results, as the last command had them."""
         return [] if self._contents.last is None else self._contents.last.categories
 
+    def _keep_former(self) -> None:
+        self.former = read_journal(self.path).entries
+        self._former_file = TemporaryFile()  # noqa: SIM115 - read as long as the run
+        with open(self.path, "rb") as file:
+            shutil.copyfileobj(file, self._former_file)
+
+    def _clear(self) -> None:
+        self._file.truncate(0)
+
     def close(self) -> None:
         """Give the lock back."""
+        if self._former_file is not None:
+            self._former_file.close()
         self._file.close()
         if self._lock_file is not None:
             self._lock_file.unlink(missing_ok=True)
@@ -211,6 +227,18 @@ class Journal:
     def records(self, file_names: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The records of images, in the order of the names; names without one are left out."""
         return (record for _, record in read_records(self.path, self.entries, file_names))
+
+    def noted(self, file_name: str) -> frozenset[str] | None:
+        """Digests of the files that were written of an image; None where nothing is known of them.
+
+        Of an image that is in this journal it is known that there are none, if the journal does not say which.
+        """
+        if file_name in self.entries:
+            with open(self.path, "rb") as file:
+                return _noted(file, self.entries[file_name]) or frozenset()
+        if self._former_file is not None and file_name in self.former:
+            return _noted(self._former_file, self.former[file_name])
+        return None
 
     def _locked(self) -> FileIO:
         """The journal's file. Unbuffered: what a full disk refuses must not be tried again when it is closed."""
@@ -300,6 +328,12 @@ def read_records(
                 line = json.loads(file.readline())
                 origin = Origin(**{field: line.pop(field) for field in Origin._fields if field in line})
                 yield origin._replace(fingerprint=entries[name].fingerprint), line
+
+
+def _noted(file: IO[bytes], entry: Entry) -> frozenset[str] | None:
+    file.seek(entry.offset)
+    files = json.loads(file.readline()).get("files")
+    return None if files is None else frozenset(files.split())
 
 
 def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from ..configs import JOURNAL, SegmentationKind, changes
 from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
+from ..formats.ownership import ImageFiles, check_removal, tell_kept, tell_removed
 from ..formats.png import MASK_NAME
 from ..formats.run_records import ImageResult, RunRecords, Writer
 from ..io.find import walk_order
@@ -29,7 +30,8 @@ from .journal import (
     with_results,
 )
 from .object_journal import journal_of, local_journal
-from .pipeline import check_not_foreign, remove_outputs
+from .pipeline import remove_outputs
+from .plan import check_not_foreign
 from .shard import Shard
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
@@ -59,6 +61,8 @@ def merge_shards(
     *,
     writers: Mapping[str, MakeWriter] = WRITERS,
     overwrite: bool = False,
+    overwrite_edited: bool = False,
+    prune: bool = False,
 ) -> Summary:
     """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
 
@@ -69,6 +73,8 @@ def merge_shards(
         info: more of what made the results, for those who read them.
         writers: of all formats that the shards may have.
         overwrite: forget an earlier merge, and take away what its journal says was written.
+        overwrite_edited: files that somebody edited since are replaced and removed like others.
+        prune: any number of images may leave at once; see `ownership.check_removal`.
 
     Raises:
         UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first; or the
@@ -84,25 +90,37 @@ def merge_shards(
     if not overwrite:
         check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats.values()])
     journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
+    kept: list[str] = []
+    paths: dict[str, str] = {}  # of images that are about to be noted
+
+    def files_of(name: str, of_shard: Iterable[str] = ()) -> ImageFiles:
+        noted = None if overwrite_edited else journal.noted(name)
+        return ImageFiles(None if noted is None else {*noted, *of_shard}, kept=kept)
+
     try:
+        gone = _gone(journal, names)
+        check_removal(len(journal.entries), gone, prune=prune)
         known = set(with_results(journal.entries))
         run = RunRecords(
             lambda: journal.records(names),
             first.beginning.categories,
             journal.info,
             cast(SegmentationKind, identity.get(SEGMENTATION, "rle")),
-            lambda name: journal.entries[name].path,
+            lambda name: paths.get(name) or journal.entries[name].path,
             lambda name: overwrite or name in known,
         )
         chosen = [make(output, run) for make in formats.values()]
         left = [_left(part, journal, chosen) for part in parts]
         changed = {name for own in left for name in own}
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
-        gone = _gone(journal, names)
+        tell_removed("images that are gone", gone)
         failed = [name for part in parts for name in part.failed if name in known and name in changed]
-        stale = [*journal.former, *gone, *failed]
+        tell_removed("images that failed", failed)
+        stale = [*with_results(journal.former), *gone, *failed]
         of_stale = RunRecords(lambda: (), [], names=lambda: stale)
-        remove_outputs(stale, [make(output, of_stale) for make in writers.values()])
+        stale_writers = [make(output, of_stale) for make in writers.values()]
+        for name in stale:
+            remove_outputs(name, files_of(name), stale_writers)
         journal.forget(gone)
         try:
             for writer in chosen:
@@ -110,13 +128,19 @@ def merge_shards(
                     writer.path.mkdir(parents=True, exist_ok=True)
             for part, own in zip(parts, left, strict=True):
                 for records in _records(part, own):
-                    for _, record in records:
-                        _put_in_place(record, part.folder, output, chosen)
-                    journal.append(records)
+                    paths = {record["file_name"]: origin.path for origin, record in records}
+                    noted = []
+                    for origin, record in records:
+                        of_shard = (origin.files or "").split()
+                        files = files_of(record["file_name"], of_shard)
+                        _put_in_place(record, part.folder, output, chosen, files)
+                        noted.append((origin._replace(files=" ".join([*of_shard, *files.written])), record))
+                    journal.append(noted)
             for writer in chosen:
                 writer.close()
         except OSError as error:
             raise cannot_write(output, error) from None
+        tell_kept(kept)
         summary = Summary(files=[writer.path for writer in chosen])
         for record in journal.records(names):
             summary.count(record)
@@ -219,16 +243,18 @@ def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, di
         yield group
 
 
-def _put_in_place(record: dict[str, Any], folder: Path, output: Path, writers: Sequence[Writer]) -> None:
+def _put_in_place(
+    record: dict[str, Any], folder: Path, output: Path, writers: Sequence[Writer], files: ImageFiles
+) -> None:
     """Put the outputs of an image in place, and take away those of an earlier merge, as a run would."""
     if record["error"] is not None:
         return
     name = record["file_name"]
     for writer in writers:
         if not writer.fills_folder:
-            writer.write(ImageResult(name, (record["width"], record["height"]), [], record["annotations"]))
+            writer.write(ImageResult(name, (record["width"], record["height"]), [], record["annotations"], files=files))
             continue
-        writer.remove(name)
+        writer.remove(name, files)
         source = folder / writer.path.relative_to(output)
         for file in _files_of(source / name, writer.suffix):
             _link(file, writer.path / file.relative_to(source))
@@ -242,7 +268,9 @@ def _files_of(place: Path, suffix: str | None) -> list[Path]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file at another place, or a copy of it."""
+    """The same file at another place, or a copy of it; somebody's file that is there stays."""
+    if target.exists():
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target, follow_symlinks=False)

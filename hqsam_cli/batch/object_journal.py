@@ -181,7 +181,6 @@ class ObjectJournal(Journal):
         self._put_at = -SECONDS
         if overwrite:
             self._check_alone(journal_contents(address))
-            self._copy.clear()
         super().__init__(self._copy.path, identity, overwrite=overwrite, info=info, named=address)
         try:
             self._check_alone(self._contents)
@@ -215,6 +214,9 @@ class ObjectJournal(Journal):
         if not is_gone(f"{last.host} {last.process}"):
             reason = f"another run is writing here (process {last.process})"
             raise HqsamError(reason, file=self._copy.folder.address, remedy="wait for it to end")
+
+    def _clear(self) -> None:
+        self._copy.clear()
 
     def _write(self, data: bytes) -> None:
         super()._write(data)

@@ -15,6 +15,7 @@ import numpy as np
 from ..configs import CleanConfig
 from ..errors import ImageError
 from ..formats.annotations import make_annotation, make_detection
+from ..formats.ownership import ImageFiles
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..records import Instance, Prompt
@@ -31,6 +32,7 @@ class DecodedImage:
 
     Attributes:
         fingerprint: what its results depend on beside the identity of the run; see `fingerprint`.
+        files: that it has in the output.
         pixels: RGB uint8 (H, W, 3).
         resized: the same as a model sees it, where a step takes it so.
         prompts: fit to the image.
@@ -42,6 +44,7 @@ class DecodedImage:
     source: SourceImage
     image_id: int
     fingerprint: str
+    files: ImageFiles = field(default_factory=ImageFiles)
     pixels: np.ndarray | None = None
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)

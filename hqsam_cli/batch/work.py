@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import ImageError
 from ..formats.annotations import make_image_record
+from ..formats.ownership import ImageFiles
 from ..formats.run_records import ImageResult
 from ..formats.uploads import AnyWriter
 from ..io.find import SourceImage
@@ -24,10 +25,15 @@ NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  #
 
 
 class Asked(NamedTuple):
-    """An image, and what files asked of it."""
+    """An image, and what files asked of it.
+
+    Attributes:
+        noted: digests of the files that it has of earlier runs; see `ownership.ImageFiles`.
+    """
 
     source: SourceImage
     prompts: ImagePrompts
+    noted: Collection[str] | None = None
 
 
 class Outcome(NamedTuple):
@@ -36,11 +42,13 @@ class Outcome(NamedTuple):
     Attributes:
         problems: sentences about prompts that were left out.
         record: see `annotations.make_image_record`.
+        files: of its own that were written.
     """
 
     origin: Origin
     problems: list[str]
     record: dict[str, Any]
+    files: ImageFiles
 
 
 class Engine(Protocol):
@@ -77,9 +85,9 @@ class Worker:
 
     def decode(self, asked: Asked) -> DecodedImage:
         """Decode an image and fit its prompts to it."""
-        source, prompts = asked
+        source, prompts, noted = asked
         place = source.place()
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)))
+        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)), ImageFiles(noted))
         try:
             with item.timed("decode"):
                 pixels = read_image(place, exif=self.exif, max_pixels=self.max_pixels)
@@ -104,7 +112,7 @@ class Worker:
         """Write the outputs that an image has of its own."""
         source, record = item.source, self._record(item, results)
         origin = Origin(item.fingerprint, source.absolute, len(item.problems), item.seconds)
-        return Outcome(origin, item.problems, record)
+        return Outcome(origin, item.problems, record, item.files)
 
     def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
         name, path = item.source.file_name, item.source.path
@@ -117,7 +125,7 @@ class Worker:
                 annotations = self.step.annotations(item, results)
                 with item.timed("write"):
                     for writer in self.writers:
-                        writer.write(ImageResult(name, size, results, annotations, pixels))
+                        writer.write(ImageResult(name, size, results, annotations, pixels, item.files))
                 return make_image_record(name, item.image_id, size, annotations)
         except ImageError as failure:
             error = str(failure)

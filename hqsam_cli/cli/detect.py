@@ -35,7 +35,9 @@ from .options import (
     InputsArgument,
     MaxPixelsOption,
     NullOption,
+    OverwriteEditedOption,
     OverwriteOption,
+    PruneOption,
     QuietOption,
     VerboseOption,
     WorkersOption,
@@ -111,6 +113,8 @@ def detect(
         bool, typer.Option("--save-conf", rich_help_panel=RESULTS, help="A sixth column in YOLO labels: the score.")
     ] = False,
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     detector: DetectorOption = None,
     conf: ConfOption = None,
     iou: IouOption = None,
@@ -178,7 +182,8 @@ def detect(
     from ..batch.fingerprint import stamped
     from ..batch.job import Job
     from ..batch.local import LocalEngine
-    from ..batch.pipeline import count_done, make_worker
+    from ..batch.pipeline import make_worker
+    from ..batch.plan import plan_of
     from ..batch.steps import Detect
     from ..formats import BOX_WRITERS
     from ..formats.yolo import YoloWriter
@@ -199,15 +204,19 @@ def detect(
         identity=identity(config, found.config, detector=found.identity),
         info={"detector": detector or EMBEDDED, "detector_sha256": found.sha256, **made_by()},
         overwrite=overwrite,
+        overwrite_edited=overwrite_edited,
+        prune=prune,
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         stream=results_stream() if path is None else None,
         journal=None if path is None else journal_place(path, journal, beside=written != "yolo"),
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=save_conf)},
     )
-    done = count_done(job)
+    plan = plan_of(job)
     if dry_run:
-        print_plan(job, done, detector=detector or EMBEDDED)
+        print_plan(job, plan, detector=detector or EMBEDDED)
+    plan.check_removal(prune=prune)
+    if dry_run:
         raise typer.Exit(3 if meant.broken else 0)
     if isinstance(job.journal, str):
         check_output(job.journal)

@@ -21,6 +21,7 @@ from .plain import complete_names
 
 if TYPE_CHECKING:
     from ..batch.job import Job
+    from ..batch.plan import Plan
     from ..io.find import Found
     from .console import ConsoleReporter
 
@@ -58,6 +59,22 @@ OverwriteOption = Annotated[
     bool,
     typer.Option(
         "--overwrite", rich_help_panel=RESULTS, help="Start again instead of continuing; replace what is there."
+    ),
+]
+OverwriteEditedOption = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite-edited",
+        rich_help_panel=RESULTS,
+        help="Replace and remove labels, masks and pictures that somebody edited, too.",
+    ),
+]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune",
+        rich_help_panel=RESULTS,
+        help="Remove results though more than a tenth of the images, and more than ten, would lose them at once.",
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -166,10 +183,21 @@ def made_by() -> dict[str, str]:
     return {"command": shlex.join(["hqsam", *sys.argv[1:]]), "date_created": now}
 
 
-def print_plan(job: Job, done: int, **more: str) -> None:
+def print_plan(job: Job, plan: Plan, **more: str) -> None:
     """What a run would do, on stdout."""
+    from ..formats.values import some_of
+
     output = "stdout" if job.output is None else str(job.output)
-    rows = [("images", str(len(job.images))), ("done", str(done)), ("left", str(len(job.images) - done))]
+    count, done = len(job.images), len(plan.done)
+    rows = [("images", str(count)), ("done", str(done)), ("left", str(count - done))]
+    named = {
+        "changed": plan.changed,
+        "rewritten": plan.rewritten,
+        "without prompts": plan.emptied,
+        "not mentioned": plan.unmentioned,
+        "gone": plan.gone,
+    }
+    rows += [(what, f"{len(names)} ({some_of(names)})") for what, names in named.items() if names]
     print_table((), [*rows, *more.items(), ("output", output), ("formats", ", ".join(sorted(job.formats)))])
 
 

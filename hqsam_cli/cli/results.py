@@ -12,7 +12,7 @@ from ..configs import PolygonConfig, SegmentationKind
 from ..errors import UsageError
 from .console import ConsoleReporter, print_json, print_table
 from .mask_options import check_formats
-from .options import OverwriteOption, QuietOption, as_place, made_by
+from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption, as_place, made_by
 
 if TYPE_CHECKING:
     from ..results.stream import Results
@@ -168,6 +168,8 @@ def convert(
         float, typer.Option(metavar="PIXELS", min=0, help="How far polygons may be from the outline of a mask.")
     ] = PolygonConfig().tolerance,
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write results in another format, with polygons made of run lengths and the other way round."""
@@ -190,7 +192,15 @@ def convert(
     reporter.say(f"{given}: {found.kind}")
     with written_to(place) as path:
         made, cost = write_as(
-            form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance
+            form,
+            path,
+            found,
+            made_by(),
+            images=images,
+            segmentation=segmentation,
+            tolerance=tolerance,
+            overwrite_edited=overwrite_edited,
+            prune=prune,
         )
     if cost.masks:
         reporter.say(str(cost))

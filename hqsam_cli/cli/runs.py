@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import OverwriteOption, QuietOption, made_by
+from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption, made_by
 
 STATUS_EPILOG = """
 [bold]Examples[/bold]
@@ -69,6 +69,8 @@ def merge(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the whole.")],
     shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Outputs of segment --shard I/N, all N.")],
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Join the outputs of all shards of a run into one.
@@ -81,7 +83,15 @@ def merge(
     from .mask_options import mask_writers
 
     reporter = ConsoleReporter(quiet=quiet)
-    summary = merge_shards(shards, output, made_by(), writers=mask_writers(), overwrite=overwrite)
+    summary = merge_shards(
+        shards,
+        output,
+        made_by(),
+        writers=mask_writers(),
+        overwrite=overwrite,
+        overwrite_edited=overwrite_edited,
+        prune=prune,
+    )
     parts = [f"{summary.done} images", f"{summary.masks} masks"]
     parts += [f"{len(summary.failed)} failed"] if summary.failed else []
     reporter.say(", ".join(parts))

@@ -89,7 +89,9 @@ from .options import (
     MaxPixelsOption,
     ModelOption,
     NullOption,
+    OverwriteEditedOption,
     OverwriteOption,
+    PruneOption,
     QuietOption,
     VerboseOption,
     WorkersOption,
@@ -197,6 +199,8 @@ def segment(
     soft: SoftOption = False,
     background: BackgroundOption = None,
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     multimask: Annotated[
         bool,
         typer.Option("--multimask", rich_help_panel=RESULTS, help="Three masks a prompt, each with its IoU."),
@@ -273,7 +277,7 @@ def segment(
     check_places(formats_wanted, output, any(image.stored is not None for image in sources))
 
     from ..prompts.select import Selection
-    from ..prompts.table import PromptTable, read_prompts
+    from ..prompts.table import PromptTable, check_speaks, read_prompts
 
     given = read_prompts(
         boxes=boxes,
@@ -299,7 +303,8 @@ def segment(
 
     from ..batch.fingerprint import stamped
     from ..batch.job import Job
-    from ..batch.pipeline import count_done
+    from ..batch.object_journal import has_journal
+    from ..batch.plan import plan_of
     from ..batch.shard import Shard, inputs_digest
     from ..batch.steps import Finish
     from ..prompts.categories import DEFAULT_CATEGORY
@@ -360,6 +365,8 @@ def segment(
         },
         segmentation=segmentation,
         overwrite=overwrite,
+        overwrite_edited=overwrite_edited,
+        prune=prune,
         retry_failed=retry_failed,
         max_errors=errors_allowed(max_errors, fail_fast, len(sources)),
         journal=None if where is None else journal_place(where, journal),
@@ -367,11 +374,15 @@ def segment(
         writers=mask_writers(background),
     )
     # Before the model is loaded, so that what is refused is refused at once.
-    done = count_done(job)
+    todo = plan_of(job)
+    if todo.unmentioned or (overwrite and job.journal is not None and has_journal(job.journal)):
+        check_speaks(given)
     if dry_run:
         print_plan(
-            job, done, prompts=describe_prompts(job, detector, points_per_side if everything else None), model=model
+            job, todo, prompts=describe_prompts(job, detector, points_per_side if everything else None), model=model
         )
+    todo.check_removal(prune=prune)
+    if dry_run:
         raise typer.Exit(3 if lost else 0)
     if job.journal is not None:
         check_output(job.journal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from .ownership import ImageFiles
 from .run_records import ImageResult, RunRecords
 
 
@@ -39,9 +40,9 @@ class PictureWriter:
         """See `Writer`."""
         raise NotImplementedError
 
-    def remove(self, file_name: str) -> None:
+    def remove(self, file_name: str, files: ImageFiles) -> None:
         """See `Writer`."""
-        self.place(file_name).unlink(missing_ok=True)
+        files.remove(self.place(file_name))
 
     def close(self) -> None:
         """Nothing: all is in place."""

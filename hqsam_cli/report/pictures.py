@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import HqsamError, ImageError
 from ..formats.picture_writer import PictureWriter
 from ..formats.run_records import ImageResult, RunRecords
 from ..formats.segmentation import decode_segmentation
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
 from .overlay import overlay, titled
 from .results import ResultImage, Results, read_photo
 
@@ -39,7 +39,8 @@ class OverlayWriter(PictureWriter):
         """See `Writer`."""
         assert result.pixels is not None
         masks = [instance.mask.full() for instance in result.instances]
-        write_picture(self.place(result.file_name), draw(result.pixels, result.annotations, masks, self._names))
+        drawn = draw(result.pixels, result.annotations, masks, self._names)
+        write_picture(self.place(result.file_name), drawn, put=result.files.put)
 
 
 def draw_image(image: ResultImage, path: Path, results: Results, *, compare: bool, max_pixels: int) -> None:
@@ -112,7 +113,9 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
     return np.hstack([titled(with_insets(image, parts), title) for title, image in panels.items()])
 
 
-def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -> None:
+def write_picture(
+    path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY, put: Callable[[Path, bytes], None] = write_file
+) -> None:
     """Write uint8 RGB (H, W, 3) in the format of the path's suffix.
 
     Args:
@@ -128,8 +131,7 @@ def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -
         done = False
     if not done:
         raise ImageError("no picture can be written as that", file=path, remedy="call it .png or .jpg")
-    with atomic_file(path) as file:
-        file.write(encoded.tobytes())
+    put(path, encoded.tobytes())
 
 
 def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from ..errors import ImageError
 from ..formats.picture_writer import PictureWriter
 from ..formats.run_records import ImageResult
+from ..io.atomic import write_file
 from ..io.images import read_image
 from .pictures import write_picture
 
@@ -26,7 +28,7 @@ class ThumbnailWriter(PictureWriter):
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
         assert result.pixels is not None
-        write_thumbnail(self.place(result.file_name), result.pixels)
+        write_thumbnail(self.place(result.file_name), result.pixels, result.files.put)
 
 
 def thumbnail_of_run(run: Path, file_name: str) -> Path | None:
@@ -35,11 +37,11 @@ def thumbnail_of_run(run: Path, file_name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def write_thumbnail(path: Path, pixels: np.ndarray) -> None:
+def write_thumbnail(path: Path, pixels: np.ndarray, put: Callable[[Path, bytes], None] = write_file) -> None:
     """Write a photo, uint8 RGB (H, W, 3), made small."""
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    write_picture(path, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), QUALITY)
+    write_picture(path, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), QUALITY, put)
 
 
 def read_thumbnail(path: Path, size: tuple[int, int]) -> np.ndarray | None:

@@ -23,7 +23,8 @@ import pytest
 
 from hqsam_cli.batch.fingerprint import stamped
 from hqsam_cli.batch.local import LocalEngine
-from hqsam_cli.batch.pipeline import count_done, make_worker, run_images
+from hqsam_cli.batch.pipeline import make_worker, run_images
+from hqsam_cli.batch.plan import plan_of
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError
@@ -358,7 +359,7 @@ def test_a_photo_that_was_put_again_is_fetched_once(
     memory.pipe_file("/bucket/imgs/2.png", photo(70))
     asked = counted(monkeypatch, "cat_file")
     job = make_job("memory://bucket/imgs", tmp_path / "out", TwoBoxes())
-    assert count_done(job) == COUNT - 1
+    assert len(plan_of(job).done) == COUNT - 1
     assert run("memory://bucket/imgs", tmp_path / "out", identity={})[0].already_done == COUNT - 1
     assert sorted(set(asked)) == sorted(f"/bucket/imgs/{name}" for name in IMAGES)
     assert len([path for path in asked if not path.endswith("/2.png")]) == COUNT - 1
@@ -393,7 +394,7 @@ def test_a_photo_over_http_is_asked_for_once(tmp_path: Path, mark: str) -> None:
             asked.clear()
             images = [SourceImage(f"{address}/{n}", n, Stored(f"{address}/{n}")) for n in IMAGES]
             job = replace(make_job(tmp_path, tmp_path / "out", TwoBoxes()), images=stamped(images))
-            already = count_done(job)
+            already = len(plan_of(job).done)
             run_images(job, LocalEngine(make_worker(job, Segment(BoxPredictor(), [])), 2), Silent())
             return already, Counter(name for _, name in asked), {method for method, _ in asked}
 
