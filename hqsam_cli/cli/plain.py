@@ -45,7 +45,7 @@ def _tidy(parameter: Any) -> Any:
 
 # Options and arguments that take an address where their value is a text; a `Path` is of this machine, always.
 ADDRESSABLE = frozenset(
-    ("inputs", "boxes", "points", "coarse_masks", "images_json", "output", "given", "sets", "address")
+    ("inputs", "boxes", "points", "coarse_masks", "images_json", "output", "shards", "given", "sets", "address")
 )
 
 

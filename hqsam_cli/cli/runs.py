@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption, made_by
+from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption, as_place, made_by
 
 STATUS_EPILOG = """
 [bold]Examples[/bold]
@@ -66,8 +65,11 @@ def status(
 
 
 def merge(
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the whole.")],
-    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Outputs of segment --shard I/N, all N.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="Folder for the whole, or its address (s3://…).")],
+    shards: Annotated[
+        list[str],
+        typer.Argument(metavar="SHARD...", help="Outputs of segment --shard I/N, all N; folders or addresses."),
+    ],
     overwrite: OverwriteOption = False,
     overwrite_edited: OverwriteEditedOption = False,
     prune: PruneOption = False,
@@ -84,8 +86,8 @@ def merge(
 
     reporter = ConsoleReporter(quiet=quiet)
     summary = merge_shards(
-        shards,
-        output,
+        [as_place(shard) for shard in shards],
+        as_place(output),
         made_by(),
         writers=mask_writers(),
         overwrite=overwrite,

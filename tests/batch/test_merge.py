@@ -86,17 +86,31 @@ def test_merged_shards_are_what_one_run_makes(images: Path, shards: list[Path], 
     assert [files(shard) for shard in shards] == before
 
 
-def test_copies_of_shards_from_addresses_are_merged(
+def test_shards_at_addresses_and_copies_of_them_are_merged_here_and_there(
     images: Path, shards: list[Path], tmp_path: Path, memory: fsspec.AbstractFileSystem
 ) -> None:
     merge_shards(shards, tmp_path / "all", {})
+    whole = without_journal(tmp_path / "all")
     for index in (1, 3):
         make_shard(images, "memory://bucket/parts", index)
         memory.get(f"/bucket/parts/{index}", str(tmp_path / f"copies/{index}"), recursive=True)
-    copies = [tmp_path / "copies/1", shards[1], tmp_path / "copies/3"]
-    assert not (copies[0] / "journal.ndjson").exists()
-    assert merge_shards(copies, tmp_path / "copied", {}).done == 12
-    assert without_journal(tmp_path / "copied") == without_journal(tmp_path / "all")
+    assert not (tmp_path / "copies/1/journal.ndjson").exists()
+    places: list[Path | str] = [tmp_path / "copies", "memory://bucket/parts"]
+    for number, place in enumerate(places):
+        parts = [below(place, "1"), shards[1], below(place, "3")]
+        assert merge_shards(parts, tmp_path / f"here{number}", {}).done == 12
+        assert without_journal(tmp_path / f"here{number}") == whole
+        there = f"memory://bucket/there{number}"
+        for _ in range(2):
+            assert merge_shards(parts, there, {}).masks == 24
+            names = [name for name in memory.find(f"/bucket/there{number}") if "/journal/" not in name]
+            assert {n.removeprefix(f"/bucket/there{number}/"): memory.cat_file(n) for n in names} == whole
+    assert run(images, there, identity=IDENTITY, formats=FORMATS)[0].already_done == 12
+    memory.pipe_file("/bucket/there1/masks/0.jpg/note.txt", b"ours")
+    assert merge_shards(parts, there, {}, overwrite=True).done == 12
+    assert memory.cat_file("/bucket/there1/masks/0.jpg/note.txt") == b"ours"
+    with pytest.raises(UsageError, match="is one of the shards"):
+        merge_shards(parts, "memory://bucket/parts/1/", {})
 
 
 def test_the_command_without_a_shard_continues_the_whole(images: Path, shards: list[Path], tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ TAKEN = {  # by commands, beside what takes a number or one of some words
     "show": {"inputs", "boxes"},
     "bench": {"inputs"},
     "status": {"output"},
+    "merge": {"output", "shards"},
     "results merge": {"sets", "output"},
     "results filter": {"given", "output"},
     "results split": {"given", "output"},
