@@ -21,6 +21,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from hqsam_cli.batch import fingerprint
 from hqsam_cli.batch.fingerprint import stamped
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
@@ -364,6 +365,7 @@ def test_a_photo_that_was_put_again_is_fetched_once(
     assert sorted(set(asked)) == sorted(f"/bucket/imgs/{name}" for name in IMAGES)
     assert len([path for path in asked if not path.endswith("/2.png")]) == COUNT - 1
     asked.clear()
+    fingerprint._digest_at.cache_clear()  # as in another process
     assert run("memory://bucket/imgs", tmp_path / "out", identity={})[0].already_done == COUNT
     assert asked == []
 
@@ -373,6 +375,7 @@ def test_a_file_that_was_touched_is_read_once(tmp_path: Path, imgs: Path, monkey
     for path in imgs.rglob("*.png"):
         os.utime(path, (1, 1))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
+    fingerprint._digest_at.cache_clear()
     monkeypatch.setattr(LocalFile, "digest", lambda self: pytest.fail(f"{self.path} is read"))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
 
@@ -392,6 +395,7 @@ def test_a_photo_over_http_is_asked_for_once(tmp_path: Path, mark: str) -> None:
 
         def go_on() -> tuple[int, Counter[str], set[str]]:
             asked.clear()
+            fingerprint._digest_at.cache_clear()
             images = [SourceImage(f"{address}/{n}", n, Stored(f"{address}/{n}")) for n in IMAGES]
             job = replace(make_job(tmp_path, tmp_path / "out", TwoBoxes()), images=stamped(images))
             already = len(plan_of(job).done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -247,6 +248,19 @@ def test_what_did_not_change_is_left_and_what_is_missing_comes_again(shards: lis
     )
     status = read_status(tmp_path / "all")
     assert (status.images, status.done, status.failed, status.left) == (13, 12, 1, 0)
+
+
+def test_photos_that_were_touched_are_merged_again_once(images: Path, shards: list[Path], tmp_path: Path) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    for path in images.rglob("*.jpg"):
+        os.utime(path, (1, 1))
+    for index in (1, 2, 3):
+        make_shard(images, tmp_path / "parts", index)
+    journal = tmp_path / "all" / "journal.ndjson"
+    merge_shards(shards, tmp_path / "all", {})
+    before = journal.read_text().count('"annotations"')
+    merge_shards(shards, tmp_path / "all", {})
+    assert journal.read_text().count('"annotations"') == before
 
 
 def test_photos_that_are_gone_leave_the_whole(images: Path, shards: list[Path], tmp_path: Path) -> None:
