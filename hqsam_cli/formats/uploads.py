@@ -36,11 +36,16 @@ class UploadWriter:
         format_writer = make(Path(self._last), run)
         self.fills_folder = format_writer.fills_folder
         self._below = format_writer.path.as_posix()
-        self.suffix = format_writer.suffix
+        self._suffix = format_writer.suffix
         self.path = f"{above}/{self._below}"
         self._labels = format_writer if isinstance(format_writer, LabelWriter) else None
         self._redone: set[str] = set()  # stems of images whose labels changed; those of one stem want the same name
         self._new: set[str] = set()  # images that had no results before
+
+    @property
+    def suffix(self) -> str | None:
+        """See `Writer`."""
+        return self._suffix
 
     def foreign(self) -> str | None:
         """See `Writer`; whatever is there is one."""
@@ -51,7 +56,7 @@ class UploadWriter:
         if not self.fills_folder:
             return True
         place = f"{self._below}/{file_name}"
-        return self._masks[place] >= count if self.suffix is None else f"{place}{self.suffix}" in self._files
+        return self._masks[place] >= count if self._suffix is None else f"{place}{self._suffix}" in self._files
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
@@ -67,7 +72,7 @@ class UploadWriter:
             self._make(Path(here, self._last), self._run).write(replace(result, files=new))
             made = {name: path.read_bytes() for name, path in _files_below(here)}
         files.written += new.written
-        there = [] if files.noted is None and self.suffix is not None else self._pictures_of(name)
+        there = [] if files.noted is None and self._suffix is not None else self._pictures_of(name)
         may_go = self._may_go(there, files, made)
         self._folder.put({name: content for name, content in made.items() if name in may_go or name not in there})
         self._folder.remove(name for name in may_go if name not in made)
@@ -146,8 +151,8 @@ class UploadWriter:
     def _pictures_of(self, file_name: str) -> list[str]:
         """The pictures of an image that are there."""
         place = f"{self._below}/{file_name}"
-        if self.suffix is not None:
-            place = f"{place}{self.suffix}"
+        if self._suffix is not None:
+            place = f"{place}{self._suffix}"
             return [name for name in self._folder.names(place) if name == place]
         return [name for name in self._folder.names(place) if posixpath.dirname(name) == place and _is_mask(name)]
 

@@ -219,7 +219,8 @@ def test_results_are_read_from_addresses_and_written_to_them(
     out = "memory://bucket/out"
     assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "-f", "ndjson", "-o", out).code == 0
     memory.get("/bucket/out", str(tmp_path / "copy"), recursive=True)
-    assert hqsam("status", "copy").out == hqsam("status", out).out
+    copy, there = (hqsam("status", place).out.splitlines() for place in ("copy", out))
+    assert [line for line in copy if "rate" not in line] == [line for line in there if "rate" not in line]
     for source in (out, f"{out}/instances.json", f"{out}/instances.ndjson"):
         local = source.replace(out, "copy")
         assert hqsam("results", "stats", source).out == hqsam("results", "stats", local).out != ""
