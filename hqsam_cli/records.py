@@ -83,6 +83,7 @@ class ImagePrompts:
         size: (width, height) that the prompt file claims, or None; prompts refer to that size.
         prompts: in input order.
         dropped: number of prompts that a threshold filtered out.
+        mentioned: whether a prompt file says what is in the image, be it nothing; None where there is no such file.
     """
 
     file_name: str
@@ -90,6 +91,7 @@ class ImagePrompts:
     size: tuple[int, int] | None = None
     prompts: list[RawPrompt] = field(default_factory=list)
     dropped: int = 0
+    mentioned: bool | None = None
 
 
 @dataclass(frozen=True)  # without slots, which a cached property needs

@@ -16,16 +16,19 @@ from ..errors import UsageError
 from ..formats import BOX_WRITERS
 from ..formats.yolo import YoloWriter
 from ..inference.device import resolve_compute
+from ..io.places import as_place
 from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
 from ..prompts.select import Selection
 from ..prompts.table import PromptTable, number_images
 from .check_config import errors_allowed
+from .fingerprint import stamped
 from .inputs import input_images
 from .job import Job, Summary
 from .local import LocalEngine
-from .pipeline import count_done, make_worker
-from .prepared import PreparedRun, journal_place, made_by, output_place
+from .pipeline import make_worker
+from .plan import plan_of
+from .prepared import PreparedRun, journal_place, made_by
 from .segment import load_detector
 from .steps import Detect
 
@@ -66,7 +69,7 @@ def prepare_detect(
 ) -> PreparedRun:
     """A run with its images found and its detector loaded; see `prepare_segment`."""
     form: BoxFileFormat = config.format or ("ndjson" if output == STDIN else "coco")
-    path = None if output == STDIN else output_place(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
+    path = None if output == STDIN else as_place(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
     _check(config, form, inputs, path)
     found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
     ids, listed = PromptTable(), None
@@ -82,7 +85,7 @@ def prepare_detect(
     step = Detect(detector, Selection(), None if listed is None else listed.categories)
     config = replace(config, format=form, device=compute.device.type)
     job = Job(
-        images=found.images,
+        images=found.images if path is None else stamped(found.images),
         prompts=ids,
         output=path,
         formats=frozenset({form}),
@@ -93,6 +96,8 @@ def prepare_detect(
         identity=identity(config, detector.config, detector=detector.identity),
         info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},
         overwrite=config.overwrite,
+        overwrite_edited=config.overwrite_edited,
+        prune=config.prune,
         retry_failed=config.retry_failed,
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         stream=sys.stdout.buffer if path is None else None,
@@ -102,7 +107,7 @@ def prepare_detect(
     return PreparedRun(
         job=job,
         engine=lambda: LocalEngine(make_worker(job, step), config.workers),
-        done=count_done(job),
+        plan=plan_of(job),
         lost=bool(found.broken),
         prompts=f"what {settings.detector} finds",
     )

@@ -37,6 +37,8 @@ class Job:
         segmentation: how annotations say what their masks are; see `annotations.shown`.
         journal: the file of the journal, or the address of its objects, if one is kept.
         identity: everything results depend on; see `configs.run_identity`.
+        overwrite_edited: files that somebody edited since a run wrote them are replaced and removed like others.
+        prune: any number of images may lose their results at once; see `ownership.check_removal`.
         retry_failed: images that failed are tried again though they are what they were.
         max_errors: the run stops when more images than that have failed in it.
         on_result: is given what is made of each image.
@@ -55,6 +57,8 @@ class Job:
     segmentation: SegmentationKind = "rle"
     inputs: str = ""
     overwrite: bool = False
+    overwrite_edited: bool = False
+    prune: bool = False
     retry_failed: bool = False
     max_errors: int | None = None
     stream: BinaryIO | None = None

@@ -13,10 +13,10 @@ from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import HqsamError, UsageError
 from ..io.address_folder import AddressFolder
 from ..io.atomic import check_can_write
-from ..io.places import is_address
 from ..progress import Progress
 from .job import Job, Summary
 from .pipeline import run_images
+from .plan import Plan
 from .work import Engine
 
 
@@ -26,7 +26,7 @@ class PreparedRun:
 
     Attributes:
         engine: loads the models, and works on the images.
-        done: how many images are done already.
+        plan: what is done and what is left.
         lost: inputs or prompts were left out, for which the run ends with exit code 3.
         strict: so it does where prompts do not lie in their images.
         has_files: prompts come from files.
@@ -35,7 +35,7 @@ class PreparedRun:
 
     job: Job
     engine: Callable[[], Engine]
-    done: int
+    plan: Plan
     lost: bool
     prompts: str
     strict: bool = False
@@ -45,8 +45,10 @@ class PreparedRun:
         """Do it.
 
         Raises:
-            HqsamError: models cannot be loaded, results cannot be written, or no prompt lies in its image.
+            HqsamError: models cannot be loaded, results cannot be written, no prompt lies in its image, or too many
+                images would lose their results.
         """
+        self.plan.check_removal(prune=self.job.prune)
         if self.job.journal is not None:
             _check_writable(self.job.journal)
         summary = run_images(self.job, self.engine(), progress)
@@ -55,11 +57,6 @@ class PreparedRun:
             raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
         summary.left_out = self.lost or (self.strict and summary.lost > 0)
         return summary
-
-
-def output_place(output: str) -> Path | str:
-    """A folder or a file here, or an address."""
-    return output if is_address(output) else Path(output)
 
 
 def journal_place(output: Path | str, folder: str | None, *, beside: bool = False) -> Path | str:

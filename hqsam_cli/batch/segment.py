@@ -20,18 +20,21 @@ from ..formats.cutouts import CropWriter, CutoutWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
 from ..formats.run_records import ImageResult
 from ..inference.device import resolve_compute, resolve_devices
+from ..io.places import as_place
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
 from ..prompts.check import check_fits
 from ..prompts.select import Selection
-from ..prompts.table import PromptSources, PromptTable, bind_prompts, check_used, read_prompts
+from ..prompts.table import PromptSources, PromptTable, bind_prompts, check_speaks, check_used, read_prompts
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
+from .fingerprint import stamped
 from .inputs import input_images
 from .job import Job, Summary
-from .pipeline import count_done
-from .prepared import PreparedRun, journal_place, made_by, output_place
+from .object_journal import has_journal
+from .plan import plan_of
+from .prepared import PreparedRun, journal_place, made_by
 from .shard import Shard, inputs_digest
 
 
@@ -120,9 +123,10 @@ def prepare_segment(
     if config.detection.detector is not None:
         detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
     shard = None if config.shard is None else Shard.parse(config.shard)
-    place = None if output == STDIN else output_place(output)
+    place = None if output == STDIN else as_place(output)
+    images = found.images if shard is None else shard.images(found.images)
     job = Job(
-        images=found.images if shard is None else shard.images(found.images),
+        images=images if place is None else stamped(images),
         inputs=inputs_digest(found.images),
         prompts=table,
         output=place,
@@ -141,6 +145,8 @@ def prepare_segment(
         },
         segmentation=config.polygons.segmentation,
         overwrite=config.overwrite,
+        overwrite_edited=config.overwrite_edited,
+        prune=config.prune,
         retry_failed=config.retry_failed,
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         journal=None if place is None else journal_place(place, config.journal),
@@ -148,6 +154,10 @@ def prepare_segment(
         on_result=on_result,
         writers=mask_writers(config.cutout.background),
     )
+
+    plan = plan_of(job)
+    if plan.unmentioned or (job.overwrite and job.journal is not None and has_journal(job.journal)):
+        check_speaks(given)
 
     def engine() -> Any:
         assert checkpoint is not None
@@ -158,7 +168,7 @@ def prepare_segment(
     return PreparedRun(
         job=job,
         engine=engine,
-        done=count_done(job),
+        plan=plan,
         lost=bool(found.broken or table.outside or (prompts.strict and table.notes.lost)),
         prompts=_describe(job, config),
         strict=prompts.strict,

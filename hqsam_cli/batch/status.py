@@ -73,7 +73,7 @@ def read_status(output: Path | str) -> RunStatus:
     """
     path = _journal_of(str(output))
     try:
-        contents = read_journal(path)
+        contents = read_journal(path, named=str(output))
     except HqsamError:
         if path != Path(output) or path.name.endswith(JOURNAL):
             raise
@@ -111,10 +111,9 @@ def _journal_of(output: str) -> Path:
         return local_journal(next(filter(has_journal, places), places[0]))
     path = Path(output)
     beside = path.with_name(f"{path.name}.{JOURNAL}")
-    if beside.is_file() or path.is_file():
-        return beside if beside.is_file() else path
     of_files = list(path.glob(f"*.{JOURNAL}"))  # of a folder that holds one file of boxes
-    return of_files[0] if len(of_files) == 1 and not (path / JOURNAL).is_file() else path / JOURNAL
+    found = [place for place in (beside, path, path / JOURNAL) if place.is_file()] + of_files[: len(of_files) == 1]
+    return found[0] if found else _journal_of(f"file://{path.absolute()}")  # a copy of what was at an address
 
 
 def _state(contents: Contents) -> str:

@@ -16,6 +16,7 @@ from ..configs import SegmentConfig
 from ..configs.option import is_default
 from ..errors import ImageError
 from ..formats.annotations import make_annotation, make_detection
+from ..formats.ownership import ImageFiles
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
 from ..io.find import SourceImage
@@ -33,6 +34,7 @@ class DecodedImage:
 
     Attributes:
         fingerprint: what its results depend on beside the identity of the run; see `fingerprint`.
+        files: that it has in the output.
         pixels: RGB uint8 (H, W, 3).
         resized: the same as a model sees it, where a step takes it so.
         prompts: fit to the image.
@@ -44,6 +46,7 @@ class DecodedImage:
     source: SourceImage
     image_id: int
     fingerprint: str
+    files: ImageFiles = field(default_factory=ImageFiles)
     pixels: np.ndarray | None = None
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)

@@ -30,6 +30,8 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every image.")]
 OverwriteOption = Annotated[bool, option_of(RunConfig, "overwrite")]
+OverwriteEditedOption = Annotated[bool, option_of(RunConfig, "overwrite_edited")]
+PruneOption = Annotated[bool, option_of(RunConfig, "prune")]
 WorkersOption = Annotated[int, option_of(RunConfig, "workers")]
 MaxPixelsOption = Annotated[int, option_of(RunConfig, "max_pixels")]
 DeviceOption = Annotated[str, option_of(RunConfig, "device")]

@@ -23,11 +23,21 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
     Raises:
         HqsamError: it cannot be written, or too many images failed.
     """
+    from ..formats.values import some_of
+
     job = run.job
     if dry_run:
         output = "stdout" if job.output is None else str(job.output)
-        counts = [("images", len(job.images)), ("done", run.done), ("left", len(job.images) - run.done)]
-        rows = [(name, str(count)) for name, count in counts]
+        plan, count, done = run.plan, len(job.images), len(run.plan.done)
+        rows = [("images", str(count)), ("done", str(done)), ("left", str(count - done))]
+        named = {
+            "changed": plan.changed,
+            "rewritten": plan.rewritten,
+            "without prompts": plan.emptied,
+            "not mentioned": plan.unmentioned,
+            "gone": plan.gone,
+        }
+        rows += [(what, f"{len(names)} ({some_of(names)})") for what, names in named.items() if names]
         rows += [
             ("prompts", run.prompts),
             *more.items(),
@@ -35,6 +45,7 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
             ("formats", ", ".join(sorted(job.formats))),
         ]
         print_table((), rows)
+        plan.check_removal(prune=job.prune)
         raise typer.Exit(3 if run.lost else 0)
     try:
         summary = run.run(reporter)

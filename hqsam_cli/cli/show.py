@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..configs import JOURNAL, STDIN, SegmentConfig
+from ..configs import STDIN, SegmentConfig
 from ..configs.run import RESULTS
 from ..errors import HqsamError, UsageError
+from ..io.places import as_place
 from .console import ConsoleReporter
 from .from_config import with_options
 from .options import InputsArgument, QuietOption, VerboseOption
@@ -114,17 +115,27 @@ def _picture_path(output: Path, name: str, count: int) -> Path:
     return output / f"{name if count > 1 else os.path.basename(name)}.jpg"
 
 
-def _finished_run(inputs: list[str]) -> Path | None:
-    """The output folder of a run, where that is what is given."""
+def _finished_run(inputs: list[str]) -> Path | str | None:
+    """The output folder of a run, or its address, where that is what is given."""
+    from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
+    from ..io.address_folder import AddressFolder
+    from ..io.images import READ_SUFFIXES
 
-    folder = Path(inputs[0])
-    is_run = any((folder / name).is_file() for name in (JOURNAL, INSTANCES))
-    return folder if len(inputs) == 1 and is_run else None
+    folder = as_place(inputs[0])
+    # A server of http lists no journal, and an image is no folder.
+    name = inputs[0].lower()
+    if len(inputs) > 1 or name == STDIN or name.startswith("http") or name.endswith(READ_SUFFIXES):
+        return None
+    if isinstance(folder, str):
+        is_run = INSTANCES in AddressFolder(folder).names(INSTANCES)
+    else:
+        is_run = (folder / INSTANCES).is_file()
+    return folder if is_run or has_journal(journal_of(folder)) else None
 
 
 def _draw_run(
-    run: Path, images: Path | None, output: Path, *, compare: bool, max_pixels: int, reporter: ConsoleReporter
+    run: Path | str, images: Path | None, output: Path, *, compare: bool, max_pixels: int, reporter: ConsoleReporter
 ) -> bool:
     """Write a picture of each image of a run, and say where; whether there is one of each.
 

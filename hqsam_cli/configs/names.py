@@ -19,4 +19,4 @@ STDIN = "-"  # and stdout
 
 JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
 JOURNAL_FOLDER = "journal"  # of its objects, where the output is an address
-JOURNAL_OBJECT = re.compile(r"\d{9}\.ndjson")
+JOURNAL_OBJECT = re.compile(r"(\d{9})(?:-(\d{9}))?\.ndjson")

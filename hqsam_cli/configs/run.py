@@ -17,6 +17,12 @@ class RunConfig:
     """The options that `segment` and `detect` share."""
 
     overwrite: bool = option(False, "Start again instead of continuing; replace what is there.", RESULTS)
+    overwrite_edited: bool = option(False, "Also replace and remove files of results that somebody edited.", RESULTS)
+    prune: bool = option(
+        False,
+        "Remove results though more than a tenth of the images, and more than ten, would lose them at once.",
+        RESULTS,
+    )
     device: str = option("auto", "Where to compute.", SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
     batch_size: int | None = option(None, "Images per batch: 4, and 1 on a CPU.", SPEED, metavar="N", min=1)
     workers: int = option(4, "Threads that decode images, and as many that write results.", SPEED, metavar="N", min=1)

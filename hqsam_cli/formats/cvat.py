@@ -73,7 +73,7 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
         raise ValueError("XML, but no CVAT; export it as CVAT for images 1.1")
     if root.find("track") is not None:
         raise ValueError("CVAT for video; export it as CVAT for images 1.1")
-    items, annotations, other = [], [], []
+    items, annotations, other, silent = [], [], [], []
     for number, image in enumerate(root.iter("image")):
         key = f"image {image.get('id', number)}"
         size = {name: integer(image.get(name)) for name in ("width", "height")}
@@ -82,6 +82,7 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
         for place, element in enumerate(element for element in image if element.tag != "tag"):
             shape = _read_shape(element, size["width"] or 0, size["height"] or 0)
             if shape is None:
+                silent.append(key)
                 other.append(f"{element.tag} {place + 1} of {image.get('name')}")
                 continue
             group = element.get("group_id")
@@ -90,7 +91,7 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
             shapes.append(((label, group) if group not in (None, "0") else None, own))
         annotations += unite(shapes)
     note(notes.lost, "shapes that are no boxes, polygons or masks, left out", other)
-    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
+    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other), silent=silent)
 
 
 def _read_shape(element: ElementTree.Element, width: int, height: int) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from ..errors import ImageError
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
 from ..io.images import read_image
 from .overlay import overlay
+from .ownership import ImageFiles
 from .run_records import ImageResult, RunRecords
 
 JPEG_QUALITY, THUMBNAIL_QUALITY = 92, 80
@@ -50,9 +51,9 @@ class PictureWriter:
         """See `Writer`."""
         raise NotImplementedError
 
-    def remove(self, file_name: str) -> None:
+    def remove(self, file_name: str, files: ImageFiles) -> None:
         """See `Writer`."""
-        self.place(file_name).unlink(missing_ok=True)
+        files.remove(self.place(file_name))
 
     def close(self) -> None:
         """Nothing: all is in place."""
@@ -72,7 +73,8 @@ class OverlayWriter(PictureWriter):
         """See `Writer`."""
         assert result.pixels is not None
         masks = [instance.mask.full() for instance in result.instances]
-        write_picture(self.place(result.file_name), draw(result.pixels, result.annotations, masks, self._names))
+        drawn = draw(result.pixels, result.annotations, masks, self._names)
+        write_picture(self.place(result.file_name), drawn, put=result.files.put)
 
 
 class ThumbnailWriter(PictureWriter):
@@ -84,7 +86,7 @@ class ThumbnailWriter(PictureWriter):
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
         assert result.pixels is not None
-        write_thumbnail(self.place(result.file_name), result.pixels)
+        write_thumbnail(self.place(result.file_name), result.pixels, result.files.put)
 
 
 def thumbnail_of_run(run: Path, file_name: str) -> Path | None:
@@ -93,11 +95,11 @@ def thumbnail_of_run(run: Path, file_name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def write_thumbnail(path: Path, pixels: np.ndarray) -> None:
+def write_thumbnail(path: Path, pixels: np.ndarray, put: Callable[[Path, bytes], None] = write_file) -> None:
     """Write a photo, uint8 RGB (H, W, 3), made small."""
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    write_picture(path, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), THUMBNAIL_QUALITY)
+    write_picture(path, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), THUMBNAIL_QUALITY, put)
 
 
 def read_thumbnail(path: Path, size: tuple[int, int]) -> np.ndarray | None:
@@ -127,7 +129,9 @@ def draw(
     return overlay(photo, masks, labels, [annotation.get("prompt_box") for annotation in annotations])
 
 
-def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -> None:
+def write_picture(
+    path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY, put: Callable[[Path, bytes], None] = write_file
+) -> None:
     """Write uint8 RGB (H, W, 3) in the format of the path's suffix.
 
     Args:
@@ -143,5 +147,4 @@ def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -
         done = False
     if not done:
         raise ImageError("no picture can be written as that", file=path, remedy="call it .png or .jpg")
-    with atomic_file(path) as file:
-        file.write(encoded.tobytes())
+    put(path, encoded.tobytes())

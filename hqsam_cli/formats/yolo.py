@@ -31,7 +31,7 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
     images: dict[Identifier, FileImage] = {}
     annotations: list[dict[str, Any]] = []
     names, key_point_shape = class_names(folder)
-    unread = 0
+    unread, silent = 0, []
     for path in paths:
         if path.name == CLASSES:
             continue
@@ -52,12 +52,13 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
         if len(bad) == len(own) > 0 and path.stem.lower().startswith(NO_LABELS):
             continue  # a text about the labels
         unread += len(bad)
+        silent += [image.key] if bad else []
         images[image.key] = image
         annotations += own
         note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
     categories = [{"id": number + 1, "name": name} for number, name in names.items()]
     sound = [annotation for annotation in annotations if "bbox" in annotation]
-    return Contents(images, sound, categories, numbered=False, unread=unread, box_format="cxcywhn")
+    return Contents(images, sound, categories, numbered=False, unread=unread, box_format="cxcywhn", silent=silent)
 
 
 def _is_id(field: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import HqsamError
-from .places import file_system, patiently, reason_of
+from .places import TRY_AGAIN, file_system, patiently, reason_of
 
 T = TypeVar("T")
 PROBE = ".hqsam"  # an object that is put to see whether one can be, and removed
@@ -45,6 +45,22 @@ class AddressFolder:
             return True
         except FileExistsError:  # perhaps by a request of ours whose answer was lost
             return self.read([name])[0] == content
+
+    def fetch(self, name: str, path: Path) -> bool:
+        """Copy an object, of any size, to a file of this machine; whether there is one.
+
+        Raises:
+            HqsamError: it cannot be read.
+        """
+        try:
+            patiently(lambda: self._system.get_file(self._place(name), str(path)))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):  # the last below a file
+            return False
+        except Exception as error:
+            raise HqsamError(
+                f"cannot be read ({reason_of(error)})", file=f"{self.address}/{name}".rstrip("/"), remedy=TRY_AGAIN
+            ) from None
+        return path.is_file()
 
     def read(self, names: Iterable[str]) -> list[bytes]:
         """The contents of objects; an HqsamError where one cannot be read."""
@@ -108,6 +124,6 @@ class AddressFolder:
         except Exception as error:
             raise HqsamError(
                 f"cannot be written ({reason_of(error)})",
-                file=f"{self.address}/{name}",
+                file=f"{self.address}/{name}".rstrip("/"),
                 remedy="mend that and run the same command, which continues, or choose another `output`",
             ) from None

@@ -29,7 +29,7 @@ TRY_AGAIN = "the same command tries it again"
 UNKNOWN = "-"  # a stamp that says nothing
 HEAD = 1 << 16  # bytes in which most images say their size and how they are turned
 # When an object was made, and what says that it is another one, the best first, as the file systems of fsspec call it.
-MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
+MODIFIED = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "created")
 MARKS = (
     "ETag",
     "etag",
@@ -229,6 +229,11 @@ def absolute_path(path: str) -> str:
 def is_address(path: str) -> bool:
     """Whether a path is an address, and no file of this machine."""
     return bool(ADDRESS.match(path)) and not os.path.lexists(path)
+
+
+def as_place(name: str) -> Path | str:
+    """A path of this machine, or an address as it is."""
+    return name if is_address(name) else Path(name)
 
 
 def is_there(path: str) -> bool:

@@ -15,6 +15,7 @@ from ..formats.picture_writer import read_thumbnail, thumbnail_of_run, write_pic
 from ..formats.segmentation import decode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
 from ..io.images import stored_orientation
+from ..io.places import is_address
 from ..records import MaskCrop
 from .results import ResultImage, read_photo
 from .suspicion import PARTS, measure_masks
@@ -111,7 +112,8 @@ def _shape(given: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> 
 
 def _as_it_is(path: str, exif: str) -> bool:
     """Whether a browser shows a photo as it was read; browsers turn it as EXIF says."""
-    return path.lower().endswith(SHOWN_BY_BROWSERS) and (exif == "apply" or stored_orientation(path) == 1)
+    is_shown = not is_address(path) and path.lower().endswith(SHOWN_BY_BROWSERS)
+    return is_shown and (exif == "apply" or stored_orientation(path) == 1)
 
 
 def _address(path: str | Path, report: Path) -> str:

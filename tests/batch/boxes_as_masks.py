@@ -1,6 +1,6 @@
 """A run whose model fills each box, as a program of its own so that tests can kill it.
 
-python boxes_as_masks.py IMAGES OUTPUT SECONDS_A_GROUP
+python boxes_as_masks.py IMAGES OUTPUT SECONDS_A_GROUP [SECONDS_A_JOURNAL_OBJECT]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hqsam_cli.batch import object_journal
 from hqsam_cli.batch.job import Job, PromptsByName, Summary
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
@@ -115,4 +116,5 @@ def run(
 
 if __name__ == "__main__":
     place = sys.argv[2] if is_address(sys.argv[2]) else Path(sys.argv[2])
+    object_journal.SECONDS = float(sys.argv[4]) if sys.argv[4:] else object_journal.SECONDS
     sys.exit(run(sys.argv[1], place, BoxPredictor(float(sys.argv[3])))[0].exit_code)

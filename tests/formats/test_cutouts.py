@@ -11,6 +11,7 @@ from PIL import Image
 
 from hqsam_cli.formats.annotations import make_annotation
 from hqsam_cli.formats.cutouts import CropWriter, CutoutWriter, object_alpha
+from hqsam_cli.formats.ownership import ImageFiles
 from hqsam_cli.formats.run_records import ImageResult, RunRecords
 from hqsam_cli.records import Instance, MaskCrop, ProbabilityCrop, Prompt
 
@@ -29,7 +30,7 @@ def written(writer: CutoutWriter | CropWriter, *instances: Instance) -> list[np.
     for annotation in annotations:
         with Image.open(writer.path / "sub/a.jpg" / f"{annotation['id']}.png") as image:
             pictures.append(np.asarray(image))
-    writer.remove("sub/a.jpg")
+    writer.remove("sub/a.jpg", ImageFiles())
     assert not (writer.path / "sub/a.jpg").exists()
     return pictures
 

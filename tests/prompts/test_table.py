@@ -183,7 +183,9 @@ def test_images_of_any_id_keep_their_boxes(bound: Any) -> None:
 
 def test_an_image_id_is_given_to_one_image(bound: Any, tmp_path: Path) -> None:
     path = tmp_path / "boxes.ndjson"
-    path.write_text("".join(json.dumps({"file_name": f"{n}.jpg", "image_id": 1}) + "\n" for n in range(2)))
+    path.write_text(
+        "".join(json.dumps({"file_name": f"{n}.jpg", "image_id": 1, "annotations": []}) + "\n" for n in range(2))
+    )
     table = bound(["0.jpg", "1.jpg"], boxes=str(path))
     assert table.for_image("0.jpg").image_id == 1 != table.for_image("1.jpg").image_id
     assert any("1.jpg: has the image id 1 of 0.jpg" in text for text in table.notes.remarks)
