@@ -53,11 +53,11 @@ class LabelWriter:
 
     def write(self, result: ImageResult) -> None:
         """Labels of an earlier run go, so that none stays if this one breaks off; new ones come when it ends."""
+        result.files.written.append(self.digest(result))
         if self.run.knows(result.file_name):
             self.remove(result.file_name, result.files)
         else:
             self._new.add(result.file_name)
-        result.files.written.append(self.digest(result))
 
     def digest(self, result: ImageResult) -> str:
         """Of the label that an image will have, for its `ImageFiles`."""

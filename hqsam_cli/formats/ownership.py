@@ -50,9 +50,8 @@ class ImageFiles:
 
     def put(self, path: Path, content: bytes) -> None:
         """Write a file, whole or not at all, unless there is somebody's."""
-        own = content_digest(path.name, content)
-        self.written.append(own)
-        if self.may_replace(path, path.name, own):
+        self.written.append(content_digest(path.name, content))
+        if self.may_replace(path, path.name):
             write_file(path, content)
 
     def remove(self, path: Path, name: str | None = None) -> None:
@@ -60,23 +59,19 @@ class ImageFiles:
         if self.may_replace(path, name or path.name):
             path.unlink(missing_ok=True)
 
-    def may_replace(self, path: Path, name: str, own: str | None = None) -> bool:
-        """Whether a file is the run's or is not there; one that is somebody's, or cannot be read, is noted as kept.
-
-        Args:
-            own: digest of what is to be written: a run that was killed may have written that without noting it.
-        """
+    def may_replace(self, path: Path, name: str) -> bool:
+        """Whether a file is the run's or is not there; one that is somebody's, or cannot be read, is noted as kept."""
         if self.noted is None or not os.path.isfile(path):
             return True
         try:
             found = digest_of(name, file_digest(path))
         except OSError:
             found = ""
-        return self.allows(str(path), found, own)
+        return self.allows(str(path), found)
 
-    def allows(self, place: str, digest: str, own: str | None = None) -> bool:
-        """See `may_replace`, of a file by its digest."""
-        if self.noted is None or digest == own or digest in self.noted:
+    def allows(self, place: str, digest: str) -> bool:
+        """See `may_replace`, of a file by its digest. What is to be written may be there: of a run that was killed."""
+        if self.noted is None or digest in self.noted or digest in self.written:
             return True
         if place not in self.kept:
             self.kept.append(place)
