@@ -99,7 +99,7 @@ def merge_shards(
 
     def files_of(name: str, of_shard: Iterable[str] = ()) -> ImageFiles:
         noted = None if overwrite_edited else journal.noted(name)
-        return ImageFiles(None if noted is None else {*noted, *of_shard}, kept=kept)
+        return ImageFiles(None if noted is None else {*noted, *of_shard}, kept=kept, foreign_too=overwrite)
 
     try:
         gone = _gone(journal, names)

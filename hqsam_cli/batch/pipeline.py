@@ -159,7 +159,7 @@ class _Run:
         """Take away the outputs of images, `written` being digests of what this run just wrote."""
         for name in names:
             noted = self._noted(name)
-            files = ImageFiles(None if noted is None else {*noted, *written})
+            files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
             remove_outputs(name, files, writers)
             self.kept += files.kept
 

@@ -53,11 +53,14 @@ class LabelWriter:
 
     def write(self, result: ImageResult) -> None:
         """Labels of an earlier run go, so that none stays if this one breaks off; new ones come when it ends."""
-        if self.run.knows(result.file_name):
-            self.remove(result.file_name, result.files)
-        else:
-            self._new.add(result.file_name)
-        result.files.written.append(self.digest(result))
+        name = result.file_name
+        if self.run.knows(name):
+            result.files.written.append(self.digest(result))
+            self.remove(name, result.files)
+            return
+        self._new.add(name)
+        if not os.path.isfile(next(path for path in self.places_of(name) if path not in self._used)):
+            result.files.written.append(self.digest(result))
 
     def digest(self, result: ImageResult) -> str:
         """Of the label that an image will have, for its `ImageFiles`."""
@@ -96,6 +99,11 @@ class LabelWriter:
             self.written[path] = record["file_name"]
         elif record["file_name"] in self._new:
             tell_foreign(path)
+
+    @cached_property
+    def _used(self) -> set[Path]:
+        """Labels that are there, of images that had results before."""
+        return {*self._earlier.values(), *(self.folder / name for name in self.taken)}
 
     @cached_property
     def _earlier(self) -> dict[str, Path]:

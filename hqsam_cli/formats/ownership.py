@@ -15,18 +15,19 @@ from ..io.digest import file_digest
 from .values import some_of
 
 log = logging.getLogger(__name__)
-LENGTH = 16  # digits of a digest
+LENGTH = 16  # digits of a digest, of which so many are of a name:
+OF_NAME = 6
 MOST = 10  # photos that may leave at once, and one of so many of those that are known
 
 
 def digest_of(name: str, sha256: str) -> str:
-    """What is noted of a file of an image: of its content, and of what tells it from the others of the image.
+    """What is noted of a file of an image: of what tells it from the others of the image, and of its content.
 
     Args:
         name: of a picture, its file name; of a label, whose name depends on those of other images, its suffix.
         sha256: of the content, 64 digits.
     """
-    return hashlib.sha256(os.fsencode(f"{name} {sha256}")).hexdigest()[:LENGTH]
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:OF_NAME] + sha256[: LENGTH - OF_NAME]
 
 
 def content_digest(name: str, content: bytes) -> str:
@@ -42,17 +43,18 @@ class ImageFiles:
         noted: digests of what runs wrote; None: whatever is there under the names of the image may be replaced.
         written: digests of what this run writes.
         kept: files that would have been replaced or removed, and are somebody's.
+        foreign_too: files of names that no run wrote may be replaced, since the run begins again.
     """
 
     noted: Collection[str] | None = None
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    foreign_too: bool = False
 
     def put(self, path: Path, content: bytes) -> None:
         """Write a file, whole or not at all, unless there is somebody's."""
-        own = content_digest(path.name, content)
-        self.written.append(own)
-        if self.may_replace(path, path.name, own):
+        self.written.append(content_digest(path.name, content))
+        if self.may_replace(path, path.name):
             write_file(path, content)
 
     def remove(self, path: Path, name: str | None = None) -> None:
@@ -60,23 +62,21 @@ class ImageFiles:
         if self.may_replace(path, name or path.name):
             path.unlink(missing_ok=True)
 
-    def may_replace(self, path: Path, name: str, own: str | None = None) -> bool:
-        """Whether a file is the run's or is not there; one that is somebody's, or cannot be read, is noted as kept.
-
-        Args:
-            own: digest of what is to be written: a run that was killed may have written that without noting it.
-        """
+    def may_replace(self, path: Path, name: str) -> bool:
+        """Whether a file is the run's or is not there; one that is somebody's, or cannot be read, is noted as kept."""
         if self.noted is None or not os.path.isfile(path):
             return True
         try:
             found = digest_of(name, file_digest(path))
         except OSError:
-            found = ""
-        return self.allows(str(path), found, own)
+            found = digest_of(name, "")
+        return self.allows(str(path), found)
 
-    def allows(self, place: str, digest: str, own: str | None = None) -> bool:
-        """See `may_replace`, of a file by its digest."""
-        if self.noted is None or digest == own or digest in self.noted:
+    def allows(self, place: str, digest: str) -> bool:
+        """See `may_replace`, of a file by its digest. What is to be written may be there: of a run that was killed."""
+        if self.noted is None or digest in self.noted or digest in self.written:
+            return True
+        if self.foreign_too and not any(known[:OF_NAME] == digest[:OF_NAME] for known in self.noted):
             return True
         if place not in self.kept:
             self.kept.append(place)

@@ -62,9 +62,9 @@ class UploadWriter:
         """See `Writer`."""
         name, files = result.file_name, result.files
         if self._labels is not None:
+            files.written.append(self._labels.digest(result))
             self.remove(name, files)
             self._new |= set() if self._run.knows(name) else {name}
-            files.written.append(self._labels.digest(result))
         if not self.fills_folder:  # what is no label is made anew in the end
             return
         with TemporaryDirectory(prefix="hqsam-") as here:
@@ -73,7 +73,7 @@ class UploadWriter:
             made = {name: path.read_bytes() for name, path in _files_below(here)}
         files.written += new.written
         there = [] if files.noted is None and self._suffix is not None else self._pictures_of(name)
-        may_go = self._may_go(there, files, made)
+        may_go = self._may_go(there, files)
         self._folder.put({name: content for name, content in made.items() if name in may_go or name not in there})
         self._folder.remove(name for name in may_go if name not in made)
 
@@ -89,9 +89,9 @@ class UploadWriter:
         """See `Writer`."""
         if self.fills_folder:
             return
-        for stem in self._redone:
-            for name in self._of_stem[stem]:
-                self._remove_labels(name, ImageFiles(self._run.noted(name)))
+        left = set(self._run.image_names()) if self._redone else ()
+        for name in (name for stem in self._redone for name in self._of_stem[stem] if name in left):
+            self._remove_labels(name, ImageFiles(self._run.noted(name)))
         with TemporaryDirectory(prefix="hqsam-") as here:
             writer = self._make(Path(here, self._last), self._run)
             writer.close()
@@ -102,7 +102,7 @@ class UploadWriter:
                 elif labels[path] in self._new:
                     tell_foreign(f"{self._folder.address}/{name}")
 
-    def _may_go(self, names: Iterable[str], files: ImageFiles, made: Mapping[str, bytes] | None = None) -> list[str]:
+    def _may_go(self, names: Iterable[str], files: ImageFiles) -> list[str]:
         """Those of objects that are the run's; what is somebody's is noted as kept."""
         names = list(names)
         if files.noted is None:
@@ -110,8 +110,7 @@ class UploadWriter:
         allowed = []
         for name, content in zip(names, self._folder.read(names), strict=True):
             key = posixpath.basename(name) if self._labels is None else self._labels.suffix
-            own = content_digest(key, made[name]) if made and name in made else None
-            if files.allows(f"{self._folder.address}/{name}", content_digest(key, content), own):
+            if files.allows(f"{self._folder.address}/{name}", content_digest(key, content)):
                 allowed.append(name)
         return allowed
 

@@ -133,7 +133,7 @@ def write_as(
         writer = make(path, run)
         with _writing(path):
             if isinstance(writer, LabelWriter):
-                _replace_labels(writer, path, overwrite_edited=overwrite_edited, prune=prune)
+                _write_labels(writer, path, overwrite_edited=overwrite_edited, prune=prune)
             else:
                 writer.close()
     return writer.path, shapes.cost
@@ -149,29 +149,37 @@ def _writing(path: Path) -> Iterator[None]:
         raise HqsamError(reason, file=error.filename or path, remedy="give another path") from None
 
 
-def _replace_labels(writer: LabelWriter, output: Path, *, overwrite_edited: bool, prune: bool) -> None:
+def _write_labels(writer: LabelWriter, output: Path, *, overwrite_edited: bool, prune: bool) -> None:
     """Write labels, instead of those that there are of the images; what somebody edited since stays."""
     listed = writer.path / DIGESTS
     known = _read_digests(listed)
+    if writer.foreign() is not None:
+        # Labels of a run are in its journal, which is not read here, and none of others were listed before.
+        any_label = overwrite_edited or not (listed.exists() or (output / JOURNAL).exists())
+        _remove_labels(writer, None if any_label else known, prune=prune)
+    writer.close()
+    known |= {os.fsencode(path.relative_to(writer.path)): file_digest(path) for path in writer.written}
+    write_file(listed, b"".join(b"%s  %s\n" % (known[place].encode(), place) for place in sorted(known)))
+
+
+def _remove_labels(writer: LabelWriter, known: Mapping[bytes, str] | None, *, prune: bool) -> None:
+    """Remove the labels of the images whose digests are known, or all of them."""
     # All are read before the first label goes, so that none does if there is something wrong with the results.
     names = [(record["file_name"], record["error"]) for record in writer.run.records()]
     failed = [name for name, error in names if error is not None and writer.has(name)]
     check_removal(len(names), failed, prune=prune)
     tell_removed("images that failed", failed)
     kept: list[str] = []
-    # Labels of a run are in its journal, which is not read here, and none of others were listed before.
-    any_label = overwrite_edited or not (listed.exists() or (output / JOURNAL).exists())
-    for record in writer.run.records() if writer.foreign() is not None else ():
-        name, size = record["file_name"], (record["width"], record["height"])
-        places = [os.fsencode(path.relative_to(writer.path)) for path in writer.places_of(name)]
-        noted = {digest_of(writer.suffix, known[place]) for place in places if place in known}
-        if record["error"] is None:  # a command that was killed may have written it
-            noted.add(writer.digest(ImageResult(name, size, [], record["annotations"])))
-        writer.remove(name, ImageFiles(None if any_label else noted, kept=kept))
+    for record in writer.run.records():
+        name, noted = record["file_name"], None
+        if known is not None:
+            places = [os.fsencode(path.relative_to(writer.path)) for path in writer.places_of(name)]
+            noted = {digest_of(writer.suffix, known[place]) for place in places if place in known}
+            if record["error"] is None:  # a command that was killed may have written it
+                size = record["width"], record["height"]
+                noted.add(writer.digest(ImageResult(name, size, [], record["annotations"])))
+        writer.remove(name, ImageFiles(noted, kept=kept))
     tell_kept(kept)
-    writer.close()
-    known |= {os.fsencode(path.relative_to(writer.path)): file_digest(path) for path in writer.written}
-    write_file(listed, b"".join(b"%s  %s\n" % (known[place].encode(), place) for place in sorted(known)))
 
 
 def _read_digests(path: Path) -> dict[bytes, str]:

@@ -124,6 +124,22 @@ def test_labels_that_are_there_are_written_anew(tmp_path: Path, made: Path, form
     assert labels(tmp_path / "new") == expected
 
 
+@pytest.mark.parametrize(("form", "place"), [("yolo", "a.txt"), ("labelme", "labelme/a.json"), ("voc", "voc/a.xml")])
+def test_labels_that_somebody_edited_stay(
+    tmp_path: Path, made: Path, form: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def written(*, edited: bool = False) -> bytes:
+        options: dict[str, Any] = {"images": tmp_path / "imgs", "tolerance": TOLERANCE, "overwrite_edited": edited}
+        write_as(form, tmp_path / "new", open_results(made), {}, **options)
+        return (tmp_path / "new" / place).read_bytes()
+
+    ours = written()
+    assert written() == ours and "kept" not in caplog.text
+    (tmp_path / "new" / place).write_bytes(b"")  # as if there were no objects, which other labels say too
+    assert written() == b"" and f"kept: 1 ({tmp_path / 'new' / place})" in caplog.text
+    assert written(edited=True) == ours
+
+
 @pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
 def test_labels_of_images_that_failed_go(tmp_path: Path, made: Path, form: str) -> None:
     images = tmp_path / "imgs"
