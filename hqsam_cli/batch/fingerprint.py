@@ -59,6 +59,12 @@ def is_unchanged(known: str, source: SourceImage, prompts: ImagePrompts) -> bool
     return old.stamp == _stamp(place) != UNKNOWN or old.content == _digest(place)
 
 
+def is_unreadable(known: str) -> bool:
+    """Whether nobody could read the file of which a fingerprint was taken."""
+    old = Fingerprint.parse(known)
+    return old is not None and old.content == UNREADABLE
+
+
 def prompts_digest(prompts: ImagePrompts) -> str:
     """Of everything that prompts say; of coarse masks in files, what these hold."""
     said = {name: value for name, value in asdict(prompts).items() if name != "dropped"}

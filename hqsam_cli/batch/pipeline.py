@@ -25,7 +25,7 @@ from ..io.find import SourceImage
 from ..io.places import absolute_path
 from ..io.tars import is_image_gone
 from ..progress import Progress
-from .fingerprint import is_unchanged
+from .fingerprint import is_unchanged, is_unreadable
 from .interrupt import Interrupt
 from .job import Job, Summary
 from .journal import Beginning, Entry, Journal, cannot_write, with_results
@@ -291,7 +291,12 @@ class _Run:
         self.summary.files.append(writer.path)
 
     def _commit(self, outcomes: list[Outcome]) -> None:
-        """Journal images whose outputs are in place, or print their lines; one that failed keeps no earlier outputs."""
+        """Journal images whose outputs are in place, or print their lines; one that is broken keeps no earlier outputs.
+
+        One that cannot be read now, from a server that is down or refuses, keeps them, and what the journal says of it.
+        """
+        told = outcomes
+        outcomes = [outcome for outcome in told if not self._keeps_results(outcome)]
         records = [outcome.record for outcome in outcomes]
         for record in records:
             name = record["file_name"]
@@ -308,9 +313,15 @@ class _Run:
             self.journal.append((outcome.origin, outcome.record) for outcome in outcomes)
         elif self.job.stream is not None:
             _print_lines(self.job.stream, [shown(record, self.job.segmentation) for record in records])
-        self.left -= len(outcomes)
-        for outcome in outcomes:
+        self.left -= len(told)
+        for outcome in told:
             self._tell(outcome)
+
+    def _keeps_results(self, outcome: Outcome) -> bool:
+        """Whether an image has results of an earlier run, and nobody knows whether they are still right."""
+        name, origin = outcome.record["file_name"], outcome.origin
+        unread = outcome.record["error"] is not None and is_unreadable(origin.fingerprint)
+        return unread and name in self.known and not is_image_gone(origin.path)
 
     def _tell(self, outcome: Outcome) -> None:
         """Count an image, and say what there is to say of it."""

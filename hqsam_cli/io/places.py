@@ -39,6 +39,7 @@ MARKS = (
     *MODIFIED,
 )
 PASSING_STATUS = (408, 429)  # of HTTP, beside all from 500 on
+GONE_STATUS = (404, 410)  # what says that there is nothing; no other status does
 LASTING = (
     FileNotFoundError,
     PermissionError,
@@ -48,7 +49,13 @@ LASTING = (
     ValueError,
     MemoryError,
 )
-LASTING_NAMES = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError")
+LASTING_NAMES = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "ParamValidationError",
+    "error_perm",  # of ftplib
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +150,7 @@ class Fetched:
             ImageError: it cannot be fetched.
         """
         if self._content is None:
-            try:
-                self._content = self._fetch(self.stored.size)
-            except ImageError as error:  # waited for long enough
-                self._content = error
+            self._content = self._fetch(self.stored.size)
         if isinstance(self._content, ImageError):
             raise self._content
         return self._content
@@ -172,7 +176,7 @@ class Fetched:
         """See `Place`."""
         if self.stored.stamp is not None:
             return self.stored.stamp
-        return stamp_of(self._asked(lambda system, path: system.info(path)))
+        return stamp_of(self._asked(info_of))
 
     def digest(self) -> str:
         """See `Place`."""
@@ -192,15 +196,19 @@ class Fetched:
         return content
 
     def _asked(self, ask: Callable[[Any, str], T]) -> T:
+        if isinstance(self._content, ImageError):
+            raise self._content
         try:
             system, path = file_system(self.stored.holder)
             return patiently(lambda: ask(system, path))
         except (FileNotFoundError, IsADirectoryError):
-            raise ImageError("no such file", file=self.path, remedy="check the path") from None
+            failure = ImageError("no such file", file=self.path, remedy="check the path")
         except HqsamError as error:
-            raise ImageError(error.reason, file=self.path, remedy=error.remedy) from None
+            failure = ImageError(error.reason, file=self.path, remedy=error.remedy)
         except Exception as error:
-            raise ImageError(f"cannot be fetched ({reason_of(error)})", file=self.path, remedy=TRY_AGAIN) from None
+            failure = ImageError(f"cannot be fetched ({reason_of(error)})", file=self.path, remedy=TRY_AGAIN)
+        self._content = failure  # waited for long enough
+        raise failure
 
 
 def at(path: str | Place) -> Place:
@@ -230,14 +238,50 @@ def is_address(path: str) -> bool:
 
 
 def is_there(path: str) -> bool:
-    """Whether there is something at a path, or may be: of an address that cannot be asked nobody knows."""
-    if not is_address(path):
-        return os.path.lexists(path)
+    """Whether there is something at a path, or may be: only a definite "no such file" says that there is not.
+
+    A server that is down, refuses or has too much to do does not say so, and neither does a disk with an I/O error.
+    """
     try:
-        system, place = file_system(path)
-        return bool(patiently(lambda: system.exists(place)))
+        if is_address(path):
+            info_of(*file_system(path))
+        else:
+            os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except Exception:
-        return True
+        log.debug("%s: nobody knows whether it is there", path, exc_info=True)
+    return True
+
+
+def info_of(system: Any, path: str) -> Mapping[str, Any]:
+    """What a file system says of a file.
+
+    Raises:
+        FileNotFoundError: it says that there is none. Other errors are raised as they are: fsspec over HTTP turns all
+            of them into this one.
+    """
+    try:
+        info: Mapping[str, Any] = system.info(path)
+    except FileNotFoundError as error:
+        cause = error.__cause__
+        if cause is None or isinstance(cause, (LookupError, FileNotFoundError)) or status_of(cause) in GONE_STATUS:
+            raise
+        if speaks(system, "ftp") and isinstance(cause, StopIteration):
+            check_listed(system, path.rpartition("/")[0])  # a folder that is refused is an empty one
+            raise
+        raise cause from None
+    return info
+
+
+def check_listed(system: Any, folder: str) -> None:
+    """Raise where an FTP server refuses to list a folder, which fsspec takes for an empty one."""
+    system.ftp.retrlines(f"LIST {folder or '/'}", lambda _line: None)
+
+
+def speaks(system: Any, protocol: str) -> bool:
+    """Whether a file system is the one of a protocol."""
+    return protocol in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
 
 def read_bytes(path: str) -> bytes:
@@ -260,6 +304,8 @@ def file_system(address: str) -> tuple[Any, str]:
     """
     import fsspec
 
+    # Otherwise gcsfs asks over gRPC what kind of bucket it is at each call, and says on stderr that it cannot.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     # Objects need no folders; where addresses are files, theirs are made with them.
     own = {"auto_mkdir": True} if address.startswith(("file://", "local://")) else {}
     try:
@@ -283,19 +329,29 @@ def patiently(ask: Callable[[], T]) -> T:
         try:
             return ask()
         except Exception as error:
-            if not _may_pass(error) or time.monotonic() - began > PATIENCE:
+            if not may_pass(error) or time.monotonic() - began > PATIENCE:
                 raise
             log.debug("tried again in %s s", pause, exc_info=True)
         time.sleep(pause)
     return ask()
 
 
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
     """Whether an error may be gone after a while."""
     if isinstance(error, (HqsamError, *LASTING)) or type(error).__name__ in LASTING_NAMES:
         return False
-    status = getattr(error, "status", None)
-    return not isinstance(status, int) or status >= 500 or status in PASSING_STATUS
+    status = status_of(error)
+    return status is None or status >= 500 or status in PASSING_STATUS
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of HTTP that an error is about, as the client of each service calls it."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # of botocore
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status if isinstance(status, int) else None
+    found = (getattr(own, name, None) for own in (error, response) for name in ("status", "status_code", "code"))
+    return next((status for status in found if isinstance(status, int)), None)
 
 
 def reason_of(error: Exception) -> str:

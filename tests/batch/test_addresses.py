@@ -21,6 +21,7 @@ from hqsam_cli.io.find import find_images, walk_order
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
 from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
+from tests.http_server import HttpServer
 from tests.io.files import photo, tar_of
 from tests.s3_server import BUCKET, S3Server
 
@@ -290,3 +291,31 @@ def test_outputs_at_an_address_are_no_inputs(memory: fsspec.AbstractFileSystem, 
     run("memory://bucket/imgs", "memory://bucket/imgs")
     found = find_images(["memory://bucket/imgs"])
     assert len(found.images) == COUNT and len(found.passed) == 2 * COUNT
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 503, None])
+def test_results_stay_while_nobody_can_be_asked(http: HttpServer, tmp_path: Path, status: int | None) -> None:
+    (tmp_path / "www/a.png").write_bytes(photo(20))
+    (tmp_path / "www/b.png").write_bytes(photo(21))
+    out, one = tmp_path / "out", f"{http.address}/a.png"
+    run(http.address, out)
+    before = files_of(out)
+    assert len(before) == 5
+    if status is None:
+        http.stop()
+    else:
+        http.trouble = lambda _path: status
+    # One of them is not asked for any more, and the other one cannot be fetched.
+    summary, _ = run(one, out)
+    assert summary.exit_code == 3 and summary.failed[0].startswith(f"{one}: cannot be fetched (")
+    assert {name: content for name, content in files_of(out).items() if "masks" in name} == {
+        name: content for name, content in before.items() if "masks" in name
+    }
+    assert [image["file_name"] for image in json.loads((out / "instances.json").read_text())["images"]] == ["a.png"]
+    if status is not None:
+        http.trouble = lambda _path: None
+        summary, _ = run(http.address, out)
+        assert (summary.exit_code, summary.already_done) == (0, 2) and files_of(out) == before
+        http.trouble = lambda path: 404 if path == "/b.png" else None
+        run(one, out)
+        assert not (out / "masks/b.png").exists() and (out / "masks/a.png").exists()
