@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..errors import HqsamError
 from .listing import address_below, files_below
-from .places import file_system, patiently, reason_of, speaks
+from .places import patiently, reach, reason_of, speaks
 
 T = TypeVar("T")
 PROBE = ".hqsam"  # an object that is put to see whether one can be, and removed
@@ -22,11 +22,12 @@ class AddressFolder:
 
     Raises:
         UsageError: there is no such kind of address, or it needs a package.
+        HqsamError: its server cannot be reached.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
-        self._system, root = file_system(self.address)
+        self._system, root = reach(self.address)
         self._root = root.rstrip("/")
 
     def put(self, files: Mapping[str, bytes]) -> None:

@@ -24,6 +24,7 @@ from .places import (
     info_of,
     may_pass,
     patiently,
+    reach,
     reason_of,
     speaks,
 )
@@ -54,7 +55,7 @@ def files_below(address: str, pattern: str | None = None, refused: list[str] | N
     Raises:
         HqsamError: the address, or a folder below it, cannot be listed.
     """
-    system, root = file_system(address)
+    system, root = reach(address)
     if _lists_flat(system) and (pattern is None or "**" in pattern):
         entries = _listed(address, lambda _: _found(system, root, address))
         return [file for file in entries if not _is_folder(file) and _matches(file.name, pattern)]
@@ -144,7 +145,10 @@ def _found(system: Any, root: str, address: str) -> Iterator[StoredFile]:
 def _entries(address: str) -> Iterator[StoredFile]:
     """What is in a folder; a new connection each time where connections are not kept."""
     system, root = file_system(address)
-    infos = system.ls(root, detail=True)
+    try:
+        infos = system.ls(root, detail=True)
+    except FileNotFoundError:
+        infos = []
     if not infos and speaks(system, "ftp"):
         check_listed(system, root)
     for info in infos:

@@ -199,8 +199,7 @@ class Fetched:
         if isinstance(self._content, ImageError):
             raise self._content
         try:
-            system, path = file_system(self.stored.holder)
-            return patiently(lambda: ask(system, path))
+            return patiently(lambda: ask(*file_system(self.stored.holder)))
         except (FileNotFoundError, IsADirectoryError):
             failure = ImageError("no such file", file=self.path, remedy="check the path")
         except HqsamError as error:
@@ -247,8 +246,10 @@ def is_there(path: str) -> bool:
             info_of(*file_system(path))
         else:
             os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
         return False
+    except FileNotFoundError as error:
+        return not _is_definite(error)
     except Exception:
         log.debug("%s: nobody knows whether it is there", path, exc_info=True)
     return True
@@ -264,14 +265,19 @@ def info_of(system: Any, path: str) -> Mapping[str, Any]:
     try:
         info: Mapping[str, Any] = system.info(path)
     except FileNotFoundError as error:
-        cause = error.__cause__
-        if cause is None or isinstance(cause, (LookupError, FileNotFoundError)) or status_of(cause) in GONE_STATUS:
-            raise
-        if speaks(system, "ftp") and isinstance(cause, StopIteration):
-            check_listed(system, path.rpartition("/")[0])  # a folder that is refused is an empty one
-            raise
-        raise cause from None
+        if speaks(system, "ftp"):
+            check_listed(system, path.rpartition("/")[0])
+        elif error.__cause__ is not None and not _is_definite(error):
+            raise error.__cause__ from None
+        raise
     return info
+
+
+def _is_definite(error: FileNotFoundError) -> bool:
+    """Whether an error comes from an answer that there is no such file, and from no other trouble."""
+    cause = error.__cause__
+    local = (FileNotFoundError, LookupError, StopIteration)  # of file systems that look a name up in a listing
+    return cause is None or isinstance(cause, local) or status_of(cause) in GONE_STATUS
 
 
 def check_listed(system: Any, folder: str) -> None:
@@ -320,6 +326,20 @@ def file_system(address: str) -> tuple[Any, str]:
     except ValueError as error:
         raise UsageError(f"no address that fsspec knows ({reason_of(error)})", file=address) from None
     return system, str(path)
+
+
+def reach(address: str) -> tuple[Any, str]:
+    """See `file_system`; waits for a server to which a connection is made at once, as over FTP.
+
+    Raises:
+        HqsamError: there is none.
+    """
+    try:
+        return patiently(lambda: file_system(address))
+    except HqsamError:
+        raise
+    except Exception as error:
+        raise HqsamError(f"cannot be reached ({reason_of(error)})", file=address, remedy=TRY_AGAIN) from None
 
 
 def patiently(ask: Callable[[], T]) -> T:

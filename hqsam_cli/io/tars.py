@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from ..errors import HqsamError
-from .places import LocalFile, file_system, is_address, is_there, patiently, reason_of, stamp_of
+from .places import LocalFile, file_system, info_of, is_address, is_there, patiently, reason_of, stamp_of
 
 SUFFIX = ".tar"
 SIDECAR = ".json"
@@ -100,8 +100,9 @@ def _open(path: str) -> tuple[str, BinaryIO]:
         local = LocalFile(path)
         return local.stamp(), local.open()
     system, place = file_system(path)
+    stamp = stamp_of(info_of(system, place))
     file = _Patient(system.open(place, "rb", block_size=BLOCK, cache_type="readahead"))
-    return stamp_of(system.info(place)), cast(BinaryIO, file)
+    return stamp, cast(BinaryIO, file)
 
 
 def _members(opened: tarfile.TarFile) -> Iterator[Member]:

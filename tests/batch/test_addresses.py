@@ -319,3 +319,10 @@ def test_results_stay_while_nobody_can_be_asked(http: HttpServer, tmp_path: Path
         http.trouble = lambda path: 404 if path == "/b.png" else None
         run(one, out)
         assert not (out / "masks/b.png").exists() and (out / "masks/a.png").exists()
+
+
+def test_the_status_of_a_bucket_asks_no_other_bucket(s3: S3Server) -> None:
+    asked = len(s3.asked)
+    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: no run has written here"):
+        read_status(f"s3://{BUCKET}/")
+    assert all(path.startswith(f"/{BUCKET}/") or path == f"/{BUCKET}" for _, path in s3.asked[asked:])

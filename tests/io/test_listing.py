@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from urllib.parse import quote
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.address_folder import AddressFolder
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.images import image_size
 from hqsam_cli.io.listing import address_below
+from hqsam_cli.io.places import is_there
 from tests.http_server import HttpServer
 from tests.io.files import photo
 from tests.s3_server import BUCKET, S3Server
@@ -103,6 +106,47 @@ def test_an_address_keeps_its_host_and_its_account(address: str, name: str, belo
     assert address_below(address, name) == below
 
 
+def test_an_ftp_server_is_asked_with_its_port_and_says_what_it_refuses(
+    www: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyftpdlib", reason="there is no FTP server here: pip install pyftpdlib")
+    from pyftpdlib.authorizers import DummyAuthorizer
+    from pyftpdlib.handlers import FTPHandler
+    from pyftpdlib.servers import ThreadedFTPServer
+
+    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
+    refused: dict[str, str] = {}
+
+    class Handler(FTPHandler):
+        authorizer = DummyAuthorizer()
+
+        def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+            answer = refused.get(arg) if cmd in ("LIST", "MLSD") else None
+            self.respond(answer) if answer else super().pre_process_command(line, cmd, arg)
+
+    Handler.authorizer.add_user("me", "secret", str(www), perm="elr")
+    server = ThreadedFTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    folder = f"ftp://me:secret@127.0.0.1:{server.address[1]}/imgs"
+    found = find_images([folder])
+    assert [image.file_name for image in found.images] == [i.file_name for i in find_images([str(www / "imgs")]).images]
+    assert found.images[-1].path == f"{folder}/{DEEP[-1]}" and image_size(found.images[-1].place()) == (32, 16)
+    assert is_there(f"{folder}/a b.jpg") and not is_there(f"{folder}/none.jpg")
+
+    refused["/imgs/sub"] = "550 Permission denied."
+    found = find_images([folder])
+    assert len(found.images) == len(NAMES) and found.broken[0].startswith(f"{folder}/sub: cannot be listed (550 Perm")
+    assert is_there(f"{folder}/sub/none.jpg") and not is_there(f"{folder}/none.jpg")
+    refused["/imgs"] = "421 Too many connections."
+    with pytest.raises(HqsamError, match=r"imgs: cannot be listed \(421 Too many"):
+        find_images([folder])
+    assert is_there(f"{folder}/none.jpg")
+    server.close_all()
+    with pytest.raises(HqsamError, match="imgs: cannot be reached"):
+        find_images([folder])
+    assert is_there(f"{folder}/none.jpg")
+
+
 def test_images_of_chained_addresses_are_read(memory: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     import zipfile
 
@@ -124,3 +168,21 @@ def test_markers_of_folders_are_no_photos(s3: S3Server) -> None:
         system.call_s3("put_object", Bucket=BUCKET, Key=key, Body=content)
     for given in ("imgs", "imgs/**/*g", "imgs/*/*g"):
         assert [image.file_name for image in find_images([f"s3://{BUCKET}/{given}"]).images] == ["sub/a.png"]
+
+
+def test_a_blob_and_a_marker_as_adlfs_lists_them(
+    memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.pipe_file("/bucket/imgs/a.png", photo())
+    memory.pipe_file("/bucket/imgs/plain", photo())
+    memory.mkdir("/bucket/imgs/dir.jpg")
+    find = MemoryFileSystem.find
+
+    def find_as_adlfs(self: MemoryFileSystem, path: str, **options: bool) -> object:
+        found = find(self, path, **options)
+        marker = {"name": f"{path}/dir.jpg", "size": 0, "type": "file"}
+        return [path] if path in found else {**found, marker["name"]: marker}
+
+    monkeypatch.setattr(MemoryFileSystem, "find", find_as_adlfs)
+    assert [image.file_name for image in find_images(["memory://bucket/imgs"]).images] == ["a.png"]
+    assert [image.file_name for image in find_images(["memory://bucket/imgs/plain"]).images] == ["imgs/plain"]

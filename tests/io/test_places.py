@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import fsspec
@@ -12,7 +13,7 @@ import pytest
 from hqsam_cli.errors import HqsamError, ImageError, UsageError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.images import image_size, read_image, stored_orientation
-from hqsam_cli.io.places import UNKNOWN, at, is_there, read_bytes
+from hqsam_cli.io.places import UNKNOWN, at, file_system, is_there, read_bytes
 from tests.http_server import HttpServer
 from tests.io.files import photo
 from tests.s3_server import BUCKET, S3Server, slow
@@ -175,9 +176,11 @@ def test_who_cannot_be_asked_has_not_said_no(
     stopped.stop()
     assert is_there(f"{stopped.address}/a.jpg") and not is_there(f"{http.address}/a.jpg")
     assert not is_there(f"s3://{BUCKET}/a.jpg")
-    for status in (401, 403, 429, 500, 503):
-        s3.trouble = lambda _method, _path, status=status: status
+    statuses = iter((401, 403, 429, 500, 503))
+    s3.trouble = lambda _method, _path: next(statuses, None)
+    for _ in range(5):
         assert is_there(f"s3://{BUCKET}/a.jpg")
+    assert not is_there(f"s3://{BUCKET}/a.jpg")
     assert not is_there(str(tmp_path / "a.jpg")) and is_there(str(tmp_path))
 
     def stale(_path: str) -> None:
@@ -194,3 +197,15 @@ def test_a_photo_that_cannot_be_asked_for_is_not_one_that_is_not_there(http: Htt
     http.trouble = lambda _path: 404
     with pytest.raises(ImageError, match="no such file"):
         at(f"{http.address}/a.jpg").stamp()
+
+
+def test_gcsfs_is_not_asked_for_what_it_complains_about_unless_somebody_wants_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
+    for given, then in ((None, "false"), ("true", "true")):
+        monkeypatch.setenv(name, given or "")
+        if given is None:
+            monkeypatch.delenv(name)
+        file_system("memory://bucket/a")
+        assert os.environ[name] == then
