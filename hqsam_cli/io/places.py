@@ -312,11 +312,12 @@ def file_system(address: str) -> tuple[Any, str]:
 
     # Otherwise gcsfs asks over gRPC what kind of bucket it is at each call, and says on stderr that it cannot.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    # Objects need no folders; where addresses are files, theirs are made with them.
-    own = {"auto_mkdir": True} if address.startswith(("file://", "local://")) else {}
+    # What is listed is asked for once, and may be a million names long. Over SSH nothing is kept, nor the option known.
+    options = {} if address.startswith(("sftp://", "ssh://")) else {"use_listings_cache": False}
+    if address.startswith(("file://", "local://")):  # objects need no folders; those of files are made with them
+        options["auto_mkdir"] = True
     try:
-        # What is listed is asked for once, and may be a million names long.
-        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False, **own)
+        system, path = fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
         raise UsageError(
             f"an address that needs a package ({reason_of(error)})",
