@@ -107,7 +107,9 @@ def _journal_of(output: str) -> Path:
     """The journal of an output, or a copy of it."""
     if is_address(output):
         address = output.rstrip("/")
-        places = (f"{address}/{JOURNAL_FOLDER}", f"{address}.{JOURNAL_FOLDER}", address)
+        places = [f"{address}/{JOURNAL_FOLDER}", f"{address}.{JOURNAL_FOLDER}", address]
+        if "/" not in address.partition("://")[2]:  # a bucket, beside which there are only others' buckets
+            del places[1]
         return local_journal(next(filter(has_journal, places), places[0]))
     path = Path(output)
     beside = path.with_name(f"{path.name}.{JOURNAL}")

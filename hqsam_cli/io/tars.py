@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, cast
 
 from ..errors import HqsamError, UsageError
-from .places import LocalFile, file_system, is_address, is_there, patiently, reason_of, stamp_of
+from .places import LocalFile, file_system, info_of, is_address, is_there, patiently, reason_of, stamp_of
 
 SUFFIX = ".tar"
 SIDECAR = ".json"
@@ -120,6 +120,7 @@ def _open(path: str) -> tuple[str, BinaryIO]:
         local = LocalFile(path)
         return local.stamp(), local.open()
     system, place = file_system(path)
+    stamp = stamp_of(info_of(system, place))
     file = cast(BinaryIO, _Patient(system.open(place, "rb", block_size=BLOCK, cache_type="readahead")))
     if path.startswith("http"):
         try:
@@ -130,7 +131,7 @@ def _open(path: str) -> tuple[str, BinaryIO]:
             raise HqsamError(
                 "its server does not send parts of a file", file=path, remedy="download the tar first"
             ) from None
-    return stamp_of(system.info(place)), file
+    return stamp, file
 
 
 def _read_members(opened: tarfile.TarFile, members: dict[str, Member]) -> None:

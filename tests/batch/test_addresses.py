@@ -35,6 +35,7 @@ from hqsam_cli.io.places import LocalFile, Stored
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run
+from tests.http_server import HttpServer
 from tests.io.files import photo, tar_of
 from tests.s3_server import BUCKET, S3Server
 
@@ -410,3 +411,38 @@ def test_a_photo_over_http_is_asked_for_once(tmp_path: Path, mark: str) -> None:
         already, times, _ = go_on()
         assert already == COUNT and times["2.png"] > 1 and times["0.png"] == 1
         assert go_on() == (COUNT, each_once, {"HEAD"})
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 503, None])
+def test_results_stay_while_nobody_can_be_asked(http: HttpServer, tmp_path: Path, status: int | None) -> None:
+    (tmp_path / "www/a.png").write_bytes(photo(20))
+    (tmp_path / "www/b.png").write_bytes(photo(21))
+    out, one = tmp_path / "out", f"{http.address}/a.png"
+    run(http.address, out)
+    before = files_of(out)
+    assert len(before) == 5
+    if status is None:
+        http.stop()
+    else:
+        http.trouble = lambda _path: status
+    # One of them is not asked for any more, and the other one cannot be fetched.
+    summary, _ = run(one, out)
+    assert summary.exit_code == 3 and summary.failed[0].startswith(f"{one}: cannot be fetched (")
+    assert {name: content for name, content in files_of(out).items() if "masks" in name} == {
+        name: content for name, content in before.items() if "masks" in name
+    }
+    assert [image["file_name"] for image in json.loads((out / "instances.json").read_text())["images"]] == ["a.png"]
+    if status is not None:
+        http.trouble = lambda _path: None
+        summary, _ = run(http.address, out)
+        assert (summary.exit_code, summary.already_done) == (0, 2) and files_of(out) == before
+        http.trouble = lambda path: 404 if path == "/b.png" else None
+        run(one, out)
+        assert not (out / "masks/b.png").exists() and (out / "masks/a.png").exists()
+
+
+def test_the_status_of_a_bucket_asks_no_other_bucket(s3: S3Server) -> None:
+    asked = len(s3.asked)
+    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: no run has written here"):
+        read_status(f"s3://{BUCKET}/")
+    assert all(path.startswith(f"/{BUCKET}/") or path == f"/{BUCKET}" for _, path in s3.asked[asked:])

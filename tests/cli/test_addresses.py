@@ -16,12 +16,17 @@ import typer
 
 from hqsam_cli.cli.app import app
 from tests.cli.conftest import Run
+from tests.http_server import HttpServer
 from tests.io.files import tar_of
 
 
 def in_bucket(memory: fsspec.AbstractFileSystem, photos: Path) -> None:
     for path in [*photos.rglob("*.*"), photos.parent / "dets.json"]:
         memory.pipe_file(f"/bucket/{path.relative_to(photos.parent)}", path.read_bytes())
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def test_images_and_boxes_at_addresses_make_the_masks_of_files(
@@ -274,3 +279,22 @@ def test_a_page_of_photos_at_an_address_has_them(hqsam: Run, photos: Path, memor
     assert hqsam("segment", "memory://bucket/imgs", "--boxes", "dets.json", "-o", "here").code == 0
     assert hqsam("report", "here").code == 0
     assert sorted(path.name for path in Path("here/report/photos").iterdir()) == ["0.jpg", "1.jpg"]
+
+
+def test_a_folder_that_a_server_does_not_list_is_a_failure_and_the_rest_is_done(
+    hqsam: Run, photos: Path, http: HttpServer
+) -> None:
+    shutil.copytree(photos, "www/imgs")
+    command = ("segment", f"{http.address}/imgs", "--frame", "-o", "out")
+    assert hqsam(*command).code == 0
+    masks = files_of(Path("out/masks"))
+    http.trouble = lambda path: 403 if path.endswith("/sub/") else None
+    ended = hqsam(*command)
+    assert ended.code == 3 and f"failed: {http.address}/imgs/sub/: cannot be listed (403" in ended.err
+    http.trouble = lambda path: 503 if path.endswith("/sub/") else None
+    ended = hqsam(*command)
+    assert ended.code == 1 and f"error: {http.address}/imgs/sub/: cannot be listed (503" in ended.err
+    http.stop()
+    ended = hqsam(*command)
+    assert (ended.code, ended.err.count("\n")) == (1, 1) and "/imgs: cannot be listed" in ended.err
+    assert files_of(Path("out/masks")) == masks and len(masks) == 2
