@@ -11,15 +11,133 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
+
+from .errors import HqsamError
 
 # COCO's RLE, compressed or a list of counts, or its polygons, as read from a file, not validated.
 Segmentation: TypeAlias = dict[str, Any] | list[Any]
 Box: TypeAlias = tuple[float, float, float, float]
 DECIMALS = 6  # of scores in results, so that equal runs have equal bytes
 MULTIMASKS = 3
+
+
+class RLE(TypedDict):
+    """COCO's compressed run-length encoding of a mask; `size` is [height, width]."""
+
+    size: list[int]
+    counts: str
+
+
+class Category(TypedDict):
+    """A COCO category; may have further keys, such as `supercategory`."""
+
+    id: int
+    name: str
+
+
+class SamAnnotation(TypedDict):
+    """Plain SAM's mask of a prompt."""
+
+    segmentation: RLE
+    predicted_iou: float
+
+
+class Polygons(TypedDict):
+    """A mask as polygons: see `formats.polygons`."""
+
+    parts: list[list[float]]
+    iou: float
+    dropped: int
+
+
+class Annotation(TypedDict, total=False):
+    """A mask or a box in COCO's form, as results hold it; see `Instance.to_coco`. Read from a file, it may lack keys."""
+
+    id: int
+    image_id: int
+    category_id: int
+    category: str | None
+    segmentation: RLE
+    area: float
+    bbox: list[float]
+    iscrowd: int
+    score: float | None
+    predicted_iou: float
+    prompt_box: list[float]
+    prompt_id: int
+    mask_index: int
+    sam: SamAnnotation
+    polygons: Polygons
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an image failed.
+
+    Attributes:
+        path: of the image, as it was given.
+        reason: what is wrong, without its detail: equal for all images of which it is wrong.
+        detail: more of it.
+        remedy: what to do, or "".
+    """
+
+    path: str
+    reason: str
+    detail: str = ""
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, error: HqsamError, path: str) -> Failure:
+        """Of an error that is about an image, or about a file of it."""
+        return cls(str(path if error.file is None else error.file), error.reason, error.detail, error.remedy)
+
+    def __str__(self) -> str:
+        """One line."""
+        text = f"{self.reason} ({self.detail})" if self.detail else self.reason
+        about = f"{self.path}: {text}" if self.path else text
+        return f"{about}; {self.remedy}" if self.remedy else about
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """The results of an image: a line of NDJSON, and of the journal.
+
+    Attributes:
+        file_name: relative, with `/`.
+        size: (width, height) in pixels, None where it could not be read.
+        failure: why there are no annotations.
+    """
+
+    file_name: str
+    image_id: int
+    size: tuple[int, int] | None = None
+    annotations: list[Annotation] = field(default_factory=list)
+    failure: Failure | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a line of NDJSON has it."""
+        width, height = self.size or (None, None)
+        return {
+            "file_name": self.file_name,
+            "image_id": self.image_id,
+            "width": width,
+            "height": height,
+            "annotations": self.annotations,
+            "error": None if self.failure is None else str(self.failure),
+        }
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any]) -> ImageRecord:
+        """Of a line that `to_dict` made; a journal also has the parts of a failure, `failure`."""
+        size = (line["width"], line["height"]) if line["width"] else None
+        failure = None
+        if line["error"] is not None:
+            failure = Failure(*line["failure"]) if "failure" in line else Failure("", line["error"])
+        annotations = cast(list[Annotation], line["annotations"])
+        return cls(line["file_name"], line["image_id"], size, annotations, failure)
 
 
 @dataclass(frozen=True, slots=True)
