@@ -104,10 +104,12 @@ def prepare_detect(
         journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=config.save_conf)},
     )
+    outputs = job.outputs()
     return PreparedRun(
         job=job,
-        engine=lambda: LocalEngine(make_worker(job, step), config.workers),
-        plan=plan_of(job),
+        outputs=outputs,
+        engine=lambda: LocalEngine(make_worker(job, outputs, step), config.workers),
+        plan=plan_of(job, outputs),
         lost=bool(found.broken),
         prompts=f"what {settings.detector} finds",
     )

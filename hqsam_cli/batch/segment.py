@@ -155,7 +155,8 @@ def prepare_segment(
         writers=mask_writers(config.cutout.background),
     )
 
-    plan = plan_of(job)
+    outputs = job.outputs()
+    plan = plan_of(job, outputs)
     if plan.unmentioned or (job.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 
@@ -163,10 +164,11 @@ def prepare_segment(
         assert checkpoint is not None
         hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
         progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
-        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, detector)
+        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, outputs, detector)
 
     return PreparedRun(
         job=job,
+        outputs=outputs,
         engine=engine,
         plan=plan,
         lost=bool(found.broken or table.outside or (prompts.strict and table.notes.lost)),

@@ -18,6 +18,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from ..batch.job import Summary
+    from ..records import ImageRecord
 
 PIPE_WIDTH = 1000
 PARAMETER = re.compile("`([a-z_]+)`")
@@ -174,16 +175,15 @@ class ConsoleReporter:
                 total=total, initial=done, unit=f" {unit}s", bar_format=BAR, dynamic_ncols=True, smoothing=0.1
             )
 
-    def on_record(self, record: dict[str, Any]) -> None:
+    def on_record(self, record: ImageRecord) -> None:
         """See `Progress`."""
-        made = record.get("annotations")
-        self.count += len(made or ())
-        if record["error"] is not None:
+        self.count += len(record.annotations)
+        if record.failure is not None:
             self.failed += 1
-            self.on_failure(record["error"])
-        elif self.verbose and made is not None:
-            self.say(f"{record['file_name']}: {len(made)} {self.results}")
-        self.advance("" if made is None else f"{self.count} {self.results}")
+            self.on_failure(str(record.failure))
+        elif self.verbose:
+            self.say(f"{record.file_name}: {len(record.annotations)} {self.results}")
+        self.advance(f"{self.count} {self.results}")
 
     def advance(self, figures: str = "") -> None:
         """See `Progress`; where there is no terminal to draw a bar on, a line now and then."""

@@ -3,28 +3,31 @@
 To add a prompt format, write a file with a function like `coco.read_instances`, which takes a parsed document and
 returns its `Contents`, or None of a document that is not its own, and name it in `READERS`. A file that is no JSON has
 a function like `tables.read_csv` in `FILE_READERS`; a format that is a folder of files has one like
-`voc.read_voc_folder` in `FOLDER_READERS`. To add an output format, write a file with a class like `png.PngWriter` (see
-`run_records.Writer`) and name it in `WRITERS`.
+`voc.read_voc_folder` in `FOLDER_READERS`. To add an output format, write a file with an `ImageWriter`, a `LabelWriter`
+or a function for a `RecordsWriter`, and name it in `WRITERS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from ..io.copies import below
+from ..records import Category
 from . import coco, ndjson
 from .coco import read_instances, read_results, write_coco, write_results
 from .cutouts import CropWriter, CutoutWriter
 from .cvat import read_cvat, write_cvat
 from .idmap import IdMapWriter
+from .image_writer import ImageWriter
+from .label_writer import LabelWriter
 from .labelme import LabelmeWriter, read_labelme_folder
 from .labelstudio import read_tasks, write_tasks
 from .ndjson import read_lines, write_ndjson
 from .png import PngWriter
 from .prompt_file import Contents, Notes, PromptFile
-from .run_records import RecordsWriter, RunRecords, Writer, WriteRecords
+from .run_records import RecordsWriter, WriteRecords
 from .tables import read_csv, read_parquet
 from .voc import VocWriter, read_voc_folder
 from .yolo import YoloWriter, read_yolo_folder
@@ -49,19 +52,16 @@ FOLDER_READERS: dict[str, tuple[str, ReadFolder]] = {
     ".xml": ("Pascal VOC", read_voc_folder),
     ".json": ("labelme", read_labelme_folder),
 }
-MakeWriter = Callable[[Path, RunRecords], Writer]
+Writer: TypeAlias = ImageWriter | LabelWriter | RecordsWriter
+MakeWriter = Callable[[Path | str, list[Category]], Writer]
 
 
 def _in_folder(name: str, write: WriteRecords, beside: str | None = None) -> MakeWriter:
-    return partial(_records_writer, write, name, beside)
+    return lambda output, _categories: RecordsWriter(below(output, name), write, beside)
 
 
 def _at_path(write: WriteRecords) -> MakeWriter:
-    return partial(_records_writer, write, "", None)
-
-
-def _records_writer(write: WriteRecords, name: str, beside: str | None, output: Path, run: RunRecords) -> RecordsWriter:
-    return RecordsWriter(output / name, run, write, None if beside is None else output / beside)
+    return lambda output, _categories: RecordsWriter(output, write)
 
 
 # Of masks, into a folder.
@@ -73,13 +73,14 @@ WRITERS: dict[str, MakeWriter] = {
     "yolo-seg": YoloSegWriter,
     "labelme": LabelmeWriter,
     "voc": VocWriter,
-    "labelstudio": _in_folder("labelstudio.json", write_tasks, "labelstudio.xml"),
+    "labelstudio": _in_folder("labelstudio.json", write_tasks, ".xml"),
     "cvat": _in_folder("cvat.xml", write_cvat),
     "cutout": CutoutWriter,
     "crop": CropWriter,
 }
 # Those that need nothing but the records of a run, so that they can be made of any results.
-RECORD_FORMATS = tuple(name for name, make in WRITERS.items() if not getattr(make, "fills_folder", False))
+PICTURES = frozenset(name for name, make in WRITERS.items() if isinstance(make, type) and issubclass(make, ImageWriter))
+RECORD_FORMATS = tuple(name for name in WRITERS if name not in PICTURES)
 # For which annotations need `polygons`.
 POLYGON_FORMATS = frozenset({"yolo-seg", "labelme", "labelstudio", "cvat"})
 # Of boxes, to the path that people give.

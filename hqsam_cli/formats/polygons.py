@@ -9,15 +9,16 @@ border, which gives all of them the same pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from ..inference.regions import fill_holes, remove_small_regions
-from ..records import MaskCrop
+from ..records import Annotation, MaskCrop
+from ..records import Polygons as PolygonRecord
 
 SMALLEST = 10  # pixels; parts and holes of fewer are left out
 BLOCK = 1_000_000  # distances that are looked at together
@@ -36,9 +37,9 @@ class Polygons(NamedTuple):
     iou: float
     dropped: int
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> PolygonRecord:
         """As a run keeps them beside an annotation."""
-        return {**self._asdict(), "iou": round(self.iou, 6)}
+        return {"parts": self.parts, "iou": round(self.iou, 6), "dropped": self.dropped}
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class PolygonCost:
     lowest: float = 1.0
     dropped: int = 0
 
-    def add(self, annotations: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, annotations: Iterable[Annotation]) -> None:
         """Count annotations, as far as they have polygons."""
         for polygons in (annotation["polygons"] for annotation in annotations if "polygons" in annotation):
             self.masks += 1

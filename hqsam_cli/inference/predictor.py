@@ -81,7 +81,7 @@ class Prediction:
         """int (n,)."""
         return np.array([instance.prompt.category_id for instance in self.instances], int)
 
-    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int = 1) -> list[Annotation]:
         """COCO annotations with compressed RLE."""
         return [instance.to_coco(image_id) for instance in self.instances]
 

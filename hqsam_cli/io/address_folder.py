@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from urllib.parse import quote
 
 from ..errors import HqsamError
@@ -65,9 +65,15 @@ class AddressFolder:
             ) from None
         return path.is_file()
 
-    def read(self, names: Iterable[str]) -> list[bytes]:
-        """The contents of objects; an HqsamError where one cannot be read."""
-        return self._each(self._read, names)
+    @overload
+    def read(self, names: Iterable[str]) -> list[bytes]: ...
+
+    @overload
+    def read(self, names: Iterable[str], *, missing_ok: bool) -> list[bytes | None]: ...
+
+    def read(self, names: Iterable[str], *, missing_ok: bool = False) -> Sequence[bytes | None]:
+        """The contents of objects, None of one that is missing if that is ok; an HqsamError where one cannot be read."""
+        return self._each(lambda name: self._read(name, missing_ok=missing_ok), names)
 
     def names(self, below: str = "") -> dict[str, Mapping[str, Any]]:
         """What the file system says of all objects below a folder of this one, or of the one of that name.
@@ -99,10 +105,12 @@ class AddressFolder:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             return list(threads.map(do, names))
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, *, missing_ok: bool) -> bytes | None:
         try:
             return bytes(patiently(lambda: self._system.cat_file(self._place(name))))
         except Exception as error:
+            if missing_ok and isinstance(error, FileNotFoundError):
+                return None
             raise HqsamError(f"cannot be read ({reason_of(error)})", file=f"{self.address}/{name}") from None
 
     def _remove(self, name: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..records import Category
 from ..formats.prompt_file import FileAnnotation, PromptFile
 from ..formats.values import Identifier, integer
 
-DEFAULT_CATEGORY: dict[str, Any] = {"id": 1, "name": "object"}
+DEFAULT_CATEGORY: Category = {"id": 1, "name": "object"}
 
 
 class Categories:
