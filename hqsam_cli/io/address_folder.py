@@ -72,7 +72,7 @@ class AddressFolder:
     def read(self, names: Iterable[str], *, missing_ok: bool) -> list[bytes | None]: ...
 
     def read(self, names: Iterable[str], *, missing_ok: bool = False) -> Sequence[bytes | None]:
-        """The contents of objects, None of one that is missing if that is ok; an HqsamError where one cannot be read."""
+        """The contents of objects, None of a missing one if that is ok; an HqsamError where one cannot be read."""
         return self._each(lambda name: self._read(name, missing_ok=missing_ok), names)
 
     def names(self, below: str = "") -> dict[str, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from ..formats.prompt_file import Notes, PromptFile, Use, note
 from ..formats.values import Identifier, integer, some_of
 from ..io.find import SourceImage
 from ..io.places import is_address
-from ..records import ImagePrompts, RawPrompt
+from ..records import Category, ImagePrompts, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder
 from .match import match_images
@@ -74,7 +74,7 @@ class PromptTable:
     """
 
     images: Mapping[str, ImagePrompts] = field(default_factory=dict)
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[Category] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
     outside: list[str] = field(default_factory=list)
     from_files: bool = False

@@ -11,9 +11,10 @@ from urllib.parse import quote
 import numpy as np
 
 from ..errors import HqsamError, ImageError
-from ..formats.picture_writer import read_thumbnail, thumbnail_of_run, write_picture, write_thumbnail
+from ..formats.picture_writer import read_thumbnail, thumbnail_bytes, thumbnail_of_run, write_picture
 from ..formats.segmentation import decode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
+from ..io.atomic import write_file
 from ..io.images import stored_orientation
 from ..io.places import is_address
 from ..records import MaskCrop
@@ -74,7 +75,7 @@ def look_at(image: ResultImage, number: int, report: Path, *, exif: str, max_pix
         return LookedAt(image, sound, measured, problem=problem)
     if small is None:
         small = report / "thumbnails" / f"{number}.jpg"
-        write_thumbnail(small, photo)
+        write_file(small, thumbnail_bytes(photo))
     thumbnail = _address(small, report)
     if not at_hand:
         return LookedAt(image, sound, measured, thumbnail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from ..errors import HqsamError
 from ..formats.overlay import overlay, titled
 from ..formats.picture_writer import draw, write_picture
 from ..formats.segmentation import decode_segmentation
+from ..records import Annotation
 from .results import ResultImage, Results, read_photo
 
 PANEL = 1000  # pixels of the longer side of a panel of a comparison, at most
@@ -39,7 +40,7 @@ def draw_image(image: ResultImage, path: Path, results: Results, *, compare: boo
         pixels = (
             compared(photo, masks, image.annotations)
             if compare
-            else draw(photo, image.annotations, masks, results.categories)
+            else draw(photo, cast(list[Annotation], image.annotations), masks, results.categories)
         )
         write_picture(path, pixels)
     except (KeyError, ValueError) as error:

@@ -86,9 +86,9 @@ def read_results(folder: Path | str, images: Path | None = None) -> Results:
     merged: dict[str, dict[str, Any]] = {}
     seconds: dict[str, Mapping[str, float]] = {}
     for origin, record in read_records(journal_path, entries, entries) if entries else ():
-        seconds[record["file_name"]] = origin.seconds or {}
-        if not current or record["error"] is not None:
-            merged[record["file_name"]] = record
+        seconds[record.file_name] = origin.seconds or {}
+        if not current or record.failure is not None:
+            merged[record.file_name] = record.to_dict()
     if current:
         merged |= {record["file_name"]: record for record in _of_document(document_file.name, document)}
 

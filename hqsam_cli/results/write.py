@@ -8,26 +8,25 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
 from ..configs import JOURNAL, SegmentationKind
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, POLYGON_FORMATS, RECORD_FORMATS, WRITERS
-from ..formats.annotations import json_line, make_image_record
+from ..formats.annotations import json_line
 from ..formats.coco import write_document, write_list
 from ..formats.label_writer import LabelWriter
 from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
 from ..formats.polygons import PolygonCost, Polygons, mask_polygons
-from ..formats.run_records import ImageResult, RunRecords
+from ..formats.run_records import RecordsWriter, RunRecords
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
 from ..io.atomic import check_can_write, write_file
-from ..io.digest import file_digest
-from ..records import MaskCrop
+from ..records import Annotation, Category, Failure, ImageRecord, MaskCrop
 from .image_names import name_images
 from .stream import Item, Results
 
@@ -111,32 +110,30 @@ def write_as(
     with tempfile.TemporaryFile() as spool:
         read = _grouped(results, form, shapes, spool)
 
-        def labeled() -> Iterator[Item]:
+        def labeled() -> Iterator[ImageRecord]:
             for record in read():
-                name = record["file_name"]
-                if record["width"] is None and record["error"] is None:
+                name = record.file_name
+                if record.size is None and record.failure is None:
                     raise HqsamError("an image whose size nobody says", file=name, remedy="add width and height")
                 # Labels have a place for what results may lack.
-                annotations = [{"score": None, **annotation} for annotation in record["annotations"]]
-                yield {**record, "file_name": names.name_of(name), "annotations": annotations}
+                annotations = [cast(Annotation, {"score": None, **own}) for own in record.annotations]
+                place = names.name_of(name)
+                yield replace(record, file_name=place, annotations=annotations, path=names.path_of(place))
 
         run = RunRecords(
             labeled if is_folder else read,
-            results.categories,
+            cast(list[Category], results.categories),
             {**results.info, **info},
             segmentation if segmentation in ("polygon", "both") else "rle",
-            names.path_of,
-            # Those that failed too, whose labels go.
-            names=lambda: (names.name_of(image["file_name"]) for image in results.images()),
         )
         make = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form]
-        writer = make(path, run)
+        writer = make(path, run.categories)
         with _writing(path):
             if isinstance(writer, LabelWriter):
-                _write_labels(writer, path, overwrite_edited=overwrite_edited, prune=prune)
-            else:
-                writer.close()
-    return writer.path, shapes.cost
+                _write_labels(writer, path, run, overwrite_edited=overwrite_edited, prune=prune)
+            elif isinstance(writer, RecordsWriter):
+                writer.close(run)
+    return Path(writer.path), shapes.cost
 
 
 @contextmanager
@@ -149,37 +146,31 @@ def _writing(path: Path) -> Iterator[None]:
         raise HqsamError(reason, file=error.filename or path, remedy="give another path") from None
 
 
-def _write_labels(writer: LabelWriter, output: Path, *, overwrite_edited: bool, prune: bool) -> None:
+def _write_labels(writer: LabelWriter, output: Path, run: RunRecords, *, overwrite_edited: bool, prune: bool) -> None:
     """Write labels, instead of those that there are of the images; what somebody edited since stays."""
-    listed = writer.path / DIGESTS
+    listed = Path(writer.path) / DIGESTS
     known = _read_digests(listed)
-    if writer.foreign() is not None:
-        # Labels of a run are in its journal, which is not read here, and none of others were listed before.
-        any_label = overwrite_edited or not (listed.exists() or (output / JOURNAL).exists())
-        _remove_labels(writer, None if any_label else known, prune=prune)
-    writer.close()
-    known |= {os.fsencode(path.relative_to(writer.path)): file_digest(path) for path in writer.written}
-    write_file(listed, b"".join(b"%s  %s\n" % (known[place].encode(), place) for place in sorted(known)))
-
-
-def _remove_labels(writer: LabelWriter, known: Mapping[bytes, str] | None, *, prune: bool) -> None:
-    """Remove the labels of the images whose digests are known, or all of them."""
+    # Labels of a run are in its journal, which is not read here, and none of others were listed before.
+    any_label = overwrite_edited or not (listed.exists() or (output / JOURNAL).exists())
     # All are read before the first label goes, so that none does if there is something wrong with the results.
-    names = [(record["file_name"], record["error"]) for record in writer.run.records()]
-    failed = [name for name, error in names if error is not None and writer.has(name)]
+    names = {record.file_name: record.failure is not None for record in run.records()}
+    writer.begin(names)
+    failed = [name for name, is_failed in names.items() if is_failed and writer.has(name)]
     check_removal(len(names), failed, prune=prune)
     tell_removed("images that failed", failed)
     kept: list[str] = []
-    for record in writer.run.records():
-        name, noted = record["file_name"], None
-        if known is not None:
-            places = [os.fsencode(path.relative_to(writer.path)) for path in writer.places_of(name)]
-            noted = {digest_of(writer.suffix, known[place]) for place in places if place in known}
-            if record["error"] is None:  # a command that was killed may have written it
-                size = record["width"], record["height"]
-                noted.add(writer.digest(ImageResult(name, size, [], record["annotations"])))
-        writer.remove(name, ImageFiles(noted, kept=kept))
+    for record in run.records():
+        places = [os.fsencode(name) for name in writer.label_names(record.file_name)]
+        noted = {digest_of(writer.suffix, known[place]) for place in places if place in known}
+        files = ImageFiles(None if any_label else noted, kept=kept)
+        if record.failure is None:
+            writer.note(record, files, is_new=False)
+        else:
+            writer.remove(record.file_name, files)
     tell_kept(kept)
+    writer.close(run)
+    known |= {os.fsencode(name): sha256 for name, sha256 in writer.folder.digests(writer.written).items()}
+    write_file(listed, b"".join(b"%s  %s\n" % (known[place].encode(), place) for place in sorted(known)))
 
 
 def _read_digests(path: Path) -> dict[bytes, str]:
@@ -233,7 +224,7 @@ class _Shapes:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise HqsamError(f"{name}: its mask {error}", file=self.file, remedy="mend the file") from None
         changed["polygons"] = polygons.record()
-        self.cost.add([changed])
+        self.cost.add([cast(Annotation, changed)])
         return changed
 
 
@@ -248,7 +239,7 @@ def _check(annotation: Item, form: str, listed: set[Any], file: Path | str) -> N
         raise HqsamError(f"{name} has no bbox", file=file, remedy="mend the file")
 
 
-def _grouped(results: Results, form: str, shapes: _Shapes, spool: IO[bytes]) -> Callable[[], Iterator[Item]]:
+def _grouped(results: Results, form: str, shapes: _Shapes, spool: IO[bytes]) -> Callable[[], Iterator[ImageRecord]]:
     """The records of images, each with its annotations, which are kept in `spool` for that, in any order."""
     listed = {category["id"] for category in results.categories}
     sizes: dict[Any, tuple[int, int] | None] = {}
@@ -282,13 +273,14 @@ def _grouped(results: Results, form: str, shapes: _Shapes, spool: IO[bytes]) -> 
             found.append(json.loads(spool.readline()))
         return found
 
-    def records() -> Iterator[Item]:
+    def records() -> Iterator[ImageRecord]:
         for image in results.images():
             annotations = own(image["id"])
             size = _size(image) or _drawn_size(annotations)
             # What failed and has annotations was done again.
             error = None if annotations else image.get("error")
-            yield make_image_record(image["file_name"], image["id"], size, annotations, error)
+            failure = None if error is None else Failure("", error)
+            yield ImageRecord(image["file_name"], image["id"], size, cast(list[Annotation], annotations), failure)
 
     return records
 
