@@ -10,6 +10,7 @@ or a function for a `RecordsWriter`, and name it in `WRITERS`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -57,11 +58,17 @@ MakeWriter = Callable[[Path | str, list[Category]], Writer]
 
 
 def _in_folder(name: str, write: WriteRecords, beside: str | None = None) -> MakeWriter:
-    return lambda output, _categories: RecordsWriter(below(output, name), write, beside)
+    return partial(_records_writer, name, write, beside)
 
 
 def _at_path(write: WriteRecords) -> MakeWriter:
-    return lambda output, _categories: RecordsWriter(output, write)
+    return partial(_records_writer, "", write, None)
+
+
+def _records_writer(
+    name: str, write: WriteRecords, beside: str | None, output: Path | str, _categories: list[Category]
+) -> RecordsWriter:
+    return RecordsWriter(below(output, name) if name else output, write, beside)
 
 
 # Of masks, into a folder.
