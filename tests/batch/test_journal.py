@@ -143,13 +143,9 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
 def test_a_journal_of_the_version_before_is_read(tmp_path: Path) -> None:
     line: dict[str, object] = {"fingerprint": "f", "path": "/a.jpg", "lost": 0, "seconds": None}
     line |= {"file_name": "a.jpg", "image_id": 1}
-    rest: dict[str, Any] = {
-        "width": None,
-        "height": None,
-        "annotations": [],
-        "error": "a.jpg: broken image (cut); fetch it again",
-    }
-    lines = [{"identity": FLAGS | {"version": "0.1.0"}, "info": {}}, line | rest]
+    error = "a.jpg: broken image (cut); fetch it again"
+    line |= {"width": None, "height": None, "annotations": [], "error": error}
+    lines = [{"identity": FLAGS | {"version": "0.1.0"}, "info": {}}, line]
     (tmp_path / JOURNAL).write_text("".join(json.dumps(own) + "\n" for own in lines))
     with journal(tmp_path) as again:
         (own,) = again.records(["a.jpg"])
