@@ -18,7 +18,7 @@ import numpy as np
 from .errors import HqsamError
 
 # COCO's RLE, compressed or a list of counts, or its polygons, as read from a file, not validated.
-Segmentation: TypeAlias = dict[str, Any] | list[Any]
+Segmentation: TypeAlias = "RLE | dict[str, Any] | list[Any]"
 Box: TypeAlias = tuple[float, float, float, float]
 DECIMALS = 6  # of scores in results, so that equal runs have equal bytes
 MULTIMASKS = 3

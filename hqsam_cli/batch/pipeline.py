@@ -155,12 +155,12 @@ class _Run:
         """Digests of what earlier runs wrote of an image; None where whatever is there may be replaced."""
         return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
 
-    def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True, labels: bool = True) -> None:
+    def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True) -> None:
         """Remove the outputs of an image, `written` being digests of what this run just wrote."""
         assert self.outputs is not None
         noted = self._noted(name)
         files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
-        self.outputs.remove(name, files, pictures=pictures, labels=labels)
+        self.outputs.remove(name, files, pictures=pictures)
         self.kept += files.kept
 
     def _groups_to_do(self, plan: Plan, entries: Mapping[str, Entry]) -> Iterator[list[WorkItem]]:
@@ -237,9 +237,11 @@ class _Run:
             self.kept += files.kept
         elif name in self.known and is_unknown(origin.fingerprint, record.path):
             return None
-        else:
-            # Of an image that had no results, a run that was killed may have left some; labels are somebody else's.
-            self._remove(name, files.written, labels=name in self.known)
+        elif name in self.known:
+            self._remove(name, files.written)
             files.written.clear()
-            self.bare += [name] if name in self.known else []
+            self.bare.append(name)
+        else:
+            self.outputs.remove_unnoted(name, files)
+            files.written.clear()
         return origin._replace(files=" ".join(files.written)), record

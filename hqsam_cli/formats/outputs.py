@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,9 +82,20 @@ class Outputs:
         for writer in self.labels:
             writer.note(record, files, is_new=is_new)
 
-    def remove(self, file_name: str, files: ImageFiles, *, pictures: bool = True, labels: bool = True) -> None:
-        """Remove what an image has, in whatever format; what somebody edited stays."""
-        for writer in [*(self._all_pictures if pictures else ()), *(self._all_labels if labels else ())]:
+    def remove(self, file_name: str, files: ImageFiles, *, pictures: bool = True) -> None:
+        """Remove what an image that had results has, in whatever format; what somebody edited stays.
+
+        Args:
+            pictures: its pictures too, not only its labels.
+        """
+        self._remove(file_name, files, [*(self._all_pictures if pictures else ()), *self._all_labels])
+
+    def remove_unnoted(self, file_name: str, files: ImageFiles) -> None:
+        """Remove the pictures of an image that had no results: a run that was killed may have left some."""
+        self._remove(file_name, files, self.pictures)
+
+    def _remove(self, file_name: str, files: ImageFiles, writers: Sequence[ImageWriter | LabelWriter]) -> None:
+        for writer in writers:
             with suppress(OSError):  # where nothing can be removed, nothing was written
                 writer.remove(file_name, files)
 

@@ -31,7 +31,7 @@ MILLION = 1_000_000
 def records_of(journal: Path) -> list[tuple[Origin, ImageRecord]]:
     """The records of a run that have no error, each with its origin."""
     entries = read_journal(journal).entries
-    return [(origin, record) for origin, record in read_records(journal, entries, entries) if record.failure is None]
+    return [(origin, record) for origin, record in read_records(journal, entries, entries) if not record.failure]
 
 
 def main() -> None:

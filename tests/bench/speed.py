@@ -37,7 +37,7 @@ from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 
 MEGAPIXELS = (1, 12)
 Work = list[tuple[np.ndarray, list[Prompt]]]  # photos, and their boxes
-Masks = list[list[RLE]]  # of each photo
+Masks = list[list[RLE]]  # of each photo, RLEs
 
 
 def work_on(images: int, boxes: int, sizes: tuple[float, float] = MEGAPIXELS) -> Work:
