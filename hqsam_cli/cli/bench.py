@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..configs import DEFAULT_MAX_PIXELS
-from ..inference.device import Compute, resolve_compute
 from .console import ConsoleReporter, print_json, print_table
 from .options import (
     DEFAULT_MODEL,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..configs import MaskOutput
+    from ..inference.device import Compute
 
 SIZE = 1600, 1200  # of the photo that is made where none is given
 EPILOG = """
@@ -49,6 +49,7 @@ def bench(
 
     The last column is the share of the rate at which the machine multiplies large matrices in that precision.
     """
+    from ..inference.device import resolve_compute
     from ..inference.speed import peak_memory
     from ..weights.hub import find_checkpoint
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
 
 from .. import __version__
-from ..detection.files import EMBEDDED_PATH, has_embedded
 from .console import print_json, print_table
 
 # Distributions by what they are imported as; the first that is installed counts.
@@ -54,6 +52,8 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")
 
 def environment() -> dict[str, Any]:
     """What `hqsam info --json` prints; a package that is missing or broken is said, never an error."""
+    from ..detection.files import EMBEDDED_PATH, has_embedded
+
     devices, auto = _devices()
     hub, weights = _hub()
     return {
@@ -70,6 +70,8 @@ def environment() -> dict[str, Any]:
 
 
 def _version(distributions: tuple[str, ...]) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in distributions:
         try:
             return version(name)

@@ -16,7 +16,6 @@ import typer
 
 from ..configs import Augmentation, Exif, Init, Learn, Schedule, Trained
 from ..errors import UsageError
-from ..inference.device import resolve_compute
 from .console import ConsoleReporter, print_table
 from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, DryRunOption
 
@@ -192,6 +191,7 @@ def train(
     from ..batch.interrupt import Interrupt
     from ..configs import TrainConfig
     from ..data.pairs import check_readable, find_pairs
+    from ..inference.device import resolve_compute
     from ..training.distributed import join_world
     from ..training.run import TrainRun, plan
     from ..training.run import train as train_run

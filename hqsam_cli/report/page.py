@@ -247,4 +247,4 @@ def _write_page(report: Path) -> None:
 
 
 def _static(name: str) -> bytes:
-    return files(__package__).joinpath("static", name).read_bytes()
+    return (files(__package__) / "static" / name).read_bytes()
