@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
+from ..configs.formats import FILES, FOLDERS
 from ..errors import UsageError
 from ..io.places import as_place
 from .console import ConsoleReporter, print_json, print_table
@@ -148,7 +149,7 @@ def convert(
         typer.Option(
             "--format",
             "-f",
-            metavar="coco|results|ndjson|yolo|yolo-seg|labelme|voc|labelstudio|cvat",
+            metavar="|".join((*FILES, *FOLDERS)),
             help="As of segment and detect.",
         ),
     ],
@@ -177,7 +178,7 @@ def convert(
     from ..batch.prepared import made_by
     from ..io.copies import written_to
     from ..results.stream import open_results
-    from ..results.write import FILES, FOLDERS, write_as
+    from ..results.write import write_as
 
     check_formats([form], (*FILES, *FOLDERS))
     if segmentation is not None and form not in ("coco", "ndjson"):

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import __version__
+from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
 from .annotations import shown
 from .prompt_file import Contents, FileImage, NameKind, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
 from .values import Identifier, identifier, integer, short
 
-INSTANCES = "instances.json"  # of a run
+INSTANCES = MASK_FORMATS["coco"].file  # of a run
 
 
 def read_instances(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:

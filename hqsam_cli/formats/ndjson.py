@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
 from .annotations import json_line, shown
 from .prompt_file import Contents, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
 
-INSTANCES = "instances.ndjson"  # of a run
+INSTANCES = MASK_FORMATS["ndjson"].file  # of a run
 
 
 def read_lines(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:

@@ -15,8 +15,9 @@ from typing import IO, Any, cast
 import numpy as np
 
 from ..configs import JOURNAL, SegmentationKind
+from ..configs.formats import FOLDERS, POLYGON_FORMATS
 from ..errors import HqsamError
-from ..formats import BOX_WRITERS, POLYGON_FORMATS, RECORD_FORMATS, WRITERS
+from ..formats import BOX_WRITERS, WRITERS
 from ..formats.annotations import json_line
 from ..formats.coco import write_document, write_list
 from ..formats.label_writer import LabelWriter
@@ -30,9 +31,6 @@ from ..records import Annotation, Category, Failure, ImageRecord, MaskCrop
 from .image_names import name_images
 from .stream import Item, Results
 
-# What can be made of records alone; of `hqsam segment --format` and of `hqsam detect --format`.
-FILES = ("coco", "results", "ndjson")
-FOLDERS = ("yolo", *(name for name in RECORD_FORMATS if name not in FILES))
 BOXES = ("yolo", "voc")  # what is made of boxes
 DIGESTS = "labels.sha256"  # of the labels that were written, so that those that somebody edits are known
 
@@ -76,7 +74,7 @@ def write_as(
     overwrite_edited: bool = False,
     prune: bool = False,
 ) -> tuple[Path, PolygonCost]:
-    """Results in a format of `FILES`, at `path`, or of `FOLDERS`, in that folder.
+    """Results in a format of `configs.formats`: one of `FILES` at `path`, one of `FOLDERS` in that folder.
 
     Args:
         images: the folder that names of images are relative to; for labels that say where images are.

@@ -12,10 +12,11 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import DEFAULT_TOLERANCE, SegmentationKind
+from hqsam_cli.configs.formats import FOLDERS
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
 from hqsam_cli.results.stream import open_results
-from hqsam_cli.results.write import FOLDERS, write_as, write_same
+from hqsam_cli.results.write import write_as, write_same
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 from tests.results.conftest import document
 
