@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import Failure, HqsamError, UsageError, take_apart
-from ..io.places import is_address
+from ..io.addresses import is_address
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from .journal import Contents, Entry, read_journal
 from .object_journal import has_journal, local_journal
 

@@ -14,7 +14,7 @@ from ..formats.ownership import ImageFiles
 from ..formats.run_records import ImageResult
 from ..formats.uploads import AnyWriter
 from ..io.find import SourceImage
-from ..io.images import read_image, turn_of_masks
+from ..io.images import mask_turn, read_oriented
 from ..prompts.fit import fit_prompts
 from ..records import ImagePrompts
 from .fingerprint import take_fingerprint
@@ -94,13 +94,13 @@ class Worker:
     def decode(self, asked: Asked) -> DecodedImage:
         """Decode an image and fit its prompts to it."""
         source, prompts, noted = asked
-        place = source.place()
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)), ImageFiles(noted))
+        file = source.file()
+        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(file, prompts)), ImageFiles(noted))
         try:
             with item.timed("decode"):
-                pixels = read_image(place, exif=self.exif, max_pixels=self.max_pixels)
-            turn = turn_of_masks(place, self.exif) if any(p.mask is not None for p in prompts.prompts) else None
-            item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
+                pixels, orientation = read_oriented(file, exif=self.exif, max_pixels=self.max_pixels)
+            height, width = pixels.shape[:2]
+            item.prompts, item.problems = fit_prompts(prompts, width, height, mask_turn(orientation, self.exif))
             item.pixels = pixels
             with item.timed("resize"):
                 self.step.prepare(item)
@@ -150,6 +150,6 @@ class Worker:
 def failed(asked: Asked, error: ImageError) -> Outcome:
     """What became of an image that nobody can work on."""
     source, prompts, noted = asked
-    fingerprint = str(take_fingerprint(source.place(), prompts))
+    fingerprint = str(take_fingerprint(source.file(), prompts))
     record = make_image_record(source.file_name, prompts.image_id, None, [], str(error))
     return Outcome(Origin(fingerprint, source.absolute), [], record, ImageFiles(noted))

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..io.places import is_address
+from ..io.addresses import is_address
 from .label_folder import label_image, read_label
 from .label_writer import LabelWriter
 from .parts import unite, xywh

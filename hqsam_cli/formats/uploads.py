@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from ..io.address_folder import AddressFolder
+from ..io.addresses import split_address
 from .label_writer import LabelWriter
 from .ownership import ImageFiles, content_digest, tell_foreign
 from .png import MASK_NAME
@@ -175,10 +176,3 @@ def _stem(file_name: str) -> str:
 
 def _is_mask(name: str) -> bool:
     return MASK_NAME.fullmatch(posixpath.basename(name)) is not None
-
-
-def split_address(address: str) -> tuple[str, str]:
-    """The address of the folder that something is in, and its name there; a bucket is in none."""
-    protocol, _, rest = address.rstrip("/").partition("://")
-    above, _, last = rest.rpartition("/")
-    return (f"{protocol}://{above}", last) if above.strip("/") else (f"{protocol}://{rest}", "")

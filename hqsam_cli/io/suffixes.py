@@ -1,4 +1,4 @@
-"""Suffixes by what their files are: images that are read, images that are not, and what people take for images."""
+"""Suffixes of image files that are read, of others that are not, and of videos."""
 
 from __future__ import annotations
 
@@ -8,24 +8,8 @@ IMAGE_SUFFIXES = (
     *(".png", ".apng", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif", ".avifs", ".dib"),
     *(".jp2", ".j2k", ".j2c", ".jpf", ".jpx"),
 )
-RAW_SUFFIXES = (
-    ".dng",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".arw",
-    ".orf",
-    ".rw2",
-    ".raf",
-    ".pef",
-    ".srw",
-    ".crw",
-    ".raw",
-    ".3fr",
-    ".iiq",
-)
 OTHER_IMAGES = (
-    *RAW_SUFFIXES,
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".crw", ".raw", ".3fr", ".iiq"),
     *(".psd", ".xcf", ".svg", ".eps", ".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".dds", ".qoi", ".ico"),
     *(".exr", ".hdr", ".fits", ".dcm", ".jxl", ".jxr"),
 )

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..configs import JOURNAL, SegmentationKind
+from ..configs import SegmentationKind
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, POLYGON_FORMATS, RECORD_FORMATS, WRITERS
 from ..formats.annotations import json_line, make_image_record
@@ -27,6 +27,7 @@ from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
 from ..io.atomic import check_can_write, write_file
 from ..io.digest import file_digest
+from ..io.run_folder import JOURNAL
 from ..records import MaskCrop
 from .image_names import name_images
 from .stream import Item, Results
