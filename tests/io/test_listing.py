@@ -135,9 +135,8 @@ def test_an_ftp_server_is_asked_with_its_port_and_says_what_it_refuses(
 
     refused["/imgs/sub"] = "550 Permission denied."
     found = find_images([folder])
-    assert len(found.images) == len(NAMES) and found.broken[0].startswith(
-        f"{folder.replace('secret', '***')}/sub: cannot be listed (550 Perm"
-    )
+    assert len(found.images) == len(NAMES) and "secret" not in found.broken[0]
+    assert f"{server.address[1]}/imgs/sub: cannot be listed (550 Perm" in found.broken[0]
     assert not gone_images([f"{folder}/sub/none.jpg"]) and gone_images([f"{folder}/none.jpg"])
     refused["/imgs"] = "421 Too many connections."
     with pytest.raises(HqsamError, match=r"imgs: cannot be listed \(421 Too many"):

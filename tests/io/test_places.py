@@ -13,7 +13,7 @@ import pytest
 from hqsam_cli.errors import HqsamError, ImageError, UsageError
 from hqsam_cli.io.address_folder import AddressFolder
 from hqsam_cli.io.addresses import UNKNOWN, file_system
-from hqsam_cli.io.files import InputFile, input_file, read_bytes
+from hqsam_cli.io.files import Location, RemoteFile, input_file, read_bytes
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.images import read_header, read_image
 from hqsam_cli.io.tars import gone_images
@@ -175,9 +175,9 @@ def test_a_photo_that_stays_away_is_waited_for_once(
     monkeypatch.setattr("time.sleep", waits.append)
     http.trouble = lambda _path: 503
     address = f"{http.address}/a.png"
-    for read in (InputFile.stamp, InputFile.digest, read_image, InputFile.stamp):
+    for read in (RemoteFile.stamp, RemoteFile.digest, read_image, RemoteFile.stamp):
         with pytest.raises(ImageError, match="cannot be fetched"):
-            read(input_file(address))
+            read(RemoteFile(address, Location(address)))
     assert waits == [0.01, 0.01]
     http.trouble = lambda _path: None
     (tmp_path / "www/a.png").write_bytes(photo())
