@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ImageError
 from ..io.address_folder import AT_ONCE
 from ..io.addresses import UNKNOWN
-from ..io.files import InputFile, LocalFile
+from ..io.files import InputFile
 from ..io.find import SourceImage
 from ..io.tars import gone_images
 from ..records import ImagePrompts
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Path):
-        return _digest(LocalFile(str(value)))
+        return _digest(InputFile(str(value)))
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

@@ -9,9 +9,9 @@ from typing import BinaryIO
 from ..configs import STDIN
 from ..errors import NoInputError, UsageError
 from ..formats.values import some_of
+from ..io.file_types import HEIF_SUFFIXES, VIDEO_SUFFIXES
 from ..io.find import Found, find_images
 from ..io.run_folder import OUTPUTS
-from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
 from ..progress import Progress
 
 

@@ -33,16 +33,16 @@ class AddressFolder:
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Write objects, each whole or not at all."""
-        self._map(lambda name: self._write(name, lambda: self._system.pipe_file(self._path(name), files[name])), files)
+        self._map(lambda name: self._write(name, lambda path: self._system.pipe_file(path, files[name])), files)
 
     def put_file(self, name: str, path: Path) -> None:
         """Upload a file of this machine, of any size."""
-        self._write(name, lambda: self._system.put_file(str(path), self._path(name)))
+        self._write(name, lambda remote: self._system.put_file(str(path), remote))
 
     def put_new(self, name: str, content: bytes) -> bool:
         """Write an object unless it exists with other content; whether it has this content then."""
         try:
-            self._write(name, lambda: self._system.pipe_file(self._path(name), content, mode="create"))
+            self._write(name, lambda path: self._system.pipe_file(path, content, mode="create"))
             return True
         except FileExistsError:  # perhaps by an earlier try whose answer was lost
             return self.read([name])[0] == content
@@ -50,13 +50,13 @@ class AddressFolder:
     def fetch(self, name: str, path: Path) -> bool:
         """Download an object, of any size, to a file of this machine; whether there is one."""
         with suppress(*NO_FILE):
-            self._request("read", name, lambda: self._system.get_file(self._path(name), str(path)), *NO_FILE)
+            self._request("read", name, lambda remote: self._system.get_file(remote, str(path)), *NO_FILE)
             return path.is_file()
         return False
 
     def read(self, names: Iterable[str]) -> list[bytes]:
         """The contents of objects."""
-        return self._map(self._read, names)
+        return self._map(lambda name: bytes(self._request("read", name, self._system.cat_file)), names)
 
     def names(self, below: str = "") -> dict[str, Mapping[str, Any]]:
         """What the file system says of all objects below this folder, or below the one of that name."""
@@ -72,10 +72,6 @@ class AddressFolder:
         self.put({PROBE: b""})
         self.remove([PROBE])
 
-    def _path(self, name: str) -> str:
-        name = quote(name, errors="surrogateescape") if speaks(self._system, "http") else name
-        return f"{self._root}/{name}" if name else self._root
-
     def _map(self, call: Callable[[str], T], names: Iterable[str]) -> list[T]:
         """The results of a call for each name, several at once."""
         names = list(names)
@@ -84,23 +80,21 @@ class AddressFolder:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             return list(threads.map(call, names))
 
-    def _read(self, name: str) -> bytes:
-        return bytes(self._request("read", name, lambda: self._system.cat_file(self._path(name))))
-
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
-            self._request("removed", name, lambda: self._system.rm_file(self._path(name)), FileNotFoundError)
+            self._request("removed", name, self._system.rm_file, FileNotFoundError)
 
-    def _write(self, name: str, write: Callable[[], object]) -> None:
+    def _write(self, name: str, write: Callable[[str], object]) -> None:
         remedy = "fix that and run the same command, which continues, or choose another `output`"
         self._request("written", name, write, FileExistsError, remedy=remedy)
 
     def _request(
-        self, done: str, name: str, request: Callable[[], T], *raised: type[OSError], remedy: str = TRY_AGAIN
+        self, done: str, name: str, request: Callable[[str], T], *raised: type[OSError], remedy: str = TRY_AGAIN
     ) -> T:
-        """What a request returns, with retries; errors but the `raised` ones say what could not be `done`."""
+        """What a request for an object returns, with retries; errors not in `raised` say what could not be `done`."""
+        path = quote(name, errors="surrogateescape") if speaks(self._system, "http") else name
         try:
-            return with_retries(request)
+            return with_retries(lambda: request(f"{self._root}/{path}" if path else self._root))
         except raised:
             raise
         except Exception as error:

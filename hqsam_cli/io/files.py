@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import stat
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,61 +37,44 @@ class Location:
     size: int | None = None
 
 
-class InputFile(ABC):
-    """A file that is read when its content is first needed, and kept in memory as long as this object.
+class InputFile:
+    """A file of this machine, read when its content is first needed, and kept in memory as long as this object.
 
     Attributes:
         path: its path or address, as in messages.
 
     Raises:
-        OSError, ImageError: by every method, if it cannot be read.
+        OSError, ImageError: by every method, if it cannot be read; a pipe, which might never end, is not.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
 
-    @property
-    @abstractmethod
+    @cached_property
     def content(self) -> bytes:
         """All bytes."""
+        with self.head() as file:
+            return file.read()
 
-    @abstractmethod
     def head(self) -> BinaryIO:
         """The file from its beginning, perhaps only its first `HEAD` bytes."""
+        if is_special(self.path):
+            raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
+        return open(self.path, "rb")
 
-    @abstractmethod
     def stamp(self) -> str:
         """A text that changes when the file is written; found without reading it."""
+        status = os.stat(self.path)
+        # Files that are renamed keep their times.
+        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
     def digest(self) -> str:
         """SHA-256 of the content, 64 hexadecimal digits."""
         return hashlib.sha256(self.content).hexdigest()
 
 
-class LocalFile(InputFile):
-    """A file of this machine; a pipe, which might never end, is an ImageError."""
-
-    @cached_property
-    def content(self) -> bytes:
-        """See `InputFile`."""
-        with self.head() as file:
-            return file.read()
-
-    def head(self) -> BinaryIO:
-        """See `InputFile`."""
-        if is_special(self.path):
-            raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
-        return open(self.path, "rb")
-
-    def stamp(self) -> str:
-        """See `InputFile`."""
-        status = os.stat(self.path)
-        # Files that are renamed keep their times.
-        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
-
-
 class RemoteFile(InputFile):
-    """An object at an address, or a member of a tar; errors are ImageErrors, and found once."""
+    """An object at an address, or a member of a tar; it is not asked for again after an error."""
 
     def __init__(self, path: str, location: Location) -> None:
         super().__init__(path)
@@ -129,7 +111,7 @@ class RemoteFile(InputFile):
         return bytes(self._request(lambda system, path: system.cat_file(path, **limits)))
 
     def _request(self, request: Callable[[Any, str], T]) -> T:
-        """What a request for the address returns, with retries; after an error it is not asked again."""
+        """What a request for the address returns, with retries."""
         if self._failure is not None:
             raise self._failure
         url = self.location.url
@@ -153,7 +135,7 @@ def input_file(path: str | InputFile) -> InputFile:
     """The file at a path or an address."""
     if isinstance(path, InputFile):
         return path
-    return RemoteFile(path, Location(path)) if is_address(path) else LocalFile(path)
+    return RemoteFile(path, Location(path)) if is_address(path) else InputFile(path)
 
 
 def read_bytes(address: str) -> bytes:

@@ -15,12 +15,12 @@ from urllib.parse import unquote
 from ..configs import STDIN
 from ..errors import UsageError
 from .addresses import UNKNOWN, absolute_path, file_system, is_address, stamp_of
-from .files import InputFile, LocalFile, Location, RemoteFile
+from .file_types import HEIF_SUFFIXES, OTHER_IMAGES
+from .files import InputFile, Location, RemoteFile
 from .images import READ_SUFFIXES
 from .listing import StoredFile, files_below, is_folder_marker
 from .names import link_with_path, relative_name
 from .run_folder import JOURNAL, JOURNAL_FOLDER, OUTPUTS, is_run_folder, run_of_journal
-from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
 from .tars import SUFFIX, check_not_compressed, is_tar, read_tar
 
 # Folders of thumbnails, deleted files and snapshots on servers and desktops, in lower case; so are those that begin
@@ -52,7 +52,7 @@ class SourceImage:
 
     def file(self) -> InputFile:
         """Its file, not read yet."""
-        return LocalFile(self.path) if self.location is None else RemoteFile(self.path, self.location)
+        return InputFile(self.path) if self.location is None else RemoteFile(self.path, self.location)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,20 +15,10 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedIm
 
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError, first_line
+from . import tiff
+from .file_types import HEAD, HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES, describe_placeholder
 from .files import InputFile, input_file
-from .placeholders import HEAD, describe_placeholder
 from .repair import png_depth, repaired
-from .suffixes import HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES
-from .tiff import (
-    ALPHAS,
-    EXTRA,
-    MIN_IS_WHITE,
-    PHOTOMETRIC,
-    bit_depth,
-    eight_bits,
-    is_misread,
-    read_other_tiff,
-)
 
 # Decoders that a folder of photos needs; the rest of Pillow's are attack surface.
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
@@ -66,10 +56,6 @@ with suppress(ImportError):
     pillow_heif.register_heif_opener()
     FORMATS = (*FORMATS, "HEIF")
 READ_SUFFIXES = (*IMAGE_SUFFIXES, *(HEIF_SUFFIXES if "HEIF" in FORMATS else ()))
-
-
-class MisreadError(Exception):
-    """An image that Pillow decodes, but not right."""
 
 
 class ImageHeader(NamedTuple):
@@ -116,16 +102,14 @@ def read_stored(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.nda
 
 @contextmanager
 def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
-    """The loaded image of a file; any error of the block is raised as an ImageError.
-
-    Args:
-        path, exif, max_pixels: as in `read_image`.
-    """
+    """The loaded image of a file; any error of the block is raised as an ImageError. Arguments as in `read_image`."""
     file = input_file(path)
     path = file.path
     try:
         if os.path.isdir(path):
-            raise _folder(path)
+            if os.access(path, os.R_OK | os.X_OK):
+                raise ImageError("a folder, not an image", file=path, remedy="give the folder itself as an input")
+            raise ImageError("a folder that cannot be read", file=path, remedy="check its permissions")
         if not file.content:
             raise ImageError("the file is empty", file=path, remedy="fetch it again")
         _raise_pillow_limit(max_pixels)
@@ -133,8 +117,8 @@ def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator
     except ImageError:
         raise
     except Image.DecompressionBombError:
-        reason, remedy = f"over the limit of {max_pixels} pixels", "raise `max_pixels` if the file can be trusted"
-        raise ImageError(reason, file=path, remedy=remedy) from None
+        remedy = "raise `max_pixels` if the file can be trusted"
+        raise ImageError(f"over the limit of {max_pixels} pixels", file=path, remedy=remedy) from None
     except UnidentifiedImageError:
         raise ImageError(_unidentified(file), file=path) from None
     except FileNotFoundError:
@@ -157,9 +141,9 @@ def _decode(file: InputFile, exif: str, max_pixels: int) -> Image.Image:
         valid = repaired(file.content)
         if valid is not None:
             return _load(valid, exif, max_pixels)
-        if not isinstance(error, UnidentifiedImageError | MisreadError):  # of a damaged file OpenCV would make anything
+        if not isinstance(error, UnidentifiedImageError):  # OpenCV would decode damaged files without an error
             raise
-        image = read_other_tiff(file.content, file.path, max_pixels)
+        image = tiff.read_other_tiff(file.content, file.path, max_pixels)
         if image is None:
             raise
         image.info[ORIENTATION] = 1
@@ -170,8 +154,8 @@ def _load(content: bytes, exif: str, max_pixels: int) -> Image.Image:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and is_misread(image.tag_v2):
-            raise MisreadError("colors of 16 bits")
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and tiff.is_misread(image.tag_v2):
+            raise UnidentifiedImageError  # Pillow would decode wrong colors
         return _oriented(image, exif)
 
 
@@ -181,8 +165,8 @@ def _unidentified(file: InputFile) -> str:
         return placeholder
     for offset, magic, kind in DAMAGED:
         if file.content.startswith(magic, offset):
-            reason = f"{kind} that is cut off or of a kind that is not read"
-            return f"broken image ({reason}); fetch it again, or convert it to 8-bit RGB"
+            reason = f"broken image ({kind} that is cut off or of a kind that is not read)"
+            return f"{reason}; fetch it again, or convert it to 8-bit RGB"
     suffix = os.path.splitext(file.path)[1].lower()
     if suffix in HEIF_SUFFIXES and "HEIF" not in FORMATS:
         return "HEIC is read with pillow-heif: pip install 'hqsam-cli[heif]'"
@@ -191,18 +175,8 @@ def _unidentified(file: InputFile) -> str:
     return f"not an image that can be read ({', '.join(FORMATS)}); convert it, or leave it out"
 
 
-def _folder(path: str) -> ImageError:
-    if os.access(path, os.R_OK | os.X_OK):
-        return ImageError("a folder, not an image", file=path, remedy="give the folder itself as an input")
-    return ImageError("a folder that cannot be read", file=path, remedy="check its permissions")
-
-
 def _raise_pillow_limit(max_pixels: int) -> None:
-    """Let Pillow open images of that many pixels.
-
-    Its limit is one for the process, and is checked again while pixels are decoded, so it is raised to the largest
-    limit of any caller and never lowered.
-    """
+    """Let Pillow open images of that many pixels; its limit, one for the process, is never lowered."""
     with _limit:
         if Image.MAX_IMAGE_PIXELS is not None:
             Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
@@ -210,11 +184,13 @@ def _raise_pillow_limit(max_pixels: int) -> None:
 
 def _oriented(image: Image.Image, exif: str) -> Image.Image:
     """The loaded image, upright for `apply` and as stored for `ignore`."""
-    depth = _depth(image)  # first: reading the orientation may load the image and close its file
-    stored = _orientation(image)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    inverted = tags.get(PHOTOMETRIC) == MIN_IS_WHITE and image.mode.startswith("I;16")
-    no_alpha = bool(tags) and tags.get(EXTRA, 0) not in (*ALPHAS, (1,), (2,))
+    depth = tiff.bit_depth(tags) if tags else 16
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.fp is not None:
+        depth = png_depth(image.fp) or 16
+    stored = _orientation(image)  # after the depth: this may load the image and close its file
+    inverted = tags.get(tiff.PHOTOMETRIC) == tiff.MIN_IS_WHITE and image.mode.startswith("I;16")
+    no_alpha = bool(tags) and tags.get(tiff.EXTRA, 0) not in (*tiff.ALPHAS, (1,), (2,))
     image.load()
     image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha, ORIENTATION: stored}
     left = _orientation(image)
@@ -222,13 +198,6 @@ def _oriented(image: Image.Image, exif: str) -> Image.Image:
         return image.transpose(TURNS[left][0]) if left in TURNS else image
     # Pillow turns a TIFF while it loads it, and then removes the tag.
     return image.transpose(TURNS[stored][1]) if stored in TURNS and left != stored else image
-
-
-def _depth(image: Image.Image) -> int:
-    """The significant bits of a gray image of 16 bits."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return bit_depth(image.tag_v2)
-    return (isinstance(image, PngImagePlugin.PngImageFile) and image.fp and png_depth(image.fp)) or 16
 
 
 def read_header(path: str | InputFile) -> ImageHeader | None:
@@ -257,7 +226,7 @@ def _orientation(image: Image.Image) -> int:
 def _rgb(image: Image.Image, path: str) -> np.ndarray:
     """Pixels of a loaded image as uint8 (H, W, 3)."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        gray = eight_bits(np.asarray(image), path, image.info.get(DEPTH, 16))
+        gray = tiff.eight_bits(np.asarray(image), path, image.info.get(DEPTH, 16))
         return np.repeat((255 - gray if image.info.get(INVERTED) else gray)[..., None], 3, axis=2)
     if image.info.get(NO_ALPHA) and image.mode == "RGBA":
         return np.array(image)[..., :3]

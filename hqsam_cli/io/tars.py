@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import HqsamError, UsageError, first_line
 from .addresses import TRY_AGAIN, exists, file_system, info_of, is_address, is_transient, stamp_of, with_retries
-from .files import LocalFile
+from .files import InputFile
 from .names import host_of, relative_name
 
 SUFFIX = ".tar"
@@ -127,7 +127,7 @@ def read_tar(path: str) -> Tar:
 def _open(path: str) -> tuple[str, Any]:
     """The stamp of a tar, and the open file."""
     if not is_address(path):
-        local = LocalFile(path)
+        local = InputFile(path)
         return local.stamp(), local.head()
     system, remote = file_system(path)
     stamp = stamp_of(info_of(system, remote))

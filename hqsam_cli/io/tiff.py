@@ -6,6 +6,8 @@ tifffile would not do it in fewer lines: without imagecodecs it decompresses nei
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 
 from ..errors import ImageError
 
-Tags = TiffImagePlugin.ImageFileDirectory_v2
+Tags: TypeAlias = Mapping[int, Any]
 WIDTH, HEIGHT, BITS, COMPRESSION, BANDS, LARGEST, FORMAT = 256, 257, 258, 259, 277, 281, 339
 PHOTOMETRIC, PLANES, EXTRA = 262, 284, 338
 MIN_IS_WHITE, ALPHAS = 0, (1, 2)
@@ -40,7 +42,7 @@ def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image |
     if content[:4] not in MAGIC:
         return None
     try:
-        tags, file = Tags(content[:8]), io.BytesIO(content)
+        tags, file = TiffImagePlugin.ImageFileDirectory_v2(content[:8]), io.BytesIO(content)
         file.seek(tags.next)
         tags.load(file)
     except Exception:

@@ -20,10 +20,10 @@ from ..formats.prompt_file import Contents, FileAnnotation, Notes, PromptFile, U
 from ..formats.values import Identifier, identifier, is_set, read_numbers
 from ..io.address_folder import AddressFolder
 from ..io.addresses import is_address
+from ..io.file_types import HEAD, describe_placeholder
 from ..io.files import read_bytes
 from ..io.gzipped import unzipped
 from ..io.names import relative_name
-from ..io.placeholders import HEAD, describe_placeholder
 
 STDIN = "-"
 ROUNDING = 0.01  # by which shares may leave 0 to 1

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import HqsamError, first_line
 from ..inference.predictor import prepare_for_inference
-from ..io.placeholders import HEAD, describe_placeholder
+from ..io.file_types import HEAD, describe_placeholder
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
 from .hub import find_checkpoint

@@ -30,7 +30,7 @@ from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.inference.preprocess import ResizedImage
-from hqsam_cli.io.files import LocalFile, Location
+from hqsam_cli.io.files import InputFile, Location
 from hqsam_cli.io.find import SourceImage, find_images, walk_order
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
@@ -283,7 +283,7 @@ def test_a_server_that_takes_nothing_ends_the_run_which_continues(
     monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01,))
     s3.trouble = lambda method, path: 503 if method == "PUT" and "masks/4.png" in path else None
     with pytest.raises(
-        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; mend that and run the same"
+        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; fix that and run the same"
     ):
         run(imgs, f"s3://{BUCKET}/out")
     s3.trouble = lambda _method, _path: None
@@ -377,7 +377,7 @@ def test_a_file_that_was_touched_is_read_once(tmp_path: Path, imgs: Path, monkey
         os.utime(path, (1, 1))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
     fingerprint._digest_at.cache_clear()
-    monkeypatch.setattr(LocalFile, "digest", lambda self: pytest.fail(f"{self.path} is read"))
+    monkeypatch.setattr(InputFile, "digest", lambda self: pytest.fail(f"{self.path} is read"))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
 
 

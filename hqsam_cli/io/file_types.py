@@ -1,4 +1,4 @@
-"""Suffixes of image files that are read, of others that are not, and of videos."""
+"""Types of files by their suffixes, and placeholders of files: Git LFS pointers and HTML error pages."""
 
 from __future__ import annotations
 
@@ -14,3 +14,15 @@ OTHER_IMAGES = (
     *(".exr", ".hdr", ".fits", ".dcm", ".jxl", ".jxr"),
 )
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts")
+LFS = b"version https://git-lfs"
+HTML = (b"<!doctype html", b"<html", b"<head", b"<!--")
+HEAD = 64  # bytes that tell
+
+
+def describe_placeholder(head: bytes) -> str | None:
+    """What a file that begins so is, and what to do; None if it is no placeholder."""
+    if head.startswith(LFS):
+        return "a Git LFS pointer, not the file itself; fetch it with git lfs pull"
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):
+        return "an HTML page, not the file itself; the download failed, perhaps without a login; fetch it again"
+    return None
