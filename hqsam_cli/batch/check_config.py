@@ -10,7 +10,7 @@ from ..configs import DEFAULT_TOLERANCE, STDIN, SegmentConfig
 from ..configs.formats import POLYGON_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
-from ..io.places import is_address
+from ..io.addresses import is_address
 from ..weights.registry import WEIGHTS, no_hq_message
 
 AREA = re.compile(r"\d+(\.\d+)?%?")

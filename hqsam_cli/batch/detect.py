@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..formats import BOX_WRITERS
 from ..formats.yolo import YoloWriter
 from ..inference.device import resolve_compute
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
 from ..prompts.select import Selection
@@ -69,7 +69,7 @@ def prepare_detect(
 ) -> PreparedRun:
     """A run with its images found and its detector loaded; see `prepare_segment`."""
     form: BoxFileFormat = config.format or ("ndjson" if output == STDIN else "coco")
-    path = None if output == STDIN else as_place(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
+    path = None if output == STDIN else path_or_address(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
     _check(config, form, inputs, path)
     found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
     ids, listed = PromptTable(), None

@@ -365,5 +365,5 @@ def cannot_write(path: Path | str, error: OSError) -> HqsamError:
     return HqsamError(
         f"cannot be written ({error.strerror})",
         file=error.filename or path,
-        remedy="mend that and run the same command, which continues, or choose another `output`",
+        remedy="fix that and run the same command, which continues, or choose another `output`",
     )

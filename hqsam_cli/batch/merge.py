@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ..configs import JOURNAL, JOURNAL_FOLDER, SegmentationKind, changes
+from ..configs import SegmentationKind, changes
 from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
 from ..formats.outputs import Outputs
@@ -18,7 +18,8 @@ from ..formats.run_records import RunRecords
 from ..io.address_folder import AT_ONCE as THREADS
 from ..io.copies import below
 from ..io.find import walk_order
-from ..io.tars import is_image_gone
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
+from ..io.tars import gone_images
 from ..records import ImageRecord
 from .job import Summary
 from .journal import (
@@ -221,7 +222,9 @@ def _left(part: Part, journal: Journal, outputs: Outputs) -> list[str]:
 def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
     """The images of an earlier merge that no shard has any more, and whose files are gone."""
     ours = set(names)
-    return [name for name, entry in journal.entries.items() if name not in ours and is_image_gone(entry.path)]
+    others = {name: entry.path for name, entry in journal.entries.items() if name not in ours}
+    gone = gone_images(others.values())
+    return [name for name, path in others.items() if path in gone]
 
 
 def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, ImageRecord]]]:

@@ -23,10 +23,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..configs import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from ..errors import HqsamError
 from ..io.address_folder import AddressFolder
-from ..io.places import MODIFIED, stamp_of
+from ..io.addresses import MODIFIED, stamp_of
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from .journal import Beginning, Contents, Journal, read_journal
 
 log = logging.getLogger(__name__)

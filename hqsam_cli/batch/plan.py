@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from ..formats.outputs import Outputs
 from ..formats.ownership import check_removal
 from ..io.address_folder import AT_ONCE
+from ..io.addresses import absolute_path
 from ..io.find import SourceImage
-from ..io.places import absolute_path
-from ..io.tars import is_image_gone
+from ..io.tars import gone_images
 from ..records import ImagePrompts
 from .fingerprint import Fingerprint, prompts_digest, renewed
 from .job import Job
@@ -119,7 +119,7 @@ def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[Sour
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, len(job.images), TOGETHER):
             images = job.images[start : start + TOGETHER]
-            each = pool.map if any(image.stored is not None for image in images) else map
+            each = pool.map if any(image.location is not None for image in images) else map
             yield from zip(images, each(known, images), strict=True)
 
 
@@ -135,7 +135,8 @@ def _gone(images: Sequence[SourceImage], entries: Mapping[str, Entry]) -> list[s
     others = [(name, entry.path) for name, entry in entries.items() if name not in names]
     if not others:
         return []
-    stored = {image.absolute: image.stored.holder for image in images if image.stored is not None}
+    stored = {image.absolute: image.location.url for image in images if image.location is not None}
     tars = set(map(absolute_path, set(stored.values())))
     # An image of a tar may have another name now.
-    return [name for name, path in others if path not in stored and is_image_gone(path, tars)]
+    gone = gone_images([path for _, path in others if path not in stored], tars)
+    return [name for name, path in others if path in gone]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..configs import JOURNAL, JOURNAL_FOLDER
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError, UsageError, redacted
 from ..formats.outputs import Outputs
 from ..io.address_folder import AddressFolder
 from ..io.atomic import check_can_write
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..progress import Progress
 from .job import Job, Summary
 from .pipeline import run_images
@@ -86,7 +86,7 @@ def journal_place(output: Path | str, folder: str | None, *, beside: bool = Fals
 def made_by() -> dict[str, str]:
     """The command and the time, for those who find its results."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"command": shlex.join(["hqsam", *sys.argv[1:]]), "date_created": now}
+    return {"command": redacted(shlex.join(["hqsam", *sys.argv[1:]])), "date_created": now}
 
 
 def _check_writable(journal: Path | str) -> None:

@@ -20,7 +20,7 @@ from ..formats.cutouts import CropWriter, CutoutWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
 from ..formats.run_records import ImageResult
 from ..inference.device import resolve_compute, resolve_devices
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
 from ..prompts.check import check_fits
@@ -89,7 +89,7 @@ def prepare_segment(
     writers = mask_writers()
     config = check_segment(config, inputs, output, writers)
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
-    check_places(config.formats, output, any(image.stored is not None for image in found.images))
+    check_places(config.formats, output, any(image.location is not None for image in found.images))
     prompts = config.prompts
     given = read_prompts(
         boxes=prompts.boxes,
@@ -123,7 +123,7 @@ def prepare_segment(
     if config.detection.detector is not None:
         detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
     shard = None if config.shard is None else Shard.parse(config.shard)
-    place = None if output == STDIN else as_place(output)
+    place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
         images=images if place is None else stamped(images),

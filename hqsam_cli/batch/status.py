@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import HqsamError, UsageError
-from ..io.places import is_address
+from ..io.addresses import is_address
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..records import Failure
 from .journal import Contents, Entry, read_journal
 from .object_journal import has_journal, local_journal

@@ -14,7 +14,7 @@ from ..formats.image_writer import ImageWriter
 from ..formats.ownership import ImageFiles
 from ..formats.run_records import ImageResult
 from ..io.find import SourceImage
-from ..io.images import read_image, turn_of_masks
+from ..io.images import mask_turn, read_oriented
 from ..prompts.fit import fit_prompts
 from ..records import Failure, ImagePrompts, ImageRecord
 from .fingerprint import take_fingerprint
@@ -93,13 +93,13 @@ class Worker:
     def decode(self, work_item: WorkItem) -> DecodedImage:
         """Decode an image and fit its prompts to it."""
         source, prompts, noted = work_item
-        place = source.place()
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)), ImageFiles(noted))
+        file = source.file()
+        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(file, prompts)), ImageFiles(noted))
         try:
             with item.timed("decode"):
-                pixels = read_image(place, exif=self.exif, max_pixels=self.max_pixels)
-            turn = turn_of_masks(place, self.exif) if any(p.mask is not None for p in prompts.prompts) else None
-            item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
+                pixels, orientation = read_oriented(file, exif=self.exif, max_pixels=self.max_pixels)
+            height, width = pixels.shape[:2]
+            item.prompts, item.problems = fit_prompts(prompts, width, height, mask_turn(orientation, self.exif))
             item.pixels = pixels
             with item.timed("resize"):
                 self.step.prepare(item)
@@ -149,7 +149,7 @@ class Worker:
 def failed(item: WorkItem, error: ImageError) -> Outcome:
     """What became of an image that nobody can work on."""
     source, prompts, noted = item
-    origin = Origin(str(take_fingerprint(source.place(), prompts)))
+    origin = Origin(str(take_fingerprint(source.file(), prompts)))
     failure = Failure.of(error, source.path)
     record = ImageRecord(source.file_name, prompts.image_id, None, [], failure, source.absolute)
     return Outcome(origin, [], record, ImageFiles(noted))

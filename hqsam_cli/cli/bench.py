@@ -133,4 +133,4 @@ def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np
 
     found = input_images(inputs, "hqsam_out", reporter, stdin=sys.stdin.buffer, null_separated=False)
     sources = found.images[:count]
-    return [read_image(source.place(), exif="apply", max_pixels=DEFAULT_MAX_PIXELS) for source in sources]
+    return [read_image(source.file(), exif="apply", max_pixels=DEFAULT_MAX_PIXELS) for source in sources]

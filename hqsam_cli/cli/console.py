@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import redacted
+
 if TYPE_CHECKING:
     from ..batch.job import Summary
     from ..records import ImageRecord
@@ -86,8 +88,8 @@ OPTIONS = Options()
 
 
 def one_line(text: str) -> str:
-    """Text that keeps to one line whatever is in it: file names may hold newlines, or bytes that are no UTF-8."""
-    clean = text.encode("utf-8", "backslashreplace").decode()
+    """Text on one line, without passwords: file names may hold newlines, or bytes that are no UTF-8."""
+    clean = redacted(text).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
 
 
@@ -99,7 +101,7 @@ class ConsoleHandler(logging.Handler):
         from tqdm import tqdm
 
         try:
-            text = PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record))
+            text = redacted(PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record)))
             with tqdm.external_write_mode(file=sys.stderr):
                 stderr_console().print(Text.assemble(("hqsam: ", "dim"), text))
         except Exception:

@@ -11,7 +11,7 @@ import typer
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
 from ..configs.formats import FILES, FOLDERS
 from ..errors import UsageError
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from .console import ConsoleReporter, print_json, print_table
 from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
 
@@ -46,7 +46,7 @@ def merge(
     from ..results.edit import merge as merge_results
     from ..results.stream import open_results
 
-    _write(merge_results([open_results(as_place(path)) for path in sets]), output, renumber, overwrite, quiet)
+    _write(merge_results([open_results(path_or_address(path)) for path in sets]), output, renumber, overwrite, quiet)
 
 
 @results.command(
@@ -85,7 +85,7 @@ def filter_results(
     )
     if choice == Choice():
         raise UsageError("nothing says what to keep", remedy="pass --min-score, --categories, --min-area or --files")
-    _write(choose(open_results(as_place(given)), choice), output, renumber, overwrite, quiet)
+    _write(choose(open_results(path_or_address(given)), choice), output, renumber, overwrite, quiet)
 
 
 @results.command(
@@ -110,10 +110,10 @@ def split(
     from ..results.edit import split as split_results
     from ..results.stream import open_results
 
-    made = split_results(open_results(as_place(given)), _shares(parts), seed)
-    paths = {name: str(below(as_place(output), f"{name}.json")) for name in made}
+    made = split_results(open_results(path_or_address(given)), _shares(parts), seed)
+    paths = {name: str(below(path_or_address(output), f"{name}.json")) for name in made}
     for path in paths.values():  # before any is written
-        _check_free(as_place(path), overwrite)
+        _check_free(path_or_address(path), overwrite)
     for name, part in made.items():
         _write(part, paths[name], renumber, overwrite, quiet)
 
@@ -124,7 +124,7 @@ def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", he
     from ..results.count import stats as count
     from ..results.stream import open_results
 
-    found = count(open_results(as_place(given)))
+    found = count(open_results(path_or_address(given)))
     if as_json:
         print_json(found)
         return
@@ -186,12 +186,12 @@ def convert(
     if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):
         raise UsageError(f"{form} says where the images are", remedy="pass --images DIR")
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
-    place = as_place(output)
+    place = path_or_address(output)
     if form not in FILES and isinstance(place, str):
         remedy = "write a folder of this machine, and copy that"
         raise UsageError(f"an address, where {form} is not written", option="output", value=output, remedy=remedy)
     _check_free(place, overwrite, folder=form not in FILES)
-    found = open_results(as_place(given))
+    found = open_results(path_or_address(given))
     reporter.say(f"{given}: {found.kind}")
     with written_to(place) as path:
         made, cost = write_as(
@@ -216,7 +216,7 @@ def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: 
     from ..results.edit import renumber as renumbered
     from ..results.write import write_same
 
-    place = as_place(output)
+    place = path_or_address(output)
     _check_free(place, overwrite)
     with written_to(place) as path:
         images, annotations = write_same(path, renumbered(found) if renumber else found, made_by())

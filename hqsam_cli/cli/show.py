@@ -14,7 +14,7 @@ import typer
 from ..configs import STDIN, SegmentConfig
 from ..configs.run import RESULTS
 from ..errors import HqsamError, UsageError
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from .console import ConsoleReporter
 from .from_config import with_options
 from .options import InputsArgument, QuietOption, VerboseOption
@@ -122,7 +122,7 @@ def _finished_run(inputs: list[str]) -> Path | str | None:
     from ..io.address_folder import AddressFolder
     from ..io.images import READ_SUFFIXES
 
-    folder = as_place(inputs[0])
+    folder = path_or_address(inputs[0])
     # A server of http lists no journal, and an image is no folder.
     name = inputs[0].lower()
     if len(inputs) > 1 or name == STDIN or name.startswith("http") or name.endswith(READ_SUFFIXES):

@@ -23,7 +23,7 @@ from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_segmentation
 from ..formats.values import Identifier, identifier, number_or_none, read_numbers
 from ..io.gzipped import unzipped
-from ..io.images import image_size, read_image
+from ..io.images import read_header, read_image
 from ..io.names import is_absolute, leaves_folder, plain_name, tails
 from ..records import MaskCrop, Prompt
 from .metrics import score
@@ -90,7 +90,8 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
         path = _path_below(root, image["file_name"])
         size = (image["width"], image["height"]) if image["width"] else None
         if size is None:  # COCO's evaluation asks for it
-            image["width"], image["height"] = image_size(str(path)) or (0, 0)
+            header = read_header(str(path))
+            image["width"], image["height"] = header.size("ignore") if header else (0, 0)
         # Of two entries of one file each has results of its own.
         seen[image["file_name"]] += 1
         name = image["file_name"] + (f" ({seen[image['file_name']]})" if seen[image["file_name"]] > 1 else "")

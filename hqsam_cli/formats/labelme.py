@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..io.addresses import is_address
 from ..io.copies import below
-from ..io.places import is_address
 from ..records import Annotation, Category, ImageRecord
 from .label_folder import label_image, read_label
 from .label_writer import LabelWriter

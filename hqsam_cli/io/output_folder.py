@@ -98,7 +98,7 @@ class RemoteFolder(AddressFolder):
     def digests(self, names: Iterable[str]) -> dict[str, str]:
         """See `LocalFolder`."""
         names = list(names)
-        contents = zip(names, self.read(names, missing_ok=True), strict=True)
+        contents = zip(names, self.read_existing(names), strict=True)
         return {name: hashlib.sha256(content).hexdigest() for name, content in contents if content is not None}
 
 

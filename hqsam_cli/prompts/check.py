@@ -8,14 +8,12 @@ from itertools import islice
 from ..configs import Exif
 from ..errors import HqsamError, ImageError
 from ..io.find import SourceImage
-from ..io.images import TURNS, image_size, stored_orientation, turn_of_masks
-from ..io.places import Place
+from ..io.images import ImageHeader, mask_turn, read_header
 from ..records import ImagePrompts
 from .fit import fit_prompts
 from .table import PromptTable
 
 SAMPLE = 50  # images whose headers are read
-TURNED = 5  # the first EXIF orientation that swaps width and height
 MOST = 0.9
 
 
@@ -30,21 +28,21 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
     """
     asked = [image for image in images if table.for_image(image.file_name).prompts]
     sized: list[tuple[ImagePrompts, int, int]] = []
-    places: list[Place] = []
+    headers: list[ImageHeader] = []
     for image in islice(asked, SAMPLE):
-        places.append(image.place())
-        size = _size(places[-1], exif)
-        if size is None:
+        header = read_header(image.file())
+        if header is None:
             return  # the run will say what is wrong with it
-        sized.append((table.for_image(image.file_name), *size))
+        headers.append(header)
+        sized.append((table.for_image(image.file_name), *header.size(exif)))
     if pixels_assumed:
         _check_no_corners(sized)
     if len(asked) > SAMPLE:
         return
     lost: list[str] = []
-    for (prompts, width, height), place in zip(sized, places, strict=True):
+    for (prompts, width, height), header in zip(sized, headers, strict=True):
         try:
-            fitted, problems = fit_prompts(prompts, width, height, turn_of_masks(place, exif))
+            fitted, problems = fit_prompts(prompts, width, height, mask_turn(header.orientation, exif))
         except ImageError:
             return
         if fitted:
@@ -64,10 +62,3 @@ def _check_no_corners(sized: Sequence[tuple[ImagePrompts, int, int]]) -> None:
             "corners",
             remedy="pass `box_format` xyxy, or xywh if they are meant so",
         )
-
-
-def _size(place: Place, exif: Exif) -> tuple[int, int] | None:
-    """Width and height of an image as it will be decoded."""
-    size = image_size(place)
-    orientation = stored_orientation(place) if size is not None and exif == "apply" else 1
-    return size[::-1] if size is not None and orientation in TURNS and orientation >= TURNED else size

@@ -19,10 +19,11 @@ from ..formats.ndjson import Lines, read_lines
 from ..formats.prompt_file import Contents, FileAnnotation, Notes, PromptFile, Use, note
 from ..formats.values import Identifier, identifier, is_set, read_numbers
 from ..io.address_folder import AddressFolder
-from ..io.find import relative_name
+from ..io.addresses import is_address
+from ..io.file_types import HEAD, describe_placeholder
+from ..io.files import read_bytes
 from ..io.gzipped import unzipped
-from ..io.places import is_address, read_bytes
-from ..io.stand_ins import HEAD, describe_stand_in
+from ..io.names import relative_name
 
 STDIN = "-"
 ROUNDING = 0.01  # by which shares may leave 0 to 1
@@ -53,8 +54,8 @@ def read_prompt_file(
     """
     name = "stdin" if path == STDIN else path
     content = _content(path, stdin)
-    if stand_in := describe_stand_in(content[:HEAD]):
-        raise HqsamError(stand_in, file=name)
+    if placeholder := describe_placeholder(content[:HEAD]):
+        raise HqsamError(placeholder, file=name)
     if content.startswith(ZIP):
         raise HqsamError("a zip archive", file=name, remedy="unpack it, and give the file or the folder in it")
     notes = Notes()

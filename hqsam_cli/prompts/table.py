@@ -15,8 +15,8 @@ from ..errors import HqsamError
 from ..formats.label_folder import is_root
 from ..formats.prompt_file import Notes, PromptFile, Use, note
 from ..formats.values import Identifier, integer, some_of
+from ..io.addresses import is_address
 from ..io.find import SourceImage
-from ..io.places import is_address
 from ..records import Category, ImagePrompts, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder

@@ -14,9 +14,9 @@ from ..errors import HqsamError, ImageError
 from ..formats.picture_writer import read_thumbnail, thumbnail_bytes, thumbnail_of_run, write_picture
 from ..formats.segmentation import decode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
+from ..io.addresses import is_address
 from ..io.atomic import write_file
-from ..io.images import stored_orientation
-from ..io.places import is_address
+from ..io.images import read_header
 from ..records import MaskCrop
 from .results import ResultImage, read_photo
 from .suspicion import PARTS, measure_masks
@@ -114,7 +114,7 @@ def _shape(given: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> 
 def _as_it_is(path: str, exif: str) -> bool:
     """Whether a browser shows a photo as it was read; browsers turn it as EXIF says."""
     is_shown = not is_address(path) and path.lower().endswith(SHOWN_BY_BROWSERS)
-    return is_shown and (exif == "apply" or stored_orientation(path) == 1)
+    return is_shown and (exif == "apply" or (header := read_header(path)) is None or header.orientation == 1)
 
 
 def _address(path: str | Path, report: Path) -> str:

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..batch.journal import read_records
 from ..batch.object_journal import has_journal, journal_contents, journal_of, local_journal
-from ..configs import JOURNAL
 from ..errors import Failure, HqsamError, ImageError, take_apart
 from ..formats.coco import INSTANCES
 from ..formats.values import identifier
 from ..io.copies import LocalCopy, below
 from ..io.images import read_image
+from ..io.run_folder import JOURNAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import HqsamError
-from ..io.find import relative_name
-from ..io.names import ADDRESS, is_absolute, plain_name, tails
+from ..io.names import ADDRESS, is_absolute, plain_name, relative_name, tails
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from ..configs import JOURNAL, SegmentationKind
+from ..configs import SegmentationKind
 from ..configs.formats import FOLDERS, POLYGON_FORMATS
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, WRITERS
@@ -27,6 +27,7 @@ from ..formats.run_records import RecordsWriter, RunRecords
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
 from ..io.atomic import check_can_write, write_file
+from ..io.run_folder import JOURNAL
 from ..records import Annotation, Category, Failure, ImageRecord, MaskCrop
 from .image_names import name_images
 from .stream import Item, Results

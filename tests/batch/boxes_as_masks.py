@@ -17,10 +17,11 @@ from hqsam_cli.batch.job import Job, PromptsByName, Summary
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.steps import Segment, Step
-from hqsam_cli.configs import JOURNAL, JOURNAL_FOLDER, PolygonConfig, SegmentConfig
+from hqsam_cli.configs import PolygonConfig, SegmentConfig
 from hqsam_cli.inference.preprocess import ResizedImage
+from hqsam_cli.io.addresses import is_address
 from hqsam_cli.io.find import find_images
-from hqsam_cli.io.places import is_address
+from hqsam_cli.io.run_folder import JOURNAL, JOURNAL_FOLDER
 from hqsam_cli.progress import Progress, Silent
 from hqsam_cli.records import Category, ImagePrompts, ImageRecord, Instance, MaskCrop, Prompt, RawPrompt
 

@@ -28,8 +28,8 @@ from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.inference.preprocess import ResizedImage
+from hqsam_cli.io.files import InputFile, Location
 from hqsam_cli.io.find import SourceImage, find_images, walk_order
-from hqsam_cli.io.places import LocalFile, Stored
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run, run_job
@@ -107,7 +107,7 @@ def test_a_run_outlives_its_server(s3: S3Server, tmp_path: Path, imgs: Path) -> 
 def test_what_a_server_does_not_give_is_named_and_the_same_command_continues(
     s3: S3Server, tmp_path: Path, imgs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01, 0.01))
     put(fsspec.filesystem("s3"), f"{BUCKET}/imgs")
     s3.trouble = lambda _method, path: 503 if path.endswith("/2.png") else None
     summary, _ = run(f"s3://{BUCKET}/imgs", tmp_path / "out")
@@ -278,10 +278,10 @@ def test_a_run_outlives_the_server_it_writes_to(s3: S3Server, tmp_path: Path, im
 def test_a_server_that_takes_nothing_ends_the_run_which_continues(
     s3: S3Server, tmp_path: Path, imgs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01,))
     s3.trouble = lambda method, path: 503 if method == "PUT" and "masks/4.png" in path else None
     with pytest.raises(
-        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; mend that and run the same"
+        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; fix that and run the same"
     ):
         run(imgs, f"s3://{BUCKET}/out")
     s3.trouble = lambda _method, _path: None
@@ -375,7 +375,7 @@ def test_a_file_that_was_touched_is_read_once(tmp_path: Path, imgs: Path, monkey
         os.utime(path, (1, 1))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
     fingerprint._digest_at.cache_clear()
-    monkeypatch.setattr(LocalFile, "digest", lambda self: pytest.fail(f"{self.path} is read"))
+    monkeypatch.setattr(InputFile, "digest", lambda self: pytest.fail(f"{self.path} is read"))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
 
 
@@ -395,7 +395,7 @@ def test_a_photo_over_http_is_asked_for_once(tmp_path: Path, mark: str) -> None:
         def go_on() -> tuple[int, Counter[str], set[str]]:
             asked.clear()
             fingerprint._digest_at.cache_clear()
-            images = [SourceImage(f"{address}/{n}", n, Stored(f"{address}/{n}")) for n in IMAGES]
+            images = [SourceImage(f"{address}/{n}", n, Location(f"{address}/{n}")) for n in IMAGES]
             job = replace(make_job(tmp_path, tmp_path / "out", TwoBoxes()), images=stamped(images))
             already = len(plan_of(job, job.outputs()).done)
             run_job(job, Segment(BoxPredictor(), []), 2, Silent())

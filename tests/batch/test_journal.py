@@ -18,8 +18,8 @@ import pytest
 
 from hqsam_cli.batch.journal import Beginning, Journal, Origin, read_journal
 from hqsam_cli.batch.lock import is_gone, start_of
-from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.io.run_folder import JOURNAL
 from hqsam_cli.records import Failure, ImageRecord
 from tests.full_disk import files_of_at_most
 

@@ -21,8 +21,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from hqsam_cli.batch.journal import Journal
-from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.io.run_folder import JOURNAL
 from hqsam_cli.records import ImagePrompts, RawPrompt
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 

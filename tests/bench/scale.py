@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hqsam_cli.batch.journal import Journal, Origin, read_journal, read_records
-from hqsam_cli.configs import JOURNAL
+from hqsam_cli.io.run_folder import JOURNAL
 from hqsam_cli.records import ImageRecord
 
 PROGRAM = "from hqsam_cli.cli import main; main()"
