@@ -38,6 +38,16 @@ class Category(TypedDict):
     name: str
 
 
+class CocoImage(TypedDict, total=False):
+    """A COCO image; one of a run that failed may have `error`, a sentence."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    error: str
+
+
 class SamAnnotation(TypedDict):
     """Plain SAM's mask of a prompt."""
 

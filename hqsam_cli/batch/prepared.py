@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from ..configs import JOURNAL, JOURNAL_FOLDER
@@ -78,12 +75,6 @@ def journal_place(output: Path | str, folder: str | None, *, beside: bool = Fals
     if folder is not None:
         return Path(folder, JOURNAL)
     return f"{output.rstrip('/')}{'.' if beside else '/'}{JOURNAL_FOLDER}"
-
-
-def made_by() -> dict[str, str]:
-    """The command and the time, for those who find its results."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"command": shlex.join(["hqsam", *sys.argv[1:]]), "date_created": now}
 
 
 def _check_writable(journal: Path | str) -> None:

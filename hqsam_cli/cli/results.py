@@ -174,7 +174,7 @@ def convert(
 ) -> None:
     """Write results in another format, with polygons made of run lengths and the other way round."""
     from ..batch.check_config import check_formats
-    from ..batch.prepared import made_by
+    from ..configs.run_identity import made_by
     from ..io.copies import written_to
     from ..results.stream import open_results
     from ..results.write import FILES, FOLDERS, write_as
@@ -210,7 +210,7 @@ def convert(
 
 
 def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: bool) -> None:
-    from ..batch.prepared import made_by
+    from ..configs.run_identity import made_by
     from ..io.copies import written_to
     from ..results.edit import renumber as renumbered
     from ..results.write import write_same

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import HqsamError, UsageError
 from ..io.digest import hash_number
-from .stream import Item, Results
+from ..records import Annotation, Category, CocoImage
+from .stream import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def choose(results: Results, choice: Choice) -> Results:
         raise UsageError("no such category", option="categories", value=unknown[0], remedy=f"there are {known}")
     numbers = {number for number, name in names.items() if choice.categories is None or name in choice.categories}
 
-    def stays(annotation: Item) -> bool:
+    def stays(annotation: Annotation) -> bool:
         score = annotation.get("score")
         return (
             (choice.min_score is None or score is None or score >= choice.min_score)
@@ -72,17 +73,17 @@ def of_images(results: Results, wanted: Callable[[str], bool]) -> Results:
             results, annotations=lambda: (own for own in results.annotations() if wanted(str(own["image_id"])))
         )
 
-    def images() -> Iterator[Item]:
+    def images() -> Iterator[CocoImage]:
         return (image for image in results.images() if wanted(image["file_name"]))
 
-    def annotations() -> Iterator[Item]:
+    def annotations() -> Iterator[Annotation]:
         ids = {image["id"] for image in images()}
         return (annotation for annotation in results.annotations() if annotation["image_id"] in ids)
 
     return replace(results, images=images, annotations=annotations)
 
 
-def area(annotation: Mapping[str, Any]) -> float:
+def area(annotation: Annotation) -> float:
     """Of the mask in pixels, as the file says; else of the box."""
     if annotation.get("area") is not None:
         return float(annotation["area"])
@@ -113,10 +114,10 @@ def split(results: Results, shares: Mapping[str, float], seed: int) -> dict[str,
 def renumber(results: Results) -> Results:
     """Results whose images and annotations are numbered from 1, in their order."""
 
-    def images() -> Iterator[Item]:
+    def images() -> Iterator[CocoImage]:
         return ({**image, "id": number} for number, image in enumerate(results.images(), 1))
 
-    def annotations() -> Iterator[Item]:
+    def annotations() -> Iterator[Annotation]:
         ids = {image["id"]: number for number, image in enumerate(results.images(), 1)}
         for number, annotation in enumerate(results.annotations(), 1):
             own = annotation["image_id"]
@@ -137,7 +138,7 @@ def merge(parts: Sequence[Results]) -> Results:
     """
     if len({part.kind == "COCO results" for part in parts}) > 1:
         raise UsageError("COCO results lists have no names to join by", remedy="give either lists alone, or none")
-    categories: dict[str, Item] = {}
+    categories: dict[str, Category] = {}
     numbers: list[dict[Any, Any]] = []
     for part in parts:
         own = {}
@@ -151,13 +152,13 @@ def merge(parts: Sequence[Results]) -> Results:
         numbers.append(own)
     offsets = [None] * len(parts) if parts[0].kind == "COCO results" else _offsets(parts)
 
-    def images() -> Iterator[Item]:
+    def images() -> Iterator[CocoImage]:
         for part, (new, again) in zip(parts, _image_ids(parts), strict=True):
             for place, image in enumerate(part.images()):
                 if place not in again:
                     yield {**image, "id": new.get(image["id"], image["id"])}
 
-    def annotations() -> Iterator[Item]:
+    def annotations() -> Iterator[Annotation]:
         for part, own, (new, _), offset in zip(parts, numbers, _image_ids(parts), offsets, strict=True):
             for place, annotation in enumerate(part.annotations(), 1):
                 image_id, category = annotation["image_id"], annotation.get("category_id")

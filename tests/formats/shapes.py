@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from hqsam_cli.configs import PolygonConfig, SegmentationKind
+from hqsam_cli.configs import DEFAULT_TOLERANCE, SegmentationKind
 from hqsam_cli.formats.annotations import make_annotation, make_image_record
 from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.records import Instance, MaskCrop, Prompt
@@ -61,7 +61,7 @@ def a_run(
             number += 1
             instance = Instance(Prompt(number, CATEGORIES[place % 2]["id"]), mask, 0.75)
             annotations.append(
-                make_annotation(instance, image_id, multimask=False, tolerance=PolygonConfig().tolerance)
+                make_annotation(instance, image_id, multimask=False, tolerance=DEFAULT_TOLERANCE)
             )
         records.append(make_image_record(name, image_id, (WIDTH, HEIGHT), annotations))
     records.append(make_image_record(FAILED, 99, (WIDTH, HEIGHT), [], f"{FAILED}: the model failed"))
