@@ -18,7 +18,7 @@ import numpy as np
 from .errors import HqsamError
 
 # COCO's RLE, compressed or a list of counts, or its polygons, as read from a file, not validated.
-Segmentation: TypeAlias = dict[str, Any] | list[Any]
+Segmentation: TypeAlias = Mapping[str, Any] | list[Any]
 Box: TypeAlias = tuple[float, float, float, float]
 DECIMALS = 6  # of scores in results, so that equal runs have equal bytes
 MULTIMASKS = 3
@@ -64,7 +64,7 @@ class Polygons(TypedDict):
 
 
 class Annotation(TypedDict, total=False):
-    """A mask or a box in COCO's form, as results hold it; see `Instance.to_coco`. Read from a file, it may lack keys."""
+    """A mask or a box in COCO's form, as results hold it, see `Instance.to_coco`; that of a file may lack keys."""
 
     id: int
     image_id: int
@@ -260,7 +260,7 @@ class MaskCrop:
         return canvas
 
     @cached_property
-    def rle(self) -> dict[str, Any]:
+    def rle(self) -> RLE:
         """COCO's compressed RLE, equal byte for byte to `pycocotools.mask.encode` of the full mask; encoded once."""
         from pycocotools import mask as coco_mask
 

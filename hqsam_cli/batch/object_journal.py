@@ -69,12 +69,12 @@ class JournalCopy:
     def refresh(self) -> None:
         """Fetch what is there and not here."""
         while True:
-            infos = self.listed()
+            infos = self._listed()
             try:
                 return self._fetch(infos)
             except HqsamError:
                 self.objects.clear()
-                if self.listed().keys() == infos.keys():
+                if self._listed().keys() == infos.keys():
                     raise
                 # Some were merged meanwhile.
 
@@ -128,7 +128,7 @@ class JournalCopy:
         self.folder.remove(names[:1])
         self.refresh()
 
-    def listed(self) -> dict[str, Mapping[str, Any]]:
+    def _listed(self) -> dict[str, Mapping[str, Any]]:
         """What the file system says of the objects that count, in their order."""
         infos = {name: info for name, info in self.folder.names().items() if JOURNAL_OBJECT.fullmatch(name)}
         counting, end, self._merged = {}, -1, []
@@ -247,7 +247,7 @@ def open_journal(
 
 def has_journal(place: Path | str) -> bool:
     """Whether a run has begun one there."""
-    return place.exists() if isinstance(place, Path) else bool(_copy(place).listed())
+    return place.exists() if isinstance(place, Path) else bool(_copy(place)._listed())
 
 
 def is_finished(place: Path | str) -> bool:
@@ -258,7 +258,7 @@ def is_finished(place: Path | str) -> bool:
             tail = file.read()
     else:
         copy = _copy(place)
-        (tail,) = copy.folder.read(list(copy.listed())[-1:])
+        (tail,) = copy.folder.read(list(copy._listed())[-1:])
     *_, last_line, torn = b"\n", *tail.split(b"\n")
     if last_line.startswith(b'{"outcome"') and not torn:
         return bool(json.loads(last_line)["outcome"] == "finished")

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,7 +61,7 @@ def show(
     INPUT is images, which are segmented as hqsam segment does, or the output folder of a finished run.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    run = _finished_run(inputs)
+    run = _run_folder(inputs)
     if run is not None:
         if config.prompts.boxes or config.prompts.frame or config.detection.detector:
             raise UsageError(f"{run} is a finished run, whose masks are drawn", remedy="leave out what to segment")
@@ -73,8 +73,8 @@ def show(
 def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporter: ConsoleReporter) -> int:
     """Segment images, and write a picture of each; the exit code."""
     from ..batch.segment import prepare_segment
-    from ..formats.picture_writer import draw, write_picture
-    from ..report.pictures import compared
+    from ..formats.picture_writer import draw
+    from ..report.pictures import compared, put_picture
 
     def draw_result(result: ImageResult) -> None:
         assert result.pixels is not None
@@ -83,15 +83,10 @@ def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporte
             picture = compared(result.pixels, masks, result.annotations)
         else:
             picture = draw(result.pixels, result.annotations, masks, names)
-        path = _picture_path(output, result.file_name, len(run.job.images))
-        try:
-            write_picture(path, picture)
-        except OSError as error:
-            reason = f"cannot be written ({error.strerror})"
-            raise HqsamError(reason, file=path, remedy="give another `output`") from None
+        put_picture(_picture_path(output, result.file_name, len(run.job.images)), picture)
 
     run = prepare_segment(inputs, STDIN, config, reporter, stdin=sys.stdin.buffer, on_result=draw_result)
-    names: dict[Any, str] = {category["id"]: str(category["name"]) for category in run.job.categories}
+    names = {category["id"]: str(category["name"]) for category in run.job.categories}
     _picture_path(output, "", len(run.job.images))
     try:
         summary = run.run(reporter)
@@ -115,7 +110,7 @@ def _picture_path(output: Path, name: str, count: int) -> Path:
     return output / f"{name if count > 1 else os.path.basename(name)}.jpg"
 
 
-def _finished_run(inputs: list[str]) -> Path | str | None:
+def _run_folder(inputs: list[str]) -> Path | str | None:
     """The output folder of a run, or its address, where that is what is given."""
     from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
@@ -143,21 +138,23 @@ def _draw_run(
         UsageError: there are several for one file, or nothing to compare.
         HqsamError: no picture could be drawn, or one cannot be written.
     """
+    from ..report.photos import read_photos
     from ..report.pictures import draw_image
-    from ..report.results import read_results
+    from ..results.stream import open_results
 
-    results = read_results(run, images)
-    shown = [image for image in results.images if image.size is not None]
-    _picture_path(output, "", len(shown))
-    if compare and not any("sam" in annotation for image in shown for annotation in image.annotations):
+    results = open_results(run)
+    names = {category["id"]: category["name"] for category in results.categories}
+    photos = [photo for photo in read_photos(results, images) if photo.record.size is not None]
+    _picture_path(output, "", len(photos))
+    if compare and not any("sam" in annotation for photo in photos for annotation in photo.record.annotations):
         raise UsageError("has no masks of SAM to compare", file=run, remedy="run hqsam segment with `compare_sam`")
     drawn = 0
-    reporter.on_start(len(shown), 0)
+    reporter.on_start(len(photos), 0)
     try:
-        for image in shown:
-            path = _picture_path(output, image.file_name, len(shown))
+        for photo in photos:
+            path = _picture_path(output, photo.record.file_name, len(photos))
             try:
-                draw_image(image, path, results, compare=compare, max_pixels=max_pixels)
+                draw_image(photo, path, names, compare=compare, max_pixels=max_pixels)
                 drawn += 1
             except HqsamError as error:
                 reporter.on_failure(str(error))
@@ -167,4 +164,4 @@ def _draw_run(
     if not drawn:
         raise HqsamError("no picture could be drawn", file=run, remedy="see above")
     reporter.say(f"wrote {output}", "green")
-    return drawn == len(shown)
+    return drawn == len(photos)

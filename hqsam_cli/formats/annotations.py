@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ..configs import SegmentationKind
@@ -74,6 +75,6 @@ def _shown(annotation: dict[str, Any], segmentation: SegmentationKind) -> dict[s
     return {**kept, "segmentation": parts, **both}
 
 
-def json_line(record: dict[str, Any]) -> bytes:
+def json_line(record: Mapping[str, Any]) -> bytes:
     """A record as one line of ASCII; bytes of a name that are not UTF-8 survive as lone surrogates."""
     return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"

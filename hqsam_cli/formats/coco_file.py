@@ -1,4 +1,4 @@
-"""Files of results in COCO's forms or as NDJSON, gzipped or not, read as streams: they may be larger than the memory."""
+"""Files of results, COCO or NDJSON, gzipped or not, read as streams: they may be larger than the memory."""
 
 from __future__ import annotations
 

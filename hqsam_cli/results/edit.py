@@ -162,10 +162,12 @@ def merge(parts: Sequence[Results]) -> Results:
         for part, own, (new, _), offset in zip(parts, numbers, _image_ids(parts), offsets, strict=True):
             for place, annotation in enumerate(part.annotations(), 1):
                 image_id, category = annotation["image_id"], annotation.get("category_id")
-                changed = {**annotation, "image_id": new.get(image_id, image_id)}
+                changed: Annotation = {**annotation, "image_id": new.get(image_id, image_id)}
                 if category is not None:
                     changed["category_id"] = own.get(category, category)
-                yield {**changed, "id": offset + place} if offset is not None else changed
+                if offset is not None:
+                    changed["id"] = offset + place
+                yield changed
 
     return replace(parts[0], categories=list(categories.values()), images=images, annotations=annotations)
 

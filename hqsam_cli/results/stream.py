@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from ..batch.journal import Origin, read_records
 from ..batch.object_journal import has_journal, is_finished, journal_contents, journal_of, local_journal
@@ -90,7 +90,7 @@ def _of_file(file: LocalCopy, journal: Path | str | None = None) -> Results:
         file.name,
         kind,
         info if isinstance(info, dict) else {},
-        [{**own, "name": own.get("name") or f"category {own['id']}"} for own in entries(file, "categories.item")],
+        [own | {"name": own.get("name") or f"category {own['id']}"} for own in entries(file, "categories.item")],
         partial(entries, file, "images.item"),
         partial(entries, file, "annotations.item"),
         journal,
@@ -99,7 +99,7 @@ def _of_file(file: LocalCopy, journal: Path | str | None = None) -> Results:
 
 def _of_journal(place: Path | str) -> Results:
     contents = journal_contents(place)
-    categories = [] if contents.last is None else contents.last.categories
+    categories = cast(list[Category], contents.last.categories if contents.last else [])
 
     def records() -> Iterator[ImageRecord]:
         for _, record in journal_records(place):
@@ -159,9 +159,7 @@ def _lines(source: LocalCopy) -> Iterator[ImageRecord]:
                 ids[name] = image_id
                 taken.add(image_id)
             sizes = {key: given.get(key) for key in ("width", "height", "error")}
-            yield ImageRecord.from_dict(
-                {**sizes, "file_name": name, "image_id": ids[name], "annotations": annotations}
-            )
+            yield ImageRecord.from_dict({**sizes, "file_name": name, "image_id": ids[name], "annotations": annotations})
 
 
 def _named_categories(annotations: Iterator[Annotation]) -> list[Category]:

@@ -22,7 +22,7 @@ from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
 from ..io.atomic import check_can_write, write_file
 from ..io.digest import file_digest
-from ..records import RLE, Annotation, MaskCrop, Segmentation
+from ..records import Annotation, MaskCrop, Segmentation
 from .group import by_image
 from .image_names import name_images
 from .stream import Results
@@ -232,7 +232,7 @@ class _Masks:
             else:
                 mask = MaskCrop.whole(decode_segmentation(shape, *size))
                 if self.to_rle:
-                    changed["segmentation"] = cast(RLE, mask.rle)
+                    changed["segmentation"] = mask.rle
                 if self.tolerance is None:
                     return changed
                 polygons = mask_polygons(mask, self.tolerance)

@@ -60,9 +60,7 @@ def a_run(
         for place, mask in enumerate(drawn().values()):
             number += 1
             instance = Instance(Prompt(number, CATEGORIES[place % 2]["id"]), mask, 0.75)
-            annotations.append(
-                make_annotation(instance, image_id, multimask=False, tolerance=DEFAULT_TOLERANCE)
-            )
+            annotations.append(make_annotation(instance, image_id, multimask=False, tolerance=DEFAULT_TOLERANCE))
         records.append(make_image_record(name, image_id, (WIDTH, HEIGHT), annotations))
     records.append(make_image_record(FAILED, 99, (WIDTH, HEIGHT), [], f"{FAILED}: the model failed"))
     return RunRecords(lambda: records, CATEGORIES, segmentation=segmentation, path_of=paths.__getitem__)
