@@ -19,6 +19,12 @@ from ..io.gzipped import GZIP
 
 ID = int | float | str  # what an id may be
 Kind = Literal["COCO instances", "COCO results", "NDJSON", "journal"]
+# By a key and the JSON path of the object that has it.
+KINDS: dict[tuple[str, str], Kind] = {
+    ("item", "image_id"): "COCO results",
+    ("", "file_name"): "NDJSON",
+    ("", "images"): "COCO instances",
+}
 # The lists of a file: their names in messages, and the keys that each entry must have, by the JSON path of entries.
 ENTRIES = {
     "images.item": ("images", ("id", "file_name")),
@@ -64,20 +70,15 @@ def kind_of(file: LocalCopy) -> Kind:
     Raises:
         HqsamError: it cannot be read, or is of none of these kinds.
     """
-    before: str | None = None
-    has_annotations = False
+    before, has_annotations = None, False
     for prefix, event, value in parsed(file, "parse", multiple_values=True):
-        if (prefix, event) == ("item", "map_key") and value == "image_id":
-            return "COCO results"
-        if (prefix, event) == ("", "map_key") and value == "file_name":
-            return "NDJSON"
-        if (prefix, event) == ("", "map_key") and value == "images":
-            return "COCO instances"
-        has_annotations = has_annotations or (prefix, event, value) == ("", "map_key", "annotations")
+        if event == "map_key" and (prefix, value) in KINDS:
+            return KINDS[prefix, value]
+        if (prefix, before, event) == ("", "start_array", "end_array"):
+            return "COCO results"  # an empty one
         if event == "end_map" and prefix in ("", "item"):
             break
-        if prefix == "" and (before, event) == ("start_array", "end_array"):
-            return "COCO results"  # an empty one
+        has_annotations |= (prefix, event, value) == ("", "map_key", "annotations")
         before = event
     if has_annotations:
         return "COCO instances"

@@ -26,7 +26,7 @@ from pycocotools.mask import toBbox as to_bbox
 
 from ..errors import HqsamError
 from ..formats.values import Identifier, identifier
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
 from ..progress import Progress
 from ..results.stream import Results
 from .look import LookedAt, look_at
@@ -75,7 +75,8 @@ def write_report(
     if report.exists() and not (report / STATIC[0]).is_file() and (not report.is_dir() or any(report.iterdir())):
         raise HqsamError("is there, and is no report of this tool", file=report, remedy="rename it")
     try:
-        _write_static(report)  # first: by it the folder is known as a report
+        for name in STATIC:  # first: by them the folder is known as a report
+            write_file(report / name, _static(name))
         for name in FOLDERS:
             shutil.rmtree(report / name, ignore_errors=True)
         looked = []
@@ -86,18 +87,14 @@ def write_report(
             looked.append(seen)
             progress.advance()
         judged = judge(looked)
-        names = category_names(results)
+        names = {identifier(category["id"]): str(category["name"]) for category in results.categories}
         _write_table(report / TABLE, looked, judged, names, run)
-        _write_data(report / "data", looked, judged, names, results.info, run)
-        _write_page(report)
+        scripts = _write_data(report / "data", looked, judged, names, results.info, run)
+        tags = "\n".join(f'<script src="data/{name}"></script>' for name in scripts)
+        write_file(report / PAGE, _static(PAGE).replace(b"<!-- DATA -->", tags.encode()))
     except OSError as error:
         raise HqsamError(f"cannot be written ({error.strerror})", file=error.filename or report) from None
     return report / PAGE, sum(seen.problem is not None for seen in looked)
-
-
-def category_names(results: Results) -> dict[Identifier | None, str]:
-    """Names of categories by their ids as annotations have them."""
-    return {identifier(category["id"]): str(category["name"]) for category in results.categories}
 
 
 def judge(looked: Sequence[LookedAt]) -> Judged:
@@ -136,8 +133,7 @@ def _write_table(
         figures = own.get("score"), own.get("predicted_iou"), own["area"], *own["bbox"]
         judgment = [f"{value:.4f}" for value in (judged.suspicion[row], *judged.parts[row])]
         table.writerow((*place, record.image_id, own["id"], *category, *figures, judged.ranks[row] + 1, *judgment))
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def _write_data(
@@ -147,8 +143,8 @@ def _write_data(
     names: Mapping[Identifier | None, str],
     info: Mapping[str, Any],
     run: Path,
-) -> None:
-    """The scripts of the page: the run, the photos, and the shapes by suspicion."""
+) -> list[str]:
+    """Write the scripts of the page: the run, the photos, and the shapes by suspicion; names of the first two."""
     shapes: list[list[str]] = [[] for _ in judged.ranks]
     known: dict[Identifier | None, int] = {}
     counts: Counter[Identifier | None] = Counter()
@@ -159,29 +155,23 @@ def _write_data(
             both = [own["segmentation"], own["sam"]["segmentation"]] if "sam" in own else [own["segmentation"]]
             shapes[judged.ranks[row]] = [rle["counts"] for rle in both]
             counts[own["category_id"]] += 1
-            masks.append(
-                [  # as in COLUMNS
-                    own["id"],
-                    known.setdefault(own["category_id"], len(known)),
-                    own.get("score"),
-                    own.get("predicted_iou"),
-                    own["area"],
-                    own["bbox"],
-                    own.get("prompt_box"),
-                    round(float(judged.suspicion[row]), 4),
-                    int(judged.ranks[row]),
-                    [round(float(part), 3) for part in judged.parts[row]],
-                    [int(n) for n in to_bbox(both[1])] if "sam" in own else None,
-                ]
-            )
+            ids = own["id"], known.setdefault(own["category_id"], len(known))
+            figures = own.get("score"), own.get("predicted_iou"), own["area"], own["bbox"], own.get("prompt_box")
+            judgment = round(float(judged.suspicion[row]), 4), int(judged.ranks[row])
+            parts = [round(float(part), 3) for part in judged.parts[row]]
+            sam_box = [int(n) for n in to_bbox(both[1])] if "sam" in own else None
+            masks.append([*ids, *figures, *judgment, parts, sam_box])  # as in COLUMNS
             row += 1
         photos.append(_photo_data(seen, masks))
     categories = [{"id": key, "name": names.get(key, f"category {key}"), "masks": counts[key]} for key in known]
-    _write_script(folder / "summary.js", "summary", _summary(looked, categories, info, run))
+    scripts = {"summary.js": _script("summary", _summary(looked, categories, info, run))}
     for number, chunk in enumerate(_chunks(photos, PHOTOS_A_FILE)):
-        _write_script(folder / f"photos-{number}.js", "photos", chunk)
+        scripts[f"photos-{number}.js"] = _script("photos", chunk)
+    for name, content in scripts.items():
+        write_file(folder / name, content)
     for number, chunk in enumerate(_chunks(shapes, SHAPES_A_FILE)):
-        _write_script(folder / f"shapes-{number}.js", "shapes", number, chunk)
+        write_file(folder / f"shapes-{number}.js", _script("shapes", number, chunk))
+    return list(scripts)
 
 
 def _photo_data(seen: LookedAt, masks: list[list[Any]]) -> dict[str, Any]:
@@ -241,27 +231,9 @@ def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _write_script(path: Path, function: str, *arguments: Any) -> None:
+def _script(function: str, *arguments: Any) -> bytes:
     given = ",".join(json.dumps(argument, separators=(",", ":")) for argument in arguments)
-    with atomic_file(path) as file:
-        file.write(f"hqsam.{function}({given});\n".encode("ascii"))
-
-
-def _write_static(report: Path) -> None:
-    """What is the same in all reports."""
-    for name in STATIC:
-        with atomic_file(report / name) as file:
-            file.write(_static(name))
-
-
-def _write_page(report: Path) -> None:
-    """The page itself, last."""
-    photos = range(len(list((report / "data").glob("photos-*.js"))))
-    scripts = "\n".join(
-        f'<script src="data/{name}.js"></script>' for name in ("summary", *map("photos-{}".format, photos))
-    )
-    with atomic_file(report / PAGE) as file:
-        file.write(_static(PAGE).replace(b"<!-- DATA -->", scripts.encode()))
+    return f"hqsam.{function}({given});\n".encode("ascii")
 
 
 def _static(name: str) -> bytes:

@@ -13,6 +13,7 @@ from ..errors import HqsamError
 from ..formats.overlay import overlay, titled
 from ..formats.picture_writer import draw, write_picture
 from ..formats.segmentation import decode_segmentation
+from ..io.atomic import writing
 from .photos import Photo
 
 PANEL = 1000  # pixels of the longer side of a panel of a comparison, at most
@@ -43,15 +44,8 @@ def draw_image(photo: Photo, path: Path, names: Mapping[int, str], *, compare: b
         )
     except (KeyError, ValueError) as error:
         raise HqsamError(f"a segmentation {error}", file=record.file_name, remedy="run hqsam segment again") from None
-    put_picture(path, picture)
-
-
-def put_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a picture; an HqsamError where that cannot be."""
-    try:
+    with writing(path):
         write_picture(path, picture)
-    except OSError as error:
-        raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another `output`") from None
 
 
 def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,7 +19,7 @@ from ..formats.polygons import PolygonCost, Polygons, mask_polygons
 from ..formats.run_records import ImageResult, RunRecords
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
-from ..io.atomic import check_can_write, write_file
+from ..io.atomic import check_can_write, write_file, writing
 from ..io.digest import file_digest
 from ..records import Annotation, MaskCrop, Segmentation
 from .group import by_image
@@ -53,7 +52,7 @@ def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[i
             yield item
 
     annotations = counted(1, results.annotations())
-    with _writing(path):
+    with writing(path):
         if results.kind == "COCO results":
             write_list(path, annotations)
         else:
@@ -70,7 +69,7 @@ def write_as(
     *,
     images: Path | None = None,
     segmentation: SegmentationKind | None = None,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     overwrite_edited: bool = False,
     prune: bool = False,
 ) -> tuple[Path, PolygonCost]:
@@ -79,7 +78,7 @@ def write_as(
     Args:
         images: the folder that names of images are relative to; for labels that say where images are.
         segmentation: of masks in COCO and NDJSON; None leaves them unchanged.
-        tolerance: of polygons, pixels.
+        tolerance: of polygons, pixels; `DEFAULT_TOLERANCE` where None.
         overwrite_edited: also replace labels that somebody edited since they were written.
         prune: any number of labels may go at once; see `ownership.check_removal`.
 
@@ -98,12 +97,12 @@ def write_as(
         results.path,
         form,
         {category["id"] for category in results.categories},
-        tolerance if form in POLYGON_FORMATS or with_polygons else None,
+        (DEFAULT_TOLERANCE if tolerance is None else tolerance) if form in POLYGON_FORMATS or with_polygons else None,
         segmentation in ("rle", "both"),
     )
     is_folder = form in FOLDERS
     if is_folder:  # before the long work
-        with _writing(path):
+        with writing(path):
             path.mkdir(parents=True, exist_ok=True)
     else:
         check_can_write(path)
@@ -133,22 +132,12 @@ def write_as(
             names=lambda: (names.name_of(image["file_name"]) for image in results.images()),
         )
         writer = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form](path, run)
-        with _writing(path):
+        with writing(path):
             if isinstance(writer, LabelWriter):
                 _write_labels(writer, path, overwrite_edited=overwrite_edited, prune=prune)
             else:
                 writer.close()
     return writer.path, masks.cost
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """What the system says of what cannot be written, in one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"cannot be written ({error.strerror or error})"
-        raise HqsamError(reason, file=error.filename or path, remedy="give another path") from None
 
 
 def _write_labels(writer: LabelWriter, output: Path, *, overwrite_edited: bool, prune: bool) -> None:

@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,7 +38,7 @@ from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 
 MEGAPIXELS = (1, 12)
 Work = list[tuple[np.ndarray, list[Prompt]]]  # photos, and their boxes
-Masks = list[list[dict[str, Any]]]  # of each photo, RLEs
+Masks = list[list[Mapping[str, Any]]]  # of each photo, RLEs
 
 
 def work_on(images: int, boxes: int, sizes: tuple[float, float] = MEGAPIXELS) -> Work:
