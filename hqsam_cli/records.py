@@ -18,7 +18,7 @@ import numpy as np
 from .errors import HqsamError
 
 # COCO's RLE, compressed or a list of counts, or its polygons, as read from a file, not validated.
-Segmentation: TypeAlias = "RLE | dict[str, Any] | list[Any]"
+Segmentation: TypeAlias = Mapping[str, Any] | list[Any]
 Box: TypeAlias = tuple[float, float, float, float]
 DECIMALS = 6  # of scores in results, so that equal runs have equal bytes
 MULTIMASKS = 3
@@ -36,6 +36,16 @@ class Category(TypedDict):
 
     id: int
     name: str
+
+
+class CocoImage(TypedDict, total=False):
+    """A COCO image; one of a run that failed may have `error`, a sentence."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    error: str
 
 
 class SamAnnotation(TypedDict):

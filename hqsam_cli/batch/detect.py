@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..configs import STDIN, BoxFileFormat, DetectConfig, identity
+from ..configs.run_identity import made_by
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from ..formats import BOX_WRITERS
@@ -28,7 +29,7 @@ from .job import Job, Summary
 from .local import LocalEngine
 from .pipeline import make_worker
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place, made_by
+from .prepared import PreparedRun, journal_place
 from .segment import load_detector
 from .steps import Detect
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
-from ..errors import HqsamError, UsageError, redacted
+from ..errors import HqsamError, UsageError
 from ..formats.outputs import Outputs
 from ..io.address_folder import AddressFolder
 from ..io.atomic import check_can_write
@@ -81,12 +78,6 @@ def journal_place(output: Path | str, folder: str | None, *, beside: bool = Fals
     if folder is not None:
         return Path(folder, JOURNAL)
     return f"{output.rstrip('/')}{'.' if beside else '/'}{JOURNAL_FOLDER}"
-
-
-def made_by() -> dict[str, str]:
-    """The command and the time, for those who find its results."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"command": redacted(shlex.join(["hqsam", *sys.argv[1:]])), "date_created": now}
 
 
 def _check_writable(journal: Path | str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
+from ..configs.run_identity import made_by
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
@@ -34,7 +35,7 @@ from .inputs import input_images
 from .job import Job, Summary
 from .object_journal import has_journal
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place, made_by
+from .prepared import PreparedRun, journal_place
 from .shard import Shard, inputs_digest
 
 

@@ -83,8 +83,8 @@ def merge(
     Masks are hard links where the disk has them.
     """
     from ..batch.merge import merge_shards
-    from ..batch.prepared import made_by
     from ..batch.segment import mask_writers
+    from ..configs.run_identity import made_by
 
     reporter = ConsoleReporter(quiet=quiet)
     summary = merge_shards(

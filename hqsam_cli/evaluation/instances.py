@@ -6,7 +6,6 @@ Prompts are boxes, of the ground truth or of a detector; scores of results are t
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -20,9 +19,10 @@ from ..configs import DEFAULT_MAX_PIXELS, Exif
 from ..data.pairs import read_fitting
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
+from ..formats.coco_file import read_whole
 from ..formats.segmentation import decode_segmentation
 from ..formats.values import Identifier, identifier, number_or_none, read_numbers
-from ..io.gzipped import unzipped
+from ..io.copies import LocalCopy
 from ..io.images import read_header, read_image
 from ..io.names import is_absolute, leaves_folder, plain_name, tails
 from ..records import MaskCrop, Prompt
@@ -73,7 +73,7 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     Raises:
         HqsamError: no such JSON, entries that lack something, or detections of other images.
     """
-    document = numbered_document(dataset.gt, _frames_as_images(_json(Path(dataset.gt))))
+    document = numbered_document(dataset.gt, _frames_as_images(read_whole(LocalCopy(Path(dataset.gt)))))
     gts: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document["annotations"]:
         gts[annotation["image_id"]].append(annotation)
@@ -99,15 +99,6 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     return result
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(unzipped(path.read_bytes(), path))
-    except OSError as error:
-        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="give a JSON file") from None
-    except ValueError as error:
-        raise HqsamError(f"is not JSON ({error})", file=path, remedy="fetch it again") from None
-
-
 def _path_below(root: Path, name: str) -> Path:
     """Where an image lies below the folder of images, however its name is written.
 
@@ -128,7 +119,7 @@ def _path_below(root: Path, name: str) -> Path:
 
 def _detected(path: Path, document: dict[str, Any], class_agnostic: bool) -> dict[int, list[dict[str, Any]]]:
     """Boxes of a COCO results list, or of a COCO document with annotations, by image."""
-    content = _json(path)
+    content = read_whole(LocalCopy(path))
     found = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(found, list) or not all(isinstance(item, dict) and "bbox" in item for item in found):
         raise HqsamError("holds no list of results with a bbox", file=path, remedy="give a detector's COCO results")

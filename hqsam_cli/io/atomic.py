@@ -53,12 +53,20 @@ def _check_is_file(path: Path) -> None:
 
 def check_can_write(path: Path) -> None:
     """Raise an HqsamError unless a file could be written there; an existing one stays."""
-    try:
+    with writing(path, file=path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         _check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
+
+
+@contextmanager
+def writing(path: Path, file: Path | None = None) -> Iterator[None]:
+    """Raise an HqsamError where the block cannot write: about `file`, else what the system names, else `path`."""
+    try:
+        yield
     except OSError as error:
-        raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another path") from None
+        reason = f"cannot be written ({error.strerror or error})"
+        raise HqsamError(reason, file=file or error.filename or path, remedy="give another path") from None

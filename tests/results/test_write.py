@@ -173,7 +173,7 @@ def test_labels_stay_where_new_ones_cannot_be_made(tmp_path: Path, made: Path) -
     value["annotations"] = []
     value["images"].append({"id": 77, "file_name": "z.jpg"})
     made.write_text(json.dumps(value))
-    with pytest.raises(HqsamError, match="whose size nobody says"):
+    with pytest.raises(HqsamError, match="of unknown size"):
         write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=DEFAULT_TOLERANCE)
     assert {own: own.read_bytes() for own in path.iterdir() if own.is_file()} == before
 
@@ -186,9 +186,9 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is of 9 x 9 pixels"),
         ({"category_id": 7}, "yolo", "annotation 10 is of category 7, which is not listed; list it"),
         ({"category_id": "1"}, "labelstudio", "annotation 10 is of category '1', which is not listed; list it"),
-        ({"category_id": None}, "cvat", "annotation 10 has no category_id; mend the file"),
-        ({"bbox": None}, "yolo", "annotation 10 has no bbox; mend the file"),
-        ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; mend the file"),
+        ({"category_id": None}, "cvat", "annotation 10 has no category_id; fix the file"),
+        ({"bbox": None}, "yolo", "annotation 10 has no bbox; fix the file"),
+        ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; fix the file"),
     ]
     for change, form, said in cases:
         changed = {**value, "annotations": [{**value["annotations"][0], **change}]}
@@ -204,7 +204,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
             write_as("coco", tmp_path / "z.json", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     unsized = {**value, "images": [{"id": 5, "file_name": "a.jpg"}]}
     (tmp_path / "x.json").write_text(json.dumps(unsized))
-    with pytest.raises(HqsamError, match=r"a\.jpg: an image whose size nobody says"):
+    with pytest.raises(HqsamError, match=r"a\.jpg: an image of unknown size"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
 
 
