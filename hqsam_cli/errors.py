@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 
 PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/]*@")
 
@@ -83,26 +82,3 @@ def redacted(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, at most 160 characters, or the name of its class."""
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
-
-
-class Failure(NamedTuple):
-    """The sentence of an image that failed, taken apart."""
-
-    reason: str
-    detail: str
-    remedy: str
-
-
-def take_apart(sentence: str, path: str) -> Failure:
-    """What is wrong with an image, whichever it is, of "<path>: <reason> (<detail>); <remedy>".
-
-    Args:
-        path: of the image; its name is looked for, since the sentence has the path as it was given.
-    """
-    name = os.path.basename(path)
-    start = sentence.find(f"{name}: ")
-    if start >= 0:
-        sentence = sentence[start + len(name) + 2 :]
-    reason, _, remedy = sentence.partition("; ")
-    short, parenthesis, detail = reason.partition(" (")
-    return Failure(short, detail.removesuffix(")") if parenthesis else "", remedy)

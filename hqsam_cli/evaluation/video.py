@@ -78,7 +78,7 @@ def object_ids(path: Path) -> np.ndarray:
         with Image.open(path) as file:
             ids = np.array(file)
     except OSError as error:
-        raise ImageError(f"no readable image ({error})", file=path) from None
+        raise ImageError("no readable image", file=path, detail=str(error)) from None
     if ids.ndim != 2:
         raise ImageError("has colors instead of object ids", file=path, remedy="DAVIS 2017 has palette images")
     return ids

@@ -123,11 +123,11 @@ class RemoteFile(InputFile):
         except (FileNotFoundError, IsADirectoryError):
             self._failure = ImageError("no such file", file=self.path, remedy="check the path")
         except HqsamError as error:
-            self._failure = ImageError(error.reason, file=self.path, remedy=error.remedy)
+            self._failure = ImageError(error.reason, file=self.path, detail=error.detail, remedy=error.remedy)
         except Exception as error:
             if is_transient(error):
                 _unavailable.add(url)
-            self._failure = ImageError(f"cannot be fetched ({first_line(error)})", file=self.path, remedy=TRY_AGAIN)
+            self._failure = ImageError("cannot be fetched", file=self.path, detail=first_line(error), remedy=TRY_AGAIN)
         raise self._failure
 
 
@@ -147,7 +147,7 @@ def read_bytes(address: str) -> bytes:
     try:
         return RemoteFile(address, Location(address)).content
     except ImageError as error:
-        raise HqsamError(error.reason, file=address, remedy=error.remedy) from None
+        raise HqsamError(error.reason, file=address, detail=error.detail, remedy=error.remedy) from None
 
 
 def is_special(path: str | Path) -> bool:

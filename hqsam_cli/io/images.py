@@ -126,9 +126,10 @@ def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator
     # Decoders raise all kinds of exceptions for damaged files.
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise ImageError(f"cannot be read ({error.strerror})", file=path, remedy="check its permissions") from None
-        reason = f"broken image ({first_line(error)})"
-        raise ImageError(reason, file=path, remedy="fetch it again, or convert it to RGB") from None
+            detail, remedy = error.strerror or "", "check its permissions"
+            raise ImageError("cannot be read", file=path, detail=detail, remedy=remedy) from None
+        remedy = "fetch it again, or convert it to RGB"
+        raise ImageError("broken image", file=path, detail=first_line(error), remedy=remedy) from None
 
 
 def _decode(file: InputFile, exif: str, max_pixels: int) -> Image.Image:
