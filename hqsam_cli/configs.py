@@ -10,9 +10,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import __version__
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 VERSION = "version"  # in an identity
 
@@ -20,12 +23,6 @@ MaskOutput = Literal["sum", "hq", "sam"]
 Exif = Literal["apply", "ignore"]
 BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn"]
 SegmentationKind = Literal["rle", "polygon", "both"]
-Protocol = Literal["paper", "deploy"]
-Trained = Literal["hq", "sum", "both"]
-Init = Literal["random", "sam"]
-Augmentation = Literal["paper", "strong"]
-Schedule = Literal["step", "linear"]
-Learn = Literal["hq", "all", "decoder", "token"]
 
 JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
 JOURNAL_FOLDER = "journal"  # of its objects, where the output is an address
@@ -195,93 +192,7 @@ class ObjectsConfig:
     part_size: float = 0.15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvalConfig:
-    """What the figures of an evaluation depend on, beside the files it reads.
-
-    Attributes:
-        dataset: a name, or a folder.
-        protocol: `paper` or `deploy`; see `evaluation.protocols`.
-        prompt: see `evaluation.prompts`.
-        mask_output: rows of the table.
-        limit: only so many images, the first ones.
-        curves: the boundary is scored at several widths.
-        refine: one more row, SAM's masks through CascadePSP.
-        exif: how photos that EXIF turns are read where their ground truth would fit both ways.
-    """
-
-    dataset: str
-    protocol: Protocol = "deploy"
-    prompt: str = "box"
-    mask_output: tuple[MaskOutput, ...] = ("sum",)
-    limit: int | None = None
-    seed: int = 42
-    curves: bool = False
-    refine: bool = False
-    exif: Exif = "apply"
-    device: str = "cpu"
-    dtype: str = "float32"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """What the weights of a training run depend on, beside the files it reads (defaults: HQ-SAM, section 4.1).
-
-    Attributes:
-        batch_size: samples a step, of all processes together.
-        lr_step: epochs after which the learning rate falls to a tenth, again and again, where `lr_schedule` is `step`.
-        lr_schedule: `step`, or `linear`, a warm-up of 50 steps and a fall to zero at the end of the last epoch.
-        image_size: side of the model's square in pixels, or None for the base's.
-        fresh: start with new HQ modules though the base has some.
-        init: of new HQ modules: at random, or with SAM's own mask.
-        mask_output, keep_sam: see `Criterion`.
-        augmentation: see `AugmentedPairs`.
-        prompts: an image.
-        cache: how many augmented images are encoded once and then come again and again; 0 makes a new one for each
-            sample.
-        ema_decay: of an exponential moving average of the weights, which is then what is validated and kept.
-        max_grad_norm: largest norm of the gradient, or None.
-        learn: what of the model learns: the HQ modules, or a part of SAM instead.
-        exif: how photos that EXIF turns are read where their masks would fit both ways.
-        variant: of the paper's ablations; see `training.variants`.
-    """
-
-    epochs: int = 12
-    batch_size: int = 4
-    lr: float = 1e-3
-    lr_step: int = 10
-    lr_schedule: Schedule = "step"
-    image_size: int | None = None
-    dtype: str = "float32"
-    seed: int = 42
-    fresh: bool = False
-    init: Init = "random"
-    mask_output: Trained = "hq"
-    augmentation: Augmentation = "paper"
-    prompts: int = 1
-    keep_sam: float = 0.0
-    cache: int = 0
-    ema_decay: float | None = None
-    max_grad_norm: float | None = None
-    learn: Learn = "hq"
-    exif: Exif = "apply"
-    variant: str = "full"
-
-
-Config = (
-    DetectorConfig
-    | DetectConfig
-    | SegmentConfig
-    | CleanConfig
-    | CutoutConfig
-    | PolygonConfig
-    | EverythingConfig
-    | EvalConfig
-    | TrainConfig
-)
-
-
-def identity(*configs: Config | None, **files: str) -> dict[str, str]:
+def identity(*configs: DataclassInstance | None, **files: str) -> dict[str, str]:
     """What a run remembers: the version of this package, all values of its configs, and the digests of its files.
 
     Args:

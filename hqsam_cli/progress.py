@@ -22,6 +22,9 @@ class Progress(Protocol):
     def on_record(self, record: dict[str, Any]) -> None:
         """An image is done, or its `error` says why not."""
 
+    def on_failure(self, text: str) -> None:
+        """An image failed."""
+
     def on_problem(self, text: str) -> None:
         """Something was left out, and nothing failed for it."""
 
@@ -39,6 +42,9 @@ class Silent:
         """Nothing."""
 
     def on_record(self, record: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def on_failure(self, text: str) -> None:
         """Nothing."""
 
     def on_problem(self, text: str) -> None:

@@ -176,7 +176,6 @@ class ConsoleReporter:
         made = record.get("annotations")
         self.count += len(made or ())
         if record["error"] is not None:
-            self.failed += 1
             self.on_failure(record["error"])
         elif self.verbose and made is not None:
             self.say(f"{record['file_name']}: {len(made)} {self.results}")
@@ -199,7 +198,8 @@ class ConsoleReporter:
             self.say(f"{self.unit} {self.done} of {self.total}{shown}, {_rate(each, self.unit)}, {left} left")
 
     def on_failure(self, text: str) -> None:
-        """An image that could not be done; said even where quiet is asked for."""
+        """See `Progress`; said with quiet too."""
+        self.failed += 1
         self._line(Text.assemble(("hqsam: failed: ", "red"), sentence(text)))
 
     def on_problem(self, text: str) -> None:

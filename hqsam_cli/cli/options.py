@@ -14,7 +14,8 @@ import typer
 from ..configs import Exif, MaskOutput
 from ..errors import NoInputError, UsageError
 from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
-from ..weights.registry import PACKAGED, WEIGHTS, no_hq_message
+from ..weights.registry import PACKAGED, WEIGHTS
+from ..weights.registry import check_hq as check_hq
 from .console import print_table
 from .plain import complete_names
 
@@ -176,12 +177,6 @@ def results_stream() -> BinaryIO:
     if sys.stdout is None:
         raise UsageError("--output -: stdout is closed", remedy="give a folder")
     return sys.stdout.buffer
-
-
-def check_hq(model: str, output: str) -> None:
-    """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
-    if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
-        raise UsageError(no_hq_message(model, output))
 
 
 def find_model(model: str, reporter: ConsoleReporter, *, may_fetch: bool) -> tuple[Path | None, str]:

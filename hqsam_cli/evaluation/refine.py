@@ -1,4 +1,4 @@
-"""Post-refinement of SAM's masks by CascadePSP, the paper's other way to better boundaries (its table 4)."""
+"""Refinement of SAM's masks by CascadePSP, which the paper compares with (table 4)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ RefineMask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def cascadepsp(device: str) -> RefineMask:
-    """A function of a photo, uint8 RGB (H, W, 3), and a mask, bool (H, W), to the refined mask.
+    """A function that refines a mask, bool (H, W), of an image, uint8 RGB (H, W, 3).
 
-    The package `segmentation-refinement` fetches CascadePSP's weights on first use.
+    The package `segmentation-refinement` downloads CascadePSP's weights on first use.
 
     Raises:
         UsageError: the package is not installed.
@@ -33,10 +33,10 @@ def cascadepsp(device: str) -> RefineMask:
         with contextlib.redirect_stdout(sys.stderr):
             refiner = segmentation_refinement.Refiner(device=device)
     except Exception as error:
-        # Whatever goes wrong in there, from the network to the pickle, has the same remedy.
+        # Any error there, from the network to the pickle, has the same remedy.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HqsamError(
-            f"CascadePSP's weights cannot be had ({reason})",
+            f"CascadePSP's weights cannot be loaded ({reason})",
             option="refine",
             remedy="put them at ~/.segmentation-refinement/model",
         ) from None

@@ -1,7 +1,7 @@
-"""Losses between mask logits and masks.
+"""Losses of mask logits.
 
-HQ-SAM is trained like Mask2Former, on points as PointRend draws them (Kirillov et al., CVPR 2020): three
-quarters of them are where the logits are least certain among three times as many, the rest anywhere.
+HQ-SAM is trained like Mask2Former, on points sampled as in PointRend (Kirillov et al., CVPR 2020): three quarters of
+them have the most uncertain logits among three times as many candidates, the rest is uniform.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CANDIDATES = 3 * POINTS
 UNCERTAIN = POINTS * 3 // 4
 POINT_DRAWS = CANDIDATES + POINTS - UNCERTAIN
 BOUNDARY = 0.02  # of the diagonal, as in boundary IoU
-CONTOUR = 2  # pixels of the logits on either side of another model's contour
+CONTOUR = 2  # pixels on either side of a contour that distillation ignores
 
 
 def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -50,8 +50,8 @@ def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
 
     Args:
         logits: (N, h, w).
-        draws: (N, POINT_DRAWS, 2) uniform random numbers; the first `CANDIDATES` are candidates, of which the
-            `UNCERTAIN` with logits nearest to 0 are taken, the others are points as they are.
+        draws: (N, POINT_DRAWS, 2) uniform random numbers: `CANDIDATES`, of which the `UNCERTAIN` with logits nearest to
+            0 are taken, and uniform points.
     """
     candidates, anywhere = draws[:, :CANDIDATES], draws[:, CANDIDATES:]
     chosen = at_points(logits, candidates).abs().topk(UNCERTAIN, dim=1, largest=False).indices
@@ -63,7 +63,7 @@ def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: 
 
     Args:
         logits: (N, h, w), at any resolution.
-        target: (N, H, W) in 0 to 1, at any other; places are compared in shares of the sides.
+        target: (N, H, W) in 0 to 1, at any other.
         draws: random numbers, see `loss_points`.
         boundary_only: count only points within 2 % of the diagonal from the target's contour.
     """
@@ -73,18 +73,18 @@ def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: 
     return mask_loss(at_points(logits, points), at_points(target, points), weight).mean()
 
 
-def kept_loss(logits: Tensor, answers: Tensor) -> Tensor:
-    """How far masks leave those of another model, the mean over masks: a scalar.
+def distillation_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy plus dice to the masks of another model, without pixels next to their contours: a scalar.
 
-    Pixels next to the other's contour do not count: what lies there is what the HQ mask is to do better.
+    Contours are what the HQ mask is to improve.
 
     Args:
         logits: (N, h, w).
-        answers: bool (N, h, w), the other's masks.
+        targets: bool (N, h, w).
     """
-    if not len(answers):
-        return logits.float().sum()  # 0, and no gradient
-    target = answers.float()
+    if not len(targets):
+        return logits.float().sum()  # 0, without a gradient
+    target = targets.float()
     return mask_loss(logits, target, 1 - _band(target, CONTOUR)).mean()
 
 
@@ -96,11 +96,11 @@ def boundary_band(target: Tensor) -> Tensor:
 def _band(target: Tensor, reach: int) -> Tensor:
     """1 within `reach` pixels on either side of a mask's contour, else 0: (N, H, W)."""
     inside = (target > 0.5).float()
-    return _swollen(inside, reach) * _swollen(1 - inside, reach)
+    return _dilate(inside, reach) * _dilate(1 - inside, reach)
 
 
-def _swollen(mask: Tensor, reach: int) -> Tensor:
-    """A 0 / 1 mask (N, H, W) dilated by a square, one axis after the other."""
+def _dilate(mask: Tensor, reach: int) -> Tensor:
+    """Dilate masks 0 / 1 (N, H, W) by a square, one axis after the other."""
     side = 2 * reach + 1
     rows = functional.max_pool2d(mask, (side, 1), stride=1, padding=(reach, 0))
     return functional.max_pool2d(rows, (1, side), stride=1, padding=(0, reach))

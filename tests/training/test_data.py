@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hqsam_cli.configs import Augmentation
 from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.modeling.prompt_encoder import (
@@ -22,6 +22,7 @@ from hqsam_cli.modeling.prompt_encoder import (
     PADDING_POINT,
 )
 from hqsam_cli.training.augment import Strength, composite, large_scale_jittered, mosaic
+from hqsam_cli.training.config import Augmentation
 from hqsam_cli.training.data import AugmentedPairs, Samples, Steps, collate
 from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
 
@@ -39,13 +40,15 @@ def test_a_sample_depends_on_seed_and_number_alone(folder: ImageMaskFolder, augm
     first, second = (samples_of(folder, augmentation=augmentation) for _ in range(2))
     for number in reversed(range(12)):
         one, same = first[number], second[number]
-        assert one.pop("problems") == same.pop("problems") == []
-        for key, value in one.items():
-            equal = torch.equal(value, same[key]) if isinstance(value, torch.Tensor) else np.all(value == same[key])
-            assert equal, key
-        assert one["image"].shape == (3, SIZE, SIZE)
-        assert int(one["mask"].max()) == 255
-    assert not torch.equal(first[0]["image"], first[1]["image"])
+        assert one.problems == same.problems == []
+        for field in fields(one):
+            value, other = getattr(one, field.name), getattr(same, field.name)
+            equal = torch.equal(value, other) if isinstance(value, torch.Tensor) else np.all(value == other)
+            assert equal, field.name
+        assert one.image is not None and one.image.shape == (3, SIZE, SIZE)
+        assert int(one.masks.max()) == 255
+    images = [first[number].image for number in range(2)]
+    assert images[0] is not None and images[1] is not None and not torch.equal(images[0], images[1])
 
 
 def test_an_epoch_has_every_pair_once_and_another_order_each_time(folder: ImageMaskFolder) -> None:
@@ -98,7 +101,7 @@ def test_a_crop_without_the_object_is_drawn_again(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), mask)
     pair = Pair("a", tmp_path / "a.jpg", tmp_path / "a.png")
     samples = samples_of(ImageMaskFolder("corner", [pair]), batch=1)
-    assert all((samples[number]["mask"] > 127).any() for number in range(40))
+    assert all((samples[number].masks > 127).any() for number in range(40))
 
 
 def test_paper_prompts_are_the_papers() -> None:
@@ -155,7 +158,7 @@ def test_varied_prompts_are_of_the_object() -> None:
 def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: ImageMaskFolder) -> None:
     batch = next(iter(DataLoader(samples_of(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collate)))
     prompts = prompt_batch(batch)
-    assert prompts.labels.shape == (8, int((batch["labels"] != ABSENT).sum(1).max()))
+    assert prompts.labels.shape == (8, int((batch.labels != ABSENT).sum(1).max()))
 
 
 def test_prompts_of_one_image_are_of_objects_in_it(folder: ImageMaskFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,14 +167,14 @@ def test_prompts_of_one_image_are_of_objects_in_it(folder: ImageMaskFolder, monk
     samples = samples_of(folder, augmentation="strong", prompts=3)
     batch = collate([samples[number] for number in range(6)])
     prompts = prompt_batch(batch)
-    assert len(batch["image"]) == 6
+    assert len(batch.images) == 6
     assert prompts.image_index.tolist() == [i // 3 for i in range(18)]
-    for mask, corners in zip(batch["mask"], prompts.points, strict=True):
+    for mask, corners in zip(batch.masks, prompts.points, strict=True):
         y, x = torch.nonzero(mask > 127, as_tuple=True)
         tight = torch.stack([torch.stack([x.min(), y.min()]), torch.stack([x.max(), y.max()]) + 1])
         sides = (tight[1] - tight[0]).clamp(min=1)
         assert ((corners - tight).abs() <= 0.2 * sides + 1).all()
-    different = [len({mask.numpy().tobytes() for mask in masks}) for masks in batch["mask"].unflatten(0, (6, 3))]
+    different = [len({mask.numpy().tobytes() for mask in masks}) for masks in batch.masks.unflatten(0, (6, 3))]
     assert max(different) > 1
 
 
@@ -201,9 +204,9 @@ def test_bad_pairs_are_replaced_and_named(folder: ImageMaskFolder, tmp_path: Pat
     mixed = ImageMaskFolder("mixed", [Pair("b", broken, mask), Pair("e", image, empty), *folder.pairs])
     samples = samples_of(mixed)
     found = [samples[number] for number in range(6)]
-    problems = {text for sample in found for text in sample["problems"]}
+    problems = {text for sample in found for text in sample.problems}
     assert all(any(name in text for text in problems) for name in ("broken.jpg", "empty.png"))
-    assert all((sample["mask"] > 127).any() for sample in found)
+    assert all((sample.masks > 127).any() for sample in found)
     hopeless = Samples(AugmentedPairs([ImageMaskFolder("bad", [Pair("b", broken, mask)])], SIZE, 1, seed=0), seed=0)
     with pytest.raises(HqsamError, match=r"in a row.*broken\.jpg"):
         hopeless[0]
