@@ -13,19 +13,45 @@ from typing import TYPE_CHECKING, Any
 from .errors import HqsamError, ImageError
 
 if TYPE_CHECKING:
+    from .evaluation.config import EvalConfig, EvalOutput
+    from .evaluation.evaluate import Evaluation, evaluate
     from .prediction import Prediction
     from .predictor import Predictor
     from .records import Prompt
+    from .training.config import TrainConfig
+    from .training.run import TrainResult, train
     from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
-__all__ = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
+__all__ = [
+    "EvalConfig",
+    "EvalOutput",
+    "Evaluation",
+    "HqsamError",
+    "ImageError",
+    "Prediction",
+    "Predictor",
+    "Prompt",
+    "TrainConfig",
+    "TrainResult",
+    "__version__",
+    "evaluate",
+    "load_model",
+    "train",
+]
 
 _PLACES = {
+    "EvalConfig": "evaluation.config",
+    "EvalOutput": "evaluation.config",
+    "Evaluation": "evaluation.evaluate",
     "Predictor": "predictor",
     "Prediction": "prediction",
     "Prompt": "records",
+    "TrainConfig": "training.config",
+    "TrainResult": "training.run",
+    "evaluate": "evaluation.evaluate",
     "load_model": "weights.checkpoints",
+    "train": "training.run",
 }
 
 

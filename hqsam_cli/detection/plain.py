@@ -50,7 +50,7 @@ def read_plain(path: Path) -> Any:
         raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="fetch it again") from None
     if about.get("architecture") not in ARCHITECTURES:
         raise HqsamError(
-            "holds no detector", file=path, remedy="give one that `python -m hqsam_cli.recipes.detector` made"
+            "holds no detector", file=path, remedy="give object-nano, or a checkpoint of ultralytics"
         )
     package = ultralytics()
     yolo = package.YOLO(str(Path(package.__path__[0]) / ARCHITECTURES[about["architecture"]]))
