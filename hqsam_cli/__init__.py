@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .predictor import Predictor
     from .records import Prompt
     from .training.config import TrainConfig
-    from .training.run import TrainResult, train
+    from .training.run import TrainResult
+    from .training.train import train
     from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
@@ -51,7 +52,7 @@ _PLACES = {
     "TrainResult": "training.run",
     "evaluate": "evaluation.evaluate",
     "load_model": "weights.checkpoints",
-    "train": "training.run",
+    "train": "training.train",
 }
 
 

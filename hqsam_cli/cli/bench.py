@@ -47,7 +47,7 @@ def bench(
 ) -> None:
     """Time the stages of a model on this machine, and compare precisions, and SAM with HQ-SAM.
 
-    The last column is the share of the rate at which the machine multiplies large matrices in that precision.
+    The last column is the fraction of the machine's peak matmul throughput in that precision.
     """
     from ..speed import peak_memory
     from ..weights.hub import find_checkpoint
@@ -71,7 +71,7 @@ def bench(
     if as_json:
         print_json(found)
         return
-    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "of matrix rate")
+    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "of peak matmul")
     cells = [
         (
             row["dtype"],

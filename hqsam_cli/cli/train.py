@@ -99,7 +99,7 @@ def train(
         raise UsageError("--variant, --fusion, --learn and --table are one ablation each", remedy="pass one of them")
     config = config_of(TrainConfig, given, variant=variant if fusion == "full" else f"fusion-{fusion}")
 
-    from ..training.run import train as run
+    from ..training.train import train as run
 
     try:
         result = run(

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from ..configs import Exif
 from ..errors import HqsamError, ImageError, NoInputError
-from ..io.images import READ_SUFFIXES, TURNS, read_image, stored_orientation
+from ..io.images import READ_SUFFIXES, read_stored
 from ..io.masks import THRESHOLD, read_mask_values, read_matte
 
 log = logging.getLogger(__name__)
@@ -179,8 +180,7 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """
     values = read_mask_values(pair.mask)
     image = read_fitting(pair.image, values.shape, pair.exif)
-    check_same_size(pair.mask, values, image)
-    check_not_empty(pair.mask, values)
+    check_mask(pair.mask, values, image)
     return image, values
 
 
@@ -190,10 +190,10 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
     Args:
         exif: which orientation if both have that shape; said once.
     """
-    image = read_image(str(path), exif="ignore")
-    if stored_orientation(str(path)) not in TURNS:
+    image, turn = read_stored(str(path))
+    if turn is None:
         return image
-    upright = read_image(str(path), exif="apply")
+    upright = np.array(Image.fromarray(image).transpose(turn))
     if upright.shape[:2] != shape:
         return image
     if image.shape[:2] == shape:
@@ -206,12 +206,6 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
 def _warn_ambiguous(exif: Exif) -> None:
     how = "upright, as `exif` apply" if exif == "apply" else "as they are stored, as `exif` ignore"
     log.warning("photos that EXIF turns, whose masks would fit both ways, are read %s has it", how)
-
-
-def read_image_and_mask(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """An image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
-    image, values = read_pair(pair)
-    return image, (values > THRESHOLD).astype(np.uint8)
 
 
 def check_readable(folder: ImageMaskFolder) -> None:
@@ -240,7 +234,8 @@ def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
         raise ImageError(f"the mask is {mask_width}x{mask_height}, its photo {width}x{height}", file=path)
 
 
-def check_not_empty(path: Path, values: np.ndarray) -> None:
-    """Raise an ImageError unless a mask has an object."""
+def check_mask(path: Path, values: np.ndarray, image: np.ndarray) -> None:
+    """Raise an ImageError unless a mask has the size of its image and is not empty."""
+    check_same_size(path, values, image)
     if not (values > THRESHOLD).any():
         raise ImageError("the mask is empty", file=path, remedy="leave it and its photo out")

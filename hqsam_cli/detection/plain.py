@@ -49,9 +49,7 @@ def read_plain(path: Path) -> Any:
     except (SafetensorError, OSError) as error:
         raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="fetch it again") from None
     if about.get("architecture") not in ARCHITECTURES:
-        raise HqsamError(
-            "holds no detector", file=path, remedy="give object-nano, or a checkpoint of ultralytics"
-        )
+        raise HqsamError("holds no detector", file=path, remedy="give object-nano, or a checkpoint of ultralytics")
     package = ultralytics()
     yolo = package.YOLO(str(Path(package.__path__[0]) / ARCHITECTURES[about["architecture"]]))
     model = package.nn.tasks.DetectionModel(yolo.model.yaml, nc=len(about["names"]), verbose=False)

@@ -21,7 +21,7 @@ from .metrics import score
 from .plots import Comparison
 from .precision import precision_figures
 from .protocols import Masks
-from .rows import Row, mean_figures, metric_samples, select_scores
+from .rows import Row, select_scores, summarize
 from .scores import Detection, ImageScores, Score, Task
 
 
@@ -82,9 +82,8 @@ class InstanceTask(Task[GTImage, np.ndarray]):
         prompt = "ground-truth boxes" if self.from_gt else "detections"
         for output in self.evaluator.outputs:
             scores = select_scores(images, "box", output)
-            figures = mean_figures([own for score in scores.values() for own in score.objects])
+            figures, samples = summarize(scores)
             figures |= precision_figures(self.coco_set, images, output)
-            samples = metric_samples(scores)
             made.append(Row(self.key, prompt, output, len(scores), figures, samples=samples))
         return made
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from ..configs import MaskOutput
-from ..data.pairs import Pair, check_not_empty, check_same_size, read_pair
+from ..data.pairs import Pair, check_mask, read_pair
 from ..errors import ImageError
 from ..io.masks import THRESHOLD, read_mask_values
 from ..records import Prompt
-from .metrics import boundary_iou, iou, score
+from .metrics import METRICS, boundary_iou, iou, score
 from .plots import Comparison
 from .prompts import CLICKS, TARGETS, PromptRule, clicks_until, draw_prompt, next_click, random_generator
 from .protocols import PreparedImage
 from .refine import REFINED, RefineMask
-from .rows import Row, mean_figures, metric_samples, select_scores
-from .scores import ImageScores, Metrics, Score, Task, mean_metrics
+from .rows import Row, Samples, select_scores, summarize
+from .scores import ImageScores, Metrics, Score, Task
 
 BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)  # widths of the curve, as fractions of the diagonal
 
@@ -67,8 +68,7 @@ class MaskSet(Task[Pair, LoadedPair]):
             if item.coarse is None:
                 raise ImageError("has no coarse mask", file=item.image, remedy="give their folder as `coarse_masks`")
             coarse = read_mask_values(item.coarse)
-            check_not_empty(item.coarse, coarse)
-            check_same_size(item.coarse, coarse, image)
+            check_mask(item.coarse, coarse, image)
             coarse = self.evaluator.to_prompt_pixels(coarse)
         return LoadedPair(image, values > THRESHOLD, prompt_mask, coarse)
 
@@ -76,22 +76,19 @@ class MaskSet(Task[Pair, LoadedPair]):
         """See `Task`."""
         prepared = self.evaluator.prepare(loaded.image)
         rng = random_generator(self.seed, item.name)
-        found = [s for rule in self.rules for s in self._scores(rule, loaded, prepared, rng)]
-        return ImageScores(item.name, sorted(found, key=lambda s: self._outputs().index(s.mask_output)))
-
-    def _scores(
-        self, rule: PromptRule, loaded: LoadedPair, prepared: PreparedImage, rng: np.random.Generator
-    ) -> list[Score]:
-        """Scores of each mask output under a rule."""
-        if rule.kind == "clicks":
-            curves = {output: self._click_ious(output, loaded.gt, prepared) for output in self.evaluator.outputs}
-            return [Score(rule.label, output, [{"IoU": ious[-1]}], ious) for output, ious in curves.items()]
-        made = []
-        for output, masks in self._masks(rule, loaded, prepared, rng).items():
-            objects = [mean_metrics([score(mask, loaded.gt) for mask in masks])]
-            widths = [[boundary_iou(mask, loaded.gt, r) for r in BOUNDARY_RATIOS] for mask in masks if self.curves]
-            made.append(Score(rule.label, output, objects, np.mean(widths, axis=0).tolist() if widths else []))
-        return made
+        found: list[Score] = []
+        for rule in self.rules:
+            if rule.kind == "clicks":
+                for output in self.evaluator.outputs:
+                    ious = self._click_ious(output, loaded.gt, prepared)
+                    found.append(Score(rule.label, output, [{"IoU": ious[-1]}], ious))
+                continue
+            for row, masks in self._masks(rule, loaded, prepared, rng).items():
+                trials = [score(mask, loaded.gt) for mask in masks]
+                means = {name: float(np.mean([own[name] for own in trials])) for name in METRICS}
+                widths = [[boundary_iou(mask, loaded.gt, r) for r in BOUNDARY_RATIOS] for mask in masks if self.curves]
+                found.append(Score(rule.label, row, [means], np.mean(widths, axis=0).tolist() if widths else []))
+        return ImageScores(item.name, sorted(found, key=lambda own: self.outputs.index(own.mask_output)))
 
     def _masks(
         self, rule: PromptRule, loaded: LoadedPair, prepared: PreparedImage, rng: np.random.Generator
@@ -121,26 +118,29 @@ class MaskSet(Task[Pair, LoadedPair]):
             ious.append(iou(mask, gt))
         return ious
 
-    def _outputs(self) -> tuple[str, ...]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Mask outputs, with that of refined masks."""
         return (*self.evaluator.outputs, *((REFINED,) if self.refine else ()))
 
     def rows(self, images: Sequence[ImageScores]) -> list[Row]:
         """See `Task`: means over images."""
-        return [self._row(rule, output, images) for rule in self.rules for output in self._outputs()]
-
-    def _row(self, rule: PromptRule, output: str, images: Sequence[ImageScores]) -> Row:
-        scores = select_scores(images, rule.label, output)
-        n, curves = len(scores), [score.curve for score in scores.values() if score.curve]
-        heights = (100 * np.mean(curves, axis=0)).tolist() if curves else []
-        if rule.kind == "clicks":
-            figures = click_figures([score.curve for score in scores.values()])
-            curve = {"x": [float(n) for n in range(1, CLICKS + 1)], "y": heights}
-            return Row(self.key, rule.label, output, n, figures, curve=curve if heights else {})
-        figures = mean_figures([own for score in scores.values() for own in score.objects])
-        curve = {"x": list(BOUNDARY_RATIOS), "y": heights} if heights else {}
-        if rule.kind == "points" and scores:
-            curve = {"x": [float(rule.inside + rule.outside)], "y": [figures["mIoU"]]}
-        return Row(self.key, rule.label, output, n, figures, curve=curve, samples=metric_samples(scores))
+        made = []
+        for rule, output in product(self.rules, self.outputs):
+            scores = select_scores(images, rule.label, output)
+            curves = [score.curve for score in scores.values() if score.curve]
+            heights = (100 * np.mean(curves, axis=0)).tolist() if curves else []
+            x: list[float] = list(BOUNDARY_RATIOS)
+            samples: dict[str, Samples] = {}
+            if rule.kind == "clicks":
+                figures, x = click_figures(curves), [float(n) for n in range(1, CLICKS + 1)]
+            else:
+                figures, samples = summarize(scores)
+            if rule.kind == "points" and scores:
+                x, heights = [float(rule.inside + rule.outside)], [figures["mIoU"]]
+            curve = {"x": x, "y": heights} if heights else {}
+            made.append(Row(self.key, rule.label, output, len(scores), figures, curve=curve, samples=samples))
+        return made
 
     def comparison(self, item: Pair) -> Comparison:
         """An image with its mask and the masks of its first prompt."""

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import HqsamError
 
 if TYPE_CHECKING:
-    from .scores import ImageScores, Metrics, Score
+    from .scores import ImageScores, Score
 
 # By image, the sum of a metric over its objects, in percent, and the number of objects.
 Samples: TypeAlias = dict[str, tuple[float, float]]
@@ -87,20 +87,18 @@ def select_scores(images: Iterable[ImageScores], prompt: str, output: str) -> di
     }
 
 
-def mean_figures(objects: Sequence[Metrics]) -> dict[str, float]:
-    """The mean of each metric in percent, with an m before its name."""
-    names = objects[0] if objects else ()
-    return {f"m{name}": 100 * float(np.mean([own[name] for own in objects])) for name in names}
-
-
-def metric_samples(scores: Mapping[str, Score]) -> dict[str, Samples]:
-    """By metric, the sum over the objects of each image, in percent, and their number."""
-    samples: dict[str, Samples] = {}
-    for image, score in scores.items():
-        for name in score.objects[0] if score.objects else ():
-            total = 100 * sum(own[name] for own in score.objects)
-            samples.setdefault(f"m{name}", {})[image] = (total, float(len(score.objects)))
-    return samples
+def summarize(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, Samples]]:
+    """The mean of each metric over the objects of all images, in percent, and what it is the mean of."""
+    objects = [own for score in scores.values() for own in score.objects]
+    figures, samples = {}, {}
+    for name in objects[0] if objects else ():
+        figures[f"m{name}"] = 100 * float(np.mean([own[name] for own in objects]))
+        samples[f"m{name}"] = {
+            image: (100 * sum(own[name] for own in score.objects), float(len(score.objects)))
+            for image, score in scores.items()
+            if score.objects
+        }
+    return figures, samples
 
 
 def mean_rows(name: str, sets: Sequence[Sequence[Row]]) -> list[Row]:

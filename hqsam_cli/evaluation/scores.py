@@ -92,13 +92,9 @@ def image_lines(model: str, dataset: str, images: Sequence[ImageScores]) -> Iter
         if image.error is not None:
             yield ImageLine(model, dataset, image.name, error=image.error)
         for own in image.scores:
-            metrics = mean_metrics(own.objects) if own.objects else {}
+            names = own.objects[0] if own.objects else ()
+            metrics = {name: float(np.mean([one[name] for one in own.objects])) for name in names}
             yield ImageLine(model, dataset, image.name, own.prompt, own.mask_output, metrics)
-
-
-def mean_metrics(scores: Sequence[Metrics]) -> Metrics:
-    """The mean of each metric."""
-    return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
 class Named(Protocol):

@@ -32,7 +32,7 @@ from .tiff import (
 
 # Decoders that a folder of photos needs; the rest of Pillow's are attack surface.
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
-DEPTH, INVERTED, NO_ALPHA = "bit_depth", "min_is_white", "no_alpha"  # in `info` of an image
+DEPTH, INVERTED, NO_ALPHA, ORIENTATION = "bit_depth", "min_is_white", "no_alpha", "orientation"  # in `info` of an image
 WHITE = (255, 255, 255)
 # Where a file begins like an image that no decoder takes, it is most likely damaged: place, bytes, what it is.
 DAMAGED = (
@@ -87,6 +87,13 @@ def read_image(path: str | Place, *, exif: str = "apply", max_pixels: int = DEFA
     """
     with open_image(path, exif=exif, max_pixels=max_pixels) as image:
         return _rgb(image, at(path).path)
+
+
+def read_stored(path: str) -> tuple[np.ndarray, Image.Transpose | None]:
+    """The pixels of a photo as stored, uint8 RGB (H, W, 3), and what turns them upright as EXIF says, or None."""
+    with open_image(path, exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
+        turns = TURNS.get(image.info.get(ORIENTATION, 1))
+        return _rgb(image, path), None if turns is None else turns[0]
 
 
 @contextmanager
@@ -195,7 +202,7 @@ def _turned(image: Image.Image, exif: str) -> Image.Image:
     inverted = tags.get(PHOTOMETRIC) == MIN_IS_WHITE and image.mode.startswith("I;16")
     no_alpha = bool(tags) and tags.get(EXTRA, 0) not in (*ALPHAS, (1,), (2,))
     image.load()
-    image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha}
+    image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha, ORIENTATION: stored}
     left = _orientation(image)
     if exif == "apply":
         return image.transpose(TURNS[left][0]) if left in TURNS else image

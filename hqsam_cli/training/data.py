@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ..data.pairs import ImageMaskFolder, read_alpha, read_image_and_mask
+from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
+from ..io.masks import THRESHOLD
 from .augment import (
     STRONG,
     color_jittered,
@@ -224,7 +225,7 @@ class AugmentedPairs:
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)
-        image, mask = read_image_and_mask(self.pairs[index])
+        image, mask = read_binary(self.pairs[index])
         for _ in range(MAX_CROPS):
             square, target = large_scale_jittered(rng, image, mask, self.size)
             if (target > 127).any():
@@ -247,9 +248,9 @@ class AugmentedPairs:
     def _flipped(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
         """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), randomly flipped; mattes on other images."""
         pair = self.pairs[index]
-        image, mask = read_image_and_mask(pair)
+        image, mask = read_binary(pair)
         if pair.alpha is not None and rng.random() < STRONG.composite:
-            background, _ = read_image_and_mask(self.photos[rng.integers(len(self.photos))])
+            background, _ = read_binary(self.photos[rng.integers(len(self.photos))])
             image, mask = composite(rng, image, read_alpha(pair.alpha, image), background)
         if rng.random() < 0.5:
             image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
@@ -270,6 +271,12 @@ class AugmentedPairs:
             chosen += [own] * rounds + [rng.choice(own, rest, replace=False)]
             first += count
         return rng.permutation(np.concatenate(chosen))
+
+
+def read_binary(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """An image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
+    image, values = read_pair(pair)
+    return image, (values > THRESHOLD).astype(np.uint8)
 
 
 class Steps(Sampler[list[int]]):
