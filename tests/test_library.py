@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ def image() -> np.ndarray:
 
 def test_its_names_are_these_and_all_there() -> None:
     names = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
+    names += ["EvalConfig", "EvalOutput", "Evaluation", "evaluate", "TrainConfig", "TrainResult", "train"]
     assert sorted(hqsam_cli.__all__) == sorted(names)
     assert all(hasattr(hqsam_cli, name) for name in names)
     with pytest.raises(AttributeError, match="nothing"):
@@ -75,3 +78,21 @@ def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -
         predictor.predict(image, boxes=box, points=inside * 2)
     with pytest.raises(ValueError, match="give boxes"):
         predictor.predict(image)
+
+
+def test_an_evaluation_and_a_training_need_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = Path(__file__).parents[1] / "sample_data/DIS5K/DIS-VD"
+    config = hqsam_cli.TrainConfig(epochs=1, image_size=64, batch_size=6, dtype="float32", cache=6)
+    trained = hqsam_cli.train(config, [str(folder)], tmp_path / "run", workers=0, device="cpu")
+    assert trained.best is not None and trained.best.epoch == 1
+    model = str(tmp_path / "run/hqsam.safetensors")
+    assert trained.files[0] == Path(model)
+
+    output = hqsam_cli.EvalOutput(json=tmp_path / "scores.json")
+    config_of_scores = hqsam_cli.EvalConfig(model=(model,), limit=2, mask_output=("sam", "sum"), device="cpu")
+    result = hqsam_cli.evaluate([str(folder)], config_of_scores, output)
+    assert [(row.model, row.output, row.n) for row in result.rows] == [(model, "sam", 2), (model, "sum", 2)]
+    written = json.loads((tmp_path / "scores.json").read_text())
+    assert [row["figures"] for row in written["rows"]] == [row.figures for row in result.rows]
+    assert len(written["differences"]) == len(result.differences) == 2

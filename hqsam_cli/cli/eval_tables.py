@@ -13,6 +13,7 @@ from .console import ConsoleReporter, print_json, print_table
 
 if TYPE_CHECKING:
     from ..evaluation.config import EvalOutput
+    from ..evaluation.differences import Difference
     from ..evaluation.evaluate import Evaluation
     from ..evaluation.rows import Row
 
@@ -23,7 +24,7 @@ def print_evaluation(result: Evaluation, output: EvalOutput, reporter: ConsoleRe
         print_json(result.to_dict())
     else:
         reporter.say("gains over SAM in brackets")
-        _print_tables(result.rows, result.config.seed, reporter)
+        _print_tables(result.rows, result.differences, reporter)
     if result.failed:
         reporter.say(f"{len(result.failed)} images are in no figure", "yellow")
     for path in output.paths():
@@ -32,18 +33,19 @@ def print_evaluation(result: Evaluation, output: EvalOutput, reporter: ConsoleRe
 
 def compare_files(files: list[Path], seed: int, reporter: ConsoleReporter) -> None:
     """The rows of several evaluations, and their differences from those of the first, on stdout."""
+    from ..evaluation.differences import differences
     from ..evaluation.rows import read_rows
 
     rows = [replace(row, model=f"{path}: {row.model}") for path in files for row in read_rows(path)]
-    _print_tables(rows, seed, reporter)
+    _print_tables(rows, differences(rows, seed), reporter)
 
 
-def _print_tables(rows: Sequence[Row], seed: int, reporter: ConsoleReporter) -> None:
-    from ..evaluation.differences import LEVEL, differences, table_of_differences
+def _print_tables(rows: Sequence[Row], compared: Sequence[Difference], reporter: ConsoleReporter) -> None:
+    from ..evaluation.differences import LEVEL, table_of_differences
     from ..evaluation.rows import table_of
 
     print_table(*table_of(rows))
-    if compared := differences(rows, seed):
+    if compared:
         print()
         reporter.say(f"differences with {LEVEL} % confidence intervals, by a paired bootstrap over common images")
         print_table(*table_of_differences(compared))

@@ -60,6 +60,7 @@ class Evaluation:
     Attributes:
         datasets: as given.
         rows: the table.
+        differences: of each row to SAM and to the first model, with 95 % intervals.
         lines: scores of each image.
         failed: a sentence for each image without scores.
         problems: a sentence for each kind of ground truth that is not scored, such as masks without an image.
@@ -71,14 +72,11 @@ class Evaluation:
     compute: Compute
     models: list[EvaluatedModel] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
     lines: list[ImageLine] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     logs: list[ScoreLog] = field(default_factory=list)
-
-    def differences(self) -> list[Difference]:
-        """Of each row to SAM and to the first model, with 95 % intervals."""
-        return differences(self.rows, self.config.seed)
 
     def to_dict(self) -> dict[str, object]:
         """The JSON that docs/evaluate.md describes."""
@@ -100,7 +98,7 @@ class Evaluation:
             "dtype": self.compute.dtype_name,
             "left_out": self.failed,
             "rows": [row.to_dict() for row in self.rows],
-            "differences": [difference.to_dict() for difference in self.differences()],
+            "differences": [difference.to_dict() for difference in self.differences],
         }
 
     def remove_logs(self) -> None:
@@ -162,6 +160,7 @@ def evaluate(
             for title in ("worst", "best"):
                 folder = output.report / title / str(len(result.models))
                 pictures[f"The {title} of {model}"] = draw_images(folder, CASES, lines, tasks, best=title == "best")
+    result.differences = differences(result.rows, config.seed)
     _write(result, output, rules, {title: paths for title, paths in pictures.items() if paths})
     return result
 
@@ -348,7 +347,7 @@ def _write(
     if output.report is not None:
         where = f"{result.compute.device} in {result.compute.dtype_name}"
         facts = {"hqsam": __version__, "prompt": result.config.prompt, "on": where}
-        write_page(output.report, result.rows, result.lines, pictures, facts, axes, result.config.seed)
+        write_page(output.report, result.rows, result.differences, result.lines, pictures, facts, axes)
 
 
 def write_csv(path: Path, lines: Sequence[ImageLine]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..io.atomic import atomic_file
-from .differences import LEVEL, differences, table_of_differences
+from .differences import LEVEL, Difference, table_of_differences
 from .plots import write_curves, write_scatter
 from .rows import Row, Table, table_of
 from .scores import ImageLine
@@ -34,11 +34,11 @@ img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 def write_page(
     folder: Path,
     rows: Sequence[Row],
+    compared: Sequence[Difference],
     lines: Sequence[ImageLine],
     pictures: Mapping[str, Sequence[Path]],
     facts: Mapping[str, str],
     axes: tuple[str, str],
-    seed: int,
 ) -> None:
     """Write `index.html` and its plots.
 
@@ -46,11 +46,10 @@ def write_page(
         pictures: drawn images in the folder, by title.
         facts: of the evaluation, by name.
         axes: labels of the axes of the curves.
-        seed: random seed of the intervals.
     """
     about = " · ".join(f"{escape(name)} {escape(value)}" for name, value in facts.items())
     parts = [f"<h1>Evaluation</h1><p>{about}</p>", _table("Scores", "gains over SAM in brackets", table_of(rows))]
-    if compared := differences(rows, seed):
+    if compared:
         note = f"with their {LEVEL} % intervals, by a paired bootstrap over images"
         parts.append(_table("Differences", note, table_of_differences(compared)))
     plots = []

@@ -153,3 +153,12 @@ def test_validation_scores_the_gt_itself_full(
     scores, problems = validate(model, [boxes, boxes], mask_output="hq", dtype="float32")
     assert scores == {"boxes": Scores(100.0, 100.0, 1), "boxes (2)": Scores(100.0, 100.0, 1)}
     assert len(problems) == 2 and all("gone.png" in text for text in problems)
+
+
+def test_the_folder_of_a_cache_does_not_need_an_image_size(folder: ImageMaskFolder, tmp_path: Path) -> None:
+    runs_of = [
+        runs.TrainRun(config=config, base=PACKAGED["lite"], data=[folder], val=[], output=tmp_path)
+        for config in (TrainConfig(cache=4), TrainConfig(cache=4, image_size=64))
+    ]
+    first, second = (run.cache_folder() for run in runs_of)
+    assert first.parent == second.parent == tmp_path / "cache" and first != second
