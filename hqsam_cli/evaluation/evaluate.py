@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -137,9 +138,10 @@ def evaluate(
     result = Evaluation(config, names, compute)
     pictures: dict[str, list[Path]] = {}
     for model in dict.fromkeys(config.model):  # one after another, so that only one is in memory
-        evaluator = load_evaluator(model, config, compute, result, progress)
+        loaded = load_evaluator(model, config, compute, result, progress)
         first, tasks = len(result.lines), {}
         for name in names:
+            evaluator = copy(loaded)  # images are drawn after all data sets are scored
             evaluator.protocol = protocols[name]
             groups = []
             for dataset in sets[name]:

@@ -264,3 +264,26 @@ def test_an_interrupted_evaluation_goes_on(run: Run, folder: Path, cache: Path) 
     assert not list(cache.rglob("*.ndjson")), "nothing is left of an evaluation that ended"
     run(folder, KnownMasks(breaking), resume=True)
     assert len(asked) == 5 + 4
+
+
+def test_images_are_drawn_by_the_protocol_that_scored_them(
+    folder: Path, tmp_path: Path, box_filler: KnownMasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "DIS5K/DIS-VD")
+    for ours, theirs in (("images", "im"), ("masks", "gt")):
+        (tmp_path / "DIS5K/DIS-VD" / ours).rename(tmp_path / "DIS5K/DIS-VD" / theirs)
+    used: list[str] = []
+
+    class Noted(KnownMasks):
+        def to_prompt_pixels(self, values: np.ndarray) -> np.ndarray:
+            used.append(self.protocol)
+            return values > 128
+
+    def load(name: str, config: object, compute: object, result: Evaluation, progress: object) -> KnownMasks:
+        result.models.append(EvaluatedModel(name, "known", "0", 64))
+        return Noted(fill_box)
+
+    monkeypatch.setattr(module, "load_evaluator", load)
+    config, output = EvalConfig(data_root=tmp_path, limit=1), EvalOutput(worst=(2, tmp_path / "worst"))
+    evaluate(["dis", str(folder)], config, output)
+    assert used[:2] == ["paper", "deploy"] and sorted(used[2:]) == ["deploy", "paper"]
