@@ -204,8 +204,8 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
 
 @cache
 def _warn_ambiguous(exif: Exif) -> None:
-    how = "upright, as `exif` apply" if exif == "apply" else "as they are stored, as `exif` ignore"
-    log.warning("photos that EXIF turns, whose masks would fit both ways, are read %s has it", how)
+    how = "upright" if exif == "apply" else "as stored"
+    log.warning("photos with an EXIF orientation whose masks fit both ways are read %s (`exif` %s)", how, exif)
 
 
 def check_readable(folder: ImageMaskFolder) -> None:

@@ -28,7 +28,7 @@ class Ablation:
 
 @dataclass(frozen=True, slots=True)
 class AblationScores:
-    """Scores of a row and those of the paper, in percent, as its JSON has them."""
+    """Scores of a row and of the paper, in percent; its fields are those of the JSON."""
 
     name: str
     title: str

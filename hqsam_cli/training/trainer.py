@@ -108,7 +108,7 @@ class Trainer:
             try:
                 meter.update(self._step(batch))
             except torch.cuda.OutOfMemoryError:
-                raise MemoryError("the device cannot hold a step") from None
+                raise MemoryError("out of device memory in a step: lower `batch_size`") from None
             self.note_problems(batch.problems)
             history.step += 1
             stopped = self.stop()
@@ -182,7 +182,7 @@ class Trainer:
         """Write means over the last steps to the metrics; as text for the progress bar."""
         means, self.images_per_second = meter.means(), meter.images_per_second
         if not math.isfinite(means["loss"]):
-            reason = f"the loss is no number at step {self.history.step}"
+            reason = f"the loss is not finite at step {self.history.step}"
             raise HqsamError(reason, remedy="lower `lr`, or take `dtype` float32")
         rate = {"images_per_second": round(self.images_per_second, 2), "lr": self.optimizer.param_groups[-1]["lr"]}
         self.write_metrics({**means, **rate})
@@ -244,9 +244,9 @@ def read_run(path: Path, identity: dict[str, str], device: torch.device | str = 
     except Exception as error:  # a damaged file makes it raise about anything
         raise HqsamError(f"not the state of a run ({type(error).__name__})", file=path, remedy="delete it") from None
     if changed := changes(known, identity):
-        begun = f" by: {command}" if command else ""
+        started = f" by: {command}" if command else ""
         raise UsageError(
-            f"begun with other options ({'; '.join(changed)}){begun}",
+            f"started with other options ({'; '.join(changed)}){started}",
             file=path,
             remedy="run it as before, or choose another `output`, or start again with `overwrite`",
         )
