@@ -7,18 +7,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
+from ..training.ablations import AblationScores
 from ..training.config import Augmentation, Fusion, Init, Learn, Schedule, Table, TrainConfig, Trained, Variant
 from .console import ConsoleReporter, print_table
 from .declare import config_of, options_of
 from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, DryRunOption
-
-if TYPE_CHECKING:
-    from ..training.ablations import AblationScores
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -31,24 +29,24 @@ hqsam train --model sam_vit_b_01ec64.pth --data ./ours --val ./held_back --table
 
 torchrun --nproc-per-node 8 --no-python hqsam train --model sam_vit_l_0b3195.pth --hqseg ./train/data
 """
-
-
 _data, _training, _ablation = map(options_of, ("Data", "Training", "Ablations"))
 _count = {"metavar": "N", "min": 1}
-BASE = "The base: a SAM, MobileSAM or HQ-SAM checkpoint, or a name that --model of segment knows."
 DATA = (
     "Images with masks: images/ and masks/, im/ and gt/, or .jpg and .png files. Repeatable; WEIGHT is how often each "
     "pair is seen per epoch."
 )
 CACHE = "Encode N augmented images once, into DIR/cache, 3.5 MB each, and reuse them; 0: encode a new one every time."
-LOSS = "Masks of the loss: HQ, their sum with SAM's, or the mean of both losses."
-AUGMENTATION = "HQ-SAM's augmentation, or a stronger one for a few thousand images."
 KEEP_SAM = "Weight of a distillation loss that keeps the masks of other objects as SAM's."
 SCHEDULE = "Divide the learning rate by ten (--lr-step), or decay it linearly to zero after a warm-up."
 
 
 def train(
-    model: Annotated[str, typer.Option(metavar="NAME|PATH", envvar=MODEL_VARIABLE, help=BASE)] = DEFAULT_MODEL,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH", envvar=MODEL_VARIABLE, help="Base: a name, or a SAM, MobileSAM or HQ-SAM checkpoint."
+        ),
+    ] = DEFAULT_MODEL,
     data: Annotated[list[str] | None, _data(DATA, metavar="FOLDER[:WEIGHT]")] = None,
     hqseg: Annotated[Path | None, _data("HQSeg-44K in its authors' layout, all seven sets.", metavar="ROOT")] = None,
     val: Annotated[list[Path] | None, _data("Validate on it after each epoch. Repeatable.", metavar="FOLDER")] = None,
@@ -65,8 +63,12 @@ def train(
     init: Annotated[
         Init, _training("Initialize new HQ modules at random, or such that their masks are SAM's.")
     ] = "random",
-    mask_output: Annotated[Trained, _training(LOSS)] = "hq",
-    augmentation: Annotated[Augmentation, _training(AUGMENTATION)] = "paper",
+    mask_output: Annotated[
+        Trained, _training("Masks of the loss: HQ, their sum with SAM's, or the mean of both.")
+    ] = "hq",
+    augmentation: Annotated[
+        Augmentation, _training("HQ-SAM's, or a stronger one for a few thousand images.")
+    ] = "paper",
     prompts: Annotated[int, _training("Prompts per image.", **_count)] = 1,
     keep_sam: Annotated[float, _training(KEEP_SAM, metavar="WEIGHT", min=0)] = 0.0,
     cache: Annotated[int, _training(CACHE, metavar="N", min=0)] = 0,
@@ -93,11 +95,10 @@ def train(
     DIR gets hqsam.safetensors, which --model of segment takes, hq_only.safetensors, a few MB, metrics.jsonl and
     metrics.png. The same command again continues where it stopped.
     """
-    given = locals()
+    config = config_of(TrainConfig, locals(), variant=variant if fusion == "full" else f"fusion-{fusion}")
     reporter = ConsoleReporter(quiet=quiet or os.environ.get("RANK", "0") != "0")
     if variant != "full" and fusion != "full":
         raise UsageError("--variant, --fusion, --learn and --table are one ablation each", remedy="pass one of them")
-    config = config_of(TrainConfig, given, variant=variant if fusion == "full" else f"fusion-{fusion}")
 
     from ..training.train import train as run
 
@@ -118,14 +119,13 @@ def train(
             progress=reporter,
         )
     except KeyboardInterrupt:
-        reporter.close()
         reporter.say("interrupted: the same command continues")
         raise
-    reporter.close()
+    finally:
+        reporter.close()
     if dry_run and result.plan is not None:
         counts = {**result.plan._asdict(), "left": result.plan.steps - result.plan.done}
-        shown = [(name, str(count)) for name, count in counts.items()]
-        print_table((), [*shown, ("model", model), ("output", str(output))])
+        print_table((), [*((k, str(n)) for k, n in counts.items()), ("model", model), ("output", str(output))])
     if dry_run or not result.is_main:
         return
     if result.skipped:
@@ -133,17 +133,16 @@ def train(
     for path in result.files:
         reporter.say(f"wrote {path}", "green")
     if result.best is not None and json_output:
-        rate = {"skipped": len(result.skipped), "images_per_second": result.images_per_second}
-        typer.echo(json.dumps({**result.best.to_dict(), **rate}))
+        own = {"skipped": len(result.skipped), "images_per_second": result.images_per_second}
+        typer.echo(json.dumps(result.best.to_dict() | own))
     if table is not None:
         _print_table(table, result.table, json_output)
-    incomplete = strict and any(own.problems() for own in result.sets)
-    # torchrun takes any other code than 0 for a crash.
-    raise typer.Exit(3 if "WORLD_SIZE" not in os.environ and (result.skipped or incomplete) else 0)
+    failed = result.skipped or (strict and any(own.problems() for own in result.sets))
+    raise typer.Exit(3 if failed and "WORLD_SIZE" not in os.environ else 0)  # torchrun takes others than 0 for a crash
 
 
 def _print_table(name: str, rows: Sequence[AblationScores], as_json: bool) -> None:
-    """An ablation table beside the paper's."""
+    """An ablation table with the paper's figures."""
     if as_json:
         typer.echo(json.dumps({"table": name, "rows": [asdict(row) for row in rows]}))
         return
@@ -151,5 +150,5 @@ def _print_table(name: str, rows: Sequence[AblationScores], as_json: bool) -> No
     cells = []
     for row in rows:
         scores = ["–" if s is None else f"{s:.1f}" for s in (row.miou, row.mbiou, row.paper_miou, row.paper_mbiou)]
-        cells.append([row.title, *scores[:2], str(row.epoch or "–"), *scores[2:]])
-    print_table(("", "mIoU", "mBIoU", "epoch", "paper mIoU", "paper mBIoU"), cells)
+        cells.append([row.title, *scores, str(row.epoch or "–")])
+    print_table(("", "mIoU", "mBIoU", "paper mIoU", "paper mBIoU", "epoch"), cells)
