@@ -31,9 +31,9 @@ torchrun --nproc-per-node 8 --no-python hqsam train --model sam_vit_l_0b3195.pth
 """
 _data, _training, _ablation = map(options_of, ("Data", "Training", "Ablations"))
 _count = {"metavar": "N", "min": 1}
+BASE = "The base: a name, or a SAM, MobileSAM or HQ-SAM checkpoint."
 DATA = (
-    "Images with masks: images/ and masks/, im/ and gt/, or .jpg and .png files. Repeatable; WEIGHT is how often each "
-    "pair is seen per epoch."
+    "images/ and masks/, im/ and gt/, or .jpg and .png files. Repeatable; WEIGHT: how often a pair is seen per epoch."
 )
 CACHE = "Encode N augmented images once, into DIR/cache, 3.5 MB each, and reuse them; 0: encode a new one every time."
 KEEP_SAM = "Weight of a distillation loss that keeps the masks of other objects as SAM's."
