@@ -41,12 +41,7 @@ SCHEDULE = "Divide the learning rate by ten (--lr-step), or decay it linearly to
 
 
 def train(
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|PATH", envvar=MODEL_VARIABLE, help="Base: a name, or a SAM, MobileSAM or HQ-SAM checkpoint."
-        ),
-    ] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Option(metavar="NAME|PATH", envvar=MODEL_VARIABLE, help=BASE)] = DEFAULT_MODEL,
     data: Annotated[list[str] | None, _data(DATA, metavar="FOLDER[:WEIGHT]")] = None,
     hqseg: Annotated[Path | None, _data("HQSeg-44K in its authors' layout, all seven sets.", metavar="ROOT")] = None,
     val: Annotated[list[Path] | None, _data("Validate on it after each epoch. Repeatable.", metavar="FOLDER")] = None,
