@@ -1,6 +1,8 @@
 """Folders of images to high-quality instance masks with HQ-SAM: a command, `hqsam`, and a library.
 
-from hqsam_cli import Predictor, load_model
+from hqsam_cli import Predictor, PromptConfig, SegmentConfig, load_model, segment_images
+
+summary = segment_images("./imgs", "masks", SegmentConfig(prompts=PromptConfig(boxes="dets.json")))
 
 predictor = Predictor(load_model("vit_l"))
 result = predictor.predict(image, boxes=xyxy)
@@ -13,43 +15,78 @@ from typing import TYPE_CHECKING, Any
 from .errors import HqsamError, ImageError
 
 if TYPE_CHECKING:
-    from .evaluation.config import EvalConfig, EvalOutput
+    from .batch.detect import detect_images
+    from .batch.job import Summary
+    from .batch.segment import segment_images
+    from .configs import (
+        CleanConfig,
+        CutoutConfig,
+        DetectConfig,
+        DetectorConfig,
+        EvalConfig,
+        EvalOutput,
+        EverythingConfig,
+        PolygonConfig,
+        PromptConfig,
+        SegmentConfig,
+        TrainConfig,
+    )
     from .evaluation.evaluate import Evaluation, evaluate
-    from .prediction import Prediction
-    from .predictor import Predictor
+    from .inference.predictor import Prediction, Predictor
     from .records import Prompt
-    from .training.config import TrainConfig
     from .training.run import TrainResult
     from .training.train import train
     from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
 __all__ = [
+    "CleanConfig",
+    "CutoutConfig",
+    "DetectConfig",
+    "DetectorConfig",
     "EvalConfig",
     "EvalOutput",
     "Evaluation",
+    "EverythingConfig",
     "HqsamError",
     "ImageError",
+    "PolygonConfig",
     "Prediction",
     "Predictor",
     "Prompt",
+    "PromptConfig",
+    "SegmentConfig",
+    "Summary",
     "TrainConfig",
     "TrainResult",
     "__version__",
+    "detect_images",
     "evaluate",
     "load_model",
+    "segment_images",
     "train",
 ]
 
-_PLACES = {
-    "EvalConfig": "evaluation.config",
-    "EvalOutput": "evaluation.config",
-    "Evaluation": "evaluation.evaluate",
-    "Predictor": "predictor",
-    "Prediction": "prediction",
+_MODULES = {
+    "CleanConfig": "configs",
+    "CutoutConfig": "configs",
+    "DetectConfig": "configs",
+    "DetectorConfig": "configs",
+    "EvalConfig": "configs",
+    "EvalOutput": "configs",
+    "EverythingConfig": "configs",
+    "PolygonConfig": "configs",
+    "PromptConfig": "configs",
+    "SegmentConfig": "configs",
+    "Summary": "batch.job",
+    "detect_images": "batch.detect",
+    "segment_images": "batch.segment",
+    "Prediction": "inference.predictor",
+    "Predictor": "inference.predictor",
     "Prompt": "records",
-    "TrainConfig": "training.config",
+    "TrainConfig": "configs",
     "TrainResult": "training.run",
+    "Evaluation": "evaluation.evaluate",
     "evaluate": "evaluation.evaluate",
     "load_model": "weights.checkpoints",
     "train": "training.train",
@@ -57,12 +94,12 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The parts that need torch or numpy, imported when they are asked for: the command starts without them."""
-    if name not in _PLACES:
+    """Import names that need torch or numpy on first access, so that `import hqsam_cli` is fast."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

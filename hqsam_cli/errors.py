@@ -18,6 +18,7 @@ class HqsamError(Exception):
         file: the file or folder that it is about, as given.
         option: the parameter that it is about.
         value: what was given, of that parameter or of none.
+        detail: more of it, such as what a library says; shown in parentheses.
         remedy: what to do; "" where nothing can be said.
     """
 
@@ -30,12 +31,15 @@ class HqsamError(Exception):
         file: str | os.PathLike[str] | None = None,
         option: str | None = None,
         value: object = None,
+        detail: str = "",
         remedy: str = "",
     ) -> None:
         self.reason, self.file, self.option, self.value, self.remedy = reason, file, option, value, remedy
+        self.detail = detail
         about = [f"`{option}`" if option else None, file, value]
         subject = " ".join(str(part) for part in about if part is not None)
-        super().__init__(f"{subject}: {reason}" if subject else reason)
+        text = f"{reason} ({detail})" if detail else reason
+        super().__init__(f"{subject}: {text}" if subject else text)
 
     def __str__(self) -> str:
         return f"{self.args[0]}; {self.remedy}" if self.remedy else str(self.args[0])
@@ -66,6 +70,11 @@ class ImageError(HqsamError):
     """One image cannot be processed; the others go on and the run ends with exit code 3."""
 
     exit_code = 3
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, at most 160 characters, or the name of its class."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
 class Failure(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 class Progress(Protocol):
     """Whoever shows how it goes; called from one thread, about images in input order."""
 
-    def say(self, text: str) -> None:
-        """A message for people."""
+    def say(self, text: str, *, verbose: bool = False) -> None:
+        """A message for people; `verbose` ones are for those who ask for more."""
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
         """A piece of work begins.
@@ -22,11 +22,11 @@ class Progress(Protocol):
     def on_record(self, record: dict[str, Any]) -> None:
         """An image is done, or its `error` says why not."""
 
-    def on_failure(self, text: str) -> None:
-        """An image failed."""
-
     def on_problem(self, text: str) -> None:
         """Something was left out, and nothing failed for it."""
+
+    def on_failure(self, text: str) -> None:
+        """Something that was asked for failed, beside the images of `on_record`."""
 
     def advance(self, figures: str = "") -> None:
         """One image or step less to do; `figures` are what to show beside."""
@@ -35,20 +35,17 @@ class Progress(Protocol):
 class Silent:
     """Tells nobody."""
 
-    def say(self, text: str) -> None:
-        """Nothing."""
+    def say(self, text: str, *, verbose: bool = False) -> None: ...
 
-    def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
-        """Nothing."""
+    def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None: ...
 
-    def on_record(self, record: dict[str, Any]) -> None:
-        """Nothing."""
+    def on_record(self, record: dict[str, Any]) -> None: ...
 
-    def on_failure(self, text: str) -> None:
-        """Nothing."""
+    def on_problem(self, text: str) -> None: ...
 
-    def on_problem(self, text: str) -> None:
-        """Nothing."""
+    def on_failure(self, text: str) -> None: ...
 
-    def advance(self, figures: str = "") -> None:
-        """Nothing."""
+    def advance(self, figures: str = "") -> None: ...
+
+
+SILENT = Silent()

@@ -1,7 +1,7 @@
-"""The records that cross package borders.
+"""The records that packages exchange.
 
-`RawPrompt` is what a file said of an object; fit to the decoded image it is a `Prompt`, which travels to the model, as
-do those of a detector. `Instance` travels from the model to the writers.
+A `RawPrompt` is read from a file; fit to the decoded image it is a `Prompt`, the input of a model, as are those of a
+detector. An `Instance` is the output of a model.
 All coordinates are pixels of the decoded image (after the EXIF policy), x to the right and y down.
 """
 
@@ -9,43 +9,164 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
 
-# COCO's RLE, compressed or a list of counts, or its polygons, as a file gives them: nothing in them is believed.
+from .errors import HqsamError
+
+# COCO's RLE, compressed or a list of counts, or its polygons, as read from a file, not validated.
 Segmentation: TypeAlias = dict[str, Any] | list[Any]
 Box: TypeAlias = tuple[float, float, float, float]
+DECIMALS = 6  # of scores in results, so that equal runs have equal bytes
+MULTIMASKS = 3
+
+
+class RLE(TypedDict):
+    """COCO's compressed run-length encoding of a mask; `size` is [height, width]."""
+
+    size: list[int]
+    counts: str
+
+
+class Category(TypedDict):
+    """A COCO category; may have further keys, such as `supercategory`."""
+
+    id: int
+    name: str
+
+
+class SamAnnotation(TypedDict):
+    """Plain SAM's mask of a prompt."""
+
+    segmentation: RLE
+    predicted_iou: float
+
+
+class Polygons(TypedDict):
+    """A mask as polygons: see `formats.polygons`."""
+
+    parts: list[list[float]]
+    iou: float
+    dropped: int
+
+
+class Annotation(TypedDict, total=False):
+    """A mask or a box in COCO's form, as results have it; see `Instance.to_coco`. One of a file may lack keys."""
+
+    id: int
+    image_id: int
+    category_id: int
+    category: str | None
+    segmentation: RLE
+    area: float
+    bbox: list[float]
+    iscrowd: int
+    score: float | None
+    predicted_iou: float
+    prompt_box: list[float]
+    prompt_id: int
+    mask_index: int
+    sam: SamAnnotation
+    polygons: Polygons
 
 
 @dataclass(frozen=True, slots=True)
-class PolygonShares:
-    """A polygon x, y, x, y, … in shares of the image's width and height."""
+class Failure:
+    """Why an image failed.
+
+    Attributes:
+        path: of the image, as it was given.
+        reason: what is wrong, without its detail: equal for all images of which it is wrong.
+        detail: more of it.
+        remedy: what to do, or "".
+    """
+
+    path: str
+    reason: str
+    detail: str = ""
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, error: HqsamError, path: str) -> Failure:
+        """Of an error that is about an image, or about a file of it."""
+        return cls(str(path if error.file is None else error.file), error.reason, error.detail, error.remedy)
+
+    def __str__(self) -> str:
+        """One line."""
+        text = f"{self.reason} ({self.detail})" if self.detail else self.reason
+        about = f"{self.path}: {text}" if self.path else text
+        return f"{about}; {self.remedy}" if self.remedy else about
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """The results of an image: a line of NDJSON, and of the journal.
+
+    Attributes:
+        file_name: relative, with `/`.
+        size: (width, height) in pixels, None where it could not be read.
+        failure: why there are no annotations.
+    """
+
+    file_name: str
+    image_id: int
+    size: tuple[int, int] | None = None
+    annotations: list[Annotation] = field(default_factory=list)
+    failure: Failure | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a line of NDJSON has it."""
+        width, height = self.size or (None, None)
+        return {
+            "file_name": self.file_name,
+            "image_id": self.image_id,
+            "width": width,
+            "height": height,
+            "annotations": self.annotations,
+            "error": None if self.failure is None else str(self.failure),
+        }
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any]) -> ImageRecord:
+        """Of a line that `to_dict` made; a journal also has the parts of a failure, `failure`."""
+        size = (line["width"], line["height"]) if line["width"] else None
+        failure = None
+        if line["error"] is not None:
+            failure = Failure(*line["failure"]) if "failure" in line else Failure("", line["error"])
+        annotations = cast(list[Annotation], line["annotations"])
+        return cls(line["file_name"], line["image_id"], size, annotations, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedPolygon:
+    """A polygon x, y, x, y, … in normalized coordinates, 0 to 1."""
 
     xyn: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RawPrompt:
-    """What a file said of one object; at least one of `box`, `xyxyn`, `points`, `mask` and `whole_image` is given.
+    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points`, `mask` and `whole_image` is given.
 
     Attributes:
-        annotation_id: id the result carries, unique within a run.
-        category_id: COCO category the result carries.
-        box: (x0, y0, x1, y1), pixels, corners rather than sizes.
-        points: float array (n, 3) of x, y, label; label 1 is inside the object, 0 outside.
-        mask: coarse mask to refine: a COCO segmentation, a polygon in shares, or the path of a mask file.
-        whole_image: the prompt is the box of the image, whatever its size turns out to be.
-        xyxyn: a box as `box`, in shares of the image's width and height, whatever they turn out to be.
-        score: the detector's confidence, or None where nobody gave one.
+        annotation_id: id of the result, unique within a run.
+        category_id: COCO category of the result.
+        box: (x0, y0, x1, y1) in pixels.
+        points: float array (n, 3) of x, y, label; label 1 is foreground, 0 background.
+        mask: coarse mask to refine: a COCO segmentation, a normalized polygon, or the path of a mask file.
+        whole_image: the box is that of the image, whose size is not known yet.
+        xyxyn: (x0, y0, x1, y1) in normalized coordinates.
+        score: the detector's confidence, or None.
     """
 
     annotation_id: int
     category_id: int = 1
     box: Box | None = None
     points: np.ndarray | None = None
-    mask: Segmentation | PolygonShares | Path | None = None
+    mask: Segmentation | NormalizedPolygon | Path | None = None
     whole_image: bool = False
     xyxyn: Box | None = None
     score: float | None = None
@@ -53,7 +174,7 @@ class RawPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One object to segment in an image that is decoded; at least one of `box`, `points` and `mask` is given.
+    """The prompt of one object in a decoded image; at least one of `box`, `points` and `mask` is given.
 
     Attributes:
         annotation_id, category_id, score: as in `RawPrompt`.
@@ -72,14 +193,15 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class ImagePrompts:
-    """What files said of one image.
+    """The prompts of one image in files.
 
     Attributes:
         file_name: path of the image relative to the folder it was found in, with `/`.
         image_id: COCO image id.
         size: (width, height) that the prompt file claims, or None; prompts refer to that size.
         prompts: in input order.
-        dropped: how many more there were, which a threshold did not let through.
+        dropped: number of prompts that a threshold filtered out.
+        mentioned: whether a prompt file says what is in the image, be it nothing; None where there is no such file.
     """
 
     file_name: str
@@ -87,14 +209,15 @@ class ImagePrompts:
     size: tuple[int, int] | None = None
     prompts: list[RawPrompt] = field(default_factory=list)
     dropped: int = 0
+    mentioned: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which a cached property needs
 class MaskCrop:
-    """A binary mask of a whole image, held as the part where anything is set.
+    """A binary mask of an image, stored as a crop around its foreground.
 
     Attributes:
-        bits: bool array (h, w); rows and columns outside it are all False.
+        bits: bool array (h, w); pixels outside it are background.
         x, y: position of `bits[0, 0]` in the image.
         width, height: size of the image.
     """
@@ -107,12 +230,12 @@ class MaskCrop:
 
     @classmethod
     def whole(cls, bits: np.ndarray) -> MaskCrop:
-        """The mask of bits that are as large as the image, bool (height, width)."""
+        """The mask of a bool array (height, width) at the size of the image."""
         height, width = bits.shape
         return cls(bits, 0, 0, width, height)
 
     def tight_box(self) -> tuple[int, int, int, int]:
-        """x, y, width and height of the set pixels in the image; zeros where there are none."""
+        """x, y, width and height of the foreground in pixels of the image; zeros if it is empty."""
         rows, columns = np.flatnonzero(self.bits.any(axis=1)), np.flatnonzero(self.bits.any(axis=0))
         if not len(rows):
             return 0, 0, 0, 0
@@ -126,10 +249,45 @@ class MaskCrop:
         canvas[self.y : self.y + h, self.x : self.x + w] = self.bits
         return canvas
 
+    @cached_property
+    def rle(self) -> dict[str, Any]:
+        """COCO's compressed RLE, equal byte for byte to `pycocotools.mask.encode` of the full mask; encoded once."""
+        from pycocotools import mask as coco_mask
+
+        size = [self.height, self.width]
+        rle = coco_mask.frPyObjects({"size": size, "counts": self._run_lengths().tolist()}, *size)
+        return {"size": size, "counts": rle["counts"].decode("ascii")}
+
+    def _run_lengths(self) -> np.ndarray:
+        """COCO's uncompressed counts of the full mask: run lengths in column-major order, background first.
+
+        Only the crop is read: runs are found in it with a row of zeros between columns, moved to their positions in
+        the full mask, and joined where a run continues from the bottom of a column to the top of the next.
+        """
+        import cv2
+
+        height, width = self.bits.shape
+        total = self.height * self.width
+        if not self.bits.any():
+            return np.array([total], np.int64)
+        padded = np.zeros((width, height + 2), np.uint8)
+        padded[:, 1:-1] = cv2.transpose(np.ascontiguousarray(self.bits).view(np.uint8))  # faster than NumPy's
+        flat = padded.ravel()
+        column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
+        positions = (column + self.x) * self.height + row + self.y
+        starts, ends = positions[::2], positions[1::2]
+        apart = starts[1:] != ends[:-1]
+        starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
+        borders = np.empty(2 * len(starts) + 2, np.int64)
+        borders[0], borders[-1] = 0, total
+        borders[1:-1:2], borders[2:-1:2] = starts, ends
+        counts = np.diff(borders)
+        return counts if counts[-1] else counts[:-1]
+
 
 @dataclass(frozen=True, slots=True)
-class AlphaCrop:
-    """How sure a model is of each pixel, where that is more than nothing.
+class ProbabilityCrop:
+    """Foreground probability map of an image, stored as a crop; zero outside of it.
 
     Attributes:
         values: uint8 (h, w), 255 times the sigmoid of the logits.
@@ -143,16 +301,16 @@ class AlphaCrop:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One mask the model made for one prompt.
+    """One predicted mask.
 
     Attributes:
-        prompt: what was asked.
-        mask: the answer.
-        predicted_iou: SAM's own estimate of the mask's IoU; not clamped.
-        mask_index: 0, or 0 to 2 among the three masks of a multimask run.
-        more: further keys of its annotation.
-        alpha: where the predictor was asked for it.
-        sam: plain SAM's answer to the same prompt, where it was asked for.
+        prompt: its prompt.
+        mask: the predicted mask.
+        predicted_iou: SAM's estimate of the mask's IoU; not clamped.
+        mask_index: 0, or 0 to 2 among the three masks of multimask output.
+        more: additional keys of its annotation.
+        probabilities: the probability map, if the predictor outputs it.
+        sam: plain SAM's mask of the same prompt, if the predictor outputs it.
     """
 
     prompt: Prompt
@@ -160,11 +318,40 @@ class Instance:
     predicted_iou: float
     mask_index: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
-    alpha: AlphaCrop | None = None
+    probabilities: ProbabilityCrop | None = None
     sam: Instance | None = None
 
     @property
     def score(self) -> float:
-        """The detector's confidence times the predicted IoU, 0 to 1."""
+        """The detector's confidence times the predicted IoU, clamped to 0 to 1."""
         detector = 1.0 if self.prompt.score is None else self.prompt.score
         return min(max(detector * self.predicted_iou, 0.0), 1.0)
+
+    def to_coco(self, image_id: int, *, multimask: bool = False) -> dict[str, Any]:
+        """The COCO annotation, with `prompt_box`, the prompt's box, and `sam`, plain SAM's mask, if there are any.
+
+        In multimask output, the three masks of prompt n have ids 3n - 2 to 3n, `prompt_id` and `mask_index`.
+        """
+        prompt = self.prompt
+        record: dict[str, Any] = {
+            "id": MULTIMASKS * (prompt.annotation_id - 1) + self.mask_index + 1 if multimask else prompt.annotation_id,
+            "image_id": image_id,
+            "category_id": prompt.category_id,
+            "segmentation": self.mask.rle,
+            "area": int(self.mask.bits.sum()),
+            "bbox": [float(n) for n in self.mask.tight_box()],
+            "iscrowd": 0,
+            "score": round(self.score, DECIMALS),
+            "predicted_iou": round(self.predicted_iou, DECIMALS),
+        }
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
+            record["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
+        if self.sam is not None:
+            record["sam"] = {
+                "segmentation": self.sam.mask.rle,
+                "predicted_iou": round(self.sam.predicted_iou, DECIMALS),
+            }
+        if multimask:
+            record |= {"prompt_id": prompt.annotation_id, "mask_index": self.mask_index}
+        return {**record, **self.more}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 import pytest
 import torch
 
+from tests.http_server import HttpServer
 from tests.s3_server import S3Server, s3_server
 
 
@@ -33,3 +35,14 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     own = s3_server(monkeypatch)
     yield own
     own.kill()
+
+
+@pytest.fixture
+def http(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HttpServer]:
+    """A web server of the folder `www`."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01, 0.01))
+    (tmp_path / "www").mkdir()
+    own = HttpServer(tmp_path / "www")
+    yield own
+    own.stop()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ import torch
 from pycocotools import mask as coco_mask
 
 import hqsam_cli
-from hqsam_cli import Predictor
+from hqsam_cli import HqsamError, PolygonConfig, Predictor, SegmentConfig, detect_images, segment_images
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.weights.registry import build_model
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +34,14 @@ def image() -> np.ndarray:
 
 
 def test_its_names_are_these_and_all_there() -> None:
-    names = ["HqsamError", "ImageError", "Prediction", "Predictor", "Prompt", "__version__", "load_model"]
-    names += ["EvalConfig", "EvalOutput", "Evaluation", "evaluate", "TrainConfig", "TrainResult", "train"]
-    assert sorted(hqsam_cli.__all__) == sorted(names)
-    assert all(hasattr(hqsam_cli, name) for name in names)
+    configs = (
+        "CleanConfig CutoutConfig DetectConfig DetectorConfig EvalConfig EvalOutput EverythingConfig PolygonConfig "
+        "PromptConfig SegmentConfig TrainConfig"
+    )
+    functions = "detect_images evaluate load_model segment_images train"
+    others = "Evaluation HqsamError ImageError Prediction Predictor Prompt Summary TrainResult __version__"
+    assert sorted(hqsam_cli.__all__) == sorted(f"{configs} {functions} {others}".split())
+    assert all(hasattr(hqsam_cli, name) for name in hqsam_cli.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = hqsam_cli.nothing
 
@@ -43,6 +51,33 @@ def test_importing_it_is_light_and_it_runs_as_a_module() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     shown = subprocess.run([sys.executable, "-m", "hqsam_cli", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout == f"hqsam {hqsam_cli.__version__}\n"
+
+
+def test_the_readme_segments_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    samples = ROOT / "sample_data"
+    (tmp_path / "imgs").mkdir()
+    for name in ("hair.jpg", "fence.jpg"):
+        (tmp_path / "imgs" / name).symlink_to(samples / "images" / name)
+    (tmp_path / "imgs" / "broken.jpg").write_bytes(b"")
+    (tmp_path / "dets.json").symlink_to(samples / "boxes.json")
+    text = (ROOT / "README.md").read_text("utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "segment_images" in block)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    summary = names["summary"]
+    assert (summary.done, summary.masks, summary.exit_code) == (2, 5, 3)
+    assert len(summary.failed) == 1 and "broken.jpg" in summary.failed[0]
+    assert len(list((tmp_path / "masks/masks").rglob("*.png"))) == 5
+    exec(code, names)
+    assert (names["summary"].done, names["summary"].already_done) == (0, 2)
+
+
+def test_what_cannot_be_meant_is_an_error_of_the_library(tmp_path: Path) -> None:
+    with pytest.raises(HqsamError, match="tolerance"):
+        segment_images(ROOT / "sample_data/images", tmp_path, SegmentConfig(polygons=PolygonConfig(tolerance=1.0)))
+    with pytest.raises(HqsamError, match="no image"):
+        detect_images(tmp_path, tmp_path / "dets.json")
 
 
 def test_boxes_of_an_image_give_arrays(model: HQSam, image: np.ndarray) -> None:
@@ -83,15 +118,19 @@ def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -
 def test_an_evaluation_and_a_training_need_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = Path(__file__).parents[1] / "sample_data/DIS5K/DIS-VD"
-    config = hqsam_cli.TrainConfig(epochs=1, image_size=64, batch_size=6, dtype="float32", cache=6)
-    trained = hqsam_cli.train(config, [str(folder)], tmp_path / "run", workers=0, device="cpu")
+    config = hqsam_cli.TrainConfig(
+        epochs=1, image_size=64, batch_size=6, dtype="float32", cache=6, workers=0, device="cpu"
+    )
+    trained = hqsam_cli.train([folder], tmp_path / "run", config)
     assert trained.best is not None and trained.best.epoch == 1
     model = str(tmp_path / "run/hqsam.safetensors")
     assert trained.files[0] == Path(model)
 
     output = hqsam_cli.EvalOutput(json=tmp_path / "scores.json")
-    config_of_scores = hqsam_cli.EvalConfig(model=(model,), limit=2, mask_output=("sam", "sum"), device="cpu")
-    result = hqsam_cli.evaluate([str(folder)], config_of_scores, output)
+    config_of_scores = hqsam_cli.EvalConfig(
+        model=(model,), limit=2, mask_output=("sam", "sum"), device="cpu", output=output
+    )
+    result = hqsam_cli.evaluate([str(folder)], config_of_scores)
     assert [(row.model, row.output, row.n) for row in result.rows] == [(model, "sam", 2), (model, "sum", 2)]
     written = json.loads((tmp_path / "scores.json").read_text())
     assert [row["figures"] for row in written["rows"]] == [row.figures for row in result.rows]

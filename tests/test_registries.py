@@ -8,8 +8,9 @@ from typing import Any, get_args
 import pytest
 from typer.main import get_command
 
+from hqsam_cli.batch.detect import DEFAULT_NAMES
 from hqsam_cli.cli.app import app
-from hqsam_cli.cli.detect import DEFAULT_NAMES, Format
+from hqsam_cli.configs import BoxFileFormat
 from hqsam_cli.data.sets import DATASETS
 from hqsam_cli.evaluation.metrics import METRICS
 from hqsam_cli.formats import BOX_WRITERS, FILE_READERS, FOLDER_READERS, READERS, WRITERS
@@ -31,7 +32,7 @@ def option(flag: str, *path: str) -> Any:
 def test_help_names_every_format_that_is_written() -> None:
     assert option("--format", "segment").metavar.split("|") == list(WRITERS)
     assert sorted(option("--format", "results", "convert").metavar.split("|")) == sorted((*FILES, *FOLDERS))
-    assert get_args(Format) == tuple(BOX_WRITERS) == tuple(DEFAULT_NAMES)
+    assert get_args(BoxFileFormat) == tuple(BOX_WRITERS) == tuple(DEFAULT_NAMES)
 
 
 @pytest.mark.parametrize("name", READER_NAMES)

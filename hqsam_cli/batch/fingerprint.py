@@ -6,15 +6,20 @@ Content decides, not time stamps: size and time of change only save reading a fi
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ImageError
+from ..io.address_folder import AT_ONCE
 from ..io.find import SourceImage
 from ..io.places import UNKNOWN, LocalFile, Place
+from ..io.tars import is_image_gone
 from ..records import ImagePrompts
 
 UNREADABLE = "unreadable"
@@ -50,18 +55,56 @@ def take_fingerprint(place: Place, prompts: ImagePrompts) -> Fingerprint:
     return Fingerprint(_stamp(place), _digest(place), prompts_digest(prompts))
 
 
-def is_unchanged(known: str, source: SourceImage, prompts: ImagePrompts) -> bool:
-    """Whether an image is what it was when a fingerprint was taken; its file is read only if it was touched."""
+def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | None:
+    """A fingerprint with the stamp that an image has now, or None where the image is not what it was.
+
+    Its file is read only if it was touched.
+    """
     old = Fingerprint.parse(known)
     if old is None or old.prompts != prompts_digest(prompts) or old.content == UNREADABLE:
-        return False
-    place = source.place()
-    return old.stamp == _stamp(place) != UNKNOWN or old.content == _digest(place)
+        return None
+    stamp = _stamp(source.place())
+    if old.stamp == stamp != UNKNOWN:
+        return known
+    try:
+        content = _digest(source.place()) if stamp == UNKNOWN else _digest_at(source, stamp)
+    except (OSError, ImageError):
+        return None
+    if old.content != content:
+        return None
+    return known if stamp in (UNKNOWN, UNREADABLE) else str(old._replace(stamp=stamp))
+
+
+@cache
+def _digest_at(source: SourceImage, _stamp: str) -> str:
+    """The digest of a file, which is read once though a run asks for it when it is planned and when it begins.
+
+    Raises:
+        OSError, ImageError: it cannot be read.
+    """
+    return source.place().digest()[:LENGTH]
+
+
+def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
+    """Images with the stamps that no listing had, as of addresses over http; many are asked for at once."""
+    unknown = [image for image in images if image.stored is not None and image.stored.stamp is None]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        stamps = dict(zip(unknown, pool.map(lambda image: _stamp(image.place()), unknown), strict=True))
+    return [
+        replace(image, stored=replace(image.stored, stamp=stamps[image])) if image.stored and image in stamps else image
+        for image in images
+    ]
+
+
+def is_unknown(known: str, path: str) -> bool:
+    """Whether an image could not be read when a fingerprint was taken, though nobody knows that it is gone."""
+    fingerprint = Fingerprint.parse(known)
+    return fingerprint is not None and fingerprint.content == UNREADABLE and not is_image_gone(path)
 
 
 def prompts_digest(prompts: ImagePrompts) -> str:
     """Of everything that prompts say; of coarse masks in files, what these hold."""
-    said = {name: value for name, value in asdict(prompts).items() if name != "dropped"}
+    said = {name: value for name, value in asdict(prompts).items() if name not in ("dropped", "mentioned")}
     return _short(repr(_plain(said)).encode("utf-8", "surrogateescape"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 from ..configs import SegmentationKind
 from ..formats import WRITERS, MakeWriter
 from ..formats.polygons import PolygonCost
+from ..formats.run_records import ImageResult
 from ..io.find import SourceImage
 from ..prompts.table import PromptTable
 from ..records import ImagePrompts
@@ -35,9 +36,12 @@ class Job:
         info: what made the results, for those who read them.
         segmentation: how annotations say what their masks are; see `annotations.shown`.
         journal: the file of the journal, or the address of its objects, if one is kept.
-        identity: everything results depend on; see `configs.identity`.
+        identity: everything results depend on; see `configs.run_identity`.
+        overwrite_edited: files that somebody edited since a run wrote them are replaced and removed like others.
+        prune: any number of images may lose their results at once; see `ownership.check_removal`.
         retry_failed: images that failed are tried again though they are what they were.
         max_errors: the run stops when more images than that have failed in it.
+        on_result: is given what is made of each image.
     """
 
     images: list[SourceImage]
@@ -53,11 +57,14 @@ class Job:
     segmentation: SegmentationKind = "rle"
     inputs: str = ""
     overwrite: bool = False
+    overwrite_edited: bool = False
+    prune: bool = False
     retry_failed: bool = False
     max_errors: int | None = None
     stream: BinaryIO | None = None
     journal: Path | str | None = None
     writers: Mapping[str, MakeWriter] = field(default_factory=lambda: WRITERS)
+    on_result: Callable[[ImageResult], None] | None = None
 
     @property
     def remembered(self) -> dict[str, str]:
@@ -68,7 +75,7 @@ class Job:
 
     def without_images(self) -> Job:
         """How images are read and written, for a process that is given them one by one."""
-        return replace(self, images=[], prompts=PromptTable(), stream=None)
+        return replace(self, images=[], prompts=PromptTable(), stream=None, on_result=None)
 
 
 @dataclass(slots=True)
@@ -82,6 +89,7 @@ class Summary:
         lost: how many prompts, or parts of them, did not fit their images.
         polygons: what they cost.
         stopped: by more failures than the job allows.
+        left_out: inputs or prompts were, for which the run ends with exit code 3.
     """
 
     done: int = 0
@@ -94,6 +102,7 @@ class Summary:
     polygons: PolygonCost = field(default_factory=PolygonCost)
     interrupted: bool = False
     stopped: bool = False
+    left_out: bool = False
     files: list[Path | str] = field(default_factory=list)
 
     def count(self, record: dict[str, Any]) -> None:
@@ -107,7 +116,8 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 stopped by failures, 3 some images failed, 130 interrupted."""
-        return 130 if self.interrupted else 1 if self.stopped else 3 if self.failed or self.failed_before else 0
+        some_failed = self.failed or self.failed_before or self.left_out
+        return 130 if self.interrupted else 1 if self.stopped else 3 if some_failed else 0
 
     @property
     def outcome(self) -> str:

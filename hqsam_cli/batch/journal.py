@@ -3,13 +3,15 @@
 A journal begins with a line of the identity of the run, see `configs`; then comes one line an image, its whole record,
 appended after its outputs are in place. The last line of a file name counts. Beside the record stand the path of the
 image, and a fingerprint of what its results depend on and the identity does not say. Lines between them say when a
-command began and ended, for those who ask how far it is, and which images were forgotten because they are gone.
+command began and ended, for those who ask how far it is, which images were forgotten because they are gone, and which
+have another time stamp and the same content.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,12 +19,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
 
 from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
-from .lock import lock
+from .lock import is_gone, lock, start_of
 
 
 class Origin(NamedTuple):
@@ -31,12 +34,14 @@ class Origin(NamedTuple):
     Attributes:
         fingerprint, path, lost: as in `Entry`.
         seconds: that each stage took.
+        files: digests of the files that were written, see `ownership.digest_of`; None in journals of before.
     """
 
     fingerprint: str
     path: str = ""
     lost: int = 0
     seconds: Mapping[str, float] | None = None
+    files: str | None = None
 
 
 class Entry(NamedTuple):
@@ -68,7 +73,7 @@ class Beginning:
         inputs: digest of the names of all images of the inputs, those of other shards among them.
         categories: COCO categories of the results.
         began: ISO 8601, UTC.
-        host, process: where it runs.
+        host, process, start: where it runs; see `lock.start_of`.
     """
 
     images: int
@@ -79,6 +84,12 @@ class Beginning:
     began: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
+    start: str = field(default_factory=lambda: start_of(os.getpid()))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its process ran on this machine and does not any more."""
+        return is_gone(f"{self.host} {self.process} {self.start}")
 
 
 @dataclass(slots=True)
@@ -107,11 +118,13 @@ class Contents:
     def take(self, line: dict[str, Any], offset: int) -> None:
         """Take up a line that is not the first."""
         if "began" in line:
-            self.last, self.outcome, self.done, self.failed = Beginning(**line["began"]), None, 0, 0
+            self.last, self.outcome, self.done, self.failed = Beginning(**{"start": "", **line["began"]}), None, 0, 0
         elif "outcome" in line:
             self.outcome = line["outcome"]
         elif "forgotten" in line:
             self.entries.pop(line["forgotten"], None)
+        elif "touched" in line:
+            self.entries[line["touched"]] = self.entries[line["touched"]]._replace(fingerprint=line["fingerprint"])
         else:
             entry = self.entries[line["file_name"]] = _entry(line, offset)
             self.done += entry.error is None
@@ -123,13 +136,13 @@ class Journal:
 
     Args:
         path: of the file; its folder is made if need be.
-        identity: everything results depend on, by the option that says it; see `configs.identity`.
+        identity: everything results depend on, by the option that says it; see `configs.run_identity`.
         overwrite: forget what an earlier run did.
         info: what made the results, for those who read them; the run that began the journal counts.
         named: what people know it by, where that is not the path.
 
     Attributes:
-        former: images that had results of the run that is overwritten.
+        former: what was known of the images of the run that is overwritten.
 
     Raises:
         UsageError: the earlier run had another identity.
@@ -147,15 +160,16 @@ class Journal:
     ) -> None:
         self.path, self._named = path, named
         self.info = dict(info or {})
-        self.former: list[str] = []
+        self.former: Mapping[str, Entry] = {}
+        self._former_file: IO[bytes] | None = None
         self._contents = Contents()
         self._lock_file: Path | None = None
         self._file = self._locked()
         try:
             if overwrite:
                 with suppress(HqsamError):  # it may be damaged, which is why it is to be forgotten
-                    self.former = with_results(read_journal(path).entries)
-                self._file.truncate(0)
+                    self._keep_former()
+                self._clear()
             self._read(identity)
         except BaseException:
             self.close()
@@ -171,8 +185,19 @@ class Journal:
         """Of the results, as the last command had them."""
         return [] if self._contents.last is None else self._contents.last.categories
 
+    def _keep_former(self) -> None:
+        self.former = read_journal(self.path).entries
+        self._former_file = TemporaryFile()  # noqa: SIM115 - read as long as the run
+        with open(self.path, "rb") as file:
+            shutil.copyfileobj(file, self._former_file)
+
+    def _clear(self) -> None:
+        self._file.truncate(0)
+
     def close(self) -> None:
         """Give the lock back."""
+        if self._former_file is not None:
+            self._former_file.close()
         self._file.close()
         if self._lock_file is not None:
             self._lock_file.unlink(missing_ok=True)
@@ -189,6 +214,10 @@ class Journal:
         """Note that images are gone, and with them their results."""
         self._append([{"forgotten": name} for name in file_names])
 
+    def touch(self, fingerprints: Mapping[str, str]) -> None:
+        """Note the fingerprints of images whose files were touched and are what they were."""
+        self._append([{"touched": name, "fingerprint": own} for name, own in fingerprints.items()])
+
     def end(self, outcome: str) -> None:
         """Note how the command ended; see `Contents`."""
         self._append([{"outcome": outcome}])
@@ -204,6 +233,18 @@ class Journal:
     def records(self, file_names: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The records of images, in the order of the names; names without one are left out."""
         return (record for _, record in read_records(self.path, self.entries, file_names))
+
+    def noted(self, file_name: str) -> frozenset[str] | None:
+        """Digests of the files that were written of an image; None where nothing is known of them.
+
+        Of an image that is in this journal it is known that there are none, if the journal does not say which.
+        """
+        if file_name in self.entries:
+            with open(self.path, "rb") as file:
+                return _noted(file, self.entries[file_name]) or frozenset()
+        if self._former_file is not None and file_name in self.former:
+            return _noted(self._former_file, self.former[file_name])
+        return None
 
     def _locked(self) -> FileIO:
         """The journal's file. Unbuffered: what a full disk refuses must not be tried again when it is closed."""
@@ -292,7 +333,13 @@ def read_records(
                 file.seek(entries[name].offset)
                 line = json.loads(file.readline())
                 origin = Origin(**{field: line.pop(field) for field in Origin._fields if field in line})
-                yield origin, line
+                yield origin._replace(fingerprint=entries[name].fingerprint), line
+
+
+def _noted(file: IO[bytes], entry: Entry) -> frozenset[str] | None:
+    file.seek(entry.offset)
+    files = json.loads(file.readline()).get("files")
+    return None if files is None else frozenset(files.split())
 
 
 def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> None:

@@ -1,4 +1,8 @@
-"""One run at a time in a folder: a lock on its journal, or a file beside it where the disk knows no locks."""
+"""One run at a time in a folder: a lock on its journal, or a file beside it where the disk knows no locks.
+
+Not `filelock`: there a lock file takes the place of a lock for ENOSYS alone, and what tells processes apart, which
+`status` and journals at addresses need too, is private.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ import os
 import socket
 from io import FileIO
 from pathlib import Path
+
+import psutil
 
 from ..errors import HqsamError
 
@@ -39,7 +45,7 @@ def lock(file: FileIO, path: Path) -> Path | None:
 
 def _make(path: Path) -> None:
     """Make a lock file, in the place of one whose process on this machine is gone."""
-    ours = f"{socket.gethostname()} {os.getpid()}"
+    ours = f"{socket.gethostname()} {os.getpid()} {start_of(os.getpid())}"
     for _ in range(2):
         try:
             with open(path, "x") as file:
@@ -61,9 +67,9 @@ def is_gone(owner: str) -> bool:
     """Whether a process ran on this machine and does not any more; one of our own number was another.
 
     Args:
-        owner: `HOST NUMBER`, as a lock file has it.
+        owner: `HOST NUMBER START`, as a lock file has it; START may be missing.
     """
-    host, _, number = owner.rpartition(" ")
+    host, number, start, *_ = [*owner.split(" "), "", ""]
     if host != socket.gethostname() or not number.isdigit():
         return False
     try:
@@ -72,4 +78,17 @@ def is_gone(owner: str) -> bool:
         return True
     except OSError:
         return False
-    return int(number) == os.getpid()
+    now = start_of(int(number))
+    return int(number) == os.getpid() or (bool(start) and bool(now) and start != now)
+
+
+def start_of(process: int) -> str:
+    """What tells a process from others that have or had its number; "" where nobody says."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        if boot.exists():  # unlike a time, which the clock of the machine has a say in
+            state, *rest = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            return "ended" if state in "ZX" else f"{boot.read_text().strip()}:{rest[18]}"
+        return str(psutil.Process(process).create_time())
+    except (OSError, psutil.Error):
+        return ""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ..configs import JOURNAL, SegmentationKind, changes
+from ..configs import JOURNAL, JOURNAL_FOLDER, SegmentationKind, changes
 from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
-from ..formats.png import MASK_NAME
-from ..formats.run_records import ImageResult, RunRecords, Writer
+from ..formats.ownership import ImageFiles, check_removal, tell_kept, tell_removed
+from ..formats.run_records import ImageResult, RunRecords
+from ..formats.uploads import AnyWriter, writer_to
+from ..io.address_folder import AT_ONCE as THREADS
+from ..io.copies import below
 from ..io.find import walk_order
 from ..io.tars import is_image_gone
 from .job import Summary
@@ -28,18 +30,21 @@ from .journal import (
     read_records,
     with_results,
 )
-from .pipeline import check_not_foreign, remove_outputs
+from .object_journal import journal_of, local_journal, open_journal
+from .pipeline import remove_outputs
+from .plan import check_not_foreign
 from .shard import Shard
+from .shard_files import names_of_files, put_in_place
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
 AT_ONCE = 1000  # records that are noted together
-NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
 
 class Part(NamedTuple):
-    """A shard's output folder, and what its journal says."""
+    """A shard's output folder or its address, its journal or a copy of that, and what it says."""
 
-    folder: Path
+    folder: Path | str
+    journal: Path
     shard: Shard
     contents: Contents
     beginning: Beginning
@@ -51,12 +56,14 @@ class Part(NamedTuple):
 
 
 def merge_shards(
-    folders: Sequence[Path],
-    output: Path,
+    folders: Sequence[Path | str],
+    output: Path | str,
     info: Mapping[str, Any],
     *,
     writers: Mapping[str, MakeWriter] = WRITERS,
     overwrite: bool = False,
+    overwrite_edited: bool = False,
+    prune: bool = False,
 ) -> Summary:
     """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
 
@@ -64,9 +71,12 @@ def merge_shards(
     links where the disk has them, else copies. Merged again, it has what changed in the shards since.
 
     Args:
+        folders, output: paths, or addresses as texts.
         info: more of what made the results, for those who read them.
         writers: of all formats that the shards may have.
         overwrite: forget an earlier merge, and take away what its journal says was written.
+        overwrite_edited: files that somebody edited since are replaced and removed like others.
+        prune: any number of images may leave at once; see `ownership.check_removal`.
 
     Raises:
         UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first; or the
@@ -79,42 +89,58 @@ def merge_shards(
     names = sorted((name for part in parts for name in part.contents.entries), key=walk_order)
     identity = {key: value for key, value in first.contents.identity.items() if key != SHARD}
     formats = {name: make for name, make in writers.items() if name in identity[FORMAT].split(",")}
+    place = below(output, JOURNAL if isinstance(output, Path) else JOURNAL_FOLDER)
     if not overwrite:
-        check_not_foreign(output / JOURNAL, [make(output, RunRecords(lambda: (), [])) for make in formats.values()])
-    journal = Journal(output / JOURNAL, identity, overwrite=overwrite, info={**first.contents.info, **info})
+        none = RunRecords(lambda: (), [])
+        check_not_foreign(place, [writer_to(output, make, none) for make in formats.values()])
+    journal = open_journal(place, identity, overwrite=overwrite, info={**first.contents.info, **info})
+    kept: list[str] = []
+    paths: dict[str, str] = {}  # of images that are about to be noted
+
+    def files_of(name: str, of_shard: Iterable[str] = ()) -> ImageFiles:
+        noted = None if overwrite_edited else journal.noted(name)
+        return ImageFiles(None if noted is None else {*noted, *of_shard}, kept=kept, foreign_too=overwrite)
+
     try:
+        gone = _gone(journal, names)
+        check_removal(len(journal.entries), gone, prune=prune)
         known = set(with_results(journal.entries))
         run = RunRecords(
             lambda: journal.records(names),
             first.beginning.categories,
             journal.info,
             cast(SegmentationKind, identity.get(SEGMENTATION, "rle")),
-            lambda name: journal.entries[name].path,
+            lambda name: paths.get(name) or journal.entries[name].path,
             lambda name: overwrite or name in known,
         )
-        chosen = [make(output, run) for make in formats.values()]
+        chosen = [writer_to(output, make, run) for make in formats.values()]
         left = [_left(part, journal, chosen) for part in parts]
         changed = {name for own in left for name in own}
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
-        gone = _gone(journal, names)
+        tell_removed("images that are gone", gone)
         failed = [name for part in parts for name in part.failed if name in known and name in changed]
-        stale = [*journal.former, *gone, *failed]
+        tell_removed("images that failed", failed)
+        stale = [*with_results(journal.former), *gone, *failed]
         of_stale = RunRecords(lambda: (), [], names=lambda: stale)
-        remove_outputs(stale, [make(output, of_stale) for make in writers.values()])
+        # At an address those of all formats would have to be asked for each.
+        all_formats = writers if isinstance(output, Path) else formats
+        stale_writers = [writer_to(output, make, of_stale) for make in all_formats.values()]
+        for name in stale:
+            remove_outputs(name, files_of(name), stale_writers)
         journal.forget(gone)
         try:
             for writer in chosen:
-                if writer.fills_folder:
+                if writer.fills_folder and isinstance(writer.path, Path):
                     writer.path.mkdir(parents=True, exist_ok=True)
             for part, own in zip(parts, left, strict=True):
                 for records in _records(part, own):
-                    for _, record in records:
-                        _put_in_place(record, part.folder, output, chosen)
-                    journal.append(records)
+                    paths = {record["file_name"]: origin.path for origin, record in records}
+                    journal.append(_put_in_place(records, part.folder, output, chosen, files_of))
             for writer in chosen:
                 writer.close()
         except OSError as error:
             raise cannot_write(output, error) from None
+        tell_kept(kept)
         summary = Summary(files=[writer.path for writer in chosen])
         for record in journal.records(names):
             summary.count(record)
@@ -124,13 +150,17 @@ def merge_shards(
     return summary
 
 
-def _check_is_no_shard(output: Path, folders: Sequence[Path]) -> None:
+def _check_is_no_shard(output: Path | str, folders: Sequence[Path | str]) -> None:
     """Raise where the whole would be written over a part of it."""
-    if os.path.realpath(output) in map(os.path.realpath, folders):
+    if _real(output) in map(_real, folders):
         raise UsageError("is one of the shards", file=output, remedy="give another folder for the whole, OUT")
 
 
-def _read_parts(folders: Sequence[Path]) -> list[Part]:
+def _real(folder: Path | str) -> str:
+    return os.path.realpath(folder) if isinstance(folder, Path) else folder.rstrip("/")
+
+
+def _read_parts(folders: Sequence[Path | str]) -> list[Part]:
     """All shards of a run, in their order."""
     parts: dict[int, Part] = {}
     for folder in folders:
@@ -146,8 +176,9 @@ def _read_parts(folders: Sequence[Path]) -> list[Part]:
     return [parts[index] for index in sorted(parts)]
 
 
-def _read_part(folder: Path) -> Part:
-    contents = read_journal(folder / JOURNAL)
+def _read_part(folder: Path | str) -> Part:
+    journal = local_journal(journal_of(folder))
+    contents = read_journal(journal, named=str(below(folder, JOURNAL)))
     beginning, shard = contents.last, contents.identity.get(SHARD)
     if beginning is None or shard is None:
         raise UsageError("not the output of a shard", file=folder, remedy="make it by segment --shard I/N")
@@ -159,7 +190,7 @@ def _read_part(folder: Path) -> Part:
             file=folder,
             remedy="make it of the same inputs as the other shards, with `overwrite`",
         )
-    return Part(folder, Shard.parse(shard), contents, beginning)
+    return Part(folder, journal, Shard.parse(shard), contents, beginning)
 
 
 def _check_alike(first: Part, part: Part) -> None:
@@ -189,7 +220,7 @@ def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int)
     )
 
 
-def _left(part: Part, journal: Journal, writers: Sequence[Writer]) -> list[str]:
+def _left(part: Part, journal: Journal, writers: Sequence[AnyWriter]) -> list[str]:
     """The images of a shard that the output does not have, or has otherwise, or not all of."""
     left = []
     for name, entry in part.contents.entries.items():
@@ -211,39 +242,39 @@ def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
 
 def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, dict[str, Any]]]]:
     """Records that a shard has of images, some at a time."""
-    found = read_records(part.folder / JOURNAL, part.contents.entries, names)
+    found = read_records(part.journal, part.contents.entries, names)
     while group := list(islice(found, AT_ONCE)):
         yield group
 
 
-def _put_in_place(record: dict[str, Any], folder: Path, output: Path, writers: Sequence[Writer]) -> None:
-    """Put the outputs of an image in place, and take away those of an earlier merge, as a run would."""
-    if record["error"] is not None:
-        return
-    name = record["file_name"]
-    for writer in writers:
-        if not writer.fills_folder:
-            writer.write(ImageResult(name, (record["width"], record["height"]), [], record["annotations"]))
-            continue
-        writer.remove(name)
-        source = folder / writer.path.relative_to(output)
-        for file in _files_of(source / name, writer.suffix):
-            _link(file, writer.path / file.relative_to(source))
+def _put_in_place(
+    records: Sequence[tuple[Origin, dict[str, Any]]],
+    shard: Path | str,
+    output: Path | str,
+    writers: Sequence[AnyWriter],
+    files_of: Callable[[str, Iterable[str]], ImageFiles],
+) -> list[tuple[Origin, dict[str, Any]]]:
+    """Put the outputs of images in place, and take away those of an earlier merge, as a run would; what to note."""
+    pairs = [(record, files_of(record["file_name"], (origin.files or "").split())) for origin, record in records]
+    made = [(record, files) for record, files in pairs if record["error"] is None]
 
+    def put_pictures(pair: tuple[dict[str, Any], ImageFiles]) -> None:
+        name = pair[0]["file_name"]
+        for writer in writers:
+            if writer.fills_folder:
+                writer.remove(name, pair[1])
+                folder = str(writer.path).removeprefix(str(output)).strip("/")
+                for file in names_of_files(shard, f"{folder}/{name}", writer.suffix):
+                    put_in_place(file, shard, output)
 
-def _files_of(place: Path, suffix: str | None) -> list[Path]:
-    """The files that an image has in a format; see `Writer.suffix`."""
-    if suffix is None:
-        return [file for file in place.glob("*.png") if MASK_NAME.fullmatch(file.name)]
-    return [file for file in (place.with_name(f"{place.name}{suffix}"),) if file.is_file()]
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file at another place, or a copy of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        shutil.copy2(source, target, follow_symlinks=False)
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(put_pictures, made))
+    for record, files in made:
+        size = record["width"], record["height"]
+        for writer in writers:
+            if not writer.fills_folder:
+                writer.write(ImageResult(record["file_name"], size, [], record["annotations"], files=files))
+    return [
+        (origin._replace(files=" ".join([*(origin.files or "").split(), *files.written])), record)
+        for (origin, record), (_, files) in zip(records, pairs, strict=True)
+    ]

@@ -12,29 +12,28 @@ Images whose files are gone leave the results, and their outputs go.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-from ..errors import HqsamError, ReaderGoneError, UsageError
+from ..errors import HqsamError, ReaderGoneError
 from ..formats.annotations import json_line, shown
+from ..formats.ownership import ImageFiles, tell_kept, tell_removed
 from ..formats.run_records import ImageResult, RunRecords
 from ..formats.uploads import AnyWriter, writer_to
+from ..formats.values import some_of
 from ..io.find import SourceImage
-from ..io.places import absolute_path
-from ..io.tars import is_image_gone
 from ..progress import Progress
-from .fingerprint import is_unchanged
+from .fingerprint import is_unknown
 from .interrupt import Interrupt
 from .job import Job, Summary
 from .journal import Beginning, Entry, Journal, cannot_write, with_results
-from .object_journal import has_journal, journal_contents, open_journal
+from .object_journal import open_journal
+from .plan import Plan, check_not_foreign, make_plan, make_writers
 from .shard import inputs_digest
 from .steps import Step
 from .work import Asked, Engine, Outcome, Worker
-
-Standing = Literal["done", "failed", "left"]
 
 
 def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
@@ -47,8 +46,8 @@ def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
         HqsamError: outputs cannot be written, or are of another run.
     """
     began = time.monotonic()
-    if job.output is not None:
-        _check_not_foreign(job, _make_writers(job, RunRecords(lambda: (), [])))
+    if job.output is not None and job.journal is not None and not job.overwrite:
+        check_not_foreign(job.journal, make_writers(job, RunRecords(lambda: (), [])))
     journal = None
     if job.journal is not None:
         journal = open_journal(job.journal, job.remembered, overwrite=job.overwrite, info=job.info)
@@ -70,47 +69,9 @@ def make_worker(job: Job, step: Step[Any]) -> Worker:
     Args:
         step: what is done with them.
     """
-    writers = _make_writers(job, RunRecords(lambda: (), job.categories)) if job.output is not None else []
+    writers = make_writers(job, RunRecords(lambda: (), job.categories)) if job.output is not None else []
     own = [writer for writer in writers if writer.fills_folder]
-    return Worker(step, own, exif=job.exif, max_pixels=job.max_pixels, output=job.output)
-
-
-def count_done(job: Job) -> int:
-    """How many images a run of the job would find done; what it would refuse is refused, before any model is loaded.
-
-    Raises:
-        UsageError: outputs are of another run, or of somebody else.
-        HqsamError: there is a journal that is none.
-    """
-    if job.journal is None or job.output is None or job.overwrite:
-        return 0
-    writers = _make_writers(job, RunRecords(lambda: (), []))
-    _check_not_foreign(job, writers)
-    entries = journal_contents(job.journal, job.remembered).entries
-    return sum(_standing(image, job, entries, writers) == "done" for image in job.images)
-
-
-def _make_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
-    assert job.output is not None
-    return [writer_to(job.output, make, run) for name, make in job.writers.items() if name in job.formats]
-
-
-def _check_not_foreign(job: Job, writers: list[AnyWriter]) -> None:
-    if job.journal is not None and not job.overwrite:
-        check_not_foreign(job.journal, writers)
-
-
-def check_not_foreign(journal: Path | str, writers: Sequence[AnyWriter]) -> None:
-    """Raise where files that no run wrote would be replaced."""
-    if has_journal(journal):
-        return
-    for writer in writers:
-        if (path := writer.foreign()) is not None:
-            raise UsageError(
-                "is there, and no run of this tool wrote it",
-                file=path,
-                remedy="pass `overwrite` to replace it, or choose another `output`",
-            )
+    return Worker(step, own, exif=job.exif, max_pixels=job.max_pixels, output=job.output, on_result=job.on_result)
 
 
 def _all_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
@@ -119,18 +80,11 @@ def _all_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
     return [writer_to(output, make, run) for make in job.writers.values()] if isinstance(output, Path) else []
 
 
-def remove_outputs(names: Iterable[str], writers: Sequence[AnyWriter]) -> None:
-    """Take away what images have; files that no run wrote stay."""
-    for name in names:
-        for writer in writers:
-            with suppress(OSError):  # where nothing can be removed, nothing was written
-                writer.remove(name)
-
-
-def _remove_former(job: Job, former: Sequence[str]) -> None:
-    """Take away what is there of the images of a run that begins again, and of those that it had before."""
-    names = dict.fromkeys([*former, *(image.file_name for image in job.images)])
-    remove_outputs(names, _all_writers(job, RunRecords(lambda: (), job.categories, names=lambda: names)))
+def remove_outputs(file_name: str, files: ImageFiles, writers: Sequence[AnyWriter]) -> None:
+    """Take away what an image has; files that are somebody's stay."""
+    for writer in writers:
+        with suppress(OSError):  # where nothing can be removed, nothing was written
+            writer.remove(file_name, files)
 
 
 def _in_order(before: Sequence[Mapping[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -138,17 +92,6 @@ def _in_order(before: Sequence[Mapping[str, Any]], now: Sequence[dict[str, Any]]
     own = {category["id"]: category for category in now}
     old = {category["id"]: dict(category) for category in before}
     return list({**old, **own}.values())
-
-
-def _standing(source: SourceImage, job: Job, entries: Mapping[str, Entry], writers: list[AnyWriter]) -> Standing:
-    """What an earlier run means for an image; it means nothing if pixels or prompts are others now."""
-    entry = entries.get(source.file_name)
-    if entry is None or not is_unchanged(entry.fingerprint, source, job.prompts.for_image(source.file_name)):
-        return "left"
-    if entry.error is not None:
-        return "failed"
-    in_place = all(writer.is_complete(source.file_name, entry.results) for writer in writers)
-    return "done" if in_place else "left"
 
 
 def _make_folder(folder: Path) -> None:
@@ -182,12 +125,15 @@ class _Run:
         self.names = [image.file_name for image in job.images]
         self.left = 0  # images that nobody has worked on yet
         self.known: set[str] = set()  # images that had results before
+        self.kept: list[str] = []  # files of somebody
+        self.bare: list[str] = []  # images that failed, and lose the results that they had
+        self.paths: dict[str, str] = {}  # of images that are about to be noted
         self.categories = job.categories
         self.writers: list[AnyWriter] = []
         self.chosen: list[AnyWriter] = []
         if job.output is not None and journal is not None:
             if job.overwrite:
-                _remove_former(job, journal.former)
+                self._remove_former(journal.former)
             self.known = set(with_results(journal.entries))
             self.categories = _in_order(journal.categories, job.categories)
             run = RunRecords(
@@ -195,25 +141,52 @@ class _Run:
                 self.categories,
                 journal.info,
                 job.segmentation,
-                lambda name: journal.entries[name].path,
+                lambda name: self.paths.get(name) or journal.entries[name].path,
                 self.known.__contains__,
+                self._noted,
                 lambda: with_results(journal.entries),
             )
-            self.chosen = _make_writers(job, run)
+            self.chosen = make_writers(job, run)
             # Those of the formats that are not asked for may have files of an earlier run to take away. At an address
             # they would have to be asked for each.
             self.writers = _all_writers(job, run) or self.chosen
-        for writer in self.chosen:
-            if writer.fills_folder and isinstance(writer.path, Path):
-                _make_folder(writer.path)
+
+    def _noted(self, file_name: str) -> Collection[str] | None:
+        """Digests of what earlier runs wrote of an image; None where whatever is there may be replaced."""
+        return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
+
+    def _remove(self, names: Iterable[str], writers: Sequence[AnyWriter], written: Iterable[str] = ()) -> None:
+        """Take away the outputs of images, `written` being digests of what this run just wrote."""
+        for name in names:
+            noted = self._noted(name)
+            files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
+            remove_outputs(name, files, writers)
+            self.kept += files.kept
+
+    def _remove_former(self, former: Mapping[str, Entry]) -> None:
+        """Take away what is there of the images of a run that begins again, and of those that it had before."""
+        names = dict.fromkeys([*with_results(former), *self.names])
+        run = RunRecords(lambda: (), self.categories, noted=self._noted, names=lambda: names)
+        # At an address pictures would have to be asked for each; labels, which are listed, would stay as somebody's.
+        labels = (own for own in make_writers(self.job, run) if not own.fills_folder)
+        self._remove(names, _all_writers(self.job, run) or [*labels])
 
     def through_all_groups(self) -> Summary:
         """Have all that is left worked on, note it, and write what is about all images together."""
-        groups = self._groups_to_do()
-        self._begin()
-        with closing(self.engine.outcomes(groups, self._is_stopped)) as made:
-            for outcomes in made:
-                self._commit(outcomes)
+        plan = make_plan(self.job, {} if self.journal is None else self.journal.entries, self.chosen)
+        plan.check_removal(prune=self.job.prune)
+        for writer in self.chosen:
+            if writer.fills_folder and isinstance(writer.path, Path):
+                _make_folder(writer.path)
+        groups = self._groups_to_do(plan)
+        self._begin(plan)
+        try:
+            with closing(self.engine.outcomes(groups, self._is_stopped)) as made:
+                for outcomes in made:
+                    self._commit(outcomes)
+        finally:
+            tell_removed("images that failed", self.bare)
+            tell_kept(self.kept)
         self.summary.interrupted = self.interrupt.wanted and self.left > 0
         self.summary.stopped = self._too_many_failed()
         if self.summary.outcome == "finished":
@@ -221,32 +194,34 @@ class _Run:
                 self._close(writer)
         return self.summary
 
-    def _groups_to_do(self) -> Iterator[list[Asked]]:
+    def _groups_to_do(self, plan: Plan) -> Iterator[list[Asked]]:
         """Groups of the images that are not done."""
-        job, entries, summary = self.job, {} if self.journal is None else self.journal.entries, self.summary
-        images = []
-        for image in job.images:
-            standing = _standing(image, job, entries, self.chosen)
-            if standing == "done":
-                summary.already_done += 1
-            elif standing == "failed" and not job.retry_failed:
-                summary.failed_before += 1
-            else:
-                images.append(image)
-        self.left = len(images)
-        left = {image.file_name for image in images}
-        summary.lost += sum(entries[name].lost for name in self.names if name not in left)
-        starts = range(0, len(images), job.batch_size)
-        return ([self._asked(image) for image in images[start : start + job.batch_size]] for start in starts)
+        entries, summary = {} if self.journal is None else self.journal.entries, self.summary
+        summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
+        summary.lost += sum(entries[name].lost for name in [*plan.done, *plan.failed])
+        self.left = len(plan.left)
+        starts = range(0, len(plan.left), self.job.batch_size)
+        return ([self._asked(image) for image in plan.left[start : start + self.job.batch_size]] for start in starts)
 
     def _asked(self, source: SourceImage) -> Asked:
-        return Asked(source, self.job.prompts.for_image(source.file_name))
+        name = source.file_name
+        return Asked(source, self.job.prompts.for_image(name), self._noted(name))
 
-    def _begin(self) -> None:
+    def _begin(self, plan: Plan) -> None:
         """Say how much there is to do, and in the journal, for those who ask how far it is."""
         job, summary = self.job, self.summary
-        self._remove_gone()
+        tell_removed("images that are gone", plan.gone)
+        tell_removed("images that have no prompts any more", plan.emptied)
+        if plan.unmentioned:
+            names = plan.unmentioned
+            self.progress.on_problem(
+                f"images that no prompt file mentions, whose results stay: {len(names)} ({some_of(names)})"
+            )
+        if self.journal is not None and plan.gone:
+            self._remove(plan.gone, self.writers)
+            self.journal.forget(plan.gone)
         if self.journal is not None:
+            self.journal.touch(plan.touched)
             self.journal.begin(
                 Beginning(
                     images=len(job.images),
@@ -267,22 +242,6 @@ class _Run:
     def _too_many_failed(self) -> bool:
         return self.job.max_errors is not None and len(self.summary.failed) > self.job.max_errors
 
-    def _remove_gone(self) -> None:
-        """Take away the outputs of images of earlier runs whose files are not there any more."""
-        if self.journal is None:
-            return
-        names = set(self.names)
-        others = [(name, entry.path) for name, entry in self.journal.entries.items() if name not in names]
-        if not others:
-            return
-        stored = {image.absolute: image.stored.holder for image in self.job.images if image.stored is not None}
-        tars = set(map(absolute_path, set(stored.values())))
-        # An image of a tar may have another name now.
-        gone = [name for name, path in others if path not in stored and is_image_gone(path, tars)]
-        remove_outputs(gone, self.writers)
-        if gone:
-            self.journal.forget(gone)
-
     def _close(self, writer: AnyWriter) -> None:
         try:
             writer.close()
@@ -292,22 +251,30 @@ class _Run:
 
     def _commit(self, outcomes: list[Outcome]) -> None:
         """Journal images whose outputs are in place, or print their lines; one that failed keeps no earlier outputs."""
-        records = [outcome.record for outcome in outcomes]
-        for record in records:
+        noted = []
+        self.paths = {outcome.record["file_name"]: outcome.origin.path for outcome in outcomes}
+        for outcome in outcomes:
+            record, files = outcome.record, outcome.files
             name = record["file_name"]
             if record["error"] is not None:
+                if name in self.known and is_unknown(outcome.origin.fingerprint, outcome.origin.path):
+                    continue
                 # Of an image that had no results, a run that was killed may have left some; labels are somebody else's.
                 left = self.writers if name in self.known else [own for own in self.chosen if own.fills_folder]
-                remove_outputs([name], left)
-                continue
-            size = record["width"], record["height"]
-            for writer in self.chosen:
-                if not writer.fills_folder:
-                    writer.write(ImageResult(name, size, [], record["annotations"]))
+                self._remove([name], left, files.written)
+                files.written.clear()
+                self.bare += [name] if name in self.known else []
+            else:
+                size = record["width"], record["height"]
+                for writer in self.chosen:
+                    if not writer.fills_folder:
+                        writer.write(ImageResult(name, size, [], record["annotations"], files=files))
+                self.kept += files.kept
+            noted.append((outcome.origin._replace(files=" ".join(files.written)), record))
         if self.journal is not None:
-            self.journal.append((outcome.origin, outcome.record) for outcome in outcomes)
+            self.journal.append(noted)
         elif self.job.stream is not None:
-            _print_lines(self.job.stream, [shown(record, self.job.segmentation) for record in records])
+            _print_lines(self.job.stream, [shown(record, self.job.segmentation) for _, record in noted])
         self.left -= len(outcomes)
         for outcome in outcomes:
             self._tell(outcome)

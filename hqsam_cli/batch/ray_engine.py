@@ -1,8 +1,7 @@
 """Work on a Ray cluster: actors that hold the model and write outputs, and one journal here.
 
-An actor catches whatever is wrong with an image and returns its record, so Ray never sees a bad one. Outputs are
-atomic and the same whoever makes them, so a group that Ray gives out twice does no harm. What is left is for the
-journal to say. All nodes see the same files under the same paths.
+An actor catches whatever is wrong with an image and returns its record, so Ray never sees a bad one. Ray restarts no
+actor and repeats no task: that is up to the `Pool`. All nodes see the same files under the same paths.
 """
 
 from __future__ import annotations
@@ -10,101 +9,156 @@ from __future__ import annotations
 import logging
 import math
 import os
-import pickle
-from collections.abc import Callable, Generator, Iterator
-from itertools import chain
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
 from ..errors import HqsamError, UsageError
+from .pool import Pool, PoolWorker, WorkerDiedError
 from .work import Asked, Outcome, Worker
 
-MOST_BLOCKS = 5000  # of a data set; Ray keeps track of each
-GROUPS, MADE, FATAL = "groups", "made", "fatal"  # columns
+PATIENCE = 10.0  # seconds to reach a cluster
 
 
-class RayEngine:
-    """See `Engine`; groups come as they are done.
+class RayEngine(Pool["_ActorWorker"]):
+    """See `Pool`.
 
     Args:
         build: makes what works on images, in an actor; called once in each.
         address: of the cluster; None starts one on this machine, or takes the one that `RAY_ADDRESS` names.
         actors: how many; None for all that the cluster has room for.
+        groups: how many there are at most, each for an actor.
         on_gpu: an actor has a GPU of its own; else as many cores as torch has threads here, so that sums are the same.
 
     Raises:
         UsageError: Ray is not installed.
-        HqsamError: there is no such cluster, or it has no room for an actor.
+        HqsamError: there is no such cluster, it has no room for an actor, or the models cannot be loaded.
     """
 
-    def __init__(self, build: Callable[[], Worker], address: str | None, actors: int | None, *, on_gpu: bool) -> None:
+    def __init__(
+        self, build: Callable[[], Worker], address: str | None, actors: int | None, groups: int, *, on_gpu: bool
+    ) -> None:
+        threads = torch.get_num_threads()
+        # Read at the import: else Ray tells of each actor that dies, and that on stdout, where results may go.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
             import ray
         except ImportError:
             raise UsageError("needs Ray", option="engine", value="ray", remedy="pip install 'hqsam-cli[ray]'") from None
-        self.build, self.threads = build, torch.get_num_threads()
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray tells this terminal what it mends by itself
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            _check_answers(address or os.environ.get("RAY_ADDRESS", ""))
+            with _stderr_closed():
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
+        except (OSError, ValueError, RuntimeError) as error:
             remedy = "see ray status; where the cluster asks for a token, set RAY_AUTH_MODE=token"
-            raise HqsamError(f"no Ray cluster ({reason})", value=address, remedy=remedy) from None
-        self.on_gpu = on_gpu
+            raise HqsamError(f"no Ray cluster ({_reason(error)})", value=address, remedy=remedy) from None
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        room = resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) / self.threads
+        room = math.floor(resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) / threads)
         if room < 1:
             raise HqsamError("the Ray cluster has no room for an actor", remedy="see ray status, and `device`")
-        self.actors = actors or math.floor(room)
+        actor: Any = ray.remote(_Actor)
+        needs = {"num_gpus": 1} if on_gpu else {"num_cpus": threads}
+        make = partial(actor.options(max_restarts=0, max_task_retries=0, **needs).remote, build, threads)
+        super().__init__([_ActorWorker(make) for _ in range(max(min(actors or room, groups), 1))])
 
-    def outcomes(
-        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
-    ) -> Generator[list[Outcome], None, None]:
-        """See `Engine`."""
+    def _ready(self, workers: Sequence[_ActorWorker]) -> list[_ActorWorker]:
         import ray
 
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        context.max_consecutive_actor_init_deaths = 3
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        rows = [{GROUPS: pickle.dumps(group)} for group in groups]
-        if not rows:
-            return
-        made = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map_batches(
-            _Actor,
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(self.actors, len(rows))),
-            fn_constructor_args=(self.build, self.threads),
-            num_cpus=None if self.on_gpu else self.threads,
-            num_gpus=1 if self.on_gpu else None,
-        )
+        ready, _ = ray.wait([worker.refs[0] for worker in workers])
+        return [worker for worker in workers if worker.refs[0] in ready]
+
+
+class _ActorWorker(PoolWorker):
+    """See `PoolWorker`."""
+
+    most_in_hand = 2  # one that is worked on, and one that is on its way
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        super().__init__()
+        self.make = make
+        self.actor: Any = None
+        self.refs: deque[Any] = deque()
+
+    def _start(self) -> None:
+        self.end()
+        self.actor = self.make()
+        self.refs = deque([self.actor.load.remote()])
+
+    def _send(self, group: list[Asked]) -> None:
+        self.refs.append(self.actor.outcomes.remote(group))
+
+    def _receive(self) -> list[Outcome] | str:
+        import ray
+        from ray.exceptions import RayError, RaySystemError, RayTaskError
+
         try:
-            for row in made.iter_rows():
-                if row[FATAL]:
-                    raise HqsamError(row[FATAL])
-                yield pickle.loads(row[MADE])
-                if stopped():
-                    return
-        except ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise HqsamError(f"the Ray cluster failed ({reason})", remedy="the same command continues") from None
+            made: list[Outcome] | str = ray.get(self.refs.popleft())
+            return made
+        except (RaySystemError, RayTaskError) as error:
+            raise HqsamError(
+                f"the Ray cluster failed ({_reason(error)})", remedy="the same command continues"
+            ) from None
+        except RayError as error:  # the actor, its node, or what it had made are gone
+            raise WorkerDiedError(_reason(error)) from None
+
+    def end(self) -> None:
+        """See `PoolWorker`."""
+        import ray
+
+        if self.actor is not None:
+            ray.kill(self.actor)
 
 
 class _Actor:
-    """Works on groups, in a process of the cluster."""
+    """A `Worker`, in a process of the cluster."""
 
     def __init__(self, build: Callable[[], Worker], threads: int) -> None:
         torch.set_num_threads(threads)
         self.build = build
-        self.worker: Worker | None = None
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        groups = [pickle.loads(group) for group in batch[GROUPS]]
+    def load(self) -> list[Outcome] | str:
+        """Load the models; what is wrong with them is text."""
         try:
-            # Not when the actor begins: what is wrong with a model is to be one line, and said once.
-            self.worker = self.worker or self.build()
-            made = [self.worker.outcomes(group) for group in groups]
+            self.worker = self.build()
         except (HqsamError, MemoryError) as error:
-            return {MADE: [b""], FATAL: [str(error) or "out of memory"]}
-        return {MADE: [pickle.dumps(list(chain(*made)))], FATAL: [""]}
+            return str(error) or "out of memory"
+        return []
+
+    def outcomes(self, group: list[Asked]) -> list[Outcome] | str:
+        """What becomes of the images of a group; what is wrong with all images is text."""
+        try:
+            return self.worker.outcomes(group)
+        except (HqsamError, MemoryError) as error:
+            return str(error) or "out of memory"
+
+
+def _check_answers(address: str) -> None:
+    """Raise an OSError or a ValueError where nobody listens: Ray itself would try for a quarter of an hour."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), timeout=PATIENCE).close()
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Nothing is written to the stderr of this process: Ray says there how it understood its own settings."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _reason(error: Exception) -> str:
+    """The last line of an error of Ray's, up to its first full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].partition(". ")[0].rstrip(".")

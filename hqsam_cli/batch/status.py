@@ -13,7 +13,6 @@ from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import Failure, HqsamError, UsageError, take_apart
 from ..io.places import is_address
 from .journal import Contents, Entry, read_journal
-from .lock import is_gone
 from .object_journal import has_journal, local_journal
 
 
@@ -74,7 +73,7 @@ def read_status(output: Path | str) -> RunStatus:
     """
     path = _journal_of(str(output))
     try:
-        contents = read_journal(path)
+        contents = read_journal(path, named=str(output))
     except HqsamError:
         if path != Path(output) or path.name.endswith(JOURNAL):
             raise
@@ -108,14 +107,15 @@ def _journal_of(output: str) -> Path:
     """The journal of an output, or a copy of it."""
     if is_address(output):
         address = output.rstrip("/")
-        places = (f"{address}/{JOURNAL_FOLDER}", f"{address}.{JOURNAL_FOLDER}", address)
+        places = [f"{address}/{JOURNAL_FOLDER}", f"{address}.{JOURNAL_FOLDER}", address]
+        if "/" not in address.partition("://")[2]:  # a bucket, beside which there are only others' buckets
+            del places[1]
         return local_journal(next(filter(has_journal, places), places[0]))
     path = Path(output)
     beside = path.with_name(f"{path.name}.{JOURNAL}")
-    if beside.is_file() or path.is_file():
-        return beside if beside.is_file() else path
     of_files = list(path.glob(f"*.{JOURNAL}"))  # of a folder that holds one file of boxes
-    return of_files[0] if len(of_files) == 1 and not (path / JOURNAL).is_file() else path / JOURNAL
+    found = [place for place in (beside, path, path / JOURNAL) if place.is_file()] + of_files[: len(of_files) == 1]
+    return found[0] if found else _journal_of(f"file://{path.absolute()}")  # a copy of what was at an address
 
 
 def _state(contents: Contents) -> str:
@@ -124,7 +124,7 @@ def _state(contents: Contents) -> str:
         return contents.outcome or "killed"
     if last.host != socket.gethostname():
         return f"on {last.host}"
-    return "killed" if is_gone(f"{last.host} {last.process}") else "running"
+    return "killed" if last.is_gone else "running"
 
 
 def _rate(contents: Contents, path: Path) -> float | None:

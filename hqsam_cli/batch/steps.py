@@ -12,14 +12,17 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..configs import CleanConfig
+from ..configs import SegmentConfig
+from ..configs.option import is_default
 from ..errors import ImageError
 from ..formats.annotations import make_annotation, make_detection
+from ..formats.ownership import ImageFiles
+from ..inference.preprocess import ResizedImage
+from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
+from ..prompts.select import Selection
 from ..records import Instance, Prompt
-from ..regions import clean
-from ..transforms import ResizedImage
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -31,6 +34,7 @@ class DecodedImage:
 
     Attributes:
         fingerprint: what its results depend on beside the identity of the run; see `fingerprint`.
+        files: that it has in the output.
         pixels: RGB uint8 (H, W, 3).
         resized: the same as a model sees it, where a step takes it so.
         prompts: fit to the image.
@@ -42,6 +46,7 @@ class DecodedImage:
     source: SourceImage
     image_id: int
     fingerprint: str
+    files: ImageFiles = field(default_factory=ImageFiles)
     pixels: np.ndarray | None = None
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
@@ -95,42 +100,10 @@ class DetectsObjects(Protocol):
     def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]: ...
 
 
-class SelectsDetections(Protocol):
-    """What a step needs of a `Selection`."""
-
-    def number(self, file_name: str, found: list[Prompt]) -> list[Prompt]: ...
-
-
 class GeneratesMasks(Protocol):
     """What a step needs of a `MaskGenerator`."""
 
     def generate(self, images: list[np.ndarray]) -> list[list[Instance]]: ...
-
-
-class SelectsMasks(Protocol):
-    """What a step needs of a `Selection`."""
-
-    def number_masks(self, file_name: str, found: list[Instance]) -> list[Instance]: ...
-
-
-class AnySelection(SelectsDetections, SelectsMasks, Protocol):
-    """What a step needs of a `Selection`, of boxes and of masks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What becomes of the masks that a model makes.
-
-    Attributes:
-        cleaning: how they are cleaned; None leaves them as they are.
-        tolerance: of the polygons that annotations get too, pixels; None for none.
-    """
-
-    cleaning: CleanConfig | None = None
-    tolerance: float | None = None
-
-
-AS_MADE = Finish()
 
 
 class Segment:
@@ -140,12 +113,10 @@ class Segment:
         self,
         predictor: PredictsMasks,
         categories: list[dict[str, Any]],
-        *,
-        multimask: bool = False,
-        finish: Finish = AS_MADE,
+        config: SegmentConfig = SegmentConfig(),
     ) -> None:
-        self.predictor, self.categories, self.multimask = predictor, categories, multimask
-        self.finish = finish
+        self.predictor, self.categories, self.config = predictor, categories, config
+        self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
     def prepare(self, item: DecodedImage) -> None:
         """See `Step`."""
@@ -167,15 +138,17 @@ class Segment:
 
     def finished(self, results: list[Instance]) -> list[Instance]:
         """See `Step`."""
-        cleaning = self.finish.cleaning
-        return results if cleaning is None else [replace(own, mask=clean(own.mask, cleaning)) for own in results]
+        cleaning = self.config.cleaning
+        return results if is_default(cleaning) else [replace(own, mask=clean(own.mask, cleaning)) for own in results]
 
     def annotations(self, item: DecodedImage, results: list[Instance]) -> list[dict[str, Any]]:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
             raise ImageError("the model's numbers overflowed", file=item.source.path, remedy="pass `dtype` float32")
         return [
-            make_annotation(instance, item.image_id, multimask=self.multimask, tolerance=self.finish.tolerance)
+            make_annotation(
+                instance, item.image_id, multimask=self.config.multimask, tolerance=self.config.polygons.tolerance
+            )
             for instance in results
         ]
 
@@ -190,7 +163,7 @@ class Detect:
     def __init__(
         self,
         detector: DetectsObjects,
-        selection: SelectsDetections,
+        selection: Selection,
         known: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self.detector, self.selection = detector, selection
@@ -219,17 +192,9 @@ class Detect:
 class DetectAndSegment(Segment):
     """Masks of the boxes that a detector finds, each image decoded once."""
 
-    def __init__(
-        self,
-        detector: DetectsObjects,
-        selection: SelectsDetections,
-        predictor: PredictsMasks,
-        *,
-        multimask: bool = False,
-        finish: Finish = AS_MADE,
-    ) -> None:
-        super().__init__(predictor, detector.categories, multimask=multimask, finish=finish)
-        self.detection = Detect(detector, selection)
+    def __init__(self, detector: DetectsObjects, predictor: PredictsMasks, config: SegmentConfig) -> None:
+        super().__init__(predictor, detector.categories, config)
+        self.detection = Detect(detector, self.selection)
 
     def prepare(self, item: DecodedImage) -> None:
         """See `Step`."""
@@ -245,17 +210,6 @@ class DetectAndSegment(Segment):
 class SegmentObjects(DetectAndSegment):
     """Masks of what the predictor finds by itself, and of the boxes that a detector finds beside it."""
 
-    def __init__(
-        self,
-        detector: DetectsObjects,
-        selection: AnySelection,
-        predictor: PredictsMasks,
-        *,
-        finish: Finish = AS_MADE,
-    ) -> None:
-        super().__init__(detector, selection, predictor, finish=finish)
-        self.selection = selection
-
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`; the masks of an image are numbered anew, since not all are of the detector."""
         return _numbered(self.selection, group, super().results(group))
@@ -264,16 +218,9 @@ class SegmentObjects(DetectAndSegment):
 class SegmentEverything(Segment):
     """Masks of all there is in an image."""
 
-    def __init__(
-        self,
-        generator: GeneratesMasks,
-        selection: SelectsMasks,
-        *,
-        finish: Finish = AS_MADE,
-    ) -> None:
-        self.generator, self.selection = generator, selection
-        self.categories = [DEFAULT_CATEGORY]
-        self.multimask, self.finish = False, finish
+    def __init__(self, generator: GeneratesMasks, config: SegmentConfig) -> None:
+        self.generator, self.categories, self.config = generator, [DEFAULT_CATEGORY], config
+        self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
     def prepare(self, item: DecodedImage) -> None:
         """See `Step`: its crops are resized one by one."""
@@ -284,7 +231,7 @@ class SegmentEverything(Segment):
         return _numbered(self.selection, group, found)
 
 
-def _numbered(selection: SelectsMasks, group: list[DecodedImage], found: list[list[Instance]]) -> list[list[Instance]]:
+def _numbered(selection: Selection, group: list[DecodedImage], found: list[list[Instance]]) -> list[list[Instance]]:
     """The masks of each image that the selection keeps, with ids."""
     return [selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 

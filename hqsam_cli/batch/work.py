@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import ImageError
 from ..formats.annotations import make_image_record
+from ..formats.ownership import ImageFiles
 from ..formats.run_records import ImageResult
 from ..formats.uploads import AnyWriter
 from ..io.find import SourceImage
@@ -24,10 +25,15 @@ NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  #
 
 
 class Asked(NamedTuple):
-    """An image, and what files asked of it."""
+    """An image, and what files asked of it.
+
+    Attributes:
+        noted: digests of the files that it has of earlier runs; see `ownership.ImageFiles`.
+    """
 
     source: SourceImage
     prompts: ImagePrompts
+    noted: Collection[str] | None = None
 
 
 class Outcome(NamedTuple):
@@ -36,11 +42,13 @@ class Outcome(NamedTuple):
     Attributes:
         problems: sentences about prompts that were left out.
         record: see `annotations.make_image_record`.
+        files: of its own that were written.
     """
 
     origin: Origin
     problems: list[str]
     record: dict[str, Any]
+    files: ImageFiles
 
 
 class Engine(Protocol):
@@ -62,12 +70,20 @@ class Worker:
     Args:
         writers: of formats whose files an image has of its own.
         output: where outputs go, for the error that they cannot.
+        on_result: is given what is made of each image.
     """
 
     def __init__(
-        self, step: Step[Any], writers: Sequence[AnyWriter], *, exif: str, max_pixels: int, output: Path | str | None
+        self,
+        step: Step[Any],
+        writers: Sequence[AnyWriter],
+        *,
+        exif: str,
+        max_pixels: int,
+        output: Path | str | None,
+        on_result: Callable[[ImageResult], None] | None = None,
     ) -> None:
-        self.step, self.writers = step, writers
+        self.step, self.writers, self.on_result = step, writers, on_result
         self.exif, self.max_pixels, self.output = exif, max_pixels, output
 
     def outcomes(self, group: list[Asked]) -> list[Outcome]:
@@ -77,9 +93,9 @@ class Worker:
 
     def decode(self, asked: Asked) -> DecodedImage:
         """Decode an image and fit its prompts to it."""
-        source, prompts = asked
+        source, prompts, noted = asked
         place = source.place()
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)))
+        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)), ImageFiles(noted))
         try:
             with item.timed("decode"):
                 pixels = read_image(place, exif=self.exif, max_pixels=self.max_pixels)
@@ -104,7 +120,7 @@ class Worker:
         """Write the outputs that an image has of its own."""
         source, record = item.source, self._record(item, results)
         origin = Origin(item.fingerprint, source.absolute, len(item.problems), item.seconds)
-        return Outcome(origin, item.problems, record)
+        return Outcome(origin, item.problems, record, item.files)
 
     def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
         name, path = item.source.file_name, item.source.path
@@ -116,8 +132,11 @@ class Worker:
                 results = self.step.finished(results)
                 annotations = self.step.annotations(item, results)
                 with item.timed("write"):
+                    result = ImageResult(name, size, results, annotations, pixels, item.files)
                     for writer in self.writers:
-                        writer.write(ImageResult(name, size, results, annotations, pixels))
+                        writer.write(result)
+                    if self.on_result is not None:
+                        self.on_result(result)
                 return make_image_record(name, item.image_id, size, annotations)
         except ImageError as failure:
             error = str(failure)
@@ -126,3 +145,11 @@ class Worker:
                 raise cannot_write(self.output or Path(name), failure) from None
             error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
         return make_image_record(name, item.image_id, size, [], error)
+
+
+def failed(asked: Asked, error: ImageError) -> Outcome:
+    """What became of an image that nobody can work on."""
+    source, prompts, noted = asked
+    fingerprint = str(take_fingerprint(source.place(), prompts))
+    record = make_image_record(source.file_name, prompts.image_id, None, [], str(error))
+    return Outcome(Origin(fingerprint, source.absolute), [], record, ImageFiles(noted))

@@ -27,6 +27,7 @@ from .console import OPTIONS, error_line, log_to_console
 from .plain import (
     ClickException,
     crash_sentence,
+    refuse_addresses,
     show_what_can_be_shown,
     tidy_help,
     usage_sentence,
@@ -96,7 +97,9 @@ def run() -> None:
     show_what_can_be_shown()
     try:
         # Not standalone: typer would say what is wrong with a command line in a box of five lines.
-        sys.exit(tidy_help(typer.main.get_command(app))(standalone_mode=False, prog_name="hqsam") or 0)
+        sys.exit(
+            refuse_addresses(tidy_help(typer.main.get_command(app)))(standalone_mode=False, prog_name="hqsam") or 0
+        )
     except ClickException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()  # type: ignore[attr-defined]

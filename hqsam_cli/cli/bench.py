@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..compute import Compute, resolve_compute
 from ..configs import DEFAULT_MAX_PIXELS
+from ..inference.device import Compute, resolve_compute
 from .console import ConsoleReporter, print_json, print_table
 from .options import (
     DEFAULT_MODEL,
     DeviceOption,
     ModelOption,
     QuietOption,
-    input_images,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def bench(
 
     The last column is the fraction of the machine's peak matmul throughput in that precision.
     """
-    from ..speed import peak_memory
+    from ..inference.speed import peak_memory
     from ..weights.hub import find_checkpoint
 
     reporter = ConsoleReporter(quiet=quiet)
@@ -90,9 +90,8 @@ def _measure(
     path: Path, compute: Compute, photos: list[np.ndarray], boxes: int, reporter: ConsoleReporter
 ) -> tuple[int, list[dict[str, Any]]]:
     """The parameters of a model, and a row for each kind of mask; its weights are those of the precision."""
-    from ..modeling.inference import prepare_for_inference
-    from ..predictor import Predictor
-    from ..speed import matrix_rate, measure_stages
+    from ..inference.predictor import Predictor, prepare_for_inference
+    from ..inference.speed import matrix_rate, measure_stages
     from ..weights.checkpoints import load_checkpoint
 
     peak = matrix_rate(compute.device, compute.dtype)
@@ -104,7 +103,7 @@ def _measure(
     for output in outputs:
         reporter.say(f"{len(photos)} photos, {output} in {compute.dtype_name}")
         predictor = Predictor(
-            hq_sam, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once
+            hq_sam, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch
         )
         times = measure_stages(predictor, photos, boxes)
         rows.append(
@@ -124,10 +123,13 @@ def _measure(
 
 def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np.ndarray]:
     """The first of the inputs, read, or one that is made, so many times."""
+    from ..inference.speed import random_photo
     from ..io.images import read_image
-    from ..speed import random_photo
 
     if not inputs:
         return [random_photo(*SIZE)] * count
-    sources = input_images(inputs, False, "hqsam_out", reporter).images[:count]
+    from ..batch.inputs import input_images
+
+    found = input_images(inputs, "hqsam_out", reporter, stdin=sys.stdin.buffer, null_separated=False)
+    sources = found.images[:count]
     return [read_image(source.place(), exif="apply", max_pixels=DEFAULT_MAX_PIXELS) for source in sources]

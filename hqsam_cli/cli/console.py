@@ -106,7 +106,7 @@ class ConsoleHandler(logging.Handler):
 
 
 def log_to_console(*, debug: bool) -> None:
-    """Show warnings of this package, and with `debug` everything, tracebacks included."""
+    """Show warnings of this package, and with `debug` everything, tracebacks and what libraries say included."""
     logger = logging.getLogger(__name__.partition(".")[0])
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
     logger.handlers = [ConsoleHandler()]
@@ -116,6 +116,9 @@ def log_to_console(*, debug: bool) -> None:
     warned = logging.getLogger("py.warnings")
     warned.handlers = [ConsoleHandler() if debug else logging.NullHandler()]
     warned.propagate = False
+    root = logging.getLogger()
+    if not debug and not root.handlers:  # where there is none, Python prints warnings and errors on stderr
+        root.addHandler(logging.NullHandler())
 
 
 MOST_PROBLEMS = 20
@@ -149,9 +152,9 @@ class ConsoleReporter:
         self.unit = "image"
         self.began = self.spoke = time.monotonic()
 
-    def say(self, text: str, style: str = "") -> None:
-        """A message for people, unless they asked for quiet."""
-        if not self.quiet:
+    def say(self, text: str, style: str = "", *, verbose: bool = False) -> None:
+        """See `Progress`."""
+        if not self.quiet and (self.verbose or not verbose):
             self._line(Text.assemble(("hqsam: ", "dim"), (sentence(text), style)))
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:

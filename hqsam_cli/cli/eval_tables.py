@@ -12,13 +12,12 @@ import typer
 from .console import ConsoleReporter, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..evaluation.config import EvalOutput
     from ..evaluation.differences import Difference
     from ..evaluation.evaluate import Evaluation
     from ..evaluation.rows import Row
 
 
-def print_evaluation(result: Evaluation, output: EvalOutput, reporter: ConsoleReporter, *, as_json: bool) -> None:
+def print_evaluation(result: Evaluation, reporter: ConsoleReporter, *, as_json: bool) -> None:
     """The tables or the JSON on stdout; on stderr which files were written, and how many images have no scores."""
     if as_json:
         print_json(result.to_dict())
@@ -27,7 +26,7 @@ def print_evaluation(result: Evaluation, output: EvalOutput, reporter: ConsoleRe
         _print_tables(result.rows, result.differences, reporter)
     if result.failed:
         reporter.say(f"{len(result.failed)} images are in no figure", "yellow")
-    for path in output.paths():
+    for path in result.written:
         reporter.say(f"wrote {path}", "green")
 
 

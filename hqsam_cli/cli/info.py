@@ -83,7 +83,7 @@ def _devices() -> tuple[list[dict[str, Any]], str]:
     try:
         import torch
 
-        from ..devices import DTYPES, resolve_device, resolve_dtype
+        from ..inference.device import DTYPES, resolve_device, resolve_dtype
     except (ImportError, OSError) as error:  # OSError: a library that torch is linked to
         return [], f"torch cannot be imported ({error})"
     devices = [{"name": "cpu", "description": f"{torch.get_num_threads()} threads", "dtypes": list(DTYPES)}]

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import codecs
 import glob
+import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
+
+from ..errors import UsageError
+from ..io.places import is_address
 
 # What click raises of a command line that it does not take, from wherever typer has click.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -35,6 +41,33 @@ def _tidy(parameter: Any) -> Any:
     elif parameter.metavar is None:
         parameter.metavar = (parameter.display_type(None) or "").strip("<>")
     return parameter
+
+
+# Options and arguments that take an address where their value is a text; a `Path` is of this machine, always.
+ADDRESSABLE = frozenset(
+    ("inputs", "boxes", "points", "coarse_masks", "images_json", "output", "shards", "given", "sets", "address")
+)
+
+
+def refuse_addresses(command: Any) -> Any:
+    """A command that refuses addresses at once where it would take them for the names of files or folders."""
+    for parameter in command.params:
+        parameter.process_value = partial(_without_addresses, parameter, parameter.process_value)
+    for subcommand in getattr(command, "commands", {}).values():
+        refuse_addresses(subcommand)
+    return command
+
+
+def _without_addresses(parameter: Any, process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+    made = process(context, value)
+    for own in made if isinstance(made, list | tuple) else [made]:
+        address = re.sub(":/+", "://", str(own), count=1) if isinstance(own, Path) else own
+        takes_it = parameter.name in ADDRESSABLE and not isinstance(own, Path)
+        if isinstance(address, str) and not takes_it and is_address(address):
+            flag = "" if parameter.param_type_name == "argument" else f"{parameter.opts[0]} "
+            remedy = "give a path of this machine, and copy from or to the address"
+            raise UsageError("an address, which is not taken here", value=f"{flag}{address}", remedy=remedy)
+    return made
 
 
 def usage_sentence(error: Any) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import PolygonConfig, SegmentationKind
+from ..configs import DEFAULT_TOLERANCE, SegmentationKind
 from ..errors import UsageError
+from ..io.places import as_place
 from .console import ConsoleReporter, print_json, print_table
-from .mask_options import check_formats
-from .options import OverwriteOption, QuietOption, made_by
+from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
 
 if TYPE_CHECKING:
     from ..results.stream import Results
@@ -21,18 +21,18 @@ results = typer.Typer(
     no_args_is_help=True,
     help="Files of results: joined, chosen from, split, counted and converted, however large they are.",
 )
-READ = "COCO instances, a COCO results list, NDJSON, or the output of a run."
+READ = "COCO instances, a COCO results list, NDJSON, or the output of a run; or the address of one (s3://…)."
 SHARES = 1e-6  # by which shares may miss 1
 
-SetArgument = Annotated[Path, typer.Argument(metavar="RESULTS", help=READ)]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="COCO JSON.")]
+SetArgument = Annotated[str, typer.Argument(metavar="RESULTS", help=READ)]
+OutputOption = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="COCO JSON, here or at an address.")]
 RenumberOption = Annotated[bool, typer.Option("--renumber", help="Number images and annotations from 1.")]
 AreaBound = typer.Option(metavar="PIXELS", min=0)
 
 
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results merge monday/ tuesday/ --output week.json")
 def merge(
-    sets: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help=READ)],
+    sets: Annotated[list[str], typer.Argument(metavar="RESULTS...", help=READ)],
     output: OutputOption,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
@@ -45,14 +45,14 @@ def merge(
     from ..results.edit import merge as merge_results
     from ..results.stream import open_results
 
-    _write(merge_results([open_results(path) for path in sets]), output, renumber, overwrite, quiet)
+    _write(merge_results([open_results(as_place(path)) for path in sets]), output, renumber, overwrite, quiet)
 
 
 @results.command(
     "filter", epilog="[bold]Example[/bold]\n\nhqsam results filter hqsam_out --min-score 0.5 --output sure.json"
 )
 def filter_results(
-    source: SetArgument,
+    given: SetArgument,
     output: OutputOption,
     min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Drop what scores less.")] = None,
     categories: Annotated[
@@ -84,16 +84,18 @@ def filter_results(
     )
     if choice == Choice():
         raise UsageError("nothing says what to keep", remedy="pass --min-score, --categories, --min-area or --files")
-    _write(choose(open_results(source), choice), output, renumber, overwrite, quiet)
+    _write(choose(open_results(as_place(given)), choice), output, renumber, overwrite, quiet)
 
 
 @results.command(
     epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets",
 )
 def split(
-    source: SetArgument,
+    given: SetArgument,
     parts: Annotated[str, typer.Option(metavar="NAME=SHARE,...", help="Parts, whose shares come to 1.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for NAME.json.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR", help="Folder for NAME.json, here or at an address.")
+    ],
     seed: Annotated[int, typer.Option(metavar="N", help="Another one gives another split.")] = 0,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
@@ -103,26 +105,25 @@ def split(
 
     Where an image goes follows from its name and the seed alone, so images that are added later move no other.
     """
+    from ..io.copies import below
     from ..results.edit import split as split_results
     from ..results.stream import open_results
 
-    made = split_results(open_results(source), _shares(parts), seed)
-    paths = {name: output / f"{name}.json" for name in made}
+    made = split_results(open_results(as_place(given)), _shares(parts), seed)
+    paths = {name: str(below(as_place(output), f"{name}.json")) for name in made}
     for path in paths.values():  # before any is written
-        _check_free(path, overwrite)
+        _check_free(as_place(path), overwrite)
     for name, part in made.items():
         _write(part, paths[name], renumber, overwrite, quiet)
 
 
 @results.command()
-def stats(
-    source: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False
-) -> None:
+def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
     """Say how many images and annotations there are, and how large and sure they are, by category."""
     from ..results.count import stats as count
     from ..results.stream import open_results
 
-    found = count(open_results(source))
+    found = count(open_results(as_place(given)))
     if as_json:
         print_json(found)
         return
@@ -141,7 +142,7 @@ def stats(
     epilog="[bold]Example[/bold]\n\nhqsam results convert out/ --format yolo-seg --images ./imgs --output set"
 )
 def convert(
-    source: SetArgument,
+    given: SetArgument,
     form: Annotated[
         str,
         typer.Option(
@@ -152,7 +153,10 @@ def convert(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="PATH", help="File for coco, results, ndjson; else a folder.")
+        str,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="File for coco, results, ndjson, or its address; else a folder."
+        ),
     ],
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the images are, for labels that say it.")
@@ -162,11 +166,16 @@ def convert(
     ] = None,
     tolerance: Annotated[
         float, typer.Option(metavar="PIXELS", min=0, help="How far polygons may be from the outline of a mask.")
-    ] = PolygonConfig().tolerance,
+    ] = DEFAULT_TOLERANCE,
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write results in another format, with polygons made of run lengths and the other way round."""
+    from ..batch.check_config import check_formats
+    from ..batch.prepared import made_by
+    from ..io.copies import written_to
     from ..results.stream import open_results
     from ..results.write import FILES, FOLDERS, write_as
 
@@ -176,27 +185,55 @@ def convert(
     if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):
         raise UsageError(f"{form} says where the images are", remedy="pass --images DIR")
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
-    _check_free(output, overwrite, folder=form not in FILES)
-    found = open_results(source)
-    reporter.say(f"{source}: {found.kind}")
-    path, cost = write_as(form, output, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance)
+    place = as_place(output)
+    if form not in FILES and isinstance(place, str):
+        remedy = "write a folder of this machine, and copy that"
+        raise UsageError(f"an address, where {form} is not written", option="output", value=output, remedy=remedy)
+    _check_free(place, overwrite, folder=form not in FILES)
+    found = open_results(as_place(given))
+    reporter.say(f"{given}: {found.kind}")
+    with written_to(place) as path:
+        made, cost = write_as(
+            form,
+            path,
+            found,
+            made_by(),
+            images=images,
+            segmentation=segmentation,
+            tolerance=tolerance,
+            overwrite_edited=overwrite_edited,
+            prune=prune,
+        )
     if cost.masks:
         reporter.say(str(cost))
-    reporter.say(f"wrote {path}", "green")
+    reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
 
 
-def _write(found: Results, output: Path, renumber: bool, overwrite: bool, quiet: bool) -> None:
+def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: bool) -> None:
+    from ..batch.prepared import made_by
+    from ..io.copies import written_to
     from ..results.edit import renumber as renumbered
     from ..results.write import write_same
 
-    _check_free(output, overwrite)
-    images, annotations = write_same(output, renumbered(found) if renumber else found, made_by())
+    place = as_place(output)
+    _check_free(place, overwrite)
+    with written_to(place) as path:
+        images, annotations = write_same(path, renumbered(found) if renumber else found, made_by())
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
     reporter.say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
 
 
-def _check_free(output: Path, overwrite: bool, *, folder: bool = False) -> None:
+def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) -> None:
     """Raise where something would be replaced that may not be."""
+    if isinstance(output, str):
+        from ..io.address_folder import AddressFolder
+
+        there = AddressFolder(output).names()
+        if any(there):
+            raise UsageError("a folder", file=output, remedy="give the name of a file")
+        if there and not overwrite:
+            raise UsageError("is there", file=output, remedy="pass --overwrite")
+        return
     if not folder and output.is_dir():
         raise UsageError("a folder", file=output, remedy="give the name of a file")
     if folder and output.is_dir() and not overwrite and any(output.iterdir()):

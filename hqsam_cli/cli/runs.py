@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..io.places import as_place
 from .console import ConsoleReporter, print_json, print_table
-from .options import OverwriteOption, QuietOption, made_by
+from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
 
 STATUS_EPILOG = """
 [bold]Examples[/bold]
@@ -66,9 +66,14 @@ def status(
 
 
 def merge(
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the whole.")],
-    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Outputs of segment --shard I/N, all N.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="Folder for the whole, or its address (s3://…).")],
+    shards: Annotated[
+        list[str],
+        typer.Argument(metavar="SHARD...", help="Outputs of segment --shard I/N, all N; folders or addresses."),
+    ],
     overwrite: OverwriteOption = False,
+    overwrite_edited: OverwriteEditedOption = False,
+    prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Join the outputs of all shards of a run into one.
@@ -78,10 +83,19 @@ def merge(
     Masks are hard links where the disk has them.
     """
     from ..batch.merge import merge_shards
-    from .mask_options import mask_writers
+    from ..batch.prepared import made_by
+    from ..batch.segment import mask_writers
 
     reporter = ConsoleReporter(quiet=quiet)
-    summary = merge_shards(shards, output, made_by(), writers=mask_writers(), overwrite=overwrite)
+    summary = merge_shards(
+        [as_place(shard) for shard in shards],
+        as_place(output),
+        made_by(),
+        writers=mask_writers(),
+        overwrite=overwrite,
+        overwrite_edited=overwrite_edited,
+        prune=prune,
+    )
     parts = [f"{summary.done} images", f"{summary.masks} masks"]
     parts += [f"{len(summary.failed)} failed"] if summary.failed else []
     reporter.say(", ".join(parts))

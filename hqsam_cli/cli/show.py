@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..configs import DEFAULT_MAX_PIXELS, JOURNAL
+from ..configs import STDIN, SegmentConfig
+from ..configs.run import RESULTS
 from ..errors import HqsamError, UsageError
+from ..io.places import as_place
 from .console import ConsoleReporter
-from .detector_options import ClassesOption, ConfOption, DetectorOption
-from .options import (
-    DEFAULT_MODEL,
-    RESULTS,
-    DeviceOption,
-    DtypeOption,
-    ExifOption,
-    InputsArgument,
-    MaskOutputOption,
-    MaxPixelsOption,
-    ModelOption,
-    QuietOption,
-    VerboseOption,
-)
-from .prompt_options import BoxesOption, BoxFormatOption, FrameOption, MaxBoxesOption, ScoreThresholdOption
-from .segment import segment
+from .from_config import with_options
+from .options import InputsArgument, QuietOption, VerboseOption
+
+if TYPE_CHECKING:
+    from ..formats.run_records import ImageResult
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -38,18 +31,14 @@ hqsam show photo.jpg --boxes dets.json --compare --output compared.png
 
 hqsam show hqsam_out --output pictures
 """
+PROMPTS = ("boxes", "box_format", "frame", "detector", "score_threshold", "max_det", "classes")
+OPTIONS = (*PROMPTS, "model", "mask_output", "device", "dtype", "exif", "max_pixels")
 
 
+@partial(with_options, only=OPTIONS)
 def show(
     inputs: InputsArgument,
-    boxes: BoxesOption = None,
-    box_format: BoxFormatOption = None,
-    frame: FrameOption = False,
-    score_threshold: ScoreThresholdOption = None,
-    max_boxes: MaxBoxesOption = None,
-    detector: DetectorOption = None,
-    conf: ConfOption = None,
-    classes: ClassesOption = None,
+    config: SegmentConfig,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="PATH", rich_help_panel=RESULTS, help="Folder, or a file of one image."),
@@ -64,12 +53,6 @@ def show(
             metavar="FOLDER", rich_help_panel=RESULTS, help="Of a finished run: where its photos are, if they moved."
         ),
     ] = None,
-    model: ModelOption = DEFAULT_MODEL,
-    mask_output: MaskOutputOption = "sum",
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    exif: ExifOption = "apply",
-    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -78,56 +61,81 @@ def show(
     INPUT is images, which are segmented as hqsam segment does, or the output folder of a finished run.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
-    run = finished_run(inputs)
+    run = _finished_run(inputs)
     if run is not None:
-        if boxes or frame or detector:
+        if config.prompts.boxes or config.prompts.frame or config.detection.detector:
             raise UsageError(f"{run} is a finished run, whose masks are drawn", remedy="leave out what to segment")
-        all_drawn = draw_run(run, images, output, compare=compare, max_pixels=max_pixels, reporter=reporter)
+        all_drawn = _draw_run(run, images, output, compare=compare, max_pixels=config.max_pixels, reporter=reporter)
         raise typer.Exit(0 if all_drawn else 3)
-    with TemporaryDirectory(prefix="hqsam-") as temporary:
-        folder, code = Path(temporary), 0
+    raise typer.Exit(_draw_images(inputs, output, replace(config, compare_sam=compare), reporter))
+
+
+def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporter: ConsoleReporter) -> int:
+    """Segment images, and write a picture of each; the exit code."""
+    from ..batch.segment import prepare_segment
+    from ..formats.picture_writer import draw, write_picture
+    from ..report.pictures import compared
+
+    def draw_result(result: ImageResult) -> None:
+        assert result.pixels is not None
+        masks = [instance.mask.full() for instance in result.instances]
+        if config.compare_sam:
+            picture = compared(result.pixels, masks, result.annotations)
+        else:
+            picture = draw(result.pixels, result.annotations, masks, names)
+        path = _picture_path(output, result.file_name, len(run.job.images))
         try:
-            segment(
-                inputs,
-                boxes=boxes,
-                box_format=box_format,
-                frame=frame,
-                score_threshold=score_threshold,
-                max_boxes=max_boxes,
-                detector=detector,
-                conf=conf,
-                classes=classes,
-                output=temporary,
-                formats=["coco"],
-                compare_sam=compare,
-                model=model,
-                mask_output=mask_output,
-                device=device,
-                dtype=dtype,
-                exif=exif,
-                max_pixels=max_pixels,
-                quiet=not verbose,
-                verbose=verbose,
-            )
-        except typer.Exit as ended:
-            code = ended.exit_code
-        if code in (0, 3):
-            all_drawn = draw_run(folder, None, output, compare=compare, max_pixels=max_pixels, reporter=reporter)
-            code = code if all_drawn else 3
-    raise typer.Exit(code)
+            write_picture(path, picture)
+        except OSError as error:
+            reason = f"cannot be written ({error.strerror})"
+            raise HqsamError(reason, file=path, remedy="give another `output`") from None
+
+    run = prepare_segment(inputs, STDIN, config, reporter, stdin=sys.stdin.buffer, on_result=draw_result)
+    names: dict[Any, str] = {category["id"]: str(category["name"]) for category in run.job.categories}
+    _picture_path(output, "", len(run.job.images))
+    try:
+        summary = run.run(reporter)
+    finally:
+        reporter.close()
+    if summary.done:
+        reporter.say(f"wrote {output}", "green")
+    elif not summary.interrupted:
+        raise HqsamError("no picture could be drawn", remedy="see above")
+    return summary.exit_code
 
 
-def finished_run(inputs: list[str]) -> Path | None:
-    """The output folder of a run, where that is what is given."""
+def _picture_path(output: Path, name: str, count: int) -> Path:
+    """Where the picture of one of so many images goes; a UsageError where one file is for several."""
+    from ..report.pictures import PICTURE_SUFFIXES
+
+    if output.suffix.lower() in PICTURE_SUFFIXES:
+        if count > 1:
+            raise UsageError(f"one file for {count} images", option="output", remedy="give a folder")
+        return output
+    return output / f"{name if count > 1 else os.path.basename(name)}.jpg"
+
+
+def _finished_run(inputs: list[str]) -> Path | str | None:
+    """The output folder of a run, or its address, where that is what is given."""
+    from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
+    from ..io.address_folder import AddressFolder
+    from ..io.images import READ_SUFFIXES
 
-    folder = Path(inputs[0])
-    is_run = any((folder / name).is_file() for name in (JOURNAL, INSTANCES))
-    return folder if len(inputs) == 1 and is_run else None
+    folder = as_place(inputs[0])
+    # A server of http lists no journal, and an image is no folder.
+    name = inputs[0].lower()
+    if len(inputs) > 1 or name == STDIN or name.startswith("http") or name.endswith(READ_SUFFIXES):
+        return None
+    if isinstance(folder, str):
+        is_run = INSTANCES in AddressFolder(folder).names(INSTANCES)
+    else:
+        is_run = (folder / INSTANCES).is_file()
+    return folder if is_run or has_journal(journal_of(folder)) else None
 
 
-def draw_run(
-    run: Path, images: Path | None, output: Path, *, compare: bool, max_pixels: int, reporter: ConsoleReporter
+def _draw_run(
+    run: Path | str, images: Path | None, output: Path, *, compare: bool, max_pixels: int, reporter: ConsoleReporter
 ) -> bool:
     """Write a picture of each image of a run, and say where; whether there is one of each.
 
@@ -135,22 +143,19 @@ def draw_run(
         UsageError: there are several for one file, or nothing to compare.
         HqsamError: no picture could be drawn, or one cannot be written.
     """
-    from ..report.pictures import PICTURE_SUFFIXES, draw_image
+    from ..report.pictures import draw_image
     from ..report.results import read_results
 
     results = read_results(run, images)
     shown = [image for image in results.images if image.size is not None]
-    is_file = output.suffix.lower() in PICTURE_SUFFIXES
-    if is_file and len(shown) > 1:
-        raise UsageError(f"one file for {len(shown)} images", option="output", remedy="give a folder")
+    _picture_path(output, "", len(shown))
     if compare and not any("sam" in annotation for image in shown for annotation in image.annotations):
         raise UsageError("has no masks of SAM to compare", file=run, remedy="run hqsam segment with `compare_sam`")
     drawn = 0
     reporter.on_start(len(shown), 0)
     try:
         for image in shown:
-            name = image.file_name if len(shown) > 1 else os.path.basename(image.file_name)
-            path = output if is_file else output / f"{name}.jpg"
+            path = _picture_path(output, image.file_name, len(shown))
             try:
                 draw_image(image, path, results, compare=compare, max_pixels=max_pixels)
                 drawn += 1

@@ -57,7 +57,7 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> None:
     """Fetch official weights, or fetch damaged ones anew; prints their paths."""
-    from ..weights.hub import fetched
+    from ..weights.hub import download
     from ..weights.registry import WEIGHTS
 
     unknown = [name for name in names if name not in WEIGHTS]
@@ -65,7 +65,7 @@ def pull(
         raise UsageError("no such weights", value=unknown[0], remedy=f"there are {', '.join(WEIGHTS)}")
     reporter = ConsoleReporter(quiet=quiet)
     for name in names:
-        typer.echo(fetched(name, None if quiet else reporter.say, repair=True))
+        typer.echo(download(name, None if quiet else reporter.say, repair=True))
 
 
 @weights.command()
@@ -95,12 +95,12 @@ def verify(
 
 def _verdict(model: str) -> tuple[bool, str, Path]:
     """Whether a file differs from the official one, in words, and where it is."""
-    from ..weights.hub import difference, file_hash, local_path, official_name
+    from ..weights.hub import file_hash, local_path, mismatch, official_name
     from ..weights.registry import WEIGHTS
 
     path = local_path(model)
     if model in WEIGHTS:
-        problem = difference(path, WEIGHTS[model])
+        problem = mismatch(path, WEIGHTS[model])
         return problem is not None, problem or "official", path
     sha256 = file_hash(path)
     name = official_name(sha256)
@@ -113,8 +113,8 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """What a checkpoint holds: architecture, parameters, share of the HQ modules, hash, dtype, metadata."""
-    from ..weights.checkpoints import file_hash, read_checkpoint
-    from ..weights.hub import local_path, official_name
+    from ..weights.checkpoints import read_checkpoint
+    from ..weights.hub import file_hash, local_path, official_name
 
     path = local_path(model)
     found = read_checkpoint(path)

@@ -1,1 +1,1 @@
-"""Finding objects: the one place that knows ultralytics; what it finds leaves as `Prompt` records."""
+"""Object detection with ultralytics; boxes are returned as `Prompt` records."""

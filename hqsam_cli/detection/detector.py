@@ -1,44 +1,43 @@
-"""Images in, boxes out: the one way through a detector of ultralytics."""
+"""Detect boxes in images with a model of ultralytics."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..configs import CONF, IOU, DetectorConfig
-from ..errors import HqsamError, UsageError
+from ..configs import CONF, IOU, MAX_DET, DetectorConfig
+from ..errors import HqsamError, UsageError, first_line
 from ..records import Prompt
 from ..weights.hub import file_hash
-from .engine import keep_threads, ultralytics
-from .plain import read_plain
-from .words import set_words, takes_words
+from .open_vocabulary import is_open_vocabulary, set_classes
+from .yolo import keep_threads, read_detector, ultralytics
 
-TASKS = ("detect", "segment", "pose")  # of ultralytics, those that give boxes along the axes
+TASKS = ("detect", "segment", "pose")  # of ultralytics, those with axis-aligned boxes
 PIXEL_DECIMALS, SCORE_DECIMALS = 2, 6
 SHOWN_CLASSES = 10
 
 
 class Detector:
-    """A detection, segmentation, pose or world model of ultralytics.
+    """A detection, segmentation, pose or open-vocabulary model of ultralytics.
 
     Args:
-        path: a `.pt`, an `.onnx` or a `.safetensors`; see `detector_file` for which to trust.
-        device: where to compute.
-        trusted, may_fetch: of a text encoder, where classes are words that the model does not have; see `set_words`.
+        path: a `.pt`, an `.onnx` or a `.safetensors`; see `detector_file` for which are safe to load.
+        trusted, may_fetch: of the text encoder of an open-vocabulary model; see `set_classes`.
 
     Attributes:
-        categories: COCO categories; ids are the model's class numbers plus one.
-        config: what it is asked, with what it asks for itself where the user did not say.
+        categories: COCO categories; ids are the model's class indices plus one.
+        config: the settings, with the model's defaults where the user gave none.
         sha256: of its file.
-        identity: of what its boxes depend on: its file, and the text encoder of its words.
+        identity: hashes of the files its boxes depend on: the model, and the text encoder if there is one.
 
     Raises:
-        HqsamError: the file is none of these.
+        HqsamError: the file is not a detector.
         UsageError: a class the model does not have.
     """
 
@@ -51,14 +50,14 @@ class Detector:
         trusted: bool = False,
         may_fetch: bool = True,
     ) -> None:
-        self._yolo = _loaded(path)
+        yolo = _loaded(path)
         try:
-            names: dict[int, str] = self._yolo.names
+            names: dict[int, str] = yolo.names
         except Exception as error:
-            raise HqsamError(f"ultralytics cannot run it ({_reason(error)})", file=path) from None
-        if self._yolo.task not in TASKS:
+            raise HqsamError(f"ultralytics cannot run it ({first_line(error)})", file=path) from None
+        if yolo.task not in TASKS:
             raise UsageError(
-                f"a model for the task {self._yolo.task}, which gives no boxes",
+                f"a model for the task {yolo.task}, which gives no boxes",
                 file=path,
                 remedy="give a detection model",
             )
@@ -66,79 +65,76 @@ class Detector:
             raise UsageError("a CPU computes in float32", option="half", remedy="leave it out, or pass `device` cuda")
         self.sha256 = file_hash(path)
         self.identity = self.sha256[:16]
-        words = _unknown_words(settings.classes, names)
-        if words and takes_words(self._yolo.model):
-            encoder = set_words(self._yolo.model, words, trusted=trusted, may_fetch=may_fetch)
+        new_classes = _new_classes(settings.classes, names)
+        if new_classes and is_open_vocabulary(yolo.model):
+            encoder = set_classes(yolo.model, new_classes, trusted=trusted, may_fetch=may_fetch)
             self.identity = f"{self.identity}+{encoder[:16]}"
-            names = dict(enumerate(words))
-            settings = replace(settings, classes=tuple(words))
+            names = dict(enumerate(new_classes))
+            settings = replace(settings, classes=tuple(new_classes))
         self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
-        own = self._yolo.overrides
-        conf = own.get("conf", CONF) if settings.conf is None else settings.conf
-        iou = own.get("iou", IOU) if settings.iou is None else settings.iou
-        chosen = _class_numbers(settings.classes, names, path)
-        settings = replace(settings, conf=conf, iou=iou, classes=tuple(names[number] for number in chosen))
+        defaults = yolo.overrides
+        conf = defaults.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
+        iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou
+        chosen = _class_indices(settings.classes, names, path)
+        most = settings.max_det or MAX_DET
+        kept = tuple(names[index] for index in chosen)
+        settings = replace(settings, score_threshold=conf, iou=iou, classes=kept, max_det=most)
         self.config = settings
-        self._arguments: dict[str, Any] = {
-            "conf": conf,
-            "iou": iou,
-            "classes": chosen or None,
-            "max_det": settings.max_det,
-            "device": device,
-            "verbose": False,
-            "save": False,
-        }
-        # What is not given is the model's own.
-        self._arguments |= {"imgsz": settings.imgsz} if settings.imgsz is not None else {}
-        self._arguments |= {"half": True} if settings.half else {}
+        self._predict = partial(
+            yolo.predict,
+            conf=conf,
+            iou=iou,
+            classes=chosen or None,
+            max_det=most,
+            device=device,
+            verbose=False,
+            save=False,
+            # Otherwise ultralytics takes the model's defaults.
+            **({} if settings.imgsz is None else {"imgsz": settings.imgsz}),
+            **({"half": True} if settings.half else {}),
+        )
 
     def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]:
-        """Boxes of each image, in the detector's order, numbered from 1 in each.
+        """Boxes of each image, by descending score, with annotation ids from 1.
 
         Args:
-            images: RGB uint8 (H, W, 3), of any sizes; seen by the model as one batch.
+            images: RGB uint8 (H, W, 3), of any sizes; predicted in one batch.
         """
         if not images:
             return []
         keep_threads()
-        results = self._yolo.predict([np.ascontiguousarray(image[..., ::-1]) for image in images], **self._arguments)
+        results = self._predict([np.ascontiguousarray(image[..., ::-1]) for image in images])
         return [_prompts(result) for result in results]
 
 
 def _loaded(path: Path) -> Any:
-    """The `YOLO` of a file."""
+    """Load a file as an ultralytics `YOLO`."""
     if path.suffix == ".safetensors":
-        return read_plain(path)
+        return read_detector(path)
     try:
         return ultralytics().YOLO(str(path))
-    except Exception as error:  # a pickle can raise anything
+    except Exception as error:  # unpickling can raise anything
         raise HqsamError(
-            f"ultralytics cannot load it ({_reason(error)})", file=path, remedy="give a detection model"
+            f"ultralytics cannot load it ({first_line(error)})", file=path, remedy="give a detection model"
         ) from None
 
 
-def _reason(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:160] if lines else type(error).__name__
-
-
-def _unknown_words(wanted: tuple[str, ...], names: dict[int, str]) -> list[str]:
-    """All the words that are wanted, each once, where a model does not have them all; else none."""
+def _new_classes(wanted: tuple[str, ...], names: dict[int, str]) -> list[str]:
+    """The unique classes wanted, if the model does not have all of them; else none."""
     known = {name.casefold() for name in names.values()} | set(map(str, names))
     if all(text.strip().casefold() in known for text in wanted):
         return []
-    words = list(dict.fromkeys(part.strip() for text in wanted for part in text.split(",") if part.strip()))
-    return [] if all(word.casefold() in known for word in words) else words
+    classes = list(dict.fromkeys(part.strip() for text in wanted for part in text.split(",") if part.strip()))
+    return [] if all(name.casefold() in known for name in classes) else classes
 
 
-def _class_numbers(wanted: tuple[str, ...], names: dict[int, str], path: Path) -> list[int]:
-    """The numbers of classes, ascending: a text is a name, whatever its case, else a number, else several with commas.
+def _class_indices(wanted: tuple[str, ...], names: dict[int, str], path: Path) -> list[int]:
+    """Sorted indices of classes: a text is a name, ignoring case, else an index, else a comma-separated list of these.
 
     Raises:
         UsageError: the model has no such class.
     """
-    known = {name.casefold(): number for number, name in names.items()}
-    known = {str(number): number for number in names} | known
+    known = {str(index): index for index in names} | {name.casefold(): index for index, name in names.items()}
     chosen: set[int] = set()
     for text in wanted:
         whole = text.strip().casefold() in known
@@ -154,21 +150,21 @@ def _class_numbers(wanted: tuple[str, ...], names: dict[int, str], path: Path) -
                     f"{path.name} has no such class",
                     option="classes",
                     value=part.strip(),
-                    remedy=f"{'close are' if close else 'it has'}: {', '.join(shown)}{more}",
+                    remedy=f"{'did you mean' if close else 'it has'}: {', '.join(shown)}{more}",
                 )
             chosen.add(known[name])
     return sorted(chosen)
 
 
 def _prompts(result: Any) -> list[Prompt]:
-    """A result's boxes as prompts, in hundredths of a pixel, so that a file keeps them as they are."""
+    """The boxes of a result as prompts, rounded to hundredths of a pixel, so that a file reproduces them."""
     height, width = result.orig_shape
     corners = result.boxes.xyxy.double().cpu().numpy().clip(0, [width, height, width, height])
     prompts: list[Prompt] = []
     for (x0, y0, x1, y1), score, category in zip(
         corners.round(PIXEL_DECIMALS).tolist(), result.boxes.conf.tolist(), result.boxes.cls.tolist(), strict=True
     ):
-        # Corners made of position and size are those that a reader of position and size will make.
+        # Corners are computed from x, y, width and height, as a reader of a COCO file will do.
         w, h = round(x1 - x0, PIXEL_DECIMALS), round(y1 - y0, PIXEL_DECIMALS)
         if w > 0 and h > 0:
             box = (x0, y0, x0 + w, y0 + h)

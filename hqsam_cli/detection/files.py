@@ -1,7 +1,7 @@
-"""Which detector a name means, and whether its file may be loaded.
+"""Find a detector's file by name, and check whether it is safe to load.
 
-A detector's `.pt` is a pickle: loading it runs whatever its author put into it. One is therefore taken only if it
-is, byte for byte, one that is known, or if the user says so. ONNX and safetensors hold numbers alone.
+A detector's `.pt` is a pickle, which can run any code when it is loaded. One is therefore accepted only if its hash is
+known or the user trusts it. ONNX and safetensors hold only tensors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EMBEDDED = "object"
 EMBEDDED_PATH = Path(__file__).parent.parent / "weights" / "object-nano.safetensors"
 ASSETS_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 
-# SHA-256 of the files of that release, as many who pinned them on their own agree.
+# SHA-256 of the files of that release, as pinned independently by several projects.
 ASSETS = {
     "yolov8n.pt": "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",
     "yolov8s.pt": "1f47a78bf100391c2a140b7ac73a1caae18c32779be7d310658112f7ac9aa78a",
@@ -39,7 +39,7 @@ ASSETS = {
     "yolo26l.pt": "9fe3c544f2b19bebad7ea41e76d7ad3d88b7c2f10d11d24430c5311f6b32db26",
     "yolo26x.pt": "9fdd44a31c504547ffb81d2c6d9e6dac3493c8eaa8b0398d3f43bae6c7003e92",
 }
-# Earlier releases of the same models, which many still have.
+# Earlier releases of the same models, still in use.
 EARLIER = {
     "31e20dde3def09e2cf938c7be6fe23d9150bbbe503982af13345706515f2ef95",  # yolov8n.pt
     "268e5bb54c640c96c3510224833bc2eeacab4135c6deb41502156e39986b562d",  # yolov8s.pt
@@ -50,21 +50,22 @@ SAFE_WAYS = "export it to ONNX where you trust it, or give its boxes with `boxes
 
 
 def has_embedded() -> bool:
-    """Whether this installation carries a detector."""
+    """Whether this installation contains the embedded detector."""
     return EMBEDDED_PATH.is_file()
 
 
-def detector_file(name: str, *, trusted: bool) -> Path:
-    """The file of a detector that may be loaded.
+def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
+    """The file of a detector that is safe to load.
 
     Args:
-        name: `object` for the one in this package, a path, or a model of ultralytics whose hash is known, which is
-            fetched on first use.
-        trusted: the user vouches for a `.pt`.
+        name: `object` for the embedded one, a path, or a model of ultralytics with a known hash, which is downloaded on
+            first use.
+        trusted: the user trusts a `.pt` of unknown hash.
+        may_fetch: see `download`.
 
     Raises:
-        UsageError: no such detector, or a `.pt` nobody vouches for.
-        HqsamError: it cannot be fetched, or what it needs is not installed.
+        UsageError: no such detector, or a `.pt` that is not trusted.
+        HqsamError: the download fails, or a package is not installed.
     """
     if name == EMBEDDED:
         if not has_embedded():
@@ -85,7 +86,7 @@ def detector_file(name: str, *, trusted: bool) -> Path:
                 value=name,
                 remedy="fetch its file, and pass its path",
             )
-        return fetched(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset])
+        return download(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset], may_fetch=may_fetch)
     if path.suffix == ".pt":
         if not trusted and file_hash(path) not in KNOWN:
             raise UsageError(
@@ -102,37 +103,30 @@ def detector_file(name: str, *, trusted: bool) -> Path:
     return path
 
 
-def check_here(name: str) -> None:
-    """Raise an HqsamError where a detector would have to be fetched."""
-    asset = name if name.endswith(".pt") else f"{name}.pt"
-    if name != EMBEDDED and not Path(name).is_file() and asset in ASSETS and not cached(asset).is_file():
-        raise HqsamError(
-            "is not on this machine, and a dry run fetches nothing",
-            option="detector",
-            value=name,
-            remedy="leave `dry_run` out",
-        )
-
-
-def cached(name: str) -> Path:
-    """Where a file of that name lies in torch's cache, whether it is there or not."""
+def cache_path(name: str) -> Path:
+    """Path of a file in torch's cache, whether it exists or not."""
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
-def fetched(name: str, url: str, sha256: str | None) -> Path:
-    """A file from torch's cache, or from where it is published.
+def download(name: str, url: str, sha256: str | None, *, may_fetch: bool) -> Path:
+    """A file from torch's cache, downloaded on first use.
 
     Args:
-        sha256: that it must have; None for any.
+        sha256: expected hash; None for any.
+        may_fetch: False in a dry run, where a file that is not cached is an error.
 
     Raises:
-        HqsamError: it cannot be fetched, or is another file.
+        HqsamError: the download fails, or the hash differs.
     """
     import torch
 
-    path = cached(name)
+    path = cache_path(name)
+    if not may_fetch and not path.is_file():
+        raise HqsamError(
+            "is not on this machine, and a dry run fetches nothing", file=path, remedy="leave `dry_run` out"
+        )
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,20 +14,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .. import __version__
-from ..compute import Compute, resolve_compute
-from ..configs import MaskOutput, digest
+from ..configs import VERSION, EvalConfig, EvalOutput, MaskOutput, Protocol, digest, identity
 from ..data.pairs import nested_images, unmatched_masks
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
 from ..formats.values import some_of
-from ..io.atomic import atomic_file
-from ..modeling.inference import prepare_for_inference
-from ..predictor import Predictor
-from ..progress import Progress, Silent
-from ..weights.checkpoints import file_hash, find_checkpoint, infer_architecture, load_checkpoint
-from ..weights.registry import check_hq, no_hq_message
+from ..inference.device import Compute, resolve_compute
+from ..inference.predictor import Predictor, prepare_for_inference
+from ..io.atomic import atomic_file, check_can_write
+from ..progress import SILENT, Progress
+from ..weights.checkpoints import load_checkpoint
+from ..weights.hub import file_hash, find_checkpoint
+from ..weights.registry import check_hq, infer_architecture, no_hq_message
 from .coco_set import read_coco_set
-from .config import EvalConfig, EvalOutput, Protocol
 from .differences import Difference, differences
 from .html_report import CASES, write_page
 from .instances import InstanceTask
@@ -41,6 +40,7 @@ from .rows import Row, mean_rows
 from .scores import ImageLine, ImageScores, ScoreLog, Task, image_lines, score_task
 from .video import VideoTask, frame_boxes, video_frames
 
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 SCHEMA = 1  # of the JSON; see docs/evaluate.md
 
 
@@ -66,6 +66,7 @@ class Evaluation:
         failed: a sentence for each image without scores.
         problems: a sentence for each kind of ground truth that is not scored, such as masks without an image.
         logs: scores on disk, which `resume` would read.
+        written: the files of `config.output`.
     """
 
     config: EvalConfig
@@ -78,6 +79,7 @@ class Evaluation:
     failed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     logs: list[ScoreLog] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, object]:
         """The JSON that docs/evaluate.md describes."""
@@ -111,31 +113,27 @@ class Evaluation:
 def evaluate(
     datasets: Sequence[str],
     config: EvalConfig | None = None,
-    output: EvalOutput | None = None,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Evaluation:
     """Score models on data sets.
 
     Args:
         datasets: names of data sets (`hqsam eval --list`), or folders.
-        output: files to write.
-        resume: keep the scores of an interrupted evaluation with the same config.
 
     Raises:
         UsageError: options that exclude each other, or no such data set or model.
         HqsamError: files are missing or damaged, or none of the images of a data set can be scored.
         KeyboardInterrupt: SIGINT or SIGTERM; `resume` continues.
     """
-    config, output, progress = config or EvalConfig(), output or EvalOutput(), progress or Silent()
+    config = config or EvalConfig()
+    output = config.output
     names, rules = list(dict.fromkeys(datasets)), prompt_rules(config.prompt)
     protocols = {name: config.protocol or default_protocol(name, rules) for name in names}
     check_options(config, rules, protocols.values())
-    output.check()
-    sets = find_datasets(names, config, rules, output)
+    written = output_paths(output)
+    sets = find_datasets(names, config, rules)
     compute = resolve_compute(config.device, config.dtype)
-    result = Evaluation(config, names, compute)
+    result = Evaluation(config, names, compute, written=written)
     pictures: dict[str, list[Path]] = {}
     for model in dict.fromkeys(config.model):  # one after another, so that only one is in memory
         loaded = load_evaluator(model, config, compute, result, progress)
@@ -146,7 +144,7 @@ def evaluate(
             groups = []
             for dataset in sets[name]:
                 task = tasks[dataset.key] = make_task(dataset, evaluator, config, rules, curves=output.curves)
-                log = ScoreLog(_log_path(dataset, evaluator, result, output), resume=resume)
+                log = ScoreLog(_log_path(dataset, evaluator, result), resume=config.resume)
                 result.logs.append(log)
                 images = _score(task, dataset, log, config.limit, result, progress)
                 result.lines += image_lines(model, dataset.key, images)
@@ -163,7 +161,7 @@ def evaluate(
                 folder = output.report / title / str(len(result.models))
                 pictures[f"The {title} of {model}"] = draw_images(folder, CASES, lines, tasks, best=title == "best")
     result.differences = differences(result.rows, config.seed)
-    _write(result, output, rules, {title: paths for title, paths in pictures.items() if paths})
+    _write(result, rules, {title: paths for title, paths in pictures.items() if paths})
     return result
 
 
@@ -188,9 +186,19 @@ def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: It
             check_hq(model, name)
 
 
-def find_datasets(
-    names: Sequence[str], config: EvalConfig, rules: Sequence[PromptRule], output: EvalOutput
-) -> dict[str, list[Dataset]]:
+def output_paths(output: EvalOutput) -> list[Path]:
+    """All files and folders of an output. Raises an HqsamError unless they can be written."""
+    if output.plot is not None and output.plot.suffix.lower() not in PLOT_SUFFIXES:
+        raise UsageError("name it .png, .pdf or .svg", option="plot", value=output.plot)
+    paths = [path for path in (output.json, output.per_image, output.plot) if path is not None]
+    folder = [] if output.worst is None else [output.worst[1]]
+    page = [] if output.report is None else [output.report / "index.html"]
+    for path in [*paths, *(own / "file" for own in folder), *page]:
+        check_can_write(path)
+    return [*paths, *folder, *page]
+
+
+def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[PromptRule]) -> dict[str, list[Dataset]]:
     """The data sets of each name: of the registry, `hq4`, or a folder; folders of equal names get their path as key.
 
     Raises:
@@ -208,10 +216,10 @@ def find_datasets(
             continue
         if [rule.kind for rule in rules] != ["box"]:
             raise UsageError(f"{dataset.title} is prompted by boxes", option="prompt", remedy="leave it out")
-        if output.worst is not None and (dataset.kind == "video" or config.detections is not None):
+        if config.output.worst is not None and (dataset.kind == "video" or config.detections is not None):
             remedy = "leave out videos and `detections`"
             raise UsageError("only for images with their own ground truth", option="worst", remedy=remedy)
-        if config.refine or output.plot is not None:
+        if config.refine or config.output.plot is not None:
             option, remedy = "refine" if config.refine else "plot", f"leave it out for {dataset.title}"
             raise UsageError("only for sets with one object per image", option=option, remedy=remedy)
     keys = Counter(dataset.key for found in sets.values() for dataset in found)
@@ -233,7 +241,7 @@ def load_evaluator(
     progress.say(f"{architecture} ({checkpoint.name}) on {compute.device} in {compute.dtype_name}")
     result.models.append(EvaluatedModel(name, architecture, file_hash(checkpoint), model.image_size))
     prepared = prepare_for_inference(model, compute.device, compute.dtype)
-    predictor = Predictor(prepared, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
+    predictor = Predictor(prepared, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
     outputs = [output for output in available if output in (config.mask_output or available)]
     return Evaluator(predictor, "deploy", outputs)
 
@@ -300,16 +308,30 @@ def _labeled(row: Row, model: EvaluatedModel, protocol: Protocol) -> Row:
     return replace(row, model=model.name, protocol=protocol, paper=paper)
 
 
-def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation, output: EvalOutput) -> Path:
+def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation) -> Path:
     """The file of the scores of a data set, in the user's cache: another for everything that scores depend on."""
-    config, device, dtype = result.config, result.compute.device.type, result.compute.dtype_name
-    resolved = replace(config, model=(), data_root=Path(), mask_output=evaluator.outputs, device=device, dtype=dtype)
-    places = [Path(dataset.images).resolve(), Path(dataset.gt).resolve(), dataset.key, evaluator.protocol]
-    places += [None if config.coarse_masks is None else config.coarse_masks.resolve()]
-    detections = None if config.detections is None else file_hash(config.detections)
-    key = digest(__version__, result.models[-1].sha256, asdict(resolved), output.curves, *places, detections)
+    config = result.config
+    resolved = replace(
+        config,
+        model=(),
+        protocol=evaluator.protocol,
+        mask_output=evaluator.outputs,
+        device=result.compute.device.type,
+        dtype=result.compute.dtype_name,
+    )
+    known = identity(
+        resolved,
+        model=result.models[-1].sha256,
+        dataset=dataset.key,
+        images=str(Path(dataset.images).resolve()),
+        gt=str(Path(dataset.gt).resolve()),
+        curves=str(config.output.curves),
+        coarse="" if config.coarse_masks is None else str(config.coarse_masks.resolve()),
+        detections="" if config.detections is None else file_hash(config.detections),
+    )
+    del known[VERSION]  # an upgrade is the same evaluation
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "hqsam" / "eval" / key / "scores.ndjson"
+    return Path(cache) / "hqsam" / "eval" / digest(*sorted(known.items())) / "scores.ndjson"
 
 
 def draw_images(
@@ -333,10 +355,9 @@ def draw_images(
     return paths
 
 
-def _write(
-    result: Evaluation, output: EvalOutput, rules: Sequence[PromptRule], pictures: Mapping[str, Sequence[Path]]
-) -> None:
+def _write(result: Evaluation, rules: Sequence[PromptRule], pictures: Mapping[str, Sequence[Path]]) -> None:
     """Write the files that were asked for."""
+    output = result.config.output
     points = rules[0].kind in ("clicks", "points")
     axes = (rules[0].kind, "mIoU") if points else ("boundary width, fraction of the diagonal", "mBIoU")
     if output.json is not None:

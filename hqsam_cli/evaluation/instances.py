@@ -13,7 +13,7 @@ import numpy as np
 from ..configs import Exif, MaskOutput
 from ..data.pairs import read_fitting
 from ..errors import ImageError
-from ..formats.segmentation import decode_segmentation, encode_crop
+from ..formats.segmentation import decode_segmentation
 from ..io.images import read_image
 from ..records import MaskCrop, Prompt
 from .coco_set import CocoSet, GTImage, GTObject
@@ -59,7 +59,7 @@ class InstanceTask(Task[GTImage, np.ndarray]):
                 Detection(
                     image_id=item.image_id,
                     category_id=box.category_id,
-                    segmentation=encode_crop(MaskCrop.whole(mask)),
+                    segmentation=MaskCrop.whole(mask).rle,
                     score=box.score * estimate,
                 )
                 for box, mask, estimate in zip(item.boxes, masks, estimates, strict=True)

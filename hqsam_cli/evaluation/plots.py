@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ..formats.overlay import overlay, titled
+from ..formats.picture_writer import write_picture
 from ..io.atomic import atomic_file
-from ..report.overlay import overlay, titled
-from ..report.pictures import where_most, with_insets, write_picture
+from ..report.pictures import where_most, with_insets
 from .rows import Row
 
 if TYPE_CHECKING:

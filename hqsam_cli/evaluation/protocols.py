@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..configs import MaskOutput
+from ..configs import MaskOutput, Protocol
+from ..inference.postprocess import mask_crops
+from ..inference.predictor import EncodedImages, Predictor
+from ..inference.preprocess import ResizeLongestSide
 from ..io.masks import THRESHOLD
-from ..predictor import EncodedImages, Predictor
 from ..records import Prompt
-from ..transforms import ResizeLongestSide
-from ..upsample import mask_crops
-from .config import Protocol
 
 Masks = tuple[list[np.ndarray], list[float]]  # bool (H, W), and predicted IoUs
 

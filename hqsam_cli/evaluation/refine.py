@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError, UsageError, first_line
 
 REFINED = "sam+cascadepsp"
 RefineMask = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -34,9 +34,8 @@ def cascadepsp(device: str) -> RefineMask:
             refiner = segmentation_refinement.Refiner(device=device)
     except Exception as error:
         # Any error there, from the network to the pickle, has the same remedy.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HqsamError(
-            f"CascadePSP's weights cannot be loaded ({reason})",
+            f"CascadePSP's weights cannot be loaded ({first_line(error)})",
             option="refine",
             remedy="put them at ~/.segmentation-refinement/model",
         ) from None

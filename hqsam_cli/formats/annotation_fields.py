@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..configs import DEFAULT_MAX_PIXELS, BoxFormat
-from ..records import Box, PolygonShares, Segmentation
+from ..records import Box, NormalizedPolygon, Segmentation
 from .boxes import enclosing_box, read_box
 from .prompt_file import Contents, FileAnnotation, FileImage, Notes, Use, note
 from .segmentation import decode_segmentation, sound_polygons
@@ -110,9 +110,9 @@ def _points(value: Any) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
-def _segmentation(value: Any) -> Segmentation | PolygonShares:
+def _segmentation(value: Any) -> Segmentation | NormalizedPolygon:
     """An RLE or polygons; their content is checked against the image."""
-    if isinstance(value, PolygonShares) or (isinstance(value, dict) and "counts" in value and "size" in value):
+    if isinstance(value, NormalizedPolygon) or (isinstance(value, dict) and "counts" in value and "size" in value):
         return value
     return _listed(value)
 

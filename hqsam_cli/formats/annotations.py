@@ -6,47 +6,16 @@ import json
 from typing import Any
 
 from ..configs import SegmentationKind
-from ..records import Instance, Prompt
+from ..records import DECIMALS, Instance, Prompt
 from .polygons import mask_polygons
-from .segmentation import encode_crop
-
-DECIMALS = 6  # so that equal runs are equal bytes
-MULTIMASKS = 3
 
 
 def make_annotation(
     instance: Instance, image_id: int, *, multimask: bool, tolerance: float | None = None
 ) -> dict[str, Any]:
-    """One COCO annotation; `prompt_box` is the box that was asked for, and `sam` plain SAM's mask, where there are any.
-
-    With a `tolerance` it also has `polygons`, as `mask_polygons` makes them.
-
-    Its score is the detector's times SAM's IoU estimate, clamped to 0 to 1. Of a multimask run, the three
-    masks of prompt n have ids 3n - 2 to 3n and name their prompt.
-    """
-    prompt = instance.prompt
-    record: dict[str, Any] = {
-        "id": MULTIMASKS * (prompt.annotation_id - 1) + instance.mask_index + 1 if multimask else prompt.annotation_id,
-        "image_id": image_id,
-        "category_id": prompt.category_id,
-        "segmentation": encode_crop(instance.mask),
-        "area": int(instance.mask.bits.sum()),
-        "bbox": [float(n) for n in instance.mask.tight_box()],
-        "iscrowd": 0,
-        "score": round(instance.score, DECIMALS),
-        "predicted_iou": round(instance.predicted_iou, DECIMALS),
-    }
-    if prompt.box is not None:
-        x0, y0, x1, y1 = prompt.box
-        record["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
-    if instance.sam is not None:
-        iou = round(instance.sam.predicted_iou, DECIMALS)
-        record["sam"] = {"segmentation": encode_crop(instance.sam.mask), "predicted_iou": iou}
-    if tolerance is not None:
-        record["polygons"] = mask_polygons(instance.mask, tolerance).record()
-    if multimask:
-        record |= {"prompt_id": prompt.annotation_id, "mask_index": instance.mask_index}
-    return {**record, **instance.more}
+    """`Instance.to_coco`; with a `tolerance` it also has `polygons`, as `mask_polygons` makes them."""
+    record = instance.to_coco(image_id, multimask=multimask)
+    return record if tolerance is None else {**record, "polygons": mask_polygons(instance.mask, tolerance).record()}
 
 
 def make_detection(prompt: Prompt, image_id: int, category: str | None) -> dict[str, Any]:

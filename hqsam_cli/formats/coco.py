@@ -26,7 +26,9 @@ def read_instances(document: Any, _listed: PromptFile | None, notes: Notes) -> C
     annotations = document.get("annotations", [])
     if not isinstance(annotations, list):
         raise ValueError("its annotations are no list; give COCO instances JSON")
-    return Contents(read_images(items, notes), annotations, _categories(document.get("categories"), notes))
+    images = read_images(items, notes)
+    silent = () if "annotations" in document else images.keys()
+    return Contents(images, annotations, _categories(document.get("categories"), notes), silent=silent)
 
 
 def _categories(listed: Any, notes: Notes) -> list[dict[str, Any]]:
@@ -54,12 +56,12 @@ def read_results(document: Any, listed: PromptFile | None, _notes: Notes) -> Con
     if not named and document != []:
         return None
     if listed is not None:
-        return Contents(listed.images, document, listed.categories)
+        return Contents(listed.images, document, listed.categories, silent=listed.images.keys())
     keys = dict.fromkeys(identifier(item.get("image_id")) for item in document if isinstance(item, dict))
     # A number is the stem of a name, a text the name itself, with its suffix or without.
     kinds: tuple[NameKind, NameKind] = ("stem", "path_stem")
     images = {k: FileImage(k, str(k), kinds[isinstance(k, str)], integer(k)) for k in keys if k is not None}
-    return Contents(images, document, unlisted=True)
+    return Contents(images, document, unlisted=True, silent=images.keys())
 
 
 def write_coco(path: Path, run: RunRecords) -> None:

@@ -73,13 +73,12 @@ def object_alpha(instance: Instance) -> np.ndarray:
     """
     mask = instance.mask.full()
     opaque = mask.astype(np.uint8) * 255
-    if instance.alpha is None:
+    crop = instance.probabilities
+    if crop is None:
         return opaque
     soft = np.zeros_like(opaque)
-    rows, columns = instance.alpha.values.shape
-    soft[instance.alpha.y : instance.alpha.y + rows, instance.alpha.x : instance.alpha.x + columns] = (
-        instance.alpha.values
-    )
+    rows, columns = crop.values.shape
+    soft[crop.y : crop.y + rows, crop.x : crop.x + columns] = crop.values
     reach = max(max(mask.shape) // REACH, 1)
     near = np.asarray(cv2.dilate(opaque, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
     inside = np.where(soft < 128, opaque, soft)

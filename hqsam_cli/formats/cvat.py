@@ -17,7 +17,6 @@ from ..records import MaskCrop
 from .parts import turned_box, unite, xywh
 from .prompt_file import Contents, Notes, note, read_images
 from .run_records import RunRecords
-from .segmentation import encode_crop
 from .values import integer, number_or_none, read_numbers
 from .voc import CVAT as ROOT
 from .voc import ROOT as VOC
@@ -74,7 +73,7 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
         raise ValueError("XML, but no CVAT; export it as CVAT for images 1.1")
     if root.find("track") is not None:
         raise ValueError("CVAT for video; export it as CVAT for images 1.1")
-    items, annotations, other = [], [], []
+    items, annotations, other, silent = [], [], [], []
     for number, image in enumerate(root.iter("image")):
         key = f"image {image.get('id', number)}"
         size = {name: integer(image.get(name)) for name in ("width", "height")}
@@ -83,6 +82,7 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
         for place, element in enumerate(element for element in image if element.tag != "tag"):
             shape = _read_shape(element, size["width"] or 0, size["height"] or 0)
             if shape is None:
+                silent.append(key)
                 other.append(f"{element.tag} {place + 1} of {image.get('name')}")
                 continue
             group = element.get("group_id")
@@ -91,7 +91,7 @@ def read_cvat(content: bytes, notes: Notes) -> Contents | None:
             shapes.append(((label, group) if group not in (None, "0") else None, own))
         annotations += unite(shapes)
     note(notes.lost, "shapes that are no boxes, polygons or masks, left out", other)
-    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
+    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other), silent=silent)
 
 
 def _read_shape(element: ElementTree.Element, width: int, height: int) -> dict[str, Any] | None:
@@ -117,7 +117,7 @@ def _read_shape(element: ElementTree.Element, width: int, height: int) -> dict[s
         x, y, columns, rows = (int(n) for n in place)
         mask = _read_mask(element.get("rle") or "", (x, y, columns, rows), width, height)
         if mask is not None:
-            return {"bbox": [float(n) for n in mask.tight_box()], "segmentation": encode_crop(mask)}
+            return {"bbox": [float(n) for n in mask.tight_box()], "segmentation": mask.rle}
     return None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import ImageError
+from ..io.atomic import write_file
 from ..records import Instance
 from .picture_writer import PictureWriter
 from .png import write_png
@@ -24,11 +26,15 @@ class IdMapWriter(PictureWriter):
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
-        write_id_map(self.place(result.file_name), result.instances, result.annotations, result.size)
+        write_id_map(self.place(result.file_name), result.instances, result.annotations, result.size, result.files.put)
 
 
 def write_id_map(
-    path: Path, instances: list[Instance], annotations: list[dict[str, Any]], size: tuple[int, int]
+    path: Path,
+    instances: list[Instance],
+    annotations: list[dict[str, Any]],
+    size: tuple[int, int],
+    put: Callable[[Path, bytes], None] = write_file,
 ) -> None:
     """One 16-bit PNG whose pixels are 0, or the place (from 1) of the instance among the image's annotations.
 
@@ -48,4 +54,4 @@ def write_id_map(
         mask = instances[index].mask
         rows, columns = mask.bits.shape
         ids[mask.y : mask.y + rows, mask.x : mask.x + columns][mask.bits] = index + 1
-    write_png(path, ids)
+    write_png(path, ids, put=put)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..configs import digest
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
+from .ownership import ImageFiles, content_digest, tell_foreign
 from .run_records import ImageResult, RunRecords
-
-log = logging.getLogger(__name__)
 
 
 class LabelWriter:
@@ -26,6 +24,7 @@ class LabelWriter:
         suffix: of the files.
         folder: where they lie, which is `path` or in it.
         taken: names that no label may have.
+        written: labels that `close` wrote, and of which images they are.
     """
 
     fills_folder = False
@@ -37,8 +36,8 @@ class LabelWriter:
         self.folder = path
         self.classes = {category["id"]: number for number, category in enumerate(run.categories)}
         self.names = {category["id"]: str(category["name"]) for category in run.categories}
-        self._made: set[str] = set()  # images of this run; labels of others may have been corrected by hand since
-        self._new: set[str] = set()  # those that had no results before: a label that is there is somebody else's
+        self._new: set[str] = set()  # images that had no results before: a label that is there is somebody else's
+        self.written: dict[Path, str] = {}
 
     def label(self, record: dict[str, Any], path: Path) -> bytes:
         """What the file of an image holds, which will be at `path`."""
@@ -54,16 +53,29 @@ class LabelWriter:
 
     def write(self, result: ImageResult) -> None:
         """Labels of an earlier run go, so that none stays if this one breaks off; new ones come when it ends."""
-        if self.run.knows(result.file_name):
-            self.remove(result.file_name)
-            self._made.add(result.file_name)
-        else:
-            self._new.add(result.file_name)
+        name = result.file_name
+        if self.run.knows(name):
+            result.files.written.append(self.digest(result))
+            self.remove(name, result.files)
+            return
+        self._new.add(name)
+        if not os.path.isfile(next(path for path in self.places_of(name) if path not in self._used)):
+            result.files.written.append(self.digest(result))
 
-    def remove(self, file_name: str) -> None:
+    def digest(self, result: ImageResult) -> str:
+        """Of the label that an image will have, for its `ImageFiles`."""
+        name, (width, height) = result.file_name, result.size
+        record = {"file_name": name, "width": width, "height": height, "annotations": result.annotations}
+        return content_digest(self.suffix, self.label(record, self.places_of(name)[0]))
+
+    def remove(self, file_name: str, files: ImageFiles) -> None:
         """See `Writer`."""
         if file_name in self._earlier:
-            self._earlier[file_name].unlink(missing_ok=True)
+            files.remove(self._earlier[file_name], self.suffix)
+
+    def has(self, file_name: str) -> bool:
+        """Whether an image that had results before has a label."""
+        return file_name in self._earlier
 
     def close(self) -> None:
         """See `Writer`."""
@@ -73,21 +85,25 @@ class LabelWriter:
         used = {*places.values(), *(self.folder / name for name in self.taken)}
         for name in names:
             if name not in places:
-                places[name] = next(path for path in self._candidates(name) if path not in used)
+                places[name] = next(path for path in self.places_of(name) if path not in used)
                 used.add(places[name])
         for record in self.run.records():
             if record["error"] is None:
                 self._put(record, places[record["file_name"]])
 
     def _put(self, record: dict[str, Any], path: Path) -> None:
-        """Write the label of an image, unless it may have been corrected by hand or is somebody else's."""
+        """Write the label of an image that has none: one that is there may be corrected, or somebody else's."""
         self.beside(record, path)
-        name = record["file_name"]
-        if name in self._new and path.exists():
-            log.warning("%s: left as it is, since no run of this tool wrote it", path)
-        elif name in self._made or not path.exists():
-            with atomic_file(path) as file:
-                file.write(self.label(record, path))
+        if not path.exists():
+            write_file(path, self.label(record, path))
+            self.written[path] = record["file_name"]
+        elif record["file_name"] in self._new:
+            tell_foreign(path)
+
+    @cached_property
+    def _used(self) -> set[Path]:
+        """Labels that are there, of images that had results before."""
+        return {*self._earlier.values(), *(self.folder / name for name in self.taken)}
 
     @cached_property
     def _earlier(self) -> dict[str, Path]:
@@ -95,7 +111,7 @@ class LabelWriter:
         places: dict[str, Path] = {}
         used: set[Path] = set()
         for name in filter(self.run.knows, self.run.image_names()):
-            own = (path for path in reversed(self._candidates(name)) if path not in used and os.path.isfile(path))
+            own = (path for path in reversed(self.places_of(name)) if path not in used and os.path.isfile(path))
             if (path := next(own, None)) is not None:
                 places[name] = path
                 used.add(path)
@@ -104,7 +120,7 @@ class LabelWriter:
     def beside(self, record: dict[str, Any], path: Path) -> None:
         """Put in place what an image has beside its labels at `path`."""
 
-    def _candidates(self, file_name: str) -> list[Path]:
+    def places_of(self, file_name: str) -> list[Path]:
         """Where the label of an image may be, the first that is free."""
         return [self.folder / name for name in self.label_names(file_name)]
 

@@ -25,7 +25,7 @@ def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Conten
     """
     images: dict[Identifier, FileImage] = {}
     annotations: list[dict[str, Any]] = []
-    odd, other = [], []
+    odd, other, silent = [], [], []
     for path in paths:
         content = read_label(path, notes)
         if content is None:
@@ -50,10 +50,11 @@ def read_labelme_folder(folder: Path, paths: list[Path], notes: Notes) -> Conten
                 group = identifier(shape.get("group_id"))
                 key = None if group is None else (found["category"], group)
                 own.append((key, {"image_id": image.key, "id": f"{image.key} shape {number}", **found}))
+        silent += [image.key] if len(own) < len(shapes) else []
         annotations += unite(own)
     note(notes.lost, "JSON files without shapes, left out", odd)
     note(notes.lost, "shapes that are no rectangles or polygons, left out", other)
-    return Contents(images, annotations, numbered=False, unread=len(odd) + len(other))
+    return Contents(images, annotations, numbered=False, unread=len(odd) + len(other), silent=silent)
 
 
 def _read_shape(shape: Any) -> dict[str, Any] | None:

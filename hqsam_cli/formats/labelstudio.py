@@ -79,7 +79,7 @@ def read_tasks(document: Any, _listed: PromptFile | None, notes: Notes) -> Conte
     if not isinstance(document, list) or not any(isinstance(task, dict) and _regions(task) for task in document):
         return None
     items, annotations, other = [], [], []
-    several, predicted, odd = [], [], []
+    several, predicted, odd, silent = [], [], [], []
     for number, task in enumerate(document, 1):
         key = f"task {task.get('id', number)}" if isinstance(task, dict) else ""
         found = _regions(task) if isinstance(task, dict) else None
@@ -101,19 +101,22 @@ def read_tasks(document: Any, _listed: PromptFile | None, notes: Notes) -> Conte
             shapes.append((own_id if mark else None, {"image_id": key, "id": own_id, **shape}))
         annotations += unite(shapes)
         items.append((key, {"file_name": _image(task), "width": size[0], "height": size[1]}, key))
+        silent += [key] if not found.said or any(map(_has_shape, found.regions)) else []
     note(notes.lost, "entries that are no tasks, left out", odd)
     note(notes.lost, "regions that are no rectangles or polygons, left out", other)
     note(notes.remarks, "tasks with several annotations, of which the first counts", several)
     note(notes.remarks, "tasks that nobody annotated, whose predictions count", predicted)
-    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other))
+    return Contents(read_images(items, notes), annotations, numbered=False, unread=len(other), silent=silent)
 
 
 class _Regions(NamedTuple):
-    """What is said of a task: its regions, whether they are predictions, and whether there are more of people."""
+    """What is said of a task: its regions, whether they are predictions, whether there are more of people, and whether
+    anything is said at all."""
 
     regions: list[dict[str, Any]]
     predicted: bool = False
     others: bool = False
+    said: bool = True
 
 
 def _regions(task: dict[str, Any]) -> _Regions | None:
@@ -121,7 +124,7 @@ def _regions(task: dict[str, Any]) -> _Regions | None:
     if isinstance(task.get("data"), dict):
         drawn = [a for a in _dicts(task.get("annotations")) if not a.get("was_cancelled")]
         chosen = next(iter(drawn or _dicts(task.get("predictions"))), {})
-        return _Regions(_dicts(chosen.get("result")), bool(chosen) and not drawn, len(drawn) > 1)
+        return _Regions(_dicts(chosen.get("result")), bool(chosen) and not drawn, len(drawn) > 1, bool(chosen))
     # JSON-MIN: results by the name of their control, values without a frame.
     lists = [region for value in task.values() for region in _dicts(value) if "original_width" in region]
     return _Regions([{**region, "value": region} for region in lists]) if lists else None

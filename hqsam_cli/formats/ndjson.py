@@ -24,17 +24,19 @@ def read_lines(document: Any, _listed: PromptFile | None, notes: Notes) -> Conte
     if not isinstance(document, Lines):
         return None
     annotations: list[Any] = []
-    items, odd = [], []
+    items, odd, silent = [], [], []
     for number, line in enumerate(document, 1):
         key = f"line {number}"
-        own = (line.get("annotations") or []) if isinstance(line, dict) else None
-        if not isinstance(own, list):
+        if not isinstance(line, dict) or not isinstance(line.get("annotations", ""), list | None):
             odd.append(key)
             continue
+        own = line["annotations"]
+        if own is None or line.get("error") is not None:
+            silent.append(key)
         items.append((key, line, key))
-        annotations += [{**item, "image_id": key} if isinstance(item, dict) else item for item in own]
+        annotations += [{**item, "image_id": key} if isinstance(item, dict) else item for item in own or ()]
     note(notes.lost, "lines that are no images with annotations, left out", odd)
-    return Contents(read_images(items, notes), annotations)
+    return Contents(read_images(items, notes), annotations, silent=silent)
 
 
 class Lines(list[Any]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from ..errors import ImageError
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
 from ..records import Instance
+from .ownership import ImageFiles
 from .run_records import ImageResult, RunRecords
 
 MASK_NAME = re.compile(r"-?\d+\.png")
@@ -45,28 +46,28 @@ class PngWriter:
 
     def is_complete(self, file_name: str, count: int) -> bool:
         """See `Writer`."""
-        return len(_masks(self.path / file_name)) == count
+        return len(_masks(self.path / file_name)) >= count  # there may be some that somebody edited beside them
 
     def write(self, result: ImageResult) -> None:
         """See `Writer`."""
-        folder = self.path / result.file_name
-        remove_masks(folder, keep={f"{annotation['id']}.png" for annotation in result.annotations})
+        folder, files = self.path / result.file_name, result.files
+        remove_masks(folder, {f"{annotation['id']}.png" for annotation in result.annotations}, files.remove)
         for instance, annotation in zip(result.instances, result.annotations, strict=True):
-            write_png(folder / f"{annotation['id']}.png", self.pixels(result, instance), self.options)
+            write_png(folder / f"{annotation['id']}.png", self.pixels(result, instance), self.options, files.put)
 
-    def remove(self, file_name: str) -> None:
+    def remove(self, file_name: str, files: ImageFiles) -> None:
         """See `Writer`."""
-        remove_masks(self.path / file_name)
+        remove_masks(self.path / file_name, (), files.remove)
 
     def close(self) -> None:
         """Nothing: all is in place."""
 
 
-def remove_masks(folder: Path, keep: Collection[str] = ()) -> None:
+def remove_masks(folder: Path, keep: Collection[str] = (), remove: Callable[[Path], None] = Path.unlink) -> None:
     """Take away the masks of an image, but for those of the names to keep; other people's files stay."""
     for mask in _masks(folder):
         if mask.name not in keep:
-            mask.unlink()
+            remove(mask)
     if not keep:
         with suppress(OSError):  # it holds something else, or is not there
             folder.rmdir()
@@ -77,7 +78,9 @@ def _masks(folder: Path) -> list[Path]:
     return [mask for mask in folder.glob("*.png") if MASK_NAME.fullmatch(mask.name)]
 
 
-def write_png(path: Path, pixels: np.ndarray, options: Sequence[int] = ()) -> None:
+def write_png(
+    path: Path, pixels: np.ndarray, options: Sequence[int] = (), put: Callable[[Path, bytes], None] = write_file
+) -> None:
     """A PNG of OpenCV, whole or not at all."""
     done, encoded = cv2.imencode(".png", pixels, options)
     if not done:
@@ -86,5 +89,4 @@ def write_png(path: Path, pixels: np.ndarray, options: Sequence[int] = ()) -> No
             file=path,
             remedy="use `format` coco",
         )
-    with atomic_file(path) as file:
-        file.write(encoded.tobytes())
+    put(path, encoded.tobytes())

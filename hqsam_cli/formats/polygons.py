@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from ..inference.regions import fill_holes, remove_small_regions
 from ..records import MaskCrop
-from ..regions import drop_parts, fill_holes
-from .segmentation import encode_crop
 
 SMALLEST = 10  # pixels; parts and holes of fewer are left out
 BLOCK = 1_000_000  # distances that are looked at together
@@ -72,7 +71,7 @@ def mask_polygons(mask: MaskCrop, tolerance: float) -> Polygons:
         tolerance: how far an outline may be from the mask's, in pixels. Half a square root of a half, 0.35, makes
             stairs straight and changes next to no pixel.
     """
-    bits, parts = drop_parts(mask.bits, SMALLEST, keep_largest=True)
+    bits, parts = remove_small_regions(mask.bits, SMALLEST, keep_largest=True)
     bits, holes = fill_holes(bits, SMALLEST)
     found = [join(rings) + np.array([mask.x, mask.y]) for rings in _rings(bits, tolerance)]
     polygons = [ring.ravel().tolist() for ring in found]
@@ -140,4 +139,4 @@ def _iou(mask: MaskCrop, polygons: list[list[float]]) -> float:
     if not polygons:
         return 1.0
     drawn = coco_mask.merge(coco_mask.frPyObjects(polygons, mask.height, mask.width))
-    return float(coco_mask.iou([drawn], [encode_crop(mask)], [0])[0, 0])
+    return float(coco_mask.iou([drawn], [mask.rle], [0])[0, 0])

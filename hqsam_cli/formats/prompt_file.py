@@ -6,7 +6,7 @@ file is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,6 +86,7 @@ class Contents:
         numbered: whether people gave the annotations ids; else those here only join what is read of a file twice.
         unread: how many more entries there are, which are none.
         box_format: what the four numbers of a box are, unless people say otherwise.
+        silent: images that have no objects because nothing is said of these, or nothing that was understood.
     """
 
     images: Mapping[Identifier, FileImage]
@@ -95,6 +96,7 @@ class Contents:
     numbered: bool = True
     unread: int = 0
     box_format: BoxFormat = "xywh"
+    silent: Collection[Identifier] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class PromptFile:
         use: what it was read for.
         entries: how many annotations it has, be they sound or not.
         kind: what it was recognized as.
+        silent: images whose objects it does not say, or says in annotations of which none can be used.
     """
 
     path: str
@@ -118,6 +121,12 @@ class PromptFile:
     numbered: bool = True
     notes: Notes = field(default_factory=Notes)
     kind: str = ""
+    silent: frozenset[Identifier] = frozenset()
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it was read for prompts, has none, and does not say so of any image."""
+        return self.use is not None and not self.entries and self.silent.issuperset(self.images)
 
 
 def read_images(items: Sequence[tuple[Any, Any, str]], notes: Notes) -> dict[Identifier, FileImage]:

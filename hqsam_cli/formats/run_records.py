@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..configs import SegmentationKind
 from ..records import Instance
+from .ownership import ImageFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ImageResult:
         instances: its masks.
         annotations: their COCO annotations, in the same order.
         pixels: of the image, RGB uint8 (H, W, 3), for writers that draw.
+        files: that the image has in the output.
     """
 
     file_name: str
@@ -30,6 +32,7 @@ class ImageResult:
     instances: list[Instance]
     annotations: list[dict[str, Any]]
     pixels: np.ndarray | None = None
+    files: ImageFiles = field(default_factory=ImageFiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class RunRecords:
         segmentation: how annotations say what their masks are; see `annotations.shown`.
         path_of: the absolute path of an image, by its name.
         knows: whether an image had results before; asked before its own are noted.
+        noted: digests of what runs wrote of an image; see `ownership.ImageFiles`.
         names: of all images that have results, in order, of this run or an earlier one; None for those of `records`.
     """
 
@@ -52,6 +56,7 @@ class RunRecords:
     segmentation: SegmentationKind = "rle"
     path_of: Callable[[str], str] = field(default=str)
     knows: Callable[[str], bool] = lambda _: True
+    noted: Callable[[str], Collection[str] | None] = lambda _: None
     names: Callable[[], Iterable[str]] | None = None
 
     def image_names(self) -> list[str]:
@@ -84,14 +89,14 @@ class Writer(Protocol):
         """Whether what an image with so many results has is all there."""
 
     def write(self, result: ImageResult) -> None:
-        """Put the outputs of an image in place, and take away those of an earlier run.
+        """Put the outputs of an image in place, and take away those of an earlier run; somebody's stay.
 
         Where `fills_folder`, called from several threads, in whatever process works on the image. Else called by the
         one that keeps the journal, without instances and pixels.
         """
 
-    def remove(self, file_name: str) -> None:
-        """Take away what there may be of an image."""
+    def remove(self, file_name: str, files: ImageFiles) -> None:
+        """Take away what there may be of an image; files that are somebody's stay."""
 
     def close(self) -> None:
         """Write what is about all images together."""
@@ -131,7 +136,7 @@ class RecordsWriter:
     def write(self, result: ImageResult) -> None:
         """Nothing: see `is_complete`."""
 
-    def remove(self, file_name: str) -> None:
+    def remove(self, file_name: str, files: ImageFiles) -> None:
         """Nothing: an image that failed has a record that says so."""
 
     def close(self) -> None:

@@ -1,10 +1,9 @@
-"""COCO's segmentations: run lengths, written straight from the part of a mask that is set, and polygons."""
+"""COCO's segmentations: run lengths and polygons, decoded."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ..records import MaskCrop, Segmentation
@@ -43,41 +42,6 @@ def decode_crop(segmentation: Segmentation, width: int, height: int) -> MaskCrop
         bits = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(last - first, height).T
     x, y, w, h = MaskCrop(bits, first, 0, width, height).tight_box()
     return MaskCrop(np.ascontiguousarray(bits[y : y + h, x - first : x - first + w]), x, y, width, height)
-
-
-def column_runs(mask: MaskCrop) -> np.ndarray:
-    """COCO's uncompressed counts of the whole image: lengths of runs down the columns, zeros first.
-
-    Only the crop is looked at: runs are found in it with a row of zeros between columns, moved to where the
-    full image has them, and joined where a run goes on from the foot of a column to the head of the next.
-    """
-    bits = mask.bits
-    height, width = bits.shape
-    total = mask.height * mask.width
-    if not bits.any():
-        return np.array([total], np.int64)
-    padded = np.zeros((width, height + 2), np.uint8)
-    padded[:, 1:-1] = cv2.transpose(np.ascontiguousarray(bits).view(np.uint8))  # several times faster than NumPy's
-    flat = padded.ravel()
-    column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
-    places = (column + mask.x) * mask.height + row + mask.y
-    starts, ends = places[::2], places[1::2]
-    apart = starts[1:] != ends[:-1]
-    starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
-    borders = np.empty(2 * len(starts) + 2, np.int64)
-    borders[0], borders[-1] = 0, total
-    borders[1:-1:2], borders[2:-1:2] = starts, ends
-    counts = np.diff(borders)
-    return counts if counts[-1] else counts[:-1]
-
-
-def encode_crop(mask: MaskCrop) -> dict[str, Any]:
-    """Compressed RLE, equal byte for byte to `pycocotools.mask.encode` of the full mask."""
-    from pycocotools import mask as coco_mask
-
-    size = [mask.height, mask.width]
-    rle = coco_mask.frPyObjects({"size": size, "counts": column_runs(mask).tolist()}, *size)
-    return {"size": size, "counts": rle["counts"].decode("ascii")}
 
 
 def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic import atomic_file
-from ..records import PolygonShares
+from ..records import NormalizedPolygon
 from .boxes import enclosing_box
 from .class_names import CLASSES, class_names
 from .label_folder import label_image, read_label
@@ -31,7 +31,7 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
     images: dict[Identifier, FileImage] = {}
     annotations: list[dict[str, Any]] = []
     names, key_point_shape = class_names(folder)
-    unread = 0
+    unread, silent = 0, []
     for path in paths:
         if path.name == CLASSES:
             continue
@@ -52,12 +52,13 @@ def read_yolo_folder(folder: Path, paths: list[Path], notes: Notes) -> Contents:
         if len(bad) == len(own) > 0 and path.stem.lower().startswith(NO_LABELS):
             continue  # a text about the labels
         unread += len(bad)
+        silent += [image.key] if bad else []
         images[image.key] = image
         annotations += own
         note(notes.lost, f"{path.name}: lines that are no labels, left out", bad)
     categories = [{"id": number + 1, "name": name} for number, name in names.items()]
     sound = [annotation for annotation in annotations if "bbox" in annotation]
-    return Contents(images, sound, categories, numbered=False, unread=unread, box_format="cxcywhn")
+    return Contents(images, sound, categories, numbered=False, unread=unread, box_format="cxcywhn", silent=silent)
 
 
 def _is_id(field: str) -> bool:
@@ -79,7 +80,7 @@ def _read_line(fields: list[str], key_point_shape: tuple[int, int] | None, track
     else:
         x0, y0, x1, y1 = enclosing_box(numbers)
         x, y, w, h = (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
-        label["segmentation"] = PolygonShares(tuple(numbers))
+        label["segmentation"] = NormalizedPolygon(tuple(numbers))
     is_share = max(map(abs, numbers[:4])) <= LARGEST_SHARE  # else pixels, which a label has not
     return {**label, "bbox": [x, y, w, h]} if w > 0 and h > 0 and is_share else None
 

@@ -15,6 +15,7 @@ from ..io.atomic import atomic_file
 from .class_names import CLASSES
 from .label_folder import LABELS
 from .label_writer import LabelWriter
+from .ownership import ImageFiles
 from .polygons import join
 from .run_records import RunRecords
 from .yolo import write_classes
@@ -67,11 +68,11 @@ class YoloSegWriter(LabelWriter):
         except OSError:
             shutil.copyfile(image, link)
 
-    def remove(self, file_name: str) -> None:
+    def remove(self, file_name: str, files: ImageFiles) -> None:
         """See `Writer`."""
-        super().remove(file_name)
+        super().remove(file_name, files)
         if self.run.knows(file_name):
-            for link in (self._image(own, file_name) for own in self._candidates(file_name)):
+            for link in (self._image(own, file_name) for own in self.places_of(file_name)):
                 if os.path.islink(link):  # a photo that somebody put there stays
                     link.unlink()
 

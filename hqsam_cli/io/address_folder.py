@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from ..errors import HqsamError
-from .places import file_system, patiently, reason_of
+from .listing import address_below, files_below
+from .places import TRY_AGAIN, patiently, reach, reason_of, speaks
 
 T = TypeVar("T")
 PROBE = ".hqsam"  # an object that is put to see whether one can be, and removed
@@ -20,11 +22,12 @@ class AddressFolder:
 
     Raises:
         UsageError: there is no such kind of address, or it needs a package.
+        HqsamError: its server cannot be reached.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
-        self._system, root = file_system(self.address)
+        self._system, root = reach(self.address)
         self._root = root.rstrip("/")
 
     def put(self, files: Mapping[str, bytes]) -> None:
@@ -46,6 +49,22 @@ class AddressFolder:
         except FileExistsError:  # perhaps by a request of ours whose answer was lost
             return self.read([name])[0] == content
 
+    def fetch(self, name: str, path: Path) -> bool:
+        """Copy an object, of any size, to a file of this machine; whether there is one.
+
+        Raises:
+            HqsamError: it cannot be read.
+        """
+        try:
+            patiently(lambda: self._system.get_file(self._place(name), str(path)))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):  # the last below a file
+            return False
+        except Exception as error:
+            raise HqsamError(
+                f"cannot be read ({reason_of(error)})", file=f"{self.address}/{name}".rstrip("/"), remedy=TRY_AGAIN
+            ) from None
+        return path.is_file()
+
     def read(self, names: Iterable[str]) -> list[bytes]:
         """The contents of objects; an HqsamError where one cannot be read."""
         return self._each(self._read, names)
@@ -56,15 +75,8 @@ class AddressFolder:
         Raises:
             HqsamError: they cannot be listed.
         """
-        try:
-            infos = patiently(lambda: self._system.find(self._place(below), detail=True))
-        except FileNotFoundError:
-            return {}
-        except Exception as error:
-            raise HqsamError(
-                f"cannot be listed ({reason_of(error)})", file=f"{self.address}/{below}".rstrip("/")
-            ) from None
-        return {path.removeprefix(self._root).lstrip("/"): info for path, info in infos.items()}
+        files = files_below(address_below(self.address, below) if below else self.address)
+        return {f"{below}/{file.name}".strip("/"): file.info for file in files}
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects; those that are not there are none. An HqsamError where one cannot be removed."""
@@ -76,6 +88,7 @@ class AddressFolder:
         self.remove([PROBE])
 
     def _place(self, name: str) -> str:
+        name = quote(name, errors="surrogateescape") if speaks(self._system, "http") else name
         return f"{self._root}/{name}" if name else self._root
 
     def _each(self, do: Callable[[str], T], names: Iterable[str]) -> list[T]:
@@ -108,6 +121,6 @@ class AddressFolder:
         except Exception as error:
             raise HqsamError(
                 f"cannot be written ({reason_of(error)})",
-                file=f"{self.address}/{name}",
+                file=f"{self.address}/{name}".rstrip("/"),
                 remedy="mend that and run the same command, which continues, or choose another `output`",
             ) from None

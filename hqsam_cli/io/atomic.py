@@ -38,6 +38,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file; see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
 def _check_is_file(path: Path) -> None:
     """Raise an OSError where there is something that is neither a file nor a folder."""
     if is_special(path):

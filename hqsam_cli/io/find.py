@@ -6,17 +6,18 @@ import glob
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 from ..configs import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
-from ..errors import HqsamError, UsageError
+from ..errors import UsageError
 from .images import READ_SUFFIXES
-from .names import ADDRESS
+from .listing import StoredFile, files_below, stands_for_folder
+from .names import link_with_path
 from .places import (
-    TRY_AGAIN,
     UNKNOWN,
     Fetched,
     LocalFile,
@@ -25,12 +26,10 @@ from .places import (
     absolute_path,
     file_system,
     is_address,
-    patiently,
-    reason_of,
     stamp_of,
 )
 from .suffixes import HEIF_SUFFIXES, OTHER_IMAGES
-from .tars import SIDECAR, SUFFIX, Member, is_tar, read_tar
+from .tars import SUFFIX, Member, check_not_compressed, is_tar, read_tar
 
 STDIN = "-"
 # Folders of an output that hold images.
@@ -81,7 +80,7 @@ class Found:
         images: in a stable order, each once.
         unread: paths of images of kinds that are not read.
         passed: paths of folders and files that are no inputs: thumbnails, bins, hidden ones, outputs of runs.
-        broken: a sentence for each tar that could not be read to its end.
+        broken: a sentence for each tar that could not be read to its end, and for each folder that could not be listed.
         beside: the JSON that a tar has beside an image, by the name of the image.
     """
 
@@ -143,6 +142,8 @@ def _images_of(
 ) -> Iterator[SourceImage]:
     if not item:
         raise UsageError("an input is an empty name", remedy="give images, folders of images, globs, or -")
+    if not os.path.isdir(item):
+        check_not_compressed(item)
     if item == STDIN:
         assert stdin is not None
         for path in _paths(stdin, null_separated):
@@ -241,60 +242,64 @@ def _is_output(folder: str, fixed: str) -> bool:
 
 def _at_address(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]:
     """Images at an address: one, those of a tar, those that a glob means, or all below it."""
-    address = item.partition("?")[0] if item.startswith("http") else item
+    link = link_with_path(item)
+    address = link.partition("?")[0] if link.startswith("http") else link
     if glob.has_magic(address):
-        yield from _listed(item, banned, result)
+        fixed = re.split(r"[*?[]", address, maxsplit=1)[0].rpartition("/")[0]
+        pattern = address.removeprefix(f"{fixed}/")
+        folder = item.replace(link, fixed if fixed.partition("://")[2] else f"{fixed}/", 1)
+        if address.startswith("http"):
+            pattern = unquote(pattern, errors="surrogateescape")
+        files = files_below(folder, pattern, result.broken)
+        if files:
+            yield from _listed(folder, files, banned, result, is_glob=True)
+        else:  # brackets may be of a name too
+            yield from _listed(item, files_below(item, None, result.broken), banned, result)
     elif is_tar(address):
         yield from _in_tar(item, "", result)
     elif _is_image(address):
         yield SourceImage(item, named_by_address(item), Stored(item))
     else:
-        yield from _listed(item, banned, result)
+        yield from _listed(item, files_below(item, None, result.broken), banned, result)
 
 
-def _listed(item: str, banned: set[str], result: Found) -> Iterator[SourceImage]:
-    """Images below an address, or those that a glob means, in the order in which a folder is searched."""
-    system, root = file_system(item)
-    infos = _asked(system.glob, root, item) if glob.has_magic(root) else {}
-    is_glob = bool(infos)
-    infos = infos or _asked(system.find, root, item)  # brackets may be of a name too
-    folder = re.split(r"[*?[]", root, maxsplit=1)[0].rpartition("/")[0] if is_glob else root.rstrip("/")
-    outside = tuple(f"{place}/" for place in _places(item, banned) if not f"{root}/".startswith(f"{place}/"))
-    files = [
-        (relative_name(path.removeprefix(folder)), path)
-        for path, info in infos.items()
-        if info.get("type") != "directory" and path != root and not path.startswith(outside)
-    ]
-    if not files and root in infos:  # an image whose name does not say so
-        yield SourceImage(item, named_by_address(item), Stored(item, stamp_of(infos[root])))
-    runs = {parent for name, _ in files if (parent := _run_of(name)) is not None}
-    for name, path in sorted(files, key=lambda file: walk_order(file[0])):
-        address, info = _address_of(item, path), infos[path]
+def _listed(
+    item: str, files: list[StoredFile], banned: set[str], result: Found, *, is_glob: bool = False
+) -> Iterator[SourceImage]:
+    """Images below an address, in the order in which a folder is searched."""
+    outside = tuple(_names_below(item, banned))
+    named = [file._replace(name=relative_name(file.name)) for file in files if file.name]
+    if not named and files:  # an image whose name does not say so
+        yield SourceImage(item, named_by_address(item), Stored(item, _stamp(files[0].info)))
+    kept = [file for file in named if not file.name.startswith(outside)]
+    runs = {parent for file in kept if (parent := _run_of(file.name)) is not None}
+    for file in sorted(kept, key=lambda file: walk_order(file.name)):
+        name, address, info = file
         if _is_hidden(name) or any(posixpath.dirname(output) in runs for output in _outputs_above(name)):
             result.passed.append(address)
         elif _is_image(name):
-            stamp = stamp_of(info) if info.get("size") is not None else None
-            yield SourceImage(address, name, Stored(address, stamp))
+            if not stands_for_folder(file):
+                yield SourceImage(address, name, Stored(address, _stamp(info)))
         elif is_glob and is_tar(name):
             yield from _in_tar(address, name, result)
         elif _is_unread(name):
             result.unread.append(address)
 
 
-def _asked(ask: Callable[..., Any], root: str, item: str) -> dict[str, dict[str, Any]]:
-    """What a file system says of the files that it finds."""
-    try:
-        return dict(patiently(lambda: ask(root, detail=True)))
-    except FileNotFoundError:
-        return {}
-    except Exception as error:
-        raise HqsamError(f"cannot be listed ({reason_of(error)})", file=item, remedy=TRY_AGAIN) from None
+def _stamp(info: Mapping[str, Any]) -> str | None:
+    """The stamp that a listing has; None where it says nothing of its files."""
+    return stamp_of(info) if info.get("size") is not None else None
 
 
-def _places(item: str, folders: set[str]) -> Iterator[str]:
-    """What the file system of an address calls the folders that are addresses of its kind."""
+def _names_below(item: str, folders: set[str]) -> Iterator[str]:
+    """The names, below an address, of those folders that are below it, each with a slash at its end."""
     protocol = item.partition("://")[0]
-    return (file_system(folder)[1].rstrip("/") for folder in folders if folder.startswith(f"{protocol}://"))
+    for folder in folders:
+        if folder.startswith(f"{protocol}://"):
+            (system, root), (other, place) = file_system(item), file_system(folder)
+            top = f"{root.rstrip('/')}/"
+            if system == other and f"{place.rstrip('/')}/".startswith(top) and place.rstrip("/") != root.rstrip("/"):
+                yield f"{place.rstrip('/').removeprefix(top)}/"
 
 
 def _run_of(name: str) -> str | None:
@@ -304,11 +309,6 @@ def _run_of(name: str) -> str | None:
         return "/".join(folders)
     is_part = folders[-1:] == [JOURNAL_FOLDER] and JOURNAL_OBJECT.fullmatch(last)
     return "/".join(folders[:-1]) if is_part else None
-
-
-def _address_of(item: str, path: str) -> str:
-    """The address of what a file system calls a path, written as the input is."""
-    return path if ADDRESS.match(path) else f"{item.partition('://')[0]}://{path}"
 
 
 def _is_hidden(name: str) -> bool:
@@ -329,16 +329,17 @@ def _in_tar(path: str, prefix: str, result: Found) -> Iterator[SourceImage]:
     """
     tar = read_tar(path)
     result.broken.extend([tar.problem] if tar.problem else [])
-    sidecars = {m.name.removesuffix(SIDECAR): m.content for m in tar.members if m.content is not None}
-    stems = {os.path.splitext(member.name)[0] for member in tar.members if _is_image(member.name)}
-    for member in tar.members:
+    members = tar.members.values()
+    sidecars = {os.path.splitext(m.name)[0]: m.content for m in members if m.content is not None}
+    stems = {os.path.splitext(member.name)[0] for member in members if _is_image(member.name)}
+    for member in members:
         stem, place = os.path.splitext(member.name)[0], f"{path}/{member.name}"
         folder, slash, last = stem.rpartition("/")
         sample = f"{folder}{slash}{last.partition('.')[0]}"
-        if _is_hidden(relative_name(member.name)) or (_is_image(member.name) and sample != stem and sample in stems):
+        if _is_hidden(member.name) or (_is_image(member.name) and sample != stem and sample in stems):
             result.passed.append(place)
         elif _is_image(member.name):
-            name = relative_name(f"{prefix}/{relative_name(member.name)}")
+            name = relative_name(f"{prefix}/{member.name}")
             content = sidecars.get(stem)
             if content is not None:
                 result.beside[name] = content
@@ -374,9 +375,10 @@ def relative_name(name: str) -> str:
 
 def named_by_address(address: str) -> str:
     """The name of an image that was given by its address: its path without the host or the bucket."""
-    rest = address.partition("://")[2]
-    if address.startswith("http"):
-        rest = re.split("[?#]", rest, maxsplit=1)[0]
+    link = link_with_path(address)
+    rest = link.partition("://")[2]
+    if link.startswith("http"):
+        rest = unquote(re.split("[?#]", rest, maxsplit=1)[0], errors="surrogateescape")
     return relative_name(rest.partition("/")[2] or rest) or "root"
 
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+ADDRESS = re.compile(r"(?:[A-Za-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")  # perhaps chained, as fsspec writes it
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -19,11 +19,17 @@ def plain_name(name: str) -> str:
     A name that leads out of the folder it is relative to keeps its `..`.
     """
     if ADDRESS.match(name):
+        name = link_with_path(name)
         try:
             name = urlsplit(name).path
         except ValueError:  # such as an address with half a bracket
             name = name.split("://", 1)[1].partition("/")[2]
     return unicodedata.normalize("NFC", _slashes(unquote(name, errors="surrogateescape").strip()))
+
+
+def link_with_path(address: str) -> str:
+    """The first of chained addresses that has a path, of `simplecache::s3://bucket/a` the second."""
+    return next((link for link in address.split("::") if ADDRESS.match(link)), address)
 
 
 def _slashes(name: str) -> str:

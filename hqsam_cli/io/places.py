@@ -29,7 +29,7 @@ TRY_AGAIN = "the same command tries it again"
 UNKNOWN = "-"  # a stamp that says nothing
 HEAD = 1 << 16  # bytes in which most images say their size and how they are turned
 # When an object was made, and what says that it is another one, the best first, as the file systems of fsspec call it.
-MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
+MODIFIED = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "created")
 MARKS = (
     "ETag",
     "etag",
@@ -39,6 +39,7 @@ MARKS = (
     *MODIFIED,
 )
 PASSING_STATUS = (408, 429)  # of HTTP, beside all from 500 on
+GONE_STATUS = (404, 410)  # what says that there is nothing; no other status does
 LASTING = (
     FileNotFoundError,
     PermissionError,
@@ -48,7 +49,13 @@ LASTING = (
     ValueError,
     MemoryError,
 )
-LASTING_NAMES = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError")
+LASTING_NAMES = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "ParamValidationError",
+    "error_perm",  # of ftplib
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +150,7 @@ class Fetched:
             ImageError: it cannot be fetched.
         """
         if self._content is None:
-            try:
-                self._content = self._fetch(self.stored.size)
-            except ImageError as error:  # waited for long enough
-                self._content = error
+            self._content = self._fetch(self.stored.size)
         if isinstance(self._content, ImageError):
             raise self._content
         return self._content
@@ -172,7 +176,7 @@ class Fetched:
         """See `Place`."""
         if self.stored.stamp is not None:
             return self.stored.stamp
-        return stamp_of(self._asked(lambda system, path: system.info(path)))
+        return stamp_of(self._asked(info_of))
 
     def digest(self) -> str:
         """See `Place`."""
@@ -180,6 +184,8 @@ class Fetched:
 
     def _fetch(self, size: int | None) -> bytes:
         start = self.stored.start
+        if size == 0:  # what asks for no bytes asks for all of them
+            return b""
         if not is_address(self.stored.holder):
             with open(self.stored.holder, "rb") as file:
                 file.seek(start)
@@ -192,15 +198,18 @@ class Fetched:
         return content
 
     def _asked(self, ask: Callable[[Any, str], T]) -> T:
+        if isinstance(self._content, ImageError):
+            raise self._content
         try:
-            system, path = file_system(self.stored.holder)
-            return patiently(lambda: ask(system, path))
+            return patiently(lambda: ask(*file_system(self.stored.holder)))
         except (FileNotFoundError, IsADirectoryError):
-            raise ImageError("no such file", file=self.path, remedy="check the path") from None
+            failure = ImageError("no such file", file=self.path, remedy="check the path")
         except HqsamError as error:
-            raise ImageError(error.reason, file=self.path, remedy=error.remedy) from None
+            failure = ImageError(error.reason, file=self.path, remedy=error.remedy)
         except Exception as error:
-            raise ImageError(f"cannot be fetched ({reason_of(error)})", file=self.path, remedy=TRY_AGAIN) from None
+            failure = ImageError(f"cannot be fetched ({reason_of(error)})", file=self.path, remedy=TRY_AGAIN)
+        self._content = failure  # waited for long enough
+        raise failure
 
 
 def at(path: str | Place) -> Place:
@@ -229,15 +238,63 @@ def is_address(path: str) -> bool:
     return bool(ADDRESS.match(path)) and not os.path.lexists(path)
 
 
+def as_place(name: str) -> Path | str:
+    """A path of this machine, or an address as it is."""
+    return name if is_address(name) else Path(name)
+
+
 def is_there(path: str) -> bool:
-    """Whether there is something at a path, or may be: of an address that cannot be asked nobody knows."""
-    if not is_address(path):
-        return os.path.lexists(path)
+    """Whether there is something at a path, or may be: only a definite "no such file" says that there is not.
+
+    A server that is down, refuses or has too much to do does not say so, and neither does a disk with an I/O error.
+    """
     try:
-        system, place = file_system(path)
-        return bool(patiently(lambda: system.exists(place)))
+        if is_address(path):
+            info_of(*file_system(path))
+        else:
+            os.lstat(path)
+    except NotADirectoryError:
+        return False
+    except FileNotFoundError as error:
+        return not _is_definite(error)
     except Exception:
-        return True
+        log.debug("%s: nobody knows whether it is there", path, exc_info=True)
+    return True
+
+
+def info_of(system: Any, path: str) -> Mapping[str, Any]:
+    """What a file system says of a file.
+
+    Raises:
+        FileNotFoundError: it says that there is none. Other errors are raised as they are: fsspec over HTTP turns all
+            of them into this one.
+    """
+    try:
+        info: Mapping[str, Any] = system.info(path)
+    except FileNotFoundError as error:
+        if speaks(system, "ftp"):
+            check_listed(system, path.rpartition("/")[0])
+        elif error.__cause__ is not None and not _is_definite(error):
+            raise error.__cause__ from None
+        raise
+    return info
+
+
+def _is_definite(error: FileNotFoundError) -> bool:
+    """Whether an error comes from an answer that there is no such file, and from no other trouble."""
+    cause = error.__cause__
+    local = (FileNotFoundError, LookupError, StopIteration)  # of file systems that look a name up in a listing
+    return cause is None or isinstance(cause, local) or status_of(cause) in GONE_STATUS
+
+
+def check_listed(system: Any, folder: str) -> None:
+    """Raise where an FTP server refuses to list a folder, which fsspec takes for an empty one."""
+    system.ftp.retrlines(f"LIST {folder or '/'}", lambda _line: None)
+
+
+def speaks(system: Any, protocol: str) -> bool:
+    """Whether a file system is the one of a protocol."""
+    return protocol in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
 
 def read_bytes(path: str) -> bytes:
@@ -260,11 +317,14 @@ def file_system(address: str) -> tuple[Any, str]:
     """
     import fsspec
 
-    # Objects need no folders; where addresses are files, theirs are made with them.
-    own = {"auto_mkdir": True} if address.startswith(("file://", "local://")) else {}
+    # Otherwise gcsfs asks over gRPC what kind of bucket it is at each call, and says on stderr that it cannot.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    # What is listed is asked for once, and may be a million names long. Over SSH nothing is kept, nor the option known.
+    options = {} if address.startswith(("sftp://", "ssh://")) else {"use_listings_cache": False}
+    if address.startswith(("file://", "local://")):  # objects need no folders; those of files are made with them
+        options["auto_mkdir"] = True
     try:
-        # What is listed is asked for once, and may be a million names long.
-        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False, **own)
+        system, path = fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
         raise UsageError(
             f"an address that needs a package ({reason_of(error)})",
@@ -276,6 +336,20 @@ def file_system(address: str) -> tuple[Any, str]:
     return system, str(path)
 
 
+def reach(address: str) -> tuple[Any, str]:
+    """See `file_system`; waits for a server to which a connection is made at once, as over FTP.
+
+    Raises:
+        HqsamError: there is none.
+    """
+    try:
+        return patiently(lambda: file_system(address))
+    except HqsamError:
+        raise
+    except Exception as error:
+        raise HqsamError(f"cannot be reached ({reason_of(error)})", file=address, remedy=TRY_AGAIN) from None
+
+
 def patiently(ask: Callable[[], T]) -> T:
     """What is asked for, tried again for a while where that can help; raises what it raises in the end."""
     began = time.monotonic()
@@ -283,19 +357,29 @@ def patiently(ask: Callable[[], T]) -> T:
         try:
             return ask()
         except Exception as error:
-            if not _may_pass(error) or time.monotonic() - began > PATIENCE:
+            if not may_pass(error) or time.monotonic() - began > PATIENCE:
                 raise
             log.debug("tried again in %s s", pause, exc_info=True)
         time.sleep(pause)
     return ask()
 
 
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
     """Whether an error may be gone after a while."""
     if isinstance(error, (HqsamError, *LASTING)) or type(error).__name__ in LASTING_NAMES:
         return False
-    status = getattr(error, "status", None)
-    return not isinstance(status, int) or status >= 500 or status in PASSING_STATUS
+    status = status_of(error)
+    return status is None or status >= 500 or status in PASSING_STATUS
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of HTTP that an error is about, as the client of each service calls it."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # of botocore
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status if isinstance(status, int) else None
+    found = (getattr(own, name, None) for own in (error, response) for name in ("status", "status_code", "code"))
+    return next((status for status in found if isinstance(status, int)), None)
 
 
 def reason_of(error: Exception) -> str:

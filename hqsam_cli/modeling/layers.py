@@ -1,7 +1,8 @@
-"""The two small layers that every part of SAM shares."""
+"""Layers that the parts of SAM share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import pairwise
 
@@ -9,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# The call of torch's compiler, which its public ones have no equal of.
+# Used by torch's compiler; there is no public equivalent.
 HAS_CONV_GELU = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of an NCHW tensor, eps 1e-6 as in SAM.
 
-    Computed over the last axis of the permuted tensor, which is several times faster than over axis 1 and for
-    channels-last tensors, such as those of the decoder, moves nothing in memory.
+    Computed over the last axis of the permuted tensor, which is several times faster than over axis 1, and needs no
+    copy of channels-last tensors.
     """
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
@@ -27,12 +28,12 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape in channels-last; means and variances are of float32."""
+        """(B, C, H, W) to the same shape in channels-last; statistics are computed in float32."""
         last = x.permute(0, 2, 3, 1)
-        # Kernels of the CPU alone take weights in float32 beside another precision.
+        # Only the CPU kernels accept float32 weights with inputs of another dtype.
         dtype = torch.float32 if x.is_cpu else x.dtype
         weight, bias = self.weight.to(dtype), self.bias.to(dtype)
-        # Autocast would bring it all to float32 and back; tensors that are shapes alone know none.
+        # Autocast would cast everything to float32 and back; meta tensors have no autocast.
         with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
             normed = functional.layer_norm(last, weight.shape, weight, bias, self.eps)
         return normed.permute(0, 3, 1, 2)
@@ -54,10 +55,25 @@ class MLP(nn.Module):
         return out
 
 
-def conv_gelu(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """GELU of a convolution of a tensor on the CPU, without gradients, as oneDNN computes both in one pass.
+class MLPBlock(nn.Module):
+    """Two linear layers with an activation between them; the state keys are `lin1` and `lin2`."""
 
-    Torch's own GELU takes as long as many of the convolutions before it.
+    def __init__(self, embed_dim: int, mlp_dim: int, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(embed_dim, mlp_dim)
+        self.lin2 = nn.Linear(mlp_dim, embed_dim)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., embed_dim) to the same shape."""
+        out: Tensor = self.lin2(self.activation(self.lin1(x)))
+        return out
+
+
+def conv_gelu(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Convolution and GELU fused by oneDNN, on the CPU and without gradients.
+
+    A separate GELU takes as long as many of the convolutions.
     """
     geometry = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
     out: Tensor = torch.ops.mkldnn._convolution_pointwise(x, conv.weight, conv.bias, *geometry, "gelu", [], "none")

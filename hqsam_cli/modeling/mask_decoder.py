@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from .layers import MLP, LayerNorm2d
 from .transformer import TwoWayTransformer, flat_pixels, per_prompt
 
-MASK_TOKENS = 4  # 0 is the single mask, 1 to 3 are whole, part and subpart
+MASK_TOKENS = 4  # 0 for single-mask output, 1 to 3 for whole, part and subpart
 
 
 class MaskLogits(NamedTuple):
-    """What the decoder says of P prompts.
+    """Outputs of the decoder for P prompts.
 
     Attributes:
-        sam: (P, K, S / 4, S / 4) logits of the K mask tokens asked for.
-        hq: (P, 1, S / 4, S / 4) logits of the HQ token, or None where it took no part.
-        iou: (P, 4) SAM's estimate of the IoU of each of its masks; there is none for the HQ mask.
+        sam: (P, K, S / 4, S / 4) logits of K mask tokens.
+        hq: (P, 1, S / 4, S / 4) logits of the HQ token, or None without it.
+        iou: (P, 4) predicted IoU of each of SAM's masks; the HQ mask has none.
     """
 
     sam: Tensor
@@ -29,12 +29,12 @@ class MaskLogits(NamedTuple):
 
 
 class MaskDecoder(nn.Module):
-    """Masks from an image embedding and prompt tokens.
+    """Predicts masks from an image embedding and prompt tokens.
 
     Args:
         embed_dim: channels C of the image embedding.
         interm_dim: channels of the early encoder features.
-        has_hq: whether the five HQ modules are there; without them this is SAM's decoder.
+        has_hq: with the five HQ modules; without them this is SAM's decoder.
     """
 
     def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True) -> None:
@@ -76,7 +76,7 @@ class MaskDecoder(nn.Module):
             )
 
     def hq_features(self, embedding: Tensor, interm_embeddings: Tensor) -> Tensor:
-        """Global-local features of images, the same for all their prompts.
+        """Global-local features of images, shared by all their prompts.
 
         Args:
             embedding: (B, C, S / 16, S / 16) final features.
@@ -104,17 +104,16 @@ class MaskDecoder(nn.Module):
         """Logits of P prompts of B images.
 
         Args:
-            pixels: embedding plus dense prompt embedding: (B, C, H, W) one row an image where
-                `pixels_per_image`, else (P, C, H, W).
-            pixel_pe: (1, C, H, W) positions.
-            hq_features: (B, C / 8, 4H, 4W) from `hq_features`, or None to leave the HQ token out, which is
-                plain SAM: the token's presence shifts SAM's own masks.
+            pixels: embedding plus dense prompt embedding, (B, C, H, W) if `pixels_per_image`, else (P, C, H, W).
+            pixel_pe: (1, C, H, W) positional encoding.
+            hq_features: (B, C / 8, 4H, 4W) of `hq_features`, or None for plain SAM, without the HQ token, whose
+                presence changes SAM's own masks.
             image_index: long (P,).
             tokens: (P, T, C) prompt tokens.
-            valid: bool (P, T), or None where all tokens are there.
-            mask_tokens: which of SAM's four masks to make.
-            is_wanted: tells from `iou` which prompts' masks will be looked at, bool (P,); the logits of the others are
-                not computed, and are 0. None computes all.
+            valid: bool (P, T), False for padding tokens; None without padding.
+            mask_tokens: indices of SAM's four mask tokens.
+            is_wanted: from `iou`, for which prompts to compute logits, bool (P,); those of the others are 0. None for
+                all.
         """
         height, width = pixels.shape[-2:]
         outputs = [self.iou_token.weight, self.mask_tokens.weight]
@@ -152,27 +151,26 @@ class MaskDecoder(nn.Module):
         image_index: Tensor,
         mask_tokens: Sequence[int],
     ) -> tuple[Tensor, Tensor | None]:
-        """`sam` and `hq` of `MaskLogits`, of tokens (P, T, C) and pixels (P, H * W, C) after the transformer."""
+        """`sam` and `hq` of `MaskLogits` from the transformer's tokens (P, T, C) and pixels (P, H * W, C)."""
         upscaled = self.output_upscaling(pixels.transpose(1, 2).unflatten(2, size))
         sam = upscaled.new_empty(upscaled.shape[0], 0, *upscaled.shape[-2:])
         if mask_tokens:
             weights = torch.stack([self.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in mask_tokens], dim=1)
             sam = products(upscaled, weights)
-        hq = None
-        if hq_features is not None:
-            hq = self._hq_logits(self._hq_weights(hidden), upscaled, hq_features, image_index)
-        return sam, hq
+        if hq_features is None:
+            return sam, None
+        return sam, self._hq_logits(self._hq_weights(hidden), upscaled, hq_features, image_index)
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:
-        """The HQ mask's weights of the features, (P, C / 8), from the tokens after the transformer (P, 6 + T, C)."""
+        """The output of the HQ token's MLP, (P, C / 8), from the transformer's tokens (P, 6 + T, C)."""
         out: Tensor = self.hf_mlp(hidden[:, 1 + MASK_TOKENS])
         return out
 
     def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:
-        """token · (embedding_maskfeature(upscaled) + hq_features), with the token contracted first.
+        """token · (embedding_maskfeature(upscaled) + hq_features), contracted with the token first.
 
-        The last convolution of `embedding_maskfeature` is linear, so the token's C / 8 numbers go into its
-        weight and one output channel is left: nine matrix products a prompt and as many shifted additions.
+        The last convolution of `embedding_maskfeature` is linear, so its weight is multiplied with the token and one
+        output channel remains: nine matrix products and nine shifted additions per prompt.
         """
         first, norm, gelu, last = self.embedding_maskfeature
         assert isinstance(last, nn.Conv2d) and last.bias is not None
@@ -189,10 +187,9 @@ class MaskDecoder(nn.Module):
 
 
 def products(features: Tensor, weights: Tensor) -> Tensor:
-    """Inner products of the pixels of feature maps (P, C, H, W) with K vectors each, (P, K, C): (P, K, H, W).
+    """Dot products of feature maps (P, C, H, W) with K vectors (P, K, C): (P, K, H, W).
 
-    Pixels are the rows of the matrix product, so channels-last features are read as they lie in memory, and their
-    gradient comes back in the same layout.
+    Pixels are the rows of the matrix product, so channels-last features and their gradients need no copy.
     """
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)
     out: Tensor = (rows @ weights.transpose(1, 2)).transpose(1, 2).unflatten(2, features.shape[-2:])

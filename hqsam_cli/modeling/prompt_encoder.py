@@ -1,4 +1,4 @@
-"""SAM's prompt encoder over a flat, ragged batch of prompts."""
+"""SAM's prompt encoder for a flat, padded batch of prompts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from .layers import LayerNorm2d
 
-# Labels of `PromptBatch.labels`: what a coordinate means. Two to three are a box's corners.
+# Labels of `PromptBatch.labels`.
 BACKGROUND_POINT, FOREGROUND_POINT, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = range(4)
-PADDING_POINT = -1  # SAM's own token that closes a list of points without a box
-ABSENT = -2  # fills up the rows of a ragged batch; no token attends to it
+PADDING_POINT = -1  # SAM appends one to points without a box
+ABSENT = -2  # pads the rows of a batch; masked out in attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,12 @@ class PromptBatch:
     """P prompts of B images, flattened.
 
     Attributes:
-        image_index: long (P,), the image each prompt belongs to, 0 to B - 1.
-        points: float (P, T, 2), x and y in pixels of the S x S model square.
-        labels: long (P, T), one of the labels above; a row shorter than T ends in `ABSENT`.
-        masks: float (P, 1, S / 4, S / 4) mask prompts, 0 / 255 or logits, or None where no prompt has one.
-        has_mask: bool (P,), which rows of `masks` count; None means all.
-        ragged: whether any label is `ABSENT`; known to whoever fills the batch, so that nobody has to ask
-            the device.
+        image_index: long (P,), index of the image of each prompt, 0 to B - 1.
+        points: float (P, T, 2), x and y in pixels of the model's input (S, S).
+        labels: long (P, T), one of the labels above; rows are padded with `ABSENT`.
+        masks: float (P, 1, S / 4, S / 4) mask prompts, 0 or 255, or logits; None if no prompt has one.
+        has_mask: bool (P,), which rows of `masks` are mask prompts; None for all.
+        ragged: whether any label is `ABSENT`, stored here to avoid a device synchronization.
     """
 
     image_index: Tensor
@@ -39,7 +38,7 @@ class PromptBatch:
 
 
 class RandomFourierPositions(nn.Module):
-    """Positions as sines and cosines of random projections; SAM stores the projection."""
+    """Positional encoding by random Fourier features; SAM stores the projection."""
 
     positional_encoding_gaussian_matrix: Tensor
 
@@ -48,13 +47,13 @@ class RandomFourierPositions(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
 
     def forward(self, positions: Tensor) -> Tensor:
-        """(..., 2) x and y in 0 to 1, to (..., channels); float32 under autocast too."""
+        """(..., 2) normalized x and y to (..., channels); in float32 under autocast too."""
         with torch.autocast(positions.device.type, enabled=False):
             angles = (2 * positions.float() - 1) @ self.positional_encoding_gaussian_matrix.float() * (2 * math.pi)
             return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def grid(self, height: int, width: int) -> Tensor:
-        """Encoding of the centers of a grid: (1, channels, height, width)."""
+        """Encoding of the cell centers of a grid: (1, channels, height, width)."""
         device = self.positional_encoding_gaussian_matrix.device
         y = (torch.arange(height, device=device) + 0.5) / height
         x = (torch.arange(width, device=device) + 0.5) / width
@@ -68,7 +67,7 @@ class PromptEncoder(nn.Module):
 
     Args:
         embed_dim: channels of the image embedding.
-        image_size: side S of the model square in pixels.
+        image_size: input size S in pixels.
         mask_channels: widest hidden layer of the mask downscaling.
     """
 
@@ -90,7 +89,7 @@ class PromptEncoder(nn.Module):
         self.no_mask_embed = nn.Embedding(1, embed_dim)
 
     def sparse_tokens(self, prompts: PromptBatch) -> tuple[Tensor, Tensor | None]:
-        """Tokens (P, T, embed_dim) and which of them are there, bool (P, T), or None where all are."""
+        """Tokens (P, T, embed_dim), and bool (P, T), False for padding; None without padding."""
         kinds = torch.cat([e.weight for e in (self.not_a_point_embed, *self.point_embeddings)])
         labels = prompts.labels
         positions = self.pe_layer((prompts.points + 0.5) / self.image_size)
@@ -98,7 +97,7 @@ class PromptEncoder(nn.Module):
         return tokens, (labels != ABSENT) if prompts.ragged else None
 
     def dense_embeddings(self, prompts: PromptBatch) -> Tensor:
-        """What mask prompts add to the image embedding: (P, embed_dim, S / 16, S / 16)."""
+        """Dense embeddings of mask prompts, added to the image embedding: (P, embed_dim, S / 16, S / 16)."""
         if prompts.masks is None:
             raise ValueError("no prompt of the batch has a mask")
         dense: Tensor = self.mask_downscaling(prompts.masks)
@@ -107,5 +106,5 @@ class PromptEncoder(nn.Module):
         return torch.where(prompts.has_mask.view(-1, 1, 1, 1), dense, self.no_mask_map())
 
     def no_mask_map(self) -> Tensor:
-        """What the absence of a mask prompt adds to every pixel: (1, embed_dim, 1, 1)."""
+        """Dense embedding of prompts without a mask: (1, embed_dim, 1, 1)."""
         return self.no_mask_embed.weight.view(1, -1, 1, 1)

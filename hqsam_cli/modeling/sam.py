@@ -1,4 +1,4 @@
-"""SAM and HQ-SAM as one module: encode images once, then decode any number of prompts."""
+"""SAM and HQ-SAM as one module: encode images, then decode any number of prompts."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MaskChoice = Literal["single", "best", "all"]
 
 
 def normalize(pixels: Tensor) -> Tensor:
-    """Pixels 0 to 255, (..., 3, H, W), as the float32 numbers the encoders were trained on."""
+    """Normalize pixels 0 to 255, (..., 3, H, W), with SAM's mean and standard deviation, to float32."""
     mean = torch.tensor(PIXEL_MEAN, device=pixels.device).view(3, 1, 1)
     return (pixels - mean) / torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1)
 
 
 class ImageFeatures(NamedTuple):
-    """What the model remembers of B images.
+    """Encoder features of B images.
 
     Attributes:
         embedding: (B, 256, S / 16, S / 16).
-        hq: (B, 32, S / 4, S / 4) fused features of HQ-SAM, or None where the HQ token is not used.
+        hq: (B, 32, S / 4, S / 4) fused features of HQ-SAM, or None without the HQ token.
     """
 
     embedding: Tensor
@@ -43,13 +43,13 @@ class ImageFeatures(NamedTuple):
 
 
 class HQSam(nn.Module):
-    """Segment Anything, in high quality where the weights have the HQ modules.
+    """Segment Anything, with or without the HQ modules.
 
     Args:
         image_encoder: maps (B, 3, S, S) to the embedding and the early features.
         interm_dim: channels of the early features.
-        image_size: side S of the model's square in pixels.
-        has_hq: False for a plain SAM, which can only make `sam` masks.
+        image_size: input size S in pixels.
+        has_hq: False for a plain SAM, whose only mask output is `sam`.
     """
 
     def __init__(
@@ -70,15 +70,15 @@ class HQSam(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.mask_decoder.iou_token.weight.device
 
     def encode(self, images: Tensor, *, hq: bool = True) -> ImageFeatures:
-        """Features of normalize images (B, 3, S, S); `hq` False leaves the HQ features out."""
+        """Features of normalized images (B, 3, S, S); `hq` False without the HQ features."""
         return self.fused(*self.image_encoder(images), hq=hq)
 
     def fused(self, embedding: Tensor, interm_embeddings: Tensor, *, hq: bool) -> ImageFeatures:
-        """Features from what the image encoder returned."""
+        """Features from the outputs of the image encoder."""
         return ImageFeatures(embedding, self.mask_decoder.hq_features(embedding, interm_embeddings) if hq else None)
 
     def decode(
@@ -89,14 +89,12 @@ class HQSam(nn.Module):
         mask_tokens: Sequence[int] = (0,),
         is_wanted: Callable[[Tensor], Tensor] | None = None,
     ) -> MaskLogits:
-        """Logits of a flat batch of prompts, at a quarter of the model square's resolution.
-
-        The HQ token takes part where `features` has HQ features.
+        """Low-resolution logits of a flat batch of prompts; the HQ token is used if `features` has HQ features.
 
         Args:
-            features: of the B images that `prompts.image_index` points into.
+            features: of B images, which `prompts.image_index` refers to.
             prompts: P prompts.
-            mask_tokens: which of SAM's four masks to make; may be empty.
+            mask_tokens: indices of SAM's four mask tokens; may be empty.
             is_wanted: see `MaskDecoder.forward`.
         """
         tokens, valid = self.prompt_encoder.sparse_tokens(prompts)
@@ -122,70 +120,45 @@ class HQSam(nn.Module):
         self,
         features: ImageFeatures,
         prompts: PromptBatch,
-        *,
-        mask_output: MaskOutput,
-        choice: MaskChoice = "single",
-        over: float | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Mask logits and IoU estimates as users ask for them.
-
-        Args:
-            mask_output: `hq` the HQ logits, `sum` SAM's plus HQ's, `sam` SAM's; `features` must have HQ
-                features for the first two and none for the last.
-            choice: `single` mask token 0; `best` the one of tokens 1 to 3 with the highest estimate (the
-                authors' multimask); `all` three of them.
-            over: prompts of which no estimate is over it have logits of 0, since nobody will look at them.
-
-        Returns:
-            Logits (P, K, S / 4, S / 4) and estimates (P, K); K is 3 for `all`, else 1.
-        """
-        if (features.hq is None) != (mask_output == "sam"):
-            raise ValueError(f"features and mask output {mask_output!r} do not fit each other")
-        wanted = (0,) if choice == "single" else (1, 2, 3)
-        own = slice(wanted[0], wanted[-1] + 1)
-        sam, hq, iou = self.decode(
-            features,
-            prompts,
-            mask_tokens=() if mask_output == "hq" else wanted,
-            is_wanted=None if over is None else lambda iou: iou[:, own].amax(dim=1) > over,
-        )
-        iou = iou[:, own]
-        best = iou.argmax(dim=1, keepdim=True)
-        if choice == "best":
-            iou = iou.gather(1, best)
-            if mask_output != "hq":
-                sam = sam.gather(1, best[..., None, None].expand(-1, 1, *sam.shape[-2:]))
-        if mask_output == "sam":
-            return sam, iou
-        assert hq is not None
-        return (hq.expand(-1, iou.shape[1], -1, -1) if mask_output == "hq" else sam + hq), iou
-
-    def predict_outputs(
-        self,
-        features: ImageFeatures,
-        prompts: PromptBatch,
         outputs: Sequence[MaskOutput],
         *,
         choice: MaskChoice = "single",
-        over: float | None = None,
+        iou_threshold: float | None = None,
     ) -> dict[MaskOutput, tuple[Tensor, Tensor]]:
-        """`predict` for several outputs, read off the same features; SAM's masks are always made without the HQ token.
+        """Mask logits and predicted IoUs of each output.
 
         Args:
-            outputs: `hq` and `sum` together only with the choice `single`, and then without `over`.
+            features: with HQ features unless `sam` is the only output.
+            outputs: `hq` the logits of the HQ token, `sum` SAM's plus those, `sam` SAM's, decoded without the HQ token.
+            choice: `single` mask token 0; `best` that of tokens 1 to 3 with the highest predicted IoU (the authors'
+                multimask output); `all` three of them.
+            iou_threshold: the logits of prompts without a predicted IoU above it are not computed, and 0.
+
+        Returns:
+            Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K); K is 3 for `all`, else 1.
         """
+        tokens = (0,) if choice == "single" else (1, 2, 3)
+        columns = slice(tokens[0], tokens[-1] + 1)
         found: dict[MaskOutput, tuple[Tensor, Tensor]] = {}
-        with_hq = [output for output in outputs if output != "sam"]
-        if "sam" in outputs:
-            found["sam"] = self.predict(
-                features._replace(hq=None), prompts, mask_output="sam", choice=choice, over=over
+        for with_hq in sorted({output != "sam" for output in outputs}):
+            sam, hq, iou = self.decode(
+                features if with_hq else features._replace(hq=None),
+                prompts,
+                mask_tokens=tokens if not with_hq or "sum" in outputs else (),
+                is_wanted=None if iou_threshold is None else lambda iou: iou[:, columns].amax(dim=1) > iou_threshold,
             )
-        if len(with_hq) > 1:
-            if choice != "single":
-                raise ValueError(f"hq and sum have the choice single together, not {choice}")
-            sam, hq, iou = self.decode(features, prompts)
-            assert hq is not None
-            found |= {"hq": (hq, iou[:, :1]), "sum": (sam + hq, iou[:, :1])}
-        elif with_hq:
-            found[with_hq[0]] = self.predict(features, prompts, mask_output=with_hq[0], choice=choice, over=over)
+            iou = iou[:, columns]
+            if choice == "best":
+                best = iou.argmax(dim=1, keepdim=True)
+                iou = iou.gather(1, best)
+                if sam.shape[1]:
+                    sam = sam.gather(1, best[..., None, None].expand(-1, 1, *sam.shape[-2:]))
+            if not with_hq:
+                found["sam"] = sam, iou
+                continue
+            if hq is None:
+                raise ValueError(f"the outputs {', '.join(outputs)} need HQ features")
+            found["hq"] = hq.expand(-1, iou.shape[1], -1, -1), iou
+            if "sum" in outputs:
+                found["sum"] = sam + hq, iou
         return {output: found[output] for output in outputs}

@@ -1,6 +1,6 @@
 """TinyViT, the image encoder of MobileSAM and of light HQ-SAM (`vit_tiny`).
 
-State keys are those of the official checkpoints, with the classification head they carry and never use.
+State keys are those of the official checkpoints, with their unused classification head.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .layers import HAS_CONV_GELU, LayerNorm2d, conv_gelu
-from .vit import image_of, windows_of
+from .layers import HAS_CONV_GELU, conv_gelu
+from .vit import make_neck, window_partition, window_unpartition
 
 DIMS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
@@ -22,15 +22,15 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 EXPANSION = 4
 CLASSES = 1000
-ROW_STEP = 8
+BIAS_ROW_MULTIPLE = 8  # alignment that the fused attention kernels of GPUs need
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias and batch norm; the keys are `c` and `bn`.
+    """Convolution without bias and batch norm; the state keys are `c` and `bn`.
 
     Attributes:
-        float32_on_cpu: on a CPU it computes in float32 under autocast too. These convolutions are depthwise, or bound
-            by memory: bfloat16 gains little in them, and its roundings in them are most of what it costs masks.
+        float32_on_cpu: computes in float32 under autocast on a CPU. These convolutions are depthwise or memory-bound,
+            so bfloat16 is hardly faster, and its rounding errors there cost most of the accuracy.
     """
 
     float32_on_cpu = True
@@ -49,19 +49,19 @@ class ConvNorm(nn.Sequential):
         return out
 
     def gelu(self, x: Tensor) -> Tensor:
-        """GELU of `forward`; in one pass over memory where it is folded, on CPUs that have oneDNN."""
+        """GELU of `forward`; one fused kernel after `fuse` on CPUs with oneDNN."""
         if x.is_cpu and isinstance(self.bn, nn.Identity) and HAS_CONV_GELU:
             return conv_gelu(self.c, x.float())
         return functional.gelu(self(x))
 
-    def fold(self) -> None:
-        """See `Folds`: the norm goes into the convolution's weight and bias."""
+    def fuse(self) -> None:
+        """Fuse the batch norm into the convolution, for inference only."""
         if not isinstance(self.bn, nn.Identity):
             self.c, self.bn = fuse_conv_bn_eval(self.c, self.bn), nn.Identity()
 
 
 class TinyViTImageEncoder(nn.Module):
-    """Convolutions, then windowed attention at strides 8 and 16, and SAM's neck.
+    """Convolutions, window attention at strides 8 and 16, and SAM's neck.
 
     Args:
         embed_dim: channels of the embedding.
@@ -75,18 +75,13 @@ class TinyViTImageEncoder(nn.Module):
         self.layers = nn.ModuleList([Stage(index) for index in range(4)])
         self.norm_head = nn.LayerNorm(DIMS[-1])
         self.head = nn.Linear(DIMS[-1], CLASSES)
-        self.neck = nn.Sequential(
-            nn.Conv2d(DIMS[-1], embed_dim, 1, bias=False),
-            LayerNorm2d(embed_dim),
-            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
-            LayerNorm2d(embed_dim),
-        )
+        self.neck = make_neck(DIMS[-1], embed_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Image embedding (B, embed_dim, S / 16, S / 16) and early features (B, 160, S / 16, S / 16).
 
         Args:
-            x: (B, 3, S, S) normalize images.
+            x: (B, 3, S, S) normalized images.
         """
         x = self.layers[1](self.layers[0](self.patch_embed(x)))
         interm_embeddings = x
@@ -94,7 +89,7 @@ class TinyViTImageEncoder(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Two strided convolutions to stride 4."""
+    """Patch embedding by two strided convolutions, stride 4."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,14 +97,14 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) to (B, 64, S / 4, S / 4)."""
-        first, _, second = self.seq  # the GELU between them is in the first one's call, and holds a place in the keys
+        first, _, second = self.seq  # the GELU is computed by `first.gelu`; in `seq` it keeps the state keys
         assert isinstance(first, ConvNorm)
         out: Tensor = second(first.gelu(x))
         return out
 
 
 class Stage(nn.Module):
-    """Blocks of one width, then a change of width, which halves the resolution but for the last time."""
+    """Blocks of one dimension, then a patch merging, which halves the resolution except in the last two stages."""
 
     def __init__(self, index: int) -> None:
         super().__init__()
@@ -121,8 +116,8 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.downsample = None
         if index < 3:
-            # SAM's embedding has stride 16, so the last merge keeps the resolution.
-            self.downsample = Merge(dim, DIMS[index + 1], 1 if index == 2 else 2)
+            # SAM's embedding has stride 16, so the last merging keeps the resolution.
+            self.downsample = PatchMerging(dim, DIMS[index + 1], 1 if index == 2 else 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, dim, H, W) to the next stage's input."""
@@ -132,7 +127,7 @@ class Stage(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """MobileNetV2's block with GELU, also after the residual."""
+    """MobileNetV2's block with GELU, also after the residual connection."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -145,8 +140,8 @@ class ConvBlock(nn.Module):
         return functional.gelu(x + self.conv3(self.conv2.gelu(self.conv1.gelu(x))))
 
 
-class Merge(nn.Module):
-    """From one width to the next."""
+class PatchMerging(nn.Module):
+    """Changes the dimension and, with stride 2, halves the resolution."""
 
     def __init__(self, width_in: int, width_out: int, stride: int) -> None:
         super().__init__()
@@ -161,7 +156,7 @@ class Merge(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Window attention, a depthwise convolution across window borders, an MLP."""
+    """Window attention, a depthwise convolution across windows, and an MLP."""
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -173,16 +168,16 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, dim, H, W) to the same shape."""
         last = x.permute(0, 2, 3, 1)
-        windows, padded = windows_of(last, self.window)
-        seen = self.attn(windows.flatten(1, 2)).unflatten(1, (self.window, self.window))
-        last = last + image_of(seen, self.window, padded, (last.shape[1], last.shape[2]))
+        windows, padded = window_partition(last, self.window)
+        out = self.attn(windows.flatten(1, 2)).unflatten(1, (self.window, self.window))
+        last = last + window_unpartition(out, self.window, padded, (last.shape[1], last.shape[2]))
         last = self.local_conv(last.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        out: Tensor = (last + self.mlp(last)).permute(0, 3, 1, 2)
-        return out
+        result: Tensor = (last + self.mlp(last)).permute(0, 3, 1, 2)
+        return result
 
 
 class NormedMLP(nn.Module):
-    """Layer norm and two linear layers with GELU between."""
+    """Layer norm and two linear layers with GELU."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -197,10 +192,10 @@ class NormedMLP(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention in a window with a learned bias for each absolute offset (row, column)."""
+    """Multi-head attention in a window with a learned bias per absolute offset (rows, columns)."""
 
     attention_bias_idxs: Tensor
-    folded_bias: Tensor | None
+    fused_bias: Tensor | None
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -208,30 +203,30 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
-        places = list(product(range(window), range(window)))
+        positions = list(product(range(window), range(window)))
         offsets: dict[tuple[int, int], int] = {}
         indices = [
-            offsets.setdefault((abs(a[0] - b[0]), abs(a[1] - b[1])), len(offsets)) for a in places for b in places
+            offsets.setdefault((abs(a[0] - b[0]), abs(a[1] - b[1])), len(offsets)) for a in positions for b in positions
         ]
         self.attention_biases = nn.Parameter(torch.zeros(heads, len(offsets)))
-        table = torch.tensor(indices).view(len(places), len(places))
+        table = torch.tensor(indices).view(len(positions), len(positions))
         self.register_buffer("attention_bias_idxs", table, persistent=False)
-        self.register_buffer("folded_bias", None, persistent=False)
+        self.register_buffer("fused_bias", None, persistent=False)
 
     def bias(self) -> Tensor:
-        """What is added to the attention of each head: (1, heads, N, N)."""
+        """Attention bias of each head: (1, heads, N, N)."""
         return self.attention_biases[:, self.attention_bias_idxs][None]
 
-    def fold(self) -> None:
-        """See `Folds`: the biases are gathered, in rows of a length that the fused kernels of GPUs take."""
+    def fuse(self) -> None:
+        """Precompute the attention bias, for inference only."""
         bias = self.bias()
-        self.folded_bias = functional.pad(bias, (0, -bias.shape[-1] % ROW_STEP))
+        self.fused_bias = functional.pad(bias, (0, -bias.shape[-1] % BIAS_ROW_MULTIPLE))
 
     def forward(self, x: Tensor) -> Tensor:
         """(windows, N, dim) to the same shape."""
         qkv = self.qkv(self.norm(x)).unflatten(2, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
         q, k, v = qkv.unbind(0)
-        bias = self.bias() if self.folded_bias is None else self.folded_bias
+        bias = self.bias() if self.fused_bias is None else self.fused_bias
         bias = bias.to(q.dtype)[..., : k.shape[2]]
         out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         y: Tensor = self.proj(out.transpose(1, 2).flatten(2))

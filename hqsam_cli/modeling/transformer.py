@@ -1,9 +1,8 @@
 """SAM's two-way transformer between prompt tokens and image pixels.
 
-Beside the plain form it has two exact short cuts. As long as no mask prompt made the pixels of an image
-differ from prompt to prompt, everything on the image's side of the first layer is computed once per
-image and gathered by `image_index`. Where no gradients are asked for, attention between few tokens and
-many pixels multiplies the tokens with the projections of the pixels; training rounds as the authors' does.
+It has two exact optimizations. Without mask prompts, the image side of the first layer is the same for all prompts of
+an image: it is computed once per image and gathered by `image_index`. Without gradients, attention between few tokens
+and many pixels multiplies the tokens with the projection weights of the pixels; training rounds as the authors' does.
 """
 
 from __future__ import annotations
@@ -12,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .layers import MLPBlock
+
 
 def per_prompt(x: Tensor, image_index: Tensor | None) -> Tensor:
-    """Rows of a per-image tensor (B, ...) for each prompt, (P, ...); None: `x` has a row for each already.
+    """Gather a per-image tensor (B, ...) for each prompt, (P, ...); with index None `x` is per prompt already.
 
-    With a single image the rows are a view, not a copy.
+    For a single image the result is a view.
     """
     if image_index is None:
         return x
@@ -26,7 +27,7 @@ def per_prompt(x: Tensor, image_index: Tensor | None) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose inner width may be smaller than the embedding's, in its plain form."""
+    """Multi-head attention whose inner dimension may be downsampled."""
 
     def __init__(self, embed_dim: int, heads: int, downsample: int = 1) -> None:
         super().__init__()
@@ -52,8 +53,8 @@ class Attention(nn.Module):
         Args:
             q: (P, N, C), or (B, N, C) with `q_index`.
             k, v: (P, M, C), or (B, M, C) with `kv_index`.
-            q_index, kv_index: long (P,), the image of each prompt; projections are done before the gather.
-            valid: bool (P, M), which keys are there; None means all.
+            q_index, kv_index: long (P,), index of the image of each prompt; gathered after the projections.
+            valid: bool (P, M), False for padding keys; None without padding.
 
         Returns:
             (P, N, C).
@@ -71,13 +72,13 @@ class Attention(nn.Module):
         return out
 
     def _of_heads(self, projection: nn.Linear) -> Tensor:
-        """The weight of a projection to the inner width, by heads: (heads, inner / heads, C)."""
+        """The weight of an input projection by heads: (heads, inner / heads, C)."""
         weight: Tensor = projection.weight.unflatten(0, (self.heads, -1))
         return weight
 
 
 class SelfAttention(Attention):
-    """Attention of tokens over tokens."""
+    """Self-attention of tokens."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *, valid: Tensor | None) -> Tensor:
         """See `Attention.plain`."""
@@ -85,19 +86,19 @@ class SelfAttention(Attention):
 
 
 class TokensToImage(Attention):
-    """Attention of few tokens over the many pixels of each prompt.
+    """Cross-attention of few tokens to many pixels.
 
-    To project N pixels takes N * C * inner products, and serves T tokens. So the tokens' side takes the weights of keys
-    and values instead, and pixels are multiplied with a vector a token and head as they are.
+    Projecting N pixels to keys and values takes N * C * inner multiplications, for only T tokens. So the projection
+    weights are multiplied with the queries instead, and the pixels with one vector per token and head.
     """
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *, kv_index: Tensor | None = None) -> Tensor:
-        """See `Attention.plain`; pixels that all prompts of an image share are projected, once."""
+        """See `Attention.plain`; pixels that are shared by the prompts of an image are projected once per image."""
         if torch.is_grad_enabled() or kv_index is not None:
             return self.plain(q, k, v, kv_index=kv_index)
         queries = self._split(self.q_proj(q))
         queries = queries * queries.shape[-1] ** -0.5
-        # The keys' bias adds the same to all scores of a token, which leaves their softmax as it is.
+        # The bias of the keys is omitted: it adds a constant to all scores of a token, which the softmax cancels.
         scores = (queries @ self._of_heads(self.k_proj)).flatten(1, 2) @ k.transpose(1, 2)
         seen = (scores.softmax(dim=-1) @ v).unflatten(1, (self.heads, -1))
         values = (seen @ self._of_heads(self.v_proj).transpose(1, 2)).transpose(1, 2).flatten(2)
@@ -106,7 +107,7 @@ class TokensToImage(Attention):
 
 
 class ImageToTokens(Attention):
-    """Attention of many pixels over few tokens, which take the weights of queries and outputs; see `TokensToImage`."""
+    """Cross-attention of many pixels to few tokens, optimized as in `TokensToImage`."""
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, *, q_index: Tensor | None = None, valid: Tensor | None = None
@@ -121,15 +122,15 @@ class ImageToTokens(Attention):
             offsets = offsets.masked_fill(~valid[:, None, :, None], -torch.inf)
         weights = (keys @ self._of_heads(self.q_proj)).flatten(1, 2)
         scores = (weights @ per_prompt(q, q_index).transpose(1, 2)).unflatten(1, (self.heads, -1)) + offsets
-        # Over the tokens, with the pixels of each side by side in memory.
-        shares = scores.softmax(dim=2).flatten(1, 2)
+        # The softmax is over tokens; the pixels of a token are contiguous in memory.
+        weights = scores.softmax(dim=2).flatten(1, 2)
         outputs = (values @ self.out_proj.weight.unflatten(1, (self.heads, -1)).permute(1, 2, 0)).flatten(1, 2)
-        y: Tensor = shares.transpose(1, 2) @ outputs + self.out_proj.bias
+        y: Tensor = weights.transpose(1, 2) @ outputs + self.out_proj.bias
         return y
 
 
 class TwoWayBlock(nn.Module):
-    """Tokens attend to themselves and to the image, then the image to the tokens."""
+    """Self-attention of tokens, cross-attention to the image, MLP, and cross-attention of the image to the tokens."""
 
     def __init__(self, embed_dim: int, heads: int, mlp_dim: int, downsample: int, *, first: bool) -> None:
         super().__init__()
@@ -138,7 +139,7 @@ class TwoWayBlock(nn.Module):
         self.norm1 = nn.LayerNorm(embed_dim)
         self.cross_attn_token_to_image = TokensToImage(embed_dim, heads, downsample)
         self.norm2 = nn.LayerNorm(embed_dim)
-        self.mlp = TokenMLP(embed_dim, mlp_dim)
+        self.mlp = MLPBlock(embed_dim, mlp_dim, functional.relu)
         self.norm3 = nn.LayerNorm(embed_dim)
         self.norm4 = nn.LayerNorm(embed_dim)
         self.cross_attn_image_to_token = ImageToTokens(embed_dim, heads, downsample)
@@ -152,38 +153,24 @@ class TwoWayBlock(nn.Module):
         image_index: Tensor | None,
         valid: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """One block; arguments as in `TwoWayTransformer.forward`. Pixels come back one row a prompt."""
+        """Arguments as in `TwoWayTransformer.forward`; returned pixels are per prompt, (P, N, C)."""
         if self.first:
             tokens = self.norm1(self.self_attn(tokens, tokens, tokens, valid=valid))
         else:
             q = tokens + token_pe
             tokens = self.norm1(tokens + self.self_attn(q, q, tokens, valid=valid))
 
-        placed = pixels + pixel_pe
-        seen = self.cross_attn_token_to_image(tokens + token_pe, placed, pixels, kv_index=image_index)
-        tokens = self.norm2(tokens + seen)
+        k = pixels + pixel_pe
+        out = self.cross_attn_token_to_image(tokens + token_pe, k, pixels, kv_index=image_index)
+        tokens = self.norm2(tokens + out)
         tokens = self.norm3(tokens + self.mlp(tokens))
 
-        told = self.cross_attn_image_to_token(placed, tokens + token_pe, tokens, q_index=image_index, valid=valid)
-        return tokens, self.norm4(per_prompt(pixels, image_index) + told)
-
-
-class TokenMLP(nn.Module):
-    """Two linear layers with ReLU; SAM's keys are `lin1` and `lin2`."""
-
-    def __init__(self, embed_dim: int, mlp_dim: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(embed_dim, mlp_dim)
-        self.lin2 = nn.Linear(mlp_dim, embed_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., embed_dim) to the same shape."""
-        out: Tensor = self.lin2(functional.relu(self.lin1(x)))
-        return out
+        out = self.cross_attn_image_to_token(k, tokens + token_pe, tokens, q_index=image_index, valid=valid)
+        return tokens, self.norm4(per_prompt(pixels, image_index) + out)
 
 
 class TwoWayTransformer(nn.Module):
-    """Depth 2, 8 heads, attention to the image at half width (SAM, appendix A)."""
+    """Two blocks and a final cross-attention (SAM, appendix A)."""
 
     def __init__(
         self, embed_dim: int = 256, depth: int = 2, heads: int = 8, mlp_dim: int = 2048, downsample: int = 2
@@ -203,14 +190,14 @@ class TwoWayTransformer(nn.Module):
         image_index: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Tokens and pixels after they have seen each other.
+        """Updated tokens and pixels.
 
         Args:
             tokens: (P, T, C), output tokens and prompt tokens.
-            pixels: (P, N, C), or one row an image, (B, N, C), where `image_index` is given.
-            pixel_pe: (1, N, C) positions.
+            pixels: (P, N, C), or per image, (B, N, C), with `image_index`.
+            pixel_pe: (1, N, C) positional encoding.
             image_index: long (P,) or None.
-            valid: bool (P, T), which tokens are there; None means all.
+            valid: bool (P, T), False for padding tokens; None without padding.
 
         Returns:
             Tokens (P, T, C) and pixels (P, N, C).
@@ -219,10 +206,10 @@ class TwoWayTransformer(nn.Module):
         for layer in self.layers:
             tokens, pixels = layer(tokens, pixels, token_pe, pixel_pe, image_index, valid)
             image_index = None
-        seen = self.final_attn_token_to_image(tokens + token_pe, pixels + pixel_pe, pixels)
-        return self.norm_final_attn(tokens + seen), pixels
+        out = self.final_attn_token_to_image(tokens + token_pe, pixels + pixel_pe, pixels)
+        return self.norm_final_attn(tokens + out), pixels
 
 
 def flat_pixels(x: Tensor) -> Tensor:
-    """(B, C, H, W) as (B, H * W, C)."""
+    """(B, C, H, W) to (B, H * W, C)."""
     return torch.flatten(x, 2).transpose(1, 2)

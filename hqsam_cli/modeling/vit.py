@@ -1,9 +1,9 @@
 """SAM's ViT image encoder: window attention, four global blocks, decomposed relative positions.
 
-State keys are those of the official checkpoints. Attention needs no bias matrix: the score
-scale · q·k + q·R_row + q·R_column is one dot product of longer vectors, the query followed by its two
-relative terms against the key followed by one-hot vectors of its row and column. So it runs through plain
-scaled dot-product attention, and its flash kernels, without the (heads, N, N) bias.
+State keys are those of the official checkpoints. Attention needs no bias matrix: the score scale · q·k + q·R_row +
+q·R_column is one dot product of the query, concatenated with its relative terms, and the key, concatenated with one-hot
+vectors of its row and column. So scaled dot-product attention can use its flash kernels, which take no (heads, N, N)
+bias.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .layers import LayerNorm2d
-from .vit_config import ViTConfig
+from .layers import LayerNorm2d, MLPBlock
 
 PATCH = 16
 WINDOW = 14
-CHANNEL_STEP = 8  # attention kernels want head widths of a multiple of this
+HEAD_DIM_MULTIPLE = 8  # attention kernels are slower for other head dimensions
 
 
 class ViTImageEncoder(nn.Module):
-    """ViT with a convolutional neck to the embedding.
+    """ViT with a convolutional neck.
 
     Args:
-        config: sizes.
-        image_size: side S of the square in pixels.
-        embed_dim: channels of the embedding.
+        dim, depth, heads: embedding dimension of the patches, number of blocks, attention heads.
+        global_blocks: indices of the blocks with global attention; the others have window attention.
+        image_size: input size S in pixels.
+        embed_dim: channels of the image embedding.
     """
 
-    def __init__(self, config: ViTConfig, image_size: int = 1024, embed_dim: int = 256) -> None:
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        global_blocks: tuple[int, ...],
+        image_size: int = 1024,
+        embed_dim: int = 256,
+    ) -> None:
         super().__init__()
         side = image_size // PATCH
-        self.first_global = config.global_blocks[0]
-        self.patch_embed = PatchEmbed(config.dim)
-        self.pos_embed = nn.Parameter(torch.zeros(1, side, side, config.dim))
-        self.blocks = nn.ModuleList(
-            Block(config.dim, config.heads, side, 0 if i in config.global_blocks else WINDOW)
-            for i in range(config.depth)
-        )
-        self.neck = nn.Sequential(
-            nn.Conv2d(config.dim, embed_dim, 1, bias=False),
-            LayerNorm2d(embed_dim),
-            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
-            LayerNorm2d(embed_dim),
-        )
+        self.first_global = global_blocks[0]
+        self.patch_embed = PatchEmbed(dim)
+        self.pos_embed = nn.Parameter(torch.zeros(1, side, side, dim))
+        self.blocks = nn.ModuleList(Block(dim, heads, side, 0 if i in global_blocks else WINDOW) for i in range(depth))
+        self.neck = make_neck(dim, embed_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Image embedding and early features.
 
         Args:
-            x: (B, 3, S, S) normalize images.
+            x: (B, 3, S, S) normalized images.
 
         Returns:
             The embedding (B, embed_dim, S / 16, S / 16), and the output of the first global block
@@ -66,7 +66,7 @@ class ViTImageEncoder(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Patches of 16 pixels as vectors, channels last."""
+    """Patch embedding, channels last."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class PatchEmbed(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each with a norm before and a residual around it."""
+    """Pre-norm transformer block with window (`window` > 0) or global attention."""
 
     def __init__(self, dim: int, heads: int, side: int, window: int) -> None:
         super().__init__()
@@ -87,14 +87,14 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(dim, heads, window or side)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = BlockMLP(dim)
+        self.mlp = MLPBlock(dim, 4 * dim, functional.gelu)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, dim) to the same shape."""
         y = self.norm1(x)
         if self.window:
-            windows, padded = windows_of(y, self.window)
-            y = image_of(self.attn(windows), self.window, padded, (x.shape[1], x.shape[2]))
+            windows, padded = window_partition(y, self.window)
+            y = window_unpartition(self.attn(windows), self.window, padded, (x.shape[1], x.shape[2]))
         else:
             y = self.attn(y)
         x = x + y
@@ -102,22 +102,8 @@ class Block(nn.Module):
         return out
 
 
-class BlockMLP(nn.Module):
-    """Four times wider, GELU; the keys are `lin1` and `lin2`."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(dim, 4 * dim)
-        self.lin2 = nn.Linear(4 * dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., dim) to the same shape."""
-        out: Tensor = self.lin2(functional.gelu(self.lin1(x)))
-        return out
-
-
 class Attention(nn.Module):
-    """Multi-head attention over a square of `side` x `side` with relative positions."""
+    """Multi-head attention over `side` x `side` patches with decomposed relative positions."""
 
     def __init__(self, dim: int, heads: int, side: int) -> None:
         super().__init__()
@@ -138,13 +124,13 @@ class Attention(nn.Module):
 
 
 def relative_table(positions: Tensor, side: int) -> Tensor:
-    """Vectors of all offsets between two of `side` places: (2 side - 1, d) to (side, side, d), query first."""
-    places = torch.arange(side, device=positions.device)
-    return positions[places[:, None] - places[None, :] + side - 1]
+    """Relative position embeddings (2 side - 1, d) by query and key position: (side, side, d)."""
+    index = torch.arange(side, device=positions.device)
+    return positions[index[:, None] - index[None, :] + side - 1]
 
 
 def relative_attention(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Attention with a decomposed relative position, without its bias matrix.
+    """Attention with decomposed relative positions, without a bias matrix.
 
     Args:
         q, k, v: (B, heads, H * W, d).
@@ -158,23 +144,21 @@ def relative_attention(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: T
     grid = q.unflatten(2, (height, width))
     by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, rows.to(q.dtype)).flatten(2, 3)
     by_column = torch.einsum("bnhwc,wkc->bnhwk", grid, columns.to(q.dtype)).flatten(2, 3)
-    places = torch.arange(height * width, device=q.device)
-    one_hot = torch.cat([_one_hot(places // width, height), _one_hot(places % width, width)], dim=1).to(k.dtype)
+    index = torch.arange(height * width, device=q.device)
+    one_hot = torch.cat(
+        [functional.one_hot(index // width, height), functional.one_hot(index % width, width)], dim=1
+    ).to(k.dtype)
     extra = height + width
-    fill = -(depth + extra) % CHANNEL_STEP
-    queries = functional.pad(torch.cat([q, by_row / scale, by_column / scale], dim=-1), (0, fill))
-    keys = functional.pad(torch.cat([k, one_hot.expand(*k.shape[:2], -1, -1)], dim=-1), (0, fill))
-    # The fused kernels want values as wide as keys.
-    values = functional.pad(v, (0, extra + fill))
+    padding = -(depth + extra) % HEAD_DIM_MULTIPLE
+    queries = functional.pad(torch.cat([q, by_row / scale, by_column / scale], dim=-1), (0, padding))
+    keys = functional.pad(torch.cat([k, one_hot.expand(*k.shape[:2], -1, -1)], dim=-1), (0, padding))
+    # The fused kernels need values of the dimension of the keys.
+    values = functional.pad(v, (0, extra + padding))
     return functional.scaled_dot_product_attention(queries, keys, values, scale=scale)[..., :depth]
 
 
-def _one_hot(places: Tensor, count: int) -> Tensor:
-    return functional.one_hot(places, count)
-
-
-def windows_of(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
-    """(B, H, W, C) as (B * windows, window, window, C), zero-padded at the right and the bottom.
+def window_partition(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
+    """Partition (B, H, W, C) into windows (B * windows, window, window, C), zero-padded at the right and the bottom.
 
     Returns:
         The windows and the padded height and width.
@@ -186,8 +170,18 @@ def windows_of(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
     return x.transpose(2, 3).reshape(-1, window, window, channels), padded
 
 
-def image_of(windows: Tensor, window: int, padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """The inverse of `windows_of`: (B, H, W, C) without the padding."""
+def window_unpartition(windows: Tensor, window: int, padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Inverse of `window_partition`: (B, H, W, C) without the padding."""
     rows, columns = padded[0] // window, padded[1] // window
     x = windows.view(-1, rows, columns, window, window, windows.shape[-1]).transpose(2, 3)
     return x.reshape(-1, *padded, windows.shape[-1])[:, : size[0], : size[1]]
+
+
+def make_neck(dim: int, embed_dim: int) -> nn.Sequential:
+    """SAM's neck: (B, dim, H, W) to (B, embed_dim, H, W)."""
+    return nn.Sequential(
+        nn.Conv2d(dim, embed_dim, 1, bias=False),
+        LayerNorm2d(embed_dim),
+        nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
+        LayerNorm2d(embed_dim),
+    )

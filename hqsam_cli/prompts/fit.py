@@ -10,7 +10,7 @@ from PIL import Image
 from ..errors import ImageError
 from ..formats.segmentation import decode_segmentation
 from ..io.masks import read_mask
-from ..records import Box, ImagePrompts, PolygonShares, Prompt, RawPrompt, Segmentation
+from ..records import Box, ImagePrompts, NormalizedPolygon, Prompt, RawPrompt, Segmentation
 
 
 def fit_prompts(
@@ -79,11 +79,11 @@ def _clip(box: Box, width: int, height: int) -> Box | None:
 
 
 def _coarse_mask(
-    source: Segmentation | PolygonShares | Path, width: int, height: int, turn: Image.Transpose | None
+    source: Segmentation | NormalizedPolygon | Path, width: int, height: int, turn: Image.Transpose | None
 ) -> tuple[np.ndarray | None, str]:
     """The pixels of a coarse mask, or None and the reason."""
     try:
-        if isinstance(source, PolygonShares):
+        if isinstance(source, NormalizedPolygon):
             source = [[n * (height if odd % 2 else width) for odd, n in enumerate(source.xyn)]]
         mask = read_mask(source) if isinstance(source, Path) else decode_segmentation(source, width, height)
     except (ImageError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -16,8 +16,8 @@ from ..formats.annotation_fields import read_annotations
 from ..formats.boxes import SHARES
 from ..formats.label_folder import label_paths, labels_below
 from ..formats.ndjson import Lines, read_lines
-from ..formats.prompt_file import Contents, Notes, PromptFile, Use, note
-from ..formats.values import identifier, is_set, read_numbers
+from ..formats.prompt_file import Contents, FileAnnotation, Notes, PromptFile, Use, note
+from ..formats.values import Identifier, identifier, is_set, read_numbers
 from ..io.address_folder import AddressFolder
 from ..io.find import relative_name
 from ..io.gzipped import unzipped
@@ -64,7 +64,7 @@ def read_prompt_file(
         raise HqsamError(str(error), file=name) from None
     if use == "box" and box_format is None:
         _check_pixels(contents, name)
-    return _prompt_file(name, kind, contents, use, box_format, notes)
+    return _speaking(_prompt_file(name, kind, contents, use, box_format, notes))
 
 
 def _contents(content: bytes, name: str, listed: PromptFile | None, notes: Notes) -> tuple[str, Contents]:
@@ -129,7 +129,7 @@ def read_prompt_folder(
     kind, read = FOLDER_READERS[suffix]
     contents = read(place, paths, notes)
     note(notes.lost, f"labels of another kind than {suffix}, left out", [path.name for path in others])
-    return _prompt_file(named or str(folder), kind, contents, use, box_format, notes)
+    return _speaking(_prompt_file(named or str(folder), kind, contents, use, box_format, notes))
 
 
 def read_prompt_address(address: str, use: Use, *, box_format: BoxFormat | None = None) -> PromptFile:
@@ -159,6 +159,7 @@ def _prompt_file(
     annotations = [] if use is None else read_annotations(contents, use, notes, box_format=box_format)
     said = Notes([f"{path}: {text}" for text in notes.lost], [f"{path}: {text}" for text in notes.remarks])
     count = len(contents.annotations) + contents.unread
+    silent = frozenset[Identifier]() if use is None else _silent(contents, annotations)
     return PromptFile(
         path,
         use,
@@ -170,7 +171,29 @@ def _prompt_file(
         numbered=contents.numbered,
         notes=said,
         kind=kind,
+        silent=silent,
     )
+
+
+def _speaking(file: PromptFile) -> PromptFile:
+    """The file; an HqsamError where nothing that is said in it is about objects. One that is empty may be meant so."""
+    if file.says_nothing and file.kind != "COCO results" and (file.images or file.notes.lost):
+        trouble = f": {file.notes.lost[0].removeprefix(f'{file.path}: ')}" if file.notes.lost else ""
+        raise HqsamError(
+            f"{file.kind}, in which there are no annotations{trouble}",
+            file=file.path,
+            remedy="give the file of the objects; an empty list of annotations says that an image has none",
+        )
+    return file
+
+
+def _silent(contents: Contents, annotations: Sequence[FileAnnotation]) -> frozenset[Identifier]:
+    """See `PromptFile`; crowd regions are understood, and no objects."""
+    silent = set(contents.silent)
+    if len(annotations) < len(contents.annotations):
+        asked = (item for item in contents.annotations if isinstance(item, dict) and not is_set(item.get("iscrowd")))
+        silent |= {key for item in asked if (key := identifier(item.get("image_id"))) is not None}
+    return frozenset(silent.difference(annotation.key for annotation in annotations))
 
 
 def _check_pixels(contents: Contents, name: str) -> None:

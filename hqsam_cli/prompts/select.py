@@ -20,17 +20,17 @@ class Selection:
 
     Attributes:
         score_threshold: prompts that score less are dropped; those without a score stay.
-        max_boxes: only the best of an image are kept.
+        max_det: only the best of an image are kept.
     """
 
     score_threshold: float | None = None
-    max_boxes: int | None = None
+    max_det: int | None = None
 
     def best(self, prompts: Sequence[AnyPrompt]) -> list[AnyPrompt]:
         """Those that are kept, in their order."""
         threshold = -math.inf if self.score_threshold is None else self.score_threshold
         scores = [math.inf if prompt.score is None else prompt.score for prompt in prompts]
-        kept = set(sorted(range(len(prompts)), key=lambda place: -scores[place])[: self.max_boxes])
+        kept = set(sorted(range(len(prompts)), key=lambda place: -scores[place])[: self.max_det])
         return [p for place, p in enumerate(prompts) if place in kept and scores[place] >= threshold]
 
     def number(self, file_name: str, found: Sequence[Prompt]) -> list[Prompt]:

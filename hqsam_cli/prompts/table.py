@@ -67,6 +67,7 @@ class PromptTable:
 
     Attributes:
         images: by name, those that a file speaks of.
+        from_files: whether files say what there is in images; of those that they do not mention nobody knows.
         categories: COCO categories the results keep.
         notes: what is lost, and what else people should know.
         outside: sentences about names that leave the image folder; the run ends with exit code 3.
@@ -76,10 +77,13 @@ class PromptTable:
     categories: list[dict[str, Any]] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
     outside: list[str] = field(default_factory=list)
+    from_files: bool = False
 
     def for_image(self, file_name: str) -> ImagePrompts:
         """Prompts of an image; none where no file speaks of it."""
-        return self.images.get(file_name) or ImagePrompts(file_name, hash_id(file_name))
+        return self.images.get(file_name) or ImagePrompts(
+            file_name, hash_id(file_name), mentioned=False if self.from_files else None
+        )
 
 
 def read_prompts(
@@ -137,6 +141,7 @@ class _Joined:
 
     image_id: int | None = None
     size: tuple[int, int] | None = None
+    mentioned: bool = False
     prompts: dict[Key, RawPrompt] = field(default_factory=dict)
     kept: dict[Key, int] = field(default_factory=dict)
 
@@ -184,6 +189,7 @@ def bind_prompts(
             own = joined[name]
             own.image_id = file.images[key].image_id if own.image_id is None else own.image_id
             own.size = own.size or file.images[key].size
+            own.mentioned = own.mentioned or key not in file.silent
         _join_file(joined, place, file, matches.names, categories, owners, notes)
     names = [image.file_name for image in images]
     if sources.masks is not None:
@@ -193,6 +199,7 @@ def bind_prompts(
     if sources.files or sources.masks is not None:
         note(notes.remarks, "images that no prompt file mentions", [name for name in names if name not in joined])
     _tell_image_ids_apart(joined, notes)
+    from_files = sources.masks is not None or any(file.use is not None for file in sources.files)
     table = {
         name: ImagePrompts(
             name,
@@ -200,10 +207,11 @@ def bind_prompts(
             own.size,
             kept := selection.best(own.numbered(name)),
             len(own.prompts) - len(kept),
+            (own.mentioned or bool(own.prompts)) if from_files else None,
         )
         for name, own in joined.items()
     }
-    return PromptTable(table, categories.complete(), notes, outside)
+    return PromptTable(table, categories.complete(), notes, outside, from_files)
 
 
 def _join_file(
@@ -305,6 +313,18 @@ def number_images(listed: PromptFile | None, images: Sequence[SourceImage]) -> P
     notes = Notes()
     note(notes.remarks, "images whose names are no numbers, given ids of their own", [n for n in stems if n not in own])
     return PromptTable({name: ImagePrompts(name, n) for name, n in own.items()}, table.categories, notes)
+
+
+def check_speaks(sources: PromptSources) -> None:
+    """Raise an HqsamError where prompts are to be of images that have results, and a file of them says nothing."""
+    for file in sources.files:
+        if file.says_nothing:
+            raise HqsamError(
+                f"{file.kind} without any object, and it says of no image that there is none; the output has results, "
+                "and nothing was touched",
+                file=file.path,
+                remedy="give the file of these images",
+            )
 
 
 def check_used(sources: PromptSources, table: PromptTable, images: Sequence[SourceImage]) -> None:

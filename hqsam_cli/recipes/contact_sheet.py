@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from ..errors import HqsamError
+from ..formats.overlay import overlay
+from ..formats.picture_writer import write_picture
 from ..io.images import read_image
-from ..report.overlay import overlay
-from ..report.pictures import write_picture
 
 CELL_HEIGHT, CELL_WIDTH = 400, 560  # pixels
 GAP = 12

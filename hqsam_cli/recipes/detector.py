@@ -20,17 +20,15 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_map
 
-from ..compute import resolve_compute
 from ..configs import DetectorConfig, ObjectsConfig
 from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_pair
 from ..detection.detector import Detector
-from ..detection.engine import ultralytics
-from ..detection.plain import write_plain
+from ..detection.yolo import ultralytics, write_detector
 from ..errors import ImageError
-from ..everything import suppress
+from ..inference.device import resolve_compute
+from ..inference.objects import ObjectPredictor
+from ..inference.predictor import Predictor
 from ..io.masks import THRESHOLD
-from ..objects import ObjectPredictor
-from ..predictor import Predictor
 from ..records import MaskCrop
 from ..weights.checkpoints import load_model
 from .scenes import render_scene
@@ -51,7 +49,7 @@ LEAST_PART, LEAST_SHARE = (
 )  # minimum area of a component, over that of the largest one, and over that of the image
 OVERLAP = 0.5  # IoU threshold of NMS
 GAP = 0.02  # of the longer side: closer components are one object
-SCORE_SETTINGS = DetectorConfig(conf=0.001, max_det=100)
+SCORE_SETTINGS = DetectorConfig(score_threshold=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
 Find = Callable[[np.ndarray, Sequence[MaskCrop]], list[Box]]
@@ -93,8 +91,10 @@ def likely_objects(boxes: Sequence[Sequence[float]], height: int, width: int) ->
 
 def without_copies(boxes: Sequence[Box]) -> list[Box]:
     """NMS of boxes x, y, width, height, in order of preference."""
-    corners = [(x, y, x + width, y + height) for x, y, width, height in boxes]
-    return [boxes[n] for n in suppress(corners, range(len(boxes), 0, -1), OVERLAP)]
+    from torchvision.ops import box_convert, nms
+
+    corners = box_convert(torch.tensor(boxes, dtype=torch.float32).reshape(len(boxes), 4), "xywh", "xyxy")
+    return [boxes[n] for n in nms(corners, torch.arange(float(len(boxes)), 0, -1), OVERLAP).tolist()]
 
 
 def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> int:
@@ -134,7 +134,7 @@ def finder(name: str, device: str) -> Find:
     """Pseudo-labels of a model: objects without a mask."""
     compute = resolve_compute(device, "auto")
     model = load_model(name, compute.device, compute.dtype)
-    predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
+    predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
     objects = ObjectPredictor(predictor, FOUND)
 
     def find(image: np.ndarray, masks: Sequence[MaskCrop]) -> list[Box]:
@@ -315,8 +315,8 @@ def main() -> None:
     )
     path = arguments.out / "object-nano.safetensors"
     conf = best_threshold(best, yaml, device=str(device))
-    write_plain(path, ultralytics().YOLO(str(best)).model, ARCHITECTURE, imgsz=SIDES[-1], conf=conf, iou=OVERLAP)
-    _say(f"wrote {path}, which asks for --conf {conf}")
+    write_detector(path, ultralytics().YOLO(str(best)).model, ARCHITECTURE, imgsz=SIDES[-1], conf=conf, iou=OVERLAP)
+    _say(f"wrote {path}, which asks for --score-threshold {conf}")
     detector = Detector(path, SCORE_SETTINGS, device)
     for folder in (arguments.val, *arguments.score):
         print(f"{folder}: AP50 {average_precision(find_pairs(folder), detector.detect):.3f}")

@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..formats.segmentation import encode_crop
 from ..records import MaskCrop
 from .scenes import OBJECTS, Scene, render_scene
 
@@ -70,7 +69,7 @@ def main() -> None:
                     "bbox": list(crop.tight_box()),
                     "area": int(mask.sum()),
                     "iscrowd": 0,
-                    "segmentation": encode_crop(crop),
+                    "segmentation": crop.rle,
                 }
             )
             pixels = mask.astype(np.uint8) * 255

@@ -11,14 +11,14 @@ from urllib.parse import quote
 import numpy as np
 
 from ..errors import HqsamError, ImageError
-from ..formats.segmentation import decode_crop, encode_crop
+from ..formats.picture_writer import read_thumbnail, thumbnail_of_run, write_picture, write_thumbnail
+from ..formats.segmentation import decode_crop
 from ..formats.values import identifier, number_or_none, read_numbers
 from ..io.images import stored_orientation
+from ..io.places import is_address
 from ..records import MaskCrop
-from .pictures import write_picture
 from .results import ResultImage, read_photo
 from .suspicion import PARTS, measure_masks
-from .thumbnails import read_thumbnail, thumbnail_of_run, write_thumbnail
 
 QUALITY = 90  # of the JPEG of a photo that browsers do not show
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".avif")
@@ -106,13 +106,14 @@ def _shape(given: dict[str, Any], image: ResultImage, size: tuple[int, int]) -> 
     except (KeyError, ValueError) as error:
         reason = f"a segmentation {error}"
         raise HqsamError(reason, file=image.file_name, remedy="run hqsam segment again") from None
-    shape = {"segmentation": encode_crop(mask), "area": int(mask.bits.sum()), "bbox": list(mask.tight_box())}
+    shape = {"segmentation": mask.rle, "area": int(mask.bits.sum()), "bbox": list(mask.tight_box())}
     return shape, mask
 
 
 def _as_it_is(path: str, exif: str) -> bool:
     """Whether a browser shows a photo as it was read; browsers turn it as EXIF says."""
-    return path.lower().endswith(SHOWN_BY_BROWSERS) and (exif == "apply" or stored_orientation(path) == 1)
+    is_shown = not is_address(path) and path.lower().endswith(SHOWN_BY_BROWSERS)
+    return is_shown and (exif == "apply" or stored_orientation(path) == 1)
 
 
 def _address(path: str | Path, report: Path) -> str:

@@ -9,37 +9,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import HqsamError, ImageError
-from ..formats.picture_writer import PictureWriter
-from ..formats.run_records import ImageResult, RunRecords
+from ..errors import HqsamError
+from ..formats.overlay import overlay, titled
+from ..formats.picture_writer import draw, write_picture
 from ..formats.segmentation import decode_segmentation
-from ..io.atomic import atomic_file
-from .overlay import overlay, titled
 from .results import ResultImage, Results, read_photo
 
 PANEL = 1000  # pixels of the longer side of a panel of a comparison, at most
 INSETS = 2  # below each panel: where SAM and HQ-SAM differ most
 INSET_SHARE = 6  # an inset shows a part of the image that is by this shorter than its longer side
 ONLY_HQ, ONLY_SAM = (40, 150, 255), (255, 140, 0)
-JPEG_QUALITY = 92
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-
-
-class OverlayWriter(PictureWriter):
-    """`overlays/<path of the image>.jpg`: the images of a run with their masks drawn over them."""
-
-    folder = "overlays"
-    suffix = ".jpg"
-
-    def __init__(self, output: Path, run: RunRecords) -> None:
-        super().__init__(output, run)
-        self._names = {category["id"]: str(category.get("name")) for category in run.categories}
-
-    def write(self, result: ImageResult) -> None:
-        """See `Writer`."""
-        assert result.pixels is not None
-        masks = [instance.mask.full() for instance in result.instances]
-        write_picture(self.place(result.file_name), draw(result.pixels, result.annotations, masks, self._names))
 
 
 def draw_image(image: ResultImage, path: Path, results: Results, *, compare: bool, max_pixels: int) -> None:
@@ -68,24 +48,6 @@ def draw_image(image: ResultImage, path: Path, results: Results, *, compare: boo
         raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another `output`") from None
 
 
-def draw(
-    photo: np.ndarray, annotations: Sequence[Mapping[str, Any]], masks: list[np.ndarray], names: Mapping[Any, str]
-) -> np.ndarray:
-    """A photo with masks, the boxes that were asked for, and labels: uint8 RGB of its size.
-
-    Args:
-        masks: of the annotations, bool (H, W) each.
-        names: of categories, by id.
-    """
-    labels = []
-    for annotation in annotations:
-        category = annotation.get("category_id")
-        name = names.get(category, f"category {category}")
-        score = annotation.get("score")
-        labels.append(name if score is None else f"{name} {score:.2f}")
-    return overlay(photo, masks, labels, [annotation.get("prompt_box") for annotation in annotations])
-
-
 def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """SAM | HQ-SAM | difference, and below each what it shows where the two differ most: uint8 RGB.
 
@@ -110,26 +72,6 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
         "only SAM: orange, only HQ-SAM: blue": difference,
     }
     return np.hstack([titled(with_insets(image, parts), title) for title, image in panels.items()])
-
-
-def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -> None:
-    """Write uint8 RGB (H, W, 3) in the format of the path's suffix.
-
-    Args:
-        quality: of JPEG.
-
-    Raises:
-        ImageError: there is no such format.
-    """
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    try:
-        done, encoded = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(pixels[..., ::-1]), options)
-    except cv2.error:
-        done = False
-    if not done:
-        raise ImageError("no picture can be written as that", file=path, remedy="call it .png or .jpg")
-    with atomic_file(path) as file:
-        file.write(encoded.tobytes())
 
 
 def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..batch.journal import read_journal, read_records
+from ..batch.journal import read_records
+from ..batch.object_journal import has_journal, journal_contents, journal_of, local_journal
 from ..configs import JOURNAL
 from ..errors import Failure, HqsamError, ImageError, take_apart
 from ..formats.coco import INSTANCES
 from ..formats.values import identifier
+from ..io.copies import LocalCopy, below
 from ..io.images import read_image
 
 
@@ -56,8 +58,10 @@ class Results:
     exif: str = "apply"
 
 
-def read_results(folder: Path, images: Path | None = None) -> Results:
+def read_results(folder: Path | str, images: Path | None = None) -> Results:
     """The results in the output folder of `hqsam segment`, or in any folder with COCO's `instances.json`.
+
+    The folder may be an address, as a text, or a copy of what is at one.
 
     `instances.json` counts unless the journal's last run did not end; without it, the journal does.
 
@@ -67,14 +71,13 @@ def read_results(folder: Path, images: Path | None = None) -> Results:
     Raises:
         HqsamError: there is neither, or one of them is damaged.
     """
-    document_path, journal_path = folder / INSTANCES, folder / JOURNAL
-    has_journal = journal_path.is_file()
-    if not has_journal and not document_path.is_file():
+    document_file, place = LocalCopy(below(folder, INSTANCES)), journal_of(folder)
+    if not has_journal(place) and not document_file.is_there:
         raise HqsamError(
             f"no {INSTANCES} and no {JOURNAL} in it", file=folder, remedy="give the output folder of hqsam segment"
         )
-    document = _read_document(document_path) if document_path.is_file() else {}
-    journal = read_journal(journal_path)
+    document = _read_document(document_file) if document_file.is_there else {}
+    journal_path, journal = local_journal(place), journal_contents(place)
     entries = journal.entries
     categories = document.get("categories") or (journal.last.categories if journal.last else [])
     names = {identifier(c.get("id")): str(c.get("name")) for c in categories if isinstance(c, dict)}
@@ -87,7 +90,7 @@ def read_results(folder: Path, images: Path | None = None) -> Results:
         if not current or record["error"] is not None:
             merged[record["file_name"]] = record
     if current:
-        merged |= {record["file_name"]: record for record in _of_document(document_path, document)}
+        merged |= {record["file_name"]: record for record in _of_document(document_file.name, document)}
 
     def path_of(name: str) -> str | None:
         if images is not None:
@@ -128,17 +131,17 @@ def _image(record: Mapping[str, Any], path: str | None) -> ResultImage:
     return ResultImage(record["file_name"], record["image_id"], path, size, annotations, record["error"], seconds)
 
 
-def _read_document(path: Path) -> dict[str, Any]:
+def _read_document(file: LocalCopy) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(file.path.read_bytes())
         if not isinstance(document, dict) or not isinstance(document.get("images"), list):
             raise ValueError("no COCO instances")
     except (OSError, ValueError) as error:
-        raise HqsamError(f"cannot be read ({error})", file=path, remedy="run hqsam segment again") from None
+        raise HqsamError(f"cannot be read ({error})", file=file.name, remedy="run hqsam segment again") from None
     return document
 
 
-def _of_document(path: Path, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _of_document(path: Path | str, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Records as the journal has them, of COCO instances."""
     own: dict[Any, list[dict[str, Any]]] = {}
     try:

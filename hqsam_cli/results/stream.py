@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal
 
 import ijson
@@ -17,6 +17,7 @@ import ijson
 from ..errors import HqsamError
 from ..formats.coco import INSTANCES
 from ..formats.ndjson import INSTANCES as LINES
+from ..io.copies import LocalCopy, below
 from ..io.gzipped import GZIP
 
 Item = dict[str, Any]
@@ -38,7 +39,7 @@ class Results:
     """Images, annotations and categories, as COCO has them. What is called is called as often as need be.
 
     Attributes:
-        path: of the file; of several, of the first.
+        path: of the file, or its address; of several, of the first.
         kind: of the file; a COCO results list has no images and no categories.
         info: what made them.
         categories: by the order of the file.
@@ -46,7 +47,7 @@ class Results:
         annotations: with `image_id`, in the order of the file.
     """
 
-    path: Path
+    path: Path | str
     kind: Kind
     info: Mapping[str, Any]
     categories: list[Item]
@@ -54,55 +55,64 @@ class Results:
     annotations: Callable[[], Iterator[Item]]
 
 
-def open_results(path: Path) -> Results:
-    """The results of a file, or of the output folder of a run.
+def open_results(path: Path | str) -> Results:
+    """The results of a file, or of the output folder of a run; or of the address of either, as a text.
 
     Raises:
         HqsamError: it cannot be read, or is of no kind that is known. What is wrong further down in it is raised when
             it is read.
     """
-    if path.is_dir():
-        found = next((path / name for name in (INSTANCES, LINES) if (path / name).is_file()), None)
-        if found is None:
-            raise HqsamError(f"has neither {INSTANCES} nor {LINES}", file=path, remedy=REMEDY)
-        path = found
-    kind = _kind(path)
+    file = _file(path)
+    kind = _kind(file)
     if kind == "NDJSON":
-        categories = _categories_of_lines(path)
-        return Results(path, kind, {}, categories, partial(_images_of_lines, path), partial(_of_lines, path))
+        categories = _categories_of_lines(file)
+        return Results(file.name, kind, {}, categories, partial(_images_of_lines, file), partial(_of_lines, file))
     if kind == "COCO results":
-        return Results(path, kind, {}, [], lambda: iter(()), partial(_entries, path, "item"))
-    info: Any = next(_parsed(path, "items", "info"), {})
+        return Results(file.name, kind, {}, [], lambda: iter(()), partial(_entries, file, "item"))
+    info: Any = next(_parsed(file, "items", "info"), {})
     return Results(
-        path,
+        file.name,
         kind,
         info if isinstance(info, dict) else {},
-        [own if own.get("name") else {**own, "name": _named(own["id"])} for own in _entries(path, "categories.item")],
-        partial(_entries, path, "images.item"),
-        partial(_entries, path, "annotations.item"),
+        [own if own.get("name") else {**own, "name": _named(own["id"])} for own in _entries(file, "categories.item")],
+        partial(_entries, file, "images.item"),
+        partial(_entries, file, "annotations.item"),
     )
 
 
+def _file(path: Path | str) -> LocalCopy:
+    """The file of results that a path or an address is of."""
+    if isinstance(path, Path) and not path.is_dir():
+        return LocalCopy(path)
+    names = [below(path, INSTANCES), below(path, LINES)]
+    if isinstance(path, str):  # of a file, likely, if its name has a suffix
+        names.insert(0 if PurePosixPath(path).suffix else 2, path)
+    found = next((file for file in map(LocalCopy, names) if file.is_there), None)
+    if found is None:
+        raise HqsamError(f"has neither {INSTANCES} nor {LINES}", file=path, remedy=REMEDY)
+    return found
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+def _opened(file: LocalCopy) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The bytes of a file, unzipped; what goes wrong with them names it."""
     try:
-        with open(path, "rb") as raw:
+        with open(file.path, "rb") as raw:
             is_zipped = raw.peek(2).startswith(GZIP)
             yield gzip.GzipFile(fileobj=raw) if is_zipped else raw
     except (ijson.JSONError, UnicodeDecodeError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0].strip()
-        raise HqsamError(f"not JSON ({reason})", file=path, remedy=REMEDY) from None
+        raise HqsamError(f"not JSON ({reason})", file=file.name, remedy=REMEDY) from None
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise HqsamError(f"cannot be read ({reason})", file=path, remedy="check the path") from None
+        raise HqsamError(f"cannot be read ({reason})", file=file.name, remedy="check the path") from None
 
 
-def _kind(path: Path) -> Kind:
+def _kind(file: LocalCopy) -> Kind:
     """What a file is, by how it begins; annotations alone, which NDJSON has too, do not say it."""
     before: str | None = None
     has_annotations = False
-    for prefix, event, value in _parsed(path, "parse", multiple_values=True):
+    for prefix, event, value in _parsed(file, "parse", multiple_values=True):
         if (prefix, event) == ("item", "map_key") and value == "image_id":
             return "COCO results"
         if (prefix, event) == ("", "map_key") and value == "file_name":
@@ -117,16 +127,16 @@ def _kind(path: Path) -> Kind:
         before = event
     if has_annotations:
         return "COCO instances"
-    raise HqsamError("JSON, but no results", file=path, remedy=REMEDY)
+    raise HqsamError("JSON, but no results", file=file.name, remedy=REMEDY)
 
 
-def _entries(path: Path, prefix: str) -> Iterator[Item]:
+def _entries(file: LocalCopy, prefix: str) -> Iterator[Item]:
     """The entries of a list, each with what it has to have."""
     called, needed = ENTRIES[prefix]
-    for number, entry in enumerate(_parsed(path, "items", prefix), 1):
+    for number, entry in enumerate(_parsed(file, "items", prefix), 1):
         reason = _lack(entry, needed)
         if reason is not None:
-            raise HqsamError(f"entry {number} of {called} {reason}", file=path, remedy="mend the file")
+            raise HqsamError(f"entry {number} of {called} {reason}", file=file.name, remedy="mend the file")
         yield entry
 
 
@@ -145,9 +155,9 @@ def _named(number: int | float | str) -> str:
     return f"category {number}"
 
 
-def _parsed(path: Path, method: str, *arguments: Any, **options: Any) -> Iterator[Any]:
+def _parsed(source: LocalCopy, method: str, *arguments: Any, **options: Any) -> Iterator[Any]:
     """What a method of ijson yields of a file."""
-    with _opened(path) as file:
+    with _opened(source) as file:
         done = 0
         try:
             for item in getattr(ijson, method)(file, *arguments, use_float=True, **options):
@@ -159,7 +169,7 @@ def _parsed(path: Path, method: str, *arguments: Any, **options: Any) -> Iterato
             yield from islice(getattr(PYTHON, method)(file, *arguments, use_float=True, **options), done, None)
 
 
-def _lines(path: Path) -> Iterator[Item]:
+def _lines(source: LocalCopy) -> Iterator[Item]:
     """The lines of NDJSON, each with annotations and the id of its image.
 
     That is its own, else the number of its line; another one where an image of another name has it, as in lines of
@@ -168,15 +178,17 @@ def _lines(path: Path) -> Iterator[Item]:
     ids: dict[str, ID] = {}
     taken: set[ID] = set()
     free = 1
-    with _opened(path) as file:
+    with _opened(source) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 record = json.loads(line)
                 if not isinstance(record, dict) or not isinstance(record.get("file_name"), str):
-                    raise HqsamError(f"line {number} is no image", file=path, remedy=REMEDY)
+                    raise HqsamError(f"line {number} is no image", file=source.name, remedy=REMEDY)
                 annotations = record.get("annotations") or []
                 if not isinstance(annotations, list) or any(_lack(own, ()) is not None for own in annotations):
-                    raise HqsamError(f"line {number} has annotations that are none", file=path, remedy="mend the file")
+                    raise HqsamError(
+                        f"line {number} has annotations that are none", file=source.name, remedy="mend the file"
+                    )
                 name, own = record["file_name"], record.get("image_id")
                 if name not in ids:
                     image_id = own if isinstance(own, ID) else number
@@ -187,26 +199,26 @@ def _lines(path: Path) -> Iterator[Item]:
                 yield {**record, "annotations": annotations, "image_id": ids[name]}
 
 
-def _images_of_lines(path: Path) -> Iterator[Item]:
+def _images_of_lines(file: LocalCopy) -> Iterator[Item]:
     """The images of NDJSON, each once, as its first line has it."""
     seen = set()
-    for line in _lines(path):
+    for line in _lines(file):
         if line["image_id"] not in seen:
             seen.add(line["image_id"])
             size = {key: line[key] for key in ("width", "height", "error") if line.get(key) is not None}
             yield {"id": line["image_id"], "file_name": line["file_name"], **size}
 
 
-def _of_lines(path: Path) -> Iterator[Item]:
-    for line in _lines(path):
+def _of_lines(file: LocalCopy) -> Iterator[Item]:
+    for line in _lines(file):
         for annotation in line["annotations"]:
             yield {**annotation, "image_id": line["image_id"]}
 
 
-def _categories_of_lines(path: Path) -> list[Item]:
+def _categories_of_lines(file: LocalCopy) -> list[Item]:
     """Categories as the annotations name them; a number where they do not."""
     names: dict[Any, str] = {}
-    for annotation in _of_lines(path):
+    for annotation in _of_lines(file):
         number = annotation.get("category_id")
         if number is not None and number not in names:
             names[number] = str(annotation.get("category") or annotation.get("category_name") or _named(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping
@@ -13,17 +14,19 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..configs import SegmentationKind
+from ..configs import JOURNAL, SegmentationKind
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, POLYGON_FORMATS, RECORD_FORMATS, WRITERS
 from ..formats.annotations import json_line, make_image_record
 from ..formats.coco import write_document, write_list
 from ..formats.label_writer import LabelWriter
+from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
 from ..formats.polygons import PolygonCost, Polygons, mask_polygons
-from ..formats.run_records import RunRecords
-from ..formats.segmentation import decode_segmentation, encode_crop, sound_polygons
+from ..formats.run_records import ImageResult, RunRecords
+from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
-from ..io.atomic import check_can_write
+from ..io.atomic import check_can_write, write_file
+from ..io.digest import file_digest
 from ..records import MaskCrop
 from .image_names import name_images
 from .stream import Item, Results
@@ -32,6 +35,7 @@ from .stream import Item, Results
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name in RECORD_FORMATS if name not in FILES))
 BOXES = ("yolo", "voc")  # what is made of boxes
+DIGESTS = "labels.sha256"  # of the labels that were written, so that those that somebody edits are known
 
 
 def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[int, int]:
@@ -70,6 +74,8 @@ def write_as(
     images: Path | None = None,
     segmentation: SegmentationKind | None = None,
     tolerance: float,
+    overwrite_edited: bool = False,
+    prune: bool = False,
 ) -> tuple[Path, PolygonCost]:
     """Results in a format of `FILES`, at `path`, or of `FOLDERS`, in that folder.
 
@@ -77,6 +83,8 @@ def write_as(
         images: the folder that names of images are relative to; for labels that say where images are.
         segmentation: what masks become in COCO and NDJSON; None leaves them as they are.
         tolerance: of polygons, pixels.
+        overwrite_edited: labels that somebody edited since they were written are replaced too.
+        prune: any number of labels may go at once; see `ownership.check_removal`.
 
     Returns:
         Where it was written, and what polygons cost.
@@ -124,9 +132,10 @@ def write_as(
         make = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form]
         writer = make(path, run)
         with _writing(path):
-            if isinstance(writer, LabelWriter) and writer.foreign() is not None:
-                _clear(writer)
-            writer.close()
+            if isinstance(writer, LabelWriter):
+                _write_labels(writer, path, overwrite_edited=overwrite_edited, prune=prune)
+            else:
+                writer.close()
     return writer.path, shapes.cost
 
 
@@ -140,11 +149,47 @@ def _writing(path: Path) -> Iterator[None]:
         raise HqsamError(reason, file=error.filename or path, remedy="give another path") from None
 
 
-def _clear(writer: LabelWriter) -> None:
-    """Take away what labels there are of the images, which would stay as somebody's corrections."""
-    # All are read before the first one goes, so that none does if there is something wrong with the results.
-    for name in [record["file_name"] for record in writer.run.records()]:
-        writer.remove(name)
+def _write_labels(writer: LabelWriter, output: Path, *, overwrite_edited: bool, prune: bool) -> None:
+    """Write labels, instead of those that there are of the images; what somebody edited since stays."""
+    listed = writer.path / DIGESTS
+    known = _read_digests(listed)
+    if writer.foreign() is not None:
+        # Labels of a run are in its journal, which is not read here, and none of others were listed before.
+        any_label = overwrite_edited or not (listed.exists() or (output / JOURNAL).exists())
+        _remove_labels(writer, None if any_label else known, prune=prune)
+    writer.close()
+    known |= {os.fsencode(path.relative_to(writer.path)): file_digest(path) for path in writer.written}
+    write_file(listed, b"".join(b"%s  %s\n" % (known[place].encode(), place) for place in sorted(known)))
+
+
+def _remove_labels(writer: LabelWriter, known: Mapping[bytes, str] | None, *, prune: bool) -> None:
+    """Remove the labels of the images whose digests are known, or all of them."""
+    # All are read before the first label goes, so that none does if there is something wrong with the results.
+    names = [(record["file_name"], record["error"]) for record in writer.run.records()]
+    failed = [name for name, error in names if error is not None and writer.has(name)]
+    check_removal(len(names), failed, prune=prune)
+    tell_removed("images that failed", failed)
+    kept: list[str] = []
+    for record in writer.run.records():
+        name, noted = record["file_name"], None
+        if known is not None:
+            places = [os.fsencode(path.relative_to(writer.path)) for path in writer.places_of(name)]
+            noted = {digest_of(writer.suffix, known[place]) for place in places if place in known}
+            if record["error"] is None:  # a command that was killed may have written it
+                size = record["width"], record["height"]
+                noted.add(writer.digest(ImageResult(name, size, [], record["annotations"])))
+        writer.remove(name, ImageFiles(noted, kept=kept))
+    tell_kept(kept)
+
+
+def _read_digests(path: Path) -> dict[bytes, str]:
+    """SHA-256 of files by their names, as `sha256sum` lists them; nothing where there is no list."""
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    return {
+        place: sha256.decode("ascii", "replace")
+        for sha256, _, place in (line.partition(b"  ") for line in lines)
+        if place
+    }
 
 
 @dataclass(slots=True)
@@ -157,7 +202,7 @@ class _Shapes:
         runs: run lengths, whatever the file has.
     """
 
-    file: Path
+    file: Path | str
     polygons: float | None
     runs: bool
     cost: PolygonCost = field(default_factory=PolygonCost)
@@ -181,7 +226,7 @@ class _Shapes:
             else:
                 mask = MaskCrop.whole(decode_segmentation(shape, *size))
                 if self.runs:
-                    changed["segmentation"] = encode_crop(mask)
+                    changed["segmentation"] = mask.rle
                 if self.polygons is None:
                     return changed
                 polygons = mask_polygons(mask, self.polygons)
@@ -192,7 +237,7 @@ class _Shapes:
         return changed
 
 
-def _check(annotation: Item, form: str, listed: set[Any], file: Path) -> None:
+def _check(annotation: Item, form: str, listed: set[Any], file: Path | str) -> None:
     """Raise where an annotation lacks what labels say of it, `listed` being the ids of categories."""
     name, number = f"annotation {annotation['id']}", annotation.get("category_id")
     if number is None:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..configs import TrainConfig
 from ..modeling.mask_decoder import MaskLogits
 from ..modeling.prompt_encoder import PromptBatch
 from ..modeling.sam import HQSam, normalize
-from .config import TrainConfig
 from .data import Batch
 from .encoding_cache import EncodedImage, EncodingCache, box_prompts, no_objects, propose_objects
 from .losses import distillation_loss, hard_iou, point_loss

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ..configs import Augmentation
 from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
 from ..io.masks import THRESHOLD
@@ -27,7 +28,6 @@ from .augment import (
     one_component,
     scaled_and_cropped,
 )
-from .config import Augmentation
 from .encoding_cache import EncodedImage, EncodingCache
 from .losses import POINT_DRAWS
 from .prompts import paper_prompt, varied_prompt

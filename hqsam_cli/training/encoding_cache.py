@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..inference.postprocess import positive_regions
 from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT, PromptBatch
 from ..modeling.sam import HQSam, ImageFeatures
-from ..upsample import positive_regions
 from .saving import save_tensors
 
 POINTS = 4  # random point prompts per image, for proposals of SAM
@@ -110,7 +110,7 @@ def propose_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> li
         return [no_objects(model) for _ in seeds]
     rows = torch.arange(len(boxes)).repeat_interleave(counts)
     prompts = box_prompts(torch.cat(boxes), rows, model.device)
-    logits, _ = model.predict(features, prompts, mask_output="sam")
+    logits, _ = model.predict(features, prompts, ["sam"])["sam"]
     masks = (logits[:, 0] > 0).cpu().split(counts.tolist())
     return list(zip(boxes, masks, strict=True))
 
@@ -122,7 +122,7 @@ def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]
     places = draws[:, None, :2] * model.image_size
     points = torch.cat([places, torch.zeros_like(places)], dim=1)
     prompts = _prompts(points, (FOREGROUND_POINT, PADDING_POINT), rows, model.device)
-    logits, estimates = model.predict(features, prompts, mask_output="sam", choice="all")
+    logits, estimates = model.predict(features, prompts, ["sam"], choice="all")["sam"]
     good = estimates.cpu() >= PRED_IOU_THRESH
     some = good.any(dim=1)
     rank = (draws[:, 2] * good.sum(dim=1)).long()  # a random one of the good masks

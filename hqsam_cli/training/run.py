@@ -15,16 +15,16 @@ from typing import NamedTuple
 import torch
 
 from .. import __version__
-from ..configs import VERSION, MaskOutput, digest, identity
+from ..configs import VERSION, MaskOutput, TrainConfig, digest, identity
 from ..data.pairs import ImageMaskFolder
 from ..errors import UsageError
 from ..modeling.sam import HQSam
-from ..progress import Progress, Silent
-from ..weights.checkpoints import file_hash, infer_architecture, load_checkpoint, read_state
+from ..progress import SILENT, Progress
+from ..weights.checkpoints import load_checkpoint, read_state
 from ..weights.conversion import HQ_KEY
-from ..weights.registry import ARCHITECTURES
+from ..weights.hub import file_hash
+from ..weights.registry import ARCHITECTURES, infer_architecture
 from .ablations import BASELINE, TABLES, AblationScores
-from .config import TrainConfig
 from .criterion import Criterion
 from .data import AugmentedPairs, Samples
 from .distributed import World
@@ -94,11 +94,9 @@ class TrainRun:
     data: list[ImageMaskFolder]
     val: list[ImageMaskFolder]
     output: Path
-    workers: int = 4
-    checkpoint_steps: int = 200
     command: str = ""
     scores_base: bool = True
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = SILENT
     stop: Callable[[], bool] = lambda: False
 
     @property
@@ -168,8 +166,6 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
         world=world,
         progress=progress,
         stop=run.stop,
-        workers=run.workers,
-        checkpoint_steps=run.checkpoint_steps,
     )
     history = trainer.history
     history.command = history.command or run.command

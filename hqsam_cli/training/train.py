@@ -8,40 +8,35 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 from ..batch.interrupt import Interrupt
-from ..compute import resolve_compute
+from ..configs import TrainConfig
 from ..data.pairs import ImageMaskFolder, check_readable, find_pairs
 from ..data.sets import hqseg_folders
 from ..errors import UsageError
-from ..progress import Progress, Silent
-from ..weights.checkpoints import find_checkpoint
-from ..weights.hub import local_path
+from ..inference.device import resolve_compute
+from ..progress import SILENT, Progress
+from ..weights.hub import find_checkpoint, local_path
 from .ablations import TABLES
-from .config import TrainConfig
 from .data import AugmentedPairs
 from .distributed import join_world
 from .history import History
 from .run import RESULTS, STRIDE, Plan, TrainResult, TrainRun, train_run, train_table
 from .trainer import METRICS, STATE, read_run
+from .variants import VARIANTS
 
 
 def train(
-    config: TrainConfig,
-    data: Sequence[str],
-    output: Path,
+    data: Sequence[str | PathLike[str]],
+    output: str | PathLike[str],
+    config: TrainConfig | None = None,
     *,
     hqseg: Path | None = None,
     val: Sequence[Path] = (),
-    model: str = "lite",
-    device: str = "auto",
-    workers: int = 4,
-    checkpoint_steps: int = 200,
-    table: str | None = None,
-    overwrite: bool = False,
     dry_run: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> TrainResult:
     """Train HQ modules to the end, or continue; every process of `torchrun` calls this.
 
@@ -51,21 +46,19 @@ def train(
             those alone, `metrics.jsonl`, `metrics.png`, and `train.pt` to continue from.
         hqseg: root of HQSeg-44K, as more data.
         val: folders to validate on after each epoch.
-        model: the base, a name or a checkpoint.
-        table: train all rows of one of `ablations.TABLES`.
-        overwrite: start again.
         dry_run: only plan.
 
     Raises:
         HqsamError: data cannot be used, an output cannot be written, or the run in the folder is another one.
         KeyboardInterrupt: SIGINT or SIGTERM; the run is saved.
     """
-    progress = progress or Silent()
-    check_options(config, table=table, validates=bool(val), starts=bool(data) or hqseg is not None)
+    config, output = config or TrainConfig(), Path(output)
+    check_options(config, validates=bool(val), starts=bool(data) or hqseg is not None)
+    table, overwrite = config.table, config.overwrite
     if dry_run and (table is not None or overwrite):
         remedy = "leave `table` and `overwrite` out"
         raise UsageError("plans one run, new or continued", option="dry_run", remedy=remedy)
-    compute = resolve_compute(device, config.dtype)
+    compute = resolve_compute(config.device, config.dtype)
     if compute.dtype_name == "float16":
         raise UsageError("`dtype` float16: gradients would underflow", remedy="use bfloat16 or float32")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -73,12 +66,10 @@ def train(
     train_sets, val_sets = find_data(data, hqseg, val, config, progress)
     run = TrainRun(
         config=replace(config, batch_size=config.batch_size * processes, dtype=compute.dtype_name),
-        base=local_path(model) if dry_run else find_checkpoint(model, progress.say),
+        base=local_path(config.model) if dry_run else find_checkpoint(config.model, progress.say),
         data=train_sets,
         val=val_sets,
         output=output,
-        workers=min(workers, os.cpu_count() or 1),
-        checkpoint_steps=checkpoint_steps,
         command=shlex.join(["hqsam", *sys.argv[1:]]),
         progress=progress,
         stop=lambda: interrupt.wanted,
@@ -93,30 +84,36 @@ def train(
                 (folder / STATE).unlink(missing_ok=True)
                 (folder / METRICS).unlink(missing_ok=True)
         world.wait()
-        progress.say(f"base {model} on {world.size} x {compute.device} in {compute.dtype_name}")
+        progress.say(f"base {config.model} on {world.size} x {compute.device} in {compute.dtype_name}")
         result = train_run(run, world) if table is None else train_table(table, run, world)
     return replace(result, plan=planned, sets=[*train_sets, *val_sets], is_main=world.is_main)
 
 
-def check_options(config: TrainConfig, *, table: str | None, validates: bool, starts: bool) -> None:
+def check_options(config: TrainConfig, *, validates: bool, starts: bool) -> None:
     """Raise a UsageError for options that exclude each other."""
     if not 0 < config.lr < float("inf"):
         raise UsageError("must be over 0", option="lr", value=config.lr)
     if not starts:
         raise UsageError("there is no training data", remedy="pass `data` FOLDER, or `hqseg` ROOT")
-    if sum([config.variant != "full", config.learn != "hq", table is not None]) > 1:
+    if config.variant not in VARIANTS:
+        raise UsageError(f"use {', '.join(VARIANTS)}", option="variant", value=config.variant)
+    if sum([config.variant != "full", config.learn != "hq", config.table is not None]) > 1:
         raise UsageError("`variant`, `fusion`, `learn` and `table` are one ablation each", remedy="pass one of them")
     if config.cache and config.learn == "all":
         raise UsageError("the encoder is trained, so its features change", option="cache", remedy="leave it out")
-    if table is not None and not validates:
+    if config.table is not None and not validates:
         raise UsageError("`table` compares scores", remedy="pass `val` FOLDER")
 
 
 def find_data(
-    data: Sequence[str], hqseg: Path | None, val: Sequence[Path], config: TrainConfig, progress: Progress
+    data: Sequence[str | PathLike[str]],
+    hqseg: Path | None,
+    val: Sequence[Path],
+    config: TrainConfig,
+    progress: Progress,
 ) -> tuple[list[ImageMaskFolder], list[ImageMaskFolder]]:
     """The data sets of training and of validation; what is left out of them is said."""
-    sets = [find_pairs(folder, weight, config.exif) for folder, weight in map(_folder_and_weight, data)]
+    sets = [find_pairs(folder, weight, config.exif) for folder, weight in map(_folder_and_weight, map(str, data))]
     if hqseg is not None:
         found, missing = hqseg_folders(hqseg, config.exif)
         sets += found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,11 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ..configs import changes
+from ..configs import TrainConfig, changes
 from ..errors import HqsamError, UsageError
 from ..modeling.sam import HQSam
 from ..progress import Progress
-from .config import TrainConfig
 from .data import Batch, Sample, Steps, collate, to_device
 from .distributed import World
 from .history import History
@@ -45,8 +45,6 @@ class Trainer:
         folder: gets `train.pt`, the state of the run, and a line of `metrics.jsonl` every `LOG_STEPS`.
         progress: of the main process alone.
         stop: whether to save and raise KeyboardInterrupt.
-        workers: number of processes that load data.
-        checkpoint_steps: steps between saves of the state.
 
     Attributes:
         images_per_second: since the last line of the log.
@@ -65,13 +63,10 @@ class Trainer:
         world: World,
         progress: Progress,
         stop: Callable[[], bool] = lambda: False,
-        workers: int = 0,
-        checkpoint_steps: int = 200,
     ) -> None:
         self.model, self.criterion, self.samples, self.config = model, criterion, samples, config
         self.epoch_steps, self.steps = epoch_steps, config.epochs * epoch_steps
         self.identity, self.world, self.progress, self.stop = identity, world, progress, stop
-        self.workers, self.checkpoint_steps = workers, checkpoint_steps
         self.checkpoint, self.metrics = folder / STATE, folder / METRICS
         self.learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.ema = {name: p.detach().clone() for name, p in self.learned.items()} if config.ema_decay else {}
@@ -99,7 +94,7 @@ class Trainer:
             self.samples,
             batch_sampler=Steps(history.step, last, batch_size, world.rank, world.size),
             collate_fn=collate,
-            num_workers=self.workers,
+            num_workers=min(self.config.workers, os.cpu_count() or 1),
             worker_init_fn=_init_worker,
             pin_memory=world.device.type == "cuda",
         )
@@ -112,7 +107,7 @@ class Trainer:
             self.note_problems(batch.problems)
             history.step += 1
             stopped = self.stop()
-            due = stopped or history.step % self.checkpoint_steps == 0
+            due = stopped or history.step % self.config.checkpoint_steps == 0
             if due or history.step % LOG_STEPS == 0 or history.step == last:
                 figures = self._log(meter)
                 meter = AverageMeter(self.config.batch_size)

@@ -13,8 +13,8 @@ from ..evaluation.mask_sets import MaskSet
 from ..evaluation.prompts import prompt_rules
 from ..evaluation.protocols import Evaluator
 from ..evaluation.scores import score_image
+from ..inference.predictor import Predictor
 from ..modeling.sam import HQSam
-from ..predictor import Predictor
 from .history import Scores
 
 

@@ -21,10 +21,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..configs import Learn, TrainConfig
 from ..modeling.mask_decoder import MASK_TOKENS, MaskDecoder, products
 from ..modeling.sam import EMBED_DIM, HQSam
 from ..weights.conversion import HQ_MODULES, is_hq
-from .config import Learn, TrainConfig
 
 Token = Literal["hq", "context", "scaled"]
 Fusion = Literal["none", "decoder", "early", "final", "full"]

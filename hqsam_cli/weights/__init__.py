@@ -1,1 +1,1 @@
-"""Which models there are, where their files are, and what a file holds; beside the code, the files of this package."""
+"""Registry of models, download of their weights, and checkpoints; with the weights files of this package."""

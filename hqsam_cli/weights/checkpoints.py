@@ -1,6 +1,7 @@
-"""Checkpoints of HQ-SAM, SAM and MobileSAM: read safely, loaded strictly, merged and written.
+"""Read, load, merge and write checkpoints of HQ-SAM, SAM and MobileSAM.
 
-The architecture follows from the shapes of the tensors, never from the name of the file.
+Nothing in a file is executed, and loading is strict. The architecture is inferred from the tensors, not from the file
+name.
 """
 
 from __future__ import annotations
@@ -14,45 +15,32 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from ..errors import HqsamError
+from ..errors import HqsamError, first_line
+from ..inference.predictor import prepare_for_inference
 from ..io.stand_ins import HEAD, describe_stand_in
-from ..modeling.inference import prepare_for_inference
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
-from .hub import file_hash, find_checkpoint
+from .hub import find_checkpoint
 from .registry import ARCHITECTURES, architecture_of_hq, build_model, infer_architecture
-
-__all__ = [
-    "Checkpoint",
-    "file_hash",
-    "find_checkpoint",
-    "infer_architecture",
-    "load_checkpoint",
-    "load_model",
-    "merge_checkpoint",
-    "read_checkpoint",
-    "read_state",
-    "write_checkpoint",
-]
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 METADATA = "hqsam_metadata"
-USUAL_SIZE = "1024"
+DEFAULT_IMAGE_SIZE = "1024"
 FUSION_KEY = "mask_decoder.compress_vit_feat.0.weight"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint holds, once names and shapes of its tensors are known to be right.
+    """A checkpoint whose keys and shapes are valid.
 
     Attributes:
-        kind: `HQ-SAM`, `SAM`, `HQ modules` for those alone, or `HQ decoder` for a decoder with them, as the authors'
-            training writes it.
-        architecture: as in `zoo`.
+        kind: `HQ-SAM`, `SAM`, `HQ modules` only, or `HQ decoder`, a decoder with them, as the authors' training saves
+            it.
+        architecture: a key of `ARCHITECTURES`.
         layout: `official` or `transformers`, of the file.
-        state: the tensors under their official names.
-        metadata: what the file says beside them, such as `image_size`.
-        model: a model of these sizes that the tensors were not put into yet; None for parts of one.
+        state: the tensors, with official keys.
+        metadata: of the file, such as `image_size`.
+        model: a model of that architecture without these tensors; None for a part of a model.
     """
 
     kind: str
@@ -64,14 +52,14 @@ class Checkpoint:
 
     @property
     def parameters(self) -> tuple[int, int]:
-        """How many there are, and how many of them in the HQ modules."""
+        """Number of parameters, in total and in the HQ modules."""
         named = self.state.items() if self.model is None else self.model.named_parameters()
         counts = [(tensor.numel(), is_hq(key)) for key, tensor in named]
         return sum(count for count, _ in counts), sum(count for count, hq in counts if hq)
 
     @property
     def dtypes(self) -> list[str]:
-        """Of the tensors that are no integers."""
+        """Names of the floating-point dtypes of the tensors."""
         kinds = {tensor.dtype for tensor in self.state.values() if tensor.is_floating_point()}
         return sorted(str(kind).removeprefix("torch.") for kind in kinds)
 
@@ -79,25 +67,25 @@ class Checkpoint:
 def load_model(
     model: str | Path = "lite", device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> HQSam:
-    """A model by name or path, ready to predict; official weights are fetched on first use.
+    """Load a model for inference by name or path; official weights are downloaded on first use.
 
-    Its batch norms are folded: to train it or save its state, take `load_checkpoint`.
+    Its batch norms are fused: to train it or save its state, use `load_checkpoint`.
 
     Args:
         model: a name of `hqsam weights list`, a checkpoint, or a folder in the layout of `transformers`.
-        dtype: what its `Predictor` computes in.
+        dtype: of the `Predictor`.
 
     Raises:
-        HqsamError: no such weights, they cannot be fetched, or the file is none.
+        HqsamError: no such weights, the download fails, or the file is not a checkpoint.
     """
     return prepare_for_inference(load_checkpoint(find_checkpoint(str(model))), device, dtype)
 
 
 def load_checkpoint(path: Path) -> HQSam:
-    """The model of a checkpoint, in float32 and evaluation mode on the CPU.
+    """Load a model in float32 and evaluation mode on the CPU.
 
     Raises:
-        HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
+        HqsamError: see `read_checkpoint`; or the file holds a part of a model.
     """
     checkpoint = read_checkpoint(path)
     model = checkpoint.model
@@ -111,16 +99,16 @@ def load_checkpoint(path: Path) -> HQSam:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Whatever this package knows of, checked strictly.
+    """Read a checkpoint and validate its keys and shapes.
 
     Raises:
-        HqsamError: the file is no checkpoint, or its tensors are not those of the model it looks like.
+        HqsamError: the file is not a checkpoint, or keys or shapes differ from those of its architecture.
     """
-    return _checked(path, *read_state(path))
+    return _validated(path, *read_state(path))
 
 
-def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
-    """Tensors as the checkpoint they are; `path` is for the error of those that are none."""
+def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
+    """The checkpoint of a state; `path` is for errors."""
     state, layout = to_official_state(raw), "transformers" if is_transformers(raw) else "official"
     if FUSION_KEY in state and all(key.startswith(DECODER) for key in state):
         kind = "HQ modules" if all(map(is_hq, state)) else "HQ decoder"
@@ -134,23 +122,22 @@ def _checked(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Ch
             remedy=f"give a checkpoint of {', '.join(ARCHITECTURES)}",
         )
     kind = "HQ-SAM" if HQ_KEY in state else "SAM"
-    size = metadata.get("image_size", USUAL_SIZE)
-    image_size = int(size if size.isdigit() else USUAL_SIZE)
+    size = metadata.get("image_size", DEFAULT_IMAGE_SIZE)
+    image_size = int(size if size.isdigit() else DEFAULT_IMAGE_SIZE)
     model = build_model(architecture, has_hq=HQ_KEY in state, image_size=image_size)
     _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
     return Checkpoint(kind, architecture, layout, state, metadata, model)
 
 
 def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
-    """A SAM and the HQ modules that were trained on it as one HQ-SAM.
+    """Merge a SAM and HQ modules trained on it into one HQ-SAM.
 
     Args:
-        sam: a SAM, or an HQ-SAM whose HQ modules are left out.
-        hq_only: the HQ modules, or the decoder that they are in, nothing else; where its metadata differs it counts,
-            for it was made later.
+        sam: a SAM, or an HQ-SAM whose HQ modules are replaced.
+        hq_only: HQ modules, or a decoder with them; its metadata takes precedence.
 
     Raises:
-        HqsamError: either holds too little or too much, or they do not fit each other.
+        HqsamError: a file holds something else, or their architectures differ.
     """
     base, added = read_checkpoint(sam), read_checkpoint(hq_only)
     if base.model is None:
@@ -167,18 +154,18 @@ def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
             file=hq_only,
             remedy="give the SAM they were trained on",
         )
-    own = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
-    strange = [key for key in added.state if not is_hq(key) and key not in own]
-    if strange:
-        raise HqsamError(f"{len(strange)} tensors that {sam} does not have, first {strange[0]}", file=hq_only)
-    return _checked(hq_only, own | added.state, base.metadata | added.metadata)
+    state = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
+    unexpected = [key for key in added.state if not is_hq(key) and key not in state]
+    if unexpected:
+        raise HqsamError(f"{len(unexpected)} tensors that {sam} does not have, first {unexpected[0]}", file=hq_only)
+    return _validated(hq_only, state | added.state, base.metadata | added.metadata)
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a `.safetensors` or a torch file; nothing in the file is executed.
+    """Read tensors and metadata of a `.safetensors` or a torch file, without executing anything in it.
 
     Raises:
-        HqsamError: the file cannot be read as either.
+        HqsamError: the file is neither.
     """
     try:
         with open(path, "rb") as file:
@@ -196,19 +183,18 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except pickle.UnpicklingError as error:
         if "numpy" in str(error):
             raise HqsamError(
-                "holds numpy objects beside its tensors, which are not read, for they run code",
+                "holds numpy objects besides tensors, which are not loaded, since unpickling them can run code",
                 file=path,
                 remedy="save the model's state dict alone: torch.save(model.state_dict(), OUT)",
             ) from None
         raise HqsamError(
-            "no plain torch checkpoint: it is damaged, or wants to run code, which is refused",
+            "not a plain torch checkpoint: damaged, or unpickling it would run code, which is refused",
             file=path,
-            remedy="fetch it again, or convert it to .safetensors where you trust it",
+            remedy="fetch it again, or convert it to .safetensors if you trust it",
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise HqsamError(
-            f"not a checkpoint that torch can read ({reason})", file=path, remedy="fetch it again"
+            f"not a checkpoint that torch can read ({first_line(error)})", file=path, remedy="fetch it again"
         ) from None
     metadata = content.get(METADATA, {}) if isinstance(content, dict) else {}
     for wrapper in WRAPPERS:
@@ -228,7 +214,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            # `format` says which library wrote the file, nothing about the model.
+            # `format` is of the library that wrote the file, not of the model.
             return plain_names(tensors), {
                 key: value for key, value in (file.metadata() or {}).items() if key != "format"
             }
@@ -239,11 +225,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def write_checkpoint(
     file: BinaryIO, state: Mapping[str, Tensor], metadata: Mapping[str, str], *, safetensors: bool
 ) -> None:
-    """Write tensors as safetensors or as a torch file.
+    """Write tensors as safetensors, with the metadata, or as a torch file.
 
-    Safetensors keep the metadata. A torch file is a plain state dict, which the authors' code loads, and has no
-    place for it; only where the side of the square is not the usual one, so that nobody could load the file right
-    without knowing, the state dict is wrapped together with the metadata.
+    A torch file is a plain state dict, which the authors' code can load, without metadata. Only if the input size is
+    not the default, which is needed to load it correctly, is it a dict of the state and the metadata.
     """
     tensors = {key: tensor.contiguous() for key, tensor in state.items()}
     if safetensors:
@@ -252,27 +237,27 @@ def write_checkpoint(
         file.write(save(tensors, metadata={"format": "pt", **metadata}))
         return
     try:
-        usual = metadata.get("image_size", USUAL_SIZE) == USUAL_SIZE
-        torch.save(tensors if usual else {"model": tensors, METADATA: dict(metadata)}, file)
+        is_plain = metadata.get("image_size", DEFAULT_IMAGE_SIZE) == DEFAULT_IMAGE_SIZE
+        torch.save(tensors if is_plain else {"model": tensors, METADATA: dict(metadata)}, file)
     except RuntimeError as error:
-        # Its zip writer trips over its own feet when a write fails; what the disk said is the context.
+        # When a write fails, so does closing torch's zip writer; the context is the error of the write.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
 
 
 def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
-    """Which architecture HQ modules are of; raises unless they are complete."""
+    """The architecture of HQ modules; raises an HqsamError unless they are complete."""
     channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
     architecture = architecture_of_hq(channels) or "vit_tiny"
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
-    own = {key: tensor for key, tensor in state.items() if is_hq(key)}
-    _check_tensors(path, f"HQ modules of {architecture}", wanted, own)
+    hq_state = {key: tensor for key, tensor in state.items() if is_hq(key)}
+    _check_tensors(path, f"HQ modules of {architecture}", wanted, hq_state)
     return architecture
 
 
 def _check_tensors(path: Path, name: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    """Raise unless keys and shapes are equal."""
+    """Raise an HqsamError unless keys and shapes are equal."""
     missing = [key for key in wanted if key not in state]
     unexpected = [key for key in state if key not in wanted]
     if missing or unexpected:

@@ -1,8 +1,8 @@
-"""The two layouts the weights of SAM and HQ-SAM come in: names of the same tensors, in the same shapes.
+"""Conversion between the two layouts of SAM and HQ-SAM weights: different keys of the same tensors.
 
-`official` is that of the authors' files, and of this package. `transformers` is that of `SamHQModel` and
-`SamModel`, as the repositories of `syscv-community` have it: a folder with `config.json` and
-`model.safetensors`. Only models with a ViT exist there.
+`official` is the layout of the authors' files, and of this package. `transformers` is that of `SamHQModel` and
+`SamModel`: a folder with `config.json` and `model.safetensors`, as in the repositories of `syscv-community`. It has
+only models with a ViT.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from .registry import ARCHITECTURES, build_model, infer_architecture
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 DECODER = "mask_decoder."
 HQ_PREFIXES = tuple(f"{DECODER}{module}." for module in HQ_MODULES)
-PREFIXES = ("module.", "model.", "sam.", "_orig_mod.")  # of what trainers wrap models in
-BARE_DECODER = ("hf_token.weight", "transformer.")  # names of the authors' training, which saves the decoder alone
+PREFIXES = ("module.", "model.", "sam.", "_orig_mod.")  # of wrappers: DDP, trainers, torch.compile
+BARE_DECODER = ("hf_token.weight", "transformer.")  # keys of the authors' training, which saves only the decoder
 HQ_KEY = "mask_decoder.hf_token.weight"
 
-POSITIONS = "shared_image_embedding.positional_embedding"
-POSITIONS_AGAIN = "prompt_encoder.shared_embedding.positional_embedding"  # tied to the first; some files hold it too
-THEIR_HQ_KEY = "mask_decoder.hq_token.weight"
-THEIR_ENCODER, OUR_POSITIONS = "vision_encoder.pos_embed", "image_encoder.pos_embed"
+POSITIONAL_EMBEDDING = "shared_image_embedding.positional_embedding"
+TIED_POSITIONAL_EMBEDDING = "prompt_encoder.shared_embedding.positional_embedding"  # in some files only
+TRANSFORMERS_HQ_KEY = "mask_decoder.hq_token.weight"
+TRANSFORMERS_POS_EMBED_KEY, POS_EMBED_KEY = "vision_encoder.pos_embed", "image_encoder.pos_embed"
 
-# From the official name to theirs; every rule that matches is applied.
+# From official to transformers keys; all matching rules are applied in order.
 RULES = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
-        (r"^prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix$", POSITIONS),
+        (r"^prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix$", POSITIONAL_EMBEDDING),
         (r"^prompt_encoder\.point_embeddings\.", "prompt_encoder.point_embed."),
         (r"^prompt_encoder\.mask_downscaling\.0\.", "prompt_encoder.mask_embed.conv1."),
         (r"^prompt_encoder\.mask_downscaling\.1\.", "prompt_encoder.mask_embed.layer_norm1."),
@@ -62,7 +62,7 @@ RULES = tuple(
         (r"\.embedding_maskfeature\.0\.", ".mask_conv1."),
         (r"\.embedding_maskfeature\.1\.", ".mask_norm."),
         (r"\.embedding_maskfeature\.3\.", ".mask_conv2."),
-        # Their MLPs of three layers call the outer two by what they do.
+        # In three-layer MLPs of transformers only the middle layer is in `layers`.
         (r"(\.hq_mask_mlp|\.iou_prediction_head|\.output_hypernetworks_mlps\.\d)\.layers\.0\.", r"\1.proj_in."),
         (r"(\.hq_mask_mlp|\.iou_prediction_head|\.output_hypernetworks_mlps\.\d)\.layers\.2\.", r"\1.proj_out."),
         (r"(\.hq_mask_mlp|\.iou_prediction_head|\.output_hypernetworks_mlps\.\d)\.layers\.1\.", r"\1.layers.0."),
@@ -71,14 +71,14 @@ RULES = tuple(
 
 
 def transformers_key(key: str) -> str:
-    """The name that `transformers` gives a tensor of the official layout."""
+    """The `transformers` key of an official key."""
     for pattern, name in RULES:
         key = pattern.sub(name, key)
     return key
 
 
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors without what trainers put before their names; those of a decoder alone get its name."""
+    """Strip wrapper prefixes from the keys; keys of a decoder without its prefix get it."""
     named = {key.replace("_orig_mod.", ""): tensor for key, tensor in state.items()}
     while prefix := next((p for p in PREFIXES if named and all(key.startswith(p) for key in named)), None):
         named = {key.removeprefix(prefix): tensor for key, tensor in named.items()}
@@ -88,32 +88,33 @@ def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def is_transformers(state: Mapping[str, Tensor]) -> bool:
-    """Whether the tensors have the names of `transformers`."""
-    return THEIR_ENCODER in state and state[THEIR_ENCODER].ndim == 4
+    """Whether the state is in the layout of `transformers`."""
+    return TRANSFORMERS_POS_EMBED_KEY in state and state[TRANSFORMERS_POS_EMBED_KEY].ndim == 4
 
 
 def is_hq(key: str) -> bool:
-    """Whether an official name is one of the HQ modules that HQ-SAM adds to SAM."""
+    """Whether an official key is of the HQ modules, which HQ-SAM adds to SAM."""
     return key.startswith(HQ_PREFIXES)
 
 
 def to_official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under their official names; what is not of the `transformers` layout comes back as it is.
+    """Convert a state to the official layout.
 
-    A tensor of neither layout keeps its name, so that a strict check finds it.
+    Unknown keys are kept, so that validation reports them.
     """
-    architecture = None
-    if is_transformers(state):
-        architecture = infer_architecture({OUR_POSITIONS: state[THEIR_ENCODER]})
+    if not is_transformers(state):
+        return dict(state)
+    architecture = infer_architecture({POS_EMBED_KEY: state[TRANSFORMERS_POS_EMBED_KEY]})
     if architecture is None:
         return dict(state)
-    names = {transformers_key(key): key for key in build_model(architecture, has_hq=THEIR_HQ_KEY in state).state_dict()}
-    names[POSITIONS_AGAIN] = names[POSITIONS]
+    official = build_model(architecture, has_hq=TRANSFORMERS_HQ_KEY in state).state_dict()
+    names = {transformers_key(key): key for key in official}
+    names[TIED_POSITIONAL_EMBEDDING] = names[POSITIONAL_EMBEDDING]
     return {names.get(key, key): tensor for key, tensor in state.items()}
 
 
 def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
-    """Tensors of the official layout under the names of `transformers`.
+    """Convert a state from the official layout to that of `transformers`.
 
     Raises:
         HqsamError: `transformers` has no such architecture.
@@ -128,7 +129,7 @@ def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[s
 
 
 def transformers_config(architecture: str, *, has_hq: bool) -> dict[str, Any]:
-    """The `config.json` beside the tensors; what is left out is the default there."""
+    """The `config.json` of `transformers`; omitted values are its defaults."""
     config, kind = ARCHITECTURES[architecture].vit, "sam_hq" if has_hq else "sam"
     assert config is not None
     encoder = {

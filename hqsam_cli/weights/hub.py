@@ -1,9 +1,8 @@
-"""Weights by name: the official files, where the Hugging Face hub has them, and the hash each must have.
+"""Download official weights from the Hugging Face hub by name, and verify their hash.
 
-Fetching is left to `huggingface_hub`, so its cache, mirrors, tokens and offline mode work as people know them.
-The hash pins what a file holds; a file that is in the cache is therefore used without asking the hub again. It
-is hashed in every process that uses it: a run needs the hash anyway, to know its own results again, and it
-costs a second or two a gigabyte, less than loading does. Nothing here needs torch.
+Downloads are left to `huggingface_hub`, so its cache, mirrors, tokens and offline mode work as usual. Since the hash
+pins the content, a cached file is used without a request to the hub. It is hashed once per process: a run needs the
+hash for its identity anyway, and it takes a second or two per gigabyte, less than loading. Needs no torch.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import HqsamError, UsageError
+from ..errors import HqsamError, UsageError, first_line
 from ..io.digest import file_digest
 from .registry import PACKAGED, WEIGHTS, WeightsFile
 
 TRANSFORMERS_FILE = "model.safetensors"
-ATTEMPTS = 3  # the client goes on after most broken transfers by itself; this is for those that it gives up
+ATTEMPTS = 3  # the client resumes most interrupted downloads itself; these are for the others
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
@@ -30,23 +29,23 @@ Say = Callable[[str], None]
 
 
 def find_checkpoint(model: str, say: Say | None = None) -> Path:
-    """The file of a model name or path; official weights are fetched on first use and their hash is checked.
+    """The file of a model name or path; official weights are downloaded on first use and verified.
 
     Args:
         model: a name, a checkpoint, or a folder in the layout of `transformers`.
-        say: told what is fetched, with a bar on a terminal; None fetches without a word.
+        say: called with a message before a download, which shows a progress bar; None downloads silently.
 
     Raises:
         UsageError: neither a name nor a file.
-        HqsamError: the weights cannot be fetched, or are not the official ones.
+        HqsamError: the download fails, or the file is not the official one.
     """
     if model in WEIGHTS:
-        return fetched(model, say)
+        return download(model, say)
     return local_path(model)
 
 
 def local_path(model: str) -> Path:
-    """The file of a model name or path where it is on this machine; nothing is fetched or checked.
+    """The local file of a model name or path, without download or verification.
 
     Raises:
         UsageError: neither a name nor a file.
@@ -72,12 +71,12 @@ def local_path(model: str) -> Path:
 
 
 def official_sha256(model: str) -> str | None:
-    """The hash of official weights that are not on this machine; None of what is here, and of other models."""
+    """The hash of official weights that are not in the cache; None for local files."""
     return WEIGHTS[model].sha256 if model in WEIGHTS and not cache_path(WEIGHTS[model]).is_file() else None
 
 
 def cache_path(weights: WeightsFile) -> Path:
-    """Where the hub client keeps the file, and where it is looked for, whether it is there or not."""
+    """Path of the file in the cache of `huggingface_hub`, where a file can also be put by hand."""
     from huggingface_hub import constants
 
     repository = Path(constants.HF_HUB_CACHE).expanduser() / f"models--{weights.repository.replace('/', '--')}"
@@ -88,31 +87,31 @@ def cache_path(weights: WeightsFile) -> Path:
     return repository / "snapshots" / revision / weights.path
 
 
-def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
-    """The official file of a name, from the cache or else from the hub, after its hash was checked.
+def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
+    """The verified official file of a name, from the cache or the hub.
 
     Args:
         name: one of `WEIGHTS`.
         say: as in `find_checkpoint`.
-        repair: fetch a file of the cache that is not the official one anew, rather than refuse it.
+        repair: download a cached file again if it is not the official one, instead of an error.
 
     Raises:
-        HqsamError: it cannot be fetched, or what came is not the official file.
+        HqsamError: the download fails, or the file is not the official one.
     """
     weights = WEIGHTS[name]
     path = cache_path(weights)
-    if repair and path.is_file() and difference(path, weights):
-        # The client would keep what it finds under this name; a user keeps it until there is something better.
+    if repair and path.is_file() and mismatch(path, weights):
+        # The client would not replace a file of this name; it is kept until the download succeeds.
         aside = path.replace(path.with_name(f"{path.name}.damaged"))
         try:
-            path = _downloaded(name, say, anew=True)
+            path = _download(name, say, force=True)
         except BaseException:
             aside.replace(path)
             raise
         aside.unlink()
     elif not path.is_file():
-        path = _downloaded(name, say)
-    if problem := difference(path, weights):
+        path = _download(name, say)
+    if problem := mismatch(path, weights):
         raise HqsamError(
             f"not the official {weights.file}: {problem}",
             file=path,
@@ -121,8 +120,8 @@ def fetched(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
     return path
 
 
-def difference(path: Path, weights: WeightsFile) -> str | None:
-    """What tells a file from the official one, or None where nothing does."""
+def mismatch(path: Path, weights: WeightsFile) -> str | None:
+    """How a file differs from the official one, or None."""
     size = path.stat().st_size
     if size != weights.size:
         return f"it has {size:,} bytes, not {weights.size:,}"
@@ -131,33 +130,39 @@ def difference(path: Path, weights: WeightsFile) -> str | None:
 
 
 def official_name(sha256: str) -> str | None:
-    """The name of the official file with that hash."""
+    """The name of the official weights with that hash, or None."""
     return next((name for name, weights in WEIGHTS.items() if weights.sha256 == sha256), None)
 
 
 def inventory() -> list[dict[str, Any]]:
-    """Every weights file there is a name for, and what of it is on this machine.
+    """All named weights files and their local state.
 
     Returns:
         Rows with `name`, `repository` (None in the package), `file`, `bytes`, `sha256` (None in the package),
-        `state` (`here`, `damaged` or `absent`; sizes are compared, nothing is hashed) and `path` (None where absent).
+        `state` (`here`, `damaged` or `absent`, by size, without hashing) and `path` (None if absent).
     """
     rows: list[dict[str, Any]] = []
-    for name, path in PACKAGED.items():
+    for name in (*PACKAGED, *WEIGHTS):
+        weights = WEIGHTS.get(name)
+        path = cache_path(weights) if weights else PACKAGED[name]
         size = path.stat().st_size if path.is_file() else None
-        rows.append({"name": name, "repository": None, "file": path.name, "bytes": size, "sha256": None})
-        rows[-1] |= {"state": "absent" if size is None else "here", "path": None if size is None else str(path)}
-    for name, weights in WEIGHTS.items():
-        path = cache_path(weights)
-        size = path.stat().st_size if path.is_file() else None
-        state = "absent" if size is None else "here" if size == weights.size else "damaged"
-        rows.append({"name": name, "repository": weights.repository, "file": weights.file, "bytes": weights.size})
-        rows[-1] |= {"sha256": weights.sha256, "state": state, "path": None if size is None else str(path)}
+        is_whole = weights is None or size == weights.size
+        rows.append(
+            {
+                "name": name,
+                "repository": weights and weights.repository,
+                "file": weights.file if weights else path.name,
+                "bytes": weights.size if weights else size,
+                "sha256": weights and weights.sha256,
+                "state": "absent" if size is None else "here" if is_whole else "damaged",
+                "path": None if size is None else str(path),
+            }
+        )
     return rows
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, read once a process unless the file changes."""
+    """SHA-256 of a file, cached until the file changes."""
     status = os.stat(path)
     return _hash_of_state(path, status.st_size, status.st_mtime_ns)
 
@@ -167,8 +172,8 @@ def _hash_of_state(path: Path, size: int, mtime_ns: int) -> str:
     return file_digest(path)
 
 
-def _downloaded(name: str, say: Say | None, *, anew: bool = False) -> Path:
-    """Let the hub client fetch a file into its cache; `anew` whatever the cache holds."""
+def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
+    """Download a file into the cache with the hub client; `force` even if it is cached."""
     from huggingface_hub import constants, hf_hub_download, utils
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -182,12 +187,12 @@ def _downloaded(name: str, say: Say | None, *, anew: bool = False) -> Path:
     for left in reversed(range(ATTEMPTS)):
         try:
             _check_space(weights)
-            return Path(hf_hub_download(weights.repository, weights.path, force_download=anew))
+            return Path(hf_hub_download(weights.repository, weights.path, force_download=force))
         except (OSError, ValueError) as error:
-            raise _explained(name, error) from None
-        except Exception as error:  # a connection that broke: the class is that of the client's HTTP library
+            raise _download_error(name, error) from None
+        except Exception as error:  # an interrupted connection; the class is of the client's HTTP library
             if not left:
-                raise _explained(name, error) from None
+                raise _download_error(name, error) from None
         time.sleep(1)
     raise AssertionError
 
@@ -198,8 +203,8 @@ def _check_space(weights: WeightsFile) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
-def _explained(name: str, error: Exception) -> HqsamError:
-    """The one line about a file that cannot be fetched: what, why, and where to put it by hand."""
+def _download_error(name: str, error: Exception) -> HqsamError:
+    """The error of a failed download: what, why, and where to put the file by hand."""
     from huggingface_hub import constants
     from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
 
@@ -210,14 +215,13 @@ def _explained(name: str, error: Exception) -> HqsamError:
         return HqsamError(
             f"{weights.file} cannot be kept: {constants.HF_HUB_CACHE} {kind}",
             value=name,
-            remedy="mend that, or set HF_HOME to a folder on another disk",
+            remedy="free space or fix permissions, or set HF_HOME to a folder on another disk",
         )
     status = getattr(getattr(cause, "response", None), "status_code", None)
-    first = (str(cause).splitlines() or [""])[0][:120]
     if isinstance(cause, OfflineModeIsEnabled):
         reason = "offline mode is on (HF_HUB_OFFLINE)"
     elif isinstance(cause, FileMetadataError):
-        reason = f"{constants.ENDPOINT} does not answer as a hub does; check HF_ENDPOINT"
+        reason = f"{constants.ENDPOINT} is not a Hugging Face hub; check HF_ENDPOINT"
     elif status in (401, 403):
         reason = f"{constants.ENDPOINT} refuses it ({status}); HF_TOKEN must be a token that may read it"
     elif status == 404:
@@ -225,7 +229,7 @@ def _explained(name: str, error: Exception) -> HqsamError:
     elif status is not None:
         reason = f"{constants.ENDPOINT} fails ({status})"
     else:
-        reason = f"{constants.ENDPOINT} cannot be reached, or broke off ({type(cause).__name__}: {first})"
+        reason = f"{constants.ENDPOINT} cannot be reached, or broke off ({type(cause).__name__}: {first_line(cause)})"
     return HqsamError(
         f"{weights.file} is not in the cache, and {reason}",
         value=name,

@@ -1,7 +1,6 @@
-"""The models there are: one table of architectures, and one of the files that hold their weights.
+"""Registry of architectures and of official weights files; torch is imported when a model is built.
 
-To add an encoder, write its file in `modeling` and give it a line in `ARCHITECTURES`; its files get theirs in
-`WEIGHTS`. Nothing here needs torch before a model is built.
+To add an encoder, implement it in `modeling` and add it to `ARCHITECTURES`; add its weights files to `WEIGHTS`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
 
@@ -17,19 +16,27 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..modeling.sam import HQSam
-    from ..modeling.vit_config import ViTConfig
+
+
+class ViTConfig(NamedTuple):
+    """Arguments of `ViTImageEncoder`, which see."""
+
+    dim: int
+    depth: int
+    heads: int
+    global_blocks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """An image encoder under SAM's prompt encoder and mask decoder.
+    """An image encoder, used with SAM's prompt encoder and mask decoder.
 
     Attributes:
-        build: the encoder for a side of the model's square, in pixels.
+        build: builds the encoder for an input size in pixels.
         interm_dim: channels of the early features that HQ-SAM fuses, of stride 16.
-        marker: a state key that tells it from all others,
-        width: or None, with the last dimension of its tensor.
-        vit: the sizes of a ViT, or None.
+        marker: a state key that identifies the architecture, if
+        width: is None, else together with the last dimension of its tensor.
+        vit: arguments of the encoder if it is a ViT, else None.
     """
 
     build: Callable[[int], nn.Module]
@@ -40,25 +47,23 @@ class Architecture:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether its position embeddings fit one side of the square alone."""
+        """Whether its positional embeddings fit a single input size."""
         return self.vit is not None
 
     def matches(self, state: Mapping[str, Tensor]) -> bool:
-        """Whether the tensors of a whole model, under their official names, are of this architecture."""
+        """Whether the state of a whole model, with official keys, is of this architecture."""
         tensor = state.get(self.marker)
         return tensor is not None and (self.width is None or (tensor.ndim == 4 and tensor.shape[-1] == self.width))
 
 
 def vit_architecture(dim: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> Architecture:
-    """A ViT of these sizes; see `ViTConfig`."""
-    from ..modeling.vit_config import ViTConfig
-
+    """A ViT; arguments as in `ViTImageEncoder`."""
     config = ViTConfig(dim, depth, heads, global_blocks)
 
     def build(image_size: int) -> nn.Module:
         from ..modeling.vit import ViTImageEncoder
 
-        return ViTImageEncoder(config, image_size)
+        return ViTImageEncoder(*config, image_size)
 
     return Architecture(build, dim, "image_encoder.pos_embed", dim, vit=config)
 
@@ -84,8 +89,8 @@ class WeightsFile:
     Attributes:
         repository: owner and name on the hub.
         path: of the file in the repository.
-        size: bytes.
-        sha256: of the bytes; decides whether a file is the official one, wherever it comes from.
+        size: in bytes.
+        sha256: identifies the official file, whatever its source.
         has_hq: False for a plain SAM.
     """
 
@@ -97,7 +102,7 @@ class WeightsFile:
 
     @property
     def file(self) -> str:
-        """The name people know the file by."""
+        """File name."""
         return self.path.rpartition("/")[2]
 
 
@@ -148,11 +153,10 @@ WEIGHTS = {
 
 
 def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024) -> HQSam:
-    """A model of that architecture.
+    """A model of that architecture, without trained weights.
 
-    A ViT comes without memory behind its weights (on the meta device): drawing up to 637 million random
-    numbers only to overwrite them would take longer than loading. The small models have tables beside their
-    weights, so they are made for real.
+    A ViT is on the meta device: initializing up to 637 million weights at random only to overwrite them would take
+    longer than loading. Other models have buffers that are not in the state, so they are initialized.
 
     Raises:
         ValueError: no such architecture.
@@ -174,12 +178,12 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> str | None:
-    """Which architecture the tensors of a whole model are of, or None; official names."""
+    """The architecture of the state of a whole model, with official keys, or None."""
     return next((name for name, entry in ARCHITECTURES.items() if entry.matches(state)), None)
 
 
 def architecture_of_hq(interm_dim: int) -> str | None:
-    """Which architecture HQ modules that fuse early features of so many channels are of, or None."""
+    """The architecture of HQ modules that fuse early features of `interm_dim` channels, or None."""
     return next((name for name, entry in ARCHITECTURES.items() if entry.interm_dim == interm_dim), None)
 
 
@@ -190,7 +194,7 @@ def check_hq(model: str, output: str) -> None:
 
 
 def no_hq_message(checkpoint: Path | str, output: str) -> str:
-    """Why a plain SAM has no such masks."""
+    """The error message for a mask output that a plain SAM does not have."""
     return (
         f"{checkpoint} is a plain SAM without the HQ token, so it has no {output} masks: "
         "pass `mask_output` sam, or an HQ-SAM checkpoint"

@@ -1,6 +1,6 @@
 """A run whose model fills each box, as a program of its own so that tests can kill it.
 
-python boxes_as_masks.py IMAGES OUTPUT SECONDS_A_GROUP
+python boxes_as_masks.py IMAGES OUTPUT SECONDS_A_GROUP [SECONDS_A_JOURNAL_OBJECT]
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from hqsam_cli.batch import object_journal
 from hqsam_cli.batch.job import Job, PromptsByName, Summary
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
-from hqsam_cli.batch.steps import Finish, Segment
-from hqsam_cli.configs import JOURNAL, JOURNAL_FOLDER
+from hqsam_cli.batch.steps import Segment
+from hqsam_cli.configs import JOURNAL, JOURNAL_FOLDER, PolygonConfig, SegmentConfig
+from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.places import is_address
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt
-from hqsam_cli.transforms import ResizedImage
 
 
 class BoxPredictor:
@@ -108,10 +109,12 @@ def run(
     reporter = Heard()
     options: dict[str, Any] = {"prompts": TwoBoxes(), "identity": {"model": "box", "mask_output": "sum"}} | changes
     job = make_job(images, output, **options)
-    step = Segment(predictor or BoxPredictor(), TwoBoxes.categories, finish=Finish(None, tolerance))
+    config = SegmentConfig(polygons=PolygonConfig(tolerance=tolerance))
+    step = Segment(predictor or BoxPredictor(), TwoBoxes.categories, config)
     return run_images(job, LocalEngine(make_worker(job, step), threads), reporter), reporter
 
 
 if __name__ == "__main__":
     place = sys.argv[2] if is_address(sys.argv[2]) else Path(sys.argv[2])
+    object_journal.SECONDS = float(sys.argv[4]) if sys.argv[4:] else object_journal.SECONDS
     sys.exit(run(sys.argv[1], place, BoxPredictor(float(sys.argv[3])))[0].exit_code)

@@ -11,8 +11,8 @@ from hqsam_cli.batch.pipeline import make_worker
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.batch.work import Worker
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.records import Instance, Prompt
-from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes
 
 IDENTITY = {"model": "box", "mask_output": "sum"}
@@ -35,12 +35,26 @@ class DyingPredictor(BoxPredictor):
         return super().predict_batch(images, prompts)
 
 
+class KilledPredictor(BoxPredictor):
+    """Dies with its process on `sub/5.png` of `mixed_images`, whenever it sees it."""
+
+    def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        if any(tuple(image.pixels[0, 0]) == (0, 100, 90) for image in images):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().predict_batch(images, prompts)
+
+
 def build(job: Job, predictor: BoxPredictor) -> Worker:
     return make_worker(job, Segment(predictor, TwoBoxes.categories))
 
 
 def build_nothing(_job: Job, _predictor: BoxPredictor) -> Worker:
     raise HqsamError("no model", file="model.pth", remedy="fetch it")
+
+
+def build_killed(_job: Job, _predictor: BoxPredictor) -> Worker:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from PIL import Image
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.steps import Detect, DetectAndSegment
+from hqsam_cli.configs import SegmentConfig
 from hqsam_cli.prompts.select import Selection
 from hqsam_cli.prompts.table import PromptTable
 from hqsam_cli.records import Prompt
@@ -54,8 +55,10 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, H
     """A run with a detector; `predictor=None` for one of boxes alone."""
     predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Heard(), CornerDetector()
-    selection = Selection()
-    step = Detect(detector, selection) if predictor is None else DetectAndSegment(detector, selection, predictor)
+    if predictor is None:
+        step: Any = Detect(detector, Selection())
+    else:
+        step = DetectAndSegment(detector, predictor, SegmentConfig())
     job = make_job(images, output, PromptTable(), **{"categories": step.categories, **changes})
     return run_images(job, LocalEngine(make_worker(job, step), 2), reporter), reporter, detector
 

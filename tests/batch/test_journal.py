@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hqsam_cli.batch.journal import Journal, Origin
+from hqsam_cli.batch.journal import Beginning, Journal, Origin, read_journal
+from hqsam_cli.batch.lock import is_gone, start_of
 from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.formats.annotations import make_image_record
@@ -156,3 +158,32 @@ def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pyte
     lock.write_text(f"{socket.gethostname()} {ended.pid}")
     with journal(tmp_path) as again:
         assert "a.jpg" in again.entries
+
+
+def test_a_process_is_told_from_one_that_has_its_number_now() -> None:
+    host = socket.gethostname()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        start = start_of(other.pid)
+        assert start and start == start_of(other.pid) != start_of(os.getpid())
+        assert not is_gone(f"{host} {other.pid} {start}") and not is_gone(f"{host} {other.pid}")
+        before_a_reboot = f"00000000-0000-0000-0000-000000000000:{start.partition(':')[2]}"
+        assert is_gone(f"{host} {other.pid} {before_a_reboot}") and is_gone(f"{host} {other.pid} {start}0")
+        assert not is_gone(f"elsewhere {other.pid} {before_a_reboot}")
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # nobody has asked for its exit code yet
+        assert is_gone(f"{host} {other.pid} {start}")
+
+
+def test_a_journal_of_a_run_before_a_reboot_is_of_none_that_goes_on(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        of_other = Beginning(images=1, process=other.pid, start=start_of(other.pid))
+        assert not of_other.is_gone and replace(of_other, start="another").is_gone
+        with journal(tmp_path) as first:
+            first.begin(of_other)
+        lines = (tmp_path / JOURNAL).read_text().splitlines()
+        began = json.loads(lines[1])
+        del began["began"]["start"]  # as earlier versions wrote it
+        (tmp_path / JOURNAL).write_text(f"{lines[0]}\n{json.dumps(began)}\n")
+        last = read_journal(tmp_path / JOURNAL).last
+        assert last == replace(of_other, start="") and not last.is_gone
+        other.kill()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from PIL import Image
 
@@ -18,6 +20,7 @@ from hqsam_cli.batch.shard import Shard, inputs_digest
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.io.copies import below
 from hqsam_cli.io.find import find_images
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts
@@ -39,17 +42,18 @@ def images(tmp_path: Path) -> Path:
 
 
 def make_shard(
-    images: Path, output: Path, index: int, count: int = 3, *, prompts: TwoBoxes | None = None, **flags: str
+    images: Path, output: Path | str, index: int, count: int = 3, *, prompts: TwoBoxes | None = None, **flags: str
 ) -> Path:
     found = find_images([str(images)]).images
     shard = Shard(index, count)
     identity = {**IDENTITY, "shard": str(shard), **flags}
     formats = frozenset(identity["format"].split(","))
-    job = make_job(images, output / str(index), prompts or TwoBoxes(), identity=identity, formats=formats)
+    place = below(output, str(index))
+    job = make_job(images, place, prompts or TwoBoxes(), identity=identity, formats=formats)
     own = replace(job, images=shard.images(found), inputs=inputs_digest(found))
     step = Segment(BoxPredictor(), TwoBoxes.categories)
     run_images(own, LocalEngine(make_worker(own, step), 2), Silent())
-    return output / str(index)
+    return Path(place)
 
 
 @pytest.fixture
@@ -81,6 +85,33 @@ def test_merged_shards_are_what_one_run_makes(images: Path, shards: list[Path], 
     assert without_journal(tmp_path / "all") == without_journal(tmp_path / "whole")
     assert len(without_journal(tmp_path / "all")) == 2 + 24 + 12
     assert [files(shard) for shard in shards] == before
+
+
+def test_shards_at_addresses_and_copies_of_them_are_merged_here_and_there(
+    images: Path, shards: list[Path], tmp_path: Path, memory: fsspec.AbstractFileSystem
+) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    whole = without_journal(tmp_path / "all")
+    for index in (1, 3):
+        make_shard(images, "memory://bucket/parts", index)
+        memory.get(f"/bucket/parts/{index}", str(tmp_path / f"copies/{index}"), recursive=True)
+    assert not (tmp_path / "copies/1/journal.ndjson").exists()
+    places: list[Path | str] = [tmp_path / "copies", "memory://bucket/parts"]
+    for number, place in enumerate(places):
+        parts = [below(place, "1"), shards[1], below(place, "3")]
+        assert merge_shards(parts, tmp_path / f"here{number}", {}).done == 12
+        assert without_journal(tmp_path / f"here{number}") == whole
+        there = f"memory://bucket/there{number}"
+        for _ in range(2):
+            assert merge_shards(parts, there, {}).masks == 24
+            names = [name for name in memory.find(f"/bucket/there{number}") if "/journal/" not in name]
+            assert {n.removeprefix(f"/bucket/there{number}/"): memory.cat_file(n) for n in names} == whole
+    assert run(images, there, identity=IDENTITY, formats=FORMATS)[0].already_done == 12
+    memory.pipe_file("/bucket/there1/masks/0.jpg/note.txt", b"ours")
+    assert merge_shards(parts, there, {}, overwrite=True).done == 12
+    assert memory.cat_file("/bucket/there1/masks/0.jpg/note.txt") == b"ours"
+    with pytest.raises(UsageError, match="is one of the shards"):
+        merge_shards(parts, "memory://bucket/parts/1/", {})
 
 
 def test_the_command_without_a_shard_continues_the_whole(images: Path, shards: list[Path], tmp_path: Path) -> None:
@@ -217,6 +248,19 @@ def test_what_did_not_change_is_left_and_what_is_missing_comes_again(shards: lis
     )
     status = read_status(tmp_path / "all")
     assert (status.images, status.done, status.failed, status.left) == (13, 12, 1, 0)
+
+
+def test_photos_that_were_touched_are_merged_again_once(images: Path, shards: list[Path], tmp_path: Path) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    for path in images.rglob("*.jpg"):
+        os.utime(path, (1, 1))
+    for index in (1, 2, 3):
+        make_shard(images, tmp_path / "parts", index)
+    journal = tmp_path / "all" / "journal.ndjson"
+    merge_shards(shards, tmp_path / "all", {})
+    before = journal.read_text().count('"annotations"')
+    merge_shards(shards, tmp_path / "all", {})
+    assert journal.read_text().count('"annotations"') == before
 
 
 def test_photos_that_are_gone_leave_the_whole(images: Path, shards: list[Path], tmp_path: Path) -> None:

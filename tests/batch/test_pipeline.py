@@ -157,11 +157,18 @@ def test_other_flags_are_refused_by_name_and_overwrite_starts_again(images: Path
 
 
 def test_masks_of_an_earlier_run_do_not_stay(images: Path, tmp_path: Path) -> None:
+    class OneBox(TwoBoxes):
+        def for_image(self, file_name: str) -> ImagePrompts:
+            found = super().for_image(file_name)
+            return replace(found, prompts=found.prompts[1:])
+
+    def masks(out: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.png") if path.is_file()}
+
     run(images, tmp_path / "out")
-    stale = tmp_path / "out/masks/000.jpg/999.png"
-    stale.write_bytes(b"")
-    run(images, tmp_path / "out")
-    assert not stale.exists()
+    run(images, tmp_path / "out", prompts=OneBox())
+    run(images, tmp_path / "new", prompts=OneBox())
+    assert masks(tmp_path / "out") == masks(tmp_path / "new")
 
 
 def test_two_runs_do_not_write_the_same_folder(images: Path, tmp_path: Path) -> None:

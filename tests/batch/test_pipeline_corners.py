@@ -17,9 +17,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from hqsam_cli.errors import HqsamError, ReaderGoneError
+from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.io.find import find_images
 from hqsam_cli.records import ImagePrompts, Instance, Prompt, RawPrompt
-from hqsam_cli.transforms import ResizedImage
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 from tests.batch.test_pipeline import contents
 

@@ -10,10 +10,18 @@ import pytest
 
 from hqsam_cli.batch.job import Summary
 from hqsam_cli.batch.pipeline import run_images
-from hqsam_cli.batch.process_engine import MOST_DEATHS, ProcessEngine
+from hqsam_cli.batch.process_engine import ProcessEngine
 from hqsam_cli.errors import HqsamError
 from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run
-from tests.batch.other_processes import IDENTITY, DyingPredictor, build, build_nothing, contents
+from tests.batch.other_processes import (
+    IDENTITY,
+    DyingPredictor,
+    KilledPredictor,
+    build,
+    build_killed,
+    build_nothing,
+    contents,
+)
 
 
 def run_in_processes(
@@ -43,16 +51,32 @@ def test_a_process_that_is_killed_has_a_successor(mixed_images: Path, tmp_path: 
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-def test_an_image_that_kills_every_process_ends_the_run_by_name(mixed_images: Path, tmp_path: Path) -> None:
-    with pytest.raises(HqsamError, match=r"died \(signal 9\) at 0\.jpg"):
-        run_in_processes(mixed_images, tmp_path / "out", DyingPredictor(tmp_path / "mark", MOST_DEATHS), batch_size=1)
-    summary, _ = run_in_processes(mixed_images, tmp_path / "out", BoxPredictor())
-    assert summary.done == 9
+def test_an_image_that_kills_three_processes_fails_by_name(mixed_images: Path, tmp_path: Path) -> None:
+    predictors = KilledPredictor(), KilledPredictor()
+    summary, _ = run_in_processes(mixed_images, tmp_path / "out", *predictors, batch_size=3)
+    assert (summary.exit_code, summary.done) == (3, 8)
+    assert f"{mixed_images}/sub/5.png: it killed 3 processes (signal 9); see whether there is memory enough" in (
+        summary.failed
+    )
+    again, _ = run_in_processes(mixed_images, tmp_path / "out", BoxPredictor(), retry_failed=True)
+    assert (again.already_done, again.done) == (8, 1)
+    run(mixed_images, tmp_path / "here")
+    assert contents(tmp_path / "out") == contents(tmp_path / "here")
 
 
-def test_what_is_wrong_with_a_model_is_said_once(mixed_images: Path, tmp_path: Path) -> None:
-    with pytest.raises(HqsamError, match=r"^model.pth: no model; fetch it$"):
-        run_in_processes(mixed_images, tmp_path / "out", BoxPredictor(), BoxPredictor(), how=build_nothing)
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (build_nothing, r"^model.pth: no model; fetch it$"),
+        (build_killed, r"^a process died while it loaded the models \(signal 9\); see whether there is memory enough$"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_said_once_and_nothing_is_begun(
+    mixed_images: Path, tmp_path: Path, how: Any, message: str
+) -> None:
+    with pytest.raises(HqsamError, match=message):
+        run_in_processes(mixed_images, tmp_path / "out", BoxPredictor(), how=how)
+    assert not (tmp_path / "out").exists()
 
 
 def test_too_many_failures_stop_it_and_it_goes_on(mixed_images: Path, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,9 +17,22 @@ from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.ray_engine import RayEngine
 from hqsam_cli.errors import HqsamError
 from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run
-from tests.batch.other_processes import IDENTITY, DyingPredictor, build, build_nothing, contents
+from tests.batch.other_processes import IDENTITY, DyingPredictor, KilledPredictor, build, build_nothing, contents
 
 ray = pytest.importorskip("ray", reason="there is no Ray here: pip install 'hqsam-cli[ray]'")
+
+TO_STDOUT = """
+import sys
+from functools import partial
+from hqsam_cli.batch.pipeline import run_images
+from hqsam_cli.batch.ray_engine import RayEngine
+from tests.batch.boxes_as_masks import Heard, TwoBoxes, make_job
+from tests.batch.other_processes import KilledPredictor, build
+
+job = make_job(sys.argv[1], None, TwoBoxes(), stream=sys.stdout.buffer)
+engine = RayEngine(partial(build, job.without_images(), KilledPredictor()), "local", 1, 9, on_gpu=False)
+sys.exit(run_images(job, engine, Heard()).exit_code)
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,7 +48,7 @@ def run_on_ray(
     job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
     make = partial(how, job.without_images(), predictor or BoxPredictor())
     heard = Heard()
-    return run_images(job, RayEngine(make, None, 1, on_gpu=False), heard), heard
+    return run_images(job, RayEngine(make, None, 1, len(job.images), on_gpu=False), heard), heard
 
 
 def test_the_bytes_are_those_of_this_process(mixed_images: Path, tmp_path: Path) -> None:
@@ -53,9 +69,30 @@ def test_an_actor_that_dies_is_replaced(mixed_images: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-def test_what_is_wrong_with_a_model_is_said_once(mixed_images: Path, tmp_path: Path) -> None:
+def test_an_image_that_kills_three_actors_fails_by_name(mixed_images: Path, tmp_path: Path) -> None:
+    summary, _ = run_on_ray(mixed_images, tmp_path / "out", KilledPredictor(), batch_size=3)
+    assert (summary.exit_code, summary.done) == (3, 8)
+    (failure,) = (text for text in summary.failed if "sub/5.png" in text)
+    assert "sub/5.png: it killed 3 processes (The actor is dead because its worker process has died); see" in failure
+
+
+def test_ray_says_nothing_where_results_go(mixed_images: Path) -> None:
+    program = [sys.executable, "-c", TO_STDOUT, str(mixed_images)]
+    ended = subprocess.run(program, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (3, "")
+    assert len({json.loads(line)["file_name"] for line in ended.stdout.splitlines()}) == 11
+
+
+def test_what_is_wrong_with_a_model_is_said_once_and_nothing_is_begun(mixed_images: Path, tmp_path: Path) -> None:
     with pytest.raises(HqsamError, match=r"^model.pth: no model; fetch it$"):
         run_on_ray(mixed_images, tmp_path / "out", how=build_nothing)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_an_address_without_a_cluster_is_said_at_once(address: str) -> None:
+    with pytest.raises(HqsamError, match=rf"^{address}: no Ray cluster \(.*Connection refused\); see ray status"):
+        RayEngine(BoxPredictor, address, 1, 1, on_gpu=False)  # type: ignore[arg-type]
 
 
 def test_too_many_failures_stop_it(mixed_images: Path, tmp_path: Path) -> None:

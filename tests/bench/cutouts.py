@@ -17,15 +17,15 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from hqsam_cli.compute import resolve_compute
 from hqsam_cli.data.pairs import find_pairs, read_pair
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.formats.cutouts import object_alpha
+from hqsam_cli.formats.overlay import titled
+from hqsam_cli.inference.device import resolve_compute
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.io.masks import THRESHOLD
-from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Prompt
-from hqsam_cli.report.overlay import titled
 from hqsam_cli.weights.checkpoints import load_model
 
 SIDE, SQUARE = 160, 8  # pixels of the longer side of a cell of the picture, and of the squares behind what is clear

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from hqsam_cli.configs import EverythingConfig
-from hqsam_cli.everything import MaskGenerator
+from hqsam_cli.inference.device import keep_freed_memory
+from hqsam_cli.inference.everything import MaskGenerator
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.io.images import read_image
-from hqsam_cli.memory import keep_freed_memory
-from hqsam_cli.predictor import Predictor
 from hqsam_cli.weights.checkpoints import load_model, read_state
 
 

@@ -30,20 +30,19 @@ from rich.table import Table
 from tqdm import tqdm
 
 from hqsam_cli.batch.steps import PredictsMasks
-from hqsam_cli.compute import Compute, resolve_compute
 from hqsam_cli.configs import DetectorConfig, EverythingConfig, ObjectsConfig
 from hqsam_cli.data.pairs import find_pairs, read_pair
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.files import EMBEDDED, detector_file
-from hqsam_cli.everything import MaskGenerator
-from hqsam_cli.formats.segmentation import encode_crop
+from hqsam_cli.inference.device import Compute, resolve_compute
+from hqsam_cli.inference.everything import MaskGenerator
+from hqsam_cli.inference.objects import ObjectPredictor
+from hqsam_cli.inference.predictor import Predictor
+from hqsam_cli.inference.speed import random_boxes
 from hqsam_cli.io.images import read_image
 from hqsam_cli.io.masks import THRESHOLD
 from hqsam_cli.modeling.sam import HQSam
-from hqsam_cli.objects import ObjectPredictor
-from hqsam_cli.predictor import Predictor
 from hqsam_cli.records import Instance
-from hqsam_cli.speed import random_boxes
 from hqsam_cli.weights.checkpoints import load_model
 
 LARGE = 96**2
@@ -89,9 +88,9 @@ def load_set(folder: Path, limit: int) -> list[Photo]:
 def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> Find:
     """How objects are found by that name."""
     kind, _, points = name.partition("-")
-    single = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
+    single = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
     if kind == "everything":
-        best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
+        best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
         side, _, loose = points.partition("+")
         generator = MaskGenerator(best, EverythingConfig(points_per_side=int(side), **(LOOSE if loose else {})))
         return lambda image: generator.generate([image])[0]
@@ -192,9 +191,7 @@ def main() -> None:
                 began = time.perf_counter()
                 instances = find(photo.pixels)
                 seconds += time.perf_counter() - began
-                found.append(
-                    [{"rle": encode_crop(i.mask), "score": i.score, "iou": i.predicted_iou} for i in instances]
-                )
+                found.append([{"rle": i.mask.rle, "score": i.score, "iou": i.predicted_iou} for i in instances])
             table.add_row(
                 name,
                 *(f"{share:.1f}" for share in (*found_shares(photos, found), *recalls(photos, found))),

@@ -18,11 +18,10 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from hqsam_cli.formats.segmentation import encode_crop
-from hqsam_cli.transforms import ResizeLongestSide
-from hqsam_cli.upsample import mask_crops
+from hqsam_cli.inference.postprocess import mask_crops
+from hqsam_cli.inference.preprocess import ResizeLongestSide
 
-SIDE, LOW = 1024, 256  # of the model's square and of its logits
+SIDE, LOW = 1024, 256  # the model's input size, and that of its logits
 
 
 def ragged_ellipses(count: int, resize: ResizeLongestSide, share: float) -> Tensor:
@@ -50,7 +49,7 @@ def plain(logits: Tensor, resize: ResizeLongestSide) -> list[bytes]:
 
 def ours(logits: Tensor, resize: ResizeLongestSide) -> list[bytes]:
     """RLEs of the parts where a mask is."""
-    return [encode_crop(crop)["counts"].encode() for crop in mask_crops(logits, [resize] * len(logits))]
+    return [crop.rle["counts"].encode() for crop in mask_crops(logits, [resize] * len(logits))]
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 
 from hqsam_cli.cli.console import ConsoleReporter
-from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.records import MaskCrop
 from hqsam_cli.report.page import write_report
 from hqsam_cli.report.results import read_results
@@ -65,7 +64,7 @@ def make_run(folder: Path, photos: int, masks: int) -> None:
                     "id": len(annotations) + 1,
                     "image_id": number,
                     "category_id": int(rng.integers(CATEGORIES)),
-                    "segmentation": encode_crop(crop),
+                    "segmentation": crop.rle,
                     "area": int(mask.sum()),
                     "bbox": [x, y, w, h],
                     "prompt_box": [x, y, w, h],

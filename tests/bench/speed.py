@@ -29,12 +29,11 @@ from pycocotools import mask as coco_mask
 from rich.console import Console
 from rich.table import Table
 
-from hqsam_cli.compute import resolve_compute
 from hqsam_cli.configs import MaskOutput
-from hqsam_cli.formats.segmentation import encode_crop
-from hqsam_cli.predictor import Predictor
+from hqsam_cli.inference.device import resolve_compute
+from hqsam_cli.inference.predictor import Predictor
+from hqsam_cli.inference.speed import peak_memory, random_boxes
 from hqsam_cli.records import Prompt
-from hqsam_cli.speed import peak_memory, random_boxes
 from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 
 MEGAPIXELS = (1, 12)
@@ -89,15 +88,15 @@ def authors(checkpoint: Path, device: str) -> Callable[[Work], Masks]:
 def hqsam(dtype: str, output: MaskOutput, checkpoint: Path, device: str) -> Callable[[Work], Masks]:
     """This tool, with the batch sizes of `hqsam segment`."""
     compute = resolve_compute(device, dtype)
-    model, at_once = load_model(checkpoint, compute.device, compute.dtype), compute.images_at_once
-    predictor = Predictor(model, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_at_once)
+    model, at_once = load_model(checkpoint, compute.device, compute.dtype), compute.batch_size
+    predictor = Predictor(model, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
 
     def run(work: Work) -> Masks:
         results: Masks = []
         for start in range(0, len(work), at_once):
             group = work[start : start + at_once]
             made = predictor.predict_batch([photo for photo, _ in group], [prompts for _, prompts in group])
-            results += [[encode_crop(instance.mask) for instance in own] for own in made]
+            results += [[instance.mask.rle for instance in own] for own in made]
         return results
 
     return run

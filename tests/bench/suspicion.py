@@ -26,7 +26,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from hqsam_cli.data.pairs import Pair, find_pairs
-from hqsam_cli.formats.segmentation import decode_segmentation, encode_crop
+from hqsam_cli.formats.segmentation import decode_segmentation
 from hqsam_cli.io.images import read_image
 from hqsam_cli.io.masks import read_mask
 from hqsam_cli.records import MaskCrop
@@ -165,7 +165,7 @@ def measured(scene: Scene, masks: list[np.ndarray], rng: np.random.Generator) ->
         x0, y0, x1, y1 = np.array([x, y, x + w, y + h]) + rng.uniform(-0.05, 0.05, 4) * [w, h, w, h]
         box = [max(x0, 0), max(y0, 0), min(x1, width) - max(x0, 0), min(y1, height) - max(y0, 0)]
         iou = float(np.clip(rng.normal(0.93, 0.05), 0, 1))
-        annotations.append({"segmentation": encode_crop(crop), "prompt_box": box, "predicted_iou": iou})
+        annotations.append({"segmentation": crop.rle, "prompt_box": box, "predicted_iou": iou})
     return measure_masks(annotations, crops, scene.photo)
 
 

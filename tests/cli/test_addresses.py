@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+import typer
 
+from hqsam_cli.cli.app import app
 from tests.cli.conftest import Run
+from tests.http_server import HttpServer
 from tests.io.files import tar_of
 
 
 def in_bucket(memory: fsspec.AbstractFileSystem, photos: Path) -> None:
     for path in [*photos.rglob("*.*"), photos.parent / "dets.json"]:
         memory.pipe_file(f"/bucket/{path.relative_to(photos.parent)}", path.read_bytes())
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def test_images_and_boxes_at_addresses_make_the_masks_of_files(
@@ -129,15 +139,15 @@ def test_boxes_go_to_an_address(
     hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem, output: str, form: str, journal: str
 ) -> None:
     here = Path("here", output.rpartition("/")[2])
-    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", here).code == 0
-    assert hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).code == 0
-    assert memory.exists(f"/bucket/{journal}/000000000.ndjson")
+    assert hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", here).code == 0
+    assert hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", output).code == 0
+    assert len(memory.ls(f"/bucket/{journal}")) == 1
     files = [here] if here.is_file() else [path for path in here.rglob("*.txt")]
     assert files
     for path in files:
         own, other = path.read_text(), memory.cat_file(f"/bucket/d/{path.relative_to('here')}").decode()
         assert own.partition('"images"')[2] == other.partition('"images"')[2] if form == "coco" else own == other
-    assert "2 done before" in hqsam("detect", photos, "--conf", "0.01", "-f", form, "-o", output).err
+    assert "2 done before" in hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", output).err
     assert "finished" in hqsam("status", output).out
 
 
@@ -159,3 +169,132 @@ def test_a_server_that_takes_nothing_is_one_line(hqsam: Run, photos: Path, monke
     monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
     ended = hqsam("segment", photos, "--frame", "-o", "http://127.0.0.1:1/out")
     assert (ended.code, ended.err.count("\n")) == (1, 1) and "http://127.0.0.1:1/out" in ended.err
+
+
+NOWHERE = "memory://bucket/nowhere"
+TAKEN = {  # by commands, beside what takes a number or one of some words
+    "segment": {"inputs", "boxes", "points", "coarse_masks", "images_json", "output", "address"},
+    "detect": {"inputs", "images_json", "output"},
+    "show": {"inputs", "boxes"},
+    "bench": {"inputs"},
+    "status": {"output"},
+    "merge": {"output", "shards"},
+    "results merge": {"sets", "output"},
+    "results filter": {"given", "output"},
+    "results split": {"given", "output"},
+    "results stats": {"given"},
+    "results convert": {"given", "output"},
+}
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        yield name, command
+    for own, subcommand in getattr(command, "commands", {}).items():
+        yield from commands(subcommand, f"{name} {own}".strip())
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_address_is_never_a_path_of_this_machine(
+    hqsam: Run, memory: fsspec.AbstractFileSystem, tmp_path: Path, command: str
+) -> None:
+    memory.pipe_file("/bucket/there", b"")
+    for about in (param for param in COMMANDS[command].params if not getattr(param, "is_flag", False)):
+        given: list[str] = []
+        for param in COMMANDS[command].params:
+            if param is about or param.required:
+                value = NOWHERE if param is about else {"form": "coco", "parts": "a=1"}.get(param.name, "none.pt")
+                flag = [] if param.param_type_name == "argument" else [param.opts[0]]
+                given += [*flag, *(["3"] if param.nargs == 2 else []), value]
+        ended = hqsam(*command.split(), *given)
+        takes_it = about.name in TAKEN.get(command, ())
+        assert ended.code in ((1, 2, 4) if takes_it else (2,)), (given, ended)
+        is_refused = f"{NOWHERE}: an address, which is not taken here; give a path of this machine" in ended.err
+        is_no_word = any(text in ended.err for text in ("must be", "is not one of", "valid"))
+        assert (takes_it or is_refused or is_no_word) and ended.err.count("\n") == 1, (given, ended)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_results_are_read_from_addresses_and_written_to_them(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    out = "memory://bucket/out"
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "-f", "ndjson", "-o", out).code == 0
+    memory.get("/bucket/out", str(tmp_path / "copy"), recursive=True)
+    copy, there = (hqsam("status", place).out.splitlines() for place in ("copy", out))
+    assert [line for line in copy if "rate" not in line] == [line for line in there if "rate" not in line]
+    for source in (out, f"{out}/instances.json", f"{out}/instances.ndjson"):
+        local = source.replace(out, "copy")
+        assert hqsam("results", "stats", source).out == hqsam("results", "stats", local).out != ""
+    pairs = [
+        (("merge", "{}", "{}/instances.ndjson"), "all.json"),
+        (("filter", "{}", "--min-score", "0.1"), "sure.json"),
+        (("convert", "{}", "--format", "ndjson"), "lines.ndjson"),
+        (("convert", "{}", "--format", "results"), "list.json"),
+    ]
+    for command, name in pairs:
+        here = [text.format("copy") for text in command]
+        there = [text.format(out) for text in command]
+        assert hqsam("results", *here, "-o", name).code == 0
+        ended = hqsam("results", *there, "-o", f"memory://bucket/made/{name}")
+        assert ended.code == 0 and f"wrote memory://bucket/made/{name}" in ended.err
+        made, other = Path(name).read_text(), memory.cat_file(f"/bucket/made/{name}").decode()
+        assert made.partition('"images"')[2] == other.partition('"images"')[2]
+        refused = hqsam("results", *there, "-o", f"memory://bucket/made/{name}")
+        assert refused.code == 2 and f"memory://bucket/made/{name}: is there; pass --overwrite" in refused.err
+        assert hqsam("results", *there, "-o", f"memory://bucket/made/{name}", "--overwrite").code == 0
+    split = ("results", "split", out, "--parts", "a=0.5,b=0.5", "-o", "memory://bucket/parts")
+    assert hqsam(*split).code == 0 and len(memory.ls("/bucket/parts")) == 2
+    refused = hqsam("results", "convert", out, "-f", "voc", "--images", photos, "-o", "memory://bucket/voc")
+    assert refused.code == 2 and "an address, where voc is not written" in refused.err
+    refused = hqsam("results", "filter", out, "--min-score", "0.1", "-o", out)
+    assert refused.code == 2 and "memory://bucket/out: a folder" in refused.err
+    memory.pipe_file("/bucket/odd.json", b'{"images": [{"id": 1}]}')
+    assert "memory://bucket/odd.json: entry 1 of images" in hqsam("results", "stats", "memory://bucket/odd.json").err
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("memory")]
+
+
+def test_a_run_at_an_address_and_a_copy_of_it_are_drawn_and_reported(
+    hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    out = "memory://bucket/out"
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "png", "-o", out).code == 0
+    assert not memory.exists("/bucket/out/instances.json")
+    assert hqsam("show", out, "-o", "drawn").code == 0
+    memory.get("/bucket/out", str(tmp_path / "copy"), recursive=True)
+    assert hqsam("show", "copy", "-o", "again").code == 0
+    for name in ("a.jpg.jpg", "sub/b.png.jpg"):
+        assert Path("drawn", name).read_bytes() == Path("again", name).read_bytes()
+    assert hqsam("report", "copy").code == 0
+    assert len(Path("copy/report/instances.csv").read_text().splitlines()) == 4
+    shutil.rmtree("copy/journal")
+    assert "no instances.json and no journal.ndjson in it" in hqsam("report", "copy").err
+
+
+def test_a_page_of_photos_at_an_address_has_them(hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem) -> None:
+    in_bucket(memory, photos)
+    assert hqsam("segment", "memory://bucket/imgs", "--boxes", "dets.json", "-o", "here").code == 0
+    assert hqsam("report", "here").code == 0
+    assert sorted(path.name for path in Path("here/report/photos").iterdir()) == ["0.jpg", "1.jpg"]
+
+
+def test_a_folder_that_a_server_does_not_list_is_a_failure_and_the_rest_is_done(
+    hqsam: Run, photos: Path, http: HttpServer
+) -> None:
+    shutil.copytree(photos, "www/imgs")
+    command = ("segment", f"{http.address}/imgs", "--frame", "-o", "out")
+    assert hqsam(*command).code == 0
+    masks = files_of(Path("out/masks"))
+    http.trouble = lambda path: 403 if path.endswith("/sub/") else None
+    ended = hqsam(*command)
+    assert ended.code == 3 and f"failed: {http.address}/imgs/sub/: cannot be listed (403" in ended.err
+    http.trouble = lambda path: 503 if path.endswith("/sub/") else None
+    ended = hqsam(*command)
+    assert ended.code == 1 and f"error: {http.address}/imgs/sub/: cannot be listed (503" in ended.err
+    http.stop()
+    ended = hqsam(*command)
+    assert (ended.code, ended.err.count("\n")) == (1, 1) and "/imgs: cannot be listed" in ended.err
+    assert files_of(Path("out/masks")) == masks and len(masks) == 2

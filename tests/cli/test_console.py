@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -82,3 +83,19 @@ def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capfd: p
     lines = [line for line in capfd.readouterr().err.splitlines() if " of 100" in line]
     assert len(lines) == 200 // 35
     assert lines[0] == "hqsam: image 7 of 100, 1 failed, 12 masks, 5.0 s each, 0:07:45 left"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_libraries_do_not_talk_unless_everything_is_asked_for(debug: bool) -> None:
+    script = f"""
+import logging, warnings
+from hqsam_cli.cli.console import log_to_console
+log_to_console(debug={debug})
+logging.getLogger("gcsfs").error("no credentials")
+logging.getLogger("asyncio").error("Unclosed client session")
+warnings.warn("outdated")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == ""
+    for said in ("no credentials", "Unclosed", "outdated"):
+        assert (said in ended.stderr) is debug

@@ -15,7 +15,7 @@ from hqsam_cli.detection import files
 from tests.cli.conftest import Run
 from tests.detection.conftest import object_detector  # noqa: F401 - a fixture
 
-ARGUMENTS = ("--detector", "object.safetensors", "--conf", "0.001", "--max-det", "3", "--batch-size", "2")
+ARGUMENTS = ("--detector", "object.safetensors", "--score-threshold", "0.001", "--max-det", "3", "--batch-size", "2")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -70,7 +70,7 @@ def test_one_pass_two_steps_and_a_pipe_give_the_same_bytes(hqsam: Run, photos: P
 
 
 def test_the_chain_continues_and_an_added_photo_changes_no_id(hqsam: Run, photos: Path, detected: Path) -> None:
-    arguments = ("segment", photos, *ARGUMENTS, "--max-boxes", "2", "--output", "out")
+    arguments = ("segment", photos, *ARGUMENTS, "--max-det", "2", "--output", "out")
     assert hqsam(*arguments).code == 0
     whole = contents(Path("out"))
     journal = Path("out/journal.ndjson")
@@ -123,25 +123,25 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(files, "EMBEDDED_PATH", object_detector)
-    result = hqsam("segment", photos, "--conf", "0.001", "--max-det", "1", "-o", "-")
+    result = hqsam("segment", photos, "--score-threshold", "0.001", "-o", "-")
     assert result.code == 0
     assert "no prompts given: segmenting what up to 8 x 8 points find" in result.err
     assert "what the detector object of this package finds" in result.err and "--everything" in result.err
-    boxed = hqsam("segment", photos, "--detector", "object", "--conf", "0.001", "--max-det", "1", "-o", "-")
+    boxed = hqsam("segment", photos, "--detector", "object", "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert "points" not in boxed.err
     for line, alone in zip(result.lines, boxed.lines, strict=True):
         assert alone["annotations"][0]["segmentation"] in [own["segmentation"] for own in line["annotations"]]
         ids = [annotation["id"] for annotation in line["annotations"]]
         assert ids == list(range(ids[0], ids[0] + len(ids))) and len(alone["annotations"]) == 1 < len(ids)
     assert hqsam("segment", photos, "--dry-run").out.count("what object finds") == 1
-    found = hqsam("detect", photos, "--conf", "0.001", "--max-det", "1", "-o", "-")
+    found = hqsam("detect", photos, "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["detect", "imgs", "--detector", "object.safetensors", "--classes", "objekt"], 2, "close are: object"),
+        (["detect", "imgs", "--detector", "object.safetensors", "--classes", "objekt"], 2, "did you mean: object"),
         (["detect", "imgs", "--detector", "gone.pt"], 2, "gone.pt"),
         (["detect", "imgs", "--detector", "evil.pt"], 2, "--trust-detector"),
         (["detect", "imgs", "--detector", "evil.pt", "--trust-detector"], 1, "cannot load it"),
@@ -151,7 +151,11 @@ def test_no_prompts_at_all_means_the_embedded_detector(
         (["detect", "imgs", "--detector", "object.safetensors", "-o", "dets.json/x"], 1, "cannot be written"),
         (["segment", "imgs", "--detector", "object.safetensors", "--frame"], 2, "--detector finds the boxes"),
         (["segment", "imgs", "--detector", "object.safetensors", "--boxes", "dets.json"], 2, "--detector finds"),
-        (["segment", "imgs", "--boxes", "dets.json", "--conf", "0.5"], 2, "--conf: for a detector"),
+        (
+            ["segment", "imgs", "--boxes", "dets.json", "--iou", "0.5"],
+            2,
+            "--iou: for a detector",
+        ),
         (["segment", "imgs", "--detector", "object.safetensors", "--half"], 2, "--half"),
     ],
 )
@@ -206,8 +210,8 @@ def test_it_goes_on_where_it_stopped_and_does_new_photos_alone(hqsam: Run, photo
     assert "3 of 4 images were done before" in again.err
     after = json.loads(detected.read_text())
     assert [image for image in after["images"] if image["file_name"] != "0.png"] == before["images"]
-    changed = hqsam(*command, "--conf", "0.5")
-    assert changed.code == 2 and "--conf was 0.001, is 0.5" in changed.err
+    changed = hqsam(*command, "--score-threshold", "0.5")
+    assert changed.code == 2 and "--score-threshold was 0.001, is 0.5" in changed.err
     assert json.loads(detected.read_text())["info"]["detector_sha256"] == after["info"]["detector_sha256"]
 
 

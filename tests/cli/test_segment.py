@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from hqsam_cli import __version__
-from hqsam_cli.detection import engine
+from hqsam_cli.detection import yolo
 from hqsam_cli.weights.hub import file_hash
 from hqsam_cli.weights.registry import PACKAGED
 from tests.cli.conftest import Run
@@ -341,7 +341,7 @@ def test_debug_shows_where_it_went_wrong(hqsam: Run, photos: Path, monkeypatch: 
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("hqsam_cli.predictor.mask_crops", fails)
+    monkeypatch.setattr("hqsam_cli.inference.predictor.mask_crops", fails)
     arguments = ("segment", photos, "--boxes", "dets.json")
     plain = hqsam(*arguments, "--overwrite")
     assert plain.code == 3 and "no such kernel" in plain.err and "Traceback" not in plain.err
@@ -356,19 +356,24 @@ def test_boxes_need_no_ultralytics_and_a_detector_says_so(
     hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ultralytics", None)
-    engine._imported.cache_clear()
+    yolo._imported.cache_clear()
     assert hqsam("segment", photos, "--boxes", "dets.json").code == 0
     refused = hqsam("segment", photos, "-o", "detected")
     assert refused.code == 1
     assert "needs ultralytics" in refused.err and "--boxes" in refused.err and "Traceback" not in refused.err
 
 
-def test_an_upgrade_does_not_mix_two_versions(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_continues_unless_its_results_are_others(
+    hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = ("segment", photos, "--boxes", "dets.json")
     assert hqsam(*arguments).code == 0
-    monkeypatch.setattr("hqsam_cli.configs.__version__", "9.9.9")
+    monkeypatch.setattr("hqsam_cli.configs.run_identity.__version__", "9.9.9")
+    continued = hqsam(*arguments)
+    assert continued.code == 0 and "2 done before" in continued.err
+    monkeypatch.setattr("hqsam_cli.configs.run_identity.RESULTS_REVISION", 10**6)
     refused = hqsam(*arguments)
-    assert refused.code == 2 and "version was" in refused.err and "9.9.9" in refused.err
+    assert refused.code == 2 and "results_revision was" in refused.err and str(10**6) in refused.err
 
 
 def test_prompts_that_are_all_lost_are_a_failure_before_the_model_is_loaded(

@@ -23,7 +23,7 @@ def test_everything_needs_no_prompts(hqsam: Run, photos: Path) -> None:
         assert Path(f"hqsam_out/masks/{name}/{annotation['id']}.png").exists()
     assert "2 of 2 images were done before" in hqsam(*command, *loose).err
     assert "--pred-iou-thresh was 0.2, is 0.88" in hqsam(*command, *loose[2:]).err
-    one = hqsam(*command[:5], *loose, "--max-boxes", "1", "-o", "-")
+    one = hqsam(*command[:5], *loose, "--max-det", "1", "-o", "-")
     assert all(len(line["annotations"]) <= 1 for line in one.lines)
 
 

@@ -1,4 +1,4 @@
-"""Detectors with random weights, in files as people have them."""
+"""Files of detectors with random weights."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.detection.engine import ultralytics
-from hqsam_cli.detection.plain import write_plain
+from hqsam_cli.detection.yolo import ultralytics, write_detector
 
 SaveDetector = Callable[[str], Path]
 
 
 @pytest.fixture
 def object_detector(tmp_path: Path) -> Path:
-    """A nano of one class, as this package writes them; it gives boxes from a score of 0.001 on."""
+    """A nano model of one class as `.safetensors`; it detects boxes with scores from 0.001."""
     torch.manual_seed(0)
     model = ultralytics().nn.tasks.DetectionModel("yolo11n.yaml", nc=1, verbose=False)
     model.names = {0: "object"}
     path = tmp_path / "object.safetensors"
-    write_plain(path, model, "yolo11n", imgsz=320, conf=0.25, iou=0.7)
+    write_detector(path, model, "yolo11n", imgsz=320, conf=0.25, iou=0.7)
     return path
 
 

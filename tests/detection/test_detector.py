@@ -1,4 +1,4 @@
-"""Detectors of ultralytics through our one record."""
+"""Detectors of ultralytics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import torch
 from PIL import Image
 
 from hqsam_cli.configs import DetectorConfig
-from hqsam_cli.detection.detector import Detector, _class_numbers
-from hqsam_cli.detection.engine import ultralytics
+from hqsam_cli.detection.detector import Detector, _class_indices
 from hqsam_cli.detection.files import EMBEDDED_PATH
-from hqsam_cli.detection.plain import read_plain, write_plain
+from hqsam_cli.detection.yolo import read_detector, ultralytics, write_detector
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import tight_box
@@ -32,11 +31,9 @@ SAMPLES = Path(__file__).parents[2] / "sample_data" / "DIS5K" / "DIS-VD"
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n-seg", "yolo12n", "yolo26n", "yolov8s-world", "rtdetr-resnet50"])
-def test_boxes_are_those_of_ultralytics_on_the_same_batch(
-    saved_detector: SaveDetector, photos: list[np.ndarray], name: str
-) -> None:
+def test_boxes_equal_those_of_ultralytics(saved_detector: SaveDetector, photos: list[np.ndarray], name: str) -> None:
     path = saved_detector(name)
-    detector = Detector(path, DetectorConfig(conf=0.0, max_det=20, imgsz=160), CPU)
+    detector = Detector(path, DetectorConfig(score_threshold=0.0, max_det=20, imgsz=160), CPU)
     model = ultralytics().YOLO(str(path))
     theirs = model.predict([photo[..., ::-1] for photo in photos], conf=0.0, max_det=20, imgsz=160, verbose=False)
     for ours, result, photo in zip(detector.detect(photos), theirs, photos, strict=True):
@@ -51,34 +48,34 @@ def test_boxes_are_those_of_ultralytics_on_the_same_batch(
     assert detector.categories[0]["id"] == 1
 
 
-def test_a_file_says_what_it_asks_for_and_the_user_goes_first(
+def test_user_settings_override_the_defaults_of_a_file(
     object_detector: Path, photos: list[np.ndarray], tmp_path: Path
 ) -> None:
     def count(**settings: float) -> int:
         return len(Detector(path, DetectorConfig(**settings), CPU).detect(photos[:1])[0])  # type: ignore[arg-type]
 
-    path, model = tmp_path / "own.safetensors", read_plain(object_detector).model
-    write_plain(path, model, "yolo11n", imgsz=320, conf=0.0, iou=1.0)
+    path, model = tmp_path / "own.safetensors", read_detector(object_detector).model
+    write_detector(path, model, "yolo11n", imgsz=320, conf=0.0, iou=1.0)
     assert count() == 300
-    assert count(conf=1.0) == 0
+    assert count(score_threshold=1.0) == 0
     assert 0 < count(iou=0.0) < 300
-    write_plain(path, model, "yolo11n", imgsz=320, conf=1.0, iou=1.0)
+    write_detector(path, model, "yolo11n", imgsz=320, conf=1.0, iou=1.0)
     assert count() == 0
 
 
-def test_the_process_keeps_its_threads(object_detector: Path, photos: list[np.ndarray]) -> None:
+def test_the_number_of_threads_is_kept(object_detector: Path, photos: list[np.ndarray]) -> None:
     before = torch.get_num_threads()
     wanted = (os.cpu_count() or 1) + 2  # which neither ultralytics nor torch would choose
     torch.set_num_threads(wanted)
     try:
-        Detector(object_detector, DetectorConfig(conf=0.001), CPU).detect(photos[:1])
+        Detector(object_detector, DetectorConfig(score_threshold=0.001), CPU).detect(photos[:1])
         assert torch.get_num_threads() == wanted
     finally:
         torch.set_num_threads(before)
 
 
-def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np.ndarray]) -> None:
-    detector = Detector(object_detector, DetectorConfig(conf=0.001), CPU)
+def test_boxes_are_equal_after_a_round_trip_through_a_file(object_detector: Path, photos: list[np.ndarray]) -> None:
+    detector = Detector(object_detector, DetectorConfig(score_threshold=0.001), CPU)
     for photo, found in zip(photos, detector.detect(photos), strict=True):
         assert len(found) > 50
         height, width = photo.shape[:2]
@@ -92,23 +89,23 @@ def test_boxes_survive_a_file_bit_for_bit(object_detector: Path, photos: list[np
         assert fit_prompts(ImagePrompts("a.jpg", 1, None, again), width, height)[0] == found
 
 
-def test_only_the_classes_asked_for_whatever_their_case(saved_detector: SaveDetector, photos: list[np.ndarray]) -> None:
+def test_classes_are_filtered_ignoring_case(saved_detector: SaveDetector, photos: list[np.ndarray]) -> None:
     path = saved_detector("yolov8n")
-    settings = DetectorConfig(conf=0.0, classes=("Dog", "person"), imgsz=160)
+    settings = DetectorConfig(score_threshold=0.0, classes=("Dog", "person"), imgsz=160)
     found = Detector(path, settings, CPU).detect(photos)
     assert {prompt.category_id for own in found for prompt in own} <= {1, 17}
     assert all(found)
 
 
-def test_a_class_it_does_not_have_is_answered_with_close_ones(saved_detector: SaveDetector) -> None:
+def test_similar_classes_are_suggested_for_an_unknown_one(saved_detector: SaveDetector) -> None:
     path = saved_detector("yolov8n")
-    with pytest.raises(UsageError, match=r"`classes` persn: yolov8n\.pt has no such class; close are: person"):
+    with pytest.raises(UsageError, match=r"`classes` persn: yolov8n\.pt has no such class; did you mean: person"):
         Detector(path, DetectorConfig(classes=("persn",)), CPU)
     with pytest.raises(UsageError, match=r"it has: person, thing 1, .*…"):
         Detector(path, DetectorConfig(classes=("qqq",)), CPU)
 
 
-def test_what_is_no_detector_is_refused(saved_detector: SaveDetector, tmp_path: Path) -> None:
+def test_other_files_are_rejected(saved_detector: SaveDetector, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="task classify"):
         Detector(saved_detector("yolo11n-cls"), DetectorConfig(), CPU)
     torch.save({"weight": torch.zeros(3)}, tmp_path / "tensors.pt")
@@ -123,32 +120,32 @@ def test_half_needs_a_gpu(object_detector: Path) -> None:
         Detector(object_detector, DetectorConfig(half=True), CPU)
 
 
-def test_plain_files_are_checked(object_detector: Path, tmp_path: Path) -> None:
+def test_safetensors_are_validated(object_detector: Path, tmp_path: Path) -> None:
     assert object_detector.stat().st_size < 6e6
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(object_detector.read_bytes()[:-100])
     with pytest.raises(HqsamError, match="damaged"):
-        read_plain(damaged)
+        read_detector(damaged)
     content = object_detector.read_bytes()
     other = tmp_path / "other.safetensors"
     other.write_bytes(content.replace(b"yolo11n", b"yolov8n"))
     with pytest.raises(HqsamError, match="not those of yolov8n"):
-        read_plain(other)
+        read_detector(other)
     other.write_bytes(content.replace(b"yolo11n", b"../evil"))
     with pytest.raises(HqsamError, match="holds no detector"):
-        read_plain(other)
+        read_detector(other)
 
 
-def test_a_file_of_the_working_directory_is_not_taken_for_the_architecture(
+def test_configuration_files_in_the_working_directory_are_ignored(
     object_detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "yolo11n.yaml").write_text("activation: __import__('pathlib').Path('ran').touch()\n")
     monkeypatch.chdir(tmp_path)
-    read_plain(object_detector)
+    read_detector(object_detector)
     assert not (tmp_path / "ran").exists()
 
 
-def test_ultralytics_leaves_others_alone() -> None:
+def test_importing_ultralytics_changes_no_other_library() -> None:
     package = ultralytics()
     assert Image.open.__module__ == "PIL.Image"
     assert torch.save.__module__ == "torch.serialization"
@@ -160,7 +157,7 @@ def test_ultralytics_leaves_others_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["01_wheel", "04_lattice"])
-def test_the_embedded_detector_is_small_and_finds_what_is_there(name: str) -> None:
+def test_the_embedded_detector_is_small_and_detects_objects(name: str) -> None:
     assert EMBEDDED_PATH.stat().st_size <= 6_000_000
     image = read_image(str(SAMPLES / "im" / f"{name}.jpg"))
     (found,) = Detector(EMBEDDED_PATH, DetectorConfig(), CPU).detect([image])
@@ -172,14 +169,14 @@ def test_the_embedded_detector_is_small_and_finds_what_is_there(name: str) -> No
     assert iou(seen, wanted) > 0.75
 
 
-def test_classes_are_names_with_commas_or_numbers(saved_detector: SaveDetector) -> None:
+def test_classes_are_names_or_indices_or_lists_of_them(saved_detector: SaveDetector) -> None:
     path = saved_detector("yolov8n")
     for classes in (("person", "Dog"), ("dog,person",), ("0", "16"), ("16, 0",), (" DOG ", "0")):
         assert Detector(path, DetectorConfig(classes=classes), CPU).config.classes == ("person", "dog")
 
 
-def test_a_class_whose_name_has_a_comma_or_is_a_number_can_be_chosen() -> None:
+def test_names_with_commas_or_digits_can_be_chosen() -> None:
     names = {0: "a, b", 1: "a", 2: "b", 3: "1"}
-    assert _class_numbers(("a, b",), names, Path("x.pt")) == [0]
-    assert _class_numbers(("a,b",), names, Path("x.pt")) == [1, 2]
-    assert _class_numbers(("1", "2"), names, Path("x.pt")) == [2, 3]
+    assert _class_indices(("a, b",), names, Path("x.pt")) == [0]
+    assert _class_indices(("a,b",), names, Path("x.pt")) == [1, 2]
+    assert _class_indices(("1", "2"), names, Path("x.pt")) == [2, 3]

@@ -1,4 +1,4 @@
-"""Which detectors may be loaded."""
+"""Detectors by name, and which are safe to load."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Evil:
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in the place of the release of ultralytics; a cache of its own."""
+    """A local folder as the release of ultralytics, and an empty cache."""
     folder = tmp_path / "release"
     folder.mkdir()
     monkeypatch.setattr(files, "ASSETS_URL", folder.as_uri())
@@ -36,7 +36,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_pickle_of_unknown_origin_is_refused_with_the_ways_out(tmp_path: Path) -> None:
+def test_an_unknown_pickle_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
     path.write_bytes(pickle.dumps(_Evil(tmp_path / "ran")))
     with pytest.raises(UsageError, match=r"best\.pt: .*run code.*`trust_detector`.*ONNX.*`boxes`"):
@@ -45,7 +45,7 @@ def test_a_pickle_of_unknown_origin_is_refused_with_the_ways_out(tmp_path: Path)
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_pickle_of_known_hash_needs_no_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickle_of_known_hash_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "renamed.pt"
     path.write_bytes(b"weights")
     monkeypatch.setattr(files, "KNOWN", {file_hash(path)})
@@ -60,14 +60,14 @@ def test_a_pickle_of_known_hash_needs_no_word(tmp_path: Path, monkeypatch: pytes
         ("model.engine", r"a detector is a \.pt"),
     ],
 )
-def test_what_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+def test_other_names_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("model.engine").write_bytes(b"x")
     with pytest.raises(UsageError, match=said):
         detector_file(name, trusted=True)
 
 
-def test_onnx_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_for_onnx_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "yolo.onnx"
     path.write_bytes(b"x")
     monkeypatch.setattr(files, "find_spec", lambda name: None if name == "onnxruntime" else object())
@@ -77,7 +77,7 @@ def test_onnx_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert detector_file(str(path), trusted=False) == path
 
 
-def test_a_known_name_is_fetched_once_and_checked(release: Path) -> None:
+def test_a_known_name_is_downloaded_once_and_verified(release: Path) -> None:
     path = detector_file("yolo11n", trusted=False)
     assert path.read_bytes() == b"weights"
     (release / "yolo11n.pt").unlink()
@@ -87,7 +87,7 @@ def test_a_known_name_is_fetched_once_and_checked(release: Path) -> None:
         detector_file("yolo11n.pt", trusted=True)
 
 
-def test_wrong_bytes_and_no_network_are_one_line_each(release: Path, tmp_path: Path) -> None:
+def test_failed_downloads_are_explained(release: Path, tmp_path: Path) -> None:
     (release / "yolo11n.pt").write_bytes(b"cut")
     with pytest.raises(HqsamError, match="not the file that is known"):
         detector_file("yolo11n.pt", trusted=True)
@@ -97,7 +97,7 @@ def test_wrong_bytes_and_no_network_are_one_line_each(release: Path, tmp_path: P
     assert not list((tmp_path / "torch").rglob("yolo11n.pt*"))
 
 
-def test_the_embedded_one_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_detector_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "object-nano.safetensors"
     monkeypatch.setattr(files, "EMBEDDED_PATH", path)
     with pytest.raises(UsageError, match=r"no object-nano\.safetensors"):

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from hqsam_cli.configs import EvalConfig, EvalOutput
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.evaluation import evaluate as module
-from hqsam_cli.evaluation.config import EvalConfig, EvalOutput
 from hqsam_cli.evaluation.evaluate import EvaluatedModel, Evaluation, evaluate
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.paper import paper_figures
@@ -77,9 +77,6 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         folder: Path,
         evaluator: KnownMasks,
         prompt: str = "box",
-        *,
-        resume: bool = False,
-        output: EvalOutput | None = None,
         **options: Any,
     ) -> tuple[Evaluation, Heard]:
         def load(name: str, config: object, compute: object, result: Evaluation, progress: object) -> KnownMasks:
@@ -89,7 +86,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(module, "load_evaluator", load)
         heard = Heard()
         config = EvalConfig(prompt=prompt, **options)
-        return evaluate([str(folder)], config, output, resume=resume, progress=heard), heard
+        return evaluate([str(folder)], config, heard), heard
 
     return start
 
@@ -284,6 +281,6 @@ def test_images_are_drawn_by_the_protocol_that_scored_them(
         return Noted(fill_box)
 
     monkeypatch.setattr(module, "load_evaluator", load)
-    config, output = EvalConfig(data_root=tmp_path, limit=1), EvalOutput(worst=(2, tmp_path / "worst"))
-    evaluate(["dis", str(folder)], config, output)
+    output = EvalOutput(worst=(2, tmp_path / "worst"))
+    evaluate(["dis", str(folder)], EvalConfig(data_root=tmp_path, limit=1, output=output))
     assert used[:2] == ["paper", "deploy"] and sorted(used[2:]) == ["deploy", "paper"]

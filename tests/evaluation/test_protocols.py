@@ -13,7 +13,7 @@ from torch.nn import functional
 from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import draw_prompt, prompt_rules, random_generator
 from hqsam_cli.evaluation.protocols import Evaluator
-from hqsam_cli.predictor import Predictor
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 
@@ -82,7 +82,7 @@ def test_the_paper_protocol_is_the_authors_evaluation(
 
 @pytest.mark.parametrize("output", ["sam", "hq", "sum"])
 def test_the_deploy_protocol_is_hqsam_segment(output: str, photos: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    from hqsam_cli.weights.checkpoints import find_checkpoint
+    from hqsam_cli.weights.hub import find_checkpoint
 
     model = load_model(find_checkpoint("lite"))
     evaluator = Evaluator(Predictor(model, prompts_per_batch=2), "deploy", ["sam", "hq", "sum"])

@@ -11,8 +11,9 @@ from PIL import Image
 
 from hqsam_cli.formats.annotations import make_annotation
 from hqsam_cli.formats.cutouts import CropWriter, CutoutWriter, object_alpha
+from hqsam_cli.formats.ownership import ImageFiles
 from hqsam_cli.formats.run_records import ImageResult, RunRecords
-from hqsam_cli.records import AlphaCrop, Instance, MaskCrop, Prompt
+from hqsam_cli.records import Instance, MaskCrop, ProbabilityCrop, Prompt
 
 WIDTH, HEIGHT = 60, 40
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -29,7 +30,7 @@ def written(writer: CutoutWriter | CropWriter, *instances: Instance) -> list[np.
     for annotation in annotations:
         with Image.open(writer.path / "sub/a.jpg" / f"{annotation['id']}.png") as image:
             pictures.append(np.asarray(image))
-    writer.remove("sub/a.jpg")
+    writer.remove("sub/a.jpg", ImageFiles())
     assert not (writer.path / "sub/a.jpg").exists()
     return pictures
 
@@ -69,7 +70,7 @@ def soft(values: Any, bits: Any) -> np.ndarray:
     """The alpha of one row of pixels."""
     row = np.array([values], np.uint8)
     mask = MaskCrop(np.array([bits], bool), 0, 0, row.shape[1], 1)
-    return object_alpha(Instance(Prompt(1), mask, 0.9, alpha=AlphaCrop(row, 0, 0)))[0]
+    return object_alpha(Instance(Prompt(1), mask, 0.9, probabilities=ProbabilityCrop(row, 0, 0)))[0]
 
 
 def test_soft_borders_are_as_opaque_as_the_model_is_sure() -> None:

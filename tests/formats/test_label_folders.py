@@ -13,7 +13,7 @@ from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.table import PromptTable, bind_prompts, check_used, read_prompts
-from hqsam_cli.records import PolygonShares, Prompt
+from hqsam_cli.records import NormalizedPolygon, Prompt
 
 
 def bound(folder: Path, files: dict[str, str | bytes], names: list[str], **uses: str) -> PromptTable:
@@ -152,7 +152,7 @@ def test_an_image_may_be_called_test_and_a_text_about_labels_is_none(tmp_path: P
 def test_the_photos_of_a_data_set_are_no_coarse_masks(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {"labels/a.txt": "0 0.1 0.1 0.9 0.1 0.9 0.9\n", "images/a.png": b"a photo"}
     (prompt,) = bound(tmp_path, files, ["a.png"], coarse_masks=str(tmp_path)).for_image("a.png").prompts
-    assert isinstance(prompt.mask, PolygonShares)
+    assert isinstance(prompt.mask, NormalizedPolygon)
 
 
 def test_a_first_track_id_is_known_by_the_others(tmp_path: Path) -> None:

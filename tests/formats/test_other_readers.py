@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from hqsam_cli.detection.engine import ultralytics
+from hqsam_cli.detection.yolo import ultralytics
 from hqsam_cli.formats.annotations import make_annotation, make_detection, make_image_record
 from hqsam_cli.formats.coco import write_coco, write_results
 from hqsam_cli.formats.run_records import RunRecords

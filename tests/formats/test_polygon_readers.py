@@ -67,7 +67,7 @@ def united(parts: list[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
 
 
 def test_ultralytics_takes_the_data_set_for_training(tmp_path: Path) -> None:
-    from hqsam_cli.detection.engine import ultralytics
+    from hqsam_cli.detection.yolo import ultralytics
 
     ultralytics()  # before its parts, so that it leaves other libraries alone
     from ultralytics.cfg import get_cfg

@@ -8,13 +8,11 @@ import pytest
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.configs import PolygonConfig
+from hqsam_cli.configs import DEFAULT_TOLERANCE as TOLERANCE
 from hqsam_cli.formats.polygons import SMALLEST, PolygonCost, join, mask_polygons
+from hqsam_cli.inference.regions import fill_holes, remove_small_regions
 from hqsam_cli.records import MaskCrop
-from hqsam_cli.regions import drop_parts, fill_holes
 from tests.formats.shapes import crop, drawn, iou
-
-TOLERANCE = PolygonConfig().tolerance
 
 
 def by_coco(parts: list[list[float]], width: int, height: int) -> np.ndarray:
@@ -49,7 +47,7 @@ def test_every_reader_draws_the_mask_again(draw: object, name: str) -> None:
 @pytest.mark.parametrize("draw", [by_coco, by_opencv])
 def test_without_any_tolerance_no_pixel_is_another(draw: object) -> None:
     blobs = cv2.GaussianBlur(np.random.default_rng(0).random((90, 110)), (0, 0), 3) > 0.5
-    blobs = fill_holes(drop_parts(blobs, SMALLEST, keep_largest=False)[0], SMALLEST)[0]
+    blobs = fill_holes(remove_small_regions(blobs, SMALLEST, keep_largest=False)[0], SMALLEST)[0]
     mask = crop(blobs)
     parts, _, dropped = mask_polygons(mask, 0)
     assert (len(parts) > 3, dropped) == (True, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.formats.segmentation import decode_crop, encode_crop
+from hqsam_cli.formats.segmentation import decode_crop
 from hqsam_cli.records import MaskCrop
 
 
@@ -26,12 +26,13 @@ def crops() -> list[MaskCrop]:
 def test_bytes_equal_pycocotools() -> None:
     for crop in crops():
         expected = coco_mask.encode(np.asfortranarray(crop.full().astype(np.uint8)))
-        assert encode_crop(crop) == {"size": expected["size"], "counts": expected["counts"].decode()}
+        assert crop.rle == {"size": expected["size"], "counts": expected["counts"].decode()}
+        assert crop.rle is crop.rle  # encoded once
 
 
 def test_a_crop_comes_back_tight() -> None:
     for crop in crops():
-        read = decode_crop(encode_crop(crop), crop.width, crop.height)
+        read = decode_crop(crop.rle, crop.width, crop.height)
         assert np.array_equal(read.full(), crop.full())
         assert read.bits.shape == crop.tight_box()[:1:-1]
 
@@ -44,7 +45,7 @@ def test_tight_box_equals_pycocotools() -> None:
 
 def test_an_empty_crop_is_an_empty_mask() -> None:
     crop = MaskCrop(np.zeros((0, 0), bool), 0, 0, 40, 30)
-    rle = encode_crop(crop)
+    rle = crop.rle
     assert coco_mask.decode(rle).shape == (30, 40)
     assert coco_mask.area(rle) == 0
     assert crop.tight_box() == (0, 0, 0, 0)
@@ -54,4 +55,4 @@ def test_an_empty_crop_is_an_empty_mask() -> None:
 def test_a_large_photo(size: tuple[int, int]) -> None:
     bits = np.random.default_rng(1).random((50, 60)) < 0.5
     crop = MaskCrop(bits, 1234, 567, size[1], size[0])
-    assert np.array_equal(coco_mask.decode(encode_crop(crop)).astype(bool), crop.full())
+    assert np.array_equal(coco_mask.decode(crop.rle).astype(bool), crop.full())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import fsspec
@@ -12,7 +13,8 @@ import pytest
 from hqsam_cli.errors import HqsamError, ImageError, UsageError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.images import image_size, read_image, stored_orientation
-from hqsam_cli.io.places import UNKNOWN, at, read_bytes
+from hqsam_cli.io.places import UNKNOWN, at, file_system, is_there, read_bytes
+from tests.http_server import HttpServer
 from tests.io.files import photo
 from tests.s3_server import BUCKET, S3Server, slow
 
@@ -41,7 +43,7 @@ def test_one_image_is_named_by_its_path_without_the_host(memory: fsspec.Abstract
     memory.pipe_file("/bucket/imgs/a.jpg", photo(kind="JPEG"))
     memory.pipe_file("/bucket/imgs/plain", photo())
     assert names("memory://bucket/imgs/a.jpg", "memory://bucket/imgs/plain") == ["imgs/a.jpg", "imgs/plain"]
-    assert names("https://host/x/../a%20b.jpg?width=9") == ["a%20b.jpg"]
+    assert names("https://host/x/../a%20b.jpg?width=9") == ["a b.jpg"]
     from_stdin = find_images(["-"], stdin=io.BytesIO(b"memory://bucket/imgs/a.jpg\n")).images
     assert [image.file_name for image in from_stdin] == ["imgs/a.jpg"]
 
@@ -157,3 +159,53 @@ def test_what_will_not_pass_is_asked_for_once(s3: S3Server) -> None:
     with pytest.raises(ImageError, match="cannot be fetched"):
         at(f"s3://{BUCKET}/a.png").size()
     assert len(s3.asked) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "there"), [(401, True), (403, True), (429, True), (500, True), (503, True), (404, False), (410, False)]
+)
+def test_only_not_found_and_gone_say_that_a_photo_is_gone(http: HttpServer, status: int, there: bool) -> None:
+    http.trouble = lambda _path: status
+    assert is_there(f"{http.address}/a.jpg") is there
+
+
+def test_who_cannot_be_asked_has_not_said_no(
+    http: HttpServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = HttpServer(tmp_path)
+    stopped.stop()
+    assert is_there(f"{stopped.address}/a.jpg") and not is_there(f"{http.address}/a.jpg")
+    assert not is_there(f"s3://{BUCKET}/a.jpg")
+    statuses = iter((401, 403, 429, 500, 503))
+    s3.trouble = lambda _method, _path: next(statuses, None)
+    for _ in range(5):
+        assert is_there(f"s3://{BUCKET}/a.jpg")
+    assert not is_there(f"s3://{BUCKET}/a.jpg")
+    assert not is_there(str(tmp_path / "a.jpg")) and is_there(str(tmp_path))
+
+    def stale(_path: str) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr("os.lstat", stale)
+    assert is_there("/mnt/photos/a.jpg")
+
+
+def test_a_photo_that_cannot_be_asked_for_is_not_one_that_is_not_there(http: HttpServer) -> None:
+    http.trouble = lambda _path: 503
+    with pytest.raises(ImageError, match="cannot be fetched \\(503"):
+        at(f"{http.address}/a.jpg").stamp()
+    http.trouble = lambda _path: 404
+    with pytest.raises(ImageError, match="no such file"):
+        at(f"{http.address}/a.jpg").stamp()
+
+
+def test_gcsfs_is_not_asked_for_what_it_complains_about_unless_somebody_wants_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
+    for given, then in ((None, "false"), ("true", "true")):
+        monkeypatch.setenv(name, given or "")
+        if given is None:
+            monkeypatch.delenv(name)
+        file_system("memory://bucket/a")
+        assert os.environ[name] == then

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import fsspec
 import pytest
 
-from hqsam_cli.errors import ImageError
+from hqsam_cli.errors import HqsamError, ImageError, UsageError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.images import read_image
 from hqsam_cli.io.tars import is_image_gone
 from tests.io.files import photo, tar_of
+from tests.s3_server import BUCKET, S3Server
 
 FILES = {
     "x/1.png": photo(8),
@@ -96,3 +106,104 @@ def test_what_is_in_a_tar_is_there_while_the_tar_is_unless_it_was_looked_for(tmp
     assert not is_image_gone(member) and not is_image_gone(f"{tmp_path}/a.tar/1.jpg")
     assert is_image_gone(member, {f"{tmp_path}/0.tar"})
     assert is_image_gone(f"{tmp_path}/a.tar/2.jpg") and is_image_gone(f"{tmp_path}/1.tar/x/1.jpg")
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: object) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def test_a_tar_holds_what_tar_would_extract(tmp_path: Path) -> None:
+    old, new = photo(8), photo(9)
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        add(tar, "a.png", old)
+        add(tar, "a.json", b"[1]")
+        add(tar, "x/b.png", old)
+        add(tar, "hard.png", type=tarfile.LNKTYPE, linkname="./a.png")
+        add(tar, "x/soft.png", type=tarfile.SYMTYPE, linkname="../soft.png")
+        add(tar, "soft.png", type=tarfile.SYMTYPE, linkname="a.png")
+        add(tar, "nowhere.png", type=tarfile.SYMTYPE, linkname="/etc/a.png")
+        add(tar, "round.png", type=tarfile.SYMTYPE, linkname="round.png")
+        add(tar, "link.png", type=tarfile.SYMTYPE, linkname="a.png")
+    with tarfile.open(tmp_path / "0.tar", "a") as tar:  # as `tar rf` does
+        add(tar, "./a.png", new)
+        add(tar, "./a.json", b"[2]")
+        add(tar, "link.png", old)
+    (tmp_path / "0").mkdir()
+    subprocess.run(["tar", "xf", "0.tar", "-C", "0"], cwd=tmp_path, check=True)
+    found = find_images([str(tmp_path / "0.tar")])
+    extracted = {image.file_name: image for image in find_images([str(tmp_path / "0")]).images}
+    assert found.beside == {"a.png": b"[2]"}
+    assert sorted(image.file_name for image in found.images) == sorted(extracted)
+    for image in found.images:
+        if image.file_name in ("nowhere.png", "round.png"):
+            with pytest.raises(ImageError, match="empty"):
+                read_image(image.place())
+        else:
+            assert image.place().digest() == extracted[image.file_name].place().digest()
+
+
+@pytest.mark.parametrize("name", ["0.tar.gz", "0.TGZ", "0.tar.zst", "*.tar.xz", "memory://bucket/0.tar.gz", "0.tar"])
+def test_a_compressed_tar_is_refused_by_name(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    memory.pipe_file("/bucket/0.tar.gz", gzip.compress(tar_of(FILES)))
+    (tmp_path / name.replace("*", "0").rpartition("/")[2]).write_bytes(gzip.compress(tar_of(FILES)))
+    with pytest.raises(UsageError, match=r"0\.tar|0\.TGZ|\*\.tar") as refused:
+        find_images([name])
+    assert str(refused.value) == (
+        f"{name}: a compressed tar, which cannot be read in parts; decompress it first (gunzip, bunzip2, unxz, unzstd)"
+    )
+
+
+@contextmanager
+def served(folder: Path, handler: type[SimpleHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class WholeFiles(SimpleHTTPRequestHandler):
+    """Python's own server, which does not know of parts before 3.15."""
+
+    def log_message(self, *_: object) -> None: ...
+
+
+class Parts(WholeFiles):
+    """The same with parts."""
+
+    def do_GET(self) -> None:
+        begin, end = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        content = Path(self.translate_path(self.path)).read_bytes()
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{min(end, len(content) - 1)}/{len(content)}")
+        self.send_header("Content-Length", str(len(content[begin : end + 1])))
+        self.end_headers()
+        self.wfile.write(content[begin : end + 1])
+
+
+@pytest.mark.parametrize("padding", [0, 300_000])
+def test_a_server_that_sends_whole_files_alone_is_named(tmp_path: Path, padding: int) -> None:
+    (tmp_path / "0.tar").write_bytes(tar_of({"a.bin": bytes(padding), "1.png": photo(8)}))
+    with served(tmp_path, WholeFiles) as address, pytest.raises(HqsamError) as refused:
+        find_images([f"{address}/0.tar"])
+    assert str(refused.value) == (f"{address}/0.tar: its server does not send parts of a file; download the tar first")
+    with served(tmp_path, Parts) as address:
+        (image,) = find_images([f"{address}/0.tar"]).images
+        assert image.place().open().read() == photo(8)
+
+
+def test_an_empty_member_of_a_tar_in_a_bucket_is_empty(s3: S3Server) -> None:
+    fsspec.filesystem("s3").pipe_file(f"{BUCKET}/0.tar", tar_of({"1.png": photo(8), "2.png": b""}))
+    one, two = find_images([f"s3://{BUCKET}/0.tar"]).images
+    assert one.place().open().read() == photo(8) and two.place().open().read() == b""

@@ -1,4 +1,4 @@
-"""The authors' package with random weights, and ours with the same."""
+"""Models of the authors' package with random weights, and ours with the same weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hqsam_cli.weights.registry import build_model
 
 @dataclass
 class Pair:
-    """Theirs and ours, and what both made of the same image."""
+    """The authors' model and ours, and the authors' encoding of an image."""
 
     name: str
     theirs: Any
@@ -28,7 +28,7 @@ class Pair:
 
 
 def randomized(model: nn.Module) -> Any:
-    """The model with every tensor at work: those that start at zero would hide mistakes."""
+    """Initialize all-zero parameters at random, since they would hide mistakes."""
     for parameter in model.parameters():
         if not parameter.abs().sum():
             nn.init.normal_(parameter, std=0.05)
@@ -38,7 +38,7 @@ def randomized(model: nn.Module) -> Any:
 
 @pytest.fixture(scope="session", params=["vit_tiny", "vit_b"])
 def pair(request: pytest.FixtureRequest) -> Pair:
-    """Both models and the encoding of one image by theirs; the encoder is the slow part, so once."""
+    """Both models and the encoding of an image, once per session, since encoding is slow."""
     warnings.simplefilter("ignore")
     from segment_anything_hq import sam_model_registry, sam_model_registry_baseline
 

@@ -1,4 +1,4 @@
-"""The decoder's short cuts against its plain form."""
+"""The optimized decoder against its plain form."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def inputs() -> dict[str, Tensor]:
 
 
 def plain_logits(decoder: MaskDecoder, inputs: dict[str, Tensor], *, hq: bool) -> tuple[Tensor, Tensor | None]:
-    """All four SAM masks and the HQ mask, everything computed once a prompt and nothing contracted."""
+    """All four SAM masks and the HQ mask, computed per prompt without contractions."""
     index = inputs["image_index"]
     own = [decoder.iou_token.weight, decoder.mask_tokens.weight] + ([decoder.hf_token.weight] if hq else [])
     tokens = torch.cat([torch.cat(own).expand(PROMPTS, -1, -1), inputs["tokens"]], dim=1)
@@ -64,7 +64,7 @@ def test_shared_and_contracted_equals_plain(decoder: MaskDecoder, inputs: dict[s
 
 
 @torch.no_grad()
-def test_absent_tokens_change_nothing(decoder: MaskDecoder, inputs: dict[str, Tensor]) -> None:
+def test_padding_tokens_are_ignored(decoder: MaskDecoder, inputs: dict[str, Tensor]) -> None:
     plain = decoder(**inputs, valid=None, pixels_per_image=True, mask_tokens=(0,))
     padded = dict(inputs, tokens=torch.cat([inputs["tokens"], torch.full((PROMPTS, 4, 256), 9.0)], dim=1))
     valid = torch.arange(7).expand(PROMPTS, -1) < 3
@@ -75,9 +75,7 @@ def test_absent_tokens_change_nothing(decoder: MaskDecoder, inputs: dict[str, Te
 
 @pytest.mark.parametrize("wanted", [[1, 4, 6], []])
 @torch.no_grad()
-def test_masks_that_nobody_wants_are_not_made(
-    decoder: MaskDecoder, inputs: dict[str, Tensor], wanted: list[int]
-) -> None:
+def test_unwanted_masks_are_not_computed(decoder: MaskDecoder, inputs: dict[str, Tensor], wanted: list[int]) -> None:
     def is_wanted(iou: Tensor) -> Tensor:
         assert iou.shape == (PROMPTS, 4)
         return torch.isin(torch.arange(PROMPTS), torch.tensor(wanted, dtype=torch.long))

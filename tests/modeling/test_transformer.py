@@ -27,7 +27,7 @@ def drawn(*shape: int) -> Tensor:
 
 
 @torch.no_grad()
-def test_tokens_see_the_image_as_in_the_plain_form() -> None:
+def test_tokens_to_image_equals_the_plain_form() -> None:
     attention = randomized(TokensToImage(WIDTH, HEADS, 2))
     q, k, v = drawn(PROMPTS, TOKENS, WIDTH), drawn(PROMPTS, PIXELS, WIDTH), drawn(PROMPTS, PIXELS, WIDTH)
     assert not torch.equal(attention(q, k, v), attention.plain(q, k, v))  # it is not the plain form
@@ -35,7 +35,7 @@ def test_tokens_see_the_image_as_in_the_plain_form() -> None:
 
 
 @torch.no_grad()
-def test_the_image_sees_tokens_as_in_the_plain_form() -> None:
+def test_image_to_tokens_equals_the_plain_form() -> None:
     attention = randomized(ImageToTokens(WIDTH, HEADS, 2))
     q, k, v = drawn(2, PIXELS, WIDTH), drawn(PROMPTS, TOKENS, WIDTH), drawn(PROMPTS, TOKENS, WIDTH)
     index, valid = torch.tensor([0, 1, 1]), torch.ones(PROMPTS, TOKENS, dtype=torch.bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hqsam_cli.modeling.vit import image_of, relative_attention, relative_table, windows_of
+from hqsam_cli.modeling.vit import relative_attention, relative_table, window_partition, window_unpartition
 
 
 def test_relative_attention_equals_the_plain_form() -> None:
@@ -28,8 +28,8 @@ def test_relative_table_is_indexed_by_query_minus_key() -> None:
     assert table[4, 0] == 8
 
 
-def test_windows_come_back_as_the_image() -> None:
+def test_window_unpartition_is_the_inverse() -> None:
     x = torch.randn(2, 64, 33, 5)
-    windows, padded = windows_of(x, 14)
+    windows, padded = window_partition(x, 14)
     assert windows.shape == (2 * 5 * 3, 14, 14, 5)
-    assert torch.equal(image_of(windows, 14, padded, (64, 33)), x)
+    assert torch.equal(window_unpartition(windows, 14, padded, (64, 33)), x)

@@ -42,7 +42,7 @@ def bound(tmp_path: Path) -> Any:
                 path = tmp_path / f"{option}.json"
                 path.write_text(json.dumps(options[option]))
                 options[option] = str(path)
-        selection = Selection(options.pop("score_threshold", None), options.pop("max_boxes", None))
+        selection = Selection(options.pop("score_threshold", None), options.pop("max_det", None))
         images = [SourceImage(str(tmp_path / "photos" / name), name) for name in file_names]
         return bind_prompts(read_prompts(**options), images, selection)
 
@@ -183,7 +183,9 @@ def test_images_of_any_id_keep_their_boxes(bound: Any) -> None:
 
 def test_an_image_id_is_given_to_one_image(bound: Any, tmp_path: Path) -> None:
     path = tmp_path / "boxes.ndjson"
-    path.write_text("".join(json.dumps({"file_name": f"{n}.jpg", "image_id": 1}) + "\n" for n in range(2)))
+    path.write_text(
+        "".join(json.dumps({"file_name": f"{n}.jpg", "image_id": 1, "annotations": []}) + "\n" for n in range(2))
+    )
     table = bound(["0.jpg", "1.jpg"], boxes=str(path))
     assert table.for_image("0.jpg").image_id == 1 != table.for_image("1.jpg").image_id
     assert any("1.jpg: has the image id 1 of 0.jpg" in text for text in table.notes.remarks)
@@ -199,8 +201,8 @@ def test_the_threshold_and_the_number_of_boxes(bound: Any) -> None:
     scores = [(0.3,), (0.9,), (), (0.5,), (0.5,)]
     boxes = instances([(n, 1, *score) for n, score in enumerate(scores, 1)], {1: "a.jpg"})
     assert ids(bound(["a.jpg"], boxes=boxes, score_threshold=0.5), "a.jpg") == [2, 3, 4, 5]
-    assert ids(bound(["a.jpg"], boxes=boxes, max_boxes=3), "a.jpg") == [2, 3, 4]
-    assert ids(bound(["a.jpg"], boxes=boxes, max_boxes=4, score_threshold=0.6), "a.jpg") == [2, 3]
+    assert ids(bound(["a.jpg"], boxes=boxes, max_det=3), "a.jpg") == [2, 3, 4]
+    assert ids(bound(["a.jpg"], boxes=boxes, max_det=4, score_threshold=0.6), "a.jpg") == [2, 3]
 
 
 def test_categories_are_kept_and_never_missing(bound: Any) -> None:
@@ -275,7 +277,7 @@ def test_a_data_set_of_coco_size_loads_in_seconds(bound: Any) -> None:
     boxes = instances([(n, n % 5000, 0.5) for n in range(36_000)], {n: f"val2017/{n:012}.jpg" for n in range(5000)})
     names = [f"{n:012}.jpg" for n in range(5000)]
     start = time.perf_counter()
-    table = bound(names, boxes=boxes, max_boxes=5)
+    table = bound(names, boxes=boxes, max_det=5)
     assert sum(len(ids(table, name)) for name in names) == 25_000
     assert time.perf_counter() - start < 5
 
@@ -286,7 +288,7 @@ def test_ids_of_what_a_detector_finds_depend_on_the_image_alone() -> None:
     own = {name: [p.annotation_id for p in Selection().number(name, found)] for name in names}
     assert len({number for ids in own.values() for number in ids}) == 3000
     assert all(0 < 3 * number < 2**53 for ids in own.values() for number in ids)
-    best = Selection(score_threshold=0.2, max_boxes=1).number("sub/7.jpg", found)
+    best = Selection(score_threshold=0.2, max_det=1).number("sub/7.jpg", found)
     assert [(p.annotation_id, p.score) for p in best] == [(own["sub/7.jpg"][2], 0.3)]
 
 

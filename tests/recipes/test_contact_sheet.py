@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.recipes import contact_sheet
 from hqsam_cli.records import MaskCrop
 
@@ -23,7 +22,7 @@ def test_a_sheet_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         Image.new("RGB", size, (10, 200, 30)).save(tmp_path / "imgs" / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "width": size[0], "height": size[1]})
         crop = MaskCrop(np.ones((20, 20), bool), 5, 5, *size)
-        annotations.append({"image_id": number, "category_id": 1, "score": 0.5, "segmentation": encode_crop(crop)})
+        annotations.append({"image_id": number, "category_id": 1, "score": 0.5, "segmentation": crop.rle})
     (tmp_path / "run").mkdir()
     results = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
     (tmp_path / "run/instances.json").write_text(json.dumps(results))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.records import MaskCrop
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def annotation(number: int, image_id: int, mask: np.ndarray, **more: Any) -> dic
         "id": number,
         "image_id": image_id,
         "category_id": 3,
-        "segmentation": encode_crop(crop),
+        "segmentation": crop.rle,
         "area": int(mask.sum()),
         "bbox": box,
         "iscrowd": 0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.records import MaskCrop
 from hqsam_cli.report.pictures import ONLY_HQ, ONLY_SAM, PANEL, compared
 
@@ -16,7 +15,7 @@ def test_what_differs_is_colored_and_magnified() -> None:
     sam[300:310, 600:610] = True
     photo = np.full((500, 1000, 3), 120, np.uint8)
     crop = MaskCrop(sam, 0, 0, 1000, 500)
-    picture = compared(photo, [own], [{"sam": {"segmentation": encode_crop(crop)}}])
+    picture = compared(photo, [own], [{"sam": {"segmentation": crop.rle}}])
     difference = picture[:, 2 * picture.shape[1] // 3 :]
     hq, plain = ((difference == color).all(axis=2) for color in (ONLY_HQ, ONLY_SAM))
     above = slice(0, 500 + difference.shape[0] // 16)  # the title and the whole, without the insets
@@ -30,6 +29,6 @@ def test_what_differs_is_colored_and_magnified() -> None:
 def test_masks_that_are_equal_have_no_difference() -> None:
     mask = np.zeros((60, 80), bool)
     mask[20:40, 20:60] = True
-    rle = encode_crop(MaskCrop(mask, 0, 0, 80, 60))
+    rle = MaskCrop(mask, 0, 0, 80, 60).rle
     picture = compared(np.full((60, 80, 3), 50, np.uint8), [mask], [{"sam": {"segmentation": rle}}])
     assert not any((picture == color).all(axis=2).any() for color in (ONLY_HQ, ONLY_SAM))

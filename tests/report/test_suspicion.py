@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from hqsam_cli.formats.segmentation import encode_crop
 from hqsam_cli.records import MaskCrop
 from hqsam_cli.report.suspicion import PARTS, join_parts, measure_masks, suspicion_parts, unusual_sizes
 
@@ -34,9 +33,7 @@ def parts_of(*masks: np.ndarray, **more: Any) -> list[dict[str, float]]:
     """The parts of masks in the photo, each asked for by the box of the good one."""
     crops = [MaskCrop(mask, 0, 0, WIDTH, HEIGHT) for mask in masks]
     box = [50.0, 40.0, 120.0, 120.0]
-    annotations = [
-        {"segmentation": encode_crop(crop), "prompt_box": box, "predicted_iou": 0.95, **more} for crop in crops
-    ]
+    annotations = [{"segmentation": crop.rle, "prompt_box": box, "predicted_iou": 0.95, **more} for crop in crops]
     rows = suspicion_parts(measure_masks(annotations, crops, photo()))
     return [dict(zip(PARTS, row.tolist(), strict=True)) for row in rows]
 
@@ -86,8 +83,8 @@ def test_a_bad_mask_is_suspicious_for_its_reason(name: str) -> None:
 
 def test_what_the_model_says() -> None:
     assert parts_of(GOOD, predicted_iou=0.5)[0]["confidence"] > 0.3
-    sam = {"segmentation": encode_crop(MaskCrop(eroded(), 0, 0, WIDTH, HEIGHT))}
-    same = {"segmentation": encode_crop(MaskCrop(GOOD, 0, 0, WIDTH, HEIGHT))}
+    sam = {"segmentation": MaskCrop(eroded(), 0, 0, WIDTH, HEIGHT).rle}
+    same = {"segmentation": MaskCrop(GOOD, 0, 0, WIDTH, HEIGHT).rle}
     assert parts_of(GOOD, sam=sam)[0]["disagreement"] > 0.2
     assert parts_of(GOOD, sam=same)[0]["disagreement"] == 0
 
@@ -107,5 +104,5 @@ def test_sizes_are_unusual_for_their_category() -> None:
 
 def test_what_is_unknown_counts_nothing() -> None:
     crop = MaskCrop(GOOD, 0, 0, WIDTH, HEIGHT)
-    parts = suspicion_parts(measure_masks([{"segmentation": encode_crop(crop)}], [crop], None))
+    parts = suspicion_parts(measure_masks([{"segmentation": crop.rle}], [crop], None))
     assert join_parts(parts)[0] == 0

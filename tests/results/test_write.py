@@ -69,7 +69,14 @@ def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
     scattered["annotations"] = [scattered["annotations"][n] for n in random.permutation(8)]
     (tmp_path / "x.json").write_text(json.dumps(scattered))
     path, _ = write_as("yolo", tmp_path / "labels", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
-    assert sorted(p.name for p in path.iterdir()) == ["a.txt", "b.txt", "c.txt", "classes.txt", "d.txt"]
+    assert sorted(p.name for p in path.iterdir()) == [
+        "a.txt",
+        "b.txt",
+        "c.txt",
+        "classes.txt",
+        "d.txt",
+        "labels.sha256",
+    ]
     for name in "abcd":
         assert sorted(line.split()[0] for line in (path / f"{name}.txt").read_text().splitlines()) == ["0", "1"]
 
@@ -115,6 +122,22 @@ def test_labels_that_are_there_are_written_anew(tmp_path: Path, made: Path, form
     expected = labels(tmp_path / "other")
     assert any(own != expected[name] for name, own in old.items())
     assert labels(tmp_path / "new") == expected
+
+
+@pytest.mark.parametrize(("form", "place"), [("yolo", "a.txt"), ("labelme", "labelme/a.json"), ("voc", "voc/a.xml")])
+def test_labels_that_somebody_edited_stay(
+    tmp_path: Path, made: Path, form: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def written(*, edited: bool = False) -> bytes:
+        options: dict[str, Any] = {"images": tmp_path / "imgs", "tolerance": TOLERANCE, "overwrite_edited": edited}
+        write_as(form, tmp_path / "new", open_results(made), {}, **options)
+        return (tmp_path / "new" / place).read_bytes()
+
+    ours = written()
+    assert written() == ours and "kept" not in caplog.text
+    (tmp_path / "new" / place).write_bytes(b"")  # as if there were no objects, which other labels say too
+    assert written() == b"" and f"kept: 1 ({tmp_path / 'new' / place})" in caplog.text
+    assert written(edited=True) == ours
 
 
 @pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
@@ -187,7 +210,7 @@ def test_an_image_that_failed_and_was_done_again_has_its_annotations(tmp_path: P
     (tmp_path / "x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     path, _ = write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.ndjson"), {}, tolerance=TOLERANCE)
     assert (path / "a.txt").read_text() == "0 0.10000000 0.20000000 0.10000000 0.20000000\n"
-    assert [own.name for own in path.iterdir() if own.name != "classes.txt"] == ["a.txt"]
+    assert {own.name for own in path.iterdir()} == {"a.txt", "classes.txt", "labels.sha256"}
 
 
 def test_what_stands_in_the_way_is_named(tmp_path: Path, made: Path) -> None:

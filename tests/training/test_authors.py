@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hqsam_cli.configs import TrainConfig
 from hqsam_cli.modeling.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT
 from hqsam_cli.modeling.sam import HQSam
-from hqsam_cli.training.config import TrainConfig
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import Batch
 from hqsam_cli.training.losses import POINT_DRAWS

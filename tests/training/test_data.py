@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from hqsam_cli.configs import Augmentation
 from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.modeling.prompt_encoder import (
@@ -22,7 +23,6 @@ from hqsam_cli.modeling.prompt_encoder import (
     PADDING_POINT,
 )
 from hqsam_cli.training.augment import Strength, composite, large_scale_jittered, mosaic
-from hqsam_cli.training.config import Augmentation
 from hqsam_cli.training.data import AugmentedPairs, Samples, Steps, collate
 from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
 

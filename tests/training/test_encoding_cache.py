@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.configs import Augmentation, TrainConfig, Trained
 from hqsam_cli.data.pairs import ImageMaskFolder
 from hqsam_cli.modeling.sam import HQSam, normalize
-from hqsam_cli.training.config import Augmentation, TrainConfig, Trained
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import AugmentedPairs, Batch, Samples, collate
 from hqsam_cli.training.encoding_cache import EncodingCache, propose_objects

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.configs import TrainConfig
 from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.training import run as runs
-from hqsam_cli.training.config import TrainConfig
 from hqsam_cli.training.distributed import World
 from hqsam_cli.training.history import Scores
 from hqsam_cli.training.validate import validate
@@ -29,14 +29,13 @@ def run(folder: ImageMaskFolder, tmp_path: Path) -> Callable[..., runs.TrainResu
     """Train `lite` on four images at 64 pixels, one step an epoch."""
 
     def start(**options: Any) -> runs.TrainResult:
-        config = TrainConfig(image_size=64, dtype="float32", **options)
+        config = TrainConfig(image_size=64, workers=0, dtype="float32", **options)
         run = runs.TrainRun(
             config=config,
             base=PACKAGED["lite"],
             data=[folder],
             val=[folder],
             output=tmp_path,
-            workers=0,
             scores_base=False,
         )
         return runs.train_run(run, World(torch.device("cpu")))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from hqsam_cli.configs import TrainConfig
 from hqsam_cli.data.pairs import ImageMaskFolder
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.progress import Silent
-from hqsam_cli.training.config import TrainConfig
 from hqsam_cli.training.criterion import Criterion
 from hqsam_cli.training.data import AugmentedPairs, Samples
 from hqsam_cli.training.distributed import World
@@ -28,7 +28,7 @@ def training(
     folder: ImageMaskFolder, out: Path, *, stop_at: int | None = None, identity: dict[str, str] | None = None
 ) -> Trainer:
     """Six steps of two images on a small model, saved every two."""
-    config = TrainConfig(epochs=1, batch_size=2, seed=1, dtype="float32")
+    config = TrainConfig(epochs=1, batch_size=2, seed=1, dtype="float32", workers=0, checkpoint_steps=2)
     model = small_model()
     prepare(model, config)
     made: Trainer = Trainer(
@@ -42,7 +42,6 @@ def training(
         world=CPU,
         progress=Silent(),
         stop=lambda: made.history.step == stop_at,
-        checkpoint_steps=2,
     )
     return made
 

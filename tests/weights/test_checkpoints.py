@@ -1,4 +1,4 @@
-"""Checkpoints in the official format, written here, and everything that is none."""
+"""Valid and invalid checkpoints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def same(path: Path, state: dict[str, Tensor]) -> bool:
     return loaded.keys() == state.keys() and all(torch.equal(loaded[key], state[key]) for key in state)
 
 
-def test_torch_and_safetensors_files_load_whatever_their_name(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+def test_torch_and_safetensors_files_load_regardless_of_their_name(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     torch.save(tiny, tmp_path / "sam_hq_vit_h.pth")
     torch.save({"model": tiny, "epoch": 3}, tmp_path / "wrapped.pt")
     save_file({key: value.contiguous() for key, value in tiny.items()}, tmp_path / "any.safetensors")
@@ -53,7 +53,7 @@ def test_half_precision_files_become_float32(tmp_path: Path, tiny: dict[str, Ten
     assert {value.dtype for value in loaded.values() if value.is_floating_point()} == {torch.float32}
 
 
-def test_a_plain_sam_file_is_a_model_without_hq(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+def test_a_plain_sam_has_no_hq(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     plain = build_model("vit_tiny", has_hq=False).state_dict().keys()
     torch.save({key: tiny[key] for key in plain}, tmp_path / "mobile_sam.pt")
     assert not load_checkpoint(tmp_path / "mobile_sam.pt").has_hq
@@ -61,12 +61,12 @@ def test_a_plain_sam_file_is_a_model_without_hq(tmp_path: Path, tiny: dict[str, 
 
 @pytest.mark.parametrize("name", ["vit_tiny", "vit_b", "vit_l", "vit_h"])
 @pytest.mark.parametrize("has_hq", [True, False])
-def test_the_architecture_follows_from_the_shapes(name: str, has_hq: bool) -> None:
+def test_the_architecture_is_inferred(name: str, has_hq: bool) -> None:
     with torch.device("meta"):
         assert infer_architecture(build_model(name, has_hq=has_hq).state_dict()) == name
 
 
-def test_a_file_that_does_not_fit_names_model_and_keys(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+def test_wrong_keys_and_shapes_are_reported(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     broken = dict(tiny)
     del broken["mask_decoder.hf_mlp.layers.1.weight"]
     broken["mask_decoder.surprise"] = torch.zeros(1)
@@ -101,7 +101,7 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def test_what_is_no_checkpoint_is_named(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+def test_invalid_files_are_reported_by_name(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     torch.save(tiny, tmp_path / "whole.pth")
     whole = (tmp_path / "whole.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
@@ -122,14 +122,12 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, tiny: dict[str, Tensor])
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "model.sam."])
-def test_names_that_trainers_put_before_are_taken_off(tmp_path: Path, tiny: dict[str, Tensor], prefix: str) -> None:
+def test_wrapper_prefixes_are_stripped(tmp_path: Path, tiny: dict[str, Tensor], prefix: str) -> None:
     torch.save({"state_dict": {prefix + key: value for key, value in tiny.items()}}, tmp_path / "x.pth")
     assert same(tmp_path / "x.pth", tiny)
 
 
-def test_a_decoder_as_the_authors_training_writes_it(
-    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
-) -> None:
+def test_a_decoder_of_the_authors_training(tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]) -> None:
     decoder = {key.removeprefix("mask_decoder."): x for key, x in tiny.items() if key.startswith("mask_decoder.")}
     torch.save({f"module.{key}": value for key, value in decoder.items()}, tmp_path / "epoch_11.pth")
     assert read_checkpoint(tmp_path / "epoch_11.pth").kind == "HQ decoder"
@@ -147,13 +145,13 @@ def test_a_decoder_as_the_authors_training_writes_it(
         (pickle.dumps({"model": {"w": np.float64(3)}}, protocol=2), "numpy objects.*state_dict"),
     ],
 )
-def test_what_stands_for_a_checkpoint_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+def test_placeholders_are_recognized(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(HqsamError, match=rf"x\.pth: .*{said}"):
         load_model(tmp_path / "x.pth")
 
 
-def test_numpy_beside_tensors_has_its_own_sentence(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+def test_numpy_objects_are_reported(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     torch.save({"model": tiny, "best": np.float64(0.5)}, tmp_path / "x.pth")
     with pytest.raises(HqsamError, match=r"x\.pth: holds numpy objects"):
         load_model(tmp_path / "x.pth")
@@ -165,9 +163,9 @@ def rewritten(path: Path, state: dict[str, Tensor], metadata: dict[str, str], *,
     return path
 
 
-def test_torch_and_safetensors_hold_the_same_metadata_too(tmp_path: Path) -> None:
+def test_metadata_survives_both_formats(tmp_path: Path) -> None:
     lite = read_checkpoint(find_checkpoint("lite"))
-    kept = lite.metadata | {"image_size": "448"}  # of the usual size a torch file says nothing
+    kept = lite.metadata | {"image_size": "448"}  # which a torch file omits for the default input size
     one = rewritten(tmp_path / "one.pth", lite.state, kept, safetensors=False)
     state, metadata = read_state(one)
     two = rewritten(tmp_path / "two.safetensors", state, metadata, safetensors=True)
@@ -181,15 +179,13 @@ def test_torch_and_safetensors_hold_the_same_metadata_too(tmp_path: Path) -> Non
     assert one.stat().st_size < 1.1 * two.stat().st_size
 
 
-def test_a_torch_file_of_the_usual_frame_is_a_state_dict_as_the_authors_write_it(
-    tmp_path: Path, tiny: dict[str, Tensor]
-) -> None:
+def test_a_torch_file_of_the_default_input_size_is_a_plain_state_dict(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     metadata = {"image_size": "1024", "command": "hqsam train"}
     path = rewritten(tmp_path / "plain.pth", tiny, metadata, safetensors=False)
     assert torch.load(path, weights_only=True).keys() == tiny.keys()
 
 
-def test_parameters_are_the_published_ones(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+def test_parameter_counts_are_the_published_ones(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     torch.save(tiny, tmp_path / "tiny.pth")
     found = read_checkpoint(tmp_path / "tiny.pth")
     assert (found.kind, found.architecture, found.layout) == ("HQ-SAM", "vit_tiny", "official")
@@ -205,9 +201,7 @@ def parts(tmp_path: Path, tiny: dict[str, Tensor]) -> tuple[Path, Path]:
     return tmp_path / "sam.pth", tmp_path / "hq.safetensors"
 
 
-def test_a_sam_and_its_hq_modules_make_one_model(
-    tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]
-) -> None:
+def test_a_sam_and_its_hq_modules_are_merged(tmp_path: Path, tiny: dict[str, Tensor], parts: tuple[Path, Path]) -> None:
     found = read_checkpoint(parts[1])
     assert (found.kind, found.architecture, found.parameters) == ("HQ modules", "vit_tiny", (448_512, 448_512))
     with pytest.raises(HqsamError, match="hqsam weights merge"):
@@ -216,7 +210,7 @@ def test_a_sam_and_its_hq_modules_make_one_model(
     assert same(tmp_path / "merged.pth", tiny)
 
 
-def test_hq_modules_of_an_hq_sam_are_replaced_and_its_metadata_stays(tmp_path: Path) -> None:
+def test_merging_replaces_hq_modules_and_keeps_metadata(tmp_path: Path) -> None:
     lite = read_checkpoint(find_checkpoint("lite"))
     added = {key: value.float() + 1 for key, value in lite.state.items() if is_hq(key)}
     hq = rewritten(tmp_path / "hq.pth", added, {"image_size": "448", "trained_on": "x"}, safetensors=False)
@@ -229,7 +223,7 @@ def test_hq_modules_of_an_hq_sam_are_replaced_and_its_metadata_stays(tmp_path: P
         assert torch.equal(value, added[key] if is_hq(key) else lite.state[key])
 
 
-def test_what_does_not_fit_together_is_not_merged(
+def test_incompatible_files_are_not_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Tensor], parts: tuple[Path, Path]
 ) -> None:
     monkeypatch.setitem(ARCHITECTURES, "vit_b", vit_architecture(32, 2, 2, (1,)))

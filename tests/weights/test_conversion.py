@@ -1,4 +1,4 @@
-"""The official layout against that of `transformers`."""
+"""Conversion between the official layout and that of `transformers`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hqsam_cli.errors import HqsamError
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 from hqsam_cli.weights.conversion import (
-    POSITIONS,
-    POSITIONS_AGAIN,
+    POSITIONAL_EMBEDDING,
+    TIED_POSITIONAL_EMBEDDING,
     is_hq,
     is_transformers,
     to_official_state,
@@ -37,7 +37,7 @@ SAMPLES = {
     "vision_encoder.layers.0.attn.qkv.weight": "image_encoder.blocks.0.attn.qkv.weight",
     "vision_encoder.layers.0.attn.proj.weight": "image_encoder.blocks.0.attn.proj.weight",
     "vision_encoder.neck.layer_norm2.bias": "image_encoder.neck.3.bias",
-    POSITIONS: "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+    POSITIONAL_EMBEDDING: "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
     "prompt_encoder.point_embed.3.weight": "prompt_encoder.point_embeddings.3.weight",
     "prompt_encoder.mask_embed.conv3.bias": "prompt_encoder.mask_downscaling.6.bias",
     "mask_decoder.transformer.layers.1.layer_norm4.bias": "mask_decoder.transformer.layers.1.norm4.bias",
@@ -55,14 +55,14 @@ SAMPLES = {
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
-    """Random tensors of an HQ-SAM whose ViT has two blocks of 32 channels; it goes by `vit_b` here."""
+    """Random tensors of an HQ-SAM whose ViT has two blocks of 32 channels; registered as `vit_b`."""
     monkeypatch.setitem(ARCHITECTURES, "vit_b", vit_architecture(32, 2, 2, (1,)))
     torch.manual_seed(0)
     return {key: torch.randn(value.shape) * 0.1 for key, value in build_model("vit_b").state_dict().items()}
 
 
 def logits(path: Path) -> Tensor:
-    """What the model of a file says of a box in a random image."""
+    """Logits of a checkpoint for a box in a random image."""
     torch.manual_seed(1)
     prompts = PromptBatch(
         torch.zeros(1, dtype=torch.long),
@@ -72,10 +72,10 @@ def logits(path: Path) -> Tensor:
     model = load_model(path)
     with torch.inference_mode():
         features = model.encode(torch.randn(1, 3, 1024, 1024))
-        return model.predict(features, prompts, mask_output="sum")[0]
+        return model.predict(features, prompts, ["sum"])["sum"][0]
 
 
-def test_names_are_those_of_transformers() -> None:
+def test_keys_are_those_of_transformers() -> None:
     official = list(build_model("vit_b").state_dict())
     named = sorted(map(transformers_key, official))
     assert len(set(named)) == len(named) == KEYS
@@ -84,7 +84,7 @@ def test_names_are_those_of_transformers() -> None:
         assert transformers_key(ours) == theirs
 
 
-def test_there_and_back_gives_equal_tensors_and_equal_logits(tmp_path: Path, state: dict[str, Tensor]) -> None:
+def test_round_trip_keeps_tensors_and_logits(tmp_path: Path, state: dict[str, Tensor]) -> None:
     theirs = transformers_state(state, "vit_b")
     assert is_transformers(theirs)
     assert not is_transformers(state)
@@ -100,22 +100,22 @@ def test_there_and_back_gives_equal_tensors_and_equal_logits(tmp_path: Path, sta
     assert torch.equal(logits(tmp_path / "model.safetensors"), expected)
 
 
-def test_a_plain_sam_has_the_same_names_without_the_hq_modules(tmp_path: Path, state: dict[str, Tensor]) -> None:
+def test_a_plain_sam_is_converted_too(tmp_path: Path, state: dict[str, Tensor]) -> None:
     plain = transformers_state({key: value for key, value in state.items() if not is_hq(key)}, "vit_b")
     save_file(plain, tmp_path / "model.safetensors")
     assert read_checkpoint(tmp_path / "model.safetensors").kind == "SAM"
     assert not load_model(tmp_path / "model.safetensors").has_hq
 
 
-def test_files_that_hold_the_tied_positions_twice_are_read_too(state: dict[str, Tensor]) -> None:
+def test_duplicated_tied_embeddings_are_accepted(state: dict[str, Tensor]) -> None:
     theirs = transformers_state(state, "vit_b")
-    twice = theirs | {POSITIONS_AGAIN: theirs[POSITIONS].clone()}
-    only_again = {key: value for key, value in twice.items() if key != POSITIONS}
+    twice = theirs | {TIED_POSITIONAL_EMBEDDING: theirs[POSITIONAL_EMBEDDING].clone()}
+    only_again = {key: value for key, value in twice.items() if key != POSITIONAL_EMBEDDING}
     for variant in (twice, only_again):
         assert to_official_state(variant).keys() == state.keys()
 
 
-def test_strange_and_missing_tensors_are_named(tmp_path: Path, state: dict[str, Tensor]) -> None:
+def test_unexpected_and_missing_keys_are_reported(tmp_path: Path, state: dict[str, Tensor]) -> None:
     theirs = transformers_state(state, "vit_b") | {"vision_encoder.surprise": torch.zeros(1)}
     del theirs["mask_decoder.mask_norm.bias"]
     save_file(theirs, tmp_path / "model.safetensors")
@@ -123,12 +123,12 @@ def test_strange_and_missing_tensors_are_named(tmp_path: Path, state: dict[str, 
         load_model(tmp_path / "model.safetensors")
 
 
-def test_what_transformers_does_not_have_is_refused() -> None:
+def test_other_architectures_are_rejected() -> None:
     with pytest.raises(HqsamError, match=r"no vit_tiny.*vit_b"):
         transformers_state({}, "vit_tiny")
 
 
-def test_the_config_says_what_differs_from_the_default() -> None:
+def test_the_config_has_the_sizes() -> None:
     config = json.loads(json.dumps(transformers_config("vit_l", has_hq=True)))
     assert config["architectures"] == ["SamHQModel"]
     assert config["mask_decoder_config"]["vit_dim"] == 1024

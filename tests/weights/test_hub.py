@@ -1,4 +1,4 @@
-"""Fetching weights from a hub that does as it is told."""
+"""Downloads from a local hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.weights.hub import fetched, file_hash, find_checkpoint, inventory, local_path
+from hqsam_cli.weights.hub import download, file_hash, find_checkpoint, inventory, local_path
 from hqsam_cli.weights.registry import WEIGHTS
 from tests.local_hub import LocalHub, serving, use_hub
 
@@ -24,7 +24,7 @@ REPOSITORY, FILE = "world/model", "checkpoints/small.pth"
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    """A hub that has `vit_tiny`, which is 300 000 random bytes here."""
+    """A hub with `vit_tiny`, 300 000 random bytes."""
     with serving() as hub:
         use_hub(monkeypatch, hub.url, str(tmp_path / "cache"))
         monkeypatch.setitem(WEIGHTS, "vit_tiny", hub.add(REPOSITORY, FILE, CONTENT))
@@ -32,7 +32,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
 
 
 def failure(model: str = "vit_tiny") -> str:
-    """The one line with which fetching fails."""
+    """The error message of a failed download."""
     with pytest.raises(HqsamError) as caught:
         find_checkpoint(model)
     assert "\n" not in str(caught.value)
@@ -44,7 +44,7 @@ def serve_other_bytes(hub: LocalHub) -> None:
     hub.files[f"{REPOSITORY}/{FILE}"] = CONTENT[::-1]
 
 
-def test_the_registry_is_whole() -> None:
+def test_the_registry_is_complete() -> None:
     assert list(WEIGHTS) == [
         *("vit_tiny", "vit_b", "vit_l", "vit_h"),
         *("sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam"),
@@ -53,7 +53,7 @@ def test_the_registry_is_whole() -> None:
     assert all(re.fullmatch("[0-9a-f]{64}", weights.sha256) for weights in WEIGHTS.values())
 
 
-def test_first_use_fetches_and_says_so_and_the_next_asks_nobody(hub: LocalHub) -> None:
+def test_first_use_downloads_with_a_message_and_the_next_is_cached(hub: LocalHub) -> None:
     said: list[str] = []
     path = find_checkpoint("vit_tiny", said.append)
     assert path.read_bytes() == CONTENT
@@ -67,50 +67,50 @@ def test_first_use_fetches_and_says_so_and_the_next_asks_nobody(hub: LocalHub) -
     assert len(hub.tokens) == asked
 
 
-def test_a_cut_transfer_goes_on_where_it_stopped(hub: LocalHub) -> None:
+def test_an_interrupted_download_is_resumed(hub: LocalHub) -> None:
     hub.cuts = [150_000, 80_000]
     assert find_checkpoint("vit_tiny").read_bytes() == CONTENT
     assert len(hub.transfers) == 3
     assert hub.transfers == sorted(set(hub.transfers))
 
 
-def test_a_reset_connection_is_tried_again(hub: LocalHub) -> None:
+def test_a_reset_connection_is_retried(hub: LocalHub) -> None:
     hub.cuts, hub.reset = [100_000, 100_000], True
     assert find_checkpoint("vit_tiny").read_bytes() == CONTENT
 
 
-def test_a_transfer_that_never_ends_well_is_given_up(hub: LocalHub, tmp_path: Path) -> None:
+def test_retries_are_limited(hub: LocalHub, tmp_path: Path) -> None:
     hub.cuts, hub.reset = [0] * 100, True
     assert "broke off" in failure()
     assert not list((tmp_path / "cache").rglob("*.incomplete"))
 
 
-def test_wrong_bytes_are_refused_until_they_are_right(hub: LocalHub) -> None:
+def test_a_wrong_hash_is_an_error_until_repaired(hub: LocalHub) -> None:
     serve_other_bytes(hub)
     text = failure()
     assert "SHA-256" in text
     assert "hqsam weights pull vit_tiny" in text
     assert failure() == text
     with pytest.raises(HqsamError, match="SHA-256"):
-        fetched("vit_tiny", repair=True)
+        download("vit_tiny", repair=True)
     hub.files[f"{REPOSITORY}/{FILE}"] = CONTENT
-    assert fetched("vit_tiny", repair=True).read_bytes() == CONTENT
+    assert download("vit_tiny", repair=True).read_bytes() == CONTENT
     assert find_checkpoint("vit_tiny").read_bytes() == CONTENT
 
 
-def test_a_file_damaged_in_the_cache_is_seen_and_repaired(hub: LocalHub) -> None:
+def test_a_damaged_cached_file_is_repaired(hub: LocalHub) -> None:
     path = find_checkpoint("vit_tiny")
     blob = path.resolve()
     blob.write_bytes(CONTENT[:1000])
     assert "1,000 bytes, not 300,000" in failure()
     assert [row["state"] for row in inventory() if row["name"] == "vit_tiny"] == ["damaged"]
-    assert fetched("vit_tiny", repair=True).read_bytes() == CONTENT
+    assert download("vit_tiny", repair=True).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
     ("status", "said"), [(404, "no such file (404)"), (401, "HF_TOKEN"), (403, "HF_TOKEN"), (503, "fails (503)")]
 )
-def test_what_the_hub_answers_is_explained(hub: LocalHub, status: int, said: str) -> None:
+def test_status_codes_are_explained(hub: LocalHub, status: int, said: str) -> None:
     hub.status = status
     text = failure()
     assert said in text
@@ -118,12 +118,12 @@ def test_what_the_hub_answers_is_explained(hub: LocalHub, status: int, said: str
         assert part in text
 
 
-def test_a_server_that_is_no_hub_is_explained(hub: LocalHub) -> None:
+def test_a_server_that_is_not_a_hub_is_explained(hub: LocalHub) -> None:
     hub.commit = None
     assert "HF_ENDPOINT" in failure()
 
 
-def test_no_network_is_explained(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_network_is_explained(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_hub(monkeypatch, "http://127.0.0.1:9", str(tmp_path / "cache"))
     text = failure()
     for part in ("http://127.0.0.1:9 cannot be reached", "small.pth", "300,000 bytes", REPOSITORY, "`model` PATH"):
@@ -131,7 +131,7 @@ def test_no_network_is_explained(hub: LocalHub, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("cached_before", [False, True])
-def test_offline_says_where_a_file_goes_and_finds_it_there(
+def test_offline_mode_names_the_path_of_the_cached_file(
     hub: LocalHub, monkeypatch: pytest.MonkeyPatch, cached_before: bool
 ) -> None:
     if cached_before:  # another file of the repository, so that the cache knows a revision
@@ -148,7 +148,7 @@ def test_offline_says_where_a_file_goes_and_finds_it_there(
     assert find_checkpoint("vit_tiny") == place
 
 
-def test_a_full_disk_is_seen_before_the_transfer(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_space_is_checked_before_the_download(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 299_999}))
     text = failure()
     assert "no room for 300,000 bytes" in text
@@ -156,7 +156,7 @@ def test_a_full_disk_is_seen_before_the_transfer(hub: LocalHub, monkeypatch: pyt
     assert not hub.transfers
 
 
-def test_a_disk_that_fills_up_meanwhile_is_explained(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_full_during_the_download_is_explained(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -164,15 +164,13 @@ def test_a_disk_that_fills_up_meanwhile_is_explained(hub: LocalHub, monkeypatch:
     assert "no room" in failure()
 
 
-def test_a_cache_that_cannot_be_written_is_explained(
-    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_cache_is_explained(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     use_hub(monkeypatch, hub.url, str(tmp_path / "file" / "cache"))
     assert "HF_HOME" in failure()
 
 
-def test_variables_of_the_hub_client_count(hub: LocalHub, tmp_path: Path) -> None:
+def test_environment_variables_of_the_client_are_used(hub: LocalHub, tmp_path: Path) -> None:
     program = (
         "from hqsam_cli.weights import hub; import sys; "
         f"hub.WEIGHTS['vit_b'] = hub.{WEIGHTS['vit_tiny']!r}; print(hub.find_checkpoint('vit_b')); "
@@ -187,7 +185,7 @@ def test_variables_of_the_hub_client_count(hub: LocalHub, tmp_path: Path) -> Non
     assert path.read_bytes() == CONTENT
     assert path.is_relative_to(tmp_path / "home")
     assert "Bearer hf_secret" in hub.tokens
-    assert "\r" not in run.stderr  # no bar where nobody sees it
+    assert "\r" not in run.stderr  # no progress bar without a terminal
 
 
 def test_names_paths_and_folders(hub: LocalHub, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_parameters_and_keys(
 
 
 @pytest.mark.parametrize("name", ["vit_l", "vit_h"])
-def test_large_models_compute_the_shapes_of_the_paper(name: str) -> None:
+def test_large_models_have_the_shapes_of_the_paper(name: str) -> None:
     model: HQSam = build_model(name)
     with torch.device("meta"):
         embedding, early = model.image_encoder(torch.empty(1, 3, 1024, 1024))
@@ -66,6 +66,6 @@ def test_lite_is_mobile_sam_in_half_precision_with_hq_modules() -> None:
     assert PACKAGED["lite"].stat().st_size < 23_000_000
 
 
-def test_a_name_that_is_none_builds_nothing() -> None:
+def test_an_unknown_architecture_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"'vit_x'.*vit_tiny"):
         build_model("vit_x")

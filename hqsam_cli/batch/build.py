@@ -1,0 +1,108 @@
+"""From a config to what works on images, here or in another process."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..configs import SegmentConfig
+from ..detection.detector import Detector
+from ..errors import UsageError
+from ..inference.device import Compute, resolve_devices
+from ..inference.everything import MaskGenerator, choice_at_points
+from ..inference.objects import ObjectPredictor
+from ..inference.predictor import Predictor, prepare_for_inference
+from ..weights.checkpoints import load_checkpoint
+from ..weights.registry import no_hq_message
+from .job import Job
+from .local import LocalEngine
+from .pipeline import make_worker
+from .process_engine import ProcessEngine
+from .ray_engine import RayEngine
+from .steps import DetectAndSegment, Segment, SegmentEverything, SegmentObjects
+from .work import Engine, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The files of a run's models, and where they compute.
+
+    Attributes:
+        checkpoint: of HQ-SAM or SAM.
+        detector: finds the boxes; None where files have the prompts.
+        finds_objects: points find objects too; the detector is asked for what they leave.
+    """
+
+    checkpoint: Path
+    compute: Compute
+    detector: Path | None = None
+    finds_objects: bool = False
+
+
+def build_step(
+    config: SegmentConfig, models: Models, categories: list[dict[str, Any]], detector: Detector | None = None
+) -> Segment:
+    """What makes masks, with its models loaded.
+
+    Args:
+        categories: of the prompts; a detector has its own.
+        detector: the detector, where it is loaded already.
+
+    Raises:
+        HqsamError: a file is no model.
+        UsageError: the model has no such masks.
+    """
+    predictor = _predictor(config, models)
+    if config.everything:
+        return SegmentEverything(MaskGenerator(predictor, config.generator), config)
+    if detector is None and models.detector is not None:
+        detector = Detector(models.detector, config.detection, models.compute.device)
+    if detector is None:
+        return Segment(predictor, categories, config)
+    if models.finds_objects:
+        return SegmentObjects(detector, ObjectPredictor(predictor, config.objects), config)
+    return DetectAndSegment(detector, predictor, config)
+
+
+def make_engine(config: SegmentConfig, models: Models, job: Job, detector: Detector | None) -> Engine:
+    """What has the images of a job worked on: this process, one process a device, or Ray's actors.
+
+    Raises:
+        HqsamError: the models cannot be loaded, or there is no cluster.
+    """
+    build = partial(_build_worker, config, models, job.without_images())
+    if config.engine == "ray":
+        groups = math.ceil(len(job.images) / job.batch_size)
+        return RayEngine(build, config.address, config.actors, groups, on_gpu=models.compute.device.type != "cpu")
+    devices = [] if config.devices is None else resolve_devices(config.devices)
+    if len(devices) > 1:
+        builds = [partial(build, device=device) for device in devices]
+        return ProcessEngine(builds, config.workers)
+    return LocalEngine(make_worker(job, build_step(config, models, job.categories, detector)), config.workers)
+
+
+def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: torch.device | None = None) -> Worker:
+    if device is not None:
+        models = replace(models, compute=models.compute._replace(device=device))
+    return make_worker(job, build_step(config, models, job.categories))
+
+
+def _predictor(config: SegmentConfig, models: Models) -> Predictor:
+    hq_sam = load_checkpoint(models.checkpoint)
+    if config.mask_output != "sam" and not hq_sam.has_hq:
+        raise UsageError(no_hq_message(models.checkpoint, config.mask_output))
+    device, dtype = models.compute
+    return Predictor(
+        prepare_for_inference(hq_sam, device, dtype),
+        mask_output=config.mask_output,
+        choice=choice_at_points(config.mask_output) if config.everything else "all" if config.multimask else "single",
+        compare_sam=config.compare_sam,
+        dtype=dtype,
+        prompts_per_batch=config.prompts_per_batch or models.compute.prompts_per_batch,
+        soft=config.cutout.soft,
+    )

@@ -1,0 +1,125 @@
+"""Folders of images to boxes: what `hqsam detect` does, and the library with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import BinaryIO
+
+from ..configs import STDIN, BoxFileFormat, DetectConfig, identity
+from ..detection.files import EMBEDDED
+from ..errors import UsageError
+from ..formats import BOX_WRITERS
+from ..formats.yolo import YoloWriter
+from ..inference.device import resolve_compute
+from ..io.places import as_place
+from ..progress import SILENT, Progress
+from ..prompts.read import read_prompt_file
+from ..prompts.select import Selection
+from ..prompts.table import PromptTable, number_images
+from .check_config import errors_allowed
+from .fingerprint import stamped
+from .inputs import input_images
+from .job import Job, Summary
+from .local import LocalEngine
+from .pipeline import make_worker
+from .plan import plan_of
+from .prepared import PreparedRun, journal_place, made_by
+from .segment import load_detector
+from .steps import Detect
+
+FOLDER = "hqsam_detect"
+DEFAULT_NAMES: dict[BoxFileFormat, str] = {
+    "coco": "dets.json",
+    "results": "results.json",
+    "yolo": "labels",
+    "ndjson": "dets.ndjson",
+}
+
+
+def detect_images(
+    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: str | PathLike[str],
+    config: DetectConfig | None = None,
+    progress: Progress = SILENT,
+) -> Summary:
+    """Find the objects of images, and write boxes with class and score; see `segment_images`.
+
+    Args:
+        output: a file, or a folder of labels for the format `yolo`, or the address of either.
+    """
+    paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    run = prepare_detect([fspath(path) for path in paths], fspath(output), config or DetectConfig(), progress)
+    return run.run(progress)
+
+
+def prepare_detect(
+    inputs: Sequence[str],
+    output: str | None,
+    config: DetectConfig,
+    progress: Progress,
+    *,
+    stdin: BinaryIO | None = None,
+    null_separated: bool = False,
+    may_fetch: bool = True,
+) -> PreparedRun:
+    """A run with its images found and its detector loaded; see `prepare_segment`."""
+    form: BoxFileFormat = config.format or ("ndjson" if output == STDIN else "coco")
+    path = None if output == STDIN else as_place(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
+    _check(config, form, inputs, path)
+    found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
+    ids, listed = PromptTable(), None
+    if config.images_json is not None or form == "results":
+        if config.images_json is not None:
+            listed = read_prompt_file(config.images_json, None, stdin=stdin)
+        ids = number_images(listed, found.images)
+        for text in [*ids.notes.lost, *ids.notes.remarks]:
+            progress.on_problem(text)
+    compute = resolve_compute(config.device, "auto")
+    settings = replace(config.detection, detector=config.detection.detector or EMBEDDED)
+    _, detector = load_detector(settings, compute.device, progress, may_fetch=may_fetch)
+    step = Detect(detector, Selection(), None if listed is None else listed.categories)
+    config = replace(config, format=form, device=compute.device.type)
+    job = Job(
+        images=found.images if path is None else stamped(found.images),
+        prompts=ids,
+        output=path,
+        formats=frozenset({form}),
+        exif=config.exif,
+        max_pixels=config.max_pixels,
+        batch_size=config.batch_size or compute.batch_size,
+        categories=step.categories,
+        identity=identity(config, detector.config, detector=detector.identity),
+        info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},
+        overwrite=config.overwrite,
+        overwrite_edited=config.overwrite_edited,
+        prune=config.prune,
+        retry_failed=config.retry_failed,
+        max_errors=errors_allowed(config.max_errors, len(found.images)),
+        stream=sys.stdout.buffer if path is None else None,
+        journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),
+        writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=config.save_conf)},
+    )
+    return PreparedRun(
+        job=job,
+        engine=lambda: LocalEngine(make_worker(job, step), config.workers),
+        plan=plan_of(job),
+        lost=bool(found.broken),
+        prompts=f"what {settings.detector} finds",
+    )
+
+
+def _check(config: DetectConfig, form: BoxFileFormat, inputs: Sequence[str], path: Path | str | None) -> None:
+    """Raise a UsageError where options do not go together."""
+    if path is None and form != "ndjson":
+        raise UsageError("--output - writes NDJSON alone", remedy=f"leave --format {form} out, or give a path")
+    if config.save_conf and form != "yolo":
+        raise UsageError("a column of YOLO labels", option="save_conf", remedy="pass --format yolo too")
+    if config.images_json is not None and [*inputs, config.images_json].count(STDIN) > 1:
+        raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
+    if isinstance(path, Path) and form != "yolo" and path.is_dir():
+        raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")

@@ -1,0 +1,63 @@
+"""The images of a run, found where its inputs say, and why there are none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from ..configs import STDIN
+from ..errors import NoInputError, UsageError
+from ..formats.values import some_of
+from ..io.find import OUTPUTS, Found, find_images
+from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
+from ..progress import Progress
+
+
+def input_images(
+    inputs: Sequence[str], output: str, progress: Progress, *, stdin: BinaryIO | None, null_separated: bool
+) -> Found:
+    """All images of the inputs, without those that lie in the output.
+
+    Raises:
+        NoInputError: there is no image, or none of them exists; what is at an address is asked for later.
+    """
+    if not output:
+        raise UsageError("an empty name", option="output", remedy="give a folder, or -")
+    # Where the output is an input itself, its masks are none.
+    exclude = [] if output == STDIN else [output, *(f"{output.rstrip('/')}/{name}" for name in OUTPUTS)]
+    found = find_images(list(inputs), stdin=stdin, null_separated=null_separated, exclude=exclude)
+    for text in found.broken:
+        progress.on_failure(text)
+    if not any(image.stored is not None or os.path.lexists(image.path) for image in found.images):
+        raise NoInputError(_nothing(inputs, found))
+    if found.unread:
+        progress.on_problem(f"images of kinds that are not read: {len(found.unread)} ({_kinds(found.unread)}")
+    if found.passed:
+        text = f"thumbnails, bins, hidden files and outputs of runs, left out: {some_of(found.passed)}"
+        progress.say(text, verbose=True)
+    return found
+
+
+def _kinds(paths: Sequence[str]) -> str:
+    """The first of each kind of unread images, and what to do."""
+    first = {os.path.splitext(path)[1].lower(): path for path in reversed(paths)}
+    heif = any(suffix in HEIF_SUFFIXES for suffix in first)
+    remedy = "pip install 'hqsam-cli[heif]' reads HEIC" if heif else "convert them to JPEG, PNG or TIFF"
+    return f"{some_of(sorted(first.values()))}); {remedy}"
+
+
+def _nothing(inputs: Sequence[str], found: Found) -> str:
+    """Why the inputs hold no image that exists."""
+    for item in inputs:
+        suffix = os.path.splitext(item)[1].lower()
+        if suffix in VIDEO_SUFFIXES:
+            return f"{item}: a video; take its frames first (ffmpeg -i {item} frames/%06d.png), and give their folder"
+        if suffix == ".pdf":
+            return f"{item}: a PDF; take its images first (pdfimages -png {item} pages), and give their folder"
+    if found.unread:
+        return f"no image that can be read in {', '.join(inputs)}: {len(found.unread)} are not ({_kinds(found.unread)}"
+    if found.images:
+        names = some_of(image.path for image in found.images)
+        return f"no input exists ({names}): check the paths, or give folders of images, or globs"
+    return f"no image in {', '.join(inputs)}: give images, folders of images, or globs"

@@ -1,0 +1,171 @@
+"""What a run has to do, known before it does anything: what is done, what is left, and whose results would go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import UsageError
+from ..formats.ownership import check_removal
+from ..formats.run_records import RunRecords
+from ..formats.uploads import AnyWriter, writer_to
+from ..io.address_folder import AT_ONCE
+from ..io.find import SourceImage
+from ..io.places import absolute_path
+from ..io.tars import is_image_gone
+from ..records import ImagePrompts
+from .fingerprint import Fingerprint, prompts_digest, renewed
+from .job import Job
+from .journal import Entry
+from .object_journal import has_journal, journal_contents
+
+TOGETHER = 1000  # images whose fingerprints are compared together
+
+
+@dataclass(slots=True)
+class Plan:
+    """The images of a job, and those of earlier runs.
+
+    Attributes:
+        known: how many images there are results of, or reasons why they failed.
+        done: names of images that are done.
+        failed: names of those that failed before and are what they were.
+        left: images to work on.
+        changed: names of those of `left` whose photos are others now.
+        rewritten: names of other ones of `left` that have results: their prompts are others, or outputs are missing.
+        emptied: names of those of `rewritten` that have no prompts any more, as a file says.
+        unmentioned: names of those of `done` that no prompt file mentions, though there are results of prompts.
+        gone: names of images of earlier runs whose photos are not there any more.
+        touched: the fingerprints, by name, of images whose files have other time stamps and the same content.
+    """
+
+    known: int = 0
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    left: list[SourceImage] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    rewritten: list[str] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)
+    unmentioned: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    touched: dict[str, str] = field(default_factory=dict)
+
+    def check_removal(self, *, prune: bool) -> None:
+        """Raise an HqsamError where too many images would lose their results; see `ownership.check_removal`."""
+        check_removal(self.known, [*self.gone, *self.emptied], prune=prune)
+
+
+class IsComplete(Protocol):
+    """What a plan needs of a writer."""
+
+    def is_complete(self, file_name: str, count: int) -> bool: ...
+
+
+def plan_of(job: Job) -> Plan:
+    """What a run of the job would do; what it would refuse is refused, before any model is loaded.
+
+    Raises:
+        UsageError: outputs are of another run, or of somebody else.
+        HqsamError: there is a journal that is none.
+    """
+    if job.journal is None or job.output is None or job.overwrite:
+        return make_plan(job, {}, ())
+    writers = make_writers(job, RunRecords(lambda: (), []))
+    check_not_foreign(job.journal, writers)
+    return make_plan(job, journal_contents(job.journal, job.remembered).entries, writers)
+
+
+def make_plan(job: Job, entries: Mapping[str, Entry], writers: Sequence[IsComplete]) -> Plan:
+    """What a run of the job would do.
+
+    Args:
+        entries: of earlier runs.
+        writers: of the formats asked for.
+    """
+    plan = Plan(known=len(entries), gone=_gone(job.images, entries))
+    for source, fingerprint in _fingerprints(job, entries):
+        name = source.file_name
+        entry = entries.get(name)
+        prompts = job.prompts.for_image(name)
+        if entry is not None and fingerprint is not None and fingerprint != entry.fingerprint:
+            plan.touched[name] = fingerprint
+        if entry is None:
+            plan.left.append(source)
+        elif prompts.mentioned is False and entry.results:
+            plan.unmentioned.append(name)
+            plan.done.append(name)
+        elif fingerprint is None:
+            plan.left.append(source)
+            (plan.rewritten if _are_others(entry, prompts) else plan.changed).append(name)
+            if prompts.mentioned and not prompts.prompts and entry.results:
+                plan.emptied.append(name)
+        elif entry.error is not None:
+            if job.retry_failed:
+                plan.left.append(source)
+            else:
+                plan.failed.append(name)
+        elif all(writer.is_complete(name, entry.results) for writer in writers):
+            plan.done.append(name)
+        else:
+            plan.left.append(source)
+            plan.rewritten.append(name)
+    return plan
+
+
+def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[SourceImage, str | None]]:
+    """Each image with its fingerprint as it is now, None where pixels or prompts are not what they were.
+
+    Files elsewhere that were touched are read many at once.
+    """
+
+    def known(source: SourceImage) -> str | None:
+        entry, prompts = entries.get(source.file_name), job.prompts.for_image(source.file_name)
+        if entry is None or (prompts.mentioned is False and entry.results):
+            return None
+        return renewed(entry.fingerprint, source, prompts)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(0, len(job.images), TOGETHER):
+            images = job.images[start : start + TOGETHER]
+            each = pool.map if any(image.stored is not None for image in images) else map
+            yield from zip(images, each(known, images), strict=True)
+
+
+def _are_others(entry: Entry, prompts: ImagePrompts) -> bool:
+    """Whether the prompts of an image are not those of its results."""
+    old = Fingerprint.parse(entry.fingerprint)
+    return old is None or old.prompts != prompts_digest(prompts)
+
+
+def _gone(images: Sequence[SourceImage], entries: Mapping[str, Entry]) -> list[str]:
+    """The images of earlier runs whose photos are not there any more."""
+    names = {image.file_name for image in images}
+    others = [(name, entry.path) for name, entry in entries.items() if name not in names]
+    if not others:
+        return []
+    stored = {image.absolute: image.stored.holder for image in images if image.stored is not None}
+    tars = set(map(absolute_path, set(stored.values())))
+    # An image of a tar may have another name now.
+    return [name for name, path in others if path not in stored and is_image_gone(path, tars)]
+
+
+def make_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
+    """Of the formats asked for."""
+    assert job.output is not None
+    return [writer_to(job.output, make, run) for name, make in job.writers.items() if name in job.formats]
+
+
+def check_not_foreign(journal: Path | str, writers: Sequence[AnyWriter]) -> None:
+    """Raise a UsageError where files that no run wrote would be replaced."""
+    if has_journal(journal):
+        return
+    for writer in writers:
+        if (path := writer.foreign()) is not None:
+            raise UsageError(
+                "is there, and no run of this tool wrote it",
+                file=path,
+                remedy="pass `overwrite` to replace it, or choose another `output`",
+            )

@@ -1,0 +1,164 @@
+"""Work given to processes that may die: what one had in hand is done again, and an image that kills it fails alone.
+
+Outputs are atomic and the same whoever makes them, so a group that is worked on twice does no harm. Nobody knows which
+image in hand killed a process: each of them is worked on alone from then on, until it is done or has seen three deaths.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from ..errors import HqsamError, ImageError
+from .work import Asked, Outcome, failed
+
+MOST_DEATHS = 3  # of processes that had an image in hand, or of one process and its successors while they load models
+MEMORY = "see whether there is memory enough"
+
+
+class WorkerDiedError(Exception):
+    """A process died; the text says how."""
+
+
+class PoolWorker(ABC):
+    """A process that holds a `Worker`, and after its death the next one.
+
+    Attributes:
+        in_hand: groups that it was given, the first of which it works on; an empty one stands for loading its models.
+        failed_starts: how many processes in a row died while they loaded their models.
+    """
+
+    most_in_hand: int
+
+    def __init__(self) -> None:
+        self.in_hand: deque[list[Asked]] = deque()
+        self.failed_starts = 0
+
+    def start(self) -> None:
+        """Start the process, or the next one."""
+        self.in_hand = deque([[]])
+        self._start()
+
+    def give(self, group: list[Asked]) -> None:
+        """Have a group worked on."""
+        self.in_hand.append(group)
+        self._send(group)
+
+    def take(self) -> list[Outcome]:
+        """What became of the first group in hand, waited for.
+
+        Raises:
+            HqsamError: what is wrong with all images.
+            WorkerDiedError: the process died.
+        """
+        made = self._receive()
+        if isinstance(made, str):
+            raise HqsamError(made)
+        if not self.in_hand.popleft():
+            self.failed_starts = 0
+        return made
+
+    def rest(self) -> Iterator[list[Outcome]]:
+        """What it has begun, when no more is wanted."""
+        return iter(())
+
+    @abstractmethod
+    def end(self) -> None:
+        """End the process."""
+
+    @abstractmethod
+    def _start(self) -> None: ...
+
+    @abstractmethod
+    def _send(self, group: list[Asked]) -> None: ...
+
+    @abstractmethod
+    def _receive(self) -> list[Outcome] | str: ...
+
+
+W = TypeVar("W", bound=PoolWorker)
+
+
+class Pool(ABC, Generic[W]):
+    """An `Engine` of such processes; groups come as they are done.
+
+    Args:
+        workers: not started; the first models are loaded when this returns.
+
+    Raises:
+        HqsamError: the models cannot be loaded.
+    """
+
+    def __init__(self, workers: Sequence[W]) -> None:
+        self.workers: list[W] = []
+        self.deaths: Counter[str] = Counter()  # of processes, by the names of the images that they had in hand
+        self.again: deque[Asked] = deque()
+        try:
+            for worker in workers:
+                worker.start()
+                self.workers.append(worker)
+            while all(worker.in_hand for worker in workers):
+                for worker in self._ready(workers):
+                    self._take(worker)
+        except BaseException:
+            self._end()
+            raise
+
+    def outcomes(
+        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
+    ) -> Generator[list[Outcome], None, None]:
+        """See `Engine`."""
+        try:
+            while not stopped():
+                for worker in self.workers:
+                    self._fill(worker, groups)
+                at_work = [worker for worker in self.workers if any(worker.in_hand)]
+                if not at_work:
+                    return
+                for worker in self._ready(at_work):
+                    if made := self._take(worker):
+                        yield made
+            for worker in self.workers:
+                yield from filter(None, worker.rest())
+        finally:
+            self._end()
+
+    @abstractmethod
+    def _ready(self, workers: Sequence[W]) -> list[W]:
+        """Wait until something can be taken of any of them, and return which these are."""
+
+    def _fill(self, worker: W, groups: Iterator[list[Asked]]) -> None:
+        while len(worker.in_hand) < worker.most_in_hand:
+            if any(self.deaths[asked.source.file_name] for group in worker.in_hand for asked in group):
+                return  # it is to be alone
+            if self.again and not any(worker.in_hand):
+                worker.give([self.again.popleft()])
+            elif (group := next(groups, None)) is not None:
+                worker.give(group)
+            else:
+                return
+
+    def _take(self, worker: W) -> list[Outcome]:
+        """What became of the first group in hand; of a process that died, the images that are given up."""
+        try:
+            return worker.take()
+        except WorkerDiedError as death:
+            reason = str(death)
+        in_hand = [asked for group in worker.in_hand for asked in group]
+        if worker.in_hand[0]:
+            self.deaths.update(asked.source.file_name for asked in in_hand)
+        else:
+            worker.failed_starts += 1
+            if worker.failed_starts == MOST_DEATHS:
+                raise HqsamError(f"a process died while it loaded the models ({reason})", remedy=MEMORY)
+        given_up = [asked for asked in in_hand if self.deaths[asked.source.file_name] == MOST_DEATHS]
+        self.again.extend(asked for asked in in_hand if asked not in given_up)
+        worker.start()
+        why = f"it killed {MOST_DEATHS} processes ({reason})"
+        return [failed(asked, ImageError(why, file=asked.source.path, remedy=MEMORY)) for asked in given_up]
+
+    def _end(self) -> None:
+        for worker in self.workers:
+            worker.end()

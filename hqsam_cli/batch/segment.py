@@ -1,0 +1,282 @@
+"""Folders of images to masks: what `hqsam segment` does, and the library with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
+from ..configs.option import changed, is_default
+from ..detection.detector import Detector
+from ..detection.files import EMBEDDED, detector_file, has_embedded
+from ..errors import UsageError
+from ..formats import WRITERS, MakeWriter
+from ..formats.cutouts import CropWriter, CutoutWriter
+from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
+from ..formats.run_records import ImageResult
+from ..inference.device import resolve_compute, resolve_devices
+from ..io.places import as_place
+from ..progress import SILENT, Progress
+from ..prompts.categories import DEFAULT_CATEGORY
+from ..prompts.check import check_fits
+from ..prompts.select import Selection
+from ..prompts.table import PromptSources, PromptTable, bind_prompts, check_speaks, check_used, read_prompts
+from ..weights.hub import file_hash, find_checkpoint, official_sha256
+from .build import Models, make_engine
+from .check_config import check_places, check_segment, errors_allowed, rgb_of
+from .fingerprint import stamped
+from .inputs import input_images
+from .job import Job, Summary
+from .object_journal import has_journal
+from .plan import plan_of
+from .prepared import PreparedRun, journal_place, made_by
+from .shard import Shard, inputs_digest
+
+
+def segment_images(
+    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: str | PathLike[str],
+    config: SegmentConfig | None = None,
+    progress: Progress = SILENT,
+) -> Summary:
+    """Segment images, and write masks; the same call again continues where it stopped.
+
+    Args:
+        inputs: images, folders of images, globs, tars, or addresses of any of these.
+        output: the folder of the results, or its address.
+        config: everything else; by default what points and the embedded detector find in the images.
+        progress: is told how it goes.
+
+    Returns:
+        How it went: what was done and what failed. An image that fails stops nothing.
+
+    Raises:
+        UsageError: options that cannot be meant, or an output that holds results of another run.
+        NoInputError: there is no image.
+        HqsamError: prompts or models cannot be read, or results cannot be written.
+    """
+    paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    run = prepare_segment([fspath(path) for path in paths], fspath(output), config or SegmentConfig(), progress)
+    return run.run(progress)
+
+
+def prepare_segment(
+    inputs: Sequence[str],
+    output: str,
+    config: SegmentConfig,
+    progress: Progress,
+    *,
+    stdin: BinaryIO | None = None,
+    null_separated: bool = False,
+    may_fetch: bool = True,
+    on_result: Callable[[ImageResult], None] | None = None,
+) -> PreparedRun:
+    """A run with its images found, its prompts read and its models known; nothing is loaded or written yet.
+
+    Args:
+        output: as of `segment_images`, or `-` for NDJSON on stdout.
+        stdin: what `-` stands for among the inputs and the files of prompts.
+        null_separated: paths on stdin end in NUL.
+        may_fetch: weights that are not here are fetched.
+        on_result: is given the masks of each image in memory, from several threads; `output` is `-` then, and nothing
+            is printed.
+    """
+    writers = mask_writers()
+    config = check_segment(config, inputs, output, writers)
+    found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
+    check_places(config.formats, output, any(image.stored is not None for image in found.images))
+    prompts = config.prompts
+    given = read_prompts(
+        boxes=prompts.boxes,
+        images_json=prompts.images_json,
+        points=prompts.points,
+        coarse_masks=prompts.coarse_masks,
+        frame=prompts.frame,
+        beside=None if config.everything or config.detection.detector else found.beside,
+        box_format=prompts.box_format,
+        stdin=stdin,
+    )
+    has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
+    finds_objects = not has_prompts and config.detection.detector is None and not config.multimask
+    if not has_prompts and config.detection.detector is None:
+        config = _with_embedded(config, progress)
+    table = PromptTable()
+    if config.detection.detector is None and not config.everything:
+        _check_no_detector(config.detection)
+        table = _bind(given, found.images, config, progress)
+    compute = resolve_compute(
+        str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
+    )
+    config = replace(
+        config,
+        device=compute.device.type,
+        dtype=compute.dtype_name,
+        prompts_per_batch=config.prompts_per_batch or compute.prompts_per_batch,
+    )
+    checkpoint, model_sha256 = _find_model(config.model, progress, may_fetch=may_fetch)
+    detector, detector_path = None, None
+    if config.detection.detector is not None:
+        detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
+    shard = None if config.shard is None else Shard.parse(config.shard)
+    place = None if output == STDIN else as_place(output)
+    images = found.images if shard is None else shard.images(found.images)
+    job = Job(
+        images=images if place is None else stamped(images),
+        inputs=inputs_digest(found.images),
+        prompts=table,
+        output=place,
+        formats=config.formats,
+        exif=config.exif,
+        max_pixels=config.max_pixels,
+        batch_size=config.batch_size or compute.batch_size,
+        categories=detector.categories if detector else [DEFAULT_CATEGORY] if config.everything else table.categories,
+        identity=_identity(config, detector, model_sha256, finds_objects=finds_objects),
+        info={
+            "model": config.model,
+            "model_sha256": model_sha256,
+            "mask_output": config.mask_output,
+            "detector": config.detection.detector,
+            **made_by(),
+        },
+        segmentation=config.polygons.segmentation,
+        overwrite=config.overwrite,
+        overwrite_edited=config.overwrite_edited,
+        prune=config.prune,
+        retry_failed=config.retry_failed,
+        max_errors=errors_allowed(config.max_errors, len(found.images)),
+        journal=None if place is None else journal_place(place, config.journal),
+        stream=sys.stdout.buffer if place is None and on_result is None else None,
+        on_result=on_result,
+        writers=mask_writers(config.cutout.background),
+    )
+
+    plan = plan_of(job)
+    if plan.unmentioned or (job.overwrite and job.journal is not None and has_journal(job.journal)):
+        check_speaks(given)
+
+    def engine() -> Any:
+        assert checkpoint is not None
+        hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
+        progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
+        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, detector)
+
+    return PreparedRun(
+        job=job,
+        engine=engine,
+        plan=plan,
+        lost=bool(found.broken or table.outside or (prompts.strict and table.notes.lost)),
+        prompts=_describe(job, config),
+        strict=prompts.strict,
+        has_files=bool(given.files or given.masks),
+    )
+
+
+def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
+    """The writers of all formats of masks.
+
+    Args:
+        background: color around objects in cut-outs and crops.
+    """
+    color = None if background is None else rgb_of(background)
+    cut: dict[str, MakeWriter] = {
+        "cutout": partial(CutoutWriter, background=color),
+        "crop": partial(CropWriter, background=color),
+    }
+    return {**WRITERS, **cut, "overlay": OverlayWriter, "thumbnail": ThumbnailWriter}
+
+
+def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, may_fetch: bool) -> tuple[Path, Detector]:
+    """The file of a detector and the detector, loaded; people are told which it is."""
+    assert config.detector is not None
+    path = detector_file(config.detector, trusted=config.trust_detector, may_fetch=may_fetch)
+    detector = Detector(path, config, device, may_fetch=may_fetch)
+    count = len(detector.config.classes or detector.categories)
+    progress.say(f"detector {config.detector} on {device}, {count} {'class' if count == 1 else 'classes'}")
+    return path, detector
+
+
+def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
+    """The config of a run without prompts: the embedded detector finds the boxes, and points find objects too."""
+    if not has_embedded():
+        raise UsageError(
+            "nothing says what to segment",
+            remedy="pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
+            "or --frame to take each whole image as the box",
+        )
+    side = config.objects.grid_points[-1]
+    points = "" if config.multimask else f"up to {side} x {side} points find, and what "
+    progress.say(
+        f"no prompts given: segmenting what {points}the detector {EMBEDDED} of this package finds; "
+        "--everything finds all there is, and --detector yolo11n.pt has classes"
+    )
+    return replace(config, detection=replace(config.detection, detector=EMBEDDED))
+
+
+def _check_no_detector(config: DetectorConfig) -> None:
+    """Raise a UsageError where options are given that only a detector takes."""
+    if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
+        raise UsageError("for a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
+
+
+def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progress: Progress) -> PromptTable:
+    """The prompts of each image; people are told what was recognized, and what is left out.
+
+    Raises:
+        HqsamError: no prompt is left, or the boxes cannot be meant as they are read.
+    """
+    for text in given.recognized:
+        progress.say(text)
+    selection = Selection(config.detection.score_threshold, config.detection.max_det)
+    table = bind_prompts(given, images, selection)
+    for text in table.outside:
+        progress.on_failure(text)
+    for text in [*table.notes.lost, *table.notes.remarks]:
+        progress.on_problem(text)
+    check_used(given, table, images)
+    check_fits(table, images, config.exif, pixels_assumed=config.prompts.box_format is None)
+    return table
+
+
+def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Path | None, str]:
+    """The checkpoint of a model and its SHA-256; no file where it is not here and must not be fetched."""
+    known = None if may_fetch else official_sha256(model)
+    if known is not None:
+        return None, known
+    checkpoint = find_checkpoint(model, progress.say)
+    return checkpoint, file_hash(checkpoint)
+
+
+def _identity(
+    config: SegmentConfig, detector: Detector | None, model_sha256: str, *, finds_objects: bool
+) -> dict[str, str]:
+    """What the results depend on; see `configs.run_identity`."""
+    parts: list[Any] = [config, *(part for part in (config.cleaning, config.cutout) if not is_default(part))]
+    if detector is not None:
+        parts.append(detector.config)
+    elif config.everything:
+        parts.append(config.generator)
+    if config.polygons.tolerance is not None:
+        parts.append(config.polygons)
+    found_by = "none" if detector is None else detector.identity
+    if finds_objects:
+        found_by = f"{found_by}+{digest(asdict(config.objects))}"
+    own = identity(*parts, model=model_sha256[:16], detector=found_by)
+    if config.everything:
+        chosen = {"score_threshold": config.detection.score_threshold, "max_det": config.detection.max_det}
+        own |= {name: str(value) for name, value in chosen.items() if value is not None}
+    return {**own, "format": ",".join(sorted(config.formats))}
+
+
+def _describe(job: Job, config: SegmentConfig) -> str:
+    """What prompts the images of a job, for people."""
+    if config.detection.detector is not None:
+        return f"what {config.detection.detector} finds"
+    if config.everything:
+        return f"{config.generator.points_per_side} x {config.generator.points_per_side} points an image"
+    counts = [len(job.prompts.for_image(image.file_name).prompts) for image in job.images]
+    return f"{sum(counts)}, in {sum(map(bool, counts))} images"

@@ -1,0 +1,64 @@
+"""A run from the command line: begun, told of, and ended with an exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import HqsamError
+from .console import print_table
+
+if TYPE_CHECKING:
+    from ..batch.prepared import PreparedRun
+    from .console import ConsoleReporter
+
+
+def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, **more: str) -> None:
+    """Do a run, or say what it would do; leave with its exit code.
+
+    Args:
+        more: what else to say of it.
+
+    Raises:
+        HqsamError: it cannot be written, or too many images failed.
+    """
+    from ..formats.values import some_of
+
+    job = run.job
+    if dry_run:
+        output = "stdout" if job.output is None else str(job.output)
+        plan, count, done = run.plan, len(job.images), len(run.plan.done)
+        rows = [("images", str(count)), ("done", str(done)), ("left", str(count - done))]
+        named = {
+            "changed": plan.changed,
+            "rewritten": plan.rewritten,
+            "without prompts": plan.emptied,
+            "not mentioned": plan.unmentioned,
+            "gone": plan.gone,
+        }
+        rows += [(what, f"{len(names)} ({some_of(names)})") for what, names in named.items() if names]
+        rows += [
+            ("prompts", run.prompts),
+            *more.items(),
+            ("output", output),
+            ("formats", ", ".join(sorted(job.formats))),
+        ]
+        print_table((), rows)
+        plan.check_removal(prune=job.prune)
+        raise typer.Exit(3 if run.lost else 0)
+    try:
+        summary = run.run(reporter)
+    finally:
+        reporter.close()
+    reporter.on_end(summary, len(job.images))
+    if summary.interrupted and job.output is not None:
+        reporter.say("the same command continues")
+    for path in summary.files:
+        reporter.say(f"wrote {path}", "green")
+    if summary.stopped:
+        raise HqsamError(
+            f"stopped: {len(summary.failed)} images failed, which is more than --max-errors allows",
+            remedy="the same command continues without them, --retry-failed tries them again",
+        )
+    raise typer.Exit(summary.exit_code)

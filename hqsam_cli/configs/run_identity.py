@@ -1,0 +1,57 @@
+"""What makes a run the run that it is: the options and files that its results depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from .. import __version__
+from .option import OPTION
+
+# Raised by hand when other masks or other files come out of equal inputs and options; `tests/test_golden.py` holds it.
+RESULTS_REVISION = 1
+REVISION, VERSION = "results_revision", "version"
+
+
+def identity(*configs: Any, **files: str) -> dict[str, str]:
+    """What a run remembers, and a later one compares: values of its configs, and digests of its files.
+
+    Args:
+        configs: their own fields count, not those of their parts, unless they are options that are not `compared`; what
+            is not given, None or empty, is left out.
+        files: by the option that named it, a digest of what was read.
+    """
+    values: dict[str, Any] = {}
+    for config in configs:
+        for own in fields(config):
+            value = getattr(config, own.name)
+            if not is_dataclass(value) and (OPTION not in own.metadata or own.metadata[OPTION].compared):
+                values[own.name] = value
+    given = {name: value for name, value in values.items() if value is not None and value != ()}
+    texts = {name: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in given.items()}
+    return {VERSION: __version__, REVISION: str(RESULTS_REVISION), **texts, **files}
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The options by which two identities differ, with their values; another version of this package is none."""
+    before, now = _renamed(before), _renamed(now)
+    different = [name for name in sorted({*before, *now} - {VERSION}) if before.get(name) != now.get(name)]
+    named = {name: name if name == REVISION else f"`{name}`" for name in different}
+    return [f"{named[n]} was {before.get(n, 'not given')}, is {now.get(n, 'not given')}" for n in different]
+
+
+def _renamed(identity: Mapping[str, str]) -> dict[str, str]:
+    """An identity of version 0.1.0 in the names of today."""
+    known = {REVISION: "1", **identity}
+    if "conf" in known:
+        known["score_threshold"] = str(max(float(known.pop("conf")), float(known.get("score_threshold", 0))))
+        known["max_det"] = str(min(int(known["max_det"]), int(known.pop("max_boxes", known["max_det"]))))
+    return known
+
+
+def digest(*values: object) -> str:
+    """A short hash of plain values."""
+    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,105 @@
+"""Open-vocabulary detectors, YOLO-World and YOLOE, whose classes are text prompts."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..errors import HqsamError, UsageError, first_line
+from ..weights.hub import file_hash
+from .files import ASSETS_URL, cache_path, download
+from .yolo import ultralytics
+
+CLIP_PACKAGE = "git+https://github.com/ultralytics/CLIP.git"  # as ultralytics requires
+CLIP_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
+
+
+class TextEncoder(NamedTuple):
+    """The file of a text encoder.
+
+    Attributes:
+        file: its name.
+        url: where it is published.
+        sha256: as published; None if it is not, then the user has to trust the file.
+    """
+
+    file: str
+    url: str
+    sha256: str | None = None
+
+
+# By the names of ultralytics.
+ENCODERS = {
+    "clip:ViT-B/32": TextEncoder(
+        "ViT-B-32.pt", f"https://openaipublic.azureedge.net/clip/models/{CLIP_SHA256}/ViT-B-32.pt", CLIP_SHA256
+    ),
+    "mobileclip:blt": TextEncoder("mobileclip_blt.ts", f"{ASSETS_URL}/mobileclip_blt.ts"),
+    "mobileclip2:b": TextEncoder("mobileclip2_b.ts", f"{ASSETS_URL}/mobileclip2_b.ts"),
+}
+
+
+def is_open_vocabulary(model: Any) -> bool:
+    """Whether the classes of a model can be set; not of a prompt-free YOLOE, nor of an ONNX."""
+    tasks = ultralytics().nn.tasks
+    if isinstance(model, tasks.WorldModel):
+        return True
+    head = model.model[-1] if isinstance(model, tasks.YOLOEModel) else None
+    return head is not None and not hasattr(head, "lrpc") and not getattr(head, "is_fused", False)
+
+
+def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: bool) -> str:
+    """Set the classes of an open-vocabulary model.
+
+    Args:
+        trusted: the user trusts a text encoder without a published hash.
+        may_fetch: see `download`.
+
+    Returns:
+        The SHA-256 of the text encoder.
+
+    Raises:
+        UsageError: the text encoder is not trusted.
+        HqsamError: it cannot be downloaded, or a package is not installed.
+    """
+    is_world = isinstance(model, ultralytics().nn.tasks.WorldModel)
+    kind = "clip:ViT-B/32" if is_world else getattr(model, "text_model", "mobileclip:blt")
+    if find_spec("clip") is None:
+        raise HqsamError(
+            "text prompts need the package clip",
+            option="classes",
+            value=classes[0],
+            remedy=f"pip install {CLIP_PACKAGE}",
+        )
+    path = _encoder_file(ENCODERS[kind], trusted=trusted, may_fetch=may_fetch)
+    from ultralytics.nn.text_model import CLIP, MobileCLIPTS
+
+    device = torch.device("cpu")
+    try:
+        # ultralytics uses a cached encoder; otherwise it would download one itself.
+        model.clip_model = CLIP(str(path), device) if is_world else MobileCLIPTS(device, weight=str(path))
+        if is_world:
+            model.set_classes(classes, cache_clip_model=True)
+            model.names = dict(enumerate(classes))
+        else:
+            model.set_classes(classes, model.get_text_pe(classes, cache_clip_model=True))
+    except Exception as error:  # the file may be anything
+        raise HqsamError(
+            f"cannot be run as a text encoder ({first_line(error)})", file=path, remedy="fetch it again"
+        ) from None
+    finally:
+        model.clip_model = None
+    return file_hash(path)
+
+
+def _encoder_file(encoder: TextEncoder, *, trusted: bool, may_fetch: bool) -> Path:
+    """The file of a text encoder, in torch's cache."""
+    if encoder.sha256 is None and not trusted:
+        raise UsageError(
+            "a text encoder without a published SHA-256",
+            file=cache_path(encoder.file),
+            remedy=f"pass `trust_detector` if you trust {encoder.url}",
+        )
+    return download(encoder.file, encoder.url, encoder.sha256, may_fetch=may_fetch)

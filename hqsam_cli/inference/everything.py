@@ -1,0 +1,189 @@
+"""Masks of everything in an image, from a grid of point prompts, as SAM's automatic mask generator makes them.
+
+The steps and their order are SAM's (SAM, appendix B), so the masks are the same. Masks that a score filters out are
+never computed, and the others are upsampled only around the mask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..configs import EverythingConfig, MaskOutput
+from ..modeling.sam import MaskChoice
+from ..records import Instance, MaskCrop, Prompt
+from .postprocess import logit_crops
+from .predictor import Predictor
+from .preprocess import ResizeLongestSide
+from .regions import remove_small_regions
+
+EDGE_TOLERANCE = 20.0  # pixels
+
+CropBox = tuple[int, int, int, int]  # x0, y0, x1, y1
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A mask that passed its scores: its box, both corners included, in pixels of the image, and its crop."""
+
+    instance: Instance
+    box: tuple[int, int, int, int]
+    crop: CropBox
+
+
+def choice_at_points(mask_output: MaskOutput) -> MaskChoice:
+    """HQ-SAM's generator takes the best of the three masks at a point, SAM's takes all of them."""
+    return "all" if mask_output == "sam" else "best"
+
+
+class MaskGenerator:
+    """Segments everything in images.
+
+    Args:
+        predictor: its `choice` is that of `choice_at_points`.
+    """
+
+    def __init__(self, predictor: Predictor, config: EverythingConfig) -> None:
+        self.predictor, self.config = predictor, config
+
+    def generate(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+        """Instances of each image, RGB uint8 (H, W, 3), by descending predicted IoU within a crop.
+
+        Their prompts are the points; `more` has SAM's `point_coords`, `stability_score` and `crop_box`.
+        """
+        if len(images) > 1 and self.predictor.on_cpu:  # see `Predictor.predict_batch`
+            return [self.generate([image])[0] for image in images]
+        crops = [(n, box, layer) for n, image in enumerate(images) for box, layer in self._crop_boxes(image)]
+        found: list[list[_Candidate]] = [[] for _ in images]
+        for start in range(0, len(crops), len(images)):
+            batch = crops[start : start + len(images)]
+            for (n, _, _), own in zip(batch, self._process_crops(images, batch), strict=True):
+                scores = [candidate.instance.predicted_iou for candidate in own]
+                found[n] += _nms(own, scores, self.config.box_nms_thresh)
+        return [[candidate.instance for candidate in self._merged(own)] for own in found]
+
+    def _crop_boxes(self, image: np.ndarray) -> Iterator[tuple[CropBox, int]]:
+        """The box of the image and those of its crops, each with its layer."""
+        height, width = image.shape[:2]
+        yield (0, 0, width, height), 0
+        for layer in range(1, self.config.crop_n_layers + 1):
+            per_side = 2**layer
+            overlap = int(self.config.crop_overlap_ratio * min(height, width) * (2 / per_side))
+            w, h = (math.ceil((overlap * (per_side - 1) + length) / per_side) for length in (width, height))
+            for x0 in (int((w - overlap) * n) for n in range(per_side)):
+                for y0 in (int((h - overlap) * n) for n in range(per_side)):
+                    yield (x0, y0, min(x0 + w, width), min(y0 + h, height)), layer
+
+    def _process_crops(
+        self, images: Sequence[np.ndarray], crops: Sequence[tuple[int, CropBox, int]]
+    ) -> list[list[_Candidate]]:
+        """The candidates of each crop (index of its image, box, layer)."""
+        cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
+        encoded = self.predictor.encode(cropped)
+        prompts = [
+            (row, point_prompt(x, y))
+            for row, (pixels, (_, _, layer)) in enumerate(zip(cropped, crops, strict=True))
+            for x, y in point_grid(self._points_per_side(layer)) * [pixels.shape[1], pixels.shape[0]]
+        ]
+        found: list[list[_Candidate]] = [[] for _ in crops]
+        output, threshold = self.predictor.mask_output, self.config.pred_iou_thresh
+        for chunk, outputs in self.predictor.logits(encoded, prompts, [output], iou_threshold=threshold):
+            logits, predicted_iou = outputs[output]
+            for n, k in (predicted_iou > threshold).nonzero().tolist():
+                row, prompt = chunk[n]
+                image, box, _ = crops[row]
+                size = images[image].shape[:2]
+                candidate = self._candidate(
+                    logits[n, k], float(predicted_iou[n, k]), prompt, encoded.resizes[row], box, size
+                )
+                found[row] += [] if candidate is None else [candidate]
+        return found
+
+    def _points_per_side(self, layer: int) -> int:
+        return int(self.config.points_per_side / self.config.crop_n_points_downscale_factor**layer)
+
+    def _candidate(
+        self,
+        logits: Tensor,
+        predicted_iou: float,
+        prompt: Prompt,
+        resize: ResizeLongestSide,
+        crop: CropBox,
+        size: tuple[int, int],
+    ) -> _Candidate | None:
+        """The mask of logits (S / 4, S / 4) in an image of `size` (H, W), unless it is unstable or near a crop edge."""
+        offset = self.config.stability_score_offset
+        (found,) = logit_crops(logits[None], [resize], threshold=-offset)
+        union = int((found.values > 0).sum())
+        stability = int((found.values > 2 * offset).sum()) / union if union else math.nan
+        if not stability >= self.config.stability_score_thresh:
+            return None
+        x0, y0, x1, y1 = crop
+        bits = (found.values > offset).cpu().numpy()
+        mask = MaskCrop(bits, found.x + x0, found.y + y0, size[1], size[0])
+        x, y, w, h = mask.tight_box()
+        box = (x, y, x + w - 1, y + h - 1) if w else (x0, y0, x0, y0)
+        if is_box_near_crop_edge(box, crop, size):
+            return None
+        assert prompt.points is not None
+        points = prompt.points + np.array([x0, y0, 0])
+        more = {
+            "point_coords": points[:, :2].tolist(),
+            "stability_score": round(stability, 6),
+            "crop_box": [x0, y0, x1 - x0, y1 - y0],
+        }
+        return _Candidate(Instance(replace(prompt, points=points), mask, predicted_iou, more=more), box, crop)
+
+    def _merged(self, found: list[_Candidate]) -> list[_Candidate]:
+        """The candidates of all crops of an image, without duplicates and small regions."""
+        if self.config.crop_n_layers:
+            scores = [1 / ((c.crop[2] - c.crop[0]) * (c.crop[3] - c.crop[1])) for c in found]
+            found = _nms(found, scores, self.config.crop_nms_thresh)
+        return self._without_small_regions(found) if self.config.min_mask_region_area else found
+
+    def _without_small_regions(self, found: list[_Candidate]) -> list[_Candidate]:
+        """Candidates without small holes and regions; of new duplicates the unchanged mask is kept."""
+        area, cleaned, scores = self.config.min_mask_region_area, [], []
+        for candidate in found:
+            full = candidate.instance.mask.full()
+            without_holes = ~remove_small_regions(~full, area, keep_largest=False)[0]
+            bits = remove_small_regions(without_holes, area, keep_largest=True)[0]
+            unchanged = bool((bits == full).all())
+            scores.append(float(unchanged))
+            if not unchanged:
+                mask = MaskCrop.whole(bits)
+                x, y, w, h = mask.tight_box()
+                box = (x, y, x + max(w, 1) - 1, y + max(h, 1) - 1)
+                candidate = replace(candidate, instance=replace(candidate.instance, mask=mask), box=box)
+            cleaned.append(candidate)
+        return _nms(cleaned, scores, max(self.config.box_nms_thresh, self.config.crop_nms_thresh))
+
+
+def point_grid(points_per_side: int) -> np.ndarray:
+    """An even grid of points (n, 2), x and y in normalized coordinates, row by row."""
+    line = (np.arange(points_per_side) + 0.5) / points_per_side
+    return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+
+
+def point_prompt(x: float, y: float) -> Prompt:
+    """The prompt of a foreground point in pixels."""
+    return Prompt(points=np.array([[x, y, 1.0]]))
+
+
+def is_box_near_crop_edge(box: tuple[int, int, int, int], crop: CropBox, size: tuple[int, int]) -> bool:
+    """Whether a side of a box is near an edge of its crop that is not near an edge of the image of `size` (H, W)."""
+    edges = zip(box, crop, (0, 0, size[1], size[0]), strict=True)
+    return any(abs(side - edge) <= EDGE_TOLERANCE < abs(side - border) for side, edge, border in edges)
+
+
+def _nms(found: list[_Candidate], scores: list[float], iou_threshold: float) -> list[_Candidate]:
+    """Non-maximum suppression by boxes; the candidates that are kept, by descending score."""
+    from torchvision.ops import nms  # here, since the import is slow
+
+    boxes = torch.tensor([candidate.box for candidate in found], dtype=torch.float32).reshape(len(found), 4)
+    return [found[n] for n in nms(boxes, torch.tensor(scores), iou_threshold).tolist()]

@@ -1,0 +1,147 @@
+"""Objects of an image without prompts: proposed by a grid of points, and boxes of a detector.
+
+Point prompts are cheap while only SAM's own three masks are needed, at the resolution of the decoder. Masks with a high
+predicted IoU and a high stability score that are not duplicates become box prompts, as the boxes of a detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from ..configs import ObjectsConfig
+from ..records import Box, Instance, MaskCrop, Prompt
+from .everything import point_grid, point_prompt
+from .postprocess import SCALE
+from .predictor import AnyImage, EncodedImages, Predictor
+from .preprocess import ResizedImage, ResizeLongestSide
+
+STABILITY_OFFSET = 1.0  # of logits, as in SAM's automatic mask generator
+
+
+class ObjectPredictor:
+    """Predicts masks of the objects that a grid of points proposes, and of the prompts that are not among them.
+
+    Objects of points come first because their boxes are tight: a small detector's box of the same object is looser, and
+    its box of a group hides the members.
+
+    Args:
+        predictor: with `choice` `single`.
+    """
+
+    def __init__(self, predictor: Predictor, config: ObjectsConfig) -> None:
+        self.predictor, self.config = predictor, config
+        self.at_points = Predictor(
+            predictor.model,
+            mask_output="sam",
+            choice="all",
+            dtype=predictor.dtype,
+            prompts_per_batch=predictor.prompts_per_batch,
+        )
+
+    def resize(self, image: np.ndarray) -> ResizedImage:
+        """See `Predictor.resize`."""
+        return self.predictor.resize(image)
+
+    def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        """See `Predictor.predict_batch`; all images are encoded, in one batch except on a CPU."""
+        if len(images) != 1 and (not images or self.predictor.on_cpu):
+            pairs = zip(images, prompts, strict=True)
+            return [self.predict_batch([image], [image_prompts])[0] for image, image_prompts in pairs]
+        encoded = self.predictor.encode(images)
+        proposed = [[Prompt(box=box) for box in self.propose(encoded.image(n))] for n in range(len(images))]
+        found = self.predictor.decode(encoded, [[*own, *others] for own, others in zip(proposed, prompts, strict=True)])
+        return [
+            [instances[n] for n in distinct([own.mask for own in instances], self.config, wholes=len(boxes))]
+            for instances, boxes in zip(found, proposed, strict=True)
+        ]
+
+    def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = ()) -> list[Box]:
+        """Boxes of the objects that points propose, in pixels of the image.
+
+        Args:
+            encoded: a single image.
+            known: masks in that image; their points are skipped, and duplicates and parts of them not proposed.
+        """
+        (resize,) = encoded.resizes
+        height, width = (-(-length // SCALE) for length in (resize.input_height, resize.input_width))
+        known, proposed = [_to_low_res(mask, height, width) for mask in known], list[MaskCrop]()
+        for side in self.config.grid_points:
+            covered = np.zeros((height, width), bool)
+            for mask in (*known, *proposed):
+                covered |= mask.bits
+            grid = point_grid(side)
+            rows, columns = (grid[:, ::-1] * [height, width]).astype(int).T
+            points = (grid * [resize.width, resize.height])[~covered[rows, columns]]
+            masks = [*known, *proposed, *self._masks_at(encoded, points, height, width)]
+            proposed = [masks[n] for n in distinct(masks, self.config, known=len(known)) if n >= len(known)]
+        return [_to_image_box(mask, resize) for mask in proposed]
+
+    def _masks_at(self, encoded: EncodedImages, points: np.ndarray, height: int, width: int) -> list[MaskCrop]:
+        """SAM's low-resolution masks (h, w) at points (n, 2) that pass both thresholds, by descending predicted IoU."""
+        threshold, found = self.config.grid_iou, list[tuple[float, np.ndarray]]()
+        prompts = [(0, point_prompt(x, y)) for x, y in points]
+        for _, outputs in self.at_points.logits(encoded, prompts, ["sam"], iou_threshold=threshold):
+            logits, predicted_iou = outputs["sam"]
+            confident = predicted_iou > threshold
+            logits, predicted_iou = logits[confident][:, :height, :width], predicted_iou[confident]
+            stable = _stability_score(logits) >= self.config.grid_stability
+            found += zip(predicted_iou[stable].tolist(), (logits[stable] > 0).cpu().numpy(), strict=True)
+        found.sort(key=lambda own: -own[0])
+        return [MaskCrop.whole(bits) for _, bits in found]
+
+
+def distinct(
+    masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0, wholes: int | None = None
+) -> list[int]:
+    """Indices of the masks to keep: no duplicate of an earlier one, and no small part of another.
+
+    Args:
+        known: the first `known` masks are kept even if they are parts.
+        wholes: only the first `wholes` masks may have parts, None for all; a detector's box may be a group, whose
+            members are objects.
+    """
+    from pycocotools import mask as coco_mask
+
+    if not masks:
+        return []
+    rles = [mask.rle for mask in masks]
+    areas = np.array([np.count_nonzero(mask.bits) for mask in masks])  # `coco_mask.area` takes up to 255 at once
+    iou = coco_mask.iou(rles, rles, [0] * len(rles))
+    contained = coco_mask.iou(rles, rles, [1] * len(rles))  # share of the first mask that lies in the second
+    kept: list[int] = []
+    for n in range(len(masks)):
+        if areas[n] and not (iou[n, kept] > config.duplicate_iou).any():
+            kept.append(n)
+    return [
+        n
+        for n in kept
+        if n < known
+        or not any(
+            contained[n, other] > config.part and areas[n] < config.part_size * areas[other]
+            for other in kept
+            if wholes is None or other < wholes
+        )
+    ]
+
+
+def _stability_score(logits: Tensor) -> Tensor:
+    """IoU of the masks of logits (N, h, w) thresholded at plus and at minus `STABILITY_OFFSET`: (N,)."""
+    return (logits > STABILITY_OFFSET).sum(dim=(1, 2)) / (logits > -STABILITY_OFFSET).sum(dim=(1, 2)).clamp(min=1)
+
+
+def _to_low_res(mask: MaskCrop, height: int, width: int) -> MaskCrop:
+    """A mask at the resolution of the decoder."""
+    low_res = cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return MaskCrop.whole(low_res.view(bool))
+
+
+def _to_image_box(mask: MaskCrop, resize: ResizeLongestSide) -> Box:
+    """The tight box of a low-resolution mask, in pixels of the image."""
+    x, y, width, height = mask.tight_box()
+    scale_x, scale_y = SCALE * resize.width / resize.input_width, SCALE * resize.height / resize.input_height
+    x1, y1 = min((x + width) * scale_x, resize.width), min((y + height) * scale_y, resize.height)
+    return x * scale_x, y * scale_y, x1, y1

@@ -1,0 +1,197 @@
+"""From low-resolution logits to masks at the original image size, computed only around the mask.
+
+SAM upsamples logits twice, bilinearly: by four to the model's input size, then (without the padding) to the original
+size. Interpolation between negative logits is negative, so only the neighborhood of positive logits needs either step.
+Every pixel equals that of the two full upsamplings, because both keep the coordinates of the full input. Where the
+crop is a large part of the image, and on a GPU, the two full upsamplings are faster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..records import MaskCrop, ProbabilityCrop
+from .preprocess import ResizeLongestSide
+
+MARGIN = 2  # logits around the positive ones; with one, the second upsampling can miss a tap
+MIN_LOGIT = math.log(0.5 / 254.5)  # the logit whose probability is 0.5 / 255
+SCALE = 4  # from low-resolution logits to the model's input
+FULL_UPSAMPLING_SHARE = 0.2  # of the image area; a larger crop is faster by torch's own upsampling of the full image
+MAX_BATCH_PIXELS = 2**26  # of full-size logits on the device; each takes four bytes, and four more during upsampling
+Region: TypeAlias = tuple[int, int, int, int]
+
+
+def positive_regions(logits: Tensor) -> list[Region | None]:
+    """Bounds of the positive logits, for each of (N, h, w): first and last row, first and last column, or None."""
+    positive = logits > 0
+    rows, columns = positive.any(dim=2), positive.any(dim=1)
+    height, width = logits.shape[1:]
+    bounds = torch.stack(
+        [
+            rows.int().argmax(1),
+            height - 1 - rows.flip(1).int().argmax(1),
+            columns.int().argmax(1),
+            width - 1 - columns.flip(1).int().argmax(1),
+            rows.any(dim=1),
+        ],
+        dim=1,
+    )
+    return [(top, bottom, left, right) if some else None for top, bottom, left, right, some in bounds.tolist()]
+
+
+class LogitCrop(NamedTuple):
+    """Logits minus a threshold at the original image size, cropped; negative outside of the crop.
+
+    Attributes:
+        values: float (h, w).
+        x, y: position of `values[0, 0]` in the image.
+    """
+
+    values: Tensor
+    x: int
+    y: int
+
+
+def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
+    """Masks (logits > 0) at the original size of each image.
+
+    Args:
+        logits: (N, S / 4, S / 4) float.
+        resizes: of the image of each row.
+    """
+    if not logits.is_cpu:
+        return mask_crops_by_full_upsampling(logits, resizes)
+    return [
+        MaskCrop((crop.values > 0).numpy(), crop.x, crop.y, resize.width, resize.height)
+        for crop, resize in zip(logit_crops(logits, resizes), resizes, strict=True)
+    ]
+
+
+def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
+    """Same as `mask_crops`, by upsampling batches of full masks, which is faster on a GPU.
+
+    Only the crops are copied from the device, all in one transfer.
+    """
+    if not resizes:
+        return []
+    regions = zip(positive_regions(logits), resizes, strict=True)
+    axes = [_axes(region, logits.shape[-2:], resize) for region, resize in regions]
+    slices = [(slice(0, 0), slice(0, 0)) if own is None else (own[0].pixels, own[1].pixels) for own in axes]
+    bits: list[Tensor] = []
+    for resize, group in groupby(range(len(resizes)), key=resizes.__getitem__):
+        indices = list(group)
+        batch_size = max(1, MAX_BATCH_PIXELS // (resize.width * resize.height))
+        for start in range(0, len(indices), batch_size):
+            batch = indices[start : start + batch_size]
+            masks = _upsampled(logits[batch[0] : batch[-1] + 1], resize) > 0
+            bits += [mask[slices[n]].flatten() for n, mask in zip(batch, masks, strict=True)]
+    flat = torch.cat(bits)
+    on_host = torch.empty(flat.shape, dtype=torch.bool, pin_memory=flat.is_cuda).copy_(flat).numpy()
+    parts = np.split(on_host, np.cumsum([len(own) for own in bits])[:-1])
+    return [
+        MaskCrop(
+            part.reshape(rows.stop - rows.start, columns.stop - columns.start),
+            columns.start,
+            rows.start,
+            resize.width,
+            resize.height,
+        )
+        for part, (rows, columns), resize in zip(parts, slices, resizes, strict=True)
+    ]
+
+
+def probability_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[ProbabilityCrop]:
+    """Foreground probabilities at the original size of each image; arguments as in `mask_crops`."""
+    crops = logit_crops(logits, resizes, threshold=MIN_LOGIT)
+    return [ProbabilityCrop(_to_uint8(torch.sigmoid(crop.values + MIN_LOGIT)), crop.x, crop.y) for crop in crops]
+
+
+def _to_uint8(probabilities: Tensor) -> np.ndarray:
+    return (255 * probabilities).round().to(torch.uint8).cpu().numpy()
+
+
+def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, threshold: float = 0.0) -> list[LogitCrop]:
+    """Logits minus `threshold` at the original size of each image, where they are positive."""
+    logits = logits - threshold if threshold else logits
+    regions = positive_regions(logits)
+    return [_crop(row, region, resize) for row, region, resize in zip(logits, regions, resizes, strict=True)]
+
+
+def _crop(logits: Tensor, region: Region | None, resize: ResizeLongestSide) -> LogitCrop:
+    if (axes := _axes(region, logits.shape, resize)) is None:
+        return LogitCrop(logits.new_zeros(0, 0), 0, 0)
+    rows, columns = axes
+    area = (rows.out_last - rows.out_first) * (columns.out_last - columns.out_first)
+    if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
+        values = _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
+        return LogitCrop(values, columns.out_first, rows.out_first)
+    low_res = logits[None, None, rows.first : rows.last, columns.first : columns.last]
+    # The crop starts on a sample, so upsampling it by four has the phase of the full upsampling; values that are
+    # clamped differently lie beside negative logits only.
+    at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
+    low, high, weight = columns.taps(logits.device)
+    across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
+    low, high, weight = rows.taps(logits.device)
+    weight = weight[:, None]
+    values = across[low] * (1 - weight) + across[high] * weight
+    return LogitCrop(values, columns.out_first, rows.out_first)
+
+
+def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
+    """SAM's postprocessing of logits (N, S / 4, S / 4): (N, height, width) at the original size."""
+    at_input = functional.interpolate(logits[:, None], scale_factor=SCALE, mode="bilinear", align_corners=False)
+    unpadded = at_input[..., : resize.input_height, : resize.input_width]
+    size = resize.height, resize.width
+    return functional.interpolate(unpadded, size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _axes(region: Region | None, shape: Sequence[int], resize: ResizeLongestSide) -> tuple[_Axis, _Axis] | None:
+    """Rows and columns of the crop around a region of logits of that shape (h, w); None if it has no pixels."""
+    if region is None:
+        return None
+    top, bottom, left, right = region
+    rows = _Axis(top, bottom, shape[0], resize.input_height, resize.height)
+    columns = _Axis(left, right, shape[1], resize.input_width, resize.width)
+    return None if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last else (rows, columns)
+
+
+class _Axis:
+    """One axis of a crop: the logits it is computed from, and the pixels of the original image it covers.
+
+    Args:
+        first, last: positive logits, both included.
+        samples: length of the axis in logits.
+        inner: its length in the model's input, without padding.
+        length: its length in the original image.
+    """
+
+    def __init__(self, first: int, last: int, samples: int, inner: int, length: int) -> None:
+        self.first, self.last = max(first - MARGIN, 0), min(last + MARGIN + 1, samples)  # last excluded
+        self.inner, self.scale = inner, inner / length
+        # Pixels whose two taps both lie inside the crop.
+        begin, end = self.first * SCALE, min(self.last * SCALE, inner)
+        low = 0 if self.first == 0 else int(np.ceil((begin + 0.5) / self.scale - 0.5))
+        high = length if end >= inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
+        self.out_first, self.out_last = max(low, 0), min(high, length)
+
+    @property
+    def pixels(self) -> slice:
+        """The pixels of the original image that the crop covers."""
+        return slice(self.out_first, self.out_last)
+
+    def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Lower tap, upper tap (indices into the crop at input resolution) and weight of the upper, for each pixel."""
+        pixel = torch.arange(self.out_first, self.out_last, dtype=torch.float32)
+        source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
+        low = source.floor().clamp(max=self.inner - 1)
+        high = (low + 1).clamp(max=self.inner - 1)
+        begin = self.first * SCALE
+        return (low.long() - begin).to(device), (high.long() - begin).to(device), (source - low).to(device)

@@ -1,0 +1,318 @@
+"""Predict masks from images and prompts; used by runs, evaluation, training and as a library."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..configs import MaskOutput
+from ..modeling.sam import HQSam, ImageFeatures, MaskChoice
+from ..records import Box, Instance, Prompt
+from .postprocess import mask_crops, probability_crops
+from .preprocess import ResizedImage, ResizeLongestSide, make_prompt_batch, normalize_batch
+
+log = logging.getLogger(__name__)
+AnyImage: TypeAlias = np.ndarray | ResizedImage
+
+
+def prepare_for_inference(model: HQSam, device: str | torch.device, dtype: torch.dtype = torch.float32) -> HQSam:
+    """Fuse batch norms, precompute attention biases, and move the model to the device in channels-last format.
+
+    The logits stay equal to 1e-5 of their range; the state keys do not, so the model can no longer be trained or saved.
+
+    Args:
+        dtype: of the matrix products. Autocast would cast their weights at every call, which on a GPU takes longer
+            than many of the products.
+    """
+    model.eval().requires_grad_(False)
+    for module in list(model.modules()):
+        if fuse := getattr(module, "fuse", None):
+            fuse()
+    on_cpu = torch.device(device).type == "cpu"
+    in_float32 = {
+        part for own in model.modules() if on_cpu and getattr(own, "float32_on_cpu", False) for part in own.modules()
+    }
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) and module not in in_float32:
+            module.to(dtype)
+    return model.to(device).to(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The n predicted masks of one image as arrays, named as in `supervision.Detections`.
+
+    Attributes:
+        instances: the masks as crops.
+        shape: (H, W) of the image.
+    """
+
+    instances: list[Instance]
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    @property
+    def xyxy(self) -> np.ndarray:
+        """Tight boxes of the masks, float32 (n, 4) x0, y0, x1, y1 in pixels; zeros where a mask is empty."""
+        boxes = [instance.mask.tight_box() for instance in self.instances]
+        return np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool (n, H, W)."""
+        full = [instance.mask.full() for instance in self.instances]
+        return np.stack(full) if full else np.zeros((0, *self.shape), bool)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Scores, float32 (n,)."""
+        return np.array([instance.score for instance in self.instances], np.float32)
+
+    @property
+    def class_id(self) -> np.ndarray:
+        """int (n,)."""
+        return np.array([instance.prompt.category_id for instance in self.instances], int)
+
+    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+        """COCO annotations with compressed RLE."""
+        return [instance.to_coco(image_id) for instance in self.instances]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImages:
+    """Features of images, and the resize of each to the model's input."""
+
+    features: ImageFeatures
+    resizes: list[ResizeLongestSide]
+
+    def image(self, row: int) -> EncodedImages:
+        """One of the images, as views."""
+        return EncodedImages(self.features.rows(row, row), [self.resizes[row]])
+
+
+class Predictor:
+    """Predicts masks with a model.
+
+    Args:
+        model: of `load_model`, in evaluation mode.
+        mask_output: `sum` of SAM's logits and those of the HQ token, `hq` those of the HQ token only, `sam` plain SAM.
+        choice: `single` mask, or `all` three masks of multimask output.
+        compare_sam: instances also have plain SAM's masks of their prompts.
+        dtype: precision of the computation; masks are thresholded from float32 logits.
+        prompts_per_batch: prompts decoded in one batch, of one or more images; determines the memory needed. Halved
+            when the device runs out of memory.
+        soft: instances also have probability maps.
+    """
+
+    def __init__(
+        self,
+        model: HQSam,
+        *,
+        mask_output: MaskOutput = "sum",
+        choice: MaskChoice = "single",
+        compare_sam: bool = False,
+        dtype: torch.dtype = torch.float32,
+        prompts_per_batch: int = 32,
+        soft: bool = False,
+    ) -> None:
+        self.model = model
+        self.mask_output: MaskOutput = mask_output
+        self.choice: MaskChoice = choice
+        self.compare_sam = compare_sam
+        self.dtype = dtype
+        self.prompts_per_batch = prompts_per_batch
+        self.soft = soft
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the model is on the CPU."""
+        return self.model.device.type == "cpu"
+
+    def predict(
+        self,
+        image: np.ndarray,
+        *,
+        boxes: np.ndarray | None = None,
+        points: Sequence[np.ndarray] | None = None,
+        masks: np.ndarray | None = None,
+        scores: np.ndarray | None = None,
+        class_id: np.ndarray | None = None,
+    ) -> Prediction:
+        """Predict a mask for each of n prompts in one image; the n-th box, points and mask are one prompt.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            boxes: (n, 4) x0, y0, x1, y1 in pixels.
+            points: n arrays (k, 3) of x, y and label, 1 foreground, 0 background.
+            masks: bool (n, H, W), coarse masks to refine.
+            scores: (n,) of a detector; the confidence of a mask is its score times its predicted IoU.
+            class_id: (n,) integers, copied to the result.
+
+        Raises:
+            ValueError: no prompts are given, or different numbers of them.
+        """
+        given = [x for x in (boxes, points, masks, scores, class_id) if x is not None]
+        counts = {len(x) for x in given}
+        if len(counts) != 1 or (boxes is None and points is None and masks is None):
+            raise ValueError("give boxes, points or masks, equally many of each")
+        count = counts.pop()
+        prompts = [
+            Prompt(
+                annotation_id=n + 1,
+                category_id=0 if class_id is None else int(class_id[n]),
+                box=None if boxes is None else _box(boxes[n]),
+                points=None if points is None else np.asarray(points[n], np.float64).reshape(-1, 3),
+                mask=None if masks is None else np.asarray(masks[n], bool),
+                score=None if scores is None else float(scores[n]),
+            )
+            for n in range(count)
+        ]
+        return Prediction(self.predict_batch([image], [prompts])[0], image.shape[:2])
+
+    def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
+        """Instances of each image, in the order of its prompts.
+
+        Args:
+            images: RGB uint8 (H, W, 3), of any sizes, or of `resize`.
+            prompts: of each image; an image without prompts is not encoded.
+
+        Raises:
+            MemoryError: the device's memory does not suffice for one image or one prompt.
+        """
+        if len(images) > 1 and self.on_cpu:
+            # A batch is no faster on a CPU, and logits would depend on the other images in their last bits.
+            pairs = zip(images, prompts, strict=True)
+            return [self.predict_batch([image], [image_prompts])[0] for image, image_prompts in pairs]
+        rows = [i for i, image_prompts in enumerate(prompts) if image_prompts]
+        results: list[list[Instance]] = [[] for _ in images]
+        if rows:
+            decoded = self.decode(self.encode([images[i] for i in rows]), [prompts[i] for i in rows])
+            for i, instances in zip(rows, decoded, strict=True):
+                results[i] = instances
+        return results
+
+    def decode(self, encoded: EncodedImages, prompts: Sequence[Sequence[Prompt]]) -> list[list[Instance]]:
+        """Instances of the prompts of each encoded image."""
+        outputs: list[MaskOutput] = [self.mask_output, "sam"] if self.compare_sam else [self.mask_output]
+        results: list[list[Instance]] = [[] for _ in prompts]
+        flat = [(n, prompt) for n, image_prompts in enumerate(prompts) for prompt in image_prompts]
+        for chunk, logits in self.logits(encoded, flat, outputs):
+            instances = _instances(chunk, encoded.resizes, *logits[self.mask_output], soft=self.soft)
+            if self.compare_sam:
+                sams = _instances(chunk, encoded.resizes, *logits["sam"])
+                pairs = zip(instances, sams, strict=True)
+                instances = [(n, replace(instance, sam=sam)) for (n, instance), (_, sam) in pairs]
+            for n, instance in instances:
+                results[n].append(instance)
+        return results
+
+    def resize(self, image: np.ndarray) -> ResizedImage:
+        """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, since it takes long for photos."""
+        return ResizedImage.of(image, self.model.image_size)
+
+    def encode(self, images: Sequence[AnyImage], *, hq: bool | None = None) -> EncodedImages:
+        """Encode images; `hq` False without the HQ features, None if `mask_output` does not need them."""
+        hq = self.mask_output != "sam" if hq is None else hq
+        resized = [image if isinstance(image, ResizedImage) else self.resize(image) for image in images]
+        features = self.encode_resized([image.pixels for image in resized], hq=hq)
+        return EncodedImages(features, [image.resize for image in resized])
+
+    @torch.inference_mode()
+    def encode_resized(self, images: list[np.ndarray], *, hq: bool) -> ImageFeatures:
+        """Features of resized images; halves the batch when the device runs out of memory."""
+        model = self.model
+        try:
+            with self._autocast():
+                return model.encode(normalize_batch(images, model.image_size, model.device), hq=hq)
+        except torch.cuda.OutOfMemoryError:
+            if len(images) == 1:
+                raise MemoryError("the device cannot hold one image: take a smaller `model`") from None
+        log.warning("out of device memory: encoding fewer than %d images at once", len(images))
+        torch.cuda.empty_cache()
+        half = len(images) // 2
+        parts = [self.encode_resized(own, hq=hq) for own in (images[:half], images[half:])]
+        hq_parts = [part.hq for part in parts if part.hq is not None]
+        return ImageFeatures(torch.cat([part.embedding for part in parts]), torch.cat(hq_parts) if hq_parts else None)
+
+    @torch.inference_mode()
+    def logits(
+        self,
+        encoded: EncodedImages,
+        prompts: list[tuple[int, Prompt]],
+        outputs: Sequence[MaskOutput],
+        *,
+        iou_threshold: float | None = None,
+    ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Tensor, Tensor]]]]:
+        """Batches of prompts, and for each output their logits (P, K, S / 4, S / 4) and predicted IoUs (P, K).
+
+        Args:
+            prompts: (row of the encoded image, prompt), in ascending order of rows.
+            outputs, iou_threshold: see `HQSam.predict`.
+        """
+        start = 0
+        while start < len(prompts):
+            chunk = prompts[start : start + self.prompts_per_batch]
+            first, last = chunk[0][0], chunk[-1][0]
+            batch = make_prompt_batch(
+                [prompt for _, prompt in chunk],
+                [encoded.resizes[row] for row, _ in chunk],
+                [row - first for row, _ in chunk],
+                self.model.device,
+            )
+            try:
+                with self._autocast():
+                    features = encoded.features.rows(first, last)
+                    found = self.model.predict(
+                        features, batch, outputs, choice=self.choice, iou_threshold=iou_threshold
+                    )
+                result = {name: (values.float(), iou.float()) for name, (values, iou) in found.items()}
+            except torch.cuda.OutOfMemoryError:
+                self._halve_prompts()
+                continue
+            yield chunk, result
+            start += len(chunk)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.model.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def _halve_prompts(self) -> None:
+        """Halve the batch size of prompts; raises a MemoryError at one."""
+        if self.prompts_per_batch == 1:
+            raise MemoryError("the device cannot hold one prompt: take a smaller `model`")
+        self.prompts_per_batch //= 2
+        torch.cuda.empty_cache()
+        log.warning("out of device memory: going on with %d prompts at once", self.prompts_per_batch)
+
+
+def _instances(
+    chunk: list[tuple[int, Prompt]],
+    resizes: list[ResizeLongestSide],
+    values: Tensor,
+    predicted_iou: Tensor,
+    *,
+    soft: bool = False,
+) -> list[tuple[int, Instance]]:
+    """Instances of logits (P, K, S / 4, S / 4) and predicted IoUs (P, K), each with the row of its image."""
+    masks_per_prompt = values.shape[1]
+    flat, repeated = values.flatten(0, 1), [resizes[row] for row, _ in chunk for _ in range(masks_per_prompt)]
+    masks = mask_crops(flat, repeated)
+    probabilities = probability_crops(flat, repeated) if soft else [None] * len(masks)
+    scores = predicted_iou.tolist()
+    return [
+        (row, Instance(prompt, masks[i], scores[n][k], k, probabilities=probabilities[i]))
+        for n, (row, prompt) in enumerate(chunk)
+        for k, i in enumerate(range(n * masks_per_prompt, (n + 1) * masks_per_prompt))
+    ]
+
+
+def _box(values: np.ndarray) -> Box:
+    x0, y0, x1, y1 = (float(value) for value in values)
+    return x0, y0, x1, y1

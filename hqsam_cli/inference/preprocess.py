@@ -1,0 +1,154 @@
+"""Resize, normalize and pad images, and transform prompts to the model's input coordinates, as SAM does.
+
+The longest side is resized to the model's input size S; the input is padded with zeros at the right and the bottom to
+(S, S) after normalization.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from ..modeling.prompt_encoder import (
+    ABSENT,
+    BACKGROUND_POINT,
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND_POINT,
+    PADDING_POINT,
+    PromptBatch,
+)
+from ..modeling.sam import normalize
+from ..records import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeLongestSide:
+    """The resize of one image to the model's input.
+
+    Attributes:
+        height, width: original size in pixels.
+        input_height, input_width: size after the resize, before padding.
+        side: the model's input size S.
+    """
+
+    height: int
+    width: int
+    input_height: int
+    input_width: int
+    side: int
+
+    @classmethod
+    def of(cls, height: int, width: int, side: int) -> ResizeLongestSide:
+        """The resize of an image of (height, width) pixels."""
+        scale = side / max(height, width)
+        # SAM's rounding, but at least one pixel: an image of a single row would round to zero.
+        input_height, input_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
+        return cls(height, width, input_height, input_width, side)
+
+    def apply_coords(self, points: np.ndarray) -> np.ndarray:
+        """Transform x and y (n, 2) from original pixels to input pixels."""
+        transformed: np.ndarray = points * np.array([self.input_width / self.width, self.input_height / self.height])
+        return transformed
+
+    def apply_image(self, image: np.ndarray) -> np.ndarray:
+        """Resize an image, uint8 (H, W) or (H, W, 3).
+
+        Pillow's bilinear filter is anti-aliased when it shrinks, as in training.
+        """
+        if image.shape[:2] == (self.input_height, self.input_width):
+            return image
+        size = (self.input_width, self.input_height)
+        return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+class ResizedImage(NamedTuple):
+    """An image at the model's input resolution.
+
+    Attributes:
+        pixels: RGB uint8 (input_height, input_width, 3).
+        resize: the resize that was applied.
+    """
+
+    pixels: np.ndarray
+    resize: ResizeLongestSide
+
+    @classmethod
+    def of(cls, image: np.ndarray, side: int) -> ResizedImage:
+        """Resize an image, RGB uint8 (H, W, 3), for a model of input size `side`."""
+        resize = ResizeLongestSide.of(image.shape[0], image.shape[1], side)
+        return cls(resize.apply_image(image), resize)
+
+
+def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
+    """Normalize and pad resized images into a float32 batch (B, 3, S, S)."""
+    batch = torch.zeros(len(images), 3, side, side, device=device)
+    for row, image in zip(batch, images, strict=True):
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device, non_blocking=True)
+        row[:, : image.shape[0], : image.shape[1]] = normalize(pixels.permute(2, 0, 1))
+    return batch
+
+
+def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> Tensor:
+    """A coarse mask, bool (H, W), as the mask prompt of HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
+    resized = resize.apply_image(mask.astype(np.uint8) * 255)
+    padded = torch.zeros(1, 1, resize.side, resize.side)
+    padded[0, 0, : resized.shape[0], : resized.shape[1]] = torch.from_numpy(resized / np.float32(255))
+    size = (resize.side // 4, resize.side // 4)
+    low_res = functional.interpolate(padded, size, mode="bilinear", align_corners=False)[0, 0]
+    return (low_res > 0.5) * 255.0
+
+
+def make_prompt_batch(
+    prompts: list[Prompt], resizes: list[ResizeLongestSide], image_index: list[int], device: torch.device
+) -> PromptBatch:
+    """Transform P prompts to input coordinates and collate them into one flat batch.
+
+    Args:
+        prompts: in pixels of their images.
+        resizes: of the image of each prompt.
+        image_index: index of the image of each prompt among the features.
+    """
+    rows = [_labeled_points(prompt, resize) for prompt, resize in zip(prompts, resizes, strict=True)]
+    longest = max(len(row) for row in rows)
+    padded = np.zeros((len(rows), longest, 3), np.float32)
+    padded[..., 2] = ABSENT
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    masks = None
+    if any(prompt.mask is not None for prompt in prompts):
+        side = resizes[0].side // 4
+        masks = torch.zeros(len(prompts), 1, side, side)
+        for target_mask, prompt, resize in zip(masks, prompts, resizes, strict=True):
+            if prompt.mask is not None:
+                target_mask[0] = resize_mask_prompt(prompt.mask, resize)
+        masks = masks.to(device)
+    points = torch.from_numpy(padded).to(device)
+    return PromptBatch(
+        image_index=torch.tensor(image_index, device=device),
+        points=points[..., :2],
+        labels=points[..., 2].long(),
+        masks=masks,
+        has_mask=torch.tensor([prompt.mask is not None for prompt in prompts], device=device),
+        ragged=any(len(row) < longest for row in rows),
+    )
+
+
+def _labeled_points(prompt: Prompt, resize: ResizeLongestSide) -> np.ndarray:
+    """The points and box corners of a prompt, (T, 3) of x, y, label in input coordinates, in SAM's order."""
+    parts = [np.zeros((0, 3))]
+    if prompt.points is not None and len(prompt.points):
+        labels = np.where(prompt.points[:, 2:] > 0.5, FOREGROUND_POINT, BACKGROUND_POINT)
+        parts.append(np.hstack([resize.apply_coords(prompt.points[:, :2]), labels]))
+        if prompt.box is None:
+            parts.append(np.array([[0, 0, PADDING_POINT]]))
+    if prompt.box is not None:
+        corners = resize.apply_coords(np.array(prompt.box).reshape(2, 2))
+        parts.append(np.hstack([corners, [[BOX_TOP_LEFT], [BOX_BOTTOM_RIGHT]]]))
+    return np.vstack(parts)

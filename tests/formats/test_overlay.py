@@ -1,0 +1,36 @@
+"""Masks over an image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hqsam_cli.formats.overlay import overlay
+
+
+def test_masks_are_painted_where_they_are_and_nowhere_else() -> None:
+    image = np.full((200, 300, 3), 100, np.uint8)
+    mask = np.zeros((200, 300), bool)
+    mask[20:60, 30:90] = True
+    painted = overlay(image, [mask])
+    changed = (painted != image).any(axis=2)
+    assert changed[mask].all()
+    assert not changed[100:, 150:].any()
+
+
+def test_boxes_and_labels_are_seen_on_light_and_dark() -> None:
+    mask = np.zeros((200, 300), bool)
+    mask[80:120, 100:200] = True
+    for shade in (0, 255):
+        image = np.full((200, 300, 3), shade, np.uint8)
+        plain = overlay(image, [mask])
+        boxed = overlay(image, [mask], boxes=[[90, 70, 120, 60]])
+        assert (boxed[70, 95:200] != plain[70, 95:200]).any(axis=1).all()
+        labeled = overlay(image, [mask], ["Löwe 0.93"])
+        plate = labeled[60:80, 98:170].astype(int)
+        assert plate.max() - plate.min() > 200
+    assert (overlay(image, [mask], [""], [None]).shape) == image.shape
+
+
+def test_an_empty_mask_draws_nothing() -> None:
+    image = np.full((20, 30, 3), 100, np.uint8)
+    assert np.array_equal(overlay(image, [np.zeros((20, 30), bool)], ["none"]), image)
