@@ -42,27 +42,18 @@ class EvalConfig:
     data_root: Path = option(Path("data"), "Folder of the data sets.", DATA, metavar="DIR", envvar="HQSAM_DATA")
     limit: int | None = option(None, "Evaluate only the first N images.", DATA, metavar="N", min=1, compared=True)
     detections: Path | None = option(
-        None,
-        "COCO results of a detector (DAVIS: boxes by frame) instead of ground-truth boxes. Frames of ytvis have image "
-        "ids 1, 2, … in the order of its videos.",
-        DATA,
-        metavar="FILE",
-    )
+        None, "COCO results of a detector (DAVIS: boxes by frame) instead of ground-truth boxes. Frames of ytvis have "
+        "image ids 1, 2, … in the order of its videos.", DATA, metavar="FILE",
+    )  # fmt: skip
     coarse_masks: Path | None = option(None, "PNG masks for --prompt mask, named as the images.", DATA, metavar="DIR")
     protocol: Protocol | None = option(
-        None,
-        "paper: the authors' evaluation of the four data sets, and the default for them. deploy: what hqsam segment "
-        "does, and the default elsewhere.",
-        PROTOCOL,
-        compared=True,
-    )
+        None, "paper: the authors' evaluation of the four data sets, and the default for them. deploy: what hqsam "
+        "segment does, and the default elsewhere.", PROTOCOL, compared=True,
+    )  # fmt: skip
     prompt: str = option(
-        "box",
-        "box, box-noise:0.2, points:1,3,5,5+5 (foreground+background), mask, or clicks.",
-        PROTOCOL,
-        metavar="PROMPT",
-        compared=True,
-    )
+        "box", "box, box-noise:0.2, points:1,3,5,5+5 (foreground+background), mask, or clicks.", PROTOCOL,
+        metavar="PROMPT", compared=True,
+    )  # fmt: skip
     mask_output: tuple[str, ...] = option(
         (), "Repeatable; by default all that the model has.", PROTOCOL, metavar="sum|hq|sam", compared=True
     )
@@ -72,10 +63,7 @@ class EvalConfig:
     exif: Exif = option("apply", EXIF_OF_PAIRS, IMAGES, compared=True)
     device: str = option("auto", "Where to compute.", SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
     dtype: str = option(
-        "auto",
-        "Precision; auto is bfloat16 where the device supports it.",
-        SPEED,
-        metavar="auto|float32|bfloat16|float16",
-        compared=True,
-    )
+        "auto", "Precision; auto is bfloat16 where the device supports it.", SPEED,
+        metavar="auto|float32|bfloat16|float16", compared=True,
+    )  # fmt: skip
     output: EvalOutput = part(EvalOutput)

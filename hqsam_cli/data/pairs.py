@@ -78,16 +78,16 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
     """
     layout = find_layout(folder)
     pairs = [] if layout is None else list_pairs(*layout, exif=exif)
-    found = split_pairs(folder.resolve().name, pairs, weight)
-    if layout is not None and found.pairs:
-        return replace(found, unmatched=unmatched_masks(pairs, *layout), nested=nested_images(*layout))
-    if layout is not None and pairs:
+    if layout is None or not pairs:
+        remedy = "give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
+        raise NoInputError("no pair in it", file=folder, remedy=remedy)
+    unmatched, nested = unmatched_masks(pairs, *layout), nested_images(*layout)
+    found = split_pairs(ImageMaskFolder(folder.resolve().name, pairs, weight, unmatched=unmatched, nested=nested))
+    if not found.pairs:
         names = " and ".join(dict.fromkeys(f"{path.name}/" for path in layout))
         example = f"{pairs[0].image.stem}.png"
         raise NoInputError(f"no image in {names} has a mask, such as {example}", file=folder, remedy="rename them")
-    raise NoInputError(
-        "no pair in it", file=folder, remedy="give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
-    )
+    return found
 
 
 def find_layout(folder: Path) -> tuple[Path, Path] | None:
@@ -99,10 +99,10 @@ def find_layout(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def split_pairs(name: str, pairs: list[Pair], weight: float = 1.0) -> ImageMaskFolder:
-    """A set of the pairs whose mask exists, and of the images without one."""
-    complete = [pair for pair in pairs if pair.mask.is_file()]
-    return ImageMaskFolder(name, complete, weight, [pair.image for pair in pairs if not pair.mask.is_file()])
+def split_pairs(folder: ImageMaskFolder) -> ImageMaskFolder:
+    """The set with the pairs whose mask exists; the images of the others are `missing`."""
+    complete = [pair for pair in folder.pairs if pair.mask.is_file()]
+    return replace(folder, pairs=complete, missing=[pair.image for pair in folder.pairs if not pair.mask.is_file()])
 
 
 def unmatched_masks(pairs: list[Pair], images: Path, masks: Path, *, ending: str = "") -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ..configs import Exif
 from ..errors import HqsamError, NoInputError, UsageError
-from .pairs import ImageMaskFolder, Pair, find_layout, list_pairs, split_pairs
+from .pairs import ImageMaskFolder, find_layout, list_pairs, nested_images, split_pairs, unmatched_masks
 
 Kind = Literal["masks", "instances", "video"]
 HUB_DATA = "huggingface.co/sam-hq-team/sam-hq-training, folder data"
@@ -154,8 +154,8 @@ def _below(dataset: Dataset, root: Path) -> Dataset:
     return replace(dataset, images=str(root / dataset.images), gt=str(root / dataset.gt))
 
 
-def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "apply") -> list[Pair]:
-    """All images of a `masks` data set, with the path of their mask.
+def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "apply") -> ImageMaskFolder:
+    """All images of a `masks` data set, with the path of their mask, whether it exists or not.
 
     Args:
         coarse: folder of coarse masks, by the stem of the image; by default that of the data set.
@@ -164,19 +164,20 @@ def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "ap
     Raises:
         HqsamError: there are no images, or two share a mask.
     """
-    own = None if dataset.coarse_ending is None else Path(dataset.images)
+    images, masks = Path(dataset.images), Path(dataset.gt)
     pairs = list_pairs(
-        Path(dataset.images),
-        Path(dataset.gt),
+        images,
+        masks,
         image_ending=dataset.image_ending,
         mask_ending=dataset.ending,
-        coarse=coarse or own,
+        coarse=coarse or (None if dataset.coarse_ending is None else images),
         coarse_ending=dataset.coarse_ending or "",
         exif=exif,
     )
     if not pairs:
         raise HqsamError("holds no images", file=dataset.images, remedy=f"give the folder of {dataset.title}")
-    return pairs
+    unmatched = unmatched_masks(pairs, images, masks, ending=dataset.ending)
+    return ImageMaskFolder(dataset.title, pairs, unmatched=unmatched, nested=nested_images(images, masks))
 
 
 def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolder], list[str]]:
@@ -187,7 +188,7 @@ def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolde
     """
     sets = [_below(DATASETS[key], root) for key in HQSEG_44K]
     there = [own for own in sets if Path(own.images).is_dir() and Path(own.gt).is_dir()]
-    found = [folder for own in there if (folder := split_pairs(own.title, dataset_pairs(own, exif=exif))).pairs]
+    found = [folder for own in there if (folder := split_pairs(dataset_pairs(own, exif=exif))).pairs]
     absent = [own.images for own in sets if own.title not in {folder.name for folder in found}]
     if not found:
         raise NoInputError("no set of HQSeg-44K in it", file=root, remedy=f"the first would be {absent[0]}")

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..data.sets import Dataset
 from ..errors import HqsamError
@@ -29,23 +29,17 @@ CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # LVIS, of
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class GTObject:
-    """An annotation.
-
-    Attributes:
-        name: its id in the file.
-        bbox: x, y, width, height.
-    """
+class GTObject(NamedTuple):
+    """An annotation in COCO's form; `name` is its id in the file."""
 
     id: int
     image_id: int
     category_id: int
-    name: object
     bbox: list[float]
     segmentation: Segmentation
     area: float
-    iscrowd: bool
+    iscrowd: int
+    name: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +97,7 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
         HqsamError: no such JSON, entries that lack something, or detections of other images.
     """
     path = dataset.gt
-    document = _frames_as_images(_read_json(Path(path)))
+    document = _frames_as_images(read_json(Path(path)))
     for part in ("images", "annotations", "categories"):
         if not isinstance(document.get(part), list):
             raise HqsamError(f"has no list of {part}", file=path, remedy="give COCO-style instances")
@@ -144,7 +138,8 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
     return result
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, gzipped or not. Raises an HqsamError."""
     try:
         return json.loads(unzipped(path.read_bytes(), path))
     except OSError as error:
@@ -220,7 +215,7 @@ def _read_object(number: int, entry: Json, image_id: int, category_id: int) -> G
         return None
     area = number_or_none(entry.get("area"))
     area, name = box[2] * box[3] if area is None else area, entry.get("id", number)
-    return GTObject(number, image_id, category_id, name, box, shape, area, is_set(entry.get("iscrowd")))
+    return GTObject(number, image_id, category_id, box, shape, area, int(is_set(entry.get("iscrowd"))), name)
 
 
 def _path_below(root: Path, name: str) -> Path:
@@ -245,7 +240,7 @@ def _read_detections(
     path: Path, image_ids: dict[Identifier, int], category_ids: dict[Identifier, int] | None
 ) -> dict[int, list[PromptBox]]:
     """Boxes of COCO results, or of the annotations of a COCO file, by image; `category_ids` None ignores classes."""
-    content = _read_json(path)
+    content = read_json(path)
     entries = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not all(isinstance(item, dict) and "bbox" in item for item in entries):
         raise HqsamError("holds no list of results with a bbox", file=path, remedy="give a detector's COCO results")

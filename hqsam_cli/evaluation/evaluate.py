@@ -15,10 +15,8 @@ from typing import Any, get_args
 
 from .. import __version__
 from ..configs import VERSION, EvalConfig, EvalOutput, MaskOutput, Protocol, digest, identity
-from ..data.pairs import nested_images, unmatched_masks
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
-from ..formats.values import some_of
 from ..inference.device import Compute, resolve_compute
 from ..inference.predictor import Predictor, prepare_for_inference
 from ..io.atomic import atomic_file, check_can_write
@@ -128,7 +126,10 @@ def evaluate(
     config = config or EvalConfig()
     output = config.output
     names, rules = list(dict.fromkeys(datasets)), prompt_rules(config.prompt)
-    protocols = {name: config.protocol or default_protocol(name, rules) for name in names}
+    of_paper: Sequence[str] = () if rules[0].kind == "clicks" else (*HQ4, "hq4")
+    protocols: dict[str, Protocol] = {
+        name: config.protocol or ("paper" if name in of_paper else "deploy") for name in names
+    }
     check_options(config, rules, protocols.values())
     written = output_paths(output)
     sets = find_datasets(names, config, rules)
@@ -149,9 +150,10 @@ def evaluate(
                 images = _score(task, dataset, log, config.limit, result, progress)
                 result.lines += image_lines(model, dataset.key, images)
                 groups.append(task.rows(images))
-            rows = [row for group in groups for row in group]
-            rows += mean_rows(name, groups) if len(groups) > 1 else []
-            result.rows += [_labeled(row, result.models[-1], protocols[name]) for row in rows]
+            means = mean_rows(name, groups) if len(groups) > 1 else []
+            for row in [*(row for group in groups for row in group), *means]:
+                paper = paper_figures(row.dataset, result.models[-1].architecture, row.prompt, row.output)
+                result.rows.append(replace(row, model=model, protocol=protocols[name], paper=paper))
         lines = result.lines[first:]
         if output.worst is not None:
             place = f"{len(result.models)}_{Path(model).name}" if len(config.model) > 1 else ""
@@ -163,11 +165,6 @@ def evaluate(
     result.differences = differences(result.rows, config.seed)
     _write(result, rules, {title: paths for title, paths in pictures.items() if paths})
     return result
-
-
-def default_protocol(name: str, rules: Sequence[PromptRule]) -> Protocol:
-    """`paper` for its four data sets, unless prompts are clicks."""
-    return "paper" if name in (*HQ4, "hq4") and rules[0].kind != "clicks" else "deploy"
 
 
 def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: Iterable[Protocol]) -> None:
@@ -264,20 +261,13 @@ def make_task(
     if dataset.kind == "video":
         boxes = None if config.detections is None else frame_boxes(config.detections)
         return VideoTask(key=dataset.key, items=video_frames(dataset), evaluator=evaluator, boxes=boxes)
-    pairs = dataset_pairs(dataset, config.coarse_masks, config.exif)
-    images, masks = Path(dataset.images), Path(dataset.gt)
-    problems = []
-    if nested := nested_images(images, masks):
-        problems.append(f"{dataset.title}: images in subfolders, left out: {len(nested)}, first {nested[0]}")
-    if unmatched := unmatched_masks(pairs, images, masks, ending=dataset.ending):
-        names = some_of(path.name for path in unmatched)
-        problems.append(f"{dataset.title}: masks of no image: {len(unmatched)} ({names})")
+    found = dataset_pairs(dataset, config.coarse_masks, config.exif)
     refine = cascadepsp(str(evaluator.predictor.model.device)) if config.refine else None
     return MaskSet(
         key=dataset.key,
-        items=pairs,
+        items=found.pairs,
         evaluator=evaluator,
-        problems=problems,
+        problems=found.problems(),
         rules=rules,
         seed=config.seed,
         curves=curves and rules[0].kind not in ("clicks", "points"),
@@ -300,12 +290,6 @@ def _score(
         raise HqsamError(f"none of {len(images)} images could be scored", value=dataset.title, remedy=remedy)
     result.failed += failed
     return images
-
-
-def _labeled(row: Row, model: EvaluatedModel, protocol: Protocol) -> Row:
-    """The row with its model and protocol, and with the figures of the paper."""
-    paper = paper_figures(row.dataset, model.architecture, row.prompt, row.output)
-    return replace(row, model=model.name, protocol=protocol, paper=paper)
 
 
 def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation) -> Path:

@@ -69,18 +69,7 @@ def _document(
             for image in images
             if image.image_id in used
         ],
-        "annotations": [
-            {
-                "id": item.id,
-                "image_id": item.image_id,
-                "category_id": item.category_id,
-                "bbox": item.bbox,
-                "area": item.area,
-                "iscrowd": int(item.iscrowd),
-                "segmentation": item.segmentation,
-            }
-            for item in objects
-        ],
+        "annotations": [item._asdict() for item in objects],
         "categories": [
             {"id": key, "name": str(key), **({} if frequency is None else {"frequency": frequency})}
             for key, frequency in coco_set.categories.items()

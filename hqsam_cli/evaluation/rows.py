@@ -133,11 +133,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a JSON file of an evaluation.
-
-    Raises:
-        HqsamError: it is none.
-    """
+    """The rows of a JSON file of an evaluation. Raises an HqsamError: it is none."""
     try:
         return [Row.from_dict(row) for row in json.loads(path.read_bytes())["rows"]]
     except OSError as error:

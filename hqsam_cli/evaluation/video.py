@@ -5,7 +5,6 @@ HQ-SAM has no memory of earlier frames: each frame is an image of its own, promp
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..io.images import read_image
 from ..records import Prompt
+from .coco_set import read_json
 from .metrics import VIDEO_METRICS, score
 from .prompts import tight_box
 from .protocols import Masks
@@ -91,24 +91,18 @@ def frame_boxes(path: Path) -> dict[str, Boxes]:
     Raises:
         HqsamError: no such file.
     """
+    content = read_json(path)
     try:
-        content = json.loads(path.read_bytes())
         return {
             frame: {int(key): (float(x), float(y), x + float(w), y + float(h)) for key, (x, y, w, h) in boxes.items()}
             for frame, boxes in content.items()
         }
-    except OSError as error:
-        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="give a JSON file") from None
     except (ValueError, TypeError, AttributeError):
         form = '{"sequence/frame": {"1": [x, y, w, h]}}'
         raise HqsamError("holds no boxes by frame and object", file=path, remedy=f"its form is {form}") from None
 
 
-class LoadedFrame(NamedTuple):
-    """A frame, uint8 RGB (H, W, 3), and the id of the object at each pixel, (H, W)."""
-
-    image: np.ndarray
-    ids: np.ndarray
+LoadedFrame = tuple[np.ndarray, np.ndarray]  # uint8 RGB (H, W, 3), and the id of the object at each pixel (H, W)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,28 +120,29 @@ class VideoTask(Task[VideoFrame, LoadedFrame]):
         image = read_image(str(item.image), exif="ignore")
         ids = object_ids(item.ids)
         check_same_size(item.ids, ids, image)
-        return LoadedFrame(image, ids)
+        return image, ids
 
     def score(self, item: VideoFrame, loaded: LoadedFrame) -> ImageScores:
         """J and F of each object. One without a box has an empty mask, which is right where it is not visible."""
-        boxes = self._boxes(item, loaded)
+        image, ids = loaded
+        boxes = self._boxes(item, ids)
         prompts = [Prompt(n, box=boxes[n]) for n in item.objects if n in boxes]
         found: dict[MaskOutput, Masks] = {output: ([], []) for output in self.evaluator.outputs}
         if prompts:
-            found = self.evaluator.masks(self.evaluator.prepare(loaded.image), prompts)
+            found = self.evaluator.masks(self.evaluator.prepare(image), prompts)
         scores = []
         for output, (masks, _) in found.items():
             by_id = {prompt.annotation_id: mask for prompt, mask in zip(prompts, masks, strict=True)}
             for n in item.objects:
-                mask = by_id.get(n, np.zeros(loaded.ids.shape, bool))
-                scores.append(Score(f"object {n}", output, [score(mask, loaded.ids == n, VIDEO_METRICS)]))
+                mask = by_id.get(n, np.zeros(ids.shape, bool))
+                scores.append(Score(f"object {n}", output, [score(mask, ids == n, VIDEO_METRICS)]))
         return ImageScores(item.name, scores)
 
-    def _boxes(self, item: VideoFrame, loaded: LoadedFrame) -> Boxes:
+    def _boxes(self, item: VideoFrame, ids: np.ndarray) -> Boxes:
         if self.boxes is not None:
             return self.boxes.get(item.name, {})
-        visible = set(np.unique(loaded.ids).tolist())
-        tight = {n: tight_box(loaded.ids == n) for n in item.objects if n in visible}
+        visible = set(np.unique(ids).tolist())
+        tight = {n: tight_box(ids == n) for n in item.objects if n in visible}
         return {n: (x0, y0, x1 + 1.0, y1 + 1.0) for n, (x0, y0, x1, y1) in tight.items()}
 
     def rows(self, images: Sequence[ImageScores]) -> list[Row]:

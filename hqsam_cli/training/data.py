@@ -7,7 +7,6 @@ have seen, and several processes together see those that one would have seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,15 +18,7 @@ from ..configs import Augmentation
 from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
 from ..io.masks import THRESHOLD
-from .augment import (
-    STRONG,
-    color_jittered,
-    composite,
-    large_scale_jittered,
-    mosaic,
-    one_component,
-    scaled_and_cropped,
-)
+from .augment import STRONG, color_jittered, composite, large_scale_jittered, mosaic, one_component, scaled_and_cropped
 from .encoding_cache import EncodedImage, EncodingCache
 from .losses import POINT_DRAWS
 from .prompts import paper_prompt, varied_prompt
@@ -45,40 +36,22 @@ class AugmentedImage(NamedTuple):
     masks: list[np.ndarray]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """An augmented image with P prompts.
+class Batch(NamedTuple):
+    """N augmented images with P prompts each; a sample is a batch of one image.
 
     Attributes:
-        number: of the augmented image.
-        image: uint8 (3, S, S); None where it is encoded.
+        numbers: of the augmented images.
+        images: uint8 (3, S, S); None where it is encoded.
         encoded: from the cache, or None.
         objects: bool (K, S, S), all masks in the image; None where it is encoded.
-        pick: a random number from 0 to 1, to choose an object of SAM.
+        picks: random numbers from 0 to 1, to choose an object of SAM.
         problems: a sentence for each file that was skipped.
-        masks: uint8 0 to 255 (P, S, S), the targets.
-        points: (P, T, 2).
-        labels: (P, T).
-        coarse: float (P, 1, S / 4, S / 4), 0 or 255, where `has_coarse` (P,).
-        draws: (P, POINT_DRAWS, 2), the random numbers of the point loss.
+        masks: uint8 0 to 255 (N P, S, S), the targets.
+        points: (N P, T, 2).
+        labels: (N P, T).
+        coarse: float (N P, 1, S / 4, S / 4), 0 or 255, where `has_coarse` (N P,).
+        draws: (N P, POINT_DRAWS, 2), the random numbers of the point loss.
     """
-
-    number: int
-    image: Tensor | None
-    encoded: EncodedImage | None
-    objects: np.ndarray | None
-    pick: float
-    problems: list[str]
-    masks: Tensor
-    points: Tensor
-    labels: Tensor
-    coarse: Tensor
-    has_coarse: Tensor
-    draws: Tensor
-
-
-class Batch(NamedTuple):
-    """N samples: lists of their images, and rows of their N P prompts; see `Sample`."""
 
     numbers: list[int]
     images: list[Tensor | None]
@@ -94,7 +67,7 @@ class Batch(NamedTuple):
     draws: Tensor
 
 
-class Samples(Dataset[Sample]):
+class Samples(Dataset[Batch]):
     """Augmented images with P prompts each.
 
     Args:
@@ -105,7 +78,7 @@ class Samples(Dataset[Sample]):
     def __init__(self, source: AugmentedPairs, seed: int, prompts: int = 1, cache: EncodingCache | None = None) -> None:
         self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Batch:
         number = self._image_number(index)
         rng = np.random.default_rng((self.seed, index, PROMPTS))
         encoded = None if self.cache is None else self.cache.read(number)
@@ -123,20 +96,10 @@ class Samples(Dataset[Sample]):
         chosen = [masks[order[i % len(masks)]] for i in range(self.prompts)]
         draw_prompt = paper_prompt if self.source.augmentation == "paper" else varied_prompt
         prompts = [draw_prompt(rng, mask) for mask in chosen]
-        return Sample(
-            number,
-            image,
-            encoded,
-            objects,
-            pick,
-            problems,
-            masks=torch.from_numpy(np.stack(chosen)),
-            points=torch.from_numpy(np.stack([prompt.points for prompt in prompts])),
-            labels=torch.from_numpy(np.stack([prompt.labels for prompt in prompts])),
-            coarse=torch.from_numpy(np.stack([prompt.coarse for prompt in prompts]))[:, None],
-            has_coarse=torch.tensor([prompt.has_coarse for prompt in prompts]),
-            draws=torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32)),
-        )
+        points, labels, coarse, has_coarse = (torch.from_numpy(np.stack(part)) for part in zip(*prompts, strict=True))
+        draws = torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32))
+        shown = [number], [image], [encoded], [objects], [pick], problems
+        return Batch(*shown, torch.from_numpy(np.stack(chosen)), points, labels, coarse[:, None], has_coarse, draws)
 
     def _image_number(self, index: int) -> int:
         """The augmented image of a sample: its own, or that of a random order of the cache."""
@@ -159,22 +122,11 @@ class Samples(Dataset[Sample]):
         raise HqsamError(f"{MAX_PAIRS} pairs in a row could not be used, the last: {last}", remedy="check `data`")
 
 
-def collate(samples: list[Sample]) -> Batch:
+def collate(samples: list[Batch]) -> Batch:
     """Samples as a batch."""
-    return Batch(
-        [sample.number for sample in samples],
-        [sample.image for sample in samples],
-        [sample.encoded for sample in samples],
-        [sample.objects for sample in samples],
-        [sample.pick for sample in samples],
-        [text for sample in samples for text in sample.problems],
-        masks=torch.cat([sample.masks for sample in samples]),
-        points=torch.cat([sample.points for sample in samples]),
-        labels=torch.cat([sample.labels for sample in samples]),
-        coarse=torch.cat([sample.coarse for sample in samples]),
-        has_coarse=torch.cat([sample.has_coarse for sample in samples]),
-        draws=torch.cat([sample.draws for sample in samples]),
-    )
+    parts = zip(*samples, strict=True)
+    joined: Any = (torch.cat(own) if isinstance(own[0], Tensor) else [x for one in own for x in one] for own in parts)
+    return Batch(*joined)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -260,17 +212,15 @@ class AugmentedPairs:
         """The index of the pair of an augmented image."""
         epoch, place = divmod(number, self.epoch_length)
         if self.order is None or self.order[0] != epoch:
-            self.order = epoch, self._epoch_order(np.random.default_rng((self.seed, epoch, EPOCH_ORDER)))
+            rng = np.random.default_rng((self.seed, epoch, EPOCH_ORDER))
+            chosen, first = [], 0
+            for count, wanted in self.parts:
+                rounds, rest = divmod(wanted, count)
+                own = np.arange(first, first + count)
+                chosen += [own] * rounds + [rng.choice(own, rest, replace=False)]
+                first += count
+            self.order = epoch, rng.permutation(np.concatenate(chosen))
         return int(self.order[1][place])
-
-    def _epoch_order(self, rng: np.random.Generator) -> np.ndarray:
-        chosen, first = [], 0
-        for count, wanted in self.parts:
-            rounds, rest = divmod(wanted, count)
-            own = np.arange(first, first + count)
-            chosen += [own] * rounds + [rng.choice(own, rest, replace=False)]
-            first += count
-        return rng.permutation(np.concatenate(chosen))
 
 
 def read_binary(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from ..configs import TrainConfig, changes
 from ..errors import HqsamError, UsageError
 from ..modeling.sam import HQSam
 from ..progress import Progress
-from .data import Batch, Sample, Steps, collate, to_device
+from .data import Batch, Steps, collate, to_device
 from .distributed import World
 from .history import History
 from .saving import cannot_save, save_state, write_whole
@@ -54,7 +54,7 @@ class Trainer:
         self,
         model: HQSam,
         criterion: nn.Module,
-        samples: Dataset[Sample],
+        samples: Dataset[Batch],
         config: TrainConfig,
         epoch_steps: int,
         *,
@@ -218,7 +218,7 @@ def _step_of(line: bytes) -> float:
         return math.inf
 
 
-def _without_traceback(loader: DataLoader[Sample]) -> Iterator[Any]:
+def _without_traceback(loader: DataLoader[Batch]) -> Iterator[Any]:
     """The batches of a loader; errors of its workers without the traceback in their text."""
     try:
         yield from loader
