@@ -46,14 +46,6 @@ def train(
             "seen per epoch.",
         ),
     ] = None,
-    hqseg: Annotated[
-        Path | None,
-        typer.Option(metavar="ROOT", rich_help_panel=DATA, help="HQSeg-44K in its authors' layout, all seven sets."),
-    ] = None,
-    val: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Validate on it after each epoch. Repeatable."),
-    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", rich_help_panel=DATA, help="Exit code 3 if an image has no mask, or a mask no image."),
@@ -83,7 +75,7 @@ def train(
     from ..training.train import train as run
 
     try:
-        result = run(data or (), output, config, hqseg=hqseg, val=val or (), dry_run=dry_run, progress=reporter)
+        result = run(data or (), output, config, dry_run=dry_run, progress=reporter)
     except KeyboardInterrupt:
         reporter.say("interrupted: the same command continues")
         raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from .names import DEFAULT_MODEL, MODEL_VARIABLE, Exif
 from .option import option
-from .run import ABLATIONS, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
+from .run import ABLATIONS, DATA, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
 
 Trained = Literal["hq", "sum", "both"]
 Init = Literal["random", "sam"]
@@ -29,6 +30,8 @@ class TrainConfig:
     `variant` is a key of `training.variants.VARIANTS`.
     """
 
+    hqseg: Path | None = option(None, "HQSeg-44K in its authors' layout, all seven sets.", DATA, metavar="ROOT")
+    val: tuple[Path, ...] = option((), "Validate on it after each epoch. Repeatable.", DATA, metavar="FOLDER")
     model: str = option(
         DEFAULT_MODEL, "The base: a name, or a SAM, MobileSAM or HQ-SAM checkpoint.", SPEED, metavar="NAME|PATH",
         envvar=MODEL_VARIABLE,

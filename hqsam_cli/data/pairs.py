@@ -42,14 +42,9 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageMaskFolder:
-    """A set of images with a mask each.
+    """Images with a mask each, and files that are left out: images without a mask or in subfolders, masks of no image.
 
-    Attributes:
-        pairs: sorted by name.
-        weight: how often each pair is seen per epoch of training.
-        missing: images without a mask.
-        unmatched: masks without an image.
-        nested: images in subfolders, which are left out.
+    `weight` is how often each pair is seen per epoch of training.
     """
 
     name: str
@@ -72,9 +67,7 @@ class ImageMaskFolder:
 def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> ImageMaskFolder:
     """The pairs of a folder: `images/` and `masks/`, `im/` and `gt/`, or .jpg and .png files, with equal stems.
 
-    Raises:
-        NoInputError: the folder holds no pair.
-        HqsamError: two images share a mask.
+    Raises a NoInputError if it holds no pair, an HqsamError if two images share a mask.
     """
     layout = find_layout(folder)
     pairs = [] if layout is None else list_pairs(*layout, exif=exif)
@@ -137,12 +130,7 @@ def list_pairs(
 ) -> list[Pair]:
     """All images of a folder, sorted by name, with the path of their mask, whether it exists or not.
 
-    Args:
-        image_ending, mask_ending, coarse_ending: between the stem of a pair and the suffix of a file.
-        coarse: folder of coarse masks.
-
-    Raises:
-        HqsamError: two images share a mask.
+    Endings stand between the stem of a pair and the suffix of a file. Raises an HqsamError if two images share a mask.
     """
     suffixes = FLAT_SUFFIXES if images.samefile(masks) else READ_SUFFIXES
     by_stem = {path.stem: path for path in reversed(_mask_files(images, masks))}
@@ -172,11 +160,8 @@ def _folded(name: str) -> str:
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """An image, uint8 RGB (H, W, 3), and the values of its mask, uint8 0 to 255 (H, W), above 128 somewhere.
 
-    Image and mask get the same orientation: the image is turned upright if the size of the mask says so, or, where
-    both orientations have that size, if `pair.exif` is `apply`.
-
-    Raises:
-        ImageError: either cannot be read, they differ in size, or the mask is empty.
+    The image is turned upright if the size of the mask says so, or, where both orientations have that size, if
+    `pair.exif` is `apply`. Raises an ImageError if either cannot be read, they differ in size, or the mask is empty.
     """
     values = read_mask_values(pair.mask)
     image = read_fitting(pair.image, values.shape, pair.exif)
@@ -187,8 +172,7 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
     """An image, uint8 RGB (H, W, 3), in the orientation that has the shape (H, W) of its ground truth.
 
-    Args:
-        exif: which orientation if both have that shape; said once.
+    Where both have it, `exif` decides, which is said once.
     """
     image, turn = read_stored(str(path))
     if turn is None:

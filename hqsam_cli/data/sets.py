@@ -63,6 +63,7 @@ _LVIS = ("lvis_v1_val.json.zip, and COCO's train2017 and val2017", "lvisdataset.
 _UVO = ("UVO v0.5, with its frames", "sites.google.com/view/unidentified-video-object", "not stated")
 _DAVIS = ("DAVIS-2017-trainval-480p.zip", "davischallenge.org", "0.8 GB")
 _YTVIS = ("HQ-YTVIS, YouTube-VIS", "github.com/SysCV/vmt", "not stated")
+_YTVIS_FILES = ("ytvis/JPEGImages", "ytvis/instances.json")
 _COCO_JSON = "coco/annotations/instances_val2017.json"
 _UVO_FILES = ("uvo/uvo_videos_dense_frames", "uvo/annotations/UVO_video_val_dense_objectlabel.json")
 DATASETS = {
@@ -100,15 +101,7 @@ DATASETS = {
         Dataset("lvis", "LVIS v1 val", "instances", "coco", "lvis/lvis_v1_val.json", 19809, *_LVIS, lvis=True),
         Dataset("uvo", "UVO v0.5 dense val", "instances", *_UVO_FILES, 7356, *_UVO, class_agnostic=True),
         Dataset("davis", "DAVIS 2017 val", "video", "DAVIS/JPEGImages/480p", "DAVIS/Annotations/480p", 1999, *_DAVIS),
-        Dataset(
-            "ytvis",
-            "HQ-YTVIS, or any YouTube-VIS JSON",
-            "instances",
-            "ytvis/JPEGImages",
-            "ytvis/instances.json",
-            0,
-            *_YTVIS,
-        ),
+        Dataset("ytvis", "HQ-YTVIS, or any YouTube-VIS JSON", "instances", *_YTVIS_FILES, 0, *_YTVIS),
     )
 }
 HQSEG_44K = ("dis-tr", "thinobject-tr", "fss", "duts-tr", "duts-te", "ecssd", "msra10k")  # HQ-SAM, section 4.1
@@ -116,24 +109,18 @@ HQ4 = ("dis", "coift", "hrsod", "thinobject")  # the four sets whose mean the pa
 
 
 def find_dataset(name: str, root: Path) -> Dataset:
-    """The data set of a name, with its files under `root`, or of a folder; paths are relative to the current folder.
+    """The data set of a name, with its files under `root`, or of a folder.
 
-    Raises:
-        UsageError: neither a name nor a folder.
-        HqsamError: files are missing; says what to download and where to put it.
+    Raises a UsageError if it is neither, an HqsamError that says what to download if files are missing.
     """
     if name in DATASETS:
         dataset = DATASETS[name]
         placed = _below(dataset, root)
         missing = [path for path in (placed.images, placed.gt) if not Path(path).exists()]
         if missing:
-            raise HqsamError(
-                f"{missing[0]} is not there",
-                option="dataset",
-                value=name,
-                remedy=f"get {dataset.archive} ({dataset.size}) from {dataset.source}, "
-                f"and unpack it so that `data_root` holds {dataset.images}/ and {dataset.gt}",
-            )
+            remedy = f"get {dataset.archive} ({dataset.size}) from {dataset.source}, and unpack it so that `data_root` "
+            remedy += f"holds {dataset.images}/ and {dataset.gt}"
+            raise HqsamError(f"{missing[0]} is not there", option="dataset", value=name, remedy=remedy)
         return placed
     folder = Path(name)
     if not folder.is_dir():
@@ -142,11 +129,9 @@ def find_dataset(name: str, root: Path) -> Dataset:
     for document in (folder / "annotations.json", folder / "annotations.json.gz"):
         if document.is_file():
             return Dataset(title, title, "instances", str(folder / "images"), str(document), 0, "", "", "")
-    layout = find_layout(folder)
-    if layout is None:
-        raise HqsamError(
-            "holds no images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png", file=folder
-        )
+    if (layout := find_layout(folder)) is None:
+        forms = "images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png"
+        raise HqsamError(f"holds no {forms}", file=folder)
     return Dataset(title, title, "masks", str(layout[0]), str(layout[1]), 0, "", "", "")
 
 
@@ -157,12 +142,8 @@ def _below(dataset: Dataset, root: Path) -> Dataset:
 def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "apply") -> ImageMaskFolder:
     """All images of a `masks` data set, with the path of their mask, whether it exists or not.
 
-    Args:
-        coarse: folder of coarse masks, by the stem of the image; by default that of the data set.
-        exif: see `Pair`.
-
-    Raises:
-        HqsamError: there are no images, or two share a mask.
+    `coarse` is a folder of coarse masks, by default that of the data set. Raises an HqsamError if there are no images,
+    or two share a mask.
     """
     images, masks = Path(dataset.images), Path(dataset.gt)
     pairs = list_pairs(
@@ -183,8 +164,7 @@ def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "ap
 def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolder], list[str]]:
     """The data sets of HQSeg-44K, the training data of HQ-SAM, below `root`, and the image folders of missing ones.
 
-    Raises:
-        NoInputError: all of them are missing.
+    Raises a NoInputError if all of them are missing.
     """
     sets = [_below(DATASETS[key], root) for key in HQSEG_44K]
     there = [own for own in sets if Path(own.images).is_dir() and Path(own.gt).is_dir()]

@@ -54,14 +54,9 @@ class PromptBox:
 
 @dataclass(frozen=True, slots=True)
 class GTImage:
-    """An image and its objects.
+    """An image, its objects, and the boxes that prompt the model.
 
-    Attributes:
-        given_size: (width, height) in the file, or None.
-        size: (width, height), of the file or of the image.
-        objects: all annotations.
-        boxes: what prompts the model.
-        category_lists: LVIS' lists of category ids, by name.
+    Sizes are (width, height); `given_size` is that of the file. `category_lists` are LVIS' lists of category ids.
     """
 
     name: str
@@ -76,13 +71,7 @@ class GTImage:
 
 @dataclass(frozen=True, slots=True)
 class CocoSet:
-    """A COCO-style data set.
-
-    Attributes:
-        images: in the order of the file.
-        categories: by id, LVIS' frequency or None.
-        problems: what was left out, a sentence each.
-    """
+    """A COCO-style data set: `categories` are LVIS' frequencies or None by id, `problems` say what was left out."""
 
     dataset: Dataset
     images: list[GTImage]
@@ -93,8 +82,7 @@ class CocoSet:
 def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
     """Read a data set's JSON, and a detector's boxes instead of those of the ground truth if a file is given.
 
-    Raises:
-        HqsamError: no such JSON, entries that lack something, or detections of other images.
+    Raises an HqsamError if an entry lacks something, or detections are of other images.
     """
     path = dataset.gt
     document = _frames_as_images(read_json(Path(path)))
@@ -219,11 +207,7 @@ def _read_object(number: int, entry: Json, image_id: int, category_id: int) -> G
 
 
 def _path_below(root: Path, name: str) -> Path:
-    """The path of an image below the folder of images, however its name is written.
-
-    Raises:
-        HqsamError: the name leads elsewhere.
-    """
+    """The path of an image below a folder, however its name is written; an HqsamError if it leads elsewhere."""
     inside = os.path.join(os.path.abspath(root), "")
     plain = plain_name(name)
     # A name that leads out of the folder is no image in it, however it ends.
@@ -246,11 +230,8 @@ def _read_detections(
         raise HqsamError("holds no list of results with a bbox", file=path, remedy="give a detector's COCO results")
     unlisted = {str(item.get("image_id")) for item in entries if identifier(item.get("image_id")) not in image_ids}
     if unlisted:
-        raise HqsamError(
-            f"{len(unlisted)} of its image ids are not of this data set (first: {min(unlisted)})",
-            file=path,
-            remedy="give detections made on the same images",
-        )
+        reason = f"{len(unlisted)} of its image ids are not of this data set (first: {min(unlisted)})"
+        raise HqsamError(reason, file=path, remedy="give detections made on the same images")
     boxes: dict[int, list[PromptBox]] = defaultdict(list)
     for number, item in enumerate(entries, 1):
         box, score = read_numbers(item["bbox"], 4), number_or_none(item.get("score"))
@@ -259,11 +240,8 @@ def _read_detections(
         category, image = identifier(item.get("category_id")), identifier(item["image_id"])
         category_id = 1 if category_ids is None else category_ids.get("" if category is None else category)
         if image is None or category_id is None:
-            raise HqsamError(
-                f"result {number} has the category_id {item.get('category_id')}, which the data set does not know",
-                file=path,
-                remedy="give detections with its categories",
-            )
+            reason = f"result {number} has the category_id {item.get('category_id')}, which the data set does not know"
+            raise HqsamError(reason, file=path, remedy="give detections with its categories")
         boxes[image_ids[image]].append(PromptBox(box, category_id, score))
     return boxes
 
@@ -292,7 +270,6 @@ def _frames_as_images(document: Any) -> Json:
                 own = {"id": len(annotations) + 1, "image_id": first[identifier(track["video_id"])] + frame, **shared}
                 annotations.append({**own, "segmentation": shape, "bbox": box, "area": areas[frame]})
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise HqsamError(
-            f"the data set is no YouTube-VIS JSON ({type(error).__name__}: {error})", remedy="fix it"
-        ) from None
+        reason = f"the data set is no YouTube-VIS JSON ({type(error).__name__}: {error})"
+        raise HqsamError(reason, remedy="fix it") from None
     return {"images": images, "annotations": annotations, "categories": document["categories"]}

@@ -16,11 +16,9 @@ CHUNK = 100  # rounds per array
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The difference of a figure of two rows of the same data set and prompt.
+    """The difference of a figure of two rows of the same data set and prompt, over `images` that both have.
 
-    Attributes:
-        low, high: of the interval, in the unit of the figure.
-        images: number of images with scores in both.
+    `low` and `high` are the ends of its interval, in the unit of the figure.
     """
 
     row: Row

@@ -26,7 +26,7 @@ from ..weights.hub import file_hash, find_checkpoint
 from ..weights.registry import check_hq, infer_architecture, no_hq_message
 from .coco_set import read_coco_set
 from .differences import Difference, differences
-from .html_report import CASES, write_page
+from .html_report import CASES, PAGE, write_page
 from .instances import InstanceTask
 from .mask_sets import MaskSet
 from .paper import paper_figures
@@ -187,20 +187,18 @@ def output_paths(output: EvalOutput) -> list[Path]:
     """All files and folders of an output. Raises an HqsamError unless they can be written."""
     if output.plot is not None and output.plot.suffix.lower() not in PLOT_SUFFIXES:
         raise UsageError("name it .png, .pdf or .svg", option="plot", value=output.plot)
-    paths = [path for path in (output.json, output.per_image, output.plot) if path is not None]
+    page = None if output.report is None else output.report / PAGE
+    paths = [path for path in (output.json, output.per_image, output.plot, page) if path is not None]
     folder = [] if output.worst is None else [output.worst[1]]
-    page = [] if output.report is None else [output.report / "index.html"]
-    for path in [*paths, *(own / "file" for own in folder), *page]:
+    for path in [*paths, *(own / "file" for own in folder)]:
         check_can_write(path)
-    return [*paths, *folder, *page]
+    return paths + folder
 
 
 def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[PromptRule]) -> dict[str, list[Dataset]]:
     """The data sets of each name: of the registry, `hq4`, or a folder; folders of equal names get their path as key.
 
-    Raises:
-        HqsamError: files are missing.
-        UsageError: no such data set, or options that are not for it.
+    Raises an HqsamError if files are missing, a UsageError for options that are not for a data set.
     """
     sets = {
         name: [find_dataset(own, config.data_root) for own in (HQ4 if name == "hq4" else (name,))] for name in names

@@ -40,13 +40,7 @@ def write_page(
     facts: Mapping[str, str],
     axes: tuple[str, str],
 ) -> None:
-    """Write `index.html` and its plots.
-
-    Args:
-        pictures: drawn images in the folder, by title.
-        facts: of the evaluation, by name.
-        axes: labels of the axes of the curves.
-    """
+    """Write `index.html` and its plots: `pictures` are images in the folder by title, `axes` label the curves."""
     about = " · ".join(f"{escape(name)} {escape(value)}" for name, value in facts.items())
     parts = [f"<h1>Evaluation</h1><p>{about}</p>", _table("Scores", "gains over SAM in brackets", table_of(rows))]
     if compared:

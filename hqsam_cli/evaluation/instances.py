@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -15,24 +16,19 @@ from ..data.pairs import read_fitting
 from ..errors import ImageError
 from ..formats.segmentation import decode_segmentation
 from ..io.images import read_image
-from ..records import MaskCrop, Prompt
+from ..records import RLE, Annotation, MaskCrop, Prompt
 from .coco_set import CocoSet, GTImage, GTObject
 from .metrics import score
 from .plots import Comparison
 from .precision import precision_figures
 from .protocols import Masks
 from .rows import Row, select_scores, summarize
-from .scores import Detection, ImageScores, Score, Task
+from .scores import ImageScores, Score, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceTask(Task[GTImage, np.ndarray]):
-    """Images of a COCO-style data set.
-
-    Attributes:
-        from_gt: boxes are those of the ground truth, so that each mask has its own.
-        exif: how photos with an EXIF orientation are read where both ways have the size in the JSON.
-    """
+    """Images of a COCO-style data set; `from_gt` says that boxes are those of the ground truth, each with its mask."""
 
     coco_set: CocoSet
     from_gt: bool
@@ -48,18 +44,17 @@ class InstanceTask(Task[GTImage, np.ndarray]):
         """See `Task`."""
         size = (loaded.shape[1], loaded.shape[0])
         if item.boxes and item.given_size not in (None, size):
-            raise ImageError(
-                f"is {size[0]}x{size[1]}, in the data set {item.given_size}", file=item.path, remedy="fetch it again"
-            )
+            reason = f"is {size[0]}x{size[1]}, in the data set {item.given_size}"
+            raise ImageError(reason, file=item.path, remedy="fetch it again")
         gts = _gt_masks(item, [box.gt for box in item.boxes if box.gt is not None], size)
         scores: list[Score] = []
-        detections: dict[str, list[Detection]] = {}
+        detections: dict[str, list[Annotation]] = {}
         for output, (masks, estimates) in self._masks(item, loaded).items():
             detections[output] = [
-                Detection(
+                Annotation(
                     image_id=item.image_id,
                     category_id=box.category_id,
-                    segmentation=MaskCrop.whole(mask).rle,
+                    segmentation=cast("RLE", MaskCrop.whole(mask).rle),
                     score=box.score * estimate,
                 )
                 for box, mask, estimate in zip(item.boxes, masks, estimates, strict=True)

@@ -26,13 +26,9 @@ BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)  # widths of the curve
 
 
 class LoadedPair(NamedTuple):
-    """An image and its masks.
+    """An image, uint8 RGB (H, W, 3), and its mask, bool (H, W).
 
-    Attributes:
-        image: uint8 RGB (H, W, 3).
-        gt: bool (H, W).
-        prompt_mask: what prompts are drawn from, bool, in the pixels of the protocol.
-        coarse: the coarse mask, likewise, where one is needed.
+    Prompts are drawn from `prompt_mask`, bool, in the pixels of the protocol, as is the coarse mask, if one is needed.
     """
 
     image: np.ndarray
@@ -43,13 +39,9 @@ class LoadedPair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskSet(Task[Pair, LoadedPair]):
-    """Pairs of an image and a mask, with prompts drawn from the mask.
+    """Pairs of an image and a mask, with prompts drawn from the mask by `rules`, `seed` and the name of the image.
 
-    Attributes:
-        rules: a row of the table each.
-        seed: of drawn prompts, with the name of the image.
-        curves: also score boundaries of several widths.
-        refine: adds rows of SAM's masks after refinement.
+    `curves` also scores boundaries of several widths; `refine` adds rows of SAM's masks after refinement.
     """
 
     rules: Sequence[PromptRule]

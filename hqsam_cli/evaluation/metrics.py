@@ -23,16 +23,10 @@ def boundary_width(height: int, width: int, ratio: float = DILATION_RATIO) -> in
 
 
 def boundary(mask: np.ndarray, width: int) -> np.ndarray:
-    """Pixels of a mask within `width` of the background, which includes the outside of the image.
+    """Pixels of a mask, bool (H, W), within `width` of the background, which includes the outside of the image.
 
     Equal bit for bit to the mask minus its `width`-fold 3 x 3 erosion on a zero-padded copy. The erosion is separable:
     it is done along columns and then rows, on bits, and only in the bounding box of the mask.
-
-    Args:
-        mask: bool (H, W).
-
-    Returns:
-        bool (H, W).
     """
     result = np.zeros_like(mask)
     x, y, box_width, box_height = cv2.boundingRect(mask.view(np.uint8))

@@ -91,8 +91,7 @@ def _save(figure: Figure, path: Path) -> None:
 def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, float]) -> None:
     """Write a PNG of the image, its ground truth and its masks; below each is its worst part, magnified.
 
-    Args:
-        scores: IoU by mask output, 0 to 1.
+    `scores` are IoUs by mask output, 0 to 1.
     """
     image = compared.image
     empty = np.zeros((1, *image.shape[:2]), bool)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..records import Annotation
 from .coco_set import CocoSet, GTImage, GTObject
-from .scores import Detection, ImageScores
+from .scores import ImageScores
 
 STRICT_RATIO = 0.01  # of the diagonal: the paper's "strict" boundary AP
 COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # detections per image
@@ -40,12 +41,12 @@ def precision_figures(coco_set: CocoSet, images: Sequence[ImageScores], output: 
 
 
 def _by_category(
-    coco_set: CocoSet, images: Sequence[GTImage], detections: Sequence[Detection]
-) -> Iterator[tuple[int | None, list[GTObject], list[Detection]]]:
+    coco_set: CocoSet, images: Sequence[GTImage], detections: Sequence[Annotation]
+) -> Iterator[tuple[int | None, list[GTObject], list[Annotation]]]:
     """Objects and detections of each category; of all together, as None, where the data set is class-agnostic."""
     agnostic = coco_set.dataset.class_agnostic
     objects: dict[int | None, list[GTObject]] = defaultdict(list)
-    found: dict[int | None, list[Detection]] = defaultdict(list)
+    found: dict[int | None, list[Annotation]] = defaultdict(list)
     for item in sorted((item for image in images for item in image.objects), key=lambda item: item.id):
         objects[None if agnostic else item.category_id].append(item)
     for own in detections:
@@ -59,7 +60,7 @@ def _document(
     category: int | None,
     images: Sequence[GTImage],
     objects: Sequence[GTObject],
-    detections: Sequence[Detection],
+    detections: Sequence[Annotation],
 ) -> dict[str, Any]:
     """A COCO document of a category, with the images that have an object or a detection of it."""
     used = {item.image_id for item in objects} | {own["image_id"] for own in detections}
@@ -79,7 +80,7 @@ def _document(
 
 
 def _precisions(
-    document: dict[str, Any], detections: Sequence[Detection], coco_set: CocoSet
+    document: dict[str, Any], detections: Sequence[Annotation], coco_set: CocoSet
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The precisions that each figure is the mean of, -1 where there is no object."""
     from faster_coco_eval import COCO, COCOeval_faster

@@ -28,13 +28,9 @@ FORMS = "box, box-noise:0.2, points:1,3,5,5+5, mask or clicks"
 
 @dataclass(frozen=True, slots=True)
 class PromptRule:
-    """How to draw the prompt of an object.
+    """How to draw the prompt of an object, called `label` in the table; scores are averaged over `trials`.
 
-    Attributes:
-        label: in the table.
-        trials: number of random draws; scores are averaged over them.
-        noise: of `box-noise`, as a fraction of the size of the box.
-        inside, outside: number of foreground and background points.
+    `noise` is a fraction of the size of the box; `inside` and `outside` are numbers of points.
     """
 
     kind: PromptKind
@@ -87,12 +83,9 @@ def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 def draw_prompt(
     rule: PromptRule, gt: np.ndarray, rng: np.random.Generator, *, inclusive: bool, coarse: np.ndarray | None
 ) -> Prompt:
-    """A prompt for an object.
+    """A prompt for an object, bool (H, W), in the pixel coordinates of the prompt.
 
-    Args:
-        gt: bool (H, W), in the pixel coordinates of the prompt.
-        inclusive: the box ends on the last pixel of the mask, as in the authors' evaluation, not after it.
-        coarse: bool (H, W), of the rule `mask`.
+    With `inclusive` the box ends on the last pixel of the mask, as in the authors' evaluation, not after it.
     """
     if rule.kind == "mask":
         return Prompt(1, mask=coarse)
@@ -142,9 +135,7 @@ def innermost_pixel(depths: np.ndarray) -> tuple[int, int]:
 def next_click(mask: np.ndarray, gt: np.ndarray, not_clicked: np.ndarray) -> tuple[int, int, int]:
     """x, y, label of the next click: the innermost pixel of the false negatives, or of the false positives.
 
-    Args:
-        mask, gt: bool (H, W).
-        not_clicked: float32 (H, W), set to 0 at each click.
+    Masks are bool (H, W); `not_clicked`, float32 (H, W), is set to 0 at each click.
     """
     missed = depth(gt & ~mask) * not_clicked
     excess = depth(mask & ~gt) * not_clicked

@@ -33,11 +33,7 @@ class PreparedImage(NamedTuple):
 
 
 class Evaluator:
-    """A model under a protocol.
-
-    Args:
-        outputs: mask outputs to predict; `hq` and `sum` need a model with the HQ token.
-    """
+    """A model under a protocol, with the mask outputs to predict; `hq` and `sum` need the HQ token."""
 
     def __init__(self, predictor: Predictor, protocol: Protocol, outputs: Sequence[MaskOutput]) -> None:
         self.predictor = predictor

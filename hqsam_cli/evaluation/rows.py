@@ -23,15 +23,12 @@ Table: TypeAlias = tuple[list[str], list[list[str]]]  # headings and cells
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Figures of a data set, a prompt and a mask output.
+    """Figures of a data set, a prompt and a mask output: percent, or a number of clicks, over `n` images.
 
     Attributes:
-        n: number of images.
-        figures: by metric; percent, or a number of clicks.
-        paper: by metric, what the paper reports.
+        paper: what the paper reports.
         curve: x and y of a plot: boundary width and mBIoU, or clicks or points and mIoU.
         samples: by metric, the scores of each image.
-        model: as given.
     """
 
     dataset: str

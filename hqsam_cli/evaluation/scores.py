@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypedDict, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from ..batch.interrupt import Interrupt
 from ..errors import HqsamError, ImageError
 from ..progress import Progress
+from ..records import Annotation
 from .plots import Comparison
 from .protocols import Evaluator
 from .rows import Row
@@ -27,22 +28,11 @@ READ_AHEAD = 4  # images
 Metrics = dict[str, float]
 
 
-class Detection(TypedDict):
-    """A mask as COCO's evaluation takes it; `segmentation` is a run-length encoding."""
-
-    image_id: int
-    category_id: int
-    segmentation: dict[str, Any]
-    score: float
-
-
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Scores of the masks of one image for one prompt and one mask output.
+    """Metrics of each object of an image, 0 to 1, for one prompt and one mask output; of drawn prompts the mean.
 
-    Attributes:
-        objects: metrics of each object, 0 to 1; of drawn prompts the mean over trials.
-        curve: boundary IoU at each width, or IoU after each click.
+    `curve` is the boundary IoU at each width, or the IoU after each click.
     """
 
     prompt: str
@@ -53,17 +43,11 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ImageScores:
-    """All scores of an image, or why it has none.
-
-    Attributes:
-        name: of the image in its data set.
-        detections: by mask output, of data sets with average precision.
-        image_id: of the detections.
-    """
+    """All scores of an image, or its error; its detections are by mask output, for average precision."""
 
     name: str
     scores: list[Score] = field(default_factory=list)
-    detections: dict[str, list[Detection]] = field(default_factory=dict)
+    detections: dict[str, list[Annotation]] = field(default_factory=dict)
     image_id: int | None = None
     error: str | None = None
 
@@ -110,13 +94,7 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(ABC, Generic[Item, Loaded]):
-    """A data set, and a model to score on it.
-
-    Attributes:
-        key: of the data set.
-        items: its images.
-        problems: what of the ground truth is not scored, a sentence each.
-    """
+    """A data set and a model to score on it; `problems` say what of the ground truth is not scored."""
 
     key: str
     items: Sequence[Item]
@@ -141,17 +119,10 @@ class Task(ABC, Generic[Item, Loaded]):
 
 
 class ScoreLog:
-    """Scores on disk, a JSON line per image, so that an interrupted evaluation can resume.
+    """Scores on disk, a JSON line per image, so that an interrupted evaluation can resume; kept until `remove`.
 
-    Args:
-        path: of the file; it is kept until `remove`.
-        resume: keep the scores of an earlier evaluation.
-
-    Attributes:
-        images: scores by name; images that failed are scored again.
-
-    Raises:
-        HqsamError: the file cannot be written, though `resume` asks for it.
+    With `resume`, `images` are those of an earlier evaluation, without the failed ones. Raises an HqsamError if the
+    file cannot be written then.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
@@ -201,8 +172,7 @@ class ScoreLog:
 def score_task(task: Task[Any, Any], scores: ScoreLog, limit: int | None, progress: Progress) -> list[ImageScores]:
     """Scores of the images of a task, in order; those that the log has are not scored again.
 
-    Raises:
-        KeyboardInterrupt: after SIGINT or SIGTERM, once the current image is logged.
+    Raises a KeyboardInterrupt after SIGINT or SIGTERM, once the current image is logged.
     """
     items = task.items[:limit]
     with ThreadPoolExecutor(READ_AHEAD) as pool, Interrupt() as interrupt:

@@ -43,18 +43,14 @@ class VideoFrame(NamedTuple):
 def video_frames(dataset: Dataset) -> list[VideoFrame]:
     """All frames but the first and the last of each sequence, as in DAVIS' own evaluation.
 
-    If there is `ImageSets/2017/val.txt` beside the folders of images, it lists the sequences.
-
-    Raises:
-        HqsamError: no frame is there, or none of more than two in a sequence.
-        ImageError: the first frame of a sequence cannot be read.
+    If there is `ImageSets/2017/val.txt` beside the folders of images, it lists the sequences. Raises an HqsamError if
+    no frame is left, an ImageError if the first frame of a sequence cannot be read.
     """
     root, gt = Path(dataset.images), Path(dataset.gt)
     chosen = root.parents[1] / "ImageSets" / "2017" / "val.txt"
-    listed = chosen.read_text().split() if chosen.is_file() else None
-    names = listed if listed is not None else sorted(folder.name for folder in gt.iterdir() if folder.is_dir())
+    folders = sorted(folder.name for folder in gt.iterdir() if folder.is_dir())
     frames = []
-    for sequence in names:
+    for sequence in chosen.read_text().split() if chosen.is_file() else folders:
         annotated = sorted((gt / sequence).glob("*.png"))
         if len(annotated) < 3:
             continue
@@ -63,18 +59,13 @@ def video_frames(dataset: Dataset) -> list[VideoFrame]:
             image = root / sequence / f"{ids.stem}.jpg"
             frames.append(VideoFrame(f"{sequence}/{ids.stem}", image, ids, objects))
     if not frames:
-        raise HqsamError(
-            "holds no <sequence> of three <frame>.png", file=gt, remedy=f"give the folders of {dataset.title}"
-        )
+        remedy = f"give the folders of {dataset.title}"
+        raise HqsamError("holds no <sequence> of three <frame>.png", file=gt, remedy=remedy)
     return frames
 
 
 def object_ids(path: Path) -> np.ndarray:
-    """The id of the object at each pixel of an annotated frame, (H, W).
-
-    Raises:
-        ImageError: no palette or gray image.
-    """
+    """The id of the object at each pixel of an annotated frame, (H, W). Raises an ImageError."""
     try:
         with Image.open(path) as file:
             ids = np.array(file)
@@ -86,11 +77,7 @@ def object_ids(path: Path) -> np.ndarray:
 
 
 def frame_boxes(path: Path) -> dict[str, Boxes]:
-    """Boxes by frame, of a JSON file `{"sequence/stem": {"1": [x, y, w, h], …}, …}`.
-
-    Raises:
-        HqsamError: no such file.
-    """
+    """Boxes by frame, of a JSON file `{"sequence/stem": {"1": [x, y, w, h], …}, …}`. Raises an HqsamError."""
     content = read_json(path)
     try:
         return {
@@ -107,11 +94,7 @@ LoadedFrame = tuple[np.ndarray, np.ndarray]  # uint8 RGB (H, W, 3), and the id o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTask(Task[VideoFrame, LoadedFrame]):
-    """Frames of videos.
-
-    Attributes:
-        boxes: of `frame_boxes`, or None for those of the ground truth.
-    """
+    """Frames of videos, prompted by `boxes`, or by those of the ground truth if None."""
 
     boxes: dict[str, Boxes] | None = None
 

@@ -11,12 +11,9 @@ BASELINE = "sam"
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """A row of a table.
+    """A row of a table: the name of its folder, and what is trained; `sam` is the base, without training.
 
-    Attributes:
-        name: of its folder; `sam` is the base, without training.
-        paper: mIoU and mBIoU of the paper, the mean of four data sets with ViT-L.
-        learn, variant: what is trained.
+    `paper` is mIoU and mBIoU of the paper, the mean of four data sets with ViT-L.
     """
 
     name: str

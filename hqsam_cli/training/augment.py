@@ -124,8 +124,7 @@ def mosaic(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """An image in a random cell of a grid with three others, so that only the prompt identifies the object.
 
-    Returns:
-        The grid, and the masks of its visible objects, that of `image` first.
+    Returns the grid, and the masks of its visible objects, that of `image` first.
     """
     side = max(image.shape[:2])
     y, x = (int(side * rng.uniform(0.3, 0.7)) for _ in range(2))
@@ -158,14 +157,9 @@ def _cover(
 def composite(
     rng: np.random.Generator, image: np.ndarray, alpha: np.ndarray, background: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The object of an alpha matte on another background, and its mask, uint8 0 / 1.
+    """The object of an alpha matte, uint8 (H, W), on another background of any size, and its mask, uint8 0 / 1.
 
     Foreground colors are estimated by blur fusion (Forte, 2021), so that hair loses its old background.
-
-    Args:
-        image: uint8 (H, W, 3).
-        alpha: uint8 (H, W).
-        background: uint8, of any size; a random crop of it is taken.
     """
     own, share = image.astype(np.float32), alpha[..., None].astype(np.float32) / 255
     front = back = own

@@ -24,11 +24,7 @@ class Criterion(nn.Module):
 
     `config.mask_output` chooses the masks: the HQ logits, as in the paper, their sum with SAM's, or the mean of both
     losses; where SAM itself is trained, its own. `config.keep_sam` is the weight of a distillation loss: for boxes of
-    objects that SAM proposes, the targets are SAM's masks.
-
-    Args:
-        model: its image encoder runs without gradient unless it is trained.
-        cache: of encoded images, or None.
+    objects that SAM proposes, the targets are SAM's masks. The image encoder has a gradient only if it is trained.
     """
 
     def __init__(self, model: HQSam, config: TrainConfig, cache: EncodingCache | None = None) -> None:

@@ -68,11 +68,9 @@ class Batch(NamedTuple):
 
 
 class Samples(Dataset[Batch]):
-    """Augmented images with P prompts each.
+    """Augmented images with P prompts each: several of an object if there are fewer objects.
 
-    Args:
-        prompts: P; an object is prompted several times if there are fewer objects.
-        cache: a fixed number of augmented images; None makes a new one for each sample.
+    `cache` holds a fixed number of augmented images; None makes a new one for each sample.
     """
 
     def __init__(self, source: AugmentedPairs, seed: int, prompts: int = 1, cache: EncodingCache | None = None) -> None:
@@ -136,20 +134,15 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 class AugmentedPairs:
-    """Augmented images of pairs, in a random order per epoch.
+    """Augmented images of size S of pairs, in a random order per epoch; `batch` is samples per step of all processes.
 
     The weight of a folder is how often each of its pairs is seen per epoch: 2 twice, 0.5 a random half of them. The
     last incomplete batch of an epoch is dropped, as in the authors' code. Unlike there, a crop that lost the object
     is drawn again, so that no mask is empty.
 
-    Args:
-        size: S, the input size of the model.
-        batch: samples per step of all processes.
-        augmentation: `paper` is HQ-SAM's large-scale jitter and a flip; `strong` has a smaller range of scales, and
-            color jitter, mosaics, single components of masks, and alpha mattes on other images.
-
-    Raises:
-        HqsamError: there are fewer pairs than a batch.
+    `paper` is HQ-SAM's large-scale jitter and a flip; `strong` has a smaller range of scales, and color jitter,
+    mosaics, single components of masks, and alpha mattes on other images. Raises an HqsamError if pairs are fewer than
+    a batch.
     """
 
     def __init__(
@@ -166,14 +159,7 @@ class AugmentedPairs:
             raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}", remedy="lower `batch_size`")
 
     def draw(self, rng: np.random.Generator, number: int | None) -> AugmentedImage | None:
-        """An augmented image, or None if it lost its object.
-
-        Args:
-            number: of the augmented image; None takes a random pair.
-
-        Raises:
-            ImageError: a file cannot be used.
-        """
+        """The augmented image of a number, or of a random pair; None if it lost its object. Raises an ImageError."""
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)

@@ -48,11 +48,7 @@ class EncodedImage:
 
 
 class EncodingCache:
-    """A folder of encoded images.
-
-    Args:
-        images: their number once all are encoded.
-    """
+    """A folder of encoded images, `images` of them once all are encoded."""
 
     def __init__(self, folder: Path, images: int) -> None:
         self.folder, self.images = folder, images
@@ -91,17 +87,10 @@ def no_objects(model: HQSam) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def propose_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-    """Objects of N images that plain SAM proposes.
+    """Objects that plain SAM proposes in N images with embeddings (N, 256, S / 16, S / 16) and seeds.
 
     Each of a few random points gives three masks; the box of one of those with a high predicted IoU is a proposal, and
-    SAM's mask of that box its target.
-
-    Args:
-        embedding: (N, 256, S / 16, S / 16).
-        seeds: of the points, per image.
-
-    Returns:
-        For each image boxes (M, 4), and their masks, bool (M, h, w).
+    SAM's mask of that box its target: for each image boxes (M, 4), and masks, bool (M, h, w).
     """
     features = ImageFeatures(embedding.float(), None)
     boxes = [torch.unique(own, dim=0) for own in _boxes_at_points(model, features, seeds)]

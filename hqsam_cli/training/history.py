@@ -59,10 +59,7 @@ class Epoch:
 class History:
     """What a run remembers beside its weights.
 
-    Attributes:
-        command: that began the run.
-        base: mIoU and mBIoU of the base.
-        skipped: problems with files, each once.
+    `command` began it, `base` are mIoU and mBIoU of the base, `skipped` are problems with files.
     """
 
     step: int = 0

@@ -21,13 +21,7 @@ CONTOUR = 2  # pixels on either side of a contour that distillation ignores
 
 
 def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy plus dice of each row, (N,).
-
-    Args:
-        logits: (N, ...).
-        target: (N, ...) in 0 to 1.
-        weight: (N, ...) importance of each pixel in both terms, or None for 1.
-    """
+    """Binary cross-entropy plus dice of each row of logits, targets in 0 to 1 and weights, (N, ...): (N,)."""
     logits, target = logits.float().flatten(1), target.flatten(1)
     weight = torch.ones_like(target) if weight is None else weight.flatten(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
@@ -46,12 +40,10 @@ def at_points(maps: Tensor, points: Tensor) -> Tensor:
 
 @torch.no_grad()
 def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
-    """The points a loss is computed on, (N, POINTS, 2), x and y in 0 to 1.
+    """The points a loss of logits (N, h, w) is computed on, (N, POINTS, 2), x and y in 0 to 1.
 
-    Args:
-        logits: (N, h, w).
-        draws: (N, POINT_DRAWS, 2) uniform random numbers: `CANDIDATES`, of which the `UNCERTAIN` with logits nearest to
-            0 are taken, and uniform points.
+    Of `draws`, (N, POINT_DRAWS, 2) uniform random numbers, the first are `CANDIDATES`, of which the `UNCERTAIN` with
+    logits nearest to 0 are taken.
     """
     candidates, anywhere = draws[:, :CANDIDATES], draws[:, CANDIDATES:]
     chosen = at_points(logits, candidates).abs().topk(UNCERTAIN, dim=1, largest=False).indices
@@ -61,11 +53,8 @@ def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
 def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: bool = False) -> Tensor:
     """Binary cross-entropy plus dice on PointRend's points, the mean over masks: a scalar.
 
-    Args:
-        logits: (N, h, w), at any resolution.
-        target: (N, H, W) in 0 to 1, at any other.
-        draws: random numbers, see `loss_points`.
-        boundary_only: count only points within 2 % of the diagonal from the target's contour.
+    Logits (N, h, w) and targets in 0 to 1, (N, H, W), have any resolution; for `draws` see `loss_points`. With
+    `boundary_only`, only points within 2 % of the diagonal from the target's contour count.
     """
     logits = logits.float()
     points = loss_points(logits, draws)
@@ -74,13 +63,9 @@ def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: 
 
 
 def distillation_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy plus dice to the masks of another model, without pixels next to their contours: a scalar.
+    """Binary cross-entropy plus dice of logits (N, h, w) to the masks of another model, bool (N, h, w): a scalar.
 
-    Contours are what the HQ mask is to improve.
-
-    Args:
-        logits: (N, h, w).
-        targets: bool (N, h, w).
+    Pixels next to contours do not count, since those are what the HQ mask is to improve.
     """
     if not len(targets):
         return logits.float().sum()  # 0, without a gradient

@@ -48,11 +48,7 @@ class SampledPrompt(NamedTuple):
 
 
 def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = MIX) -> SampledPrompt:
-    """A box with noise, a few points, or a coarse mask.
-
-    Args:
-        mask: uint8 0 to 255 (S, S), over 127 somewhere.
-    """
+    """A box with noise, a few points, or a coarse mask, of a mask uint8 0 to 255 (S, S), over 127 somewhere."""
     mask = (mask > 127).astype(np.uint8)
     size = mask.shape[0] // 4
     coarse = np.zeros((size, size), np.float32)
@@ -74,11 +70,8 @@ def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = M
 def paper_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
     """HQ-SAM's training prompt: with equal probability the tight box, ten points, or a noisy coarse mask.
 
-    An object of fewer than ten pixels gets a point per pixel. (In the authors' code, the whole batch then loses its
-    point prompts.)
-
-    Args:
-        mask: uint8 0 to 255 (S, S), over 127 somewhere.
+    The mask is uint8 0 to 255 (S, S), over 127 somewhere. An object of fewer than ten pixels gets a point per pixel.
+    (In the authors' code, the whole batch then loses its point prompts.)
     """
     kind = rng.integers(3)
     size = mask.shape[0] // 4

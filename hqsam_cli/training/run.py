@@ -54,16 +54,9 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """How a training ended.
+    """How a training ended: its plan, data sets, best epoch, and files; of a table its rows.
 
-    Attributes:
-        plan: what was to do.
-        sets: data sets of training and validation.
-        best: the best epoch, None of a dry run or a table.
-        skipped: problems with files.
-        files: what was written.
-        table: rows of an ablation table.
-        is_main: whether this process is the main one of `torchrun`; others have no results.
+    `skipped` are problems with files. Of the processes of `torchrun` only the main one has results.
     """
 
     plan: Plan | None = None
@@ -80,13 +73,8 @@ class TrainResult:
 class TrainRun:
     """A run: its config, its files and its progress.
 
-    Attributes:
-        base: checkpoint whose SAM is frozen.
-        val: without validation sets the last epoch counts as the best.
-        output: folder of the results; a run that is there is continued.
-        command: for the metadata.
-        scores_base: also validate the base.
-        stop: whether to save and raise KeyboardInterrupt.
+    SAM of the checkpoint `base` is frozen; with `scores_base` it is validated first. A run that is in `output` is
+    continued. `stop` says when to save and raise KeyboardInterrupt.
     """
 
     config: TrainConfig
@@ -131,8 +119,7 @@ class TrainRun:
 def prepare_model(run: TrainRun, device: torch.device) -> HQSam:
     """The model to train, on its device, in evaluation mode, which keeps the statistics of SAM's batch norms.
 
-    Raises:
-        UsageError: the base cannot work at `image_size`.
+    Raises a UsageError if the base cannot work at `image_size`.
     """
     config, model = run.config, load_checkpoint(run.base)
     size = config.image_size or model.image_size

@@ -18,11 +18,8 @@ from ..weights.conversion import is_hq
 
 def cannot_save(path: Path, error: OSError) -> HqsamError:
     """The error of a file that cannot be written."""
-    return HqsamError(
-        f"cannot be written ({error.strerror})",
-        file=path,
-        remedy="what was saved before is kept: make room and run the same command, which continues",
-    )
+    remedy = "what was saved before is kept: make room and run the same command, which continues"
+    return HqsamError(f"cannot be written ({error.strerror})", file=path, remedy=remedy)
 
 
 def write_whole(path: Path, content: Callable[[], bytes | memoryview]) -> None:

@@ -33,8 +33,6 @@ def train(
     output: str | PathLike[str],
     config: TrainConfig | None = None,
     *,
-    hqseg: Path | None = None,
-    val: Sequence[Path] = (),
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> TrainResult:
@@ -44,8 +42,6 @@ def train(
         data: folders of images and masks, as FOLDER or FOLDER:WEIGHT.
         output: gets `hqsam.safetensors`, the base with the learned tensors of the best epoch, `hq_only.safetensors`,
             those alone, `metrics.jsonl`, `metrics.png`, and `train.pt` to continue from.
-        hqseg: root of HQSeg-44K, as more data.
-        val: folders to validate on after each epoch.
         dry_run: only plan.
 
     Raises:
@@ -53,7 +49,7 @@ def train(
         KeyboardInterrupt: SIGINT or SIGTERM; the run is saved.
     """
     config, output = config or TrainConfig(), Path(output)
-    check_options(config, validates=bool(val), starts=bool(data) or hqseg is not None)
+    check_options(config, data)
     table, overwrite = config.table, config.overwrite
     if dry_run and (table is not None or overwrite):
         remedy = "leave `table` and `overwrite` out"
@@ -63,7 +59,7 @@ def train(
         raise UsageError("`dtype` float16: gradients would underflow", remedy="use bfloat16 or float32")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     interrupt = Interrupt()
-    train_sets, val_sets = find_data(data, hqseg, val, config, progress)
+    train_sets, val_sets = find_data(data, config, progress)
     run = TrainRun(
         config=replace(config, batch_size=config.batch_size * processes, dtype=compute.dtype_name),
         base=local_path(config.model) if dry_run else find_checkpoint(config.model, progress.say),
@@ -89,11 +85,11 @@ def train(
     return replace(result, plan=planned, sets=[*train_sets, *val_sets], is_main=world.is_main)
 
 
-def check_options(config: TrainConfig, *, validates: bool, starts: bool) -> None:
+def check_options(config: TrainConfig, data: Sequence[object]) -> None:
     """Raise a UsageError for options that exclude each other."""
     if not 0 < config.lr < float("inf"):
         raise UsageError("must be over 0", option="lr", value=config.lr)
-    if not starts:
+    if not data and config.hqseg is None:
         raise UsageError("there is no training data", remedy="pass `data` FOLDER, or `hqseg` ROOT")
     if config.variant not in VARIANTS:
         raise UsageError(f"use {', '.join(VARIANTS)}", option="variant", value=config.variant)
@@ -101,27 +97,23 @@ def check_options(config: TrainConfig, *, validates: bool, starts: bool) -> None
         raise UsageError("`variant`, `fusion`, `learn` and `table` are one ablation each", remedy="pass one of them")
     if config.cache and config.learn == "all":
         raise UsageError("the encoder is trained, so its features change", option="cache", remedy="leave it out")
-    if config.table is not None and not validates:
+    if config.table is not None and not config.val:
         raise UsageError("`table` compares scores", remedy="pass `val` FOLDER")
 
 
 def find_data(
-    data: Sequence[str | PathLike[str]],
-    hqseg: Path | None,
-    val: Sequence[Path],
-    config: TrainConfig,
-    progress: Progress,
+    data: Sequence[str | PathLike[str]], config: TrainConfig, progress: Progress
 ) -> tuple[list[ImageMaskFolder], list[ImageMaskFolder]]:
     """The data sets of training and of validation; what is left out of them is said."""
     sets = [find_pairs(folder, weight, config.exif) for folder, weight in map(_folder_and_weight, map(str, data))]
-    if hqseg is not None:
-        found, missing = hqseg_folders(hqseg, config.exif)
+    if config.hqseg is not None:
+        found, missing = hqseg_folders(config.hqseg, config.exif)
         sets += found
         for folder in missing:
             progress.on_problem(f"HQSeg-44K is incomplete: nothing in {folder}")
     for own in sets:
         progress.say(f"{own.name}: {len(own.pairs)} pairs, weight {own.weight:g}")
-    val_sets = [find_pairs(folder, exif=config.exif) for folder in val]
+    val_sets = [find_pairs(folder, exif=config.exif) for folder in config.val]
     for text in (text for own in [*sets, *val_sets] for text in own.problems()):
         progress.on_problem(text)
     for own in val_sets:
@@ -144,18 +136,14 @@ def _folder_and_weight(text: str) -> tuple[Path, float]:
 def plan(run: TrainRun) -> Plan:
     """What a run would do, before any model is loaded.
 
-    Raises:
-        UsageError: the run in the folder is another one, or its files are of no run.
-        HqsamError: there are too few pairs, or the state of the run is damaged.
+    Raises a UsageError if the folder has another run, or files of no run; an HqsamError if there are too few pairs, or
+    the state of the run is damaged.
     """
     config, state = run.config, run.output / STATE
     pairs = AugmentedPairs(run.data, STRIDE, config.batch_size, config.seed, config.augmentation)
     done = History.from_dict(read_run(state, run.identity())).step if state.exists() else 0
     there = [] if state.exists() else [path for name in RESULTS if (path := run.output / name).is_file()]
     if there:
-        raise UsageError(
-            "exists, and is of no run in this folder",
-            file=there[0],
-            remedy="pass `overwrite` to replace it, or choose another `output`",
-        )
+        remedy = "pass `overwrite` to replace it, or choose another `output`"
+        raise UsageError("exists, and is of no run in this folder", file=there[0], remedy=remedy)
     return Plan(len(pairs.pairs), config.epochs * pairs.steps_per_epoch, done)

@@ -35,19 +35,13 @@ LOG_STEPS = 20
 
 
 class Trainer:
-    """A run: its model, its optimizer, and its history.
+    """A run: its model, which is trained in place, its optimizer, and its history.
 
     Args:
-        model: trained in place; parameters that require a gradient are learned.
         criterion: a module that holds the model and turns a batch into a loss and values to log.
-        epoch_steps: steps per epoch.
         identity: what weights depend on, by option; the state of another run is refused.
         folder: gets `train.pt`, the state of the run, and a line of `metrics.jsonl` every `LOG_STEPS`.
-        progress: of the main process alone.
         stop: whether to save and raise KeyboardInterrupt.
-
-    Attributes:
-        images_per_second: since the last line of the log.
     """
 
     def __init__(
@@ -227,24 +221,16 @@ def _without_traceback(loader: DataLoader[Batch]) -> Iterator[Any]:
 
 
 def read_run(path: Path, identity: dict[str, str], device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The state of a run.
-
-    Raises:
-        UsageError: the run has another identity.
-        HqsamError: the file is damaged.
-    """
+    """The state of a run. Raises a UsageError if it has another identity, an HqsamError if the file is damaged."""
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         known, command = saved.get("identity", {}), saved.get("notes", {}).get("command")
     except Exception as error:  # a damaged file makes it raise about anything
         raise HqsamError(f"not the state of a run ({type(error).__name__})", file=path, remedy="delete it") from None
     if changed := changes(known, identity):
-        started = f" by: {command}" if command else ""
-        raise UsageError(
-            f"started with other options ({'; '.join(changed)}){started}",
-            file=path,
-            remedy="run it as before, or choose another `output`, or start again with `overwrite`",
-        )
+        reason = f"started with other options ({'; '.join(changed)}){f' by: {command}' if command else ''}"
+        remedy = "run it as before, or choose another `output`, or start again with `overwrite`"
+        raise UsageError(reason, file=path, remedy=remedy)
     return saved
 
 
@@ -256,11 +242,7 @@ def _init_worker(_number: int) -> None:
 
 
 class AverageMeter:
-    """Means over steps.
-
-    Args:
-        images: per step, of all processes.
-    """
+    """Means over steps, of so many images each in all processes."""
 
     def __init__(self, images: int) -> None:
         self.images = images

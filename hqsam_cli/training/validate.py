@@ -23,10 +23,7 @@ def validate(
 ) -> tuple[dict[str, Scores], list[str]]:
     """Scores of each folder by `hqsam eval --protocol deploy`, and the errors of pairs that cannot be scored.
 
-    Folders of equal names get a number.
-
-    Raises:
-        HqsamError: no pair of a folder can be scored.
+    Folders of equal names get a number. Raises an HqsamError if no pair of a folder can be scored.
     """
     evaluator = Evaluator(Predictor(model, dtype=getattr(torch, dtype)), "deploy", [mask_output])
     scores: dict[str, Scores] = {}

@@ -75,4 +75,4 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     with pytest.raises(HqsamError, match="holds no images"):
-        dataset_pairs(find_dataset(str(tmp_path), tmp_path)).pairs
+        dataset_pairs(find_dataset(str(tmp_path), tmp_path))
