@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # By image, the sum of a metric over its objects, in percent, and the number of objects.
 Samples: TypeAlias = dict[str, tuple[float, float]]
+# Names in JSON, and of the fields of a row.
+_FIELDS = {name: name for name in ("model", "dataset", "protocol", "prompt")} | {"mask_output": "output"}
+_FIELDS |= {name: name for name in ("n", "figures", "paper", "curve")} | {"images": "samples"}
 Table: TypeAlias = tuple[list[str], list[list[str]]]  # headings and cells
 
 
@@ -44,34 +47,16 @@ class Row:
 
     def to_dict(self) -> dict[str, object]:
         """The row as JSON; figures are not rounded, and null where there is none."""
-        return {
-            "model": self.model,
-            "dataset": self.dataset,
-            "protocol": self.protocol,
-            "prompt": self.prompt,
-            "mask_output": self.output,
-            "n": self.n,
-            "figures": {m: value if math.isfinite(value) else None for m, value in self.figures.items()},
-            "paper": self.paper,
-            "curve": self.curve,
-            "images": self.samples,
-        }
+        values = {key: getattr(self, name) for key, name in _FIELDS.items()}
+        return {**values, "figures": {m: value if math.isfinite(value) else None for m, value in self.figures.items()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Row:
         """The inverse of `to_dict`."""
-        return cls(
-            dataset=values["dataset"],
-            prompt=values["prompt"],
-            output=values["mask_output"],
-            n=values["n"],
-            figures={m: math.nan if value is None else float(value) for m, value in values["figures"].items()},
-            paper=values["paper"],
-            curve=values["curve"],
-            samples={m: {name: tuple(own) for name, own in s.items()} for m, s in values["images"].items()},
-            model=values["model"],
-            protocol=values["protocol"],
-        )
+        own = {name: values[key] for key, name in _FIELDS.items()}
+        own["figures"] = {m: math.nan if value is None else float(value) for m, value in own["figures"].items()}
+        own["samples"] = {m: {name: tuple(s) for name, s in images.items()} for m, images in own["samples"].items()}
+        return cls(**own)
 
 
 def select_scores(images: Iterable[ImageScores], prompt: str, output: str) -> dict[str, Score]:

@@ -6,13 +6,12 @@ have seen, and several processes together see those that one would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from ..configs import Augmentation
 from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
@@ -215,16 +214,7 @@ def read_binary(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return image, (values > THRESHOLD).astype(np.uint8)
 
 
-class Steps(Sampler[list[int]]):
-    """Numbers of the samples of steps `first` to `last` of one process, with `batch` samples per step."""
-
-    def __init__(self, first: int, last: int, batch: int, rank: int = 0, size: int = 1) -> None:
-        self.first, self.last, self.batch, self.rank, self.size = first, last, batch, rank, size
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.last):
-            begin = (step * self.size + self.rank) * self.batch
-            yield list(range(begin, begin + self.batch))
-
-    def __len__(self) -> int:
-        return self.last - self.first
+def step_batches(first: int, last: int, batch: int, rank: int = 0, size: int = 1) -> list[list[int]]:
+    """Numbers of the samples of each step from `first` to `last` of one process, with `batch` samples per step."""
+    begins = ((step * size + rank) * batch for step in range(first, last))
+    return [list(range(begin, begin + batch)) for begin in begins]

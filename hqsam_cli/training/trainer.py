@@ -24,7 +24,7 @@ from ..configs import TrainConfig, changes
 from ..errors import HqsamError, UsageError
 from ..modeling.sam import HQSam
 from ..progress import Progress
-from .data import Batch, Steps, collate, to_device
+from .data import Batch, collate, step_batches, to_device
 from .distributed import World
 from .history import History
 from .saving import cannot_save, save_state, write_whole
@@ -86,7 +86,7 @@ class Trainer:
         batch_size = self.config.batch_size // world.size
         loader = DataLoader(
             self.samples,
-            batch_sampler=Steps(history.step, last, batch_size, world.rank, world.size),
+            batch_sampler=step_batches(history.step, last, batch_size, world.rank, world.size),
             collate_fn=collate,
             num_workers=min(self.config.workers, os.cpu_count() or 1),
             worker_init_fn=_init_worker,

@@ -22,7 +22,7 @@ from hqsam_cli.modeling.prompt_encoder import (
     PADDING_POINT,
 )
 from hqsam_cli.training.augment import Strength, composite, large_scale_jittered, mosaic
-from hqsam_cli.training.data import AugmentedPairs, Samples, Steps, collate
+from hqsam_cli.training.data import AugmentedPairs, Samples, collate, step_batches
 from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
 
 SIZE = 96
@@ -72,8 +72,8 @@ def test_fewer_pairs_than_a_batch_are_refused(folder: ImageMaskFolder) -> None:
 
 
 def test_two_processes_see_what_one_would() -> None:
-    alone = list(Steps(3, 5, 4))
-    world = [list(Steps(3, 5, 2, rank, 2)) for rank in range(2)]
+    alone = step_batches(3, 5, 4)
+    world = [step_batches(3, 5, 2, rank, 2) for rank in range(2)]
     assert [left + right for left, right in zip(*world, strict=True)] == alone
 
 
@@ -154,7 +154,7 @@ def test_varied_prompts_are_of_the_object() -> None:
 
 
 def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: ImageMaskFolder) -> None:
-    batch = next(iter(DataLoader(samples_of(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collate)))
+    batch = next(iter(DataLoader(samples_of(folder), batch_sampler=step_batches(0, 1, 8), collate_fn=collate)))
     prompts = prompt_batch(batch)
     assert prompts.labels.shape == (8, int((batch.labels != ABSENT).sum(1).max()))
 
