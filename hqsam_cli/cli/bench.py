@@ -42,7 +42,7 @@ def bench(
 ) -> None:
     """Time the stages of a model on this machine, and compare precisions, and SAM with HQ-SAM.
 
-    The last column is the fraction of the rate at which the machine multiplies large matrices in that precision.
+    The last column is the fraction of the machine's peak matmul throughput in that precision.
     """
     from ..inference.device import resolve_compute
     from ..inference.speed import peak_memory
@@ -70,7 +70,7 @@ def bench(
     if as_json:
         print_json(found)
         return
-    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "of matrix rate")
+    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "of peak matmul")
     cells = [
         (
             row["dtype"],

@@ -181,7 +181,6 @@ class ConsoleReporter:
         """See `Progress`."""
         self.count += len(record.annotations)
         if record.failure is not None:
-            self.failed += 1
             self.on_failure(str(record.failure))
         elif self.verbose:
             self.say(f"{record.file_name}: {len(record.annotations)} {self.results}")
@@ -204,7 +203,8 @@ class ConsoleReporter:
             self.say(f"{self.unit} {self.done} of {self.total}{shown}, {_rate(each, self.unit)}, {left} left")
 
     def on_failure(self, text: str) -> None:
-        """An image that could not be done; said even where quiet is asked for."""
+        """See `Progress`; said with quiet too."""
+        self.failed += 1
         self._line(Text.assemble(("hqsam: failed: ", "red"), sentence(text)))
 
     def on_problem(self, text: str) -> None:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..configs import DEFAULT_MODEL, MODEL_VARIABLE, STDIN, Exif, RunConfig, SegmentConfig
+from ..configs import DEFAULT_MODEL, MODEL_VARIABLE, STDIN, RunConfig, SegmentConfig
 from ..configs.run import IMAGES, RESULTS, SPEED
-from ..errors import UsageError
 from .from_config import COMPLETIONS, option_of
 from .plain import complete_names
 
@@ -46,18 +45,3 @@ ModelsOption = Annotated[
         autocompletion=complete_names(COMPLETIONS["models"]),
     ),
 ]
-DrawnExifOption = Annotated[
-    Exif,
-    typer.Option(
-        rich_help_panel=IMAGES,
-        help="How to read photos that EXIF rotates and whose masks fit both ways: upright, or as stored.",
-    ),
-]
-
-
-def check_hq(model: str, output: str) -> None:
-    """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
-    from ..weights.registry import WEIGHTS, no_hq_message
-
-    if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
-        raise UsageError(no_hq_message(model, output))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .detect import CONF, IOU, MAX_DET, DetectConfig, DetectorConfig
-from .evaluate import EvalConfig, Protocol
+from .evaluate import EvalConfig, EvalOutput, Protocol
 from .names import (
     DEFAULT_MAX_PIXELS,
     DEFAULT_MODEL,
@@ -28,7 +28,7 @@ from .segment import (
     PromptConfig,
     SegmentConfig,
 )
-from .train import Augmentation, Init, Learn, Schedule, TrainConfig, Trained
+from .train import Augmentation, Init, Learn, Schedule, Table, TrainConfig, Trained
 
 __all__ = [
     "CONF",
@@ -49,6 +49,7 @@ __all__ = [
     "DetectorConfig",
     "Engine",
     "EvalConfig",
+    "EvalOutput",
     "EverythingConfig",
     "Exif",
     "Init",
@@ -62,6 +63,7 @@ __all__ = [
     "Schedule",
     "SegmentConfig",
     "SegmentationKind",
+    "Table",
     "TrainConfig",
     "Trained",
     "changes",

@@ -8,8 +8,10 @@ from .names import DEFAULT_MAX_PIXELS, Exif
 from .option import option
 
 PROMPTS, EVERYTHING, DETECTOR = "Prompts", "Everything", "Detector"
+DATA, PROTOCOL, TRAINING, ABLATIONS = "Data", "Protocol", "Training", "Ablations"
 RESULTS, SPEED, IMAGES, RUN = "Results", "Model and speed", "Images", "Long runs"
-PANELS = (PROMPTS, EVERYTHING, DETECTOR, RESULTS, SPEED, IMAGES, RUN)  # in the order of the help
+PANELS = (PROMPTS, EVERYTHING, DETECTOR, DATA, PROTOCOL, TRAINING, ABLATIONS, RESULTS, SPEED, IMAGES, RUN)
+EXIF_OF_PAIRS = "How to read photos that EXIF rotates and whose masks fit both ways: upright, or as stored."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

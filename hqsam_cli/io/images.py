@@ -94,9 +94,9 @@ def read_oriented(path: str | InputFile, *, exif: str, max_pixels: int) -> tuple
         return _rgb(image, input_file(path).path), image.info[ORIENTATION]
 
 
-def read_stored(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndarray, Image.Transpose | None]:
+def read_stored(path: str) -> tuple[np.ndarray, Image.Transpose | None]:
     """The pixels of a photo as stored, see `read_image`, and what turns them upright by EXIF orientation, or None."""
-    pixels, orientation = read_oriented(path, exif="ignore", max_pixels=max_pixels)
+    pixels, orientation = read_oriented(path, exif="ignore", max_pixels=DEFAULT_MAX_PIXELS)
     return pixels, mask_turn(orientation, "apply")
 
 

@@ -1,4 +1,4 @@
-"""A picture of results: photo beside photo with its masks.
+"""A contact sheet of results: images beside their masks.
 
     python -m hqsam_cli.recipes.contact_sheet OUT.png --images FOLDER RUN [--images FOLDER RUN ...]
 
@@ -20,13 +20,13 @@ from ..formats.segmentation import decode_segmentation
 from ..report.photos import read_photos
 from ..results.stream import open_results
 
-CELL_HEIGHT, CELL_WIDTH = 400, 560  # what a photo on the sheet fits into
+CELL_HEIGHT, CELL_WIDTH = 400, 560  # pixels
 GAP = 12
 PAPER = 250
 
 
 def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Pairs of photo and overlay, two pairs a row, on paper: uint8 RGB."""
+    """A sheet of pairs of image and overlay, two pairs per row: uint8 RGB."""
     pairs = [np.hstack([_fitted(before), _gap(GAP // 2), _fitted(after)]) for before, after in cells]
     if len(pairs) % 2:
         pairs.append(np.full_like(pairs[0], PAPER))
@@ -36,7 +36,7 @@ def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
-    """The image in the middle of a cell."""
+    """The image resized to fit a cell."""
     scale = min(CELL_HEIGHT / image.shape[0], CELL_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -63,7 +63,7 @@ def _cells_of_run(images: Path, run: Path) -> list[tuple[np.ndarray, np.ndarray]
 
 
 def main() -> None:
-    """Write the sheet of one or more runs."""
+    """Write the contact sheet of one or more runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--images", nargs=2, type=Path, action="append", required=True, metavar=("FOLDER", "RUN"))

@@ -189,5 +189,5 @@ def test_masks_of_any_kind_of_file_belong_to_their_images(tmp_path: Path, square
     found = find_pairs(tmp_path)
     assert [pair.mask.name for pair in found.pairs] == ["a.PNG", "b.png", "c.jpg.png"]
     assert [path.name for path in found.missing] == ["d.jpg"]
-    assert sorted(path.name for path in found.idle) == ["b.jpg", "x.tif"]
+    assert sorted(path.name for path in found.unmatched) == ["b.jpg", "x.tif"]
     assert all((read_pair(pair)[1] > 128).sum() > 50 for pair in found.pairs)

@@ -1,4 +1,4 @@
-"""What an evaluation looks like: curves, and the worst images side by side."""
+"""Plots of an evaluation, and images beside their masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..formats.overlay import overlay, titled
 from ..formats.picture_writer import write_picture
 from ..io.atomic import atomic_file
 from ..report.pictures import where_most, with_insets
-from .report import Row
+from .rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,15 +26,15 @@ LINES = ("-", "--", ":", "-.")  # data sets and models
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An image, uint8 RGB (H, W, 3), with what is to be found in it and what each mask output found, bool (H, W)."""
+    """An image, uint8 RGB (H, W, 3), its ground truth and the masks of each mask output, bool (H, W)."""
 
     image: np.ndarray
     gts: list[np.ndarray]
     outputs: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
-def write_curves(path: Path, rows: Sequence[Row], *, axis: str, figure_name: str) -> None:
-    """A plot of each row's curve, a color a mask output; rows of several prompts, of one point each, are joined."""
+def write_curves(path: Path, rows: Sequence[Row], axes_labels: tuple[str, str]) -> None:
+    """Plot the curves of the rows, with a color per mask output; the points of several prompts form one curve."""
     figure = _figure((7, 4.5))
     axes = figure.add_subplot()
     curves: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
@@ -50,15 +50,15 @@ def write_curves(path: Path, rows: Sequence[Row], *, axis: str, figure_name: str
         label = ", ".join([*([model] if several else []), dataset, output])
         x, y = zip(*sorted(points), strict=True)
         axes.plot(x, y, style, marker="o", color=f"C{outputs.index(output)}", label=label)
-    axes.set_xlabel(axis)
-    axes.set_ylabel(f"{figure_name}, %")
+    axes.set_xlabel(axes_labels[0])
+    axes.set_ylabel(f"{axes_labels[1]}, %")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     _save(figure, path)
 
 
 def write_scatter(path: Path, title: str, points: Sequence[tuple[float, float]]) -> None:
-    """A plot of SAM's IoU against another one, in percent, a dot an image; over the line the other is better."""
+    """Plot IoU against SAM's IoU, in percent, with a dot per image; above the diagonal SAM is worse."""
     figure = _figure((5.5, 5.5))
     axes = figure.add_subplot()
     x, y = zip(*points, strict=True)
@@ -66,7 +66,7 @@ def write_scatter(path: Path, title: str, points: Sequence[tuple[float, float]])
     axes.scatter(x, y, s=14, alpha=0.5)
     low = max(0.0, min(*x, *y) - 3)
     axes.set(xlim=(low, 100.5), ylim=(low, 100.5), xlabel="IoU of SAM, %", ylabel="IoU, %")
-    # What people call their files is no formula.
+    # A dollar sign in a file name does not start a formula.
     axes.set_title(title, fontsize="medium", wrap=True, parse_math=False)
     axes.grid(alpha=0.3)
     _save(figure, path)
@@ -89,19 +89,15 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, float]) -> None:
-    """A PNG of the photo and of the masks over it, named, in rows that a screen can show.
+    """Write a PNG of the image, its ground truth and its masks; below each is its worst part, magnified.
 
-    Below each is magnified where masks and ground truth differ most.
-
-    Args:
-        scores: IoU by mask output, 0 to 1, to stand beside its name.
+    `scores` are IoUs by mask output, 0 to 1.
     """
     image = compared.image
-    truth = _union(compared.gts, image)
-    differs = np.zeros(image.shape[:2], bool)
-    for masks in compared.outputs.values():
-        differs |= _union(masks, image) ^ truth
-    parts = where_most(differs)
+    empty = np.zeros((1, *image.shape[:2]), bool)
+    truth = np.any([*empty, *compared.gts], axis=0)
+    differs = [np.any([*empty, *masks], axis=0) ^ truth for masks in compared.outputs.values()]
+    parts = where_most(np.any([*empty, *differs], axis=0))
     pictures = {"photo": image, "ground truth": overlay(image, compared.gts)}
     for output, masks in compared.outputs.items():
         title = f"{output}: IoU {100 * scores[output]:.1f}" if output in scores else output
@@ -114,16 +110,8 @@ def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, floa
     write_picture(path, np.vstack(rows))
 
 
-def _union(masks: Sequence[np.ndarray], image: np.ndarray) -> np.ndarray:
-    """Where there is any mask, bool (H, W)."""
-    union = np.zeros(image.shape[:2], bool)
-    for mask in masks:
-        union |= mask
-    return union
-
-
 def _cell(image: np.ndarray, title: str) -> np.ndarray:
-    """The picture within a part of a screen, with its title above."""
+    """The image scaled to a cell, with a title."""
     scale = min(CELL_HEIGHT / image.shape[0], SCREEN_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     cell = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -1,20 +1,20 @@
-"""The page of an evaluation: tables, curves, a dot an image, the worst and the best; it opens from disk."""
+"""The HTML report of an evaluation: tables, plots, and the worst and best images. It needs no server."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from ..io.atomic import atomic_file
-from .differences import LEVEL, differences, table_of_differences
-from .pictures import write_curves, write_scatter
-from .report import Row, table_of
+from .differences import LEVEL, Difference, table_of_differences
+from .plots import write_curves, write_scatter
+from .rows import Row, Table, table_of
+from .scores import ImageLine
 
 PAGE = "index.html"
-CASES = 8  # pictures of the worst, and of the best
+CASES = 8  # worst images, and best images
 STYLE = """
 :root { color-scheme: light dark; }
 body { margin: 0 auto; max-width: 1500px; padding: 0 20px 40px; font: 15px/1.45 system-ui, sans-serif;
@@ -34,34 +34,25 @@ img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 def write_page(
     folder: Path,
     rows: Sequence[Row],
-    lines: Sequence[Mapping[str, Any]],
+    compared: Sequence[Difference],
+    lines: Sequence[ImageLine],
     pictures: Mapping[str, Sequence[Path]],
-    *,
-    about: Mapping[str, str],
+    facts: Mapping[str, str],
     axes: tuple[str, str],
-    seed: int,
-) -> Path:
-    """Write `index.html` and its plots; the path of the page.
-
-    Args:
-        lines: of `per_image_lines`.
-        pictures: in the folder, by their title.
-        about: facts of the evaluation, by what they are.
-        axes: names of the axes of the curves.
-        seed: of the intervals.
-    """
-    facts = " · ".join(f"{escape(name)} {escape(value)}" for name, value in about.items())
-    parts = [f"<h1>Evaluation</h1><p>{facts}</p>", _table("Scores", "gains over SAM in brackets", table_of(rows))]
-    if compared := differences(rows, seed):
+) -> None:
+    """Write `index.html` and its plots: `pictures` are images in the folder by title, `axes` label the curves."""
+    about = " · ".join(f"{escape(name)} {escape(value)}" for name, value in facts.items())
+    parts = [f"<h1>Evaluation</h1><p>{about}</p>", _table("Scores", "gains over SAM in brackets", table_of(rows))]
+    if compared:
         note = f"with their {LEVEL} % intervals, by a paired bootstrap over images"
         parts.append(_table("Differences", note, table_of_differences(compared)))
     plots = []
     if any(row.curve for row in rows):
-        write_curves(folder / "curves.svg", rows, axis=axes[0], figure_name=axes[1])
+        write_curves(folder / "curves.svg", rows, axes)
         plots.append(_figure("curves.svg", f"{axes[1]} by {axes[0]}"))
     for number, (title, points) in enumerate(_points(lines).items(), 1):
         write_scatter(folder / f"scatter-{number}.svg", title, points)
-        plots.append(_figure(f"scatter-{number}.svg", f"{title}: a dot an image"))
+        plots.append(_figure(f"scatter-{number}.svg", f"{title}: a dot per image"))
     if plots:
         parts.append(f'<h2>Plots</h2><div class="plots">{"".join(plots)}</div>')
     for title, paths in pictures.items():
@@ -72,16 +63,15 @@ def write_page(
     text = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{"".join(parts)}</body></html>\n'
     with atomic_file(folder / PAGE) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
-    return folder / PAGE
 
 
-def _points(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+def _points(lines: Sequence[ImageLine]) -> dict[str, list[tuple[float, float]]]:
     """IoU of SAM and of the last mask output of each image, in percent, by model, data set, prompt and output."""
-    ious: dict[tuple[Any, ...], dict[str, dict[str, float]]] = {}
+    ious: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
     for line in lines:
-        if "IoU" in line:
-            key = (line["model"], line["dataset"], line["prompt"])
-            ious.setdefault(key, {}).setdefault(line["image"], {})[line["mask_output"]] = 100 * line["IoU"]
+        if "IoU" in line.metrics:
+            images = ious.setdefault((line.model, line.dataset, line.prompt), {})
+            images.setdefault(line.image, {})[line.mask_output] = 100 * line.metrics["IoU"]
     points = {}
     for key, images in ious.items():
         output = list(next(iter(images.values())))[-1]
@@ -91,7 +81,7 @@ def _points(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, f
     return points
 
 
-def _table(title: str, note: str, table: tuple[list[str], list[list[str]]]) -> str:
+def _table(title: str, note: str, table: Table) -> str:
     headings, cells = table
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in headings)
     body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in cells)
