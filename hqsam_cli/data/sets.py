@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..configs import Exif
 from ..errors import HqsamError, NoInputError, UsageError
@@ -49,7 +49,7 @@ class Dataset:
 
 
 def _masks(
-    key: str, title: str, images: str, gt: str, count: int, archive: tuple[str, str, str], *endings: str
+    key: str, title: str, images: str, gt: str, count: int, archive: tuple[str, str, str], *endings: Any
 ) -> Dataset:
     return Dataset(key, title, "masks", images, gt, count, *archive, *endings)
 
