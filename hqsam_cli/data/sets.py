@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..configs import Exif
 from ..errors import HqsamError, NoInputError, UsageError
@@ -48,8 +48,10 @@ class Dataset:
     lvis: bool = False
 
 
-def _masks(key: str, title: str, images: str, gt: str, count: int, archive: tuple[str, str, str]) -> Dataset:
-    return Dataset(key, title, "masks", images, gt, count, *archive)
+def _masks(
+    key: str, title: str, images: str, gt: str, count: int, archive: tuple[str, str, str], *endings: Any
+) -> Dataset:
+    return Dataset(key, title, "masks", images, gt, count, *archive, *endings)
 
 
 _DIS = ("DIS5K.zip", HUB_DATA, "3.53 GB")
@@ -91,12 +93,7 @@ DATASETS = {
                 ("msra10k", "MSRA10K", "MSRA_10K", 10000),
             )
         ),
-        replace(
-            _masks("big", "BIG (test)", "BIG/test", "BIG/test", 100, _BIG),
-            ending="_gt",
-            image_ending="_im",
-            coarse_ending="_seg",
-        ),
+        _masks("big", "BIG (test)", "BIG/test", "BIG/test", 100, _BIG, "_gt", "_im", "_seg"),
         Dataset("coco", "COCO val2017", "instances", "coco/val2017", _COCO_JSON, 5000, *_COCO),
         Dataset("lvis", "LVIS v1 val", "instances", "coco", "lvis/lvis_v1_val.json", 19809, *_LVIS, lvis=True),
         Dataset("uvo", "UVO v0.5 dense val", "instances", *_UVO_FILES, 7356, *_UVO, class_agnostic=True),

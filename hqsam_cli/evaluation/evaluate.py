@@ -104,15 +104,11 @@ class Evaluation:
 
     def remove_logs(self) -> None:
         """Delete what `resume` would read: the results are where they were asked for."""
-        for log in self.logs:
-            log.remove()
+        for path in (log.path for log in self.logs if log.path is not None):
+            path.unlink(missing_ok=True)
 
 
-def evaluate(
-    datasets: Sequence[str],
-    config: EvalConfig | None = None,
-    progress: Progress = SILENT,
-) -> Evaluation:
+def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress: Progress = SILENT) -> Evaluation:
     """Score models on data sets.
 
     Args:
@@ -175,9 +171,8 @@ def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: It
     if clicks and "paper" in protocols:
         raise UsageError("`prompt` clicks: clicks are placed on the image itself", remedy="leave `protocol` paper out")
     if config.refine and (clicks or (wanted and "sam" not in wanted)):
-        raise UsageError(
-            "refines SAM's masks", option="refine", remedy="leave `prompt` clicks out, or add `mask_output` sam"
-        )
+        remedy = "leave `prompt` clicks out, or add `mask_output` sam"
+        raise UsageError("refines SAM's masks", option="refine", remedy=remedy)
     for model in config.model:
         for name in wanted:
             check_hq(model, name)

@@ -119,7 +119,7 @@ class Task(ABC, Generic[Item, Loaded]):
 
 
 class ScoreLog:
-    """Scores on disk, a JSON line per image, so that an interrupted evaluation can resume; kept until `remove`.
+    """Scores on disk, a JSON line per image, so that an interrupted evaluation can resume.
 
     With `resume`, `images` are those of an earlier evaluation, without the failed ones. Raises an HqsamError if the
     file cannot be written then.
@@ -162,11 +162,6 @@ class ScoreLog:
                 os.fsync(file.fileno())
         except OSError as error:
             raise HqsamError(f"cannot be written ({error.strerror})", file=self.path, remedy="make room") from None
-
-    def remove(self) -> None:
-        """Delete the file."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
 
 
 def score_task(task: Task[Any, Any], scores: ScoreLog, limit: int | None, progress: Progress) -> list[ImageScores]:

@@ -76,7 +76,11 @@ class Samples(Dataset[Batch]):
         self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
 
     def __getitem__(self, index: int) -> Batch:
-        number = self._image_number(index)
+        number = index  # of the augmented image: the sample's own, or of a random order of the cache
+        if self.cache is not None and index >= self.cache.images:
+            turn, place = divmod(index, self.cache.images)
+            order = np.random.default_rng((self.seed, turn, CACHE_ORDER)).permutation(self.cache.images)
+            number = int(order[place])
         rng = np.random.default_rng((self.seed, index, PROMPTS))
         encoded = None if self.cache is None else self.cache.read(number)
         pick, problems = float(rng.random()), list[str]()
@@ -98,13 +102,6 @@ class Samples(Dataset[Batch]):
         shown = [number], [image], [encoded], [objects], [pick], problems
         return Batch(*shown, torch.from_numpy(np.stack(chosen)), points, labels, coarse[:, None], has_coarse, draws)
 
-    def _image_number(self, index: int) -> int:
-        """The augmented image of a sample: its own, or that of a random order of the cache."""
-        if self.cache is None or index < self.cache.images:
-            return index
-        turn, place = divmod(index, self.cache.images)
-        return int(np.random.default_rng((self.seed, turn, CACHE_ORDER)).permutation(self.cache.images)[place])
-
     def _augmented(self, number: int, problems: list[str]) -> AugmentedImage:
         rng = np.random.default_rng((self.seed, number))
         for attempt in range(MAX_PAIRS):
@@ -124,12 +121,6 @@ def collate(samples: list[Batch]) -> Batch:
     parts = zip(*samples, strict=True)
     joined: Any = (torch.cat(own) if isinstance(own[0], Tensor) else [x for one in own for x in one] for own in parts)
     return Batch(*joined)
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """A batch whose tensors are on a device; images follow in `Criterion`."""
-    tensors: Any = {k: x.to(device, non_blocking=True) for k, x in batch._asdict().items() if isinstance(x, Tensor)}
-    return batch._replace(**tensors)
 
 
 class AugmentedPairs:

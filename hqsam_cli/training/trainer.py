@@ -24,7 +24,7 @@ from ..configs import TrainConfig, changes
 from ..errors import HqsamError, UsageError
 from ..modeling.sam import HQSam
 from ..progress import Progress
-from .data import Batch, collate, step_batches, to_device
+from .data import Batch, collate, step_batches
 from .distributed import World
 from .history import History
 from .saving import cannot_save, save_state, write_whole
@@ -154,7 +154,8 @@ class Trainer:
             group["lr"] = config.lr * self.lr_lambda(step)
         dtype = getattr(torch, config.dtype)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            loss, log = self.criterion(to_device(batch, device))
+            moved: Any = (x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for x in batch)
+            loss, log = self.criterion(Batch(*moved))  # images follow in `Criterion`
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if config.max_grad_norm is not None:
