@@ -53,7 +53,7 @@ def _check_is_file(path: Path) -> None:
 
 def check_can_write(path: Path) -> None:
     """Raise an HqsamError unless a file could be written there; an existing one stays."""
-    with writing(path, file=path):
+    with writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         _check_is_file(path)
@@ -63,10 +63,11 @@ def check_can_write(path: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path, file: Path | None = None) -> Iterator[None]:
-    """Raise an HqsamError where the block cannot write: about `file`, else what the system names, else `path`."""
+def writing(path: Path) -> Iterator[None]:
+    """Raise an HqsamError about `path`, or a file below it, where the block cannot write."""
     try:
         yield
     except OSError as error:
+        file = error.filename if str(error.filename).startswith(str(path)) else path
         reason = f"cannot be written ({error.strerror or error})"
-        raise HqsamError(reason, file=file or error.filename or path, remedy="give another path") from None
+        raise HqsamError(reason, file=file, remedy="give another path") from None

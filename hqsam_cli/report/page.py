@@ -222,7 +222,7 @@ def _summary(
         "failures": [{"reason": r, "remedy": m, "files": f} for (r, m), f in groups.items()],
         "categories": categories,
         "columns": COLUMNS,
-        "parts": [[name, ramp.words] for name, ramp in PARTS.items()],
+        "parts": [[name, ramp.text] for name, ramp in PARTS.items()],
         "shapes_a_file": SHAPES_A_FILE,
     }
 

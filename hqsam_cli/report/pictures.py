@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
     height, width = photo.shape[:2]
     plain = [decode_segmentation(annotation["sam"]["segmentation"], width, height) for annotation in annotations]
     if (scale := PANEL / max(height, width)) > 1:  # lines are drawn afterwards, so that they are thin
-        photo, masks, plain = _enlarged(photo, scale), _all_enlarged(masks, scale), _all_enlarged(plain, scale)
+        enlarge = partial(cv2.resize, dsize=None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        photo = enlarge(photo)
+        masks, plain = ([enlarge(m.astype(np.float32)) > 0.5 for m in those] for those in (masks, plain))
     only_hq, only_sam = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
     for own, sam in zip(masks, plain, strict=True):
         only_hq |= own & ~sam
@@ -86,14 +89,6 @@ def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:
         found.append((x, y, side))
         sums[max(y - side + 1, 0) : y + side, max(x - side + 1, 0) : x + side] = -1
     return found
-
-
-def _enlarged(image: np.ndarray, scale: float) -> np.ndarray:
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-
-
-def _all_enlarged(masks: Sequence[np.ndarray], scale: float) -> list[np.ndarray]:
-    return [_enlarged(mask.astype(np.float32), scale) > 0.5 for mask in masks]
 
 
 def with_insets(image: np.ndarray, parts: Sequence[tuple[int, int, int]]) -> np.ndarray:

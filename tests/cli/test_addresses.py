@@ -271,7 +271,7 @@ def test_a_run_at_an_address_and_a_copy_of_it_are_drawn_and_reported(
     assert hqsam("report", "copy").code == 0
     assert len(Path("copy/report/instances.csv").read_text().splitlines()) == 4
     shutil.rmtree("copy/journal")
-    assert "no instances.json and no journal.ndjson in it" in hqsam("report", "copy").err
+    assert "has no instances.json, instances.ndjson or journal.ndjson" in hqsam("report", "copy").err
 
 
 def test_a_page_of_photos_at_an_address_has_them(hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem) -> None:
