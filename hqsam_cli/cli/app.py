@@ -1,4 +1,4 @@
-"""The `hqsam` command: its subcommands, and how every error ends."""
+"""The `hqsam` command: its subcommands, and how errors become exit codes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted · "
-    "141 nobody reads stdout any more",
+    epilog="Exit codes: 0 success · 1 fatal error · 2 usage error · 3 some images failed · 4 no input found · "
+    "130 interrupted · 141 stdout closed by its reader",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("show", epilog=show_command.EPILOG)(show_command.show)
@@ -80,10 +80,10 @@ def _print_version(asked: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
     debug: bool = typer.Option(
-        False, "--debug", envvar="HQSAM_DEBUG", help="Show tracebacks, also of what fails on a single image."
+        False, "--debug", envvar="HQSAM_DEBUG", help="Show tracebacks, including those of failed images."
     ),
 ) -> None:
-    """Folders of images to high-quality instance masks with HQ-SAM."""
+    """Segment folders of images into high-quality instance masks with HQ-SAM."""
     log_to_console(debug=debug)
 
 

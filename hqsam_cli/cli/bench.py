@@ -1,4 +1,4 @@
-"""`hqsam bench`: how fast this machine makes masks."""
+"""`hqsam bench`: inference speed on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..configs import MaskOutput
 
-SIZE = 1600, 1200  # of the photo that is made where none is given
+SIZE = 1600, 1200  # of the synthetic image, in pixels
 EPILOG = """
 [bold]Examples[/bold]
 
@@ -36,18 +36,21 @@ hqsam bench ./imgs --model vit_l --boxes 32 --images 4
 
 def bench(
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Photos, as in segment; one is made unless given.")
+        list[str] | None,
+        typer.Argument(metavar="[INPUT]...", help="Images, as in hqsam segment; by default a synthetic one."),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
-    boxes: Annotated[int, typer.Option(metavar="N", min=1, help="Boxes of a photo, at random.")] = 8,
-    images: Annotated[int, typer.Option(metavar="N", min=1, help="Photos that are timed; the medians count.")] = 8,
+    boxes: Annotated[int, typer.Option(metavar="N", min=1, help="Number of random boxes per image.")] = 8,
+    images: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of images to time; medians are reported.")
+    ] = 8,
     device: DeviceOption = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Time the stages of a model on this machine, and compare precisions, and SAM with HQ-SAM.
+    """Benchmark the inference stages of a model on this machine, per precision, SAM beside HQ-SAM.
 
-    The last column is the share of the rate at which the machine multiplies large matrices in that precision.
+    The last column is the rate of operations in percent of the peak matmul rate measured in that precision.
     """
     from ..inference.speed import peak_memory
     from ..weights.hub import find_checkpoint
@@ -71,7 +74,7 @@ def bench(
     if as_json:
         print_json(found)
         return
-    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "of matrix rate")
+    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "% of peak matmul")
     cells = [
         (
             row["dtype"],
@@ -89,7 +92,7 @@ def bench(
 def _measure(
     path: Path, compute: Compute, photos: list[np.ndarray], boxes: int, reporter: ConsoleReporter
 ) -> tuple[int, list[dict[str, Any]]]:
-    """The parameters of a model, and a row for each kind of mask; its weights are those of the precision."""
+    """The number of parameters of a model, and a row per mask output."""
     from ..inference.predictor import Predictor, prepare_for_inference
     from ..inference.speed import matrix_rate, measure_stages
     from ..weights.checkpoints import load_checkpoint
@@ -122,7 +125,7 @@ def _measure(
 
 
 def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np.ndarray]:
-    """The first of the inputs, read, or one that is made, so many times."""
+    """The first `count` images of the inputs, or a synthetic one `count` times."""
     from ..inference.speed import random_photo
     from ..io.images import read_image
 

@@ -1,4 +1,4 @@
-"""`hqsam info`: what a bug report needs."""
+"""`hqsam info`: versions and devices, for bug reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .. import __version__
 from ..detection.files import EMBEDDED_PATH, has_embedded
 from .console import print_json, print_table
 
-# Distributions by what they are imported as; the first that is installed counts.
+# Distributions by import name; the first that is installed counts.
 PACKAGES = {
     "torch": ("torch",),
     "torchvision": ("torchvision",),
@@ -29,8 +29,8 @@ PACKAGES = {
 }
 
 
-def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
-    """Versions, devices, the cache, and which weights are here: what a bug report needs."""
+def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show versions, devices, the cache and downloaded weights, for bug reports."""
     facts = environment()
     if as_json:
         print_json(facts)
@@ -53,7 +53,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")
 
 
 def environment() -> dict[str, Any]:
-    """What `hqsam info --json` prints; a package that is missing or broken is said, never an error."""
+    """What `hqsam info --json` prints; a missing or broken package is reported, never an error."""
     devices, auto = _devices()
     hub, weights = _hub()
     return {
@@ -79,7 +79,7 @@ def _version(distributions: tuple[str, ...]) -> str | None:
 
 
 def _devices() -> tuple[list[dict[str, Any]], str]:
-    """Devices that torch sees with the precisions `--dtype` can ask of them, and what `auto` takes."""
+    """Devices that torch sees, with the precisions of `--dtype`, and what `auto` selects."""
     try:
         import torch
 
@@ -99,7 +99,7 @@ def _devices() -> tuple[list[dict[str, Any]], str]:
 
 
 def _hub() -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """Where weights come from and are kept, and those that are here."""
+    """The hub, its cache, and the weights that are downloaded."""
     try:
         from huggingface_hub import constants
 

@@ -1,4 +1,4 @@
-"""`hqsam results`: files of results that are there, joined, chosen from, split, counted and converted."""
+"""`hqsam results`: merge, filter, split, count and convert existing results."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 results = typer.Typer(
     no_args_is_help=True,
-    help="Files of results: joined, chosen from, split, counted and converted, however large they are.",
+    help="Merge, filter, split, count and convert results, of any size.",
 )
-READ = "COCO instances, a COCO results list, NDJSON, or the output of a run; or the address of one (s3://…)."
-SHARES = 1e-6  # by which shares may miss 1
+READ = "COCO instances, COCO results, NDJSON, or the output folder of a run; or its URL (s3://…)."
+TOLERANCE = 1e-6  # of the sum of fractions
 
 SetArgument = Annotated[str, typer.Argument(metavar="RESULTS", help=READ)]
-OutputOption = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="COCO JSON, here or at an address.")]
-RenumberOption = Annotated[bool, typer.Option("--renumber", help="Number images and annotations from 1.")]
-AreaBound = typer.Option(metavar="PIXELS", min=0)
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="Output file (COCO JSON), or its URL.")
+]
+RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results merge monday/ tuesday/ --output week.json")
@@ -38,9 +39,9 @@ def merge(
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Join results: images of one name are one image, categories of one name one category.
+    """Merge results; images and categories are matched by name.
 
-    Ids stay as far as they can. The shards of one run are joined by hqsam merge, masks and journal included.
+    Ids are kept unless they collide. To merge the shards of a run, masks and journal included, use hqsam merge.
     """
     from ..results.edit import merge as merge_results
     from ..results.stream import open_results
@@ -54,22 +55,22 @@ def merge(
 def filter_results(
     given: SetArgument,
     output: OutputOption,
-    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Drop what scores less.")] = None,
+    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Minimum score, 0 to 1.")] = None,
     categories: Annotated[
-        list[str] | None, typer.Option(metavar="NAME,...", help="Only these categories; repeatable.")
+        list[str] | None, typer.Option(metavar="NAME,...", help="Keep only these categories; repeatable.")
     ] = None,
-    min_area: Annotated[float | None, AreaBound] = None,
-    max_area: Annotated[float | None, AreaBound] = None,
+    min_area: Annotated[float | None, typer.Option(metavar="PIXELS", min=0, help="Minimum area.")] = None,
+    max_area: Annotated[float | None, typer.Option(metavar="PIXELS", min=0, help="Maximum area.")] = None,
     files: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Only the images that this file names, a line each.")
+        Path | None, typer.Option(metavar="FILE", help="Keep only the images listed in this file, one name per line.")
     ] = None,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Keep annotations by score, category and area, and images by a list of their names.
+    """Filter annotations by score, category and area, and images by name.
 
-    Images stay though all their annotations go. What has no score stays.
+    Images without remaining annotations are kept, and so are annotations without a score.
     """
     from ..results.edit import Choice, choose
     from ..results.stream import open_results
@@ -92,24 +93,26 @@ def filter_results(
 )
 def split(
     given: SetArgument,
-    parts: Annotated[str, typer.Option(metavar="NAME=SHARE,...", help="Parts, whose shares come to 1.")],
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="DIR", help="Folder for NAME.json, here or at an address.")
+    parts: Annotated[
+        str, typer.Option(metavar="NAME=FRACTION,...", help="Names and fractions of the parts; fractions sum to 1.")
     ],
-    seed: Annotated[int, typer.Option(metavar="N", help="Another one gives another split.")] = 0,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR", help="Output folder for NAME.json, or its URL.")
+    ],
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed.")] = 0,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Split results by images.
+    """Split results by image, for example into train and val.
 
-    Where an image goes follows from its name and the seed alone, so images that are added later move no other.
+    The part of an image depends only on its name and the seed, so adding images moves no others.
     """
     from ..io.copies import below
     from ..results.edit import split as split_results
     from ..results.stream import open_results
 
-    made = split_results(open_results(as_place(given)), _shares(parts), seed)
+    made = split_results(open_results(as_place(given)), _fractions(parts), seed)
     paths = {name: str(below(as_place(output), f"{name}.json")) for name in made}
     for path in paths.values():  # before any is written
         _check_free(as_place(path), overwrite)
@@ -118,8 +121,8 @@ def split(
 
 
 @results.command()
-def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
-    """Say how many images and annotations there are, and how large and sure they are, by category."""
+def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Count images and annotations, with areas and scores per category."""
     from ..results.count import stats as count
     from ..results.stream import open_results
 
@@ -149,30 +152,33 @@ def convert(
             "--format",
             "-f",
             metavar="coco|results|ndjson|yolo|yolo-seg|labelme|voc|labelstudio|cvat",
-            help="As of segment and detect.",
+            help="Output format, as in hqsam segment and detect.",
         ),
     ],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="File for coco, results, ndjson, or its address; else a folder."
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Output file (or its URL) for coco, results and ndjson, else a folder.",
         ),
     ],
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the images are, for labels that say it.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for formats that refer to image files.")
     ] = None,
     segmentation: Annotated[
-        SegmentationKind | None, typer.Option(help="Masks in coco and ndjson; as they are unless given.")
+        SegmentationKind | None, typer.Option(help="Encoding of masks in coco and ndjson; unchanged by default.")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(metavar="PIXELS", min=0, help="How far polygons may be from the outline of a mask.")
+        float, typer.Option(metavar="PIXELS", min=0, help="Maximum distance between polygon and mask outline.")
     ] = DEFAULT_TOLERANCE,
     overwrite: OverwriteOption = False,
     overwrite_edited: OverwriteEditedOption = False,
     prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write results in another format, with polygons made of run lengths and the other way round."""
+    """Convert results to another format; masks are converted between RLE and polygons."""
     from ..batch.check_config import check_formats
     from ..batch.prepared import made_by
     from ..io.copies import written_to
@@ -224,7 +230,7 @@ def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: 
 
 
 def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) -> None:
-    """Raise where something would be replaced that may not be."""
+    """Raise a UsageError if existing output would be replaced without `--overwrite`."""
     if isinstance(output, str):
         from ..io.address_folder import AddressFolder
 
@@ -243,7 +249,7 @@ def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) ->
 
 
 def _names(path: Path) -> frozenset[str]:
-    """The lines of a file, bytes that are no UTF-8 as Python has them in names."""
+    """The lines of a file; bytes that are not UTF-8 become surrogate escapes, as in file names."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -251,18 +257,20 @@ def _names(path: Path) -> frozenset[str]:
     return frozenset(os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
 
 
-def _shares(text: str) -> dict[str, float]:
-    """Shares by the name of their part."""
-    shares: dict[str, float] = {}
+def _fractions(text: str) -> dict[str, float]:
+    """Fractions by the name of their part."""
+    fractions: dict[str, float] = {}
     for item in text.split(","):
-        name, _, share = item.strip().partition("=")
-        number = share.replace(".", "", 1)
-        if not name or "/" in name or name in shares or not number.isascii() or not number.isdigit():
-            raise UsageError("no share of a part", option="parts", value=item, remedy="give train=0.8,val=0.2")
-        shares[name] = float(share)
-    if abs(sum(shares.values()) - 1) > SHARES:
-        raise UsageError(f"shares come to {sum(shares.values()):g}", option="parts", remedy="let them come to 1")
-    return shares
+        name, _, fraction = item.strip().partition("=")
+        number = fraction.replace(".", "", 1)
+        if not name or "/" in name or name in fractions or not number.isascii() or not number.isdigit():
+            raise UsageError(
+                "not NAME=FRACTION", option="parts", value=item, remedy="pass, for example, train=0.8,val=0.2"
+            )
+        fractions[name] = float(fraction)
+    if abs(sum(fractions.values()) - 1) > TOLERANCE:
+        raise UsageError(f"fractions sum to {sum(fractions.values()):g}, not 1", option="parts")
+    return fractions
 
 
 def _range(values: list[float] | None, digits: int) -> str:

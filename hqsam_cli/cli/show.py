@@ -1,4 +1,4 @@
-"""`hqsam show`: pictures of masks, of images or of a finished run."""
+"""`hqsam show`: masks drawn over images."""
 
 from __future__ import annotations
 
@@ -41,24 +41,32 @@ def show(
     config: SegmentConfig,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="PATH", rich_help_panel=RESULTS, help="Folder, or a file of one image."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            rich_help_panel=RESULTS,
+            help="Output folder, or a file for a single image.",
+        ),
     ] = Path("hqsam_shown"),
     compare: Annotated[
         bool,
-        typer.Option("--compare", rich_help_panel=RESULTS, help="SAM, HQ-SAM and their difference, side by side."),
+        typer.Option("--compare", rich_help_panel=RESULTS, help="Show SAM, HQ-SAM and their difference side by side."),
     ] = False,
     images: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", rich_help_panel=RESULTS, help="Of a finished run: where its photos are, if they moved."
+            metavar="FOLDER",
+            rich_help_panel=RESULTS,
+            help="Folder of the images of a finished run, if they were moved.",
         ),
     ] = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Draw masks over images: contours, boxes, labels and scores, in a color an instance.
+    """Draw masks over images: outlines, boxes, labels and scores, with a color per instance.
 
-    INPUT is images, which are segmented as hqsam segment does, or the output folder of a finished run.
+    INPUT is images, which are segmented first, or the output folder of a finished run.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     run = _finished_run(inputs)

@@ -1,4 +1,4 @@
-"""`hqsam weights`: official weights and checkpoints of one's own."""
+"""`hqsam weights`: official weights, and checkpoints as files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .console import ConsoleReporter, print_json, print_table
 if TYPE_CHECKING:
     from torch import Tensor
 
-weights = typer.Typer(no_args_is_help=True, help="Official weights, and checkpoints of one's own.")
+weights = typer.Typer(no_args_is_help=True, help="Download, verify, inspect, merge and convert model weights.")
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A .pth, .pt or .safetensors file.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Output file: .pth, .pt or .safetensors.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite an existing file.")]
 Layout = Literal["official", "transformers"]
 SUFFIXES = (".pth", ".pt", ".safetensors")
 STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
@@ -29,7 +29,7 @@ STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("
 
 @weights.command("list")
 def list_weights(as_json: AsJson = False) -> None:
-    """The weights there are names for, and which of them are on this machine."""
+    """List the official weights, and which of them are downloaded."""
     from ..weights.hub import inventory
 
     rows = inventory()
@@ -53,10 +53,13 @@ def list_weights(as_json: AsJson = False) -> None:
 
 @weights.command()
 def pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="vit_l and so on; see hqsam weights list.")],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Names of official weights, such as vit_l; see hqsam weights list."),
+    ],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
-    """Fetch official weights, or fetch damaged ones anew; prints their paths."""
+    """Download official weights, replacing damaged files, and print their paths."""
     from ..weights.hub import download
     from ..weights.registry import WEIGHTS
 
@@ -71,10 +74,11 @@ def pull(
 @weights.command()
 def verify(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME|PATH]...", help="All that are on this machine unless given.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME|PATH]...", help="Weights to verify; by default all that are downloaded."),
     ] = None,
 ) -> None:
-    """Compare files with the hashes of the official ones; exit code 1 where one differs."""
+    """Verify the SHA-256 of official weights; exit code 1 if any differs."""
     from ..weights.hub import inventory
     from ..weights.registry import WEIGHTS
 
@@ -109,10 +113,10 @@ def _verdict(model: str) -> tuple[bool, str, Path]:
 
 @weights.command()
 def info(
-    model: Annotated[str, typer.Argument(metavar="NAME|PATH")],
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Name of official weights, or a checkpoint.")],
     as_json: AsJson = False,
 ) -> None:
-    """What a checkpoint holds: architecture, parameters, share of the HQ modules, hash, dtype, metadata."""
+    """Inspect a checkpoint: architecture, parameters, HQ modules, SHA-256, dtypes, metadata."""
     from ..weights.checkpoints import read_checkpoint
     from ..weights.hub import file_hash, local_path, official_name
 
@@ -146,19 +150,19 @@ def info(
 
 @weights.command()
 def merge(
-    sam: Annotated[str, typer.Argument(metavar="SAM", help="The SAM, by name or path.")],
+    sam: Annotated[str, typer.Argument(metavar="SAM", help="SAM weights, by name or path.")],
     hq_only: Annotated[
         Path,
         typer.Argument(
-            metavar="HQ_ONLY", help="The HQ modules trained on it, or the decoder that the authors' training writes."
+            metavar="HQ_ONLY", help="HQ modules trained on this SAM, or a decoder from the authors' training code."
         ),
     ],
     output: Output,
     overwrite: Overwrite = False,
 ) -> None:
-    """Put a SAM and HQ modules together into one HQ-SAM checkpoint.
+    """Merge SAM weights and HQ modules into one HQ-SAM checkpoint.
 
-    HQ modules that the SAM has already are replaced.
+    Existing HQ modules in SAM are replaced.
     """
     _check_new(output, overwrite)
     from ..weights.checkpoints import merge_checkpoint
@@ -173,20 +177,25 @@ def merge(
 
 @weights.command()
 def convert(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A name, a .pth or .safetensors, or a folder.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN", help="Name of official weights, .pth or .safetensors file, or transformers folder."
+        ),
+    ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .pth, .pt or .safetensors file, or a folder for transformers.")
+        Path, typer.Argument(metavar="OUT", help="Output file (.pth, .pt or .safetensors), or folder for transformers.")
     ],
     layout: Annotated[
-        Layout | None, typer.Option(help="Names of the tensors; transformers in a folder, else official.")
+        Layout | None, typer.Option(help="Naming of the tensors; transformers for a folder, else official.")
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="In half precision: half the size, as lite is.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Convert to float16, which halves the size.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Rewrite a checkpoint: .pth, .safetensors, or the layout of transformers, each to each.
+    """Convert a checkpoint between .pth, .safetensors and transformers.
 
-    The layout of IN is seen from its tensors. A folder gets model.safetensors and the config.json that
-    SamHQModel.from_pretrained reads.
+    The layout of IN is detected from its tensors. A folder gets model.safetensors and config.json, for
+    SamHQModel.from_pretrained.
     """
     from ..weights.checkpoints import read_checkpoint
     from ..weights.conversion import transformers_config, transformers_state
