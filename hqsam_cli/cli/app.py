@@ -88,15 +88,15 @@ def _options(
 
 
 def run() -> None:
-    """Run the command and leave with the exit code that says how it went."""
-    # A daemon may have closed them. A closed stdout stays closed: results are not to vanish without a word.
+    """Run the command and exit with its exit code."""
+    # A daemon may have closed them. A closed stdout stays closed, so that results are not lost silently.
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     show_what_can_be_shown()
     try:
-        # Not standalone: typer would say what is wrong with a command line in a box of five lines.
+        # Not standalone: typer would print usage errors in a box of five lines.
         sys.exit(
             refuse_addresses(tidy_help(typer.main.get_command(app)))(standalone_mode=False, prog_name="hqsam") or 0
         )
@@ -107,20 +107,20 @@ def run() -> None:
             error_line(usage_sentence(error))
         sys.exit(2)
     except ReaderGoneError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python would still flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit
         sys.exit(error.exit_code)
     except HqsamError as error:
-        log.debug("where it was raised", exc_info=True)
+        log.debug("traceback", exc_info=True)
         error_line(str(error))
         sys.exit(error.exit_code)
     except MemoryError as error:
-        log.debug("where it was raised", exc_info=True)
+        log.debug("traceback", exc_info=True)
         detail = f" ({error})" if str(error) else ""
         error_line(f"out of memory{detail}: lower --batch-size, --prompts-per-batch or --max-pixels")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        log.debug("where it was raised", exc_info=True)
+        log.debug("traceback", exc_info=True)
         error_line(crash_sentence(error))
         sys.exit(1)

@@ -60,6 +60,6 @@ DrawnExifOption = Annotated[
 
 
 def check_hq(model: str, output: str) -> None:
-    """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
+    """Raise a UsageError, before any download, if the model is a plain SAM and the masks are not SAM's."""
     if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
         raise UsageError(no_hq_message(model, output))

@@ -41,7 +41,7 @@ def report(
 
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     if not folder.is_dir():
-        raise NoInputError("no such folder", file=folder, remedy="give the output folder of hqsam segment")
+        raise NoInputError("no such folder", file=folder, remedy="pass the output folder of hqsam segment")
     results = read_results(folder, images)
     try:
         page, missing = write_report(
@@ -50,5 +50,7 @@ def report(
     finally:
         reporter.close()
     if missing:
-        reporter.say(f"photos that cannot be shown: {missing} of {len(results.images)}; pass `images`", "yellow")
+        reporter.say(
+            f"images that cannot be shown: {missing} of {len(results.images)}; pass their folder as `images`", "yellow"
+        )
     reporter.say(f"wrote {page}", "green")

@@ -84,7 +84,7 @@ def filter_results(
         files=None if files is None else _names(files),
     )
     if choice == Choice():
-        raise UsageError("nothing says what to keep", remedy="pass --min-score, --categories, --min-area or --files")
+        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area or --files")
     _write(choose(open_results(as_place(given)), choice), output, renumber, overwrite, quiet)
 
 
@@ -114,7 +114,7 @@ def split(
 
     made = split_results(open_results(as_place(given)), _fractions(parts), seed)
     paths = {name: str(below(as_place(output), f"{name}.json")) for name in made}
-    for path in paths.values():  # before any is written
+    for path in paths.values():  # before writing any
         _check_free(as_place(path), overwrite)
     for name, part in made.items():
         _write(part, paths[name], renumber, overwrite, quiet)
@@ -187,14 +187,16 @@ def convert(
 
     check_formats([form], (*FILES, *FOLDERS))
     if segmentation is not None and form not in ("coco", "ndjson"):
-        raise UsageError("is for COCO and NDJSON", option="segmentation", remedy="pass --format coco, or leave it out")
+        raise UsageError(
+            "applies to COCO and NDJSON only", option="segmentation", remedy="use --format coco, or omit it"
+        )
     if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):
-        raise UsageError(f"{form} says where the images are", remedy="pass --images DIR")
+        raise UsageError(f"{form} refers to image files", remedy="pass --images DIR")
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
     place = as_place(output)
     if form not in FILES and isinstance(place, str):
-        remedy = "write a folder of this machine, and copy that"
-        raise UsageError(f"an address, where {form} is not written", option="output", value=output, remedy=remedy)
+        remedy = "write to a local folder, and upload it"
+        raise UsageError(f"a URL, which is not supported for {form}", option="output", value=output, remedy=remedy)
     _check_free(place, overwrite, folder=form not in FILES)
     found = open_results(as_place(given))
     reporter.say(f"{given}: {found.kind}")
@@ -236,16 +238,16 @@ def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) ->
 
         there = AddressFolder(output).names()
         if any(there):
-            raise UsageError("a folder", file=output, remedy="give the name of a file")
+            raise UsageError("is a folder", file=output, remedy="pass a file name")
         if there and not overwrite:
-            raise UsageError("is there", file=output, remedy="pass --overwrite")
+            raise UsageError("already exists", file=output, remedy="pass --overwrite")
         return
     if not folder and output.is_dir():
-        raise UsageError("a folder", file=output, remedy="give the name of a file")
+        raise UsageError("is a folder", file=output, remedy="pass a file name")
     if folder and output.is_dir() and not overwrite and any(output.iterdir()):
-        raise UsageError("a folder that holds something", file=output, remedy="pass --overwrite, or give another one")
+        raise UsageError("folder is not empty", file=output, remedy="pass --overwrite, or choose another folder")
     if output.is_file() and (folder or not overwrite):
-        raise UsageError("is there", file=output, remedy="give another path" if folder else "pass --overwrite")
+        raise UsageError("already exists", file=output, remedy="choose another path" if folder else "pass --overwrite")
 
 
 def _names(path: Path) -> frozenset[str]:
@@ -253,7 +255,9 @@ def _names(path: Path) -> frozenset[str]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"cannot be read ({error.strerror})", file=path, remedy="give a list of names") from None
+        raise UsageError(
+            f"cannot be read ({error.strerror})", file=path, remedy="pass a text file with a name per line"
+        ) from None
     return frozenset(os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
 
 

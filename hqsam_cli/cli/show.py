@@ -72,14 +72,14 @@ def show(
     run = _finished_run(inputs)
     if run is not None:
         if config.prompts.boxes or config.prompts.frame or config.detection.detector:
-            raise UsageError(f"{run} is a finished run, whose masks are drawn", remedy="leave out what to segment")
+            raise UsageError(f"{run} is a finished run, so its own masks are drawn", remedy="omit the prompt options")
         all_drawn = _draw_run(run, images, output, compare=compare, max_pixels=config.max_pixels, reporter=reporter)
         raise typer.Exit(0 if all_drawn else 3)
     raise typer.Exit(_draw_images(inputs, output, replace(config, compare_sam=compare), reporter))
 
 
 def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporter: ConsoleReporter) -> int:
-    """Segment images, and write a picture of each; the exit code."""
+    """Segment images, and write a picture of each; returns the exit code."""
     from ..batch.segment import prepare_segment
     from ..formats.picture_writer import draw, write_picture
     from ..report.pictures import compared
@@ -96,7 +96,7 @@ def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporte
             write_picture(path, picture)
         except OSError as error:
             reason = f"cannot be written ({error.strerror})"
-            raise HqsamError(reason, file=path, remedy="give another `output`") from None
+            raise HqsamError(reason, file=path, remedy="choose another `output`") from None
 
     run = prepare_segment(inputs, STDIN, config, reporter, stdin=sys.stdin.buffer, on_result=draw_result)
     names: dict[Any, str] = {category["id"]: str(category["name"]) for category in run.job.categories}
@@ -108,30 +108,30 @@ def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporte
     if summary.done:
         reporter.say(f"wrote {output}", "green")
     elif not summary.interrupted:
-        raise HqsamError("no picture could be drawn", remedy="see above")
+        raise HqsamError("no image could be drawn", remedy="see above")
     return summary.exit_code
 
 
 def _picture_path(output: Path, name: str, count: int) -> Path:
-    """Where the picture of one of so many images goes; a UsageError where one file is for several."""
+    """The path of the picture of one of `count` images; a UsageError if several would share one file."""
     from ..report.pictures import PICTURE_SUFFIXES
 
     if output.suffix.lower() in PICTURE_SUFFIXES:
         if count > 1:
-            raise UsageError(f"one file for {count} images", option="output", remedy="give a folder")
+            raise UsageError(f"one file for {count} images", option="output", remedy="pass a folder")
         return output
     return output / f"{name if count > 1 else os.path.basename(name)}.jpg"
 
 
 def _finished_run(inputs: list[str]) -> Path | str | None:
-    """The output folder of a run, or its address, where that is what is given."""
+    """The output folder of a run, or its URL, if the input is one."""
     from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
     from ..io.address_folder import AddressFolder
     from ..io.images import READ_SUFFIXES
 
     folder = as_place(inputs[0])
-    # A server of http lists no journal, and an image is no folder.
+    # HTTP servers do not list journals, and an image is not a folder.
     name = inputs[0].lower()
     if len(inputs) > 1 or name == STDIN or name.startswith("http") or name.endswith(READ_SUFFIXES):
         return None
@@ -145,11 +145,11 @@ def _finished_run(inputs: list[str]) -> Path | str | None:
 def _draw_run(
     run: Path | str, images: Path | None, output: Path, *, compare: bool, max_pixels: int, reporter: ConsoleReporter
 ) -> bool:
-    """Write a picture of each image of a run, and say where; whether there is one of each.
+    """Write a picture of each image of a run; returns whether all were drawn.
 
     Raises:
-        UsageError: there are several for one file, or nothing to compare.
-        HqsamError: no picture could be drawn, or one cannot be written.
+        UsageError: several images for one file, or no SAM masks to compare.
+        HqsamError: no image could be drawn, or a picture cannot be written.
     """
     from ..report.pictures import draw_image
     from ..report.results import read_results
@@ -158,7 +158,7 @@ def _draw_run(
     shown = [image for image in results.images if image.size is not None]
     _picture_path(output, "", len(shown))
     if compare and not any("sam" in annotation for image in shown for annotation in image.annotations):
-        raise UsageError("has no masks of SAM to compare", file=run, remedy="run hqsam segment with `compare_sam`")
+        raise UsageError("contains no SAM masks to compare", file=run, remedy="run hqsam segment with `compare_sam`")
     drawn = 0
     reporter.on_start(len(shown), 0)
     try:
@@ -173,6 +173,6 @@ def _draw_run(
     finally:
         reporter.close()
     if not drawn:
-        raise HqsamError("no picture could be drawn", file=run, remedy="see above")
+        raise HqsamError("no image could be drawn", file=run, remedy="see above")
     reporter.say(f"wrote {output}", "green")
     return drawn == len(shown)

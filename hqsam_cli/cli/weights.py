@@ -65,7 +65,7 @@ def pull(
 
     unknown = [name for name in names if name not in WEIGHTS]
     if unknown:
-        raise UsageError("no such weights", value=unknown[0], remedy=f"there are {', '.join(WEIGHTS)}")
+        raise UsageError("unknown weights", value=unknown[0], remedy=f"choose from {', '.join(WEIGHTS)}")
     reporter = ConsoleReporter(quiet=quiet)
     for name in names:
         typer.echo(download(name, None if quiet else reporter.say, repair=True))
@@ -84,7 +84,7 @@ def verify(
 
     names = models or [row["name"] for row in inventory() if row["path"] and row["sha256"]]
     if not names:
-        raise NoInputError("no official weights are on this machine", remedy="get some: hqsam weights pull NAME")
+        raise NoInputError("no official weights are downloaded", remedy="download some: hqsam weights pull NAME")
     checked = [(name, *_verdict(name)) for name in names]
     print_table(
         ("name", "result", "file"),
@@ -204,7 +204,7 @@ def convert(
     is_folder = output.is_dir() or not output.suffix
     if is_folder and layout == "official":
         raise UsageError(
-            "a folder is for the layout of transformers", file=output, remedy="name a .pth or .safetensors file"
+            "a folder is for the transformers layout only", file=output, remedy="pass a .pth or .safetensors file"
         )
     file = output / TRANSFORMERS_FILE if is_folder else output
     _check_suffix(file)
@@ -216,7 +216,9 @@ def convert(
     state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}
     if is_folder or layout == "transformers":
         if found.model is None:
-            raise UsageError("HQ modules alone have no place there", file=source, remedy="first: hqsam weights merge")
+            raise UsageError(
+                "HQ modules without their SAM", file=source, remedy="merge them first: hqsam weights merge"
+            )
         state = transformers_state(state, found.architecture)
     _write(file, state, found.metadata)
     reporter.say(f"wrote {file}", "green")
@@ -229,12 +231,12 @@ def convert(
 
 def _check_new(path: Path, overwrite: bool) -> None:
     if path.is_file() and not overwrite:
-        raise UsageError("is there", file=path, remedy="pass --overwrite to replace it, or name another file")
+        raise UsageError("already exists", file=path, remedy="pass --overwrite to replace it, or choose another file")
 
 
 def _check_suffix(path: Path) -> None:
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"end it in one of {', '.join(SUFFIXES)}, so that its format is known", file=path)
+        raise UsageError("unknown file format", file=path, remedy=f"use one of the suffixes {', '.join(SUFFIXES)}")
 
 
 def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -246,7 +248,7 @@ def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str])
 
 @contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears when the block ends well; one line where it cannot."""
+    """A file that is written atomically; an HqsamError if it cannot be written."""
     from ..io.atomic import atomic_file
 
     try:
@@ -254,5 +256,5 @@ def _written(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise HqsamError(
-            f"cannot be written ({error.strerror})", file=path, remedy="mend that, or write elsewhere"
+            f"cannot be written ({error.strerror})", file=path, remedy="fix that, or write elsewhere"
         ) from None
