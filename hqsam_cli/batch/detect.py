@@ -116,10 +116,10 @@ def prepare_detect(
 def _check(config: DetectConfig, form: BoxFileFormat, inputs: Sequence[str], path: Path | str | None) -> None:
     """Raise a UsageError where options do not go together."""
     if path is None and form != "ndjson":
-        raise UsageError("--output - writes NDJSON alone", remedy=f"leave --format {form} out, or give a path")
+        raise UsageError("--output - writes only NDJSON", remedy=f"omit --format {form}, or pass a path")
     if config.save_conf and form != "yolo":
-        raise UsageError("a column of YOLO labels", option="save_conf", remedy="pass --format yolo too")
+        raise UsageError("applies to YOLO labels only", option="save_conf", remedy="add --format yolo")
     if config.images_json is not None and [*inputs, config.images_json].count(STDIN) > 1:
-        raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
+        raise UsageError("stdin can only be read once: only one of INPUT and --images-json may be -")
     if isinstance(path, Path) and form != "yolo" and path.is_dir():
-        raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
+        raise UsageError("is a folder", file=path, remedy="pass a file name, or --format yolo")

@@ -23,7 +23,7 @@ def input_images(
         NoInputError: there is no image, or none of them exists; what is at an address is asked for later.
     """
     if not output:
-        raise UsageError("an empty name", option="output", remedy="give a folder, or -")
+        raise UsageError("is empty", option="output", remedy="pass a folder, or -")
     # Where the output is an input itself, its masks are none.
     exclude = [] if output == STDIN else [output, *(f"{output.rstrip('/')}/{name}" for name in OUTPUTS)]
     found = find_images(list(inputs), stdin=stdin, null_separated=null_separated, exclude=exclude)
@@ -32,9 +32,9 @@ def input_images(
     if not any(image.stored is not None or os.path.lexists(image.path) for image in found.images):
         raise NoInputError(_nothing(inputs, found))
     if found.unread:
-        progress.on_problem(f"images of kinds that are not read: {len(found.unread)} ({_kinds(found.unread)}")
+        progress.on_problem(f"images in unsupported formats, skipped: {len(found.unread)} ({_kinds(found.unread)}")
     if found.passed:
-        text = f"thumbnails, bins, hidden files and outputs of runs, left out: {some_of(found.passed)}"
+        text = f"thumbnails, trash, hidden files and outputs of runs, skipped: {some_of(found.passed)}"
         progress.say(text, verbose=True)
     return found
 
@@ -52,12 +52,12 @@ def _nothing(inputs: Sequence[str], found: Found) -> str:
     for item in inputs:
         suffix = os.path.splitext(item)[1].lower()
         if suffix in VIDEO_SUFFIXES:
-            return f"{item}: a video; take its frames first (ffmpeg -i {item} frames/%06d.png), and give their folder"
+            return f"{item}: a video; extract its frames (ffmpeg -i {item} frames/%06d.png), and pass their folder"
         if suffix == ".pdf":
-            return f"{item}: a PDF; take its images first (pdfimages -png {item} pages), and give their folder"
+            return f"{item}: a PDF; extract its images (pdfimages -png {item} pages), and pass their folder"
     if found.unread:
-        return f"no image that can be read in {', '.join(inputs)}: {len(found.unread)} are not ({_kinds(found.unread)}"
+        return f"no readable image in {', '.join(inputs)}: {len(found.unread)} unsupported ({_kinds(found.unread)}"
     if found.images:
         names = some_of(image.path for image in found.images)
-        return f"no input exists ({names}): check the paths, or give folders of images, or globs"
-    return f"no image in {', '.join(inputs)}: give images, folders of images, or globs"
+        return f"no input exists ({names}): check the paths, or pass folders of images, or globs"
+    return f"no image in {', '.join(inputs)}: pass images, folders of images, or globs"

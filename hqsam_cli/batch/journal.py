@@ -308,8 +308,8 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
                         if identity is not None:
                             _check(named or path.parent, contents, identity)
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    reason = f"line {number + 1} is not of a journal"
-                    raise HqsamError(reason, file=named or path, remedy="pass `overwrite` to start again") from None
+                    reason = f"line {number + 1} is not a journal entry"
+                    raise HqsamError(reason, file=named or path, remedy="pass `overwrite` to start over") from None
                 contents.end += len(line)
     except FileNotFoundError:
         pass
@@ -347,8 +347,8 @@ def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> N
         command = contents.info.get("command")
         made = f", made by: {command}" if command else ""
         raise UsageError(
-            f"{place} holds results of another run ({'; '.join(changed)}{made})",
-            remedy="pass `overwrite` to start again, or choose another `output`",
+            f"{place} contains results of another run ({'; '.join(changed)}{made})",
+            remedy="pass `overwrite` to start over, or choose another `output`",
         )
 
 
@@ -362,5 +362,5 @@ def cannot_write(path: Path | str, error: OSError) -> HqsamError:
     return HqsamError(
         f"cannot be written ({error.strerror})",
         file=error.filename or path,
-        remedy="mend that and run the same command, which continues, or choose another `output`",
+        remedy="fix that and run the same command again to continue, or choose another `output`",
     )

@@ -38,7 +38,7 @@ def lock(file: FileIO, path: Path) -> Path | None:
         if error.errno not in NO_LOCKS:
             raise
     own = path.with_name(f"{path.name}.lock")
-    log.warning("%s: this disk knows no locks; a lock file stands in for one", path.parent)
+    log.warning("%s: this file system does not support locks; using a lock file", path.parent)
     _make(own)
     return own
 
@@ -55,9 +55,9 @@ def _make(path: Path) -> None:
             owner = path.read_text(errors="replace").strip()
             if not is_gone(owner):
                 raise HqsamError(
-                    f"another run is writing here ({owner or 'unknown'}, says {path.name})",
+                    f"another run is writing here ({owner or 'unknown'}, according to {path.name})",
                     file=path.parent,
-                    remedy="wait for it to end, or remove that file if it is gone",
+                    remedy="wait for it to end, or delete that file if the process no longer runs",
                 ) from None
             path.unlink(missing_ok=True)
     raise HqsamError("another run is writing here", file=path.parent, remedy="wait for it to end")

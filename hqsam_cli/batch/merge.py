@@ -153,7 +153,7 @@ def merge_shards(
 def _check_is_no_shard(output: Path | str, folders: Sequence[Path | str]) -> None:
     """Raise where the whole would be written over a part of it."""
     if _real(output) in map(_real, folders):
-        raise UsageError("is one of the shards", file=output, remedy="give another folder for the whole, OUT")
+        raise UsageError("is one of the shards", file=output, remedy="pass another OUT folder")
 
 
 def _real(folder: Path | str) -> str:
@@ -166,13 +166,15 @@ def _read_parts(folders: Sequence[Path | str]) -> list[Part]:
     for folder in folders:
         part = _read_part(folder)
         if (twin := parts.get(part.shard.index)) is not None:
-            raise UsageError(f"shard {part.shard}, as {twin.folder} is", file=folder, remedy="give each shard once")
+            raise UsageError(
+                f"the same shard as {twin.folder} ({part.shard})", file=folder, remedy="pass each shard once"
+            )
         parts[part.shard.index] = part
         _check_alike(next(iter(parts.values())), part)
     count = next(iter(parts.values())).shard.count
     if missing := [f"{index}/{count}" for index in range(1, count + 1) if index not in parts]:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise UsageError(f"of the shards {shown} is missing", remedy="give the outputs of all shards")
+        raise UsageError(f"missing shards: {shown}", remedy="pass the outputs of all shards")
     return [parts[index] for index in sorted(parts)]
 
 
@@ -181,14 +183,14 @@ def _read_part(folder: Path | str) -> Part:
     contents = read_journal(journal, named=str(below(folder, JOURNAL)))
     beginning, shard = contents.last, contents.identity.get(SHARD)
     if beginning is None or shard is None:
-        raise UsageError("not the output of a shard", file=folder, remedy="make it by segment --shard I/N")
+        raise UsageError("not the output of a shard", file=folder, remedy="create it with hqsam segment --shard I/N")
     if contents.outcome != "finished":
-        raise UsageError("this shard is not finished", file=folder, remedy="its command, given again, continues it")
+        raise UsageError("this shard is not finished", file=folder, remedy="run its command again to continue it")
     if len(contents.entries) != beginning.images:
         raise UsageError(
-            f"it has results of {len(contents.entries)} images, and its last command was about {beginning.images}",
+            f"has results of {len(contents.entries)} images, but its last command had {beginning.images} inputs",
             file=folder,
-            remedy="make it of the same inputs as the other shards, with `overwrite`",
+            remedy="run it again with the inputs of the other shards and `overwrite`",
         )
     return Part(folder, journal, Shard.parse(shard), contents, beginning)
 
@@ -198,13 +200,13 @@ def _check_alike(first: Part, part: Part) -> None:
     mine, other = ({**p.contents.identity, SHARD: f"of {p.shard.count}"} for p in (part, first))
     if changed := changes(other, mine):
         raise UsageError(
-            f"made otherwise than {first.folder} ({'; '.join(changed)})",
+            f"made with other options than {first.folder} ({'; '.join(changed)})",
             file=part.folder,
-            remedy="make all shards by one command",
+            remedy="use the same command for all shards",
         )
     if (part.beginning.inputs, part.beginning.categories) != (first.beginning.inputs, first.beginning.categories):
         raise UsageError(
-            f"made of other inputs than {first.folder}", file=part.folder, remedy="make all shards of the same inputs"
+            f"made from other inputs than {first.folder}", file=part.folder, remedy="use the same inputs for all shards"
         )
 
 

@@ -210,12 +210,12 @@ class _Run:
     def _begin(self, plan: Plan) -> None:
         """Say how much there is to do, and in the journal, for those who ask how far it is."""
         job, summary = self.job, self.summary
-        tell_removed("images that are gone", plan.gone)
-        tell_removed("images that have no prompts any more", plan.emptied)
+        tell_removed("images that no longer exist", plan.gone)
+        tell_removed("images that no longer have prompts", plan.emptied)
         if plan.unmentioned:
             names = plan.unmentioned
             self.progress.on_problem(
-                f"images that no prompt file mentions, whose results stay: {len(names)} ({some_of(names)})"
+                f"images that no prompt file mentions, results kept: {len(names)} ({some_of(names)})"
             )
         if self.journal is not None and plan.gone:
             self._remove(plan.gone, self.writers)
@@ -234,7 +234,9 @@ class _Run:
         self.progress.on_start(len(job.images), summary.already_done)
         if summary.failed_before:
             count = summary.failed_before
-            self.progress.on_problem(f"{count} failed before and are what they were: `retry_failed` tries them again")
+            self.progress.on_problem(
+                f"{count} unchanged images failed in an earlier run, not retried; pass `retry_failed` to retry"
+            )
 
     def _is_stopped(self) -> bool:
         return self.interrupt.wanted or self._too_many_failed()

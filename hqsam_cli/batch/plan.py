@@ -165,7 +165,7 @@ def check_not_foreign(journal: Path | str, writers: Sequence[AnyWriter]) -> None
     for writer in writers:
         if (path := writer.foreign()) is not None:
             raise UsageError(
-                "is there, and no run of this tool wrote it",
+                "already exists, and was not written by hqsam",
                 file=path,
                 remedy="pass `overwrite` to replace it, or choose another `output`",
             )

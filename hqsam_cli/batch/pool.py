@@ -15,7 +15,7 @@ from ..errors import HqsamError, ImageError
 from .work import Asked, Outcome, failed
 
 MOST_DEATHS = 3  # of processes that had an image in hand, or of one process and its successors while they load models
-MEMORY = "see whether there is memory enough"
+MEMORY = "check that there is enough memory"
 
 
 class WorkerDiedError(Exception):
@@ -152,7 +152,7 @@ class Pool(ABC, Generic[W]):
         else:
             worker.failed_starts += 1
             if worker.failed_starts == MOST_DEATHS:
-                raise HqsamError(f"a process died while it loaded the models ({reason})", remedy=MEMORY)
+                raise HqsamError(f"a process died while loading the models ({reason})", remedy=MEMORY)
         given_up = [asked for asked in in_hand if self.deaths[asked.source.file_name] == MOST_DEATHS]
         self.again.extend(asked for asked in in_hand if asked not in given_up)
         worker.start()

@@ -54,7 +54,7 @@ class PreparedRun:
         summary = run_images(self.job, self.engine(), progress)
         has_results = summary.masks or summary.already_done or summary.failed or summary.interrupted
         if self.has_files and summary.lost and not has_results:
-            raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
+            raise HqsamError(f"no prompt lies inside its image ({summary.lost} skipped)", remedy="see above")
         summary.left_out = self.lost or (self.strict and summary.lost > 0)
         return summary
 
@@ -71,9 +71,7 @@ def journal_place(output: Path | str, folder: str | None, *, beside: bool = Fals
     """
     if isinstance(output, Path):
         if folder is not None:
-            raise UsageError(
-                "is for an output at an address", option="journal", value=folder, remedy="leave it out: OUTPUT has one"
-            )
+            raise UsageError("applies to an output at a URL only", option="journal", value=folder, remedy="omit it")
         return output.with_name(f"{output.name}.{JOURNAL}") if beside else output / JOURNAL
     if folder is not None:
         return Path(folder, JOURNAL)

@@ -67,7 +67,9 @@ class _Process(PoolWorker):
         code = self.process.exitcode or 0
         if code > 0:  # an exception that nobody foresaw; its traceback is on stderr
             names = ", ".join(asked.source.file_name for group in self.in_hand for asked in group)
-            raise HqsamError(f"a process failed (exit code {code}) at {names or 'its start'}", remedy="report it")
+            raise HqsamError(
+                f"a worker process failed (exit code {code}) at {names or 'startup'}", remedy="please report it"
+            )
         raise WorkerDiedError(f"signal {-code}" if code else "it exited")
 
     def rest(self) -> Iterator[list[Outcome]]:

@@ -57,12 +57,12 @@ class RayEngine(Pool["_ActorWorker"]):
             with _stderr_closed():
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
         except (OSError, ValueError, RuntimeError) as error:
-            remedy = "see ray status; where the cluster asks for a token, set RAY_AUTH_MODE=token"
+            remedy = "see ray status; if the cluster requires a token, set RAY_AUTH_MODE=token"
             raise HqsamError(f"no Ray cluster ({_reason(error)})", value=address, remedy=remedy) from None
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         room = math.floor(resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) / threads)
         if room < 1:
-            raise HqsamError("the Ray cluster has no room for an actor", remedy="see ray status, and `device`")
+            raise HqsamError("the Ray cluster has no resources for an actor", remedy="check ray status and `device`")
         actor: Any = ray.remote(_Actor)
         needs = {"num_gpus": 1} if on_gpu else {"num_cpus": threads}
         make = partial(actor.options(max_restarts=0, max_task_retries=0, **needs).remote, build, threads)
@@ -103,7 +103,7 @@ class _ActorWorker(PoolWorker):
             return made
         except (RaySystemError, RayTaskError) as error:
             raise HqsamError(
-                f"the Ray cluster failed ({_reason(error)})", remedy="the same command continues"
+                f"the Ray cluster failed ({_reason(error)})", remedy="run the same command again to continue"
             ) from None
         except RayError as error:  # the actor, its node, or what it had made are gone
             raise WorkerDiedError(_reason(error)) from None

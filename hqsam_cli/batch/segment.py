@@ -204,15 +204,15 @@ def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
     """The config of a run without prompts: the embedded detector finds the boxes, and points find objects too."""
     if not has_embedded():
         raise UsageError(
-            "nothing says what to segment",
+            "no prompts",
             remedy="pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
-            "or --frame to take each whole image as the box",
+            "or --frame for the full-image box",
         )
     side = config.objects.grid_points[-1]
-    points = "" if config.multimask else f"up to {side} x {side} points find, and what "
+    points = "" if config.multimask else f"up to {side} x {side} points and "
     progress.say(
-        f"no prompts given: segmenting what {points}the detector {EMBEDDED} of this package finds; "
-        "--everything finds all there is, and --detector yolo11n.pt has classes"
+        f"no prompts: segmenting objects found by {points}the detector {EMBEDDED} of this package; "
+        "use --everything for all masks, or --detector yolo11n.pt for classes"
     )
     return replace(config, detection=replace(config.detection, detector=EMBEDDED))
 
@@ -220,7 +220,7 @@ def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
 def _check_no_detector(config: DetectorConfig) -> None:
     """Raise a UsageError where options are given that only a detector takes."""
     if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
-        raise UsageError("for a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
+        raise UsageError("applies to a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
 
 
 def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progress: Progress) -> PromptTable:
@@ -275,8 +275,8 @@ def _identity(
 def _describe(job: Job, config: SegmentConfig) -> str:
     """What prompts the images of a job, for people."""
     if config.detection.detector is not None:
-        return f"what {config.detection.detector} finds"
+        return f"boxes of the detector {config.detection.detector}"
     if config.everything:
-        return f"{config.generator.points_per_side} x {config.generator.points_per_side} points an image"
+        return f"{config.generator.points_per_side} x {config.generator.points_per_side} points per image"
     counts = [len(job.prompts.for_image(image.file_name).prompts) for image in job.images]
     return f"{sum(counts)}, in {sum(map(bool, counts))} images"

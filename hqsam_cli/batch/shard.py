@@ -27,7 +27,7 @@ class Shard:
         """Of `2/8`; a UsageError of what is none."""
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise UsageError("no part of a whole", option="shard", value=text, remedy="give I/N, as 1/8 to 8/8")
+            raise UsageError("not a shard", option="shard", value=text, remedy="pass I/N, such as 1/8 to 8/8")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:

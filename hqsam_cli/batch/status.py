@@ -77,9 +77,9 @@ def read_status(output: Path | str) -> RunStatus:
     except HqsamError:
         if path != Path(output) or path.name.endswith(JOURNAL):
             raise
-        raise UsageError("is no journal of a run", file=output, remedy="give the folder that the run wrote") from None
+        raise UsageError("not a journal", file=output, remedy="pass the output folder of a run") from None
     if not contents.identity:
-        raise UsageError("no run has written here", file=output, remedy="give the --output of a run")
+        raise UsageError("not the output of a run", file=output, remedy="pass the --output of a run")
     last = contents.last
     entries = contents.entries.values()
     done = contents.done + (last.done if last else 0)

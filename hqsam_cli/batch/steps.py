@@ -144,7 +144,7 @@ class Segment:
     def annotations(self, item: DecodedImage, results: list[Instance]) -> list[dict[str, Any]]:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
-            raise ImageError("the model's numbers overflowed", file=item.source.path, remedy="pass `dtype` float32")
+            raise ImageError("the model's output overflowed", file=item.source.path, remedy="use `dtype` float32")
         return [
             make_annotation(
                 instance, item.image_id, multimask=self.config.multimask, tolerance=self.config.polygons.tolerance
@@ -258,7 +258,7 @@ def _ask_alone(item: DecodedImage, ask: Callable[[list[DecodedImage]], list[list
     except Exception as error:
         log.debug("the model failed on %s", item.source.path, exc_info=True)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        item.error = f"{item.source.path}: the model failed on it ({reason}); see `debug`, and report it"
+        item.error = f"{item.source.path}: the model failed ({reason}); run with `debug`, and report it"
         return []
 
 

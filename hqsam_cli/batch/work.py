@@ -143,7 +143,7 @@ class Worker:
         except OSError as failure:
             if failure.errno not in NAME_ERRORS:
                 raise cannot_write(self.output or Path(name), failure) from None
-            error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
+            error = f"{path}: no valid name for its outputs ({failure.strerror}); rename the image"
         return make_image_record(name, item.image_id, size, [], error)
 
 

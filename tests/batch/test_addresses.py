@@ -218,10 +218,10 @@ def test_other_runs_and_other_peoples_objects_are_refused(
     memory: fsspec.AbstractFileSystem, tmp_path: Path, imgs: Path
 ) -> None:
     memory.pipe_file("/bucket/out/masks/0.png/1.png", b"somebody's")
-    with pytest.raises(UsageError, match="memory://bucket/out/masks: is there, and no run of this tool wrote it"):
+    with pytest.raises(UsageError, match="memory://bucket/out/masks: already exists, and was not written by hqsam"):
         run(imgs, "memory://bucket/out")
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].exit_code == 0
-    with pytest.raises(UsageError, match="memory://bucket/out/journal holds results of another run"):
+    with pytest.raises(UsageError, match="memory://bucket/out/journal contains results of another run"):
         run(imgs, "memory://bucket/out", identity={"model": "other", "mask_output": "sum"})
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].done == COUNT
     assert len(journal_of(memory, "/bucket/out")) == 1
@@ -283,7 +283,7 @@ def test_a_server_that_takes_nothing_ends_the_run_which_continues(
     monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
     s3.trouble = lambda method, path: 503 if method == "PUT" and "masks/4.png" in path else None
     with pytest.raises(
-        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; mend that and run the same"
+        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; fix that and run the same"
     ):
         run(imgs, f"s3://{BUCKET}/out")
     s3.trouble = lambda _method, _path: None
@@ -443,6 +443,6 @@ def test_results_stay_while_nobody_can_be_asked(http: HttpServer, tmp_path: Path
 
 def test_the_status_of_a_bucket_asks_no_other_bucket(s3: S3Server) -> None:
     asked = len(s3.asked)
-    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: no run has written here"):
+    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: not the output of a run"):
         read_status(f"s3://{BUCKET}/")
     assert all(path.startswith(f"/{BUCKET}/") or path == f"/{BUCKET}" for _, path in s3.asked[asked:])

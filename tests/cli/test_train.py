@@ -131,7 +131,7 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
 
     continued = hqsam("train", *arguments, "-o", "killed")
     assert continued.code == 0, continued.err
-    assert f"{step} of 120 steps were done before" in continued.err
+    assert f"{step} of 120 steps already done" in continued.err
     assert hqsam("train", *arguments, "-o", "unbroken").code == 0
     for name in ("hq_only.safetensors", "hqsam.safetensors"):
         assert equal(tensors(tmp_path / "killed" / name), tensors(tmp_path / "unbroken" / name))
