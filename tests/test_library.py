@@ -109,5 +109,5 @@ def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -
     assert (len(none), none.mask.shape, none.xyxy.shape) == (0, (0, 60, 90), (0, 4))
     with pytest.raises(ValueError, match="equally many"):
         predictor.predict(image, boxes=box, points=inside * 2)
-    with pytest.raises(ValueError, match="give boxes"):
+    with pytest.raises(ValueError, match="pass boxes"):
         predictor.predict(image)

@@ -46,7 +46,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         ("--device auto", facts["auto"]),
         ("hub", "not usable" if hub is None else f"{hub['endpoint']}{', offline' if hub['offline'] else ''}"),
         ("hub cache", "-" if hub is None else hub["cache"]),
-        ("weights here", ", ".join(here) or "none"),
+        ("weights", ", ".join(here) or "none"),
         ("detector", facts["detector"] or "none in the package"),
     ]
     print_table((), rows)

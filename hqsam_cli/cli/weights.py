@@ -24,7 +24,7 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Out
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite an existing file.")]
 Layout = Literal["official", "transformers"]
 SUFFIXES = (".pth", ".pt", ".safetensors")
-STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
+STATES = {"here": ("available", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
 
 
 @weights.command("list")
@@ -37,7 +37,7 @@ def list_weights(as_json: AsJson = False) -> None:
         print_json(rows)
         return
     print_table(
-        ("name", "file", "size", "here", "from"),
+        ("name", "file", "size", "status", "source"),
         [
             (
                 row["name"],
@@ -93,12 +93,16 @@ def verify(
     wrong = [name for name, bad, _, _ in checked if bad]
     if wrong:
         known = [name for name in wrong if name in WEIGHTS]
-        remedy = f"fetch again: hqsam weights pull {' '.join(known)}" if known else "use them only if you know them"
+        remedy = (
+            f"download again: hqsam weights pull {' '.join(known)}"
+            if known
+            else "use them only if you trust their source"
+        )
         raise HqsamError(f"{len(wrong)} of {len(checked)} are not official weights", remedy=remedy)
 
 
 def _verdict(model: str) -> tuple[bool, str, Path]:
-    """Whether a file differs from the official one, in words, and where it is."""
+    """Whether a file differs from the official one, the verdict in words, and its path."""
     from ..weights.hub import file_hash, local_path, mismatch, official_name
     from ..weights.registry import WEIGHTS
 
@@ -108,7 +112,7 @@ def _verdict(model: str) -> tuple[bool, str, Path]:
         return problem is not None, problem or "official", path
     sha256 = file_hash(path)
     name = official_name(sha256)
-    return name is None, f"official {name}" if name else f"SHA-256 {sha256} is of no official file", path
+    return name is None, f"official {name}" if name else f"SHA-256 {sha256} matches no official file", path
 
 
 @weights.command()
@@ -217,7 +221,7 @@ def convert(
     if is_folder or layout == "transformers":
         if found.model is None:
             raise UsageError(
-                "HQ modules without their SAM", file=source, remedy="merge them first: hqsam weights merge"
+                "HQ modules without SAM weights", file=source, remedy="merge them first: hqsam weights merge"
             )
         state = transformers_state(state, found.architecture)
     _write(file, state, found.metadata)

@@ -81,7 +81,9 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
                 remedy="rename them",
             )
     raise NoInputError(
-        "no pair in it", file=folder, remedy="give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
+        "no image-mask pairs",
+        file=folder,
+        remedy="pass a folder with images/ and masks/, im/ and gt/, or .jpg and .png",
     )
 
 
@@ -157,9 +159,7 @@ def list_pairs(
             continue
         stem = image.stem.removesuffix(image_ending)
         if stem in pairs:
-            raise HqsamError(
-                f"{pairs[stem].image} and {image.name} would have the same mask", remedy="take one of them away"
-            )
+            raise HqsamError(f"{pairs[stem].image} and {image.name} have the same mask", remedy="remove one of them")
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
         # `a.png` or another kind of file of that stem, or `a.jpg.png`.
@@ -206,8 +206,8 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif, max_pixels: int
 
 @cache
 def _say_undecided(exif: Exif) -> None:
-    how = "upright, as `exif` apply" if exif == "apply" else "as they are stored, as `exif` ignore"
-    log.warning("photos that EXIF turns, whose masks would fit both ways, are read %s has it", how)
+    how = "upright (`exif` apply)" if exif == "apply" else "as stored (`exif` ignore)"
+    log.warning("photos rotated by EXIF whose masks fit both orientations are read %s", how)
 
 
 def read_image_and_mask(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +225,7 @@ def check_readable(folder: ImageMaskFolder) -> None:
             return
         except ImageError as error:
             problem = str(error)
-    raise HqsamError("no pair of it can be read", file=folder.name, remedy=f"the last: {problem}")
+    raise HqsamError("no image-mask pair can be read", file=folder.name, remedy=f"the last: {problem}")
 
 
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
@@ -243,10 +243,10 @@ def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
     """Raise an ImageError unless a mask has the size of its image."""
     if mask.shape != image.shape[:2]:
         (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
-        raise ImageError(f"the mask is {mask_width}x{mask_height}, its photo {width}x{height}", file=path)
+        raise ImageError(f"the mask is {mask_width}x{mask_height}, its image {width}x{height}", file=path)
 
 
 def check_not_empty(path: Path, values: np.ndarray) -> None:
     """Raise an ImageError unless a mask has an object."""
     if not (values > THRESHOLD).any():
-        raise ImageError("the mask is empty", file=path, remedy="leave it and its photo out")
+        raise ImageError("the mask is empty", file=path, remedy="remove it and its image")

@@ -179,11 +179,11 @@ def find_dataset(name: str, root: Path) -> Dataset:
         missing = [path for path in (placed.images, placed.gt) if not Path(path).exists()]
         if missing:
             raise HqsamError(
-                f"{missing[0]} is not there",
+                f"{missing[0]} does not exist",
                 option="dataset",
                 value=name,
-                remedy=f"get {dataset.archive} ({dataset.size}) from {dataset.source}, "
-                f"and unpack it so that `data_root` holds {dataset.images}/ and {dataset.gt}",
+                remedy=f"download {dataset.archive} ({dataset.size}) from {dataset.source}, "
+                f"and extract it so that `data_root` contains {dataset.images}/ and {dataset.gt}",
             )
         return placed
     folder = Path(name)
@@ -206,7 +206,8 @@ def _folder_dataset(folder: Path) -> Dataset:
     layout = find_layout(folder)
     if layout is None:
         raise HqsamError(
-            "holds no images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png", file=folder
+            "contains no images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png",
+            file=folder,
         )
     return replace(one, images=str(layout[0]), gt=str(layout[1]))
 
@@ -232,7 +233,7 @@ def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "ap
         exif=exif,
     )
     if not pairs:
-        raise HqsamError("holds no images", file=dataset.images, remedy=f"give the folder of {dataset.title}")
+        raise HqsamError("contains no images", file=dataset.images, remedy=f"pass the folder of {dataset.title}")
     return pairs
 
 
@@ -247,7 +248,7 @@ def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolde
     found = [folder for own in there if (folder := split_pairs(own.title, dataset_pairs(own, exif=exif))).pairs]
     absent = [own.images for own in sets if own.title not in {folder.name for folder in found}]
     if not found:
-        raise NoInputError("no set of HQSeg-44K in it", file=root, remedy=f"the first would be {absent[0]}")
+        raise NoInputError("contains no set of HQSeg-44K", file=root, remedy=f"the first is expected at {absent[0]}")
     return found, absent
 
 

@@ -172,7 +172,7 @@ def test_a_shard_of_other_inputs_and_one_that_is_not_finished_are_refused(
 def test_results_of_somebody_else_are_not_replaced(shards: list[Path], tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     (tmp_path / "all" / "instances.json").write_text("mine")
-    with pytest.raises(UsageError, match="no run of this tool wrote it"):
+    with pytest.raises(UsageError, match="was not written by hqsam"):
         merge_shards(shards, tmp_path / "all", {})
     merge_shards(shards, tmp_path / "all", {"command": "hqsam merge"}, overwrite=True)
     assert json.loads((tmp_path / "all" / "instances.json").read_text())["info"]["command"] == "hqsam merge"

@@ -111,7 +111,10 @@ def test_results_at_an_address_are_those_in_a_folder(
 
     memory.rm("/bucket/out/journal", recursive=True)
     refused = hqsam(*command, "-o", "memory://bucket/out")
-    assert refused.code == 2 and "memory://bucket/out/instances.json: already exists, and was not written by hqsam" in refused.err
+    assert (
+        refused.code == 2
+        and "memory://bucket/out/instances.json: already exists, and was not written by hqsam" in refused.err
+    )
     assert hqsam(*command, "-o", "memory://bucket/out", "--overwrite", "--journal", "notes").code == 0
     assert Path("notes/journal.ndjson").is_file() and not memory.exists("/bucket/out/journal")
     assert "2 already done" in hqsam(*command, "-o", "memory://bucket/out", "--journal", "notes").err

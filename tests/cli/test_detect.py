@@ -253,7 +253,11 @@ def test_labels_of_others_stay_and_those_of_photos_that_are_gone_go(
     Path("labels").mkdir()
     Path("labels/a.txt").write_text("mine")
     refused = hqsam(*command)
-    assert refused.code == 2 and "labels/a.txt: already exists" in refused.err and Path("labels/a.txt").read_text() == "mine"
+    assert (
+        refused.code == 2
+        and "labels/a.txt: already exists" in refused.err
+        and Path("labels/a.txt").read_text() == "mine"
+    )
     assert hqsam(*command, "--overwrite").code == 0 and Path("labels/a.txt").read_text() != "mine"
     Path("labels/sub/b.txt").write_text("corrected by hand")
     (photos / "a.jpg").unlink()
@@ -269,7 +273,7 @@ def test_a_label_that_is_there_before_its_photo_stays(hqsam: Run, photos: Path) 
     Path("labels/c.txt").write_text("made by hand")
     before = Path("labels/a.txt").read_text()
     ended = hqsam(*command)
-    assert ended.code == 0 and "c.txt: left as it is" in ended.err and "a.txt" not in ended.err
+    assert ended.code == 0 and "c.txt: not overwritten" in ended.err and "a.txt" not in ended.err
     assert Path("labels/c.txt").read_text() == "made by hand" and Path("labels/a.txt").read_text() == before
     assert Path("labels/a.png.txt").read_text() == Path("labels/sub/b.txt").read_text()
     assert hqsam(*command, "--overwrite").code == 0

@@ -70,7 +70,10 @@ def test_status_says_what_failed_and_why(hqsam: Run, photos: Path) -> None:
     found = json.loads(hqsam("status", "hqsam_out", "--json").out)
     assert (found["images"], found["done"], found["left"], found["reasons"][0]["images"]) == (3, 2, 0, 1)
     again = hqsam("segment", photos, "--boxes", "dets.json", "--max-errors", "50%")
-    assert again.code == 3 and "1 unchanged images failed in an earlier run, not retried; pass --retry-failed to retry" in again.err
+    assert (
+        again.code == 3
+        and "1 unchanged images failed in an earlier run, not retried; pass --retry-failed to retry" in again.err
+    )
     assert "1 failed" in hqsam("segment", photos, "--boxes", "dets.json", "--retry-failed").err
     assert hqsam("status", "imgs").code == 2
 

@@ -255,7 +255,7 @@ def test_a_set_to_validate_on_is_looked_at_before_the_first_step(hqsam: Run, dat
     cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.zeros((20, 20), np.uint8))
     ended = hqsam("train", "--data", data, "--val", "val", *SMALL, "-o", "run")
     assert ended.code == 1
-    assert "val: no pair of it can be read" in ended.err and "the mask is empty" in ended.err
+    assert "val: no image-mask pair can be read" in ended.err and "the mask is empty" in ended.err
     assert not (tmp_path / "run").exists()
     cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.eye(20, dtype=np.uint8))  # of 0 and 1
     assert hqsam("train", "--data", data, "--val", "val", "--epochs", 1, *SMALL, "-o", "run").code == 0

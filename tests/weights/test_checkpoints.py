@@ -131,7 +131,7 @@ def test_a_decoder_of_the_authors_training(tmp_path: Path, tiny: dict[str, Tenso
     decoder = {key.removeprefix("mask_decoder."): x for key, x in tiny.items() if key.startswith("mask_decoder.")}
     torch.save({f"module.{key}": value for key, value in decoder.items()}, tmp_path / "epoch_11.pth")
     assert read_checkpoint(tmp_path / "epoch_11.pth").kind == "HQ decoder"
-    with pytest.raises(HqsamError, match=r"HQ decoder alone.*weights merge"):
+    with pytest.raises(HqsamError, match=r"HQ decoder without SAM weights.*weights merge"):
         load_model(tmp_path / "epoch_11.pth")
     torch.save(merge_checkpoint(parts[0], tmp_path / "epoch_11.pth").state, tmp_path / "merged.pth")
     assert same(tmp_path / "merged.pth", tiny)
