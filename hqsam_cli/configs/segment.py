@@ -18,8 +18,8 @@ class PromptConfig:
 
     boxes: str | None = option(
         None,
-        "Box prompts: COCO instances or results, NDJSON, Label Studio, CVAT, CSV (file,x0,y0,x1,y1,label,score), "
-        "Parquet; a folder of YOLO, Pascal VOC or labelme labels; - for stdin.",
+        "Box prompts: COCO instances, COCO results, NDJSON, Label Studio, CVAT, CSV (file,x0,y0,x1,y1,label,score), "
+        "Parquet; a folder of YOLO labels, Pascal VOC or labelme; - for stdin.",
         PROMPTS,
         metavar="PATH",
     )
