@@ -81,7 +81,7 @@ def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
     if not path.is_file():
         if asset not in ASSETS:
             raise UsageError(
-                f"neither a file nor a known model ({', '.join(sorted(ASSETS))})",
+                f"no such file, and not a known model ({', '.join(sorted(ASSETS))})",
                 option="detector",
                 value=name,
                 remedy="download it, and pass its path",

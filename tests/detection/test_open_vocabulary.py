@@ -122,7 +122,7 @@ def test_missing_files_and_packages_are_explained(
     with pytest.raises(HqsamError, match=r"ViT-B-32\.pt: not the expected file"):
         Detector(world, words, CPU)
     encoders["ViT-B-32.pt"].unlink()
-    with pytest.raises(HqsamError, match="a dry run fetches nothing"):
+    with pytest.raises(HqsamError, match="a dry run downloads nothing"):
         Detector(world, words, CPU, may_fetch=False)
     gone = TextEncoder("ViT-B-32.pt", (tmp_path / "nothing").as_uri(), "0")
     monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", gone)

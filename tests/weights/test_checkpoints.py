@@ -153,7 +153,7 @@ def test_placeholders_are_recognized(tmp_path: Path, content: bytes, said: str) 
 
 def test_numpy_objects_are_reported(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     torch.save({"model": tiny, "best": np.float64(0.5)}, tmp_path / "x.pth")
-    with pytest.raises(HqsamError, match=r"x\.pth: holds numpy objects"):
+    with pytest.raises(HqsamError, match=r"x\.pth: contains numpy objects"):
         load_model(tmp_path / "x.pth")
 
 
@@ -235,7 +235,7 @@ def test_incompatible_files_are_not_merged(
     torch.save(dict(list(modules.items())[:-1]), tmp_path / "short.pth")
     torch.save({key: value for key, value in tiny.items() if "iou_token" not in key}, tmp_path / "part.pth")
     for base, added, said in (
-        (sam, tmp_path / "whole.pth", "whole.pth: a whole HQ-SAM"),
+        (sam, tmp_path / "whole.pth", "whole.pth: a complete HQ-SAM"),
         (sam, tmp_path / "short.pth", "short.pth: .*1 keys missing"),
         (tmp_path / "part.pth", hq, "part.pth: .*iou_token"),
         (hq, hq, "hq.safetensors: HQ modules alone"),
