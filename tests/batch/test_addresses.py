@@ -283,7 +283,7 @@ def test_a_server_that_takes_nothing_ends_the_run_which_continues(
     monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
     s3.trouble = lambda method, path: 503 if method == "PUT" and "masks/4.png" in path else None
     with pytest.raises(
-        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; fix that and run the same"
+        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; mend that and run the same"
     ):
         run(imgs, f"s3://{BUCKET}/out")
     s3.trouble = lambda _method, _path: None

@@ -125,8 +125,8 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     monkeypatch.setattr(files, "EMBEDDED_PATH", object_detector)
     result = hqsam("segment", photos, "--score-threshold", "0.001", "-o", "-")
     assert result.code == 0
-    assert "no prompts: segmenting objects found by up to 8 x 8 points and the detector object" in result.err
-    assert "what the detector object of this package finds" in result.err and "--everything" in result.err
+    found_by = "up to 8 x 8 points and the detector object of this package"
+    assert f"no prompts: segmenting objects found by {found_by}" in result.err and "--everything" in result.err
     boxed = hqsam("segment", photos, "--detector", "object", "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert "points" not in boxed.err
     for line, alone in zip(result.lines, boxed.lines, strict=True):
@@ -150,7 +150,7 @@ def test_no_prompts_at_all_means_the_embedded_detector(
         (["detect", "imgs", "--detector", "object.safetensors", "-o", "imgs"], 2, "is a folder"),
         (["detect", "imgs", "--detector", "object.safetensors", "-o", "dets.json/x"], 1, "cannot be written"),
         (["segment", "imgs", "--detector", "object.safetensors", "--frame"], 2, "--detector predicts the boxes"),
-        (["segment", "imgs", "--detector", "object.safetensors", "--boxes", "dets.json"], 2, "--detector finds"),
+        (["segment", "imgs", "--detector", "object.safetensors", "--boxes", "dets.json"], 2, "--detector predicts"),
         (
             ["segment", "imgs", "--boxes", "dets.json", "--iou", "0.5"],
             2,

@@ -51,8 +51,8 @@ def test_a_process_on_each_device_makes_what_one_makes(hqsam: Run, photos: Path)
     [
         (("--devices", "0,1,9", "--engine", "ray"), "--devices: cannot be combined with --engine"),
         (("--devices", "0", "--device", "cpu"), "--devices: cannot be combined with --device"),
-        (("--devices", "cpu,tpu"), "no such device"),
-        (("--devices", "999"), "cuda:999: this machine shows"),
+        (("--devices", "cpu,tpu"), "unknown device"),
+        (("--devices", "999"), "cuda:999: this machine has"),
     ],
 )
 def test_devices_that_cannot_be_meant(hqsam: Run, photos: Path, options: tuple[str, ...], expected: str) -> None:

@@ -173,7 +173,7 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--frame", "--model", "vit_x"], 2, "vit_x"),
         (["imgs", "--frame", "--mask-output", "best"], 2, "best"),
         (["imgs", "--frame", "--model", "sam_vit_h"], 2, "pass --mask-output sam"),
-        (["imgs", "--images-json", "dets.json"], 2, "pass --boxes"),
+        (["imgs", "--images-json", "dets.json"], 2, "add --boxes"),
         (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
         (["gone.jpg", "--frame"], 4, "gone.jpg"),
         (["film.mp4", "--frame"], 4, "a video"),
@@ -312,7 +312,7 @@ def test_help_speaks_of_values_and_not_of_types(hqsam: Run, monkeypatch: pytest.
         text = hqsam(command, "--help").out
         assert not re.search(r"<(bool|str|int|float|list|tuple|Path)", text)
         assert max(map(len, text.splitlines())) <= 80
-    assert "[[x, y, 1 or 0]" in " ".join(hqsam("segment", "--help").out.replace("│", "").split())
+    assert "[[x, y, label]" in " ".join(hqsam("segment", "--help").out.replace("│", "").split())
 
 
 def test_help_is_quick_because_torch_stays_out() -> None:

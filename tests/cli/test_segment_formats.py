@@ -126,7 +126,7 @@ def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> Non
         (("--format", "cutout", "--background", "whiteish"), "--background whiteish: not a color"),
         (("--format", "png", "--segmentation", "polygon"), "--segmentation: applies to COCO and NDJSON only"),
         (("--tolerance", "1"), "--tolerance: applies to polygons only"),
-        (("--format", "yolo"), "there are coco, png, idmap, ndjson, yolo-seg"),
+        (("--format", "yolo"), "choose from coco, png, idmap, ndjson, yolo-seg"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(

@@ -223,7 +223,7 @@ def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
     "arguments, words",
     [
         ((), "--data FOLDER"),
-        (("--data", "nowhere"), "nowhere: no pair in it"),
+        (("--data", "nowhere"), "nowhere: no image-mask pairs"),
         (
             ("--data", str(ROOT / "sample_data")),
             "no image in images/ and masks/ has a file as its mask, such as bicycle.png",

@@ -70,7 +70,7 @@ def test_the_list_says_what_is_here(hqsam: Run, hub: LocalHub) -> None:
     after = {row["name"]: row for row in json.loads(hqsam("weights", "list", "--json").out)}
     assert [after[name]["path"] for name in ("vit_tiny", "mobile_sam")] == paths
     table = {line.split()[0]: line.split() for line in hqsam("weights", "list").out.splitlines() if line.strip()}
-    assert table["vit_tiny"][4] == "here"
+    assert table["vit_tiny"][4] == "available"
     assert table["vit_l"][4] == "-"
 
 

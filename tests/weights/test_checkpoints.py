@@ -238,7 +238,7 @@ def test_incompatible_files_are_not_merged(
         (sam, tmp_path / "whole.pth", "whole.pth: a complete HQ-SAM"),
         (sam, tmp_path / "short.pth", "short.pth: .*1 keys missing"),
         (tmp_path / "part.pth", hq, "part.pth: .*iou_token"),
-        (hq, hq, "hq.safetensors: HQ modules alone"),
+        (hq, hq, "hq.safetensors: HQ modules without SAM weights"),
         (tmp_path / "vit_b.pth", hq, "hq.safetensors: HQ modules of vit_tiny.*vit_b"),
     ):
         with pytest.raises(HqsamError, match=said):

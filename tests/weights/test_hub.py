@@ -126,7 +126,13 @@ def test_a_server_that_is_not_a_hub_is_explained(hub: LocalHub) -> None:
 def test_a_missing_network_is_explained(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_hub(monkeypatch, "http://127.0.0.1:9", str(tmp_path / "cache"))
     text = failure()
-    for part in ("http://127.0.0.1:9 cannot be reached", "small.pth", "300,000 bytes", REPOSITORY, "pass its path as `model`"):
+    for part in (
+        "http://127.0.0.1:9 cannot be reached",
+        "small.pth",
+        "300,000 bytes",
+        REPOSITORY,
+        "pass its path as `model`",
+    ):
         assert part in text
 
 
