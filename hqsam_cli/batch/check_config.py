@@ -1,4 +1,4 @@
-"""What cannot be meant, refused before any file is read."""
+"""Validation of options, before any file is read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from ..io.places import is_address
 from ..weights.registry import WEIGHTS, no_hq_message
 
 AREA = re.compile(r"\d+(\.\d+)?%?")
-POLYGON_FORMATS = frozenset({"yolo-seg", "labelme", "labelstudio", "cvat"})  # for which annotations need `polygons`
+POLYGON_FORMATS = frozenset(
+    {"yolo-seg", "labelme", "labelstudio", "cvat"}
+)  # formats made from the `polygons` of annotations
 LINES = "ndjson"  # the format of stdout
 
 
 def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, formats: Collection[str]) -> SegmentConfig:
-    """A config whose options go together, with what follows from them said.
+    """Validate the options of a config, and fill in those that follow from others.
 
     Args:
-        formats: all there are.
+        formats: all known output formats.
 
     Raises:
-        UsageError: which option does not go with the others.
+        UsageError: options that cannot be combined.
     """
     check_formats(config.format, formats)
     if output == STDIN:
@@ -46,14 +48,14 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
 
 
 def check_formats(formats: Sequence[str], known: Collection[str]) -> None:
-    """Raise a UsageError where there is no such format."""
+    """Raise a UsageError for an unknown format."""
     for name in formats:
         if name not in known:
             raise UsageError("unknown format", option="format", value=name, remedy=f"choose from {', '.join(known)}")
 
 
 def check_places(formats: Collection[str], output: str, images_elsewhere: bool) -> None:
-    """Raise a UsageError where files of a format would have to say where images are, and cannot."""
+    """Raise a UsageError if a format needs local images, or a local output."""
     if "yolo-seg" in formats and images_elsewhere:
         raise UsageError(
             "yolo-seg needs local image files", remedy="download the images first, or use another --format"
@@ -67,10 +69,10 @@ def check_places(formats: Collection[str], output: str, images_elsewhere: bool) 
 
 
 def errors_allowed(max_errors: str | None, images: int) -> int | None:
-    """How many of so many images may fail; None where all of them may.
+    """The maximum number of failed images; None for any number.
 
     Raises:
-        UsageError: that is no number and no share.
+        UsageError: not a number or percentage.
     """
     if max_errors is None:
         return None
@@ -92,7 +94,7 @@ def _to_stdout(config: SegmentConfig) -> SegmentConfig:
 
 
 def _with_tolerance(config: SegmentConfig) -> SegmentConfig:
-    """The config with the tolerance of its polygons; None where nothing that is written has any."""
+    """The config with the tolerance of its polygons; None if no output has polygons."""
     segmentation, tolerance = config.polygons.segmentation, config.polygons.tolerance
     if segmentation != "rle" and not config.formats & {"coco", "ndjson"}:
         raise UsageError("applies to COCO and NDJSON only", option="segmentation", remedy="add --format coco")
@@ -132,7 +134,7 @@ def _check_cutout(config: SegmentConfig) -> None:
 
 
 def rgb_of(color: str) -> tuple[int, int, int]:
-    """Red, green and blue of a color as the web writes it; a UsageError of what is none."""
+    """Red, green and blue of a CSS color; a UsageError if it is not a color."""
     from PIL import ImageColor
 
     try:

@@ -1,4 +1,4 @@
-"""The images of a run, found where its inputs say, and why there are none."""
+"""Find the images of a run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..progress import Progress
 def input_images(
     inputs: Sequence[str], output: str, progress: Progress, *, stdin: BinaryIO | None, null_separated: bool
 ) -> Found:
-    """All images of the inputs, without those that lie in the output.
+    """All images of the inputs, except those in the output folder.
 
     Raises:
-        NoInputError: there is no image, or none of them exists; what is at an address is asked for later.
+        NoInputError: there is no image, or none exists; images at URLs are checked later.
     """
     if not output:
         raise UsageError("is empty", option="output", remedy="pass a folder, or -")
-    # Where the output is an input itself, its masks are none.
+    # If the output is an input too, its masks are not inputs.
     exclude = [] if output == STDIN else [output, *(f"{output.rstrip('/')}/{name}" for name in OUTPUTS)]
     found = find_images(list(inputs), stdin=stdin, null_separated=null_separated, exclude=exclude)
     for text in found.broken:
@@ -40,7 +40,7 @@ def input_images(
 
 
 def _kinds(paths: Sequence[str]) -> str:
-    """The first of each kind of unread images, and what to do."""
+    """An example of each unsupported format, and what to do."""
     first = {os.path.splitext(path)[1].lower(): path for path in reversed(paths)}
     heif = any(suffix in HEIF_SUFFIXES for suffix in first)
     remedy = "pip install 'hqsam-cli[heif]' reads HEIC" if heif else "convert them to JPEG, PNG or TIFF"
@@ -48,7 +48,7 @@ def _kinds(paths: Sequence[str]) -> str:
 
 
 def _nothing(inputs: Sequence[str], found: Found) -> str:
-    """Why the inputs hold no image that exists."""
+    """The reason why the inputs contain no existing image."""
     for item in inputs:
         suffix = os.path.splitext(item)[1].lower()
         if suffix in VIDEO_SUFFIXES:

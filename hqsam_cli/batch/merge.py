@@ -1,4 +1,4 @@
-"""The shards of a run joined into what one run would have made: its journal, and with it every format."""
+"""Merge the shards of a run: the journal, and all output formats."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from .shard import Shard
 from .shard_files import names_of_files, put_in_place
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
-AT_ONCE = 1000  # records that are noted together
+AT_ONCE = 1000  # records per write
 
 
 class Part(NamedTuple):
-    """A shard's output folder or its address, its journal or a copy of that, and what it says."""
+    """The output of a shard: its folder or URL, its journal or a copy of it, and the contents of that."""
 
     folder: Path | str
     journal: Path
@@ -65,21 +65,21 @@ def merge_shards(
     overwrite_edited: bool = False,
     prune: bool = False,
 ) -> Summary:
-    """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
+    """Merge the outputs of all shards of a run; images are in the order of a folder walk, files before folders.
 
-    The output is that of a run without shards: the same command without `shard` continues it. Files of masks are hard
-    links where the disk has them, else copies. Merged again, it has what changed in the shards since.
+    The output is that of a run without shards: the same command without `shard` continues it. Mask files are
+    hard-linked if possible, else copied. Merging again updates what changed in the shards.
 
     Args:
-        folders, output: paths, or addresses as texts.
-        info: more of what made the results, for those who read them.
+        folders, output: paths, or URLs as str.
+        info: further entries of `info`.
         writers: of all formats that the shards may have.
-        overwrite: forget an earlier merge, and take away what its journal says was written.
-        overwrite_edited: files that somebody edited since are replaced and removed like others.
-        prune: any number of images may leave at once; see `ownership.check_removal`.
+        overwrite: discard an earlier merge, and delete the files in its journal.
+        overwrite_edited: replace and delete also files that were edited since.
+        prune: allow any number of images to lose their results; see `ownership.check_removal`.
 
     Raises:
-        UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first; or the
+        UsageError: shards are missing, repeated, unfinished, or have other options or inputs than the first; or the
             output is one of them.
         HqsamError: a journal cannot be read, or the output cannot be written.
     """
@@ -95,7 +95,7 @@ def merge_shards(
         check_not_foreign(place, [writer_to(output, make, none) for make in formats.values()])
     journal = open_journal(place, identity, overwrite=overwrite, info={**first.contents.info, **info})
     kept: list[str] = []
-    paths: dict[str, str] = {}  # of images that are about to be noted
+    paths: dict[str, str] = {}  # of images about to be recorded
 
     def files_of(name: str, of_shard: Iterable[str] = ()) -> ImageFiles:
         noted = None if overwrite_edited else journal.noted(name)
@@ -117,12 +117,12 @@ def merge_shards(
         left = [_left(part, journal, chosen) for part in parts]
         changed = {name for own in left for name in own}
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
-        tell_removed("images that are gone", gone)
+        tell_removed("images that no longer exist", gone)
         failed = [name for part in parts for name in part.failed if name in known and name in changed]
         tell_removed("images that failed", failed)
         stale = [*with_results(journal.former), *gone, *failed]
         of_stale = RunRecords(lambda: (), [], names=lambda: stale)
-        # At an address those of all formats would have to be asked for each.
+        # At a URL, files of all formats would need a request each.
         all_formats = writers if isinstance(output, Path) else formats
         stale_writers = [writer_to(output, make, of_stale) for make in all_formats.values()]
         for name in stale:
@@ -151,7 +151,7 @@ def merge_shards(
 
 
 def _check_is_no_shard(output: Path | str, folders: Sequence[Path | str]) -> None:
-    """Raise where the whole would be written over a part of it."""
+    """Raise a UsageError if the output is one of the shards."""
     if _real(output) in map(_real, folders):
         raise UsageError("is one of the shards", file=output, remedy="pass another OUT folder")
 
@@ -196,7 +196,7 @@ def _read_part(folder: Path | str) -> Part:
 
 
 def _check_alike(first: Part, part: Part) -> None:
-    """Raise where two shards are not of one run."""
+    """Raise a UsageError if two shards are not of the same run."""
     mine, other = ({**p.contents.identity, SHARD: f"of {p.shard.count}"} for p in (part, first))
     if changed := changes(other, mine):
         raise UsageError(
@@ -211,7 +211,7 @@ def _check_alike(first: Part, part: Part) -> None:
 
 
 def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int) -> Beginning:
-    """What the journal says of a merge that leaves some images as they are."""
+    """The beginning of a merge, in the journal; `same` images are not merged again."""
     done = sum(journal.entries[name].error is None for name in same)
     return Beginning(
         images=len(same) + changed,
@@ -223,7 +223,7 @@ def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int)
 
 
 def _left(part: Part, journal: Journal, writers: Sequence[AnyWriter]) -> list[str]:
-    """The images of a shard that the output does not have, or has otherwise, or not all of."""
+    """Images of a shard that are missing, different or incomplete in the output."""
     left = []
     for name, entry in part.contents.entries.items():
         there = journal.entries.get(name)
@@ -237,13 +237,13 @@ def _left(part: Part, journal: Journal, writers: Sequence[AnyWriter]) -> list[st
 
 
 def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
-    """The images of an earlier merge that no shard has any more, and whose files are gone."""
+    """Images of an earlier merge that no shard has, and whose files were deleted."""
     ours = set(names)
     return [name for name, entry in journal.entries.items() if name not in ours and is_image_gone(entry.path)]
 
 
 def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, dict[str, Any]]]]:
-    """Records that a shard has of images, some at a time."""
+    """Records of images in a shard, in chunks."""
     found = read_records(part.journal, part.contents.entries, names)
     while group := list(islice(found, AT_ONCE)):
         yield group
@@ -256,7 +256,7 @@ def _put_in_place(
     writers: Sequence[AnyWriter],
     files_of: Callable[[str, Iterable[str]], ImageFiles],
 ) -> list[tuple[Origin, dict[str, Any]]]:
-    """Put the outputs of images in place, and take away those of an earlier merge, as a run would; what to note."""
+    """Write the outputs of images, replacing those of an earlier merge; returns what to record."""
     pairs = [(record, files_of(record["file_name"], (origin.files or "").split())) for origin, record in records]
     made = [(record, files) for record, files in pairs if record["error"] is None]
 

@@ -1,12 +1,11 @@
-"""From image files to results: what is left is given to an engine, and what it made is noted and told.
+"""From image files to results: remaining images are passed to an engine, and its outcomes are recorded and reported.
 
-What becomes of an image is up to a `Worker`, where and when to an `Engine`; the journal is written here alone.
+A `Worker` processes an image, an `Engine` decides where and when; only this module writes the journal.
 
-Images that are not done go through in groups of `batch_size`. An image is done while its pixels and its prompts are
-what they were and its outputs are in place: a photo that was replaced, another of the same name, and one whose masks
-somebody took away are done anew. One that failed and is what it was would fail again, so it is left unless somebody
-asks for it. On a CPU an image's bytes do not depend on the group it is in; on a GPU the last bits of a float may.
-Images whose files are gone leave the results, and their outputs go.
+Images that are not done are processed in batches of `batch_size`. An image is done as long as its pixels and prompts
+are unchanged and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the results of
+an image do not depend on its batch; on a GPU they may in the last bits of a float. Deleted images are removed from the
+results, with their outputs.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ from .work import Asked, Engine, Outcome, Worker
 
 
 def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
-    """Run the job to its end, to an interrupt, or to a fatal error.
+    """Run the job until it ends, is interrupted, or fails.
 
     Args:
-        engine: what works on the images; see `make_worker`.
+        engine: processes the images; see `make_worker`.
 
     Raises:
         HqsamError: outputs cannot be written, or are of another run.
@@ -64,10 +63,10 @@ def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
 
 
 def make_worker(job: Job, step: Step[Any]) -> Worker:
-    """What works on the images of a job, in this process or another one.
+    """The worker for the images of a job, in this or another process.
 
     Args:
-        step: what is done with them.
+        step: segmentation or detection.
     """
     writers = make_writers(job, RunRecords(lambda: (), job.categories)) if job.output is not None else []
     own = [writer for writer in writers if writer.fills_folder]
@@ -75,27 +74,27 @@ def make_worker(job: Job, step: Step[Any]) -> Worker:
 
 
 def _all_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
-    """Of all formats, in a folder; none at an address."""
+    """Writers of all formats, in a folder; none at a URL."""
     output = job.output
     return [writer_to(output, make, run) for make in job.writers.values()] if isinstance(output, Path) else []
 
 
 def remove_outputs(file_name: str, files: ImageFiles, writers: Sequence[AnyWriter]) -> None:
-    """Take away what an image has; files that are somebody's stay."""
+    """Delete the outputs of an image; edited files are kept."""
     for writer in writers:
-        with suppress(OSError):  # where nothing can be removed, nothing was written
+        with suppress(OSError):  # not deletable, so never written
             writer.remove(file_name, files)
 
 
 def _in_order(before: Sequence[Mapping[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Categories in the order of the last command, whose labels count them, and then those that are new."""
+    """Categories in the order of the last command, whose labels use it, and then new ones."""
     own = {category["id"]: category for category in now}
     old = {category["id"]: dict(category) for category in before}
     return list({**old, **own}.values())
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder of outputs, so that what is wrong with it is no image's fault."""
+    """Create an output folder, so that errors are not attributed to an image."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -115,7 +114,7 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
 
 
 class _Run:
-    """One run: what is left of a job, and what became of it."""
+    """The state of a run."""
 
     def __init__(
         self, job: Job, engine: Engine, progress: Progress, journal: Journal | None, interrupt: Interrupt
@@ -123,11 +122,11 @@ class _Run:
         self.job, self.engine, self.progress, self.journal, self.interrupt = job, engine, progress, journal, interrupt
         self.summary = Summary()
         self.names = [image.file_name for image in job.images]
-        self.left = 0  # images that nobody has worked on yet
+        self.left = 0  # images not processed yet
         self.known: set[str] = set()  # images that had results before
-        self.kept: list[str] = []  # files of somebody
-        self.bare: list[str] = []  # images that failed, and lose the results that they had
-        self.paths: dict[str, str] = {}  # of images that are about to be noted
+        self.kept: list[str] = []  # files edited by hand
+        self.bare: list[str] = []  # failed images that lose earlier results
+        self.paths: dict[str, str] = {}  # of images about to be recorded
         self.categories = job.categories
         self.writers: list[AnyWriter] = []
         self.chosen: list[AnyWriter] = []
@@ -147,16 +146,15 @@ class _Run:
                 lambda: with_results(journal.entries),
             )
             self.chosen = make_writers(job, run)
-            # Those of the formats that are not asked for may have files of an earlier run to take away. At an address
-            # they would have to be asked for each.
+            # Other formats may have files of an earlier run to delete. At a URL this would need a request each.
             self.writers = _all_writers(job, run) or self.chosen
 
     def _noted(self, file_name: str) -> Collection[str] | None:
-        """Digests of what earlier runs wrote of an image; None where whatever is there may be replaced."""
+        """Digests of what earlier runs wrote for an image; None if any file may be replaced."""
         return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
 
     def _remove(self, names: Iterable[str], writers: Sequence[AnyWriter], written: Iterable[str] = ()) -> None:
-        """Take away the outputs of images, `written` being digests of what this run just wrote."""
+        """Delete the outputs of images; `written` are digests of files that this run just wrote."""
         for name in names:
             noted = self._noted(name)
             files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
@@ -164,15 +162,15 @@ class _Run:
             self.kept += files.kept
 
     def _remove_former(self, former: Mapping[str, Entry]) -> None:
-        """Take away what is there of the images of a run that begins again, and of those that it had before."""
+        """Delete the outputs of the images of a run that starts over, and of its earlier images."""
         names = dict.fromkeys([*with_results(former), *self.names])
         run = RunRecords(lambda: (), self.categories, noted=self._noted, names=lambda: names)
-        # At an address pictures would have to be asked for each; labels, which are listed, would stay as somebody's.
+        # At a URL, pictures would need a request each; labels are listed, and would be kept as edited files.
         labels = (own for own in make_writers(self.job, run) if not own.fills_folder)
         self._remove(names, _all_writers(self.job, run) or [*labels])
 
     def through_all_groups(self) -> Summary:
-        """Have all that is left worked on, note it, and write what is about all images together."""
+        """Process the remaining images, record them, and write the files about all images."""
         plan = make_plan(self.job, {} if self.journal is None else self.journal.entries, self.chosen)
         plan.check_removal(prune=self.job.prune)
         for writer in self.chosen:
@@ -195,7 +193,7 @@ class _Run:
         return self.summary
 
     def _groups_to_do(self, plan: Plan) -> Iterator[list[Asked]]:
-        """Groups of the images that are not done."""
+        """Batches of the images that are not done."""
         entries, summary = {} if self.journal is None else self.journal.entries, self.summary
         summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
         summary.lost += sum(entries[name].lost for name in [*plan.done, *plan.failed])
@@ -208,7 +206,7 @@ class _Run:
         return Asked(source, self.job.prompts.for_image(name), self._noted(name))
 
     def _begin(self, plan: Plan) -> None:
-        """Say how much there is to do, and in the journal, for those who ask how far it is."""
+        """Report the work to do, also in the journal, for `hqsam status`."""
         job, summary = self.job, self.summary
         tell_removed("images that no longer exist", plan.gone)
         tell_removed("images that no longer have prompts", plan.emptied)
@@ -252,7 +250,7 @@ class _Run:
         self.summary.files.append(writer.path)
 
     def _commit(self, outcomes: list[Outcome]) -> None:
-        """Journal images whose outputs are in place, or print their lines; one that failed keeps no earlier outputs."""
+        """Record images whose outputs are written, or print their lines; failed images lose earlier outputs."""
         noted = []
         self.paths = {outcome.record["file_name"]: outcome.origin.path for outcome in outcomes}
         for outcome in outcomes:
@@ -261,7 +259,7 @@ class _Run:
             if record["error"] is not None:
                 if name in self.known and is_unknown(outcome.origin.fingerprint, outcome.origin.path):
                     continue
-                # Of an image that had no results, a run that was killed may have left some; labels are somebody else's.
+                # A killed run may have left pictures of an image without results; labels were not written by it.
                 left = self.writers if name in self.known else [own for own in self.chosen if own.fills_folder]
                 self._remove([name], left, files.written)
                 files.written.clear()
@@ -282,7 +280,7 @@ class _Run:
             self._tell(outcome)
 
     def _tell(self, outcome: Outcome) -> None:
-        """Count an image, and say what there is to say of it."""
+        """Count an image, and report it."""
         for problem in outcome.problems:
             self.progress.on_problem(problem)
         self.summary.lost += len(outcome.problems)

@@ -1,4 +1,4 @@
-"""A run that is ready to begin, and where its results and its journal lie."""
+"""A prepared run, and the place of its journal."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .work import Engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:
-    """What a run will do.
+    """A run that is ready to start.
 
     Attributes:
-        engine: loads the models, and works on the images.
-        plan: what is done and what is left.
-        lost: inputs or prompts were left out, for which the run ends with exit code 3.
-        strict: so it does where prompts do not lie in their images.
+        engine: loads the models, and processes the images.
+        plan: images that are done or left.
+        lost: inputs or prompts were skipped, so that the exit code is 3.
+        strict: prompts outside their images make the exit code 3 too.
         has_files: prompts come from files.
-        prompts: what prompts the images, for people.
+        prompts: description of the prompts.
     """
 
     job: Job
@@ -42,10 +42,10 @@ class PreparedRun:
     has_files: bool = False
 
     def run(self, progress: Progress) -> Summary:
-        """Do it.
+        """Run it.
 
         Raises:
-            HqsamError: models cannot be loaded, results cannot be written, no prompt lies in its image, or too many
+            HqsamError: models cannot be loaded, results cannot be written, no prompt lies inside its image, or too many
                 images would lose their results.
         """
         self.plan.check_removal(prune=self.job.prune)
@@ -60,14 +60,14 @@ class PreparedRun:
 
 
 def journal_place(output: Path | str, folder: str | None, *, beside: bool = False) -> Path | str:
-    """Where the journal of a run is kept.
+    """The place of the journal of a run.
 
     Args:
         folder: of `--journal`.
-        beside: the output is one file, whose journal lies beside it; else it lies in the folder.
+        beside: the output is a file, with its journal beside it; else the journal is in the output folder.
 
     Raises:
-        UsageError: the results are no objects, and their journal lies with them.
+        UsageError: `--journal` is given for a local output.
     """
     if isinstance(output, Path):
         if folder is not None:
@@ -79,13 +79,13 @@ def journal_place(output: Path | str, folder: str | None, *, beside: bool = Fals
 
 
 def made_by() -> dict[str, str]:
-    """The command and the time, for those who find its results."""
+    """The command and the time, for `info` of the results."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {"command": shlex.join(["hqsam", *sys.argv[1:]]), "date_created": now}
 
 
 def _check_writable(journal: Path | str) -> None:
-    """Raise an HqsamError where nothing can be written to where a journal is kept."""
+    """Raise an HqsamError if the journal cannot be written."""
     if isinstance(journal, Path):
         check_can_write(journal)
     else:

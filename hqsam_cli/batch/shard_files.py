@@ -1,4 +1,4 @@
-"""The files that the images of a shard have of their own, put in place in the whole, here or at addresses."""
+"""Copy or link the files of a shard to the merged output, locally or at URLs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EML
 
 
 def names_of_files(shard: Path | str, name: str, suffix: str | None) -> list[str]:
-    """The files that an image has in a format, by their names in the shard.
+    """Names of the files of an image in a format, relative to the shard.
 
     Args:
         name: of the image, below the folder of the format.
@@ -36,7 +36,7 @@ def names_of_files(shard: Path | str, name: str, suffix: str | None) -> list[str
 
 
 def put_in_place(name: str, shard: Path | str, whole: Path | str) -> None:
-    """The same file at another place, a link or a copy; somebody's file that is there stays.
+    """Link or copy a file; an existing file is kept.
 
     Raises:
         OSError, HqsamError: it cannot be read or written.
