@@ -3,9 +3,9 @@
 A `Worker` processes an image, an `Engine` decides where and when; only this module writes the journal.
 
 Images that are not done are processed in batches of `batch_size`. An image is done as long as its pixels and prompts
-are unchanged and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the results of
-an image do not depend on its batch; on a GPU they may in the last bits of a float. Deleted images are removed from the
-results, with their outputs.
+are unchanged and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the
+results of an image do not depend on its batch; on a GPU they may in the last bits of a float. Deleted images are
+removed from the results, with their outputs.
 """
 
 from __future__ import annotations

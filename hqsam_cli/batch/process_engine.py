@@ -1,6 +1,7 @@
 """Processing in worker processes of this machine, one per device; the parent process writes the journal.
 
-A worker process loads its own models and runs a `LocalEngine`: it decodes ahead and writes behind, so that its device does not wait.
+A worker process loads its own models and runs a `LocalEngine`: it decodes ahead and writes behind, so that its
+device does not wait.
 """
 
 from __future__ import annotations
