@@ -29,7 +29,7 @@ STATES = {"here": ("available", "green"), "damaged": ("damaged", "red"), "absent
 
 @weights.command("list")
 def list_weights(as_json: AsJson = False) -> None:
-    """List the official weights, and which of them are downloaded."""
+    """List model weights by name, and which of them are available on this machine."""
     from ..weights.hub import inventory
 
     rows = inventory()

@@ -14,7 +14,7 @@ CONF, IOU, MAX_DET = 0.25, 0.7, 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorConfig:
-    """A detector and its parameters; `score_threshold` and `max_det` also filter boxes from files."""
+    """A detector and its parameters; `score_threshold` and `max_det` also filter boxes from files, and masks."""
 
     detector: str | None = option(
         None,
@@ -26,7 +26,7 @@ class DetectorConfig:
     )
     score_threshold: float | None = option(
         None,
-        f"Minimum score of boxes, 0 to 1; for a detector {CONF} or its own default.",
+        f"Minimum score of boxes or found masks, 0 to 1; for a detector {CONF} or its own default.",
         DETECTOR,
         metavar="S",
         min=0,
@@ -35,7 +35,7 @@ class DetectorConfig:
     )
     max_det: int | None = option(
         None,
-        f"Maximum number of boxes per image, highest scores first; for a detector {MAX_DET} by default.",
+        f"Maximum number of boxes or masks per image, highest scores first; for a detector {MAX_DET} by default.",
         DETECTOR,
         metavar="N",
         min=1,
@@ -47,7 +47,7 @@ class DetectorConfig:
     )  # fmt: skip
     classes: tuple[str, ...] = option(
         (),
-        "Detect only these classes: names, or indices from 0; repeatable. YOLO-World and YOLOE take any words.",
+        "Detect only these classes: names, or indices from 0; repeatable. YOLO-World and YOLOE accept any text.",
         DETECTOR,
         metavar="NAME,...",
         compared=True,

@@ -30,9 +30,7 @@ class RunConfig:
         metavar="auto|cpu|cuda[:N]|mps",
         compared=True,
     )
-    batch_size: int | None = option(
-        None, "Images per batch; 4 by default, always 1 on a CPU.", SPEED, metavar="N", min=1
-    )
+    batch_size: int | None = option(None, "Images per batch; 4 by default, 1 on a CPU.", SPEED, metavar="N", min=1)
     workers: int = option(
         4, "Number of threads that decode images, and of threads that write results.", SPEED, metavar="N", min=1
     )
