@@ -46,7 +46,7 @@ ModelsOption = Annotated[
         "--model",
         metavar="NAME|PATH",
         rich_help_panel=SPEED,
-        help=f"As in segment; repeatable, each on every data set. {MODEL_VARIABLE}, or lite, unless given.",
+        help=f"Model, as in hqsam segment; repeatable; {MODEL_VARIABLE} or lite by default.",
         autocompletion=complete_names(COMPLETIONS["models"]),
     ),
 ]
@@ -54,7 +54,7 @@ DrawnExifOption = Annotated[
     Exif,
     typer.Option(
         rich_help_panel=IMAGES,
-        help="How to read photos that EXIF rotates and whose masks fit both ways: upright, or as stored.",
+        help="EXIF orientation of photos whose masks fit both orientations: apply or ignore it.",
     ),
 ]
 
