@@ -109,9 +109,9 @@ def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -
     assert both.instances[0].predicted_iou != alone.instances[0].predicted_iou
     none = predictor.predict(image, boxes=np.zeros((0, 4)))
     assert (len(none), none.mask.shape, none.xyxy.shape) == (0, (0, 60, 90), (0, 4))
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="with the same length"):
         predictor.predict(image, boxes=box, points=inside * 2)
-    with pytest.raises(ValueError, match="give boxes"):
+    with pytest.raises(ValueError, match="pass boxes"):
         predictor.predict(image)
 
 

@@ -1,4 +1,4 @@
-"""From a config to what works on images, here or in another process."""
+"""Build predictors, detectors and engines from a config, in this or another process."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from .work import Engine, Worker
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The files of a run's models, and where they compute.
+    """The model files of a run, and their device and precision.
 
     Attributes:
         checkpoint: of HQ-SAM or SAM.
-        detector: finds the boxes; None where files have the prompts.
-        finds_objects: points find objects too; the detector is asked for what they leave.
+        detector: predicts the boxes; None if prompts come from files.
+        finds_objects: point grids find objects too; the detector adds what they miss.
     """
 
     checkpoint: Path
@@ -48,15 +48,15 @@ class Models:
 def build_step(
     config: SegmentConfig, models: Models, categories: list[Category], detector: Detector | None = None
 ) -> Segment:
-    """What makes masks, with its models loaded.
+    """The step that predicts masks, with its models loaded.
 
     Args:
-        categories: of the prompts; a detector has its own.
-        detector: the detector, where it is loaded already.
+        categories: of prompts from files; a detector has its own.
+        detector: the detector, if it is already loaded.
 
     Raises:
-        HqsamError: a file is no model.
-        UsageError: the model has no such masks.
+        HqsamError: a file is not a model.
+        UsageError: the model does not support `mask_output`.
     """
     predictor = _predictor(config, models)
     if config.everything:
@@ -73,10 +73,10 @@ def build_step(
 def make_engine(
     config: SegmentConfig, models: Models, job: Job, outputs: Outputs | None, detector: Detector | None
 ) -> Engine:
-    """What has the images of a job worked on: this process, one process a device, or Ray's actors.
+    """The engine that processes the images of a job: this process, one process per device, or Ray actors.
 
     Raises:
-        HqsamError: the models cannot be loaded, or there is no cluster.
+        HqsamError: the models cannot be loaded, or the cluster cannot be reached.
     """
     build = partial(_build_worker, config, models, job.without_images())
     if config.engine == "ray":

@@ -1,4 +1,4 @@
-"""Folders of images to boxes: what `hqsam detect` does, and the library with it."""
+"""Folders of images to boxes, for `hqsam detect` and the Python API."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def detect_images(
     config: DetectConfig | None = None,
     progress: Progress = SILENT,
 ) -> Summary:
-    """Find the objects of images, and write boxes with class and score; see `segment_images`.
+    """Detect objects in images, and write boxes with classes and scores; see `segment_images`.
 
     Args:
-        output: a file, or a folder of labels for the format `yolo`, or the address of either.
+        output: a file, or a folder of labels for the format `yolo`, or its URL.
     """
     paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     run = prepare_detect([fspath(path) for path in paths], fspath(output), config or DetectConfig(), progress)
@@ -117,12 +117,12 @@ def prepare_detect(
 
 
 def _check(config: DetectConfig, form: BoxFileFormat, inputs: Sequence[str], path: Path | str | None) -> None:
-    """Raise a UsageError where options do not go together."""
+    """Raise a UsageError if options cannot be combined."""
     if path is None and form != "ndjson":
-        raise UsageError("--output - writes NDJSON alone", remedy=f"leave --format {form} out, or give a path")
+        raise UsageError("--output - writes only NDJSON", remedy=f"omit --format {form}, or pass a path")
     if config.save_conf and form != "yolo":
-        raise UsageError("a column of YOLO labels", option="save_conf", remedy="pass --format yolo too")
+        raise UsageError("applies to YOLO labels only", option="save_conf", remedy="add --format yolo")
     if config.images_json is not None and [*inputs, config.images_json].count(STDIN) > 1:
-        raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
+        raise UsageError("stdin can only be read once: only one of INPUT and --images-json may be -")
     if isinstance(path, Path) and form != "yolo" and path.is_dir():
-        raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
+        raise UsageError("is a folder", file=path, remedy="pass a file name, or --format yolo")

@@ -1,4 +1,4 @@
-"""The shards of a run joined into what one run would have made: its journal, and with it every format."""
+"""Merge the shards of a run: the journal, and all output formats."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from .object_journal import has_journal, journal_of, local_journal, open_journal
 from .shard import Shard
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
-AT_ONCE = 1000  # records that are noted together
+AT_ONCE = 1000  # records per write
 
 
 class Part(NamedTuple):
-    """A shard's output folder or its address, its journal or a copy of that, and what it says."""
+    """The output of a shard: its folder or URL, its journal or a copy of it, and the contents of that."""
 
     folder: Path | str
     journal: Path
@@ -64,21 +64,21 @@ def merge_shards(
     overwrite_edited: bool = False,
     prune: bool = False,
 ) -> Summary:
-    """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
+    """Merge the outputs of all shards of a run; images are in the order of a folder walk, files before folders.
 
-    The output is that of a run without shards: the same command without `shard` continues it. Files of masks are hard
-    links where the disk has them, else copies. Merged again, it has what changed in the shards since.
+    The output is that of a run without shards: the same command without `shard` continues it. Mask files are
+    hard-linked if possible, else copied. Merging again updates what changed in the shards.
 
     Args:
-        folders, output: paths, or addresses as texts.
-        info: more of what made the results, for those who read them.
+        folders, output: paths, or URLs as str.
+        info: further entries of `info`.
         writers: of all formats that the shards may have.
-        overwrite: forget an earlier merge, and take away what its journal says was written.
-        overwrite_edited: files that somebody edited since are replaced and removed like others.
-        prune: any number of images may leave at once; see `ownership.check_removal`.
+        overwrite: discard an earlier merge, and delete the files in its journal.
+        overwrite_edited: replace and delete also files that were edited since.
+        prune: allow any number of images to lose their results; see `ownership.check_removal`.
 
     Raises:
-        UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first; or the
+        UsageError: shards are missing, repeated, unfinished, or have other options or inputs than the first; or the
             output is one of them.
         HqsamError: a journal cannot be read, or the output cannot be written.
     """
@@ -107,7 +107,7 @@ def merge_shards(
         left = [_left(part, journal, outputs) for part in parts]
         changed = {name for own in left for name in own}
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
-        tell_removed("images that are gone", gone)
+        tell_removed("images that no longer exist", gone)
         failed = [name for part in parts for name in part.failed if name in changed and name in set(known)]
         tell_removed("images that failed", failed)
         try:
@@ -136,9 +136,9 @@ def merge_shards(
 
 
 def _check_is_no_shard(output: Path | str, folders: Sequence[Path | str]) -> None:
-    """Raise where the whole would be written over a part of it."""
+    """Raise a UsageError if the output is one of the shards."""
     if _real(output) in map(_real, folders):
-        raise UsageError("is one of the shards", file=output, remedy="give another folder for the whole, OUT")
+        raise UsageError("is one of the shards", file=output, remedy="pass another OUT folder")
 
 
 def _real(folder: Path | str) -> str:
@@ -151,13 +151,15 @@ def _read_parts(folders: Sequence[Path | str]) -> list[Part]:
     for folder in folders:
         part = _read_part(folder)
         if (twin := parts.get(part.shard.index)) is not None:
-            raise UsageError(f"shard {part.shard}, as {twin.folder} is", file=folder, remedy="give each shard once")
+            raise UsageError(
+                f"the same shard as {twin.folder} ({part.shard})", file=folder, remedy="pass each shard once"
+            )
         parts[part.shard.index] = part
         _check_alike(next(iter(parts.values())), part)
     count = next(iter(parts.values())).shard.count
     if missing := [f"{index}/{count}" for index in range(1, count + 1) if index not in parts]:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise UsageError(f"of the shards {shown} is missing", remedy="give the outputs of all shards")
+        raise UsageError(f"missing shards: {shown}", remedy="pass the outputs of all shards")
     return [parts[index] for index in sorted(parts)]
 
 
@@ -166,35 +168,35 @@ def _read_part(folder: Path | str) -> Part:
     contents = read_journal(journal, named=str(below(folder, JOURNAL)))
     beginning, shard = contents.last, contents.identity.get(SHARD)
     if beginning is None or shard is None:
-        raise UsageError("not the output of a shard", file=folder, remedy="make it by segment --shard I/N")
+        raise UsageError("not the output of a shard", file=folder, remedy="create it with hqsam segment --shard I/N")
     if contents.outcome != "finished":
-        raise UsageError("this shard is not finished", file=folder, remedy="its command, given again, continues it")
+        raise UsageError("this shard is not finished", file=folder, remedy="run its command again to continue it")
     if len(contents.entries) != beginning.images:
         raise UsageError(
-            f"it has results of {len(contents.entries)} images, and its last command was about {beginning.images}",
+            f"has results of {len(contents.entries)} images, but its last command had {beginning.images} inputs",
             file=folder,
-            remedy="make it of the same inputs as the other shards, with `overwrite`",
+            remedy="run it again with the inputs of the other shards and `overwrite`",
         )
     return Part(folder, journal, Shard.parse(shard), contents, beginning)
 
 
 def _check_alike(first: Part, part: Part) -> None:
-    """Raise where two shards are not of one run."""
+    """Raise a UsageError if two shards are not of the same run."""
     mine, other = ({**p.contents.identity, SHARD: f"of {p.shard.count}"} for p in (part, first))
     if changed := changes(other, mine):
         raise UsageError(
-            f"made otherwise than {first.folder} ({'; '.join(changed)})",
+            f"made with other options than {first.folder} ({'; '.join(changed)})",
             file=part.folder,
-            remedy="make all shards by one command",
+            remedy="use the same command for all shards",
         )
     if (part.beginning.inputs, part.beginning.categories) != (first.beginning.inputs, first.beginning.categories):
         raise UsageError(
-            f"made of other inputs than {first.folder}", file=part.folder, remedy="make all shards of the same inputs"
+            f"made from other inputs than {first.folder}", file=part.folder, remedy="use the same inputs for all shards"
         )
 
 
 def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int) -> Beginning:
-    """What the journal says of a merge that leaves some images as they are."""
+    """The beginning of a merge, in the journal; `same` images are not merged again."""
     done = sum(journal.entries[name].failure is None for name in same)
     return Beginning(
         images=len(same) + changed,
@@ -206,7 +208,7 @@ def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int)
 
 
 def _left(part: Part, journal: Journal, outputs: Outputs) -> list[str]:
-    """The images of a shard that the output does not have, or has otherwise, or not all of."""
+    """Images of a shard that are missing, different or incomplete in the output."""
     left = []
     for name, entry in part.contents.entries.items():
         there = journal.entries.get(name)
@@ -220,7 +222,7 @@ def _left(part: Part, journal: Journal, outputs: Outputs) -> list[str]:
 
 
 def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
-    """The images of an earlier merge that no shard has any more, and whose files are gone."""
+    """Images of an earlier merge that no shard has, and whose files were deleted."""
     ours = set(names)
     others = {name: entry.path for name, entry in journal.entries.items() if name not in ours}
     gone = gone_images(others.values())
@@ -228,7 +230,7 @@ def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
 
 
 def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, ImageRecord]]]:
-    """Records that a shard has of images, some at a time."""
+    """Records of images in a shard, in chunks."""
     found = read_records(part.journal, part.contents.entries, names)
     while group := list(islice(found, AT_ONCE)):
         yield group

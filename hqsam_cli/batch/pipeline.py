@@ -1,12 +1,11 @@
-"""From image files to results: what is left is given to an engine, and what it made is noted and told.
+"""From image files to results: remaining images are passed to an engine, and its outcomes are recorded and reported.
 
-What becomes of an image is up to a `Worker`, where and when to an `Engine`; the journal is written here alone.
+A `Worker` processes an image, an `Engine` decides where and when; only this module writes the journal.
 
-Images that are not done go through in groups of `batch_size`. An image is done while its pixels and its prompts are
-what they were and its outputs are in place: a photo that was replaced, another of the same name, and one whose masks
-somebody took away are done anew. One that failed and is what it was would fail again, so it is left unless somebody
-asks for it. On a CPU an image's bytes do not depend on the group it is in; on a GPU the last bits of a float may.
-Images whose files are gone leave the results, and their outputs go.
+Images that are not done are processed in batches of `batch_size`. An image is done as long as its pixels and prompts
+are unchanged and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the
+results of an image do not depend on its batch; on a GPU they may in the last bits of a float. Deleted images are
+removed from the results, with their outputs.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ from .work import Engine, Outcome, Worker, WorkItem
 
 
 def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Progress) -> Summary:
-    """Run the job to its end, to an interrupt, or to a fatal error.
+    """Run the job until it ends, is interrupted, or fails.
 
     Args:
         outputs: the writers of the job; None where results go nowhere or to a stream.
-        engine: what works on the images; see `make_worker`.
+        engine: processes the images; see `make_worker`.
 
     Raises:
         HqsamError: outputs cannot be written, or are of another run.
@@ -66,17 +65,17 @@ def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Prog
 
 
 def make_worker(job: Job, outputs: Outputs | None, step: Step[Any]) -> Worker:
-    """What works on the images of a job, in this process or another one.
+    """The worker for the images of a job, in this or another process.
 
     Args:
-        step: what is done with them.
+        step: segmentation or detection.
     """
     pictures = [] if outputs is None else outputs.pictures
     return Worker(step, pictures, exif=job.exif, max_pixels=job.max_pixels, output=job.output, on_result=job.on_result)
 
 
 def _in_order(before: Sequence[Category], now: Sequence[Category]) -> list[Category]:
-    """Categories in the order of the last command, whose labels count them, and then those that are new."""
+    """Categories in the order of the last command, whose labels use it, and then new ones."""
     return list({**{own["id"]: own for own in before}, **{own["id"]: own for own in now}}.values())
 
 
@@ -93,7 +92,7 @@ def _print_lines(stream: BinaryIO, lines: Iterable[bytes]) -> None:
 
 
 class _Run:
-    """One run: what is left of a job, and what became of it."""
+    """The state of a run."""
 
     def __init__(
         self,
@@ -108,14 +107,14 @@ class _Run:
         self.journal, self.interrupt = journal, interrupt
         self.summary = Summary()
         self.names = [image.file_name for image in job.images]
-        self.left = 0  # images that nobody has worked on yet
+        self.left = 0  # images not processed yet
         self.known: set[str] = set()  # images that had results before
         self.kept: list[str] = []  # files that somebody edited
-        self.bare: list[str] = []  # images that failed, and lose the results that they had
+        self.bare: list[str] = []  # failed images that lose earlier results
         self.categories = job.categories
 
     def through_all_groups(self) -> Summary:
-        """Have all that is left worked on, note it, and write what is about all images together."""
+        """Process the remaining images, record them, and write the files about all images."""
         entries = {} if self.journal is None else self.journal.entries
         plan = make_plan(self.job, entries, self.outputs)
         plan.check_removal(prune=self.job.prune)
@@ -152,7 +151,7 @@ class _Run:
             self._remove(name, pictures=isinstance(self.job.output, Path))
 
     def _noted(self, file_name: str) -> Collection[str] | None:
-        """Digests of what earlier runs wrote of an image; None where whatever is there may be replaced."""
+        """Digests of what earlier runs wrote for an image; None if any file may be replaced."""
         return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
 
     def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True) -> None:
@@ -164,7 +163,7 @@ class _Run:
         self.kept += files.kept
 
     def _groups_to_do(self, plan: Plan, entries: Mapping[str, Entry]) -> Iterator[list[WorkItem]]:
-        """Groups of the images that are not done."""
+        """Batches of the images that are not done."""
         summary, size = self.summary, self.job.batch_size
         summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
         summary.lost += sum(entries[name].lost for name in [*plan.done, *plan.failed])
@@ -177,14 +176,14 @@ class _Run:
         return WorkItem(source, self.job.prompts.for_image(name), self._noted(name))
 
     def _begin(self, plan: Plan) -> None:
-        """Say how much there is to do, and in the journal, for those who ask how far it is."""
+        """Report the work to do, also in the journal, for `hqsam status`."""
         job, summary = self.job, self.summary
-        tell_removed("images that are gone", plan.gone)
-        tell_removed("images that have no prompts any more", plan.emptied)
+        tell_removed("images that no longer exist", plan.gone)
+        tell_removed("images that no longer have prompts", plan.emptied)
         if plan.unmentioned:
             names = plan.unmentioned
             self.progress.on_problem(
-                f"images that no prompt file mentions, whose results stay: {len(names)} ({some_of(names)})"
+                f"images that no prompt file mentions, results kept: {len(names)} ({some_of(names)})"
             )
         if self.journal is not None:
             for name in plan.gone:
@@ -203,7 +202,9 @@ class _Run:
         self.progress.on_start(len(job.images), summary.already_done)
         if summary.failed_before:
             count = summary.failed_before
-            self.progress.on_problem(f"{count} failed before and are what they were: `retry_failed` tries them again")
+            self.progress.on_problem(
+                f"{count} unchanged images failed in an earlier run, not retried; pass `retry_failed` to retry"
+            )
 
     def _is_stopped(self) -> bool:
         return self.interrupt.wanted or self._too_many_failed()
@@ -212,7 +213,7 @@ class _Run:
         return self.job.max_errors is not None and len(self.summary.failed) > self.job.max_errors
 
     def _commit(self, outcomes: list[Outcome]) -> None:
-        """Journal images whose outputs are in place, or print their lines; one that failed keeps no earlier outputs."""
+        """Record images whose outputs are written, or print their lines; failed images lose earlier outputs."""
         noted = [pair for outcome in outcomes if (pair := self._settled(outcome)) is not None]
         if self.journal is not None:
             self.journal.append(noted)

@@ -1,4 +1,4 @@
-"""What a run has to do, known before it does anything: what is done, what is left, and whose results would go."""
+"""The plan of a run: which images are done or left, and which would lose their results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .job import Job
 from .journal import Entry
 from .object_journal import has_journal, journal_contents
 
-TOGETHER = 1000  # images whose fingerprints are compared together
+TOGETHER = 1000  # images whose fingerprints are compared at a time
 
 
 @dataclass(slots=True)
@@ -26,16 +26,16 @@ class Plan:
     """The images of a job, and those of earlier runs.
 
     Attributes:
-        known: how many images there are results of, or reasons why they failed.
+        known: number of images in the journal.
         done: names of images that are done.
-        failed: names of those that failed before and are what they were.
-        left: images to work on.
-        changed: names of those of `left` whose photos are others now.
-        rewritten: names of other ones of `left` that have results: their prompts are others, or outputs are missing.
-        emptied: names of those of `rewritten` that have no prompts any more, as a file says.
-        unmentioned: names of those of `done` that no prompt file mentions, though there are results of prompts.
-        gone: names of images of earlier runs whose photos are not there any more.
-        touched: the fingerprints, by name, of images whose files have other time stamps and the same content.
+        failed: names of unchanged images that failed.
+        left: images to process.
+        changed: names of images in `left` whose content changed.
+        rewritten: names of other images in `left` with results: their prompts changed, or outputs are missing.
+        emptied: names of images in `rewritten` that no longer have prompts, as a file states.
+        unmentioned: names of images in `done` that have results and that no prompt file mentions.
+        gone: names of images of earlier runs that were deleted.
+        touched: new fingerprints, by name, of images with a new modification time and the same content.
     """
 
     known: int = 0
@@ -50,16 +50,16 @@ class Plan:
     touched: dict[str, str] = field(default_factory=dict)
 
     def check_removal(self, *, prune: bool) -> None:
-        """Raise an HqsamError where too many images would lose their results; see `ownership.check_removal`."""
+        """Raise an HqsamError if too many images would lose their results; see `ownership.check_removal`."""
         check_removal(self.known, [*self.gone, *self.emptied], prune=prune)
 
 
 def plan_of(job: Job, outputs: Outputs | None) -> Plan:
-    """What a run of the job would do; what it would refuse is refused, before any model is loaded.
+    """The plan of a job; raises the errors of a run before any model is loaded.
 
     Raises:
-        UsageError: outputs are of another run, or of somebody else.
-        HqsamError: there is a journal that is none.
+        UsageError: outputs are of another run, or not written by hqsam.
+        HqsamError: the journal is invalid.
     """
     if job.journal is None or outputs is None or job.overwrite:
         return make_plan(job, {}, outputs)
@@ -69,7 +69,7 @@ def plan_of(job: Job, outputs: Outputs | None) -> Plan:
 
 
 def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -> Plan:
-    """What a run of the job would do.
+    """The plan of a job.
 
     Args:
         entries: of earlier runs.
@@ -105,9 +105,9 @@ def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -
 
 
 def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[SourceImage, str | None]]:
-    """Each image with its fingerprint as it is now, None where pixels or prompts are not what they were.
+    """Each image with its current fingerprint, None if pixels or prompts changed.
 
-    Files elsewhere that were touched are read many at once.
+    Touched remote files are read in parallel.
     """
 
     def known(source: SourceImage) -> str | None:
@@ -124,19 +124,19 @@ def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[Sour
 
 
 def _are_others(entry: Entry, prompts: ImagePrompts) -> bool:
-    """Whether the prompts of an image are not those of its results."""
+    """Whether the prompts of an image changed."""
     old = Fingerprint.parse(entry.fingerprint)
     return old is None or old.prompts != prompts_digest(prompts)
 
 
 def _gone(images: Sequence[SourceImage], entries: Mapping[str, Entry]) -> list[str]:
-    """The images of earlier runs whose photos are not there any more."""
+    """Images of earlier runs that were deleted."""
     names = {image.file_name for image in images}
     others = [(name, entry.path) for name, entry in entries.items() if name not in names]
     if not others:
         return []
     stored = {image.absolute: image.location.url for image in images if image.location is not None}
     tars = set(map(absolute_path, set(stored.values())))
-    # An image of a tar may have another name now.
+    # An image in a tar may have a new name.
     gone = gone_images([path for _, path in others if path not in stored], tars)
     return [name for name, path in others if path in gone]

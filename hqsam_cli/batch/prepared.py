@@ -1,4 +1,4 @@
-"""A run that is ready to begin, and where its results and its journal lie."""
+"""A prepared run, and the place of its journal."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .work import Engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:
-    """What a run will do.
+    """A run that is ready to start.
 
     Attributes:
-        engine: loads the models, and works on the images.
+        engine: loads the models, and processes the images.
         outputs: its writers, if it writes any files.
-        plan: what is done and what is left.
-        lost: inputs or prompts were left out, for which the run ends with exit code 3.
-        strict: so it does where prompts do not lie in their images.
+        plan: images that are done or left.
+        lost: inputs or prompts were skipped, so that the exit code is 3.
+        strict: prompts outside their images make the exit code 3 too.
         has_files: prompts come from files.
-        prompts: what prompts the images, for people.
+        prompts: description of the prompts.
     """
 
     job: Job
@@ -42,10 +42,10 @@ class PreparedRun:
     has_files: bool = False
 
     def run(self, progress: Progress) -> Summary:
-        """Do it.
+        """Run it.
 
         Raises:
-            HqsamError: models cannot be loaded, results cannot be written, no prompt lies in its image, or too many
+            HqsamError: models cannot be loaded, results cannot be written, no prompt lies inside its image, or too many
                 images would lose their results.
         """
         self.plan.check_removal(prune=self.job.prune)
@@ -54,26 +54,24 @@ class PreparedRun:
         summary = run_images(self.job, self.outputs, self.engine(), progress)
         has_results = summary.masks or summary.already_done or summary.failed or summary.interrupted
         if self.has_files and summary.lost and not has_results:
-            raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
+            raise HqsamError(f"no prompt lies inside its image ({summary.lost} skipped)", remedy="see above")
         summary.left_out = self.lost or (self.strict and summary.lost > 0)
         return summary
 
 
 def journal_place(output: Path | str, folder: str | None, *, beside: bool = False) -> Path | str:
-    """Where the journal of a run is kept.
+    """The place of the journal of a run.
 
     Args:
         folder: of `--journal`.
-        beside: the output is one file, whose journal lies beside it; else it lies in the folder.
+        beside: the output is a file, with its journal beside it; else the journal is in the output folder.
 
     Raises:
-        UsageError: the results are no objects, and their journal lies with them.
+        UsageError: `--journal` is given for a local output.
     """
     if isinstance(output, Path):
         if folder is not None:
-            raise UsageError(
-                "is for an output at an address", option="journal", value=folder, remedy="leave it out: OUTPUT has one"
-            )
+            raise UsageError("applies to an output at a URL only", option="journal", value=folder, remedy="omit it")
         return output.with_name(f"{output.name}.{JOURNAL}") if beside else output / JOURNAL
     if folder is not None:
         return Path(folder, JOURNAL)
@@ -81,7 +79,7 @@ def journal_place(output: Path | str, folder: str | None, *, beside: bool = Fals
 
 
 def _check_writable(journal: Path | str) -> None:
-    """Raise an HqsamError where nothing can be written to where a journal is kept."""
+    """Raise an HqsamError if the journal cannot be written."""
     if isinstance(journal, Path):
         check_can_write(journal)
     else:

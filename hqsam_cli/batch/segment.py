@@ -1,4 +1,4 @@
-"""Folders of images to masks: what `hqsam segment` does, and the library with it."""
+"""Folders of images to masks, for `hqsam segment` and the Python API."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def segment_images(
     config: SegmentConfig | None = None,
     progress: Progress = SILENT,
 ) -> Summary:
-    """Segment images, and write masks; the same call again continues where it stopped.
+    """Segment images, and write masks; the same call resumes an interrupted run.
 
     Args:
-        inputs: images, folders of images, globs, tars, or addresses of any of these.
-        output: the folder of the results, or its address.
-        config: everything else; by default what points and the embedded detector find in the images.
-        progress: is told how it goes.
+        inputs: images, folders, globs or tar files, or their URLs.
+        output: output folder, or its URL.
+        config: all options; by default objects are found by point grids and the built-in detector.
+        progress: receives progress and messages.
 
     Returns:
-        How it went: what was done and what failed. An image that fails stops nothing.
+        The summary of the run. Failed images do not stop it.
 
     Raises:
-        UsageError: options that cannot be meant, or an output that holds results of another run.
+        UsageError: invalid options, or an output with results of another run.
         NoInputError: there is no image.
         HqsamError: prompts or models cannot be read, or results cannot be written.
     """
@@ -77,15 +77,15 @@ def prepare_segment(
     may_fetch: bool = True,
     on_result: Callable[[ImageResult], None] | None = None,
 ) -> PreparedRun:
-    """A run with its images found, its prompts read and its models known; nothing is loaded or written yet.
+    """Find the images, read the prompts and resolve the models of a run; nothing is loaded or written yet.
 
     Args:
-        output: as of `segment_images`, or `-` for NDJSON on stdout.
-        stdin: what `-` stands for among the inputs and the files of prompts.
-        null_separated: paths on stdin end in NUL.
-        may_fetch: weights that are not here are fetched.
-        on_result: is given the masks of each image in memory, from several threads; `output` is `-` then, and nothing
-            is printed.
+        output: as in `segment_images`, or `-` for NDJSON on stdout.
+        stdin: stream for `-` among the inputs and prompt files.
+        null_separated: paths on stdin are NUL-separated.
+        may_fetch: download missing weights.
+        on_result: callback with the masks of each image in memory, from several threads; requires `output` `-`, and
+            nothing is printed then.
     """
     writers = mask_writers()
     config = check_segment(config, inputs, output, writers)
@@ -180,7 +180,7 @@ def prepare_segment(
 
 
 def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
-    """The writers of all formats of masks.
+    """The writers of all mask formats.
 
     Args:
         background: color around objects in cut-outs and crops.
@@ -194,7 +194,7 @@ def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
 
 
 def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, may_fetch: bool) -> tuple[Path, Detector]:
-    """The file of a detector and the detector, loaded; people are told which it is."""
+    """Load a detector, and report it; returns its file too."""
     assert config.detector is not None
     path = detector_file(config.detector, trusted=config.trust_detector, may_fetch=may_fetch)
     detector = Detector(path, config, device, may_fetch=may_fetch)
@@ -204,33 +204,33 @@ def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, ma
 
 
 def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
-    """The config of a run without prompts: the embedded detector finds the boxes, and points find objects too."""
+    """The config of a run without prompts, which uses point grids and the built-in detector."""
     if not has_embedded():
         raise UsageError(
-            "nothing says what to segment",
+            "no prompts",
             remedy="pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
-            "or --frame to take each whole image as the box",
+            "or --frame for the full-image box",
         )
     side = config.objects.grid_points[-1]
-    points = "" if config.multimask else f"up to {side} x {side} points find, and what "
+    points = "" if config.multimask else f"up to {side} x {side} points and "
     progress.say(
-        f"no prompts given: segmenting what {points}the detector {EMBEDDED} of this package finds; "
-        "--everything finds all there is, and --detector yolo11n.pt has classes"
+        f"no prompts: segmenting objects found by {points}the detector {EMBEDDED} of this package; "
+        "use --everything for all masks, or --detector yolo11n.pt for classes"
     )
     return replace(config, detection=replace(config.detection, detector=EMBEDDED))
 
 
 def _check_no_detector(config: DetectorConfig) -> None:
-    """Raise a UsageError where options are given that only a detector takes."""
+    """Raise a UsageError for options that need a detector."""
     if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
-        raise UsageError("for a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
+        raise UsageError("applies to a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
 
 
 def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progress: Progress) -> PromptTable:
-    """The prompts of each image; people are told what was recognized, and what is left out.
+    """The prompts of each image; reports detected formats and skipped prompts.
 
     Raises:
-        HqsamError: no prompt is left, or the boxes cannot be meant as they are read.
+        HqsamError: no prompt is usable, or the box format is implausible.
     """
     for text in given.recognized:
         progress.say(text)
@@ -246,7 +246,7 @@ def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progre
 
 
 def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Path | None, str]:
-    """The checkpoint of a model and its SHA-256; no file where it is not here and must not be fetched."""
+    """The checkpoint of a model and its SHA-256; no path if it may not be downloaded."""
     known = None if may_fetch else official_sha256(model)
     if known is not None:
         return None, known
@@ -257,7 +257,7 @@ def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Pat
 def _identity(
     config: SegmentConfig, detector: Detector | None, model_sha256: str, *, finds_objects: bool
 ) -> dict[str, str]:
-    """What the results depend on; see `configs.run_identity`."""
+    """The identity of the run; see `configs.run_identity`."""
     parts: list[Any] = [config, *(part for part in (config.cleaning, config.cutout) if not is_default(part))]
     if detector is not None:
         parts.append(detector.config)
@@ -276,10 +276,10 @@ def _identity(
 
 
 def _describe(job: Job, config: SegmentConfig) -> str:
-    """What prompts the images of a job, for people."""
+    """A description of the prompts of a job."""
     if config.detection.detector is not None:
-        return f"what {config.detection.detector} finds"
+        return f"boxes of the detector {config.detection.detector}"
     if config.everything:
-        return f"{config.generator.points_per_side} x {config.generator.points_per_side} points an image"
+        return f"{config.generator.points_per_side} x {config.generator.points_per_side} points per image"
     counts = [len(job.prompts.for_image(image.file_name).prompts) for image in job.images]
     return f"{sum(counts)}, in {sum(map(bool, counts))} images"

@@ -1,4 +1,4 @@
-"""What happens to one image between its file and its outputs, wherever that is computed."""
+"""Processing of an image from its file to its outputs, in any process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ from .fingerprint import take_fingerprint
 from .journal import Origin, cannot_write
 from .steps import DecodedImage, Step
 
-NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
+NAME_ERRORS = (
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.ENOTDIR,
+    errno.EISDIR,
+)  # caused by the name of the image, not the disk
 
 
 class WorkItem(NamedTuple):
     """An image to work on, and its prompts.
 
     Attributes:
-        noted: digests of the files that it has of earlier runs; see `ownership.ImageFiles`.
+        noted: digests of its files from earlier runs; see `ownership.ImageFiles`.
     """
 
     source: SourceImage
@@ -37,11 +42,11 @@ class WorkItem(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of an image.
+    """The outcome of an image.
 
     Attributes:
-        problems: sentences about prompts that were left out.
-        files: of its own that were written.
+        problems: messages about skipped prompts.
+        files: its files that were written.
     """
 
     origin: Origin
@@ -51,25 +56,25 @@ class Outcome(NamedTuple):
 
 
 class Engine(Protocol):
-    """Whoever has images worked on."""
+    """Processes batches of images, in this or other processes."""
 
     def outcomes(
         self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
     ) -> Generator[list[Outcome], None, None]:
-        """What became of the images, in groups, when their outputs are in place; begins none when it is stopped.
+        """Yield the outcomes of batches after their outputs are written; starts no batch once stopped.
 
         Raises:
-            HqsamError: outputs cannot be written, or no image can be worked on.
+            HqsamError: outputs cannot be written, or no image can be processed.
         """
 
 
 class Worker:
-    """A step, and the decoding before and the writing after it.
+    """Decodes images, runs a step on them, and writes their outputs.
 
     Args:
-        writers: of formats whose files an image has of its own.
-        output: where outputs go, for the error that they cannot.
-        on_result: is given what is made of each image.
+        writers: of formats with files per image.
+        output: named in errors of writing.
+        on_result: callback with the result of each image.
     """
 
     def __init__(
@@ -86,12 +91,12 @@ class Worker:
         self.exif, self.max_pixels, self.output = exif, max_pixels, output
 
     def outcomes(self, group: list[WorkItem]) -> list[Outcome]:
-        """What becomes of the images of a group, one stage after the other."""
+        """Process a batch, one stage after the other."""
         decoded = [self.decode(work_item) for work_item in group]
         return [self.write(item, own) for item, own in zip(decoded, self.results(decoded), strict=True)]
 
     def decode(self, work_item: WorkItem) -> DecodedImage:
-        """Decode an image and fit its prompts to it."""
+        """Decode an image, and fit its prompts to it."""
         source, prompts, noted = work_item
         file = source.file()
         item = DecodedImage(source, prompts.image_id, str(take_fingerprint(file, prompts)), ImageFiles(noted))
@@ -108,7 +113,7 @@ class Worker:
         return item
 
     def results(self, group: list[DecodedImage]) -> list[list[Any]]:
-        """What the step makes of a group."""
+        """Run the step on a batch."""
         began = time.monotonic()
         results: list[list[Any]] = self.step.results(group)
         for item in group:
@@ -116,7 +121,7 @@ class Worker:
         return results
 
     def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
-        """Write the outputs that an image has of its own."""
+        """Write the files of an image."""
         record = self._record(item, results)
         return Outcome(Origin(item.fingerprint, len(item.problems), item.seconds), item.problems, record, item.files)
 
@@ -147,7 +152,7 @@ class Worker:
 
 
 def failed(item: WorkItem, error: ImageError) -> Outcome:
-    """What became of an image that nobody can work on."""
+    """The outcome of an image that cannot be processed."""
     source, prompts, noted = item
     origin = Origin(str(take_fingerprint(source.file(), prompts)))
     failure = Failure.of(error, source.path)

@@ -1,4 +1,4 @@
-"""Options that several commands share and that are of no config."""
+"""Options that several commands share and that no config declares."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Images, folders (searched recursively), globs, tars, addresses of these (s3://…), or - for paths from "
+        help="Images, folders (searched recursively), globs or tar files, local or as URLs (s3://…); - for paths from "
         "stdin.",
     ),
 ]
 NullOption = Annotated[
-    bool, typer.Option("--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated.")
+    bool,
+    typer.Option(
+        "--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated, as find -print0 writes them."
+    ),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every image.")]
 OverwriteOption = Annotated[bool, option_of(RunConfig, "overwrite")]
 OverwriteEditedOption = Annotated[bool, option_of(RunConfig, "overwrite_edited")]
@@ -41,7 +44,7 @@ ModelsOption = Annotated[
         "--model",
         metavar="NAME|PATH",
         rich_help_panel=SPEED,
-        help=f"As in segment; repeatable, each on every data set. {MODEL_VARIABLE}, or lite, unless given.",
+        help=f"Model, as in hqsam segment; repeatable; {MODEL_VARIABLE} or lite by default.",
         autocompletion=complete_names(COMPLETIONS["models"]),
     ),
 ]

@@ -1,4 +1,4 @@
-"""`hqsam results`: files of results joined, filtered, split, counted and converted."""
+"""`hqsam results`: merge, filter, split, count and convert existing results."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 results = typer.Typer(
     no_args_is_help=True,
-    help="Files of results: joined, filtered, split, counted and converted, however large they are.",
+    help="Merge, filter, split, count and convert results, of any size.",
 )
-READ = "COCO instances, a COCO results list, NDJSON, or the output of a run; or the address of one (s3://…)."
+READ = "COCO instances, COCO results, NDJSON, or the output folder of a run; or its URL (s3://…)."
 TOLERANCE = 1e-6  # of the sum of fractions
 
 SetArgument = Annotated[str, typer.Argument(metavar="RESULTS", help=READ)]
-OutputOption = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="COCO JSON, here or at an address.")]
-RenumberOption = Annotated[bool, typer.Option("--renumber", help="Number images and annotations from 1.")]
-AreaBound = typer.Option(metavar="PIXELS", min=0)
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="Output file (COCO JSON), or its URL.")
+]
+RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results merge monday/ tuesday/ --output week.json")
@@ -40,9 +41,9 @@ def merge(
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Join results: images of one name are one image, categories of one name one category.
+    """Merge results; images and categories are matched by name.
 
-    Ids stay as far as they can. The shards of one run are joined by hqsam merge, masks and journal included.
+    Ids are kept unless they collide. To merge the shards of a run, masks and journal included, use hqsam merge.
     """
     from ..results.edit import merge as merged
 
@@ -55,20 +56,20 @@ def merge(
 def filter_results(
     given: SetArgument,
     output: OutputOption,
-    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Minimum score.")] = None,
+    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Minimum score, 0 to 1.")] = None,
     categories: Annotated[
-        list[str] | None, typer.Option(metavar="NAME,...", help="Only these categories; repeatable.")
+        list[str] | None, typer.Option(metavar="NAME,...", help="Keep only these categories; repeatable.")
     ] = None,
-    min_area: Annotated[float | None, AreaBound] = None,
-    max_area: Annotated[float | None, AreaBound] = None,
+    min_area: Annotated[float | None, typer.Option(metavar="PIXELS", min=0, help="Minimum area.")] = None,
+    max_area: Annotated[float | None, typer.Option(metavar="PIXELS", min=0, help="Maximum area.")] = None,
     files: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Only the images that this file names, a line each.")
+        Path | None, typer.Option(metavar="FILE", help="Keep only the images listed in this file, one name per line.")
     ] = None,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Keep annotations by score, category and area, and images by a list of their names.
+    """Filter annotations by score, category and area, and images by name.
 
     Images stay though all their annotations go. Annotations without a score stay.
     """
@@ -77,7 +78,7 @@ def filter_results(
     wanted = None if categories is None else frozenset(filter(None, map(str.strip, ",".join(categories).split(","))))
     choice = Choice(min_score, wanted, min_area, max_area, None if files is None else _names(files))
     if choice == Choice():
-        raise UsageError("nothing says what to keep", remedy="pass --min-score, --categories, --min-area or --files")
+        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area or --files")
     _write(choose(_opened(given), choice), output, renumber, overwrite, quiet)
 
 
@@ -86,14 +87,14 @@ def split(
     given: SetArgument,
     parts: Annotated[str, typer.Option(metavar="NAME=FRACTION,...", help="Parts, whose fractions add up to 1.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="DIR", help="Folder for NAME.json, here or at an address.")
+        str, typer.Option("--output", "-o", metavar="DIR", help="Output folder for NAME.json, or its URL.")
     ],
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed.")] = 0,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Split results by images.
+    """Split results by image, for example into train and val.
 
     The part of an image follows from its name and the seed alone, so images that are added later move no other.
     """
@@ -102,15 +103,15 @@ def split(
 
     made = parted(_opened(given), _fractions(parts), seed)
     paths = {name: str(below(path_or_address(output), f"{name}.json")) for name in made}
-    for path in paths.values():  # before any is written
+    for path in paths.values():  # before writing any
         _check_free(path_or_address(path), overwrite)
     for name, part in made.items():
         _write(part, paths[name], renumber, overwrite, quiet)
 
 
 @results.command()
-def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
-    """Count images and annotations, and show the quantiles of areas and scores by category."""
+def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Count images and annotations, with areas and scores per category."""
     from ..results.count import stats as count
 
     found = count(_opened(given))
@@ -138,20 +139,23 @@ def convert(
             "--format",
             "-f",
             metavar="|".join((*FILES, *FOLDERS)),
-            help="As of segment and detect.",
+            help="Output format, as in hqsam segment and detect.",
         ),
     ],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="File for coco, results, ndjson, or its address; else a folder."
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Output file (or its URL) for coco, results and ndjson, else a folder.",
         ),
     ],
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for labels that name them.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for formats that refer to image files.")
     ] = None,
     segmentation: Annotated[
-        SegmentationKind | None, typer.Option(help="Masks in coco and ndjson; unchanged by default.")
+        SegmentationKind | None, typer.Option(help="Encoding of masks in coco and ndjson; unchanged by default.")
     ] = None,
     tolerance: Annotated[float | None, option_of(SegmentConfig, "tolerance")] = None,
     overwrite: OverwriteOption = False,
@@ -159,7 +163,7 @@ def convert(
     prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write results in another format; RLE becomes polygons, and polygons RLE, where that is asked for."""
+    """Convert results to another format; masks are converted between RLE and polygons."""
     from ..batch.check_config import check_formats
     from ..configs.run_identity import made_by
     from ..io.copies import written_to
@@ -167,13 +171,15 @@ def convert(
 
     check_formats([form], (*FILES, *FOLDERS))
     if segmentation is not None and form not in ("coco", "ndjson"):
-        raise UsageError("is for COCO and NDJSON", option="segmentation", remedy="pass --format coco, or leave it out")
+        raise UsageError(
+            "applies to COCO and NDJSON only", option="segmentation", remedy="use --format coco, or omit it"
+        )
     if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):
-        raise UsageError(f"{form} says where the images are", remedy="pass --images DIR")
+        raise UsageError(f"{form} refers to image files", remedy="pass --images DIR")
     place = path_or_address(output)
     if form not in FILES and isinstance(place, str):
-        remedy = "write a folder of this machine, and copy that"
-        raise UsageError(f"an address, where {form} is not written", option="output", value=output, remedy=remedy)
+        remedy = "write to a local folder, and upload it"
+        raise UsageError(f"a URL, which is not supported for {form}", option="output", value=output, remedy=remedy)
     _check_free(place, overwrite, folder=form not in FILES)
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
     found = _opened(given)
@@ -208,7 +214,7 @@ def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: 
 
 
 def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) -> None:
-    """Raise where something would be replaced that may not be."""
+    """Raise a UsageError if existing output would be replaced without `--overwrite`."""
     if isinstance(output, str):
         from ..io.address_folder import AddressFolder
 
@@ -217,19 +223,21 @@ def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) ->
     else:
         is_folder, is_file = output.is_dir(), output.is_file()
     if is_folder and not folder:
-        raise UsageError("a folder", file=output, remedy="give the name of a file")
+        raise UsageError("is a folder", file=output, remedy="pass a file name")
     if is_file and (folder or not overwrite):
-        raise UsageError("is there", file=output, remedy="give another path" if folder else "pass --overwrite")
+        raise UsageError("already exists", file=output, remedy="choose another path" if folder else "pass --overwrite")
     if is_folder and not overwrite and any(Path(output).iterdir()):
-        raise UsageError("a folder that holds something", file=output, remedy="pass --overwrite, or give another one")
+        raise UsageError("folder is not empty", file=output, remedy="pass --overwrite, or choose another folder")
 
 
 def _names(path: Path) -> frozenset[str]:
-    """The lines of a file; bytes that are not UTF-8 are lone surrogates, as in names of files."""
+    """The lines of a file; bytes that are not UTF-8 become surrogate escapes, as in file names."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"cannot be read ({error.strerror})", file=path, remedy="give a list of names") from None
+        raise UsageError(
+            f"cannot be read ({error.strerror})", file=path, remedy="pass a text file with a name per line"
+        ) from None
     return frozenset(os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
 
 

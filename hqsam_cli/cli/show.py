@@ -1,4 +1,4 @@
-"""`hqsam show`: pictures of masks, of images or of a run."""
+"""`hqsam show`: masks drawn over images."""
 
 from __future__ import annotations
 
@@ -41,11 +41,17 @@ def show(
     config: SegmentConfig,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="PATH", rich_help_panel=RESULTS, help="Folder, or a file of one image."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            rich_help_panel=RESULTS,
+            help="Output folder, or a file for a single image.",
+        ),
     ] = Path("hqsam_shown"),
     compare: Annotated[
         bool,
-        typer.Option("--compare", rich_help_panel=RESULTS, help="SAM, HQ-SAM and their difference, side by side."),
+        typer.Option("--compare", rich_help_panel=RESULTS, help="Show SAM, HQ-SAM and their difference side by side."),
     ] = False,
     images: Annotated[
         Path | None,
@@ -54,7 +60,7 @@ def show(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Draw masks over images: contours, boxes, labels and scores, in a color an instance.
+    """Draw masks over images: outlines, boxes, labels and scores, with a color per instance.
 
     INPUT is images, which are segmented as hqsam segment does, or the output folder of a run.
     """
@@ -98,30 +104,30 @@ def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporte
     _picture_path(output, "", len(run.job.images))
     summary = run.run(reporter)
     if not summary.done and not summary.interrupted:
-        raise HqsamError("no picture could be drawn", remedy="see above")
+        raise HqsamError("no image could be drawn", remedy="see above")
     return summary.done, summary.exit_code
 
 
 def _picture_path(output: Path, name: str, count: int) -> Path:
-    """Where the picture of one of so many images goes; a UsageError where one file is for several."""
+    """The path of the picture of one of `count` images; a UsageError if several would share one file."""
     from ..report.pictures import PICTURE_SUFFIXES
 
     if output.suffix.lower() in PICTURE_SUFFIXES:
         if count > 1:
-            raise UsageError(f"one file for {count} images", option="output", remedy="give a folder")
+            raise UsageError(f"one file for {count} images", option="output", remedy="pass a folder")
         return output
     return output / f"{name if count > 1 else os.path.basename(name)}.jpg"
 
 
 def _run_folder(inputs: list[str]) -> Path | str | None:
-    """The output folder of a run, or its address, where that is what is given."""
+    """The output folder of a run, or its URL, if the input is one."""
     from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
     from ..io.address_folder import AddressFolder
     from ..io.images import READ_SUFFIXES
 
     folder = path_or_address(inputs[0])
-    # A server of http lists no journal, and an image is no folder.
+    # HTTP servers do not list journals, and an image is not a folder.
     name = inputs[0].lower()
     if len(inputs) > 1 or name == STDIN or name.startswith("http") or name.endswith(READ_SUFFIXES):
         return None
@@ -136,8 +142,8 @@ def _draw_run(
     """Write a picture of each image of a run; how many there are, and the exit code.
 
     Raises:
-        UsageError: there are several for one file, or nothing to compare.
-        HqsamError: no picture could be drawn, or one cannot be written.
+        UsageError: several images for one file, or no SAM masks to compare.
+        HqsamError: no image could be drawn, or a picture cannot be written.
     """
     from ..report.photos import read_photos
     from ..report.pictures import draw_image
@@ -150,7 +156,7 @@ def _draw_run(
     if config.compare_sam and not any(
         "sam" in annotation for photo in photos for annotation in photo.record.annotations
     ):
-        raise UsageError("has no masks of SAM to compare", file=run, remedy="run hqsam segment with `compare_sam`")
+        raise UsageError("contains no SAM masks to compare", file=run, remedy="run hqsam segment with `compare_sam`")
     drawn = 0
     reporter.on_start(len(photos), 0)
     for photo in photos:
@@ -162,5 +168,5 @@ def _draw_run(
             reporter.on_failure(str(error))
         reporter.advance()
     if not drawn:
-        raise HqsamError("no picture could be drawn", file=run, remedy="see above")
+        raise HqsamError("no image could be drawn", file=run, remedy="see above")
     return drawn, 0 if drawn == len(photos) else 3

@@ -1,4 +1,4 @@
-"""All that a command is told, in one frozen record each; see `configs.option` for how an option is declared."""
+"""The options of each command as one frozen config; see `configs.option` for the declaration of options."""
 
 from __future__ import annotations
 

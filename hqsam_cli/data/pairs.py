@@ -142,7 +142,7 @@ def list_pairs(
             continue
         stem = image.stem.removesuffix(image_ending)
         if stem in pairs:
-            raise HqsamError(f"{pairs[stem].image} and {image.name} would have the same mask", remedy="remove one")
+            raise HqsamError(f"{pairs[stem].image} and {image.name} have the same mask", remedy="remove one of them")
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
         # `a.png` or another suffix, or `a.jpg.png`.
@@ -201,7 +201,7 @@ def check_readable(folder: ImageMaskFolder) -> None:
             return
         except ImageError as error:
             problem = str(error)
-    raise HqsamError("no pair of it can be read", file=folder.name, remedy=f"the last: {problem}")
+    raise HqsamError("no image-mask pair can be read", file=folder.name, remedy=f"the last: {problem}")
 
 
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
@@ -215,11 +215,11 @@ def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
     """Raise an ImageError unless a mask has the size of its image."""
     if mask.shape != image.shape[:2]:
         (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
-        raise ImageError(f"the mask is {mask_width}x{mask_height}, its photo {width}x{height}", file=path)
+        raise ImageError(f"the mask is {mask_width}x{mask_height}, its image {width}x{height}", file=path)
 
 
 def check_mask(path: Path, values: np.ndarray, image: np.ndarray) -> None:
     """Raise an ImageError unless a mask has the size of its image and is not empty."""
     check_same_size(path, values, image)
     if not (values > THRESHOLD).any():
-        raise ImageError("the mask is empty", file=path, remedy="leave it and its photo out")
+        raise ImageError("the mask is empty", file=path, remedy="remove it and its image")

@@ -153,7 +153,7 @@ def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "ap
         exif=exif,
     )
     if not pairs:
-        raise HqsamError("holds no images", file=dataset.images, remedy=f"give the folder of {dataset.title}")
+        raise HqsamError("contains no images", file=dataset.images, remedy=f"pass the folder of {dataset.title}")
     unmatched = unmatched_masks(pairs, images, masks, ending=dataset.ending)
     return ImageMaskFolder(dataset.title, pairs, unmatched=unmatched, nested=nested_images(images, masks))
 
@@ -168,7 +168,7 @@ def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolde
     found = [folder for own in there if (folder := split_pairs(dataset_pairs(own, exif=exif))).pairs]
     absent = [own.images for own in sets if own.title not in {folder.name for folder in found}]
     if not found:
-        raise NoInputError("no set of HQSeg-44K in it", file=root, remedy=f"the first would be {absent[0]}")
+        raise NoInputError("contains no set of HQSeg-44K", file=root, remedy=f"the first is expected at {absent[0]}")
     return found, absent
 
 

@@ -91,7 +91,7 @@ def tell_kept(kept: Iterable[str]) -> None:
     """Say which files of somebody stayed where a run would have replaced or removed its own."""
     if files := list(dict.fromkeys(kept)):
         log.warning(
-            "files that are not what a run wrote, kept: %s (%s); `overwrite_edited` replaces them",
+            "files edited by hand or not written by hqsam, kept: %s (%s); `overwrite_edited` replaces them",
             len(files),
             some_of(files),
         )
@@ -99,7 +99,7 @@ def tell_kept(kept: Iterable[str]) -> None:
 
 def tell_foreign(path: object) -> None:
     """Say that a label cannot be written, since there is one of somebody else."""
-    log.warning("%s: left as it is, since no run of this tool wrote it", path)
+    log.warning("%s: not overwritten, since it was not written by hqsam", path)
 
 
 def tell_removed(why: str, names: Sequence[str]) -> None:
@@ -117,8 +117,7 @@ def check_removal(known: int, leaving: Sequence[str], *, prune: bool) -> None:
     """
     if not prune and len(leaving) > MOST and MOST * len(leaving) > known:
         raise HqsamError(
-            f"{len(leaving)} of {known} images would lose their results ({some_of(leaving)}), since they or their "
-            "prompts are gone; nothing was touched",
-            remedy="see whether the folder of the images and the file of the prompts are what they should be, or pass "
-            "`prune` to remove the results",
+            f"{len(leaving)} of {known} images would lose their results ({some_of(leaving)}), because they or their "
+            "prompts are gone; nothing was changed",
+            remedy="check the image folder and the prompt files, or pass `prune` to delete the results",
         )

@@ -219,7 +219,7 @@ def test_other_runs_and_other_peoples_objects_are_refused(
     with pytest.raises(UsageError, match=r"memory://bucket/out/masks/0.png/1.png: is there, and no run of this tool"):
         run(imgs, "memory://bucket/out")
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].exit_code == 0
-    with pytest.raises(UsageError, match="memory://bucket/out/journal holds results of another run"):
+    with pytest.raises(UsageError, match="memory://bucket/out/journal contains results of another run"):
         run(imgs, "memory://bucket/out", identity={"model": "other", "mask_output": "sum"})
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].done == COUNT
     assert len(journal_of(memory, "/bucket/out")) == 1
@@ -441,6 +441,6 @@ def test_results_stay_while_nobody_can_be_asked(http: HttpServer, tmp_path: Path
 
 def test_the_status_of_a_bucket_asks_no_other_bucket(s3: S3Server) -> None:
     asked = len(s3.asked)
-    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: no run has written here"):
+    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: not the output of a run"):
         read_status(f"s3://{BUCKET}/")
     assert all(path.startswith(f"/{BUCKET}/") or path == f"/{BUCKET}" for _, path in s3.asked[asked:])

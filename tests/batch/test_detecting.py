@@ -77,7 +77,7 @@ def test_an_image_it_fails_on_harms_no_other(images: Path, tmp_path: Path) -> No
     (images / "3.png").write_bytes(b"")
     summary, reporter, detector = detecting(images, tmp_path / "out")
     assert (summary.exit_code, summary.done, summary.masks) == (3, 3, 6)
-    assert "1.png: the model failed on it (cannot bear green)" in summary.failed[0]
+    assert "1.png: the model failed (cannot bear green)" in summary.failed[0]
     assert "3.png" in summary.failed[1]
     assert detector.groups == [2, 1, 1, 1, 1]
     assert [len(record.annotations) for record in reporter.records] == [2, 0, 2, 0, 2]

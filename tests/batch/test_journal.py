@@ -169,7 +169,9 @@ def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pyte
         assert lock.exists()
     assert not lock.exists()
     lock.write_text("elsewhere 1")
-    with pytest.raises(HqsamError, match=r"another run is writing here \(elsewhere 1, says journal.ndjson.lock\)"):
+    with pytest.raises(
+        HqsamError, match=r"another run is writing here \(elsewhere 1, according to journal.ndjson.lock\)"
+    ):
         Journal(tmp_path / JOURNAL, FLAGS, overwrite=False)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

@@ -292,7 +292,7 @@ def test_photos_that_are_gone_leave_the_results_and_those_that_are_elsewhere_do_
 def test_a_file_that_no_run_wrote_is_not_replaced_unasked(images: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/instances.json").write_text("mine")
-    with pytest.raises(UsageError, match=r"instances\.json: is there.*`overwrite`"):
+    with pytest.raises(UsageError, match=r"instances\.json: already exists.*`overwrite`"):
         run(images, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == ["instances.json"]
     assert (tmp_path / "out/instances.json").read_text() == "mine"
@@ -304,7 +304,7 @@ def test_masks_that_no_run_made_are_not_taken_away_unasked(images: Path, tmp_pat
     mine = tmp_path / "out/masks/000.jpg/7.png"
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"mine")
-    with pytest.raises(UsageError, match=r"7\.png: is there"):
+    with pytest.raises(UsageError, match=r"7\.png: already exists"):
         run(images, tmp_path / "out")
     assert mine.read_bytes() == b"mine" and not (tmp_path / "out/journal.ndjson").exists()
     run(images, tmp_path / "out", overwrite=True)

@@ -73,7 +73,7 @@ def test_an_image_that_kills_three_actors_fails_by_name(mixed_images: Path, tmp_
     summary, _ = run_on_ray(mixed_images, tmp_path / "out", KilledPredictor(), batch_size=3)
     assert (summary.exit_code, summary.done) == (3, 8)
     (failure,) = (text for text in summary.failed if "sub/5.png" in text)
-    assert "sub/5.png: it killed 3 processes (The actor is dead because its worker process has died); see" in failure
+    assert "sub/5.png: it killed 3 processes (The actor is dead because its worker process has died); check" in failure
 
 
 def test_ray_says_nothing_where_results_go(mixed_images: Path) -> None:

@@ -47,7 +47,7 @@ def test_photos_that_were_moved(hqsam: Run, photos: Path, tmp_path: Path) -> Non
     photos.rename(tmp_path / "moved")
     result = hqsam("report", "out")
     assert result.code == 0
-    assert "photos that cannot be shown: 2 of 2; pass --images" in said(result.err)
+    assert "images that cannot be shown: 2 of 2; pass their folder as --images" in said(result.err)
     result = hqsam("report", "out", "--images", "moved")
     assert result.code == 0
     assert "cannot be shown" not in result.err
@@ -75,7 +75,7 @@ def test_thumbnails_of_the_run_stand_for_photos_that_are_elsewhere(hqsam: Run, p
     assert not (tmp_path / "out" / "report" / "thumbnails").exists()
 
     (tmp_path / made[0]).write_bytes(b"broken")
-    assert "photos that cannot be shown: 1 of 2" in said(hqsam("report", "out").err)
+    assert "images that cannot be shown: 1 of 2" in said(hqsam("report", "out").err)
     (tmp_path / made[0]).unlink()
     assert "1 of 2 images" in hqsam(*arguments).err
     assert (tmp_path / made[0]).is_file()

@@ -131,7 +131,7 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
 
     continued = hqsam("train", *arguments, "-o", "killed")
     assert continued.code == 0, continued.err
-    assert f"{step} of 120 steps were done before" in continued.err
+    assert f"{step} of 120 steps already done" in continued.err
     assert hqsam("train", *arguments, "-o", "unbroken").code == 0
     for name in ("hq_only.safetensors", "hqsam.safetensors"):
         assert equal(tensors(tmp_path / "killed" / name), tensors(tmp_path / "unbroken" / name))
@@ -223,7 +223,7 @@ def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
     "arguments, words",
     [
         ((), "--data FOLDER"),
-        (("--data", "nowhere"), "nowhere: no pair in it"),
+        (("--data", "nowhere"), "nowhere: no image-mask pairs"),
         (
             ("--data", str(ROOT / "sample_data")),
             "no image in images/ and masks/ has a mask, such as bicycle.png",
@@ -255,7 +255,7 @@ def test_a_set_to_validate_on_is_looked_at_before_the_first_step(hqsam: Run, dat
     cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.zeros((20, 20), np.uint8))
     ended = hqsam("train", "--data", data, "--val", "val", *SMALL, "-o", "run")
     assert ended.code == 1
-    assert "val: no pair of it can be read" in ended.err and "the mask is empty" in ended.err
+    assert "val: no image-mask pair can be read" in ended.err and "the mask is empty" in ended.err
     assert not (tmp_path / "run").exists()
     cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.eye(20, dtype=np.uint8))  # of 0 and 1
     assert hqsam("train", "--data", data, "--val", "val", "--epochs", 1, *SMALL, "-o", "run").code == 0

@@ -102,7 +102,7 @@ def test_mattes_lie_beside_the_masks_and_are_of_their_images(tmp_path: Path, squ
     assert first.alpha is not None
     assert second.alpha is None
     assert np.array_equal(read_alpha(first.alpha, np.zeros((20, 30, 3))), square // 2)
-    with pytest.raises(ImageError, match=r"a\.png: the mask is 30x20, its photo 31x20"):
+    with pytest.raises(ImageError, match=r"a\.png: the mask is 30x20, its image 31x20"):
         read_alpha(first.alpha, np.zeros((20, 31, 3)))
 
 

@@ -70,9 +70,9 @@ def test_a_missing_set_says_what_to_get_and_where_to_put_it(tmp_path: Path) -> N
 def test_what_is_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither a folder nor one of dis, "):
         find_dataset("disk", tmp_path)
-    with pytest.raises(HqsamError, match="holds no images/ and masks/"):
+    with pytest.raises(HqsamError, match="contains no images/ and masks/"):
         find_dataset(str(tmp_path), tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(HqsamError, match="holds no images"):
+    with pytest.raises(HqsamError, match="contains no images"):
         dataset_pairs(find_dataset(str(tmp_path), tmp_path))
