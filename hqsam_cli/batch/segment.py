@@ -23,9 +23,10 @@ from ..inference.device import resolve_compute, resolve_devices
 from ..io.places import as_place
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
-from ..prompts.check import check_fits
+from ..prompts.check import check_fits, check_speaks, check_used
+from ..prompts.read import PromptSources, read_prompts
 from ..prompts.select import Selection
-from ..prompts.table import PromptSources, PromptTable, bind_prompts, check_speaks, check_used, read_prompts
+from ..prompts.table import PromptTable, bind_prompts
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import HqsamError
-from ..formats.annotation_fields import box_around
-from ..formats.prompt_file import image_name, note
-from ..formats.segmentation import sound_polygons
-from ..formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers
+from ..formats.coco import image_name
+from ..formats.segmentation import bounding_box, sound_polygons
+from ..formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers, some_of
 from ..io.names import ADDRESS, plain_name
 
 CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # LVIS, of an image
@@ -60,8 +59,8 @@ def numbered_document(path: str, document: dict[str, Any]) -> dict[str, Any]:
             annotations.append(made)
     if strange:
         raise HqsamError(f"annotations of {strange} images that it does not list", file=path, remedy="fetch it again")
-    lost: list[str] = []
-    note(lost, f"{path}: annotations without a box and a mask, left out", shapeless)
+    what = f"{path}: annotations without a box and a mask, left out: {len(shapeless)} ({some_of(shapeless)})"
+    lost = [what] if shapeless else []
     if shapeless and not annotations:
         raise HqsamError(lost[0], remedy="each needs a bbox of four numbers and a segmentation")
     listed = {"images": list(images.values()), "categories": list(categories.values())}
@@ -98,7 +97,7 @@ def _annotation(number: int, item: dict[str, Any], image_id: int, category_id: i
     elif isinstance(shape, dict) and isinstance(shape.get("size"), list):
         shape = {**shape, "size": [integer(n) for n in shape["size"]]}
     box = read_numbers(item.get("bbox"), 4)
-    if box is None and (corners := box_around(shape, None)) is not None:
+    if box is None and (corners := bounding_box(shape, None)) is not None:
         box = [corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]]
     if box is None or not shape:
         return None

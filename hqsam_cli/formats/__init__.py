@@ -1,10 +1,7 @@
-"""What other programs read and write: a file a format, and a line of one of these tables.
+"""What other programs read: a file a format, and a line of one of these tables.
 
-To add a prompt format, write a file with a function like `coco.read_instances`, which takes a parsed document and
-returns its `Contents`, or None of a document that is not its own, and name it in `READERS`. A file that is no JSON has
-a function like `tables.read_csv` in `FILE_READERS`; a format that is a folder of files has one like
-`voc.read_voc_folder` in `FOLDER_READERS`. To add an output format, write a file with a class like `png.PngWriter` (see
-`run_records.Writer`) and name it in `WRITERS`.
+To add an output format, write a file with a class like `png.PngWriter` (see `run_records.Writer`) and name it in
+`WRITERS`. Formats that are read are in `prompts/readers/`.
 """
 
 from __future__ import annotations
@@ -12,43 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from . import coco, ndjson
-from .coco import read_instances, read_results, write_coco, write_results
+from .coco import write_coco, write_results
 from .cutouts import CropWriter, CutoutWriter
-from .cvat import read_cvat, write_cvat
+from .cvat import write_cvat
 from .idmap import IdMapWriter
-from .labelme import LabelmeWriter, read_labelme_folder
-from .labelstudio import read_tasks, write_tasks
-from .ndjson import read_lines, write_ndjson
+from .labelme import LabelmeWriter
+from .labelstudio import write_tasks
+from .ndjson import write_ndjson
 from .png import PngWriter
-from .prompt_file import Contents, Notes, PromptFile
 from .run_records import RecordsWriter, RunRecords, Writer, WriteRecords
-from .tables import read_csv, read_parquet
-from .voc import VocWriter, read_voc_folder
-from .yolo import YoloWriter, read_yolo_folder
+from .voc import VocWriter
+from .yolo import YoloWriter
 from .yolo_seg import YoloSegWriter
 
-READERS: dict[str, Callable[[Any, PromptFile | None, Notes], Contents | None]] = {
-    "NDJSON": read_lines,
-    "COCO instances": read_instances,
-    "COCO results": read_results,
-    "Label Studio": read_tasks,
-}
-# Of the content of a file that is no JSON.
-FILE_READERS: dict[str, Callable[[bytes, Notes], Contents | None]] = {
-    "CVAT": read_cvat,
-    "Parquet": read_parquet,
-    "CSV": read_csv,
-}
-ReadFolder = Callable[[Path, list[Path], Notes], Contents]
-# Folders with a file an image, by the suffix of these files: what they are called, and what reads them.
-FOLDER_READERS: dict[str, tuple[str, ReadFolder]] = {
-    ".txt": ("YOLO labels", read_yolo_folder),
-    ".xml": ("Pascal VOC", read_voc_folder),
-    ".json": ("labelme", read_labelme_folder),
-}
 MakeWriter = Callable[[Path, RunRecords], Writer]
 
 

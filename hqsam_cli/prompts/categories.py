@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..formats.prompt_file import FileAnnotation, PromptFile
 from ..formats.values import Identifier, integer
+from .prompt_file import FileAnnotation, PromptFile
 
 DEFAULT_CATEGORY: dict[str, Any] = {"id": 1, "name": "object"}
 

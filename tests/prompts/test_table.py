@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.formats.prompt_file import Notes
 from hqsam_cli.io.find import SourceImage
+from hqsam_cli.prompts.check import check_used
+from hqsam_cli.prompts.prompt_file import Notes
+from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.select import Selection, first_id
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, check_used, read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts
 from hqsam_cli.records import Prompt
 
 
@@ -266,9 +268,9 @@ def test_a_folder_of_masks_alone_or_joined(bound: Any, tmp_path: Path) -> None:
 
 def test_frame_is_a_prompt_for_every_image(bound: Any) -> None:
     table = bound(["b.jpg", "a.jpg"], frame=True)
-    assert [(ids(table, name), table.for_image(name).prompts[0].whole_image) for name in ("b.jpg", "a.jpg")] == [
-        ([first_id("b.jpg")], True),
-        ([first_id("a.jpg")], True),
+    assert [(ids(table, name), table.for_image(name).prompts[0].xyxyn) for name in ("b.jpg", "a.jpg")] == [
+        ([first_id("b.jpg")], (0, 0, 1, 1)),
+        ([first_id("a.jpg")], (0, 0, 1, 1)),
     ]
     assert table.notes == Notes()
 

@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+from ..formats.yolo import LABELS
 from ..io.find import is_junk
-from .prompt_file import FileImage, Notes
-
-LABELS = "labels"  # of a data set of ultralytics, beside `images`
+from .prompt_file import PromptFile
 
 
-def label_image(folder: Path, path: Path, size: tuple[int, int] | None = None) -> FileImage:
-    """The image of a label file: its path below the folder, but for the suffix, is that of the image."""
-    *folders, file = path.relative_to(folder).with_suffix("").parts
+def label_contents(paths: list[Path], file: PromptFile) -> Iterator[tuple[Path, bytes]]:
+    """Label files that can be read, and what is in them."""
+    for path in paths:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            file.lose(f"label files that cannot be read ({error.strerror}), left out", path.name)
+        else:
+            yield path, content
+
+
+def add_label_image(file: PromptFile, folder: Path, path: Path, size: tuple[object, object] = (None, None)) -> str:
+    """Add the image of a label file, whose path below the folder it has but for the suffix; its key."""
+    *folders, name = path.relative_to(folder).with_suffix("").parts
     # As ultralytics has it: train/labels/a.txt is of train/images/a.jpg.
-    name = "/".join([*("images" if part == LABELS else part for part in folders), file])
-    return FileImage(path.relative_to(folder).as_posix(), name, "path_stem", size=size)
-
-
-def read_label(path: Path, notes: Notes) -> bytes | None:
-    """The content of a label file; None where it cannot be read, which is noted."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        notes.lost.append(f"{path.name}: cannot be read ({error.strerror}); left out")
-        return None
+    own = "/".join([*("images" if part == LABELS else part for part in folders), name])
+    key = path.relative_to(folder).as_posix()
+    file.add_image(key, own, path.name, size, kind="path_stem")
+    return key
 
 
 def is_root(folder: Path) -> bool:
     """Whether a folder is the root of a data set, with its labels in `labels`."""
     return (folder / LABELS).is_dir()
-
-
-def labels_below(folder: Path) -> Path:
-    """Where the labels of a folder lie."""
-    return folder / LABELS if is_root(folder) else folder
 
 
 def label_paths(folder: Path, suffixes: tuple[str, ...]) -> tuple[str | None, list[Path], list[Path]]:

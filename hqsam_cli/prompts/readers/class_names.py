@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from ..errors import HqsamError
-from .values import integer, text_of
+from ...errors import HqsamError
+from ...formats.values import integer, text_of
+from ...formats.yolo import CLASSES
 
-CLASSES = "classes.txt"
 LISTS = (CLASSES, "obj.names")
 YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
 LEVELS = 2  # above the labels, as in data/labels/train

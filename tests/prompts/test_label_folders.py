@@ -11,8 +11,10 @@ import pytest
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage
+from hqsam_cli.prompts.check import check_used
 from hqsam_cli.prompts.fit import fit_prompts
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, check_used, read_prompts
+from hqsam_cli.prompts.read import read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts
 from hqsam_cli.records import NormalizedPolygon, Prompt
 
 
@@ -107,7 +109,7 @@ def test_xml_of_voc(tmp_path: Path) -> None:
     (prompt,) = prompts(table)
     assert prompt.box == (10, 20, 30.5, 40) and prompt.category_id == 1
     assert table.categories == [{"id": 1, "name": "dog"}]
-    odd, lost = table.notes.lost
+    lost, odd = table.notes.lost
     assert "b.xml" in odd and "without bbox, left out: 1 (annotation Annotations/a.xml object 2" in lost
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
-from hqsam_cli.formats.prompt_file import PromptFile, Use
 from hqsam_cli.formats.segmentation import decode_segmentation
+from hqsam_cli.prompts.prompt_file import PromptFile, Use
 from hqsam_cli.prompts.read import read_prompt_file, read_prompt_folder
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou
 
