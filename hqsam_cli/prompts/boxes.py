@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from ..configs import BoxFormat
@@ -13,12 +13,6 @@ from ..records import Box
 
 Size: TypeAlias = tuple[int, int]  # width, height
 NORMALIZED: tuple[BoxFormat, ...] = ("xyxyn", "cxcywhn")  # coordinates from 0 to 1
-_CORNERS: dict[BoxFormat, Callable[[float, float, float, float], Box]] = {
-    "xywh": lambda x, y, w, h: (x, y, x + w, y + h),
-    "xyxy": lambda x0, y0, x1, y1: (x0, y0, x1, y1),
-    "xyxyn": lambda x0, y0, x1, y1: (x0, y0, x1, y1),
-    "cxcywhn": lambda x, y, w, h: (x - w / 2, y - h / 2, x + w / 2, y + h / 2),
-}
 TOLERANCE = 0.01  # by which normalized coordinates may leave 0 to 1
 MOST = 0.9  # of the boxes; a few may be anything
 
@@ -31,10 +25,14 @@ def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
     """
     if numbers is None:
         raise ValueError("is not four finite numbers")
-    x0, y0, x1, y1 = _CORNERS[box_format](*numbers)
-    if x1 <= x0 or y1 <= y0:
+    a, b, c, d = numbers
+    if box_format == "xywh":
+        c, d = a + c, b + d
+    elif box_format == "cxcywhn":
+        a, b, c, d = a - c / 2, b - d / 2, a + c / 2, b + d / 2
+    if c <= a or d <= b:
         raise ValueError("has no area")
-    return x0, y0, x1, y1
+    return a, b, c, d
 
 
 def rotated_box(box: Box, degrees: float, pivot: tuple[float, float]) -> Box:
@@ -63,7 +61,7 @@ def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_f
             f"or {box_format} if they are pixels",
         )
     if box_format == "xywh":
-        known = [(corners(numbers, "xywh"), size) for numbers, size in sized if size is not None]
+        known = [((x, y, x + w, y + h), size) for (x, y, w, h), size in sized if size is not None]
         check_no_corners(known, f"of {len(known)}", path)
 
 

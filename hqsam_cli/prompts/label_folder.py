@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..formats.yolo import LABELS
@@ -37,13 +36,7 @@ def is_root(folder: Path) -> bool:
     return (folder / LABELS).is_dir()
 
 
-def label_paths(folder: Path, suffixes: tuple[str, ...]) -> tuple[str | None, list[Path], list[Path]]:
-    """The suffix most of the label files have, these files, sorted, and those of the other suffixes."""
+def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files with one of these suffixes, sorted, without what systems leave behind."""
     found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and not path.is_dir()]
-    paths = [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]
-    counts = Counter(path.suffix.lower() for path in paths)
-    if not counts:
-        return None, [], []
-    suffix = max(suffixes, key=lambda suffix: counts[suffix])
-    own = [path for path in paths if path.suffix.lower() == suffix]
-    return suffix, own, [path for path in paths if path.suffix.lower() != suffix]
+    return [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]

@@ -14,14 +14,13 @@ import numpy as np
 from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
 from ..formats.values import Identifier, identifier, integer, number_or_none, read_numbers, short, some_of
-from ..records import NormalizedPolygon, Segmentation
+from ..records import Box, NormalizedPolygon, Segmentation
 from .boxes import NORMALIZED, Size, corners
 
 Use = Literal["box", "points", "mask"]
-NameKind = Literal["name", "path_stem", "stem"]
-# Of `RawPrompt`: what an annotation was read for, boxes in pixels or normalized.
-PromptField: TypeAlias = Literal["box", "xyxyn", "points", "mask"]
 COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
+NameKind = Literal["name", "path_stem", "stem"]
+Shape: TypeAlias = tuple[Box | None, Segmentation | None]  # corners, and what is within them
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +53,13 @@ class FileAnnotation:
 
     Attributes:
         key: of its image.
-        field: what its value is.
-        value: as that field of `RawPrompt`: corners of a box, points (n, 3), or a segmentation.
-        annotation_id: or None where it has none.
+        field: of `RawPrompt`, that `value` is.
         category: what the file calls its category, by id or by name, or None.
         category_name: that goes with the id, where the annotation has one itself.
-        score: or None.
     """
 
     key: Identifier
-    field: PromptField
+    field: Literal["box", "xyxyn", "points", "mask"]
     value: Any
     annotation_id: Identifier | None = None
     category: Identifier | None = None
@@ -73,12 +69,7 @@ class FileAnnotation:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What people should know of what was read.
-
-    Attributes:
-        lost: sentences about prompts that will not be used.
-        remarks: sentences about everything else.
-    """
+    """What people should know: sentences about prompts that will not be used, and about everything else."""
 
     lost: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -98,14 +89,14 @@ class PromptFile:
         path: for messages.
         use: what annotations are read for; None reads images and categories alone.
         categories: COCO categories; their `id` is an `Identifier`.
-        given_format: what the user says that four numbers of a box are, or None.
+        given_format: what the user says that the four numbers of a box are, or None.
         listed: the file that lists the images of a results list, or None.
         kind: what it was recognized as.
-        box_format: what four numbers are if the user does not say it.
+        box_format: what the four numbers are if the user does not say it.
         unlisted: whether images are named by annotations alone.
         numbered: whether people gave the annotations ids; else those here only join what is read of a file twice.
         entries: how many annotations it has, valid or not.
-        unread: images with annotations that could not be read, or of which the file does not say what is in them.
+        unread: images of which it does not say what is in them, or not in a way that can be read.
         ambiguous: boxes whose format follows from the file alone, with the size of the image.
         lost, remarks: where it was noted, by what; see `Notes`.
     """
@@ -126,7 +117,7 @@ class PromptFile:
     ambiguous: list[tuple[list[float], Size | None]] = field(default_factory=list)
     lost: dict[str, list[str]] = field(default_factory=dict)
     remarks: dict[str, list[str]] = field(default_factory=dict)
-    _groups: dict[tuple[object, object], int] = field(default_factory=dict)
+    _groups: dict[object, int] = field(default_factory=dict)
 
     @property
     def notes(self) -> Notes:
@@ -147,19 +138,19 @@ class PromptFile:
         """Whether it was read for prompts, has none, and does not say so of any image."""
         return self.use is not None and not self.entries and self.unread.issuperset(self.images)
 
-    def lose(self, what: str, where: str) -> None:
-        """Note what will not be used; `--strict` takes it for a failure."""
+    def lose(self, what: str, where: str, image: Identifier | None = None) -> None:
+        """Note what will not be used, of an image if that is known; `--strict` takes it for a failure."""
         self.lost.setdefault(what, []).append(where)
+        self.unread |= set() if image is None else {image}
 
     def remark(self, what: str, where: str) -> None:
         """Note what people should know."""
         self.remarks.setdefault(what, []).append(where)
 
     def skip(self, what: str, where: str, image: Identifier | None = None) -> None:
-        """Note an annotation that cannot be read, of an image if that is known."""
+        """Note an annotation that cannot be read."""
         self.entries += 1
-        self.lose(what, where)
-        self.unread |= set() if image is None else {image}
+        self.lose(what, where, image)
 
     def add_image(
         self,
@@ -174,93 +165,93 @@ class PromptFile:
         own = identifier(key)
         if own is None or not isinstance(name, str) or not name:
             self.lose("images without an id or a file_name, left out", where)
-        elif own in self.images:
-            if self.images[own].name != name:
-                self.lose("images with the id of an earlier one, left out", where)
-        else:
+        elif own not in self.images:
             width, height = (integer(n) or 0 for n in size)
             known = (width, height) if width > 0 and height > 0 else None
             self.images[own] = FileImage(own, name, kind, integer(image_id), known)
             if image_id is not None and self.images[own].image_id is None:
                 self.remark("image ids that are no integers, given anew", name)
+        elif self.images[own].name != name:
+            self.lose("images with the id of an earlier one, left out", where)
 
     def add(
         self,
         image: object,
+        annotation_id: object = None,
+        category_name: str | None = None,
         *,
+        category: object = None,
         box: object = None,
         box_format: BoxFormat | None = None,
         points: object = None,
         segmentation: object = None,
-        annotation_id: object = None,
-        category: object = None,
-        category_name: str | None = None,
         score: object = None,
         crowd: bool = False,
         group: Hashable | None = None,
     ) -> None:
-        """Add an annotation of an image that was added, its values as the file has them; one without use is noted.
+        """Add an annotation with values as the file has them; what is wrong with it is noted.
 
         Args:
-            image: key of the image.
+            image: key of an image that was added.
+            category: as in `FileAnnotation`.
             box: four numbers; where there are none, the box is that of the segmentation.
-            box_format: what these are, where the file leaves no doubt.
+            box_format: what these are, where the format of the file leaves no doubt.
             points: a list of [x, y, 1 or 0].
             segmentation: COCO's, or a `NormalizedPolygon`.
-            category: id or name, as `FileAnnotation`.
-            group: polygons of an image with the same one are parts of one annotation.
+            group: polygons of an image with the same label and group are parts of one annotation.
         """
-        key = identifier(image)
-        is_part = key is not None and group is not None and isinstance(segmentation, list)
-        known = self._groups.get((image, group)) if is_part else None
+        key, number = identifier(image), identifier(annotation_id)
+        part = (image, category_name, group) if group is not None and isinstance(segmentation, list) else None
+        known = self._groups.get(part)
         self.entries += known is None
         if self.use is None:
             return
-        if key is None or key not in self.images:
-            what = "without image_id" if key is None else "of unlisted images"
-            self.lose(f"annotations {what}, left out", f"entry {self.entries}" if key is None else f"image id {key}")
+        entry, name = f"entry {self.entries}", COCO_FIELDS[self.use]
+        if key is None:
+            self.lose("annotations without image_id, left out", entry)
             return
-        number = identifier(annotation_id)
-        name = f"entry {self.entries}" if number is None else f"annotation {number}"
-        where = f"{name} of {self.images[key].label}"
+        if key not in self.images:
+            self.lose("annotations of unlisted images, left out", f"image id {key}")
+            return
+        where = f"{entry if number is None else f'annotation {number}'} of {self.images[key].label}"
         if crowd:
             self.remark("crowd regions, left out", where)
             return
         given = {"box": box, "points": points, "mask": segmentation}[self.use]
         if given in (None, []) and not (self.use == "box" and segmentation):
-            self.lose(f"annotations without {COCO_FIELDS[self.use]}, left out", where)
-            self.unread.add(key)
+            self.lose(f"annotations without {name}, left out", where, key)
             return
         try:
-            field, value = self._geometry(given, box_format, segmentation, self.images[key].size)
+            field, value = self._read_value(given, box_format, segmentation, self.images[key].size)
         except ValueError as error:
-            self.lose(f"annotations whose {COCO_FIELDS[self.use]} {error}, left out", f"{where}, {short(given)}")
-            self.unread.add(key)
+            self.lose(f"annotations whose {name} {error}, left out", f"{where}, {short(given)}", key)
             return
-        if known is not None:
-            whole = self.annotations[known]
-            self.annotations[known] = replace(whole, value=_united(whole.value, value))
-            return
-        if is_part:
-            self._groups[image, group] = len(self.annotations)
         confidence = number_or_none(score)
         if confidence is None and score is not None:
             self.remark("scores that are no numbers, ignored", where)
+        if known is not None:
+            whole = self.annotations[known]
+            if self.use == "mask":
+                whole.value.extend(value)
+            else:
+                self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
+            return
+        if part is not None:
+            self._groups[part] = len(self.annotations)
         own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence)
         self.annotations.append(own)
 
-    def _geometry(
+    def _read_value(
         self, given: object, box_format: BoxFormat | None, segmentation: object, size: Size | None
-    ) -> tuple[PromptField, Any]:
-        """The value of an annotation, and what it is.
-
-        Raises:
-            ValueError: what is wrong with it, as the end of a sentence.
-        """
+    ) -> tuple[Literal["box", "xyxyn", "points", "mask"], Any]:
+        """The field and the value of an annotation; a ValueError says what is wrong, as the end of a sentence."""
         if self.use == "points":
-            return "points", _points(given)
+            return "points", _read_points(given)
         if self.use == "mask":
-            return "mask", _segmentation(given)
+            is_rle = isinstance(given, dict) and "counts" in given and "size" in given
+            if not is_rle and not isinstance(given, list | NormalizedPolygon):
+                raise ValueError("is neither RLE nor polygons")
+            return "mask", given  # checked when it is drawn
         numbers = read_numbers(given, 4)
         if box_format is None and numbers is not None:
             self.ambiguous.append((numbers, size))
@@ -276,30 +267,10 @@ class PromptFile:
             return "box", around
 
 
-def _united(whole: Any, part: Any) -> Any:
-    """Polygons of one object, or the box around its boxes."""
-    if isinstance(whole, list):
-        whole.extend(part)
-        return whole
-    return enclosing_box([*whole, *part])
-
-
-def _points(value: object) -> np.ndarray:
+def _read_points(value: object) -> np.ndarray:
     """Points as float32 (n, 3): x, y, label."""
-    rows = [[number_or_none(n) for n in row] if isinstance(row, list) else [] for row in _listed(value)]
-    if not all(len(row) == 3 and None not in row and row[2] in (0, 1) for row in rows):
+    rows = [read_numbers(row, 3) for row in value] if isinstance(value, list) else [None]
+    known = [row for row in rows if row is not None and row[2] in (0, 1)]
+    if len(known) < len(rows):
         raise ValueError("is not a list of [x, y, 1 or 0]")
-    return np.array(rows, np.float32)
-
-
-def _segmentation(value: object) -> Segmentation | NormalizedPolygon:
-    """An RLE or polygons; their content is checked against the image."""
-    if isinstance(value, NormalizedPolygon) or (isinstance(value, dict) and "counts" in value and "size" in value):
-        return value
-    return _listed(value)
-
-
-def _listed(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("is of another kind")
-    return value
+    return np.array(known, np.float32)

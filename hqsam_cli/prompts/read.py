@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -20,7 +22,7 @@ from ..io.gzipped import unzipped
 from ..io.places import is_address, read_bytes
 from ..io.stand_ins import HEAD, describe_stand_in
 from .boxes import check_box_format
-from .label_folder import is_root, label_paths
+from .label_folder import files_below, is_root
 from .mask_folder import MaskFolder
 from .prompt_file import PromptFile, Use
 from .readers import FILE_READERS, FOLDER_READERS, READERS
@@ -28,18 +30,14 @@ from .readers.ndjson import Lines, read_lines
 
 ZIP = b"PK\x03\x04"
 LABEL_FILES = (*FOLDER_READERS, ".yaml", ".yml", ".names")
+# NaN and the infinities, which Python writes and JSON does not know, are null.
+_parse = partial(json.loads, parse_constant=lambda _name: None)
 KINDS_OF_FILES = f"give one of these files: {', '.join((*READERS, *FILE_READERS))}"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSources:
-    """Everything the command line names.
-
-    Attributes:
-        listed: the file that lists the images of results lists.
-        masks: a folder of coarse masks.
-        frame: every image itself is the prompt.
-    """
+    """Everything the command line names, read; with `frame`, every image itself is the prompt."""
 
     files: tuple[PromptFile, ...] = ()
     listed: PromptFile | None = None
@@ -91,11 +89,11 @@ def read_prompts(
     listed = None if images_json is None else read_prompt_file(images_json, None, stdin=stdin)
     masks = None
     files: list[PromptFile] = []
-    uses: list[tuple[str | None, Use]] = [(boxes, "box"), (points, "points"), (coarse_masks, "mask")]
-    for path, use in uses:
+    given: dict[Use, str | None] = {"box": boxes, "points": points, "mask": coarse_masks}
+    for use, path in given.items():
+        own_format = box_format if use == "box" else None
         if path is None:
             continue
-        own_format = box_format if use == "box" else None
         if is_address(path) and not PurePosixPath(path).suffix:
             files.append(_read_address(path, use, own_format))
         elif not os.path.isdir(path):
@@ -123,8 +121,7 @@ def read_prompt_file(
     Args:
         use: what its annotations are read for; None reads images and categories alone.
         listed: the file that lists the images of a results list.
-        box_format: of its boxes; where nobody says it, the kind of file does, and boxes that cannot be meant so are
-            refused.
+        box_format: of its boxes; by default that of the kind of file, and boxes that cannot be meant so are refused.
 
     Raises:
         HqsamError: unreadable, or of no kind that is known.
@@ -190,17 +187,16 @@ def read_prompt_folder(
         HqsamError: it holds no labels.
     """
     place = folder / LABELS if is_root(folder) else folder
-    suffix, paths, others = label_paths(place, tuple(FOLDER_READERS))
-    if suffix is None:
-        raise HqsamError(
-            "holds no labels",
-            file=named or folder,
-            remedy="give a folder of YOLO's .txt, VOC's .xml or labelme's .json",
-        )
+    paths = files_below(place, FOLDER_READERS)
+    if not paths:
+        remedy = "give a folder of YOLO's .txt, VOC's .xml or labelme's .json"
+        raise HqsamError("holds no labels", file=named or folder, remedy=remedy)
+    counts = Counter(path.suffix.lower() for path in paths)
+    suffix = max(FOLDER_READERS, key=lambda suffix: counts[suffix])
     kind, read = FOLDER_READERS[suffix]
     file = PromptFile(named or str(folder), use, given_format=box_format, kind=kind)
-    read(place, paths, file)
-    for path in others:
+    read(place, [path for path in paths if path.suffix.lower() == suffix], file)
+    for path in (path for path in paths if path.suffix.lower() != suffix):
         file.lose(f"labels of another kind than {suffix}, left out", path.name)
     return _speaking(file)
 
@@ -234,15 +230,11 @@ def _speaking(file: PromptFile) -> PromptFile:
 def _content(path: str, stdin: BinaryIO | None) -> bytes:
     if path == STDIN:
         assert stdin is not None
-        content = stdin.read()
-    elif is_address(path):
-        content = read_bytes(path)
-    else:
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy=KINDS_OF_FILES) from None
-    return unzipped(content, path)
+        return unzipped(stdin.read(), path)
+    try:
+        return unzipped(read_bytes(path) if is_address(path) else Path(path).read_bytes(), path)
+    except OSError as error:
+        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy=KINDS_OF_FILES) from None
 
 
 def _document(content: bytes) -> Any:
@@ -270,8 +262,3 @@ def _document(content: bytes) -> Any:
         if not lines:
             raise ValueError(f"empty; {KINDS_OF_FILES}") from None
         return lines
-
-
-def _parse(text: str) -> Any:
-    """The value of a JSON text. NaN and the infinities, which Python writes and JSON does not know, are null."""
-    return json.loads(text, parse_constant=lambda _name: None)

@@ -136,7 +136,11 @@ class _Binder:
             own.image_id = image.image_id if own.image_id is None else own.image_id
             own.size = own.size or image.size
             own.mentioned = own.mentioned or image_key not in silent
-        shared = _has_ids_of_several_images(file)
+        images_of: dict[Identifier | None, set[Identifier]] = defaultdict(set)
+        for annotation in file.annotations:
+            images_of[annotation.annotation_id].add(annotation.key)
+        # Whether ids begin again with each image, and so are no ids of a run.
+        shared = any(own_id is not None and len(keys) > 1 for own_id, keys in images_of.items())
         met: set[tuple[str, Identifier]] = set()
         unmatched, renumbered = [], []
         key: Key
@@ -153,10 +157,10 @@ class _Binder:
                 own.kept[key] = key
             if own_id is not None and key not in own.kept and file.numbered:
                 renumbered.append(str(own_id))
-            if key not in own.prompts:
-                category = self.categories.number(number, annotation)
-                own.prompts[key] = RawPrompt(0, category, score=annotation.score)
-            self.add_part(matched, key, annotation.field, annotation.value)
+            known = own.prompts.get(key) or RawPrompt(
+                0, self.categories.number(number, annotation), score=annotation.score
+            )
+            own.prompts[key] = replace(known, **{annotation.field: annotation.value})
         note(self.notes.lost, f"{file.path}: prompts that match no input", unmatched)
         what = f"{file.path}: annotation ids that are no integers of one object, given anew"
         note(self.notes.remarks, what, renumbered)
@@ -186,14 +190,6 @@ class _Binder:
     def _can_stay(self, number: int, name: str) -> bool:
         """Whether a result of an image can have an id that a file gives it: of another image's prompt, it cannot."""
         return abs(number) < LARGEST_ANNOTATION_ID and self._owners.setdefault(number, name) == name
-
-
-def _has_ids_of_several_images(file: PromptFile) -> bool:
-    """Whether ids of the annotations begin again with each image, and so are no ids of a run."""
-    owners: dict[Identifier, Identifier] = {}
-    return any(
-        a.annotation_id is not None and owners.setdefault(a.annotation_id, a.key) != a.key for a in file.annotations
-    )
 
 
 def number_images(listed: PromptFile | None, images: Sequence[SourceImage]) -> PromptTable:

@@ -83,5 +83,5 @@ def _read_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: 
         if any(value not in (None, "") for value in box):
             category, confidence = (None if row.get(column) == "" else row.get(column) for column in (label, score))
             own = None if category is None else str(category).strip()
-            file.add(name, box=box, category_name=own, score=confidence)
+            file.add(name, None, own, box=box, score=confidence)
     return True

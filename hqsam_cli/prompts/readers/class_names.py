@@ -25,35 +25,35 @@ def class_names(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
     names: dict[int, str] = {}
     shape: tuple[int, int] | None = None
     for place in [folder, *folder.resolve().parents[:LEVELS]]:
-        for name in LISTS:
-            if not names and (place / name).is_file():
-                lines = enumerate(_text(place / name).splitlines())
-                names = {number: line.strip() for number, line in lines if line.strip()}
-        for name in YAMLS:
-            if (place / name).is_file():
-                own, known = _read_yaml(place / name)
+        for path in (place / name for name in (*LISTS, *YAMLS) if (place / name).is_file()):
+            try:
+                text = text_of(path.read_bytes())
+            except OSError as error:
+                raise HqsamError(
+                    f"cannot be read ({error.strerror})", file=path, remedy="check its permissions"
+                ) from None
+            if path.name in LISTS:
+                names = names or {n: line.strip() for n, line in enumerate(text.splitlines()) if line.strip()}
+            else:
+                own, known = _read_yaml(text)
                 names, shape = names or own, shape or known
         if names:
             break
     return names, shape
 
 
-def _read_yaml(path: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
+def _read_yaml(text: str) -> tuple[dict[int, str], tuple[int, int] | None]:
     """Names and shape of the key points of a data set's YAML, as far as it has them."""
     try:
-        document: Any = yaml.load(_text(path).expandtabs(), _Lenient)
+        document: Any = yaml.load(text.expandtabs(), _Lenient)
     except (yaml.YAMLError, RecursionError):
         return {}, None
-    if not isinstance(document, dict):
-        return {}, None
-    names = document.get("names")
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    numbered = {integer(key): str(name) for key, name in names.items()} if isinstance(names, dict) else {}
-    shape = document.get("kpt_shape")
-    pair = [integer(n) for n in shape] if isinstance(shape, list) else []
-    known = (pair[0], pair[1]) if len(pair) == 2 and pair[0] and pair[1] else None
-    return {key: name for key, name in numbered.items() if key is not None}, known
+    names, shape = (document.get(key) if isinstance(document, dict) else None for key in ("names", "kpt_shape"))
+    entries = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
+    numbered = ((integer(key), str(name)) for key, name in entries)
+    points, numbers = map(integer, shape) if isinstance(shape, list) and len(shape) == 2 else (None, None)
+    known = (points, numbers) if points and numbers else None
+    return {key: name for key, name in numbered if key is not None}, known
 
 
 class _Lenient(yaml.SafeLoader):  # type: ignore[misc]
@@ -61,10 +61,3 @@ class _Lenient(yaml.SafeLoader):  # type: ignore[misc]
 
 
 _Lenient.add_constructor(None, lambda _loader, _node: None)
-
-
-def _text(path: Path) -> str:
-    try:
-        return text_of(path.read_bytes())
-    except OSError as error:
-        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="check its permissions") from None

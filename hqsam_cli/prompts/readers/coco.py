@@ -64,12 +64,12 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
     item = item if isinstance(item, dict) else {}
     file.add(
         item.get("image_id") if image is None else image,
+        item.get("id"),
+        next((item[name] for name in CATEGORY_NAMES if isinstance(item.get(name), str)), None),
+        category=item.get("category_id"),
         box=item.get("bbox"),
         points=item.get("points"),
         segmentation=item.get("segmentation"),
-        annotation_id=item.get("id"),
-        category=item.get("category_id"),
-        category_name=next((item[name] for name in CATEGORY_NAMES if isinstance(item.get(name), str)), None),
         score=item.get("score"),
         crowd=is_set(item.get("iscrowd")),
     )

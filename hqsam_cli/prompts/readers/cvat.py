@@ -10,9 +10,9 @@ import numpy as np
 from ...configs import DEFAULT_MAX_PIXELS
 from ...formats.values import integer, number_or_none, read_numbers
 from ...formats.xml_text import read_xml
-from ...records import Box, MaskCrop, Segmentation
+from ...records import MaskCrop
 from ..boxes import rotated_box
-from ..prompt_file import PromptFile
+from ..prompt_file import PromptFile, Shape
 from .voc import CVAT, ROOT
 
 
@@ -43,22 +43,14 @@ def read_cvat(content: bytes, file: PromptFile) -> bool:
             if shape is None:
                 where = f"{element.tag} {place} of {image.get('name')}"
                 file.skip("shapes that are no boxes, polygons or masks, left out", where, key)
-                continue
-            box, segmentation = shape
-            label, group = element.get("label") or "object", element.get("group_id", "0")
-            file.add(
-                key,
-                box=box,
-                box_format="xyxy",
-                segmentation=segmentation,
-                annotation_id=f"{key} shape {place}",
-                category_name=label,
-                group=None if group == "0" else (label, group),
-            )
+            else:
+                (box, mask), own_id, label = shape, f"{key} shape {place}", element.get("label") or "object"
+                group = None if element.get("group_id") == "0" else element.get("group_id")
+                file.add(key, own_id, label, box=box, box_format="xyxy", segmentation=mask, group=group)
     return True
 
 
-def _read_shape(element: ElementTree.Element, width: int, height: int) -> tuple[Box | None, Segmentation | None] | None:
+def _read_shape(element: ElementTree.Element, width: int, height: int) -> Shape | None:
     """Corners and segmentation; None of what has no area."""
 
     def numbers(*names: str) -> list[float] | None:

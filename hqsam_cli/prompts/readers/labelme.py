@@ -8,9 +8,8 @@ from typing import Any
 
 from ...formats.segmentation import enclosing_box
 from ...formats.values import identifier, read_numbers, text_of
-from ...records import Box
 from ..label_folder import add_label_image, label_contents
-from ..prompt_file import PromptFile
+from ..prompt_file import PromptFile, Shape
 
 
 def read_labelme_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
@@ -31,20 +30,13 @@ def read_labelme_folder(folder: Path, paths: list[Path], file: PromptFile) -> No
             if found is None:
                 what = "shapes that are no rectangles or polygons, left out"
                 file.skip(what, f"shape {number} of {path.name}", key)
-                continue
-            label, group = str(shape.get("label") or "object"), identifier(shape.get("group_id"))
-            file.add(
-                key,
-                box=found[0],
-                box_format="xyxy",
-                segmentation=found[1],
-                annotation_id=f"{key} shape {number}",
-                category_name=label,
-                group=None if group is None else (label, group),
-            )
+            else:
+                (box, polygon), own_id, group = found, f"{key} shape {number}", identifier(shape.get("group_id"))
+                label = str(shape.get("label") or "object")
+                file.add(key, own_id, label, box=box, box_format="xyxy", segmentation=polygon, group=group)
 
 
-def _read_shape(shape: Any) -> tuple[Box | None, list[list[float]] | None] | None:
+def _read_shape(shape: Any) -> Shape | None:
     """Corners of a rectangle, which is two opposite corners, or a polygon; None of what has no area."""
     points = shape.get("points") if isinstance(shape, dict) else None
     if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):

@@ -28,10 +28,6 @@ def read_voc_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
         key = add_label_image(file, folder, path, (root.findtext("size/width"), root.findtext("size/height")))
         for number, item in enumerate(root.iter("object"), 1):
             corners = read_numbers([item.findtext(f"bndbox/{corner}") for corner in CORNERS], 4)
-            file.add(
-                key,
-                box=corners and enclosing_box(corners),
-                box_format="xyxy",
-                annotation_id=f"{key} object {number}",
-                category_name=(item.findtext("name") or "object").strip(),
-            )
+            box = None if corners is None else enclosing_box(corners)
+            label = (item.findtext("name") or "object").strip()
+            file.add(key, f"{key} object {number}", label, box=box, box_format="xyxy")

@@ -40,8 +40,7 @@ def read_yolo_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
                 file.skip(f"{path.name}: lines that are no labels, left out", f"line {n}", key)
                 continue
             number, box, polygon, score = label
-            own_id = f"{key} line {n}"
-            file.add(key, box=box, segmentation=polygon, annotation_id=own_id, category=number + 1, score=score)
+            file.add(key, f"{key} line {n}", category=number + 1, box=box, segmentation=polygon, score=score)
 
 
 def _is_id(field: str) -> bool:
