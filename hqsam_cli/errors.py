@@ -7,7 +7,10 @@ for them, "--max-pixels" (`hqsam_cli.cli.console.sentence`).
 from __future__ import annotations
 
 import os
+import re
 from typing import NamedTuple
+
+PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/]*@")
 
 
 class HqsamError(Exception):
@@ -34,12 +37,12 @@ class HqsamError(Exception):
         detail: str = "",
         remedy: str = "",
     ) -> None:
-        self.reason, self.file, self.option, self.value, self.remedy = reason, file, option, value, remedy
-        self.detail = detail
+        self.reason, self.detail, self.remedy = redacted(reason), redacted(detail), redacted(remedy)
+        self.file, self.option, self.value = redacted(file) if isinstance(file, str) else file, option, value
         about = [f"`{option}`" if option else None, file, value]
         subject = " ".join(str(part) for part in about if part is not None)
         text = f"{reason} ({detail})" if detail else reason
-        super().__init__(f"{subject}: {text}" if subject else text)
+        super().__init__(redacted(f"{subject}: {text}" if subject else text))
 
     def __str__(self) -> str:
         return f"{self.args[0]}; {self.remedy}" if self.remedy else str(self.args[0])
@@ -70,6 +73,11 @@ class ImageError(HqsamError):
     """One image cannot be processed; the others go on and the run ends with exit code 3."""
 
     exit_code = 3
+
+
+def redacted(text: str) -> str:
+    """A text without the passwords of the URLs in it: `ftp://user:***@host/`."""
+    return PASSWORD.sub(r"\1***@", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -6,17 +6,18 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..configs import SegmentConfig
 from ..detection.detector import Detector
 from ..errors import UsageError
+from ..formats.outputs import Outputs
 from ..inference.device import Compute, resolve_devices
 from ..inference.everything import MaskGenerator, choice_at_points
 from ..inference.objects import ObjectPredictor
 from ..inference.predictor import Predictor, prepare_for_inference
+from ..records import Category
 from ..weights.checkpoints import load_checkpoint
 from ..weights.registry import no_hq_message
 from .job import Job
@@ -45,7 +46,7 @@ class Models:
 
 
 def build_step(
-    config: SegmentConfig, models: Models, categories: list[dict[str, Any]], detector: Detector | None = None
+    config: SegmentConfig, models: Models, categories: list[Category], detector: Detector | None = None
 ) -> Segment:
     """What makes masks, with its models loaded.
 
@@ -69,7 +70,9 @@ def build_step(
     return DetectAndSegment(detector, predictor, config)
 
 
-def make_engine(config: SegmentConfig, models: Models, job: Job, detector: Detector | None) -> Engine:
+def make_engine(
+    config: SegmentConfig, models: Models, job: Job, outputs: Outputs | None, detector: Detector | None
+) -> Engine:
     """What has the images of a job worked on: this process, one process a device, or Ray's actors.
 
     Raises:
@@ -83,13 +86,13 @@ def make_engine(config: SegmentConfig, models: Models, job: Job, detector: Detec
     if len(devices) > 1:
         builds = [partial(build, device=device) for device in devices]
         return ProcessEngine(builds, config.workers)
-    return LocalEngine(make_worker(job, build_step(config, models, job.categories, detector)), config.workers)
+    return LocalEngine(make_worker(job, outputs, build_step(config, models, job.categories, detector)), config.workers)
 
 
 def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: torch.device | None = None) -> Worker:
     if device is not None:
         models = replace(models, compute=models.compute._replace(device=device))
-    return make_worker(job, build_step(config, models, job.categories))
+    return make_worker(job, job.outputs(), build_step(config, models, job.categories))
 
 
 def _predictor(config: SegmentConfig, models: Models) -> Predictor:

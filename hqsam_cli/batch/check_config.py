@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..configs import DEFAULT_TOLERANCE, STDIN, SegmentConfig
+from ..configs.formats import POLYGON_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
-from ..io.places import is_address
+from ..io.addresses import is_address
 from ..weights.registry import WEIGHTS, no_hq_message
 
 AREA = re.compile(r"\d+(\.\d+)?%?")
-POLYGON_FORMATS = frozenset({"yolo-seg", "labelme", "labelstudio", "cvat"})  # for which annotations need `polygons`
 LINES = "ndjson"  # the format of stdout
 
 

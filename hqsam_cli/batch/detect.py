@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..configs import STDIN, BoxFileFormat, DetectConfig, identity
+from ..configs.run_identity import made_by
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from ..formats import BOX_WRITERS
 from ..formats.yolo import YoloWriter
 from ..inference.device import resolve_compute
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
 from ..prompts.select import Selection
@@ -28,7 +29,7 @@ from .job import Job, Summary
 from .local import LocalEngine
 from .pipeline import make_worker
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place, made_by
+from .prepared import PreparedRun, journal_place
 from .segment import load_detector
 from .steps import Detect
 
@@ -69,7 +70,7 @@ def prepare_detect(
 ) -> PreparedRun:
     """A run with its images found and its detector loaded; see `prepare_segment`."""
     form: BoxFileFormat = config.format or ("ndjson" if output == STDIN else "coco")
-    path = None if output == STDIN else as_place(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
+    path = None if output == STDIN else path_or_address(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
     _check(config, form, inputs, path)
     found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
     ids, listed = PromptTable(), None
@@ -104,10 +105,12 @@ def prepare_detect(
         journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=config.save_conf)},
     )
+    outputs = job.outputs()
     return PreparedRun(
         job=job,
-        engine=lambda: LocalEngine(make_worker(job, step), config.workers),
-        plan=plan_of(job),
+        outputs=outputs,
+        engine=lambda: LocalEngine(make_worker(job, outputs, step), config.workers),
+        plan=plan_of(job, outputs),
         lost=bool(found.broken),
         prompts=f"what {settings.detector} finds",
     )

@@ -17,9 +17,10 @@ import numpy as np
 
 from ..errors import ImageError
 from ..io.address_folder import AT_ONCE
+from ..io.addresses import UNKNOWN
+from ..io.files import InputFile
 from ..io.find import SourceImage
-from ..io.places import UNKNOWN, LocalFile, Place
-from ..io.tars import is_image_gone
+from ..io.tars import gone_images
 from ..records import ImagePrompts
 
 UNREADABLE = "unreadable"
@@ -50,9 +51,9 @@ class Fingerprint(NamedTuple):
         return cls(*parts) if len(parts) == len(cls._fields) else None
 
 
-def take_fingerprint(place: Place, prompts: ImagePrompts) -> Fingerprint:
+def take_fingerprint(file: InputFile, prompts: ImagePrompts) -> Fingerprint:
     """The fingerprint of an image as it is now; its file is read."""
-    return Fingerprint(_stamp(place), _digest(place), prompts_digest(prompts))
+    return Fingerprint(_stamp(file), _digest(file), prompts_digest(prompts))
 
 
 def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | None:
@@ -63,11 +64,11 @@ def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | Non
     old = Fingerprint.parse(known)
     if old is None or old.prompts != prompts_digest(prompts) or old.content == UNREADABLE:
         return None
-    stamp = _stamp(source.place())
+    stamp = _stamp(source.file())
     if old.stamp == stamp != UNKNOWN:
         return known
     try:
-        content = _digest(source.place()) if stamp == UNKNOWN else _digest_at(source, stamp)
+        content = _digest(source.file()) if stamp == UNKNOWN else _digest_at(source, stamp)
     except (OSError, ImageError):
         return None
     if old.content != content:
@@ -82,16 +83,18 @@ def _digest_at(source: SourceImage, _stamp: str) -> str:
     Raises:
         OSError, ImageError: it cannot be read.
     """
-    return source.place().digest()[:LENGTH]
+    return source.file().digest()[:LENGTH]
 
 
 def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
     """Images with the stamps that no listing had, as of addresses over http; many are asked for at once."""
-    unknown = [image for image in images if image.stored is not None and image.stored.stamp is None]
+    unknown = [image for image in images if image.location is not None and image.location.stamp is None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        stamps = dict(zip(unknown, pool.map(lambda image: _stamp(image.place()), unknown), strict=True))
+        stamps = dict(zip(unknown, pool.map(lambda image: _stamp(image.file()), unknown), strict=True))
     return [
-        replace(image, stored=replace(image.stored, stamp=stamps[image])) if image.stored and image in stamps else image
+        replace(image, location=replace(image.location, stamp=stamps[image]))
+        if image.location and image in stamps
+        else image
         for image in images
     ]
 
@@ -99,7 +102,7 @@ def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
 def is_unknown(known: str, path: str) -> bool:
     """Whether an image could not be read when a fingerprint was taken, though nobody knows that it is gone."""
     fingerprint = Fingerprint.parse(known)
-    return fingerprint is not None and fingerprint.content == UNREADABLE and not is_image_gone(path)
+    return fingerprint is not None and fingerprint.content == UNREADABLE and not gone_images([path])
 
 
 def prompts_digest(prompts: ImagePrompts) -> str:
@@ -115,20 +118,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Path):
-        return _digest(LocalFile(str(value)))
+        return _digest(InputFile(str(value)))
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _stamp(place: Place) -> str:
+def _stamp(file: InputFile) -> str:
     try:
-        return place.stamp()
+        return file.stamp()
     except (OSError, ImageError):
         return UNREADABLE
 
 
-def _digest(place: Place) -> str:
+def _digest(file: InputFile) -> str:
     try:
-        return place.digest()[:LENGTH]
+        return file.digest()[:LENGTH]
     except (OSError, ImageError):
         return UNREADABLE
 

@@ -9,8 +9,9 @@ from typing import BinaryIO
 from ..configs import STDIN
 from ..errors import NoInputError, UsageError
 from ..formats.values import some_of
-from ..io.find import OUTPUTS, Found, find_images
-from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
+from ..io.file_types import HEIF_SUFFIXES, VIDEO_SUFFIXES
+from ..io.find import Found, find_images
+from ..io.run_folder import OUTPUTS
 from ..progress import Progress
 
 
@@ -29,7 +30,7 @@ def input_images(
     found = find_images(list(inputs), stdin=stdin, null_separated=null_separated, exclude=exclude)
     for text in found.broken:
         progress.on_failure(text)
-    if not any(image.stored is not None or os.path.lexists(image.path) for image in found.images):
+    if not any(image.location is not None or os.path.lexists(image.path) for image in found.images):
         raise NoInputError(_nothing(inputs, found))
     if found.unread:
         progress.on_problem(f"images of kinds that are not read: {len(found.unread)} ({_kinds(found.unread)}")

@@ -9,11 +9,12 @@ from typing import Any, BinaryIO, Protocol
 
 from ..configs import SegmentationKind
 from ..formats import WRITERS, MakeWriter
+from ..formats.outputs import Outputs
 from ..formats.polygons import PolygonCost
 from ..formats.run_records import ImageResult
 from ..io.find import SourceImage
 from ..prompts.table import PromptTable
-from ..records import ImagePrompts
+from ..records import Category, ImagePrompts, ImageRecord
 
 
 class PromptsByName(Protocol):
@@ -52,7 +53,7 @@ class Job:
     max_pixels: int
     batch_size: int
     identity: dict[str, str]
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[Category] = field(default_factory=list)
     info: Mapping[str, Any] = field(default_factory=dict)
     segmentation: SegmentationKind = "rle"
     inputs: str = ""
@@ -72,6 +73,10 @@ class Job:
         if isinstance(self.journal, Path) and isinstance(self.output, str):
             return {**self.identity, "output": self.output.rstrip("/")}
         return self.identity
+
+    def outputs(self) -> Outputs | None:
+        """The writers of the formats, none where there is no output."""
+        return None if self.output is None else Outputs(self.output, self.writers, self.formats, self.categories)
 
     def without_images(self) -> Job:
         """How images are read and written, for a process that is given them one by one."""
@@ -105,13 +110,13 @@ class Summary:
     left_out: bool = False
     files: list[Path | str] = field(default_factory=list)
 
-    def count(self, record: dict[str, Any]) -> None:
+    def count(self, record: ImageRecord) -> None:
         """Count an image by its record."""
-        self.done += record["error"] is None
-        self.masks += len(record["annotations"])
-        self.polygons.add(record["annotations"])
-        if record["error"] is not None:
-            self.failed.append(record["error"])
+        self.done += record.failure is None
+        self.masks += len(record.annotations)
+        self.polygons.add(record.annotations)
+        if record.failure is not None:
+            self.failed.append(str(record.failure))
 
     @property
     def exit_code(self) -> int:

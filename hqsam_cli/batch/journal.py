@@ -15,7 +15,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import IO, Any, NamedTuple
 from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
+from ..records import Category, Failure, ImageRecord
 from .lock import is_gone, lock, start_of
 
 
@@ -32,13 +33,12 @@ class Origin(NamedTuple):
     """What an image's results were made of.
 
     Attributes:
-        fingerprint, path, lost: as in `Entry`.
+        fingerprint, lost: as in `Entry`.
         seconds: that each stage took.
         files: digests of the files that were written, see `ownership.digest_of`; None in journals of before.
     """
 
     fingerprint: str
-    path: str = ""
     lost: int = 0
     seconds: Mapping[str, float] | None = None
     files: str | None = None
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     Attributes:
         fingerprint: of what its outputs were made of.
         path: of the image.
-        error: why it failed, or None.
+        failure: why it failed, or None.
         lost: how many of its prompts, or parts of them, did not fit it.
         results: how many masks or boxes it has.
         offset: of its record in the file.
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
     fingerprint: str
     path: str
-    error: str | None
+    failure: Failure | None
     lost: int
     results: int
     offset: int
@@ -80,7 +80,7 @@ class Beginning:
     done: int = 0
     failed: int = 0
     inputs: str = ""
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[Category] = field(default_factory=list)
     began: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
@@ -126,9 +126,12 @@ class Contents:
         elif "touched" in line:
             self.entries[line["touched"]] = self.entries[line["touched"]]._replace(fingerprint=line["fingerprint"])
         else:
-            entry = self.entries[line["file_name"]] = _entry(line, offset)
-            self.done += entry.error is None
-            self.failed += entry.error is not None
+            record = ImageRecord.from_dict(line)
+            results = len(record.annotations)
+            entry = Entry(line["fingerprint"], record.path, record.failure, line["lost"], results, offset)
+            self.entries[record.file_name] = entry
+            self.done += entry.failure is None
+            self.failed += entry.failure is not None
 
 
 class Journal:
@@ -181,7 +184,7 @@ class Journal:
         return self._contents.entries
 
     @property
-    def categories(self) -> list[dict[str, Any]]:
+    def categories(self) -> list[Category]:
         """Of the results, as the last command had them."""
         return [] if self._contents.last is None else self._contents.last.categories
 
@@ -206,9 +209,9 @@ class Journal:
         """Note that a command begins."""
         self._append([{"began": asdict(beginning)}])
 
-    def append(self, records: Iterable[tuple[Origin, dict[str, Any]]]) -> None:
+    def append(self, records: Iterable[tuple[Origin, ImageRecord]]) -> None:
         """Note origins and records of images whose outputs are in place; on disk when this returns."""
-        self._append([{**origin._asdict(), **record} for origin, record in records])
+        self._append([_line(origin, record) for origin, record in records])
 
     def forget(self, file_names: Iterable[str]) -> None:
         """Note that images are gone, and with them their results."""
@@ -230,7 +233,7 @@ class Journal:
             self._contents.take(entry, end)
             end += len(line)
 
-    def records(self, file_names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    def records(self, file_names: Iterable[str]) -> Iterator[ImageRecord]:
         """The records of images, in the order of the names; names without one are left out."""
         return (record for _, record in read_records(self.path, self.entries, file_names))
 
@@ -320,20 +323,20 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
 
 def with_results(entries: Mapping[str, Entry]) -> list[str]:
     """The images that did not fail."""
-    return [name for name, entry in entries.items() if entry.error is None]
+    return [name for name, entry in entries.items() if entry.failure is None]
 
 
 def read_records(
     path: Path, entries: Mapping[str, Entry], file_names: Iterable[str]
-) -> Iterator[tuple[Origin, dict[str, Any]]]:
+) -> Iterator[tuple[Origin, ImageRecord]]:
     """Origins and records that a journal has of images, in the order of the names; names without one are left out."""
     with open(path, "rb") as file:
         for name in file_names:
             if name in entries:
                 file.seek(entries[name].offset)
                 line = json.loads(file.readline())
-                origin = Origin(**{field: line.pop(field) for field in Origin._fields if field in line})
-                yield origin._replace(fingerprint=entries[name].fingerprint), line
+                origin = Origin(**{field: line[field] for field in Origin._fields if field in line})
+                yield origin._replace(fingerprint=entries[name].fingerprint), ImageRecord.from_dict(line)
 
 
 def _noted(file: IO[bytes], entry: Entry) -> frozenset[str] | None:
@@ -352,9 +355,9 @@ def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> N
         )
 
 
-def _entry(record: dict[str, Any], offset: int) -> Entry:
-    count = len(record.get("annotations", ()))
-    return Entry(record["fingerprint"], record["path"], record["error"], record["lost"], count, offset)
+def _line(origin: Origin, record: ImageRecord) -> dict[str, Any]:
+    line = {**origin._asdict(), "path": record.path, **record.to_dict()}
+    return line if record.failure is None else {**line, "failure": astuple(record.failure)}
 
 
 def cannot_write(path: Path | str, error: OSError) -> HqsamError:
@@ -362,5 +365,5 @@ def cannot_write(path: Path | str, error: OSError) -> HqsamError:
     return HqsamError(
         f"cannot be written ({error.strerror})",
         file=error.filename or path,
-        remedy="mend that and run the same command, which continues, or choose another `output`",
+        remedy="fix that and run the same command, which continues, or choose another `output`",
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from .steps import DecodedImage
-from .work import Asked, Outcome, Worker
+from .work import Outcome, Worker, WorkItem
 
 GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
 
@@ -23,7 +23,7 @@ class LocalEngine:
         self.worker, self.threads = worker, threads
 
     def outcomes(
-        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
+        self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
     ) -> Generator[list[Outcome], None, None]:
         """See `Engine`."""
         waiting: deque[list[Future[DecodedImage]]] = deque()
@@ -33,7 +33,7 @@ class LocalEngine:
         try:
             while True:
                 while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
-                    waiting.append([decoders.submit(self.worker.decode, asked) for asked in group])
+                    waiting.append([decoders.submit(self.worker.decode, item) for item in group])
                 if not waiting or stopped():
                     break
                 ready = [future.result() for future in waiting.popleft()]

@@ -10,6 +10,7 @@ the lines of these numbers, and where it is, theirs count no more.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -23,16 +24,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..configs import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from ..errors import HqsamError
 from ..io.address_folder import AddressFolder
-from ..io.places import MODIFIED, stamp_of
+from ..io.addresses import MODIFIED, stamp_of
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from .journal import Beginning, Contents, Journal, read_journal
 
 log = logging.getLogger(__name__)
 AT_ONCE = 64  # objects whose lines are held in memory
 SECONDS = 5.0  # between two objects of a run; a run that is killed does the images of so long again
 LARGE = 4 << 20  # bytes; smaller objects are merged, and lines that come to so much are put at once
+END = 256  # bytes, in which the last line is if it notes how a command ended
 MANY = 32  # small objects, which are merged while the run goes on
 
 
@@ -245,7 +247,23 @@ def open_journal(
 
 def has_journal(place: Path | str) -> bool:
     """Whether a run has begun one there."""
-    return place.exists() if isinstance(place, Path) else bool(copy_of(place).objects)
+    return place.exists() if isinstance(place, Path) else bool(_copy(place)._listed())
+
+
+def is_finished(place: Path | str) -> bool:
+    """Whether the last command of a journal finished, or none noted that it began; mostly its end alone is read."""
+    if isinstance(place, Path):
+        with open(place, "rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - END, 0))
+            tail = file.read()
+    else:
+        copy = _copy(place)
+        (tail,) = copy.folder.read(list(copy._listed())[-1:])
+    *_, last_line, torn = b"\n", *tail.split(b"\n")
+    if last_line.startswith(b'{"outcome"') and not torn:
+        return bool(json.loads(last_line)["outcome"] == "finished")
+    contents = journal_contents(place)
+    return contents.last is None or contents.outcome == "finished"
 
 
 def journal_contents(place: Path | str, identity: dict[str, str] | None = None) -> Contents:

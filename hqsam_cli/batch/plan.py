@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
-from ..errors import UsageError
+from ..formats.outputs import Outputs
 from ..formats.ownership import check_removal
-from ..formats.run_records import RunRecords
-from ..formats.uploads import AnyWriter, writer_to
 from ..io.address_folder import AT_ONCE
+from ..io.addresses import absolute_path
 from ..io.find import SourceImage
-from ..io.places import absolute_path
-from ..io.tars import is_image_gone
+from ..io.tars import gone_images
 from ..records import ImagePrompts
 from .fingerprint import Fingerprint, prompts_digest, renewed
 from .job import Job
@@ -58,32 +54,25 @@ class Plan:
         check_removal(self.known, [*self.gone, *self.emptied], prune=prune)
 
 
-class IsComplete(Protocol):
-    """What a plan needs of a writer."""
-
-    def is_complete(self, file_name: str, count: int) -> bool: ...
-
-
-def plan_of(job: Job) -> Plan:
+def plan_of(job: Job, outputs: Outputs | None) -> Plan:
     """What a run of the job would do; what it would refuse is refused, before any model is loaded.
 
     Raises:
         UsageError: outputs are of another run, or of somebody else.
         HqsamError: there is a journal that is none.
     """
-    if job.journal is None or job.output is None or job.overwrite:
-        return make_plan(job, {}, ())
-    writers = make_writers(job, RunRecords(lambda: (), []))
-    check_not_foreign(job.journal, writers)
-    return make_plan(job, journal_contents(job.journal, job.remembered).entries, writers)
+    if job.journal is None or outputs is None or job.overwrite:
+        return make_plan(job, {}, outputs)
+    if not has_journal(job.journal):
+        outputs.check_not_foreign()
+    return make_plan(job, journal_contents(job.journal, job.remembered).entries, outputs)
 
 
-def make_plan(job: Job, entries: Mapping[str, Entry], writers: Sequence[IsComplete]) -> Plan:
+def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -> Plan:
     """What a run of the job would do.
 
     Args:
         entries: of earlier runs.
-        writers: of the formats asked for.
     """
     plan = Plan(known=len(entries), gone=_gone(job.images, entries))
     for source, fingerprint in _fingerprints(job, entries):
@@ -102,12 +91,12 @@ def make_plan(job: Job, entries: Mapping[str, Entry], writers: Sequence[IsComple
             (plan.rewritten if _are_others(entry, prompts) else plan.changed).append(name)
             if prompts.mentioned and not prompts.prompts and entry.results:
                 plan.emptied.append(name)
-        elif entry.error is not None:
+        elif entry.failure is not None:
             if job.retry_failed:
                 plan.left.append(source)
             else:
                 plan.failed.append(name)
-        elif all(writer.is_complete(name, entry.results) for writer in writers):
+        elif outputs is None or outputs.is_complete(name, entry.results):
             plan.done.append(name)
         else:
             plan.left.append(source)
@@ -130,7 +119,7 @@ def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[Sour
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, len(job.images), TOGETHER):
             images = job.images[start : start + TOGETHER]
-            each = pool.map if any(image.stored is not None for image in images) else map
+            each = pool.map if any(image.location is not None for image in images) else map
             yield from zip(images, each(known, images), strict=True)
 
 
@@ -146,26 +135,8 @@ def _gone(images: Sequence[SourceImage], entries: Mapping[str, Entry]) -> list[s
     others = [(name, entry.path) for name, entry in entries.items() if name not in names]
     if not others:
         return []
-    stored = {image.absolute: image.stored.holder for image in images if image.stored is not None}
+    stored = {image.absolute: image.location.url for image in images if image.location is not None}
     tars = set(map(absolute_path, set(stored.values())))
     # An image of a tar may have another name now.
-    return [name for name, path in others if path not in stored and is_image_gone(path, tars)]
-
-
-def make_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
-    """Of the formats asked for."""
-    assert job.output is not None
-    return [writer_to(job.output, make, run) for name, make in job.writers.items() if name in job.formats]
-
-
-def check_not_foreign(journal: Path | str, writers: Sequence[AnyWriter]) -> None:
-    """Raise a UsageError where files that no run wrote would be replaced."""
-    if has_journal(journal):
-        return
-    for writer in writers:
-        if (path := writer.foreign()) is not None:
-            raise UsageError(
-                "is there, and no run of this tool wrote it",
-                file=path,
-                remedy="pass `overwrite` to replace it, or choose another `output`",
-            )
+    gone = gone_images([path for _, path in others if path not in stored], tars)
+    return [name for name, path in others if path in gone]

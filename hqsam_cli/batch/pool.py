@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from ..errors import HqsamError, ImageError
-from .work import Asked, Outcome, failed
+from .work import Outcome, WorkItem, failed
 
 MOST_DEATHS = 3  # of processes that had an image in hand, or of one process and its successors while they load models
 MEMORY = "see whether there is memory enough"
@@ -33,7 +33,7 @@ class PoolWorker(ABC):
     most_in_hand: int
 
     def __init__(self) -> None:
-        self.in_hand: deque[list[Asked]] = deque()
+        self.in_hand: deque[list[WorkItem]] = deque()
         self.failed_starts = 0
 
     def start(self) -> None:
@@ -41,7 +41,7 @@ class PoolWorker(ABC):
         self.in_hand = deque([[]])
         self._start()
 
-    def give(self, group: list[Asked]) -> None:
+    def give(self, group: list[WorkItem]) -> None:
         """Have a group worked on."""
         self.in_hand.append(group)
         self._send(group)
@@ -72,7 +72,7 @@ class PoolWorker(ABC):
     def _start(self) -> None: ...
 
     @abstractmethod
-    def _send(self, group: list[Asked]) -> None: ...
+    def _send(self, group: list[WorkItem]) -> None: ...
 
     @abstractmethod
     def _receive(self) -> list[Outcome] | str: ...
@@ -94,7 +94,7 @@ class Pool(ABC, Generic[W]):
     def __init__(self, workers: Sequence[W]) -> None:
         self.workers: list[W] = []
         self.deaths: Counter[str] = Counter()  # of processes, by the names of the images that they had in hand
-        self.again: deque[Asked] = deque()
+        self.again: deque[WorkItem] = deque()
         try:
             for worker in workers:
                 worker.start()
@@ -107,7 +107,7 @@ class Pool(ABC, Generic[W]):
             raise
 
     def outcomes(
-        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
+        self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
     ) -> Generator[list[Outcome], None, None]:
         """See `Engine`."""
         try:
@@ -129,9 +129,9 @@ class Pool(ABC, Generic[W]):
     def _ready(self, workers: Sequence[W]) -> list[W]:
         """Wait until something can be taken of any of them, and return which these are."""
 
-    def _fill(self, worker: W, groups: Iterator[list[Asked]]) -> None:
+    def _fill(self, worker: W, groups: Iterator[list[WorkItem]]) -> None:
         while len(worker.in_hand) < worker.most_in_hand:
-            if any(self.deaths[asked.source.file_name] for group in worker.in_hand for asked in group):
+            if any(self.deaths[item.source.file_name] for group in worker.in_hand for item in group):
                 return  # it is to be alone
             if self.again and not any(worker.in_hand):
                 worker.give([self.again.popleft()])
@@ -146,18 +146,18 @@ class Pool(ABC, Generic[W]):
             return worker.take()
         except WorkerDiedError as death:
             reason = str(death)
-        in_hand = [asked for group in worker.in_hand for asked in group]
+        in_hand = [item for group in worker.in_hand for item in group]
         if worker.in_hand[0]:
-            self.deaths.update(asked.source.file_name for asked in in_hand)
+            self.deaths.update(item.source.file_name for item in in_hand)
         else:
             worker.failed_starts += 1
             if worker.failed_starts == MOST_DEATHS:
                 raise HqsamError(f"a process died while it loaded the models ({reason})", remedy=MEMORY)
-        given_up = [asked for asked in in_hand if self.deaths[asked.source.file_name] == MOST_DEATHS]
-        self.again.extend(asked for asked in in_hand if asked not in given_up)
+        given_up = [item for item in in_hand if self.deaths[item.source.file_name] == MOST_DEATHS]
+        self.again.extend(item for item in in_hand if item not in given_up)
         worker.start()
         why = f"it killed {MOST_DEATHS} processes ({reason})"
-        return [failed(asked, ImageError(why, file=asked.source.path, remedy=MEMORY)) for asked in given_up]
+        return [failed(item, ImageError(why, file=item.source.path, remedy=MEMORY)) for item in given_up]
 
     def _end(self) -> None:
         for worker in self.workers:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
-from ..configs import JOURNAL, JOURNAL_FOLDER
 from ..errors import HqsamError, UsageError
+from ..formats.outputs import Outputs
 from ..io.address_folder import AddressFolder
 from ..io.atomic import check_can_write
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..progress import Progress
 from .job import Job, Summary
 from .pipeline import run_images
@@ -26,6 +24,7 @@ class PreparedRun:
 
     Attributes:
         engine: loads the models, and works on the images.
+        outputs: its writers, if it writes any files.
         plan: what is done and what is left.
         lost: inputs or prompts were left out, for which the run ends with exit code 3.
         strict: so it does where prompts do not lie in their images.
@@ -34,6 +33,7 @@ class PreparedRun:
     """
 
     job: Job
+    outputs: Outputs | None
     engine: Callable[[], Engine]
     plan: Plan
     lost: bool
@@ -51,7 +51,7 @@ class PreparedRun:
         self.plan.check_removal(prune=self.job.prune)
         if self.job.journal is not None:
             _check_writable(self.job.journal)
-        summary = run_images(self.job, self.engine(), progress)
+        summary = run_images(self.job, self.outputs, self.engine(), progress)
         has_results = summary.masks or summary.already_done or summary.failed or summary.interrupted
         if self.has_files and summary.lost and not has_results:
             raise HqsamError(f"of the prompts not one lies in its image: {summary.lost} are lost", remedy="see above")
@@ -78,12 +78,6 @@ def journal_place(output: Path | str, folder: str | None, *, beside: bool = Fals
     if folder is not None:
         return Path(folder, JOURNAL)
     return f"{output.rstrip('/')}{'.' if beside else '/'}{JOURNAL_FOLDER}"
-
-
-def made_by() -> dict[str, str]:
-    """The command and the time, for those who find its results."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"command": shlex.join(["hqsam", *sys.argv[1:]]), "date_created": now}
 
 
 def _check_writable(journal: Path | str) -> None:

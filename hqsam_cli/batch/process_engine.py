@@ -18,7 +18,7 @@ import torch
 from ..errors import HqsamError
 from .local import GROUPS_AHEAD, LocalEngine
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import Asked, Outcome, Worker
+from .work import Outcome, Worker, WorkItem
 
 
 class ProcessEngine(Pool["_Process"]):
@@ -54,7 +54,7 @@ class _Process(PoolWorker):
         self.process.start()
         theirs.close()  # else its death would not be seen here
 
-    def _send(self, group: list[Asked] | None) -> None:
+    def _send(self, group: list[WorkItem] | None) -> None:
         with suppress(OSError):  # it is dead, which is seen when something is taken
             self.pipe.send(group)
 
@@ -66,7 +66,7 @@ class _Process(PoolWorker):
             self.end()
         code = self.process.exitcode or 0
         if code > 0:  # an exception that nobody foresaw; its traceback is on stderr
-            names = ", ".join(asked.source.file_name for group in self.in_hand for asked in group)
+            names = ", ".join(item.source.file_name for group in self.in_hand for item in group)
             raise HqsamError(f"a process failed (exit code {code}) at {names or 'its start'}", remedy="report it")
         raise WorkerDiedError(f"signal {-code}" if code else "it exited")
 
@@ -84,14 +84,14 @@ class _Process(PoolWorker):
         self.process.kill()
 
 
-class _Arriving(Iterator[list[Asked]]):
+class _Arriving(Iterator[list[WorkItem]]):
     """A group, and those of a queue as far as they are there; there may be more after it had none."""
 
-    def __init__(self, group: list[Asked], queue: SimpleQueue[list[Asked] | None]) -> None:
-        self.group: list[Asked] | None = group
+    def __init__(self, group: list[WorkItem], queue: SimpleQueue[list[WorkItem] | None]) -> None:
+        self.group: list[WorkItem] | None = group
         self.queue = queue
 
-    def __next__(self) -> list[Asked]:
+    def __next__(self) -> list[WorkItem]:
         group, self.group = self.group, None
         if group is None and not self.queue.empty():
             group = self.queue.get()
@@ -105,7 +105,7 @@ def _serve(pipe: Connection, build: Callable[[], Worker], threads: int, torch_th
     for number in (signal.SIGINT, signal.SIGTERM):  # the process that gives out work ends it
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(torch_threads)
-    given: SimpleQueue[list[Asked] | None] = SimpleQueue()
+    given: SimpleQueue[list[WorkItem] | None] = SimpleQueue()
     stop = Event()
 
     def receive() -> None:

@@ -21,7 +21,7 @@ import torch
 
 from ..errors import HqsamError, UsageError
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import Asked, Outcome, Worker
+from .work import Outcome, Worker, WorkItem
 
 PATIENCE = 10.0  # seconds to reach a cluster
 
@@ -91,7 +91,7 @@ class _ActorWorker(PoolWorker):
         self.actor = self.make()
         self.refs = deque([self.actor.load.remote()])
 
-    def _send(self, group: list[Asked]) -> None:
+    def _send(self, group: list[WorkItem]) -> None:
         self.refs.append(self.actor.outcomes.remote(group))
 
     def _receive(self) -> list[Outcome] | str:
@@ -131,7 +131,7 @@ class _Actor:
             return str(error) or "out of memory"
         return []
 
-    def outcomes(self, group: list[Asked]) -> list[Outcome] | str:
+    def outcomes(self, group: list[WorkItem]) -> list[Outcome] | str:
         """What becomes of the images of a group; what is wrong with all images is text."""
         try:
             return self.worker.outcomes(group)

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
+from ..configs.run_identity import made_by
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
@@ -20,7 +21,7 @@ from ..formats.cutouts import CropWriter, CutoutWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
 from ..formats.run_records import ImageResult
 from ..inference.device import resolve_compute, resolve_devices
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
 from ..prompts.check import check_fits, check_speaks, check_used
@@ -35,7 +36,7 @@ from .inputs import input_images
 from .job import Job, Summary
 from .object_journal import has_journal
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place, made_by
+from .prepared import PreparedRun, journal_place
 from .shard import Shard, inputs_digest
 
 
@@ -90,7 +91,7 @@ def prepare_segment(
     writers = mask_writers()
     config = check_segment(config, inputs, output, writers)
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
-    check_places(config.formats, output, any(image.stored is not None for image in found.images))
+    check_places(config.formats, output, any(image.location is not None for image in found.images))
     prompts = config.prompts
     given = read_prompts(
         boxes=prompts.boxes,
@@ -124,7 +125,7 @@ def prepare_segment(
     if config.detection.detector is not None:
         detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
     shard = None if config.shard is None else Shard.parse(config.shard)
-    place = None if output == STDIN else as_place(output)
+    place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
         images=images if place is None else stamped(images),
@@ -156,7 +157,8 @@ def prepare_segment(
         writers=mask_writers(config.cutout.background),
     )
 
-    plan = plan_of(job)
+    outputs = job.outputs()
+    plan = plan_of(job, outputs)
     if plan.unmentioned or (job.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 
@@ -164,10 +166,11 @@ def prepare_segment(
         assert checkpoint is not None
         hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
         progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
-        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, detector)
+        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, outputs, detector)
 
     return PreparedRun(
         job=job,
+        outputs=outputs,
         engine=engine,
         plan=plan,
         lost=bool(found.broken or table.outside or (prompts.strict and table.notes.lost)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from ..configs import JOURNAL, JOURNAL_FOLDER
-from ..errors import Failure, HqsamError, UsageError, take_apart
-from ..io.places import is_address
+from ..errors import HqsamError, UsageError
+from ..io.addresses import is_address
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
+from ..records import Failure
 from .journal import Contents, Entry, read_journal
 from .object_journal import has_journal, local_journal
 
@@ -94,7 +95,7 @@ def read_status(output: Path | str) -> RunStatus:
         done=done,
         failed=failed,
         left=left,
-        results=sum(entry.results for entry in entries if entry.error is None),
+        results=sum(entry.results for entry in entries if entry.failure is None),
         rate=rate,
         seconds_left=left / rate if rate and state == "running" else None,
         reasons=list(_reasons(contents.entries)),
@@ -140,8 +141,8 @@ def _reasons(entries: dict[str, Entry]) -> Iterator[Reason]:
     first: dict[Failure, str] = {}
     counts: Counter[Failure] = Counter()
     for name, entry in entries.items():
-        if entry.error is not None:
-            failure = take_apart(entry.error, name)._replace(detail="")
+        if entry.failure is not None:
+            failure = replace(entry.failure, path="", detail="")
             counts[failure] += 1
             first.setdefault(failure, name)
     for failure, count in counts.most_common():

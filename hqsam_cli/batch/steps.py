@@ -14,7 +14,7 @@ import numpy as np
 
 from ..configs import SegmentConfig
 from ..configs.option import is_default
-from ..errors import ImageError
+from ..errors import ImageError, first_line
 from ..formats.annotations import make_annotation, make_detection
 from ..formats.ownership import ImageFiles
 from ..inference.preprocess import ResizedImage
@@ -22,7 +22,7 @@ from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.select import Selection
-from ..records import Instance, Prompt
+from ..records import Annotation, Category, Failure, Instance, Prompt
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ class DecodedImage:
         resized: the same as a model sees it, where a step takes it so.
         prompts: fit to the image.
         problems: sentences about prompts that were left out.
-        error: why there are no pixels, or what failed on them.
+        failure: why there are no pixels, or what failed on them.
         seconds: that each stage took; the model's are a share of its group's.
     """
 
@@ -51,7 +51,7 @@ class DecodedImage:
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    error: str | None = None
+    failure: Failure | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -69,7 +69,7 @@ class Step(Protocol[Result]):
         categories: COCO categories of the results.
     """
 
-    categories: list[dict[str, Any]]
+    categories: list[Category]
 
     def prepare(self, item: DecodedImage) -> None:
         """Do with an image that is decoded what no model has to wait for; called from several threads."""
@@ -80,7 +80,7 @@ class Step(Protocol[Result]):
     def finished(self, results: list[Result]) -> list[Result]:
         """The results of an image as they are written; called from several threads."""
 
-    def annotations(self, item: DecodedImage, results: list[Result]) -> list[dict[str, Any]]:
+    def annotations(self, item: DecodedImage, results: list[Result]) -> list[Annotation]:
         """COCO annotations of finished results of an image; an ImageError says what is wrong with them."""
 
 
@@ -95,7 +95,7 @@ class PredictsMasks(Protocol):
 class DetectsObjects(Protocol):
     """What a step needs of a `Detector`."""
 
-    categories: list[dict[str, Any]]
+    categories: list[Category]
 
     def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]: ...
 
@@ -112,7 +112,7 @@ class Segment:
     def __init__(
         self,
         predictor: PredictsMasks,
-        categories: list[dict[str, Any]],
+        categories: list[Category],
         config: SegmentConfig = SegmentConfig(),
     ) -> None:
         self.predictor, self.categories, self.config = predictor, categories, config
@@ -141,7 +141,7 @@ class Segment:
         cleaning = self.config.cleaning
         return results if is_default(cleaning) else [replace(own, mask=clean(own.mask, cleaning)) for own in results]
 
-    def annotations(self, item: DecodedImage, results: list[Instance]) -> list[dict[str, Any]]:
+    def annotations(self, item: DecodedImage, results: list[Instance]) -> list[Annotation]:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
             raise ImageError("the model's numbers overflowed", file=item.source.path, remedy="pass `dtype` float32")
@@ -184,7 +184,7 @@ class Detect:
         """See `Step`."""
         return results
 
-    def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[dict[str, Any]]:
+    def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[Annotation]:
         """See `Step`."""
         return [make_detection(prompt, item.image_id, self.names.get(prompt.category_id)) for prompt in results]
 
@@ -238,7 +238,7 @@ def _numbered(selection: Selection, group: list[DecodedImage], found: list[list[
 
 def _ask(group: list[DecodedImage], ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[list[Result]]:
     """What a model says of a group; if it fails on it, of each image alone, so that one cannot harm the rest."""
-    usable = [item for item in group if item.error is None]
+    usable = [item for item in group if item.failure is None]
     try:
         answers = iter(ask(usable))
     except MemoryError:
@@ -257,8 +257,8 @@ def _ask_alone(item: DecodedImage, ask: Callable[[list[DecodedImage]], list[list
         raise
     except Exception as error:
         log.debug("the model failed on %s", item.source.path, exc_info=True)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        item.error = f"{item.source.path}: the model failed on it ({reason}); see `debug`, and report it"
+        remedy = "see `debug`, and report it"
+        item.failure = Failure(item.source.path, "the model failed on it", first_line(error), remedy)
         return []
 
 

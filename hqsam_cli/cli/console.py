@@ -16,8 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import redacted
+
 if TYPE_CHECKING:
     from ..batch.job import Summary
+    from ..records import ImageRecord
 
 PIPE_WIDTH = 1000
 PARAMETER = re.compile("`([a-z_]+)`")
@@ -85,8 +88,8 @@ OPTIONS = Options()
 
 
 def one_line(text: str) -> str:
-    """Text that keeps to one line whatever is in it: file names may hold newlines, or bytes that are no UTF-8."""
-    clean = text.encode("utf-8", "backslashreplace").decode()
+    """Text on one line, without passwords: file names may hold newlines, or bytes that are no UTF-8."""
+    clean = redacted(text).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
 
 
@@ -98,7 +101,7 @@ class ConsoleHandler(logging.Handler):
         from tqdm import tqdm
 
         try:
-            text = PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record))
+            text = redacted(PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record)))
             with tqdm.external_write_mode(file=sys.stderr):
                 stderr_console().print(Text.assemble(("hqsam: ", "dim"), text))
         except Exception:
@@ -174,16 +177,15 @@ class ConsoleReporter:
                 total=total, initial=done, unit=f" {unit}s", bar_format=BAR, dynamic_ncols=True, smoothing=0.1
             )
 
-    def on_record(self, record: dict[str, Any]) -> None:
+    def on_record(self, record: ImageRecord) -> None:
         """See `Progress`."""
-        made = record.get("annotations")
-        self.count += len(made or ())
-        if record["error"] is not None:
+        self.count += len(record.annotations)
+        if record.failure is not None:
             self.failed += 1
-            self.on_failure(record["error"])
-        elif self.verbose and made is not None:
-            self.say(f"{record['file_name']}: {len(made)} {self.results}")
-        self.advance("" if made is None else f"{self.count} {self.results}")
+            self.on_failure(str(record.failure))
+        elif self.verbose:
+            self.say(f"{record.file_name}: {len(record.annotations)} {self.results}")
+        self.advance(f"{self.count} {self.results}")
 
     def advance(self, figures: str = "") -> None:
         """See `Progress`; where there is no terminal to draw a bar on, a line now and then."""

@@ -13,8 +13,6 @@ import typer
 from .. import __version__
 from ..configs import MaskOutput, Protocol
 from ..errors import UsageError
-from ..inference.device import resolve_compute
-from ..weights.registry import no_hq_message
 from .console import ConsoleReporter
 from .eval_tables import compare_files, print_list, publish
 from .options import (
@@ -199,6 +197,7 @@ def evaluate(
     from ..evaluation.protocols import Evaluator
     from ..evaluation.refine import cascadepsp
     from ..evaluation.report import per_image_csv
+    from ..inference.device import resolve_compute
     from ..inference.predictor import Predictor, prepare_for_inference
     from ..io.atomic import check_can_write
     from ..weights.checkpoints import load_checkpoint
@@ -373,5 +372,7 @@ def _outputs(wanted: list[str] | None, has_hq: bool, checkpoint: Path) -> list[M
     names = set(wanted or there)
     absent = names - set(there)
     if absent:
+        from ..weights.registry import no_hq_message
+
         raise UsageError(no_hq_message(checkpoint, min(absent)))
     return [output for output in there if output in names]

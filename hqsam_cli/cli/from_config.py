@@ -12,14 +12,22 @@ import typer
 
 from ..configs.option import Declared, build, declared
 from ..configs.run import PANELS
-from ..detection.files import ASSETS, EMBEDDED
-from ..weights.registry import PACKAGED, WEIGHTS
 from .plain import complete_names
 
-COMPLETIONS: dict[str, Callable[[], list[str]]] = {
-    "models": lambda: [*PACKAGED, *WEIGHTS],
-    "detectors": lambda: [EMBEDDED, *sorted(ASSETS)],
-}
+
+def _model_names() -> list[str]:
+    from ..weights.registry import PACKAGED, WEIGHTS
+
+    return [*PACKAGED, *WEIGHTS]
+
+
+def _detector_names() -> list[str]:
+    from ..detection.files import ASSETS, EMBEDDED
+
+    return [EMBEDDED, *sorted(ASSETS)]
+
+
+COMPLETIONS: dict[str, Callable[[], list[str]]] = {"models": _model_names, "detectors": _detector_names}
 
 
 def with_options(command: Callable[..., Any], *, only: Collection[str] | None = None) -> Callable[..., Any]:

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
 
 from .. import __version__
-from ..detection.files import EMBEDDED_PATH, has_embedded
 from .console import print_json, print_table
 
-# Distributions by what they are imported as; the first that is installed counts.
-PACKAGES = {
-    "torch": ("torch",),
-    "torchvision": ("torchvision",),
-    "ultralytics": ("ultralytics",),
-    "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
-    "pycocotools": ("pycocotools",),
-    "numpy": ("numpy",),
-    "Pillow": ("Pillow",),
-    "safetensors": ("safetensors",),
-    "huggingface_hub": ("huggingface_hub",),
-    "typer": ("typer",),
-    "rich": ("rich",),
-    "tqdm": ("tqdm",),
-}
+OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+PACKAGES = (
+    *("torch", "torchvision", "ultralytics", "opencv", "pycocotools", "numpy", "Pillow", "safetensors"),
+    *("huggingface_hub", "typer", "rich", "tqdm"),
+)
 
 
 def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
@@ -54,13 +42,15 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")
 
 def environment() -> dict[str, Any]:
     """What `hqsam info --json` prints; a package that is missing or broken is said, never an error."""
+    from ..detection.files import EMBEDDED_PATH, has_embedded
+
     devices, auto = _devices()
     hub, weights = _hub()
     return {
         "hqsam": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(distributions) for name, distributions in PACKAGES.items()},
+        "packages": {name: _version(*OPENCV if name == "opencv" else (name,)) for name in PACKAGES},
         "devices": devices,
         "auto": auto,
         "hub": hub,
@@ -69,7 +59,10 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _version(distributions: tuple[str, ...]) -> str | None:
+def _version(*distributions: str) -> str | None:
+    """Of the first distribution that is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in distributions:
         try:
             return version(name)

@@ -9,7 +9,6 @@ import typer
 from ..configs import DEFAULT_MODEL, MODEL_VARIABLE, STDIN, Exif, RunConfig, SegmentConfig
 from ..configs.run import IMAGES, RESULTS, SPEED
 from ..errors import UsageError
-from ..weights.registry import WEIGHTS, no_hq_message
 from .from_config import COMPLETIONS, option_of
 from .plain import complete_names
 
@@ -58,5 +57,7 @@ DrawnExifOption = Annotated[
 
 def check_hq(model: str, output: str) -> None:
     """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
+    from ..weights.registry import WEIGHTS, no_hq_message
+
     if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
         raise UsageError(no_hq_message(model, output))

@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from ..errors import UsageError
-from ..io.places import is_address
+from ..io.addresses import is_address
 
 # What click raises of a command line that it does not take, from wherever typer has click.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

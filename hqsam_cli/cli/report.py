@@ -37,18 +37,18 @@ def report(
     Beside it is instances.csv, one row a mask.
     """
     from ..report.page import write_report
-    from ..report.results import read_results
+    from ..report.photos import read_photos
+    from ..results.stream import open_results
 
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     if not folder.is_dir():
         raise NoInputError("no such folder", file=folder, remedy="give the output folder of hqsam segment")
-    results = read_results(folder, images)
+    results = open_results(folder)
+    photos = read_photos(results, images)
     try:
-        page, missing = write_report(
-            results, folder, exif=results.exif, max_pixels=max_pixels, workers=workers, progress=reporter
-        )
+        page, missing = write_report(results, photos, folder, max_pixels=max_pixels, workers=workers, progress=reporter)
     finally:
         reporter.close()
     if missing:
-        reporter.say(f"photos that cannot be shown: {missing} of {len(results.images)}; pass `images`", "yellow")
+        reporter.say(f"photos that cannot be shown: {missing} of {len(photos)}; pass `images`", "yellow")
     reporter.say(f"wrote {page}", "green")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from .console import ConsoleReporter, print_json, print_table
 from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
 
@@ -83,13 +83,13 @@ def merge(
     Masks are hard links where the disk has them.
     """
     from ..batch.merge import merge_shards
-    from ..batch.prepared import made_by
     from ..batch.segment import mask_writers
+    from ..configs.run_identity import made_by
 
     reporter = ConsoleReporter(quiet=quiet)
     summary = merge_shards(
-        [as_place(shard) for shard in shards],
-        as_place(output),
+        [path_or_address(shard) for shard in shards],
+        path_or_address(output),
         made_by(),
         writers=mask_writers(),
         overwrite=overwrite,

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..configs import Augmentation, Exif, Init, Learn, Schedule, Trained
-from ..errors import UsageError
-from ..inference.device import resolve_compute
+from ..errors import UsageError, redacted
 from .console import ConsoleReporter, print_table
 from .options import DEFAULT_MODEL, MODEL_VARIABLE, DeviceOption, DrawnExifOption, DryRunOption
 
@@ -192,6 +191,7 @@ def train(
     from ..batch.interrupt import Interrupt
     from ..configs import TrainConfig
     from ..data.pairs import check_readable, find_pairs
+    from ..inference.device import resolve_compute
     from ..training.distributed import join_world
     from ..training.run import TrainRun, plan
     from ..training.run import train as train_run
@@ -238,7 +238,7 @@ def train(
         output=output,
         workers=min(workers, os.cpu_count() or 1),
         checkpoint_steps=checkpoint_steps,
-        command=shlex.join(["hqsam", *sys.argv[1:]]),
+        command=redacted(shlex.join(["hqsam", *sys.argv[1:]])),
     )
     if table is None and not overwrite:
         planned = plan(run)

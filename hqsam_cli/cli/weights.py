@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 weights = typer.Typer(no_args_is_help=True, help="Official weights, and checkpoints of one's own.")
-
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A .pth, .pt or .safetensors file.")]
@@ -36,19 +34,11 @@ def list_weights(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table(
-        ("name", "file", "size", "here", "from"),
-        [
-            (
-                row["name"],
-                row["file"],
-                "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB",
-                STATES[row["state"]],
-                row["repository"] or "the package",
-            )
-            for row in rows
-        ],
-    )
+    cells = []
+    for row in rows:
+        size = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB"
+        cells.append((row["name"], row["file"], size, STATES[row["state"]], row["repository"] or "the package"))
+    print_table(("name", "file", "size", "here", "from"), cells)
 
 
 @weights.command()
@@ -160,11 +150,10 @@ def merge(
 
     HQ modules that the SAM has already are replaced.
     """
-    _check_new(output, overwrite)
     from ..weights.checkpoints import merge_checkpoint
     from ..weights.hub import find_checkpoint
 
-    _check_suffix(output)
+    _check_new(output, overwrite)
     reporter = ConsoleReporter()
     merged = merge_checkpoint(find_checkpoint(sam, reporter.say), hq_only)
     _write(output, merged.state, merged.metadata)
@@ -174,12 +163,8 @@ def merge(
 @weights.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="A name, a .pth or .safetensors, or a folder.")],
-    output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .pth, .pt or .safetensors file, or a folder for transformers.")
-    ],
-    layout: Annotated[
-        Layout | None, typer.Option(help="Names of the tensors; transformers in a folder, else official.")
-    ] = None,
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="A .pth, .pt or .safetensors file, or a folder.")],
+    layout: Annotated[Layout | None, typer.Option(help="Tensor names: transformers in folders, else official.")] = None,
     half: Annotated[bool, typer.Option("--half", help="In half precision: half the size, as lite is.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -188,20 +173,19 @@ def convert(
     The layout of IN is seen from its tensors. A folder gets model.safetensors and the config.json that
     SamHQModel.from_pretrained reads.
     """
+    from ..io.atomic import write_file, writing
     from ..weights.checkpoints import read_checkpoint
     from ..weights.conversion import transformers_config, transformers_state
     from ..weights.hub import TRANSFORMERS_FILE, find_checkpoint
 
     is_folder = output.is_dir() or not output.suffix
     if is_folder and layout == "official":
-        raise UsageError(
-            "a folder is for the layout of transformers", file=output, remedy="name a .pth or .safetensors file"
-        )
+        remedy = "name a .pth or .safetensors file"
+        raise UsageError("a folder is for the layout of transformers", file=output, remedy=remedy)
     file = output / TRANSFORMERS_FILE if is_folder else output
-    _check_suffix(file)
     _check_new(file, overwrite)
     if is_folder:
-        _check_new(output / "config.json", overwrite)
+        _check_new(output / "config.json", overwrite, (".json",))
     reporter = ConsoleReporter()
     found = read_checkpoint(find_checkpoint(source, reporter.say))
     state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}
@@ -213,37 +197,22 @@ def convert(
     reporter.say(f"wrote {file}", "green")
     if is_folder:
         config = transformers_config(found.architecture, has_hq=found.kind == "HQ-SAM")
-        with _written(output / "config.json") as stream:
-            stream.write(json.dumps(config, indent=2).encode() + b"\n")
-        reporter.say(f"wrote {output / 'config.json'}", "green")
+        path = output / "config.json"
+        with writing(path):
+            write_file(path, json.dumps(config, indent=2).encode() + b"\n")
+        reporter.say(f"wrote {path}", "green")
 
 
-def _check_new(path: Path, overwrite: bool) -> None:
+def _check_new(path: Path, overwrite: bool, suffixes: Sequence[str] = SUFFIXES) -> None:
+    if path.suffix not in suffixes:
+        raise UsageError(f"end it in one of {', '.join(suffixes)}, so that its format is known", file=path)
     if path.is_file() and not overwrite:
         raise UsageError("is there", file=path, remedy="pass --overwrite to replace it, or name another file")
 
 
-def _check_suffix(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"end it in one of {', '.join(SUFFIXES)}, so that its format is known", file=path)
-
-
 def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    from ..io.atomic import atomic_file, writing
     from ..weights.checkpoints import write_checkpoint
 
-    with _written(path) as file:
+    with writing(path), atomic_file(path) as file:
         write_checkpoint(file, state, metadata, safetensors=path.suffix == ".safetensors")
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears when the block ends well; one line where it cannot."""
-    from ..io.atomic import atomic_file
-
-    try:
-        with atomic_file(path) as file:
-            yield file
-    except OSError as error:
-        raise HqsamError(
-            f"cannot be written ({error.strerror})", file=path, remedy="mend that, or write elsewhere"
-        ) from None

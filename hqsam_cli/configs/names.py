@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 MaskOutput = Literal["sum", "hq", "sam"]
@@ -16,7 +15,3 @@ DEFAULT_MAX_PIXELS = 200_000_000  # of an image; a larger one is refused
 DEFAULT_TOLERANCE = 0.35  # pixels by which a polygon may be off
 DEFAULT_MODEL, MODEL_VARIABLE = "lite", "HQSAM_MODEL"
 STDIN = "-"  # and stdout
-
-JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
-JOURNAL_FOLDER = "journal"  # of its objects, where the output is an address
-JOURNAL_OBJECT = re.compile(r"(\d{9})(?:-(\d{9}))?\.ndjson")

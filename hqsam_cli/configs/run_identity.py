@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from .. import __version__
+from ..errors import redacted
 from .option import OPTION
 
 # Raised by hand when other masks or other files come out of equal inputs and options; `tests/test_golden.py` holds it.
@@ -55,3 +59,9 @@ def _renamed(identity: Mapping[str, str]) -> dict[str, str]:
 def digest(*values: object) -> str:
     """A short hash of plain values."""
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
+
+
+def made_by() -> dict[str, str]:
+    """The command and the time, for those who find its results."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"command": redacted(shlex.join(["hqsam", *sys.argv[1:]])), "date_created": now}

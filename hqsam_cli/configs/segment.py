@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .detect import DetectorConfig
+from .formats import MASK_FORMATS
 from .names import DEFAULT_MODEL, DEFAULT_TOLERANCE, MODEL_VARIABLE, BoxFormat, Engine, MaskOutput, SegmentationKind
 from .option import option, part
 from .run import EVERYTHING, PROMPTS, RESULTS, RUN, SPEED, RunConfig
-
-FORMATS = "coco|png|idmap|ndjson|yolo-seg|labelme|voc|labelstudio|cvat|cutout|crop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +176,7 @@ class SegmentConfig(RunConfig):
         "Output format; repeatable. coco and png by default.",
         RESULTS,
         flags=("--format", "-f"),
-        metavar=FORMATS,
+        metavar="|".join(MASK_FORMATS),
     )
     overlay: bool = option(False, "Also draw masks over images: overlays/<image>.jpg.", RESULTS)
     thumbnail: bool = option(False, "Also write small photos for hqsam report: thumbnails/<image>.jpg.", RESULTS)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from ..configs import DEFAULT_MAX_PIXELS, Exif
 from ..errors import HqsamError, ImageError, NoInputError
-from ..io.images import READ_SUFFIXES, TURNS, read_image, stored_orientation
+from ..io.images import READ_SUFFIXES, read_stored
 from ..io.masks import THRESHOLD, read_mask_values, read_matte
 
 log = logging.getLogger(__name__)
@@ -192,10 +193,10 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif, max_pixels: int
     Args:
         exif: what decides where it fits both ways.
     """
-    image = read_image(str(path), exif="ignore", max_pixels=max_pixels)
-    if stored_orientation(str(path)) not in TURNS:
+    image, turn = read_stored(str(path), max_pixels)
+    if turn is None:
         return image
-    upright = read_image(str(path), exif="apply", max_pixels=max_pixels)
+    upright = np.array(Image.fromarray(image).transpose(turn))
     if upright.shape[:2] != shape:
         return image
     if image.shape[:2] == shape:

@@ -13,7 +13,7 @@ import torch
 
 from ..configs import CONF, IOU, MAX_DET, DetectorConfig
 from ..errors import HqsamError, UsageError, first_line
-from ..records import Prompt
+from ..records import Category, Prompt
 from ..weights.hub import file_hash
 from .open_vocabulary import is_open_vocabulary, set_classes
 from .yolo import keep_threads, read_detector, ultralytics
@@ -71,7 +71,7 @@ class Detector:
             self.identity = f"{self.identity}+{encoder[:16]}"
             names = dict(enumerate(new_classes))
             settings = replace(settings, classes=tuple(new_classes))
-        self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
+        self.categories: list[Category] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
         defaults = yolo.overrides
         conf = defaults.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
         iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou

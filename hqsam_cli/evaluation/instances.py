@@ -6,7 +6,6 @@ Prompts are boxes, of the ground truth or of a detector; scores of results are t
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -20,10 +19,11 @@ from ..configs import DEFAULT_MAX_PIXELS, Exif
 from ..data.pairs import read_fitting
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
+from ..formats.coco_file import read_whole
 from ..formats.segmentation import decode_segmentation
 from ..formats.values import Identifier, identifier, number_or_none, read_numbers
-from ..io.gzipped import unzipped
-from ..io.images import image_size, read_image
+from ..io.copies import LocalCopy
+from ..io.images import read_header, read_image
 from ..io.names import is_absolute, leaves_folder, plain_name, tails
 from ..records import MaskCrop, Prompt
 from .metrics import score
@@ -73,7 +73,7 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
     Raises:
         HqsamError: no such JSON, entries that lack something, or detections of other images.
     """
-    document = numbered_document(dataset.gt, _frames_as_images(_json(Path(dataset.gt))))
+    document = numbered_document(dataset.gt, _frames_as_images(read_whole(LocalCopy(Path(dataset.gt)))))
     gts: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document["annotations"]:
         gts[annotation["image_id"]].append(annotation)
@@ -90,21 +90,13 @@ def instance_set(dataset: Dataset, detections: Path | None) -> InstanceSet:
         path = _path_below(root, image["file_name"])
         size = (image["width"], image["height"]) if image["width"] else None
         if size is None:  # COCO's evaluation asks for it
-            image["width"], image["height"] = image_size(str(path)) or (0, 0)
+            header = read_header(str(path))
+            image["width"], image["height"] = header.size("ignore") if header else (0, 0)
         # Of two entries of one file each has results of its own.
         seen[image["file_name"]] += 1
         name = image["file_name"] + (f" ({seen[image['file_name']]})" if seen[image["file_name"]] > 1 else "")
         result.images.append(GTImage(name, image["id"], path, size, gts.get(image["id"], []), usable))
     return result
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(unzipped(path.read_bytes(), path))
-    except OSError as error:
-        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="give a JSON file") from None
-    except ValueError as error:
-        raise HqsamError(f"is not JSON ({error})", file=path, remedy="fetch it again") from None
 
 
 def _path_below(root: Path, name: str) -> Path:
@@ -127,7 +119,7 @@ def _path_below(root: Path, name: str) -> Path:
 
 def _detected(path: Path, document: dict[str, Any], class_agnostic: bool) -> dict[int, list[dict[str, Any]]]:
     """Boxes of a COCO results list, or of a COCO document with annotations, by image."""
-    content = _json(path)
+    content = read_whole(LocalCopy(path))
     found = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(found, list) or not all(isinstance(item, dict) and "bbox" in item for item in found):
         raise HqsamError("holds no list of results with a bbox", file=path, remedy="give a detector's COCO results")

@@ -17,8 +17,9 @@ from typing import Any, Protocol, TypeVar
 
 from ..batch.interrupt import Interrupt
 from ..batch.journal import Journal, Origin
-from ..configs import JOURNAL, digest
+from ..configs import digest
 from ..errors import HqsamError, ImageError, UsageError
+from ..io.run_folder import JOURNAL
 
 log = logging.getLogger(__name__)
 READ_AHEAD = 4

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import __version__
+from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
 from .annotations import shown
 from .run_records import RunRecords
 
-INSTANCES = "instances.json"  # of a run
+INSTANCES = MASK_FORMATS["coco"].file  # of a run
 
 
 def image_name(item: Mapping[str, Any]) -> str | None:
@@ -24,12 +25,11 @@ def image_name(item: Mapping[str, Any]) -> str | None:
 def write_coco(path: Path, run: RunRecords) -> None:
     """COCO instances JSON; images that failed are in it when their size is known."""
     images = (
-        {"id": r["image_id"], "file_name": r["file_name"], "width": r["width"], "height": r["height"]}
-        for r in run.records()
-        if r["width"] is not None
+        {"id": record.image_id, "file_name": record.file_name, "width": record.size[0], "height": record.size[1]}
+        for record in run.records()
+        if record.size is not None
     )
-    records = (shown(record, run.segmentation) for record in run.records())
-    annotations = (annotation for record in records for annotation in record["annotations"])
+    annotations = (own for record in run.records() for own in shown(record, run.segmentation)["annotations"])
     write_document(path, run.info, images, annotations, run.categories)
 
 
@@ -53,8 +53,8 @@ def write_document(
 def write_results(path: Path, run: RunRecords) -> None:
     """A COCO results list, as `pycocotools` and its kin read it beside the ground truth."""
     kept = ("image_id", "category_id", "bbox", "segmentation", "score")
-    annotations = (a for record in run.records() for a in record["annotations"])
-    write_list(path, ({key: a[key] for key in kept if key in a} for a in annotations))
+    annotations: Iterator[Mapping[str, Any]] = (own for record in run.records() for own in record.annotations)
+    write_list(path, ({key: own[key] for key in kept if key in own} for own in annotations))
 
 
 def write_list(path: Path, items: Iterable[Any]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from ..io.atomic import atomic_file
+from ..records import Annotation
 from .run_records import RunRecords
 from .xml_text import xml_bytes
 
@@ -24,16 +24,17 @@ def write_cvat(path: Path, run: RunRecords) -> None:
     with atomic_file(path) as file:
         file.write(b'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
         file.write(xml_bytes(meta))
-        known = (record for record in run.records() if record["error"] is None)
-        for number, record in enumerate(known):
-            size = {"width": str(record["width"]), "height": str(record["height"])}
-            image = ElementTree.Element("image", {"id": str(number), "name": record["file_name"], **size})
-            image.extend(_polygons(record["annotations"], names))
+        done = (record for record in run.records() if record.failure is None)
+        for number, record in enumerate(done):
+            assert record.size is not None
+            size = {"width": str(record.size[0]), "height": str(record.size[1])}
+            image = ElementTree.Element("image", {"id": str(number), "name": record.file_name, **size})
+            image.extend(_polygons(record.annotations, names))
             file.write(xml_bytes(image))
         file.write(b"</annotations>\n")
 
 
-def _polygons(annotations: list[dict[str, Any]], names: dict[int, str]) -> Iterator[ElementTree.Element]:
+def _polygons(annotations: list[Annotation], names: dict[int, str]) -> Iterator[ElementTree.Element]:
     for group, annotation in enumerate(annotations, 1):
         parts = annotation["polygons"]["parts"]
         for part in parts:

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..io.places import is_address
+from ..io.addresses import is_address
+from ..io.copies import below
+from ..records import Annotation, Category, ImageRecord
 from .label_writer import LabelWriter
-from .run_records import RunRecords
 
 VERSION = "5.5.0"  # of the form of the files
 
@@ -19,26 +20,30 @@ class LabelmeWriter(LabelWriter):
 
     suffix = ".json"
 
-    def __init__(self, output: Path, run: RunRecords) -> None:
-        super().__init__(output / "labelme", run)
+    def __init__(self, output: Path | str, categories: list[Category]) -> None:
+        super().__init__(below(output, "labelme"), categories)
 
-    def label(self, record: dict[str, Any], path: Path) -> bytes:
+    def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""
-        image = self.run.path_of(record["file_name"])
-        document = {
+        image = record.path
+        assert record.size is not None
+        width, height = record.size
+        document: dict[str, Any] = {
             "version": VERSION,
             "flags": {},
-            "shapes": [shape for annotation in record["annotations"] for shape in self._shapes(annotation)],
-            "imagePath": image if is_address(image) else os.path.relpath(image, os.path.abspath(path.parent)),
+            "shapes": [shape for annotation in record.annotations for shape in self._shapes(annotation)],
+            "imagePath": image
+            if is_address(image)
+            else os.path.relpath(image, os.path.abspath(os.path.dirname(place))),
             "imageData": None,
-            "imageHeight": record["height"],
-            "imageWidth": record["width"],
+            "imageHeight": height,
+            "imageWidth": width,
         }
         return json.dumps(document).encode("ascii")
 
-    def _shapes(self, annotation: dict[str, Any]) -> list[dict[str, Any]]:
+    def _shapes(self, annotation: Annotation) -> list[dict[str, Any]]:
         parts = annotation["polygons"]["parts"]
-        same = {
+        same: dict[str, Any] = {
             "label": self.names[annotation["category_id"]],
             "score": annotation["score"],
             "group_id": annotation["id"] if len(parts) > 1 else None,

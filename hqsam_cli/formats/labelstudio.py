@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from .. import __version__
 from ..io.atomic import atomic_file
+from ..records import ImageRecord
 from .run_records import RunRecords
 from .xml_text import xml_bytes
 
@@ -32,19 +33,20 @@ def write_tasks(path: Path, run: RunRecords) -> None:
     version = f"hqsam {run.info.get('version', __version__)} {run.info.get('model', '')}".rstrip()
     with atomic_file(path) as file:
         file.write(b"[\n")
-        known = (record for record in run.records() if record["error"] is None)
-        for number, record in enumerate(known):
-            image = LOCAL_FILES + quote(run.path_of(record["file_name"]).lstrip("/"), errors="surrogateescape")
+        done = (record for record in run.records() if record.failure is None)
+        for number, record in enumerate(done):
+            image = LOCAL_FILES + quote(record.path.lstrip("/"), errors="surrogateescape")
             prediction = {"model_version": version, "result": list(_results(record, names))}
-            task = {"data": {TO: image, "file_name": record["file_name"]}, "predictions": [prediction]}
+            task = {"data": {TO: image, "file_name": record.file_name}, "predictions": [prediction]}
             file.write((b",\n" if number else b"") + json.dumps(task, separators=(",", ":")).encode("ascii"))
         file.write(b"\n]\n")
 
 
-def _results(record: dict[str, Any], names: dict[int, str]) -> Iterator[dict[str, Any]]:
+def _results(record: ImageRecord, names: dict[int, str]) -> Iterator[dict[str, Any]]:
     """A polygon for each part of a mask, in percent of the image; `meta` says which object it is of."""
-    width, height = record["width"], record["height"]
-    for annotation in record["annotations"]:
+    assert record.size is not None
+    width, height = record.size
+    for annotation in record.annotations:
         for number, part in enumerate(annotation["polygons"]["parts"], 1):
             corners = zip(part[::2], part[1::2], strict=True)
             points = [[round(100 * x / width, 6), round(100 * y / height, 6)] for x, y in corners]

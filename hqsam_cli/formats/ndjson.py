@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
 from .annotations import json_line, shown
 from .run_records import RunRecords
 
-INSTANCES = "instances.ndjson"  # of a run
+INSTANCES = MASK_FORMATS["ndjson"].file  # of a run
 
 
 def write_ndjson(path: Path, run: RunRecords) -> None:

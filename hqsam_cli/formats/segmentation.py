@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,12 @@ def decode_crop(segmentation: Segmentation, width: int, height: int) -> MaskCrop
     return MaskCrop(np.ascontiguousarray(bits[y : y + h, x - first : x - first + w]), x, y, width, height)
 
 
-def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
+def _decode_rle(rle: Mapping[str, Any], width: int, height: int) -> np.ndarray:
     runs = _sound_runs(rle, width, height)
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 
-def _sound_runs(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
+def _sound_runs(rle: Mapping[str, Any], width: int, height: int) -> np.ndarray:
     """Run lengths that make up an image of that size, zeros first, int64."""
     size, counts = rle.get("size"), rle.get("counts")
     size = [integer(n, 2**31) or 0 for n in size] if isinstance(size, list) else []

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
+from ..io.copies import below
+from ..records import Category, ImageRecord
 from .label_writer import LabelWriter
-from .run_records import RunRecords
 from .xml_text import xml_bytes
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -21,17 +22,18 @@ class VocWriter(LabelWriter):
 
     suffix = ".xml"
 
-    def __init__(self, output: Path, run: RunRecords) -> None:
-        super().__init__(output / "voc", run)
+    def __init__(self, output: Path | str, categories: list[Category]) -> None:
+        super().__init__(below(output, "voc"), categories)
 
-    def label(self, record: dict[str, Any], path: Path) -> bytes:
+    def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""
-        name = PurePosixPath(record["file_name"])
+        name = PurePosixPath(record.file_name)
         root = ElementTree.Element("annotation")
-        size = {"width": record["width"], "height": record["height"], "depth": 3}
-        head = {"folder": name.parent.name, "filename": name.name, "path": self.run.path_of(record["file_name"])}
+        assert record.size is not None
+        size = {"width": record.size[0], "height": record.size[1], "depth": 3}
+        head = {"folder": name.parent.name, "filename": name.name, "path": record.path}
         _add(root, {**head, "size": size, "segmented": 0})
-        for annotation in record["annotations"]:
+        for annotation in record.annotations:
             x, y, w, h = (int(n) for n in annotation["bbox"])
             if w > 0:
                 box = dict(zip(CORNERS, (x + 1, y + 1, x + w, y + h), strict=True))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from ..io.atomic import atomic_file
+from ..records import Annotation, Category, ImageRecord
 from .label_writer import LabelWriter
 from .run_records import RunRecords
 
@@ -24,29 +23,28 @@ class YoloWriter(LabelWriter):
     suffix = ".txt"
     taken = frozenset({CLASSES})
 
-    def __init__(self, path: Path, run: RunRecords, *, confidence: bool = False) -> None:
-        super().__init__(path, run)
+    def __init__(self, folder: Path | str, categories: list[Category], *, confidence: bool = False) -> None:
+        super().__init__(folder, categories)
         self.confidence = confidence
 
-    def label(self, record: dict[str, Any], path: Path) -> bytes:
+    def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""
-        size = record["width"], record["height"]
-        lines = (_line(a, self.classes[a["category_id"]], *size, self.confidence) for a in record["annotations"])
+        assert record.size is not None
+        lines = [_line(a, self.classes[a["category_id"]], *record.size, self.confidence) for a in record.annotations]
         return "".join(lines).encode()
 
-    def close(self) -> None:
-        """See `Writer`."""
-        write_classes(self.path / CLASSES, self.run)
-        super().close()
+    def close(self, run: RunRecords) -> None:
+        """See `LabelWriter`."""
+        self.folder.put({CLASSES: class_lines(run)})
+        super().close(run)
 
 
-def write_classes(path: Path, run: RunRecords) -> None:
+def class_lines(run: RunRecords) -> bytes:
     """The names of the classes, a line each."""
-    with atomic_file(path) as file:
-        file.write("".join(f"{category['name']}\n" for category in run.categories).encode())
+    return "".join(f"{category['name']}\n" for category in run.categories).encode()
 
 
-def _line(annotation: dict[str, Any], number: int, width: int, height: int, confidence: bool) -> str:
+def _line(annotation: Annotation, number: int, width: int, height: int, confidence: bool) -> str:
     x, y, w, h = annotation["bbox"]
     shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
     score = f" {annotation['score']:g}" if confidence else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..configs import MaskOutput
 from ..modeling.sam import HQSam, ImageFeatures, MaskChoice
-from ..records import Box, Instance, Prompt
+from ..records import Annotation, Box, Instance, Prompt
 from .postprocess import mask_crops, probability_crops
 from .preprocess import ResizedImage, ResizeLongestSide, make_prompt_batch, normalize_batch
 
@@ -81,7 +81,7 @@ class Prediction:
         """int (n,)."""
         return np.array([instance.prompt.category_id for instance in self.instances], int)
 
-    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int = 1) -> list[Annotation]:
         """COCO annotations with compressed RLE."""
         return [instance.to_coco(image_id) for instance in self.instances]
 

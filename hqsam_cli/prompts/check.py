@@ -9,8 +9,7 @@ from ..configs import Exif
 from ..errors import HqsamError, ImageError
 from ..formats.values import some_of
 from ..io.find import SourceImage
-from ..io.images import TURNS, image_size, stored_orientation, turn_of_masks
-from ..io.places import Place
+from ..io.images import ImageHeader, mask_turn, read_header
 from ..records import ImagePrompts
 from .boxes import check_no_corners
 from .fit import fit_prompts
@@ -18,7 +17,6 @@ from .read import PromptSources
 from .table import PromptTable
 
 SAMPLE = 50  # images whose headers are read
-TURNED = 5  # the first EXIF orientation that swaps width and height
 
 
 def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *, pixels_assumed: bool) -> None:
@@ -32,22 +30,22 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
     """
     asked = [image for image in images if table.for_image(image.file_name).prompts]
     sized: list[tuple[ImagePrompts, int, int]] = []
-    places: list[Place] = []
+    headers: list[ImageHeader] = []
     for image in islice(asked, SAMPLE):
-        places.append(image.place())
-        size = _size(places[-1], exif)
-        if size is None:
+        header = read_header(image.file())
+        if header is None:
             return  # the run will say what is wrong with it
-        sized.append((table.for_image(image.file_name), *size))
+        headers.append(header)
+        sized.append((table.for_image(image.file_name), *header.size(exif)))
     if pixels_assumed:
         boxes = [(p.box, (w, h)) for prompts, w, h in sized for p in prompts.prompts if p.box is not None]
         check_no_corners(boxes, f"of the first {len(boxes)}")
     if len(asked) > SAMPLE:
         return
     lost: list[str] = []
-    for (prompts, width, height), place in zip(sized, places, strict=True):
+    for (prompts, width, height), header in zip(sized, headers, strict=True):
         try:
-            fitted, problems = fit_prompts(prompts, width, height, turn_of_masks(place, exif))
+            fitted, problems = fit_prompts(prompts, width, height, mask_turn(header.orientation, exif))
         except ImageError:
             return
         if fitted:
@@ -55,13 +53,6 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
         lost += problems
     if lost:
         raise HqsamError("of the prompts not one lies in its image", remedy=f"the first trouble: {lost[0]}")
-
-
-def _size(place: Place, exif: Exif) -> tuple[int, int] | None:
-    """Width and height of an image as it will be decoded."""
-    size = image_size(place)
-    orientation = stored_orientation(place) if size is not None and exif == "apply" else 1
-    return size[::-1] if size is not None and orientation in TURNS and orientation >= TURNED else size
 
 
 def check_speaks(sources: PromptSources) -> None:

@@ -17,10 +17,11 @@ from ..configs import STDIN, BoxFormat
 from ..errors import HqsamError
 from ..formats.yolo import LABELS
 from ..io.address_folder import AddressFolder
-from ..io.find import relative_name
+from ..io.addresses import is_address
+from ..io.file_types import HEAD, describe_placeholder
+from ..io.files import read_bytes
 from ..io.gzipped import unzipped
-from ..io.places import is_address, read_bytes
-from ..io.stand_ins import HEAD, describe_stand_in
+from ..io.names import relative_name
 from .boxes import check_box_format
 from .label_folder import files_below, is_root
 from .mask_folder import MaskFolder
@@ -128,8 +129,8 @@ def read_prompt_file(
     """
     file = PromptFile("stdin" if path == STDIN else path, use, given_format=box_format, listed=listed)
     content = _content(path, stdin)
-    if stand_in := describe_stand_in(content[:HEAD]):
-        raise HqsamError(stand_in, file=file.path)
+    if placeholder := describe_placeholder(content[:HEAD]):
+        raise HqsamError(placeholder, file=file.path)
     if content.startswith(ZIP):
         raise HqsamError("a zip archive", file=file.path, remedy="unpack it, and give the file or the folder in it")
     try:

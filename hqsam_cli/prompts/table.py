@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import HqsamError
 from ..formats.values import Identifier, integer
 from ..io.find import SourceImage
-from ..records import ImagePrompts, RawPrompt
+from ..records import Category, ImagePrompts, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder
 from .match import match_images
@@ -37,7 +37,7 @@ class PromptTable:
     """
 
     images: Mapping[str, ImagePrompts] = field(default_factory=dict)
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[Category] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
     outside: list[str] = field(default_factory=list)
     from_files: bool = False

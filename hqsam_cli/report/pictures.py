@@ -13,7 +13,8 @@ from ..errors import HqsamError
 from ..formats.overlay import overlay, titled
 from ..formats.picture_writer import draw, write_picture
 from ..formats.segmentation import decode_segmentation
-from .results import ResultImage, Results, read_photo
+from ..io.atomic import writing
+from .photos import Photo
 
 PANEL = 1000  # pixels of the longer side of a panel of a comparison, at most
 INSETS = 2  # below each panel: where SAM and HQ-SAM differ most
@@ -22,30 +23,29 @@ ONLY_HQ, ONLY_SAM = (40, 150, 255), (255, 140, 0)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
-def draw_image(image: ResultImage, path: Path, results: Results, *, compare: bool, max_pixels: int) -> None:
+def draw_image(photo: Photo, path: Path, names: Mapping[int, str], *, compare: bool, max_pixels: int) -> None:
     """Write the picture of an image of a run.
 
     Args:
+        names: of categories, by id.
         compare: SAM beside HQ-SAM.
 
     Raises:
         ImageError: its photo cannot be read, or the picture has no format.
         HqsamError: a segmentation is none, or the picture cannot be written.
     """
-    assert image.size is not None
-    photo = read_photo(image, exif=results.exif, max_pixels=max_pixels)
+    record = photo.record
+    assert record.size is not None
+    pixels = photo.read(max_pixels)
     try:
-        masks = [decode_segmentation(annotation["segmentation"], *image.size) for annotation in image.annotations]
-        pixels = (
-            compared(photo, masks, image.annotations)
-            if compare
-            else draw(photo, image.annotations, masks, results.categories)
+        masks = [decode_segmentation(annotation["segmentation"], *record.size) for annotation in record.annotations]
+        picture = (
+            compared(pixels, masks, record.annotations) if compare else draw(pixels, record.annotations, masks, names)
         )
-        write_picture(path, pixels)
     except (KeyError, ValueError) as error:
-        raise HqsamError(f"a segmentation {error}", file=image.file_name, remedy="run hqsam segment again") from None
-    except OSError as error:
-        raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another `output`") from None
+        raise HqsamError(f"a segmentation {error}", file=record.file_name, remedy="run hqsam segment again") from None
+    with writing(path):
+        write_picture(path, picture)
 
 
 def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:

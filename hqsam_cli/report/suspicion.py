@@ -7,12 +7,12 @@ have it, to the most that this doubt alone may count; parts are joined as indepe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from ..records import MaskCrop
+from ..records import RLE, Annotation, MaskCrop
 from .photo_measures import SIDE, photo_measures, resized
 
 FEWEST = 8  # masks of a category that say what is usual
@@ -54,9 +54,7 @@ PARTS = {
 }
 
 
-def measure_masks(
-    annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop], photo: np.ndarray | None
-) -> np.ndarray:
+def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], photo: np.ndarray | None) -> np.ndarray:
     """The measures of the masks of one image, float (n, measures), in the order of `PARTS`; NaN where unknown.
 
     Args:
@@ -77,7 +75,7 @@ def measure_masks(
     return measured
 
 
-def _duplicates(annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop]) -> np.ndarray:
+def _duplicates(annotations: Sequence[Annotation], masks: Sequence[MaskCrop]) -> np.ndarray:
     """The largest IoU of each mask with another one of the image; the three masks of one prompt are no others."""
     from pycocotools import mask as coco_mask
 
@@ -91,7 +89,7 @@ def _duplicates(annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop]
     return largest
 
 
-def _iou(first: dict[str, Any], second: dict[str, Any]) -> float:
+def _iou(first: RLE, second: RLE) -> float:
     """IoU of two masks, each compressed RLE; 1 where both are empty."""
     from pycocotools import mask as coco_mask
 

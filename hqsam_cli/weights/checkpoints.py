@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import HqsamError, first_line
 from ..inference.predictor import prepare_for_inference
-from ..io.stand_ins import HEAD, describe_stand_in
+from ..io.file_types import HEAD, describe_placeholder
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
 from .hub import find_checkpoint
@@ -174,8 +174,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise HqsamError(
             f"cannot be read ({error.strerror})", file=path, remedy="give a model name or a checkpoint"
         ) from None
-    if stand_in := describe_stand_in(head):
-        raise HqsamError(stand_in, file=path)
+    if placeholder := describe_placeholder(head):
+        raise HqsamError(placeholder, file=path)
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
     try:

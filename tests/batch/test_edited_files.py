@@ -223,7 +223,8 @@ def test_many_images_do_not_lose_their_results_at_once(
     with pytest.raises(HqsamError, match="20 of 24 images"):
         run(imgs, out, formats=kinds, prompts=AllBut("2", none=True))
     assert {**files_of(out), "journal": (out / "journal.ndjson").read_bytes()} == before
-    assert len(plan_of(make_job(imgs, out, AllBut("2", none=True), identity=IDENTITY)).emptied) == 20
+    job = make_job(imgs, out, AllBut("2", none=True), identity=IDENTITY)
+    assert len(plan_of(job, job.outputs()).emptied) == 20
     run(imgs, out, formats=kinds, prompts=AllBut("2", none=True), prune=True)
     assert len(files_of(out)) == 5 and "no prompts any more, results removed: 20 (00.png" in caplog.text
 

@@ -13,9 +13,7 @@ import fsspec
 import pytest
 from PIL import Image
 
-from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.merge import merge_shards
-from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.shard import Shard, inputs_digest
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
@@ -24,7 +22,7 @@ from hqsam_cli.io.copies import below
 from hqsam_cli.io.find import find_images
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts
-from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run, run_job
 
 IDENTITY = {"model": "box", "format": "coco,idmap,ndjson,png"}
 FORMATS = frozenset(IDENTITY["format"].split(","))
@@ -52,7 +50,7 @@ def make_shard(
     job = make_job(images, place, prompts or TwoBoxes(), identity=identity, formats=formats)
     own = replace(job, images=shard.images(found), inputs=inputs_digest(found))
     step = Segment(BoxPredictor(), TwoBoxes.categories)
-    run_images(own, LocalEngine(make_worker(own, step), 2), Silent())
+    run_job(own, step, 2, Silent())
     return Path(place)
 
 

@@ -21,8 +21,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from hqsam_cli.batch.journal import Journal
-from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.io.run_folder import JOURNAL
 from hqsam_cli.records import ImagePrompts, RawPrompt
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 
@@ -50,7 +50,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_whole_run(images: Path, tmp_path: Path) -> None:
     summary, reporter = run(images, tmp_path / "out")
     assert (summary.exit_code, summary.done, summary.masks) == (0, 7, 14)
-    names = [record["file_name"] for record in reporter.records]
+    names = [record.file_name for record in reporter.records]
     assert names == ["000.jpg", "002.jpg", "004.jpg", "006.jpg", "sub/001.png", "sub/003.png", "sub/005.png"]
     coco = COCO(str(tmp_path / "out/instances.json"))
     assert [image["file_name"] for image in coco.dataset["images"]] == names

@@ -30,7 +30,7 @@ def run_in_processes(
     job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
     heard = Heard()
     builds = [partial(how, job.without_images(), predictor) for predictor in predictors]
-    return run_images(job, ProcessEngine(builds, 2), heard), heard
+    return run_images(job, job.outputs(), ProcessEngine(builds, 2), heard), heard
 
 
 def test_the_bytes_are_those_of_one_process(mixed_images: Path, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_outputs_that_cannot_be_are_one_line(hqsam: Run, photos: Path, arguments
 
 
 def test_a_server_that_takes_nothing_is_one_line(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01,))
     ended = hqsam("segment", photos, "--frame", "-o", "http://127.0.0.1:1/out")
     assert (ended.code, ended.err.count("\n")) == (1, 1) and "http://127.0.0.1:1/out" in ended.err
 

@@ -86,7 +86,7 @@ def test_what_cannot_be_reported_on(hqsam: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = hqsam("report", "empty")
     assert result.code == 1
-    assert "empty: no instances.json and no journal.ndjson in it; give the output folder" in said(result.err)
+    assert "empty: has no instances.json, instances.ndjson or journal.ndjson; give COCO instances" in said(result.err)
     own = tmp_path / "own"
     (own / "report").mkdir(parents=True)
     (own / "report" / "sales.txt").write_text("mine")

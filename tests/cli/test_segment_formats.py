@@ -13,8 +13,8 @@ import torch
 from pycocotools import mask as coco_mask
 from safetensors.torch import save_file
 
-from hqsam_cli.configs import JOURNAL
 from hqsam_cli.formats import WRITERS
+from hqsam_cli.io.run_folder import JOURNAL
 from hqsam_cli.weights.registry import build_model
 from tests.cli.conftest import Run
 

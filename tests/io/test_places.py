@@ -11,12 +11,19 @@ import numpy as np
 import pytest
 
 from hqsam_cli.errors import HqsamError, ImageError, UsageError
+from hqsam_cli.io.address_folder import AddressFolder
+from hqsam_cli.io.addresses import UNKNOWN, file_system
+from hqsam_cli.io.files import Location, RemoteFile, input_file, read_bytes
 from hqsam_cli.io.find import find_images
-from hqsam_cli.io.images import image_size, read_image, stored_orientation
-from hqsam_cli.io.places import UNKNOWN, at, file_system, is_there, read_bytes
+from hqsam_cli.io.images import read_header, read_image
+from hqsam_cli.io.tars import gone_images
 from tests.http_server import HttpServer
 from tests.io.files import photo
 from tests.s3_server import BUCKET, S3Server, slow
+
+
+def is_there(path: str) -> bool:
+    return not gone_images([path])
 
 
 def names(*inputs: str) -> list[str]:
@@ -51,7 +58,7 @@ def test_one_image_is_named_by_its_path_without_the_host(memory: fsspec.Abstract
 def test_brackets_may_be_of_a_name(memory: fsspec.AbstractFileSystem) -> None:
     memory.pipe_file("/bucket/imgs [2]/a[1].jpg", photo())
     assert names("memory://bucket/imgs [2]") == ["a[1].jpg"]
-    assert read_image(find_images(["memory://bucket/imgs [2]"]).images[0].place()).shape == (16, 32, 3)
+    assert read_image(find_images(["memory://bucket/imgs [2]"]).images[0].file()).shape == (16, 32, 3)
 
 
 def test_objects_of_one_name_are_refused(memory: fsspec.AbstractFileSystem) -> None:
@@ -70,17 +77,16 @@ def test_an_object_is_read_as_a_file_is(memory: fsspec.AbstractFileSystem, tmp_p
         (tmp_path / "a").write_bytes(content)
         memory.pipe_file("/bucket/a", content)
         (image,) = find_images(["memory://bucket/a"]).images
-        here, there = at(str(tmp_path / "a")), image.place()
-        assert image_size(there) == image_size(here) is not None
+        here, there = input_file(str(tmp_path / "a")), image.file()
+        assert read_header(there) == read_header(here) == (32, 16, exif or 1)
         assert np.array_equal(read_image(there), read_image(here))
-        assert stored_orientation(there) == stored_orientation(here) == (exif or 1)
         assert there.digest() == here.digest()
         assert np.array_equal(read_image("memory://bucket/a"), read_image(here))
 
 
 def test_a_stamp_changes_with_the_object(memory: fsspec.AbstractFileSystem) -> None:
     def stamp() -> str:
-        return find_images(["memory://bucket/x"]).images[0].place().stamp()
+        return find_images(["memory://bucket/x"]).images[0].file().stamp()
 
     memory.pipe_file("/bucket/x/a.jpg", b"one")
     first = stamp()
@@ -122,42 +128,76 @@ def test_a_server_that_comes_back_is_waited_for(s3: S3Server) -> None:
     (image,) = find_images([f"s3://{BUCKET}/imgs"]).images
     assert image.file_name == "a b.png" and image.path == f"s3://{BUCKET}/imgs/a b.png"
     s3.killed_for(0.4)
-    assert image.place().size() == len(content)
+    assert image.file().content == content
     answers = iter([503, 500, 429])
     s3.trouble = lambda _method, _path: next(answers, None)
-    assert image.place().size() == len(content)
+    assert image.file().content == content
     s3.trouble = slow(0.3)
     assert read_bytes(f"s3://{BUCKET}/imgs/a b.png") == content
 
 
 def test_a_server_that_stays_away_is_named(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01, 0.01))
     s3.trouble = lambda _method, _path: 503
-    place = at(f"s3://{BUCKET}/a.png")
+    place = input_file(f"s3://{BUCKET}/a.png")
     with pytest.raises(ImageError, match=r"s3://bucket/a\.png: cannot be fetched \(.*Unavailable.*\); the same"):
-        place.size()
+        _ = place.content
     asked = len(s3.asked)
     with pytest.raises(ImageError):
-        place.open()
+        _ = place.content
     assert len(s3.asked) == asked  # waited for once
     with pytest.raises(HqsamError, match="cannot be listed"):
         find_images([f"s3://{BUCKET}/imgs"])
 
 
 def test_a_server_that_takes_too_long_is_not_asked_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PATIENCE", -1.0)
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_TIMEOUT", -1.0)
     s3.trouble = lambda _method, _path: 503
     before = len(s3.asked)
     with pytest.raises(ImageError, match="cannot be fetched"):
-        at(f"s3://{BUCKET}/a.png").size()
+        _ = input_file(f"s3://{BUCKET}/a.png").content
     assert len(s3.asked) == before + 1
+
+
+def test_an_object_is_fetched_with_one_request(s3: S3Server) -> None:
+    fsspec.filesystem("s3").pipe_file(f"{BUCKET}/a.png", photo())
+    before = len(s3.asked)
+    assert read_bytes(f"s3://{BUCKET}/a.png") == photo() and AddressFolder(f"s3://{BUCKET}").read(["a.png"]) == [
+        photo()
+    ]
+    assert [method for method, _ in s3.asked[before:]] == ["GET", "GET"]
+
+
+def test_a_photo_that_stays_away_is_waited_for_once(
+    http: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    http.trouble = lambda _path: 503
+    address = f"{http.address}/a.png"
+    for read in (RemoteFile.stamp, RemoteFile.digest, read_image, RemoteFile.stamp):
+        with pytest.raises(ImageError, match="cannot be fetched"):
+            read(RemoteFile(address, Location(address)))
+    assert waits == [0.01, 0.01]
+    http.trouble = lambda _path: None
+    (tmp_path / "www/a.png").write_bytes(photo())
+    assert read_image(address).shape == (16, 32, 3)
+
+
+def test_a_server_that_does_not_answer_is_asked_for_one_photo(http: HttpServer, s3: S3Server) -> None:
+    http.trouble = lambda path: 503 if "0" in path else None
+    photos = [f"{http.address}/{n}.jpg" for n in (1, 0, 2, 3)]
+    assert gone_images([*photos, f"s3://{BUCKET}/4.jpg"]) == {photos[0], f"s3://{BUCKET}/4.jpg"}
+    assert {path[1] for path in http.asked} == {"0", "1"}
+    http.trouble = lambda path: 403 if "0" in path else None  # a refusal is an answer
+    assert gone_images(photos) == set(photos) - {photos[1]}
 
 
 def test_what_will_not_pass_is_asked_for_once(s3: S3Server) -> None:
     s3.trouble = lambda _method, _path: 403
     before = len(s3.asked)
     with pytest.raises(ImageError, match="cannot be fetched"):
-        at(f"s3://{BUCKET}/a.png").size()
+        _ = input_file(f"s3://{BUCKET}/a.png").content
     assert len(s3.asked) == before + 1
 
 
@@ -193,10 +233,10 @@ def test_who_cannot_be_asked_has_not_said_no(
 def test_a_photo_that_cannot_be_asked_for_is_not_one_that_is_not_there(http: HttpServer) -> None:
     http.trouble = lambda _path: 503
     with pytest.raises(ImageError, match="cannot be fetched \\(503"):
-        at(f"{http.address}/a.jpg").stamp()
+        input_file(f"{http.address}/a.jpg").stamp()
     http.trouble = lambda _path: 404
     with pytest.raises(ImageError, match="no such file"):
-        at(f"{http.address}/a.jpg").stamp()
+        input_file(f"{http.address}/a.jpg").stamp()
 
 
 def test_gcsfs_is_not_asked_for_what_it_complains_about_unless_somebody_wants_it(

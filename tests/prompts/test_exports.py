@@ -15,7 +15,7 @@ from hqsam_cli.formats import WRITERS
 from hqsam_cli.formats.segmentation import decode_segmentation
 from hqsam_cli.prompts.prompt_file import PromptFile, Use
 from hqsam_cli.prompts.read import read_prompt_file, read_prompt_folder
-from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou
+from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 
 
 def read(content: str | bytes, use: Use = "box", **options: Any) -> PromptFile:
@@ -180,9 +180,7 @@ def test_exports_of_cvat() -> None:
 @pytest.mark.parametrize("name", ["labelstudio", "cvat", "labelme", "coco"])
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     run = a_run(tmp_path / "imgs", segmentation="polygon")
-    writer = WRITERS[name](tmp_path, run)
-    writer.close()
-    path = writer.path
+    path = written(WRITERS[name], run, tmp_path)
     file = read_prompt_folder(path, "mask") if path.is_dir() else read_prompt_file(str(path), "mask")
     names = {key: image.name for key, image in file.images.items()}
     own = [a for a in file.annotations if names[a.key] in ("a.jpg", "a", "a.txt")]
@@ -194,9 +192,8 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
 
 
 def test_labels_of_yolo_are_read_again(tmp_path: Path) -> None:
-    writer = WRITERS["yolo-seg"](tmp_path, a_run(tmp_path / "imgs", ("a.jpg",)))
-    writer.close()
-    file = read_prompt_folder(writer.path, "box")
+    path = written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs", ("a.jpg",)), tmp_path)
+    file = read_prompt_folder(path, "box")
     found = [np.array(a.value) * [WIDTH, HEIGHT, WIDTH, HEIGHT] for a in file.annotations]
     assert len(found) == 5
     for box, (name, mask) in zip(found, drawn().items(), strict=True):
