@@ -58,9 +58,8 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
         if led is not None:
             matches.names[image.key] = led
         elif image.kind == "name" and not is_absolute(image.name) and leaves_folder(plain_name(image.name)):
-            matches.outside.append(
-                f"{file.path}: file_name {image.name!r} leaves the image folder; make it relative to that folder"
-            )
+            text = f"file_name {image.name!r} leaves the image folder; make it relative to that folder"
+            matches.outside.append(f"{file.path}: {text}")
         else:
             shortest = image.name if ADDRESS.match(image.name) else str(PurePosixPath(image.name))
             keys[image.kind, shortest].append(image.key)
@@ -104,25 +103,22 @@ def _match_once(
                 ending[image.kind, tail].append(image)
 
     candidates: dict[FileImage, list[str]] = defaultdict(list)
-    exact: dict[FileImage, list[str]] = defaultdict(list)
     ambiguous: set[FileImage] = set()
     for name in names:
-        spelled = spelling(name)
-        forms = list(_forms(spelled))
+        forms = list(_forms(spelling(name)))
         found = next((known[form] for form in forms if form in known), None)
         if found is None:
             found = next((ending[form] for form in forms[:3] if form in ending), [])
         if len(found) == 1:
             candidates[found[0]].append(name)
-            if spelling(found[0].name) == spelled:
-                exact[found[0]].append(name)
         elif found:
             sentences.append(f"{name} could be any of {some_of(image.name for image in found)}")
             ambiguous.update(found)
 
     matched: dict[FileImage, str] = {}
     for image, own in candidates.items():
-        best = exact.get(image, own)
+        written = spelling(image.name)
+        best = [name for name in own if spelling(name) == written] or own
         if len(best) == 1:
             matched[image] = best[0]
         else:

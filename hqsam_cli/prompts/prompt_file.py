@@ -207,11 +207,9 @@ class PromptFile:
         if self.use is None:
             return
         entry, name = f"entry {self.entries}", COCO_FIELDS[self.use]
-        if key is None:
-            self.lose("annotations without image_id, left out", entry)
-            return
-        if key not in self.images:
-            self.lose("annotations of unlisted images, left out", f"image id {key}")
+        if key is None or key not in self.images:
+            what, where = ("without image_id", entry) if key is None else ("of unlisted images", f"image id {key}")
+            self.lose(f"annotations {what}, left out", where)
             return
         where = f"{entry if number is None else f'annotation {number}'} of {self.images[key].label}"
         if crowd:
@@ -229,17 +227,15 @@ class PromptFile:
         confidence = number_or_none(score)
         if confidence is None and score is not None:
             self.remark("scores that are no numbers, ignored", where)
-        if known is not None:
+        if known is None:
+            own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence)
+            self.annotations.append(own)
+            self._groups |= {} if part is None else {part: len(self.annotations) - 1}
+        elif self.use == "mask":
+            self.annotations[known].value.extend(value)
+        else:
             whole = self.annotations[known]
-            if self.use == "mask":
-                whole.value.extend(value)
-            else:
-                self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
-            return
-        if part is not None:
-            self._groups[part] = len(self.annotations)
-        own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence)
-        self.annotations.append(own)
+            self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
 
     def _read_value(
         self, given: object, box_format: BoxFormat | None, segmentation: object, size: Size | None

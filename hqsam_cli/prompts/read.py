@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-from ..configs import STDIN, BoxFormat
+from ..configs import STDIN, BoxFormat, PromptConfig
 from ..errors import HqsamError
 from ..formats.yolo import LABELS
 from ..io.address_folder import AddressFolder
@@ -65,48 +65,32 @@ class PromptSources:
 
 
 def read_prompts(
-    *,
-    boxes: str | None = None,
-    images_json: str | None = None,
-    points: str | None = None,
-    coarse_masks: str | None = None,
-    frame: bool = False,
-    beside: Mapping[str, bytes] | None = None,
-    box_format: BoxFormat | None = None,
-    stdin: BinaryIO | None = None,
+    config: PromptConfig, *, beside: Mapping[str, bytes] | None = None, stdin: BinaryIO | None = None
 ) -> PromptSources:
-    """Everything the command line names, read.
+    """Everything that a config names, read; `-` is `stdin`, and an address is of a folder if its name has no suffix.
 
     Args:
-        boxes, points: a file of any format, or `-` for `stdin`; or a folder of labels; or an address, which is of a
-            folder where its name has no suffix.
-        images_json: the file that lists the images of results lists.
-        coarse_masks: such a file, or a folder of masks or of labels with polygons.
         beside: the JSON that tars have beside images, whose boxes count where nothing else is given.
 
     Raises:
         HqsamError: a file cannot be read, or is of another kind.
     """
-    listed = None if images_json is None else read_prompt_file(images_json, None, stdin=stdin)
+    listed = None if config.images_json is None else read_prompt_file(config.images_json, None, stdin=stdin)
     masks = None
     files: list[PromptFile] = []
-    given: dict[Use, str | None] = {"box": boxes, "points": points, "mask": coarse_masks}
+    given: dict[Use, str | None] = {"box": config.boxes, "points": config.points, "mask": config.coarse_masks}
     for use, path in given.items():
-        own_format = box_format if use == "box" else None
         if path is None:
             continue
-        if is_address(path) and not PurePosixPath(path).suffix:
-            files.append(_read_address(path, use, own_format))
-        elif not os.path.isdir(path):
-            files.append(read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=own_format))
-        elif use == "mask" and not is_root(Path(path)) and (folder := MaskFolder.of(Path(path))).paths:
+        if use == "mask" and not is_root(Path(path)) and (folder := MaskFolder.of(Path(path))).paths:
             masks = folder
         else:
-            files.append(read_prompt_folder(Path(path), use, box_format=own_format))
-    if beside and not files and masks is None and not frame:
-        found = _read_beside(beside, box_format)
+            box_format = config.box_format if use == "box" else None
+            files.append(read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format))
+    if beside and not files and masks is None and not config.frame:
+        found = _read_beside(beside, config.box_format)
         files += [found] if found.entries or found.lost else []
-    return PromptSources(tuple(files), listed, masks, frame)
+    return PromptSources(tuple(files), listed, masks, config.frame)
 
 
 def read_prompt_file(
@@ -117,7 +101,7 @@ def read_prompt_file(
     listed: PromptFile | None = None,
     box_format: BoxFormat | None = None,
 ) -> PromptFile:
-    """What a file says, or stdin for `-`.
+    """What a file says, or a folder with a file of labels an image, or the root of a data set.
 
     Args:
         use: what its annotations are read for; None reads images and categories alone.
@@ -125,25 +109,41 @@ def read_prompt_file(
         box_format: of its boxes; by default that of the kind of file, and boxes that cannot be meant so are refused.
 
     Raises:
-        HqsamError: unreadable, or of no kind that is known.
+        HqsamError: unreadable, of no kind that is known, or without a word about objects.
     """
     file = PromptFile("stdin" if path == STDIN else path, use, given_format=box_format, listed=listed)
-    content = _content(path, stdin)
-    if placeholder := describe_placeholder(content[:HEAD]):
-        raise HqsamError(placeholder, file=file.path)
-    if content.startswith(ZIP):
-        raise HqsamError("a zip archive", file=file.path, remedy="unpack it, and give the file or the folder in it")
-    try:
-        file.kind = _read_content(content, file)
-    except ValueError as error:
-        raise HqsamError(str(error), file=file.path) from None
-    if box_format is None:
-        check_box_format(file.ambiguous, file.box_format, file.path)
-    return _speaking(file)
+    if is_address(path) and not PurePosixPath(path).suffix:
+        _read_address(path, file)
+    elif os.path.isdir(path):
+        _read_folder(Path(path), file)
+    else:
+        try:
+            file.kind = _read_content(_content(path, stdin), file)
+        except ValueError as error:
+            raise HqsamError(str(error), file=file.path) from None
+        if box_format is None:
+            check_box_format(file.ambiguous, file.box_format, file.path)
+    # One that is empty may be meant so.
+    if file.says_nothing and file.kind != "COCO results" and (file.images or file.lost):
+        lost = [text.removeprefix(f"{file.path}: ") for text in file.notes.lost]
+        raise HqsamError(
+            ": ".join([f"{file.kind}, in which there are no annotations", *lost[:1]]),
+            file=file.path,
+            remedy="give the file of the objects; an empty list of annotations says that an image has none",
+        )
+    return file
 
 
 def _read_content(content: bytes, file: PromptFile) -> str:
-    """Read a file with the first reader that knows its format, and return what that is called."""
+    """Read a file with the first reader that knows its format, and return what that is called.
+
+    Raises:
+        ValueError: what it is instead, and what to give.
+    """
+    if placeholder := describe_placeholder(content[:HEAD]):
+        raise ValueError(placeholder)
+    if content.startswith(ZIP):
+        raise ValueError("a zip archive; unpack it, and give the file or the folder in it")
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         for kind, read_content in FILE_READERS.items():
             if read_content(content, file):
@@ -176,34 +176,23 @@ def _read_beside(beside: Mapping[str, bytes], box_format: BoxFormat | None) -> P
     return file
 
 
-def read_prompt_folder(
-    folder: Path, use: Use, *, box_format: BoxFormat | None = None, named: str | None = None
-) -> PromptFile:
-    """What a folder with a file of labels an image says, or the root of a data set.
-
-    Args:
-        named: what people know it by, where that is not its path.
-
-    Raises:
-        HqsamError: it holds no labels.
-    """
+def _read_folder(folder: Path, file: PromptFile) -> None:
+    """Read the labels that most files of a folder are."""
     place = folder / LABELS if is_root(folder) else folder
     paths = files_below(place, FOLDER_READERS)
     if not paths:
         remedy = "give a folder of YOLO's .txt, VOC's .xml or labelme's .json"
-        raise HqsamError("holds no labels", file=named or folder, remedy=remedy)
+        raise HqsamError("holds no labels", file=file.path, remedy=remedy)
     counts = Counter(path.suffix.lower() for path in paths)
     suffix = max(FOLDER_READERS, key=lambda suffix: counts[suffix])
-    kind, read = FOLDER_READERS[suffix]
-    file = PromptFile(named or str(folder), use, given_format=box_format, kind=kind)
+    file.kind, read = FOLDER_READERS[suffix]
     read(place, [path for path in paths if path.suffix.lower() == suffix], file)
     for path in (path for path in paths if path.suffix.lower() != suffix):
         file.lose(f"labels of another kind than {suffix}, left out", path.name)
-    return _speaking(file)
 
 
-def _read_address(address: str, use: Use, box_format: BoxFormat | None) -> PromptFile:
-    """What a folder of labels at an address says; its labels, and the names of classes in it, are fetched."""
+def _read_address(address: str, file: PromptFile) -> None:
+    """Read a folder of labels at an address; its labels, and the names of classes in it, are fetched."""
     there = AddressFolder(address)
     names = [name for name in there.names() if PurePosixPath(name).suffix.lower() in LABEL_FILES]
     with TemporaryDirectory(prefix="hqsam-") as here:
@@ -213,19 +202,7 @@ def _read_address(address: str, use: Use, box_format: BoxFormat | None) -> Promp
             path = folder / relative_name(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        return read_prompt_folder(folder, use, box_format=box_format, named=address)
-
-
-def _speaking(file: PromptFile) -> PromptFile:
-    """The file; an HqsamError where nothing that is said in it is about objects. One that is empty may be meant so."""
-    if file.says_nothing and file.kind != "COCO results" and (file.images or file.lost):
-        lost = [text.removeprefix(f"{file.path}: ") for text in file.notes.lost]
-        raise HqsamError(
-            ": ".join([f"{file.kind}, in which there are no annotations", *lost[:1]]),
-            file=file.path,
-            remedy="give the file of the objects; an empty list of annotations says that an image has none",
-        )
-    return file
+        _read_folder(folder, file)
 
 
 def _content(path: str, stdin: BinaryIO | None) -> bytes:

@@ -136,11 +136,9 @@ class _Binder:
             own.image_id = image.image_id if own.image_id is None else own.image_id
             own.size = own.size or image.size
             own.mentioned = own.mentioned or image_key not in silent
-        images_of: dict[Identifier | None, set[Identifier]] = defaultdict(set)
-        for annotation in file.annotations:
-            images_of[annotation.annotation_id].add(annotation.key)
         # Whether ids begin again with each image, and so are no ids of a run.
-        shared = any(own_id is not None and len(keys) > 1 for own_id, keys in images_of.items())
+        pairs = {(a.annotation_id, a.key) for a in file.annotations if a.annotation_id is not None}
+        shared = len({own_id for own_id, _ in pairs}) < len(pairs)
         met: set[tuple[str, Identifier]] = set()
         unmatched, renumbered = [], []
         key: Key

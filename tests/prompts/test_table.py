@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqsam_cli.configs import PromptConfig
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.check import check_used
@@ -46,7 +47,7 @@ def bound(tmp_path: Path) -> Any:
                 options[option] = str(path)
         selection = Selection(options.pop("score_threshold", None), options.pop("max_det", None))
         images = [SourceImage(str(tmp_path / "photos" / name), name) for name in file_names]
-        return bind_prompts(read_prompts(**options), images, selection)
+        return bind_prompts(read_prompts(PromptConfig(**options)), images, selection)
 
     return table_of
 
@@ -303,7 +304,7 @@ def test_results_name_images_by_text_in_any_spelling(bound: Any) -> None:
 def test_a_threshold_that_lets_nothing_through_is_what_is_named(tmp_path: Path) -> None:
     path = tmp_path / "scored.json"
     path.write_text(json.dumps(instances([(1, 1, 0.3)], {1: "a.jpg"})))
-    given = read_prompts(boxes=str(path))
+    given = read_prompts(PromptConfig(boxes=str(path)))
     images = [SourceImage("a.jpg", "a.jpg")]
     with pytest.raises(HqsamError, match="`score_threshold` lets none through"):
         check_used(given, bind_prompts(given, images, Selection(score_threshold=0.5)), images)

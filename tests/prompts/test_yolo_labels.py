@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hqsam_cli.configs import PromptConfig
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.prompt_file import Notes
@@ -19,7 +20,7 @@ def bound(folder: Path, files: dict[str, str | bytes], names: list[str], use: st
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
     images = [SourceImage(str(folder / "photos" / name), name) for name in names]
-    return bind_prompts(read_prompts(**{use: str(folder)}), images)  # type: ignore[arg-type]
+    return bind_prompts(read_prompts(PromptConfig(**{use: str(folder)})), images)  # type: ignore[arg-type]
 
 
 def test_normalized_boxes_become_pixels_of_the_image(tmp_path: Path) -> None:
