@@ -161,7 +161,7 @@ class NormalizedPolygon:
 
 @dataclass(frozen=True, slots=True)
 class RawPrompt:
-    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points`, `mask` and `whole_image` is given.
+    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points` and `mask` is given.
 
     Attributes:
         annotation_id: id of the result, unique within a run.
@@ -169,7 +169,6 @@ class RawPrompt:
         box: (x0, y0, x1, y1) in pixels.
         points: float array (n, 3) of x, y, label; label 1 is foreground, 0 background.
         mask: coarse mask to refine: a COCO segmentation, a normalized polygon, or the path of a mask file.
-        whole_image: the box is that of the image, whose size is not known yet.
         xyxyn: (x0, y0, x1, y1) in normalized coordinates.
         score: the detector's confidence, or None.
     """
@@ -179,7 +178,6 @@ class RawPrompt:
     box: Box | None = None
     points: np.ndarray | None = None
     mask: Segmentation | NormalizedPolygon | Path | None = None
-    whole_image: bool = False
     xyxyn: Box | None = None
     score: float | None = None
 

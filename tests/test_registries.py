@@ -13,8 +13,9 @@ from hqsam_cli.cli.app import app
 from hqsam_cli.configs import BoxFileFormat
 from hqsam_cli.data.sets import DATASETS
 from hqsam_cli.evaluation.metrics import METRICS
-from hqsam_cli.formats import BOX_WRITERS, FILE_READERS, FOLDER_READERS, READERS, WRITERS
+from hqsam_cli.formats import BOX_WRITERS, WRITERS
 from hqsam_cli.formats.image_writer import ImageWriter
+from hqsam_cli.prompts.readers import FILE_READERS, FOLDER_READERS, READERS
 from hqsam_cli.weights.registry import ARCHITECTURES, WEIGHTS
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -24,9 +24,10 @@ from ..inference.device import resolve_compute, resolve_devices
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
-from ..prompts.check import check_fits
+from ..prompts.check import check_fits, check_speaks, check_used
+from ..prompts.read import PromptSources, read_prompts
 from ..prompts.select import Selection
-from ..prompts.table import PromptSources, PromptTable, bind_prompts, check_speaks, check_used, read_prompts
+from ..prompts.table import PromptTable, bind_prompts
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
@@ -92,16 +93,8 @@ def prepare_segment(
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
     check_places(config.formats, output, any(image.location is not None for image in found.images))
     prompts = config.prompts
-    given = read_prompts(
-        boxes=prompts.boxes,
-        images_json=prompts.images_json,
-        points=prompts.points,
-        coarse_masks=prompts.coarse_masks,
-        frame=prompts.frame,
-        beside=None if config.everything or config.detection.detector else found.beside,
-        box_format=prompts.box_format,
-        stdin=stdin,
-    )
+    beside = None if config.everything or config.detection.detector else found.beside
+    given = read_prompts(prompts, beside=beside, stdin=stdin)
     has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
     finds_objects = not has_prompts and config.detection.detector is None and not config.multimask
     if not has_prompts and config.detection.detector is None:

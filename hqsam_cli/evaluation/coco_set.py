@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 from ..data.sets import Dataset
 from ..errors import HqsamError
-from ..formats.annotation_fields import box_around
+from ..formats.coco import image_name
 from ..formats.coco_file import read_whole
-from ..formats.prompt_file import image_name, note
-from ..formats.segmentation import sound_polygons
-from ..formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers
+from ..formats.segmentation import bounding_box, sound_polygons
+from ..formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers, some_of
 from ..io.copies import LocalCopy
 from ..io.images import read_header
 from ..io.names import ADDRESS, is_absolute, leaves_folder, plain_name, tails
@@ -171,9 +170,11 @@ def _read_objects(
             objects[image_id].append(found)
     if unlisted:
         raise HqsamError(f"annotations of {unlisted} images that it does not list", file=path, remedy="fetch it again")
-    note(problems, f"{path}: annotations without a box and a mask, left out", shapeless)
-    if shapeless and not objects:
-        raise HqsamError(problems[0], remedy="each needs a bbox of four numbers and a segmentation")
+    if shapeless:
+        problem = f"{path}: annotations without a box and a mask, left out: {len(shapeless)} ({some_of(shapeless)})"
+        if not objects:
+            raise HqsamError(problem, remedy="each needs a bbox of four numbers and a segmentation")
+        problems.append(problem)
     return objects
 
 
@@ -188,7 +189,7 @@ def _read_object(number: int, entry: Json, image_id: int, category_id: int) -> G
     elif isinstance(shape, dict) and isinstance(shape.get("size"), list):
         shape = {**shape, "size": [integer(n) for n in shape["size"]]}
     box = read_numbers(entry.get("bbox"), 4)
-    if box is None and (corners := box_around(shape, None)) is not None:
+    if box is None and (corners := bounding_box(shape, None)) is not None:
         box = [corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]]
     if box is None or not shape:
         return None

@@ -1,4 +1,4 @@
-"""COCO JSON: instances and lists of results, read as prompts and written as results."""
+"""COCO JSON: instances and lists of results."""
 
 from __future__ import annotations
 
@@ -11,58 +11,15 @@ from .. import __version__
 from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
 from .annotations import shown
-from .prompt_file import Contents, FileImage, NameKind, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
-from .values import Identifier, identifier, integer, short
 
 INSTANCES = MASK_FORMATS["coco"].file  # of a run
 
 
-def read_instances(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:
-    """Images, annotations and categories of COCO instances; None of what is none."""
-    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
-        return None
-    entries = enumerate(document["images"], 1)
-    items = [(item.get("id") if isinstance(item, dict) else None, item, f"image entry {n}") for n, item in entries]
-    annotations = document.get("annotations", [])
-    if not isinstance(annotations, list):
-        raise ValueError("its annotations are no list; give COCO instances JSON")
-    images = read_images(items, notes)
-    silent = () if "annotations" in document else images.keys()
-    return Contents(images, annotations, _categories(document.get("categories"), notes), silent=silent)
-
-
-def _categories(listed: Any, notes: Notes) -> list[dict[str, Any]]:
-    """Categories with what they are called as `id`, each once."""
-    categories: dict[Identifier, dict[str, Any]] = {}
-    odd = []
-    for item in listed if isinstance(listed, list) else []:
-        key = identifier(item.get("id")) if isinstance(item, dict) else None
-        if key is None:
-            odd.append(short(item))
-        elif key not in categories:
-            categories[key] = {**item, "id": key, "name": str(item.get("name") or f"category {key}")}
-        elif item.get("name") not in (None, categories[key]["name"]):
-            odd.append(f"{short(item)} has the id of {categories[key]['name']}")
-    note(notes.remarks, "categories without an id of their own, left out", odd)
-    return list(categories.values())
-
-
-def read_results(document: Any, listed: PromptFile | None, _notes: Notes) -> Contents | None:
-    """A COCO results list, with the images that are listed elsewhere, else whatever its ids name; None of what is none.
-
-    A list is one if any entry has an image id, be some of them damaged; an empty list is one too.
-    """
-    named = isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document)
-    if not named and document != []:
-        return None
-    if listed is not None:
-        return Contents(listed.images, document, listed.categories, silent=listed.images.keys())
-    keys = dict.fromkeys(identifier(item.get("image_id")) for item in document if isinstance(item, dict))
-    # A number is the stem of a name, a text the name itself, with its suffix or without.
-    kinds: tuple[NameKind, NameKind] = ("stem", "path_stem")
-    images = {k: FileImage(k, str(k), kinds[isinstance(k, str)], integer(k)) for k in keys if k is not None}
-    return Contents(images, document, unlisted=True, silent=images.keys())
+def image_name(item: Mapping[str, Any]) -> str | None:
+    """The name of an image that a file lists; LVIS gives a COCO address instead."""
+    names = (item.get(key) for key in ("file_name", "coco_url"))
+    return next((name for name in names if isinstance(name, str) and name), None)
 
 
 def write_coco(path: Path, run: RunRecords) -> None:

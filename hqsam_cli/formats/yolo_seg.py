@@ -12,13 +12,11 @@ import yaml
 from ..configs import digest
 from ..io.atomic import write_file
 from ..records import Category, ImageRecord
-from .class_names import CLASSES
-from .label_folder import LABELS
 from .label_writer import LabelWriter
 from .ownership import ImageFiles
 from .polygons import join
 from .run_records import RunRecords
-from .yolo import class_lines
+from .yolo import CLASSES, LABELS, class_lines
 
 IMAGES = "images"  # for which ultralytics puts `labels`, to find the labels of an image
 DECIMALS = 6  # a hundredth of a pixel of a large image

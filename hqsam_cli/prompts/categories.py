@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ..formats.prompt_file import FileAnnotation, PromptFile
 from ..formats.values import Identifier, integer
 from ..records import Category
+from .prompt_file import FileAnnotation, PromptFile
 
 DEFAULT_CATEGORY: Category = {"id": 1, "name": "object"}
 

@@ -18,8 +18,9 @@ from hqsam_cli import formats
 from hqsam_cli.configs import formats as format_names
 from hqsam_cli.data import sets
 from hqsam_cli.evaluation import metrics
-from hqsam_cli.formats import label_writer, prompt_file
+from hqsam_cli.formats import label_writer
 from hqsam_cli.io import copies
+from hqsam_cli.prompts import prompt_file, readers
 from hqsam_cli.weights import registry
 from tests.cli.conftest import Run
 
@@ -70,7 +71,7 @@ def test_an_encoder() -> None:
 def test_a_prompt_format_reads_corners_and_names_what_it_leaves_out(
     hqsam: Run, photos: Path, put_in: Any, tmp_path: Path
 ) -> None:
-    put_in(formats.READERS, {"shapes": added("A prompt format", prompt_file)["READERS"]["shapes"]})
+    put_in(readers.READERS, {"shapes": added("A prompt format", prompt_file)["READERS"]["shapes"]})
     shape = {"image": "a.jpg", "corners": [10, 20, 60, 50], "label": "cat"}
     (tmp_path / "shapes.json").write_text(json.dumps({"shapes": [shape, "junk", {"corners": [1, 2, 3, 4]}]}))
     ended = hqsam("segment", photos, "--boxes", "shapes.json", "-o", "-", "--strict")

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hqsam_cli.formats.prompt_file import Notes
+from hqsam_cli.configs import PromptConfig
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.fit import fit_prompts
+from hqsam_cli.prompts.prompt_file import Notes
+from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.select import first_id
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts
 
 
 def bound(folder: Path, files: dict[str, str | bytes], names: list[str], use: str = "boxes") -> PromptTable:
@@ -18,10 +20,10 @@ def bound(folder: Path, files: dict[str, str | bytes], names: list[str], use: st
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
     images = [SourceImage(str(folder / "photos" / name), name) for name in names]
-    return bind_prompts(read_prompts(**{use: str(folder)}), images)  # type: ignore[arg-type]
+    return bind_prompts(read_prompts(PromptConfig(**{use: str(folder)})), images)  # type: ignore[arg-type]
 
 
-def test_shares_become_pixels_of_the_image(tmp_path: Path) -> None:
+def test_normalized_boxes_become_pixels_of_the_image(tmp_path: Path) -> None:
     table = bound(
         tmp_path, {"a.txt": "3 0.5 0.5 0.5 0.25 0.9\n0 0 0 0.2 0.2\n", "classes.txt": "cat\ndog\n"}, ["a.jpg"]
     )
@@ -78,4 +80,6 @@ def test_a_dangling_link_is_named_and_harms_no_other(tmp_path: Path) -> None:
     (tmp_path / "b.txt").symlink_to("/nowhere")
     table = bound(tmp_path, {"a.txt": "0 0.5 0.5 1 1\n"}, ["a.jpg", "b.jpg"])
     assert len(table.for_image("a.jpg").prompts) == 1
-    assert [text for text in table.notes.lost if "b.txt: cannot be read" in text]
+    assert [
+        text for text in table.notes.lost if "cannot be read (No such file or directory), left out: 1 (b.txt)" in text
+    ]

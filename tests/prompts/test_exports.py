@@ -12,9 +12,9 @@ import pytest
 
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
-from hqsam_cli.formats.prompt_file import PromptFile, Use
 from hqsam_cli.formats.segmentation import decode_segmentation
-from hqsam_cli.prompts.read import read_prompt_file, read_prompt_folder
+from hqsam_cli.prompts.prompt_file import PromptFile, Use
+from hqsam_cli.prompts.read import read_prompt_file
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 
 
@@ -181,7 +181,7 @@ def test_exports_of_cvat() -> None:
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     run = a_run(tmp_path / "imgs", segmentation="polygon")
     path = written(WRITERS[name], run, tmp_path)
-    file = read_prompt_folder(path, "mask") if path.is_dir() else read_prompt_file(str(path), "mask")
+    file = read_prompt_file(str(path), "mask")
     names = {key: image.name for key, image in file.images.items()}
     own = [a for a in file.annotations if names[a.key] in ("a.jpg", "a", "a.txt")]
     assert len(own) == 5
@@ -193,7 +193,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
 
 def test_labels_of_yolo_are_read_again(tmp_path: Path) -> None:
     path = written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs", ("a.jpg",)), tmp_path)
-    file = read_prompt_folder(path, "box")
+    file = read_prompt_file(str(path), "box")
     found = [np.array(a.value) * [WIDTH, HEIGHT, WIDTH, HEIGHT] for a in file.annotations]
     assert len(found) == 5
     for box, (name, mask) in zip(found, drawn().items(), strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.formats.prompt_file import Notes, PromptFile, Use
+from hqsam_cli.prompts.prompt_file import Notes, PromptFile, Use
 from hqsam_cli.prompts.read import read_prompt_file
 
 USES: tuple[Use, ...] = ("box", "points", "mask")
@@ -103,8 +103,8 @@ def test_images_that_cannot_be_told_apart_are_named() -> None:
     file = read(coco(images=images))
     assert [image.name for image in file.images.values()] == ["a.jpg"]
     assert file.notes.lost == [
-        "stdin: images without an id or a file_name, left out: 3 (image entry 3, image entry 4, image entry 5)",
         "stdin: images with the id of an earlier one, left out: 1 (image entry 2)",
+        "stdin: images without an id or a file_name, left out: 3 (image entry 3, image entry 4, image entry 5)",
     ]
 
 
@@ -249,7 +249,7 @@ def test_boxes_that_cannot_be_pixels_are_refused_and_read_as_said() -> None:
     content = json.dumps(shares).encode()
     for form, value in (("cxcywhn", (0, 0, 0.5, 0.5)), ("xyxyn", (0.25, 0.25, 0.5, 0.5))):
         file = read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format=form)  # type: ignore[arg-type]
-        assert (file.use, file.annotations[0].value) == ("xyxyn", value)
+        assert (file.annotations[0].field, file.annotations[0].value) == ("xyxyn", value)
     sized = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]
     corners = coco(box(60, 40, 90, 70), box(10, 10, 50, 79, id=8), box(50, 10, 99, 60, id=9), images=sized)
     with pytest.raises(HqsamError, match=r"3 of 3 boxes leave.*`box_format` xyxy"):

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hqsam_cli.configs import PromptConfig
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage
+from hqsam_cli.prompts.check import check_used
 from hqsam_cli.prompts.fit import fit_prompts
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, check_used, read_prompts
+from hqsam_cli.prompts.read import read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts
 from hqsam_cli.records import NormalizedPolygon, Prompt
 
 
@@ -21,7 +24,7 @@ def bound(folder: Path, files: dict[str, str | bytes], names: list[str], **uses:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
     images = [SourceImage(str(folder / "photos" / name), name) for name in names]
-    return bind_prompts(read_prompts(**(uses or {"boxes": str(folder)})), images)  # type: ignore[arg-type]
+    return bind_prompts(read_prompts(PromptConfig(**(uses or {"boxes": str(folder)}))), images)  # type: ignore[arg-type]
 
 
 def prompts(table: PromptTable, name: str = "a.jpg") -> list[Prompt]:
@@ -107,7 +110,7 @@ def test_xml_of_voc(tmp_path: Path) -> None:
     (prompt,) = prompts(table)
     assert prompt.box == (10, 20, 30.5, 40) and prompt.category_id == 1
     assert table.categories == [{"id": 1, "name": "dog"}]
-    odd, lost = table.notes.lost
+    lost, odd = table.notes.lost
     assert "b.xml" in odd and "without bbox, left out: 1 (annotation Annotations/a.xml object 2" in lost
 
 
@@ -173,7 +176,7 @@ def test_a_first_track_id_is_known_by_the_others(tmp_path: Path) -> None:
 def test_labels_none_of_which_is_one_are_a_failure(tmp_path: Path, files: dict[str, str | bytes]) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(str(text))
-    given, images = read_prompts(boxes=str(tmp_path)), [SourceImage("a.jpg", "a.jpg")]
+    given, images = read_prompts(PromptConfig(boxes=str(tmp_path))), [SourceImage("a.jpg", "a.jpg")]
     with pytest.raises(HqsamError, match="not one can be used"):
         check_used(given, bind_prompts(given, images), images)
 
