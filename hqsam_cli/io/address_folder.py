@@ -19,11 +19,9 @@ AT_ONCE = 16  # parallel requests
 
 
 class AddressFolder:
-    """A folder at an address. Names are relative to it; "" is the address itself.
+    """A folder at an address, see `connect`. Names are relative to it; "" is the address itself.
 
-    Raises:
-        UsageError: the protocol is unknown, or needs a package.
-        HqsamError: by every method, if the server cannot be reached or refuses.
+    Every method raises an HqsamError if the server cannot be reached or refuses.
     """
 
     def __init__(self, address: str) -> None:

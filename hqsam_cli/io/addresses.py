@@ -55,11 +55,7 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """The fsspec file system of an address, and the path in it.
-
-    Raises:
-        UsageError: a package is missing, or the protocol is unknown.
-    """
+    """The fsspec file system of an address and the path in it; a UsageError if it is unknown or needs a package."""
     import fsspec
 
     # Otherwise gcsfs asks over gRPC what kind of bucket it is at each call, and says on stderr that it cannot.
@@ -84,11 +80,7 @@ def file_system(address: str) -> tuple[Any, str]:
 
 
 def connect(address: str) -> tuple[Any, str]:
-    """See `file_system`; some, as of FTP, connect at once, which is retried.
-
-    Raises:
-        HqsamError: the server cannot be reached.
-    """
+    """See `file_system`; it may connect, as over FTP, which is retried and then an HqsamError."""
     try:
         return with_retries(lambda: file_system(address))
     except HqsamError:
@@ -135,11 +127,7 @@ def http_status(error: BaseException) -> int | None:
 
 
 def exists(path: str) -> bool:
-    """Whether there is something at a path or an address.
-
-    Raises:
-        Exception: that is unknown: the server is down, refuses or is overloaded, or the disk has an error.
-    """
+    """Whether there is something at a path or an address; raises any error of servers and disks that do not tell."""
     try:
         if is_address(path):
             info_of(*file_system(path))
@@ -157,9 +145,7 @@ def exists(path: str) -> bool:
 def info_of(system: Any, path: str) -> Mapping[str, Any]:
     """What a file system says of a file.
 
-    Raises:
-        FileNotFoundError: it says that there is none. fsspec over HTTP turns other errors into this one too; they are
-            raised as they were.
+    A FileNotFoundError means that there is none. fsspec over HTTP raises it for other errors too, which are restored.
     """
     try:
         info: Mapping[str, Any] = system.info(path)

@@ -19,8 +19,7 @@ from .files import is_special
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A binary file that replaces `path` when the block ends without an error, and is removed otherwise.
 
-    Raises:
-        OSError: it cannot be written, or `path` is a device or a pipe.
+    A device or a pipe is an OSError.
     """
     _check_is_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)

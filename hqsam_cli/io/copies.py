@@ -18,10 +18,7 @@ class LocalCopy:
     Attributes:
         name: its path, or its address as text.
         path: of the local file.
-        is_there: whether the file exists.
-
-    Raises:
-        HqsamError: it cannot be downloaded.
+        is_there: whether the file exists; an HqsamError if that is unknown.
     """
 
     def __init__(self, name: Path | str) -> None:

@@ -139,11 +139,7 @@ def input_file(path: str | InputFile) -> InputFile:
 
 
 def read_bytes(address: str) -> bytes:
-    """All bytes at an address.
-
-    Raises:
-        HqsamError: they cannot be read.
-    """
+    """All bytes at an address, or an HqsamError."""
     try:
         return RemoteFile(address, Location(address)).content
     except ImageError as error:

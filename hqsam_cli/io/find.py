@@ -94,8 +94,7 @@ def find_images(
         exclude: folders below an input that are skipped, such as the output.
 
     Raises:
-        UsageError: two different images would have the same name in the results, an input is empty, paths on
-            stdin end in NUL without `null_separated`, or an address needs a package.
+        UsageError: two images would have the same name in the results, or an input is wrong.
         HqsamError: an address cannot be listed.
     """
     excluded = {folder if is_address(folder) else os.path.realpath(folder) for folder in exclude or []}
@@ -111,10 +110,8 @@ def find_images(
             seen.add(path)
             known = found.setdefault(image.file_name, image)
             if known is not image and (is_remote or os.path.realpath(known.path) != os.path.realpath(image.path)):
-                raise UsageError(
-                    f"{known.path} and {image.path} would both be called {image.file_name} in the results",
-                    remedy="give the folder that holds both",
-                )
+                reason = f"{known.path} and {image.path} would both be called {image.file_name} in the results"
+                raise UsageError(reason, remedy="give the folder that holds both")
     result.images.extend(found.values())
     return result
 

@@ -12,11 +12,7 @@ LARGEST = 2**32  # bytes of a decompressed file
 
 
 def unzipped(content: bytes, path: str | os.PathLike[str]) -> bytes:
-    """The content of a file, decompressed if it is gzip.
-
-    Raises:
-        HqsamError: it is damaged, cut off, or larger than `LARGEST`.
-    """
+    """The content of a file, decompressed if it is gzip; an HqsamError if that is damaged or too large."""
     if not content.startswith(GZIP):
         return content
     parts: list[bytes] = []

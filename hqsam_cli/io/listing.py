@@ -103,11 +103,7 @@ class _RefusedError(HqsamError):
 
 
 def _list(address: str, entries: Callable[[str], Iterator[StoredFile]]) -> list[StoredFile]:
-    """The entries of a folder, with retries; an empty list if it does not exist.
-
-    Raises:
-        _RefusedError, HqsamError: it cannot be listed.
-    """
+    """The entries of a folder, with retries; none if it does not exist. A `_RefusedError` or another HqsamError."""
     try:
         return with_retries(lambda: list(entries(address)))
     except FileNotFoundError:

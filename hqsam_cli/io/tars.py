@@ -28,13 +28,7 @@ MAX_LINKS = 40  # from link to link, as in Linux
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in a tar.
-
-    Attributes:
-        name: relative, without `.` and `..`.
-        start, size: its range of bytes in the tar; empty for a broken link.
-        content: of JSON.
-    """
+    """A file in a tar: its normalized name, its range of bytes (empty for a broken link), and the content of JSON."""
 
     name: str
     start: int
@@ -96,11 +90,7 @@ def gone_images(paths: Iterable[str], listed: Collection[str] = ()) -> set[str]:
 
 
 def read_tar(path: str) -> Tar:
-    """The members of a tar; of a remote one little more than the headers is fetched.
-
-    Raises:
-        HqsamError: it cannot be read in parts.
-    """
+    """The members of a tar, of whose bytes little more than the headers is read; an HqsamError if that cannot be."""
     tar = Tar()
     try:
         tar.stamp, file = with_retries(lambda: _open(path))
@@ -150,9 +140,8 @@ def _open(path: str) -> tuple[str, Any]:
             file.read(1)
             file.seek(0)
         except ValueError:  # the whole file in answer to a range
-            raise HqsamError(
-                "its server does not send parts of a file", file=path, remedy="download the tar first"
-            ) from None
+            reason = "its server does not send parts of a file"
+            raise HqsamError(reason, file=path, remedy="download the tar first") from None
     return stamp, file
 
 

@@ -43,12 +43,7 @@ def find_checkpoint(model: str, say: Say | None = None) -> Path:
 
 
 def local_path(model: str) -> Path:
-    """The local file of a model name or path, without download or verification.
-
-    Raises:
-        UsageError: neither a name nor a file.
-        HqsamError: official weights that are not in the cache.
-    """
+    """The local file of a model name or path, neither downloaded nor verified; a UsageError or an HqsamError."""
     if model in PACKAGED:
         return PACKAGED[model]
     if model in WEIGHTS:
@@ -83,15 +78,10 @@ def cache_path(weights: WeightsFile) -> Path:
 
 
 def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
-    """The verified official file of a name, from the cache or the hub.
+    """The verified official file of a name in `WEIGHTS`, from the cache or the hub; errors as in `find_checkpoint`.
 
     Args:
-        name: one of `WEIGHTS`.
-        say: as in `find_checkpoint`.
         repair: download a cached file again if it is not the official one, instead of an error.
-
-    Raises:
-        HqsamError: the download fails, or the file is not the official one.
     """
     weights = WEIGHTS[name]
     path = cache_path(weights)
@@ -107,11 +97,8 @@ def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path
     elif not path.is_file():
         path = _download(name, say)
     if problem := mismatch(path, weights):
-        raise HqsamError(
-            f"not the official {weights.file}: {problem}",
-            file=path,
-            remedy=f"download it again with hqsam weights pull {name}, or from elsewhere and pass its path as `model`",
-        )
+        remedy = f"download it again with hqsam weights pull {name}, or from elsewhere and pass its path as `model`"
+        raise HqsamError(f"not the official {weights.file}: {problem}", file=path, remedy=remedy)
     return path
 
 

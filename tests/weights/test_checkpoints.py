@@ -141,7 +141,7 @@ def test_a_decoder_of_the_authors_training(tmp_path: Path, tiny: dict[str, Tenso
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer.*git lfs pull"),
-        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"\n<!DOCTYPE html><html>", "HTML page"),
         (pickle.dumps({"model": {"w": np.float64(3)}}, protocol=2), "numpy objects.*state_dict"),
     ],
 )
