@@ -64,7 +64,7 @@ class Polygons(TypedDict):
 
 
 class Annotation(TypedDict, total=False):
-    """A mask or a box in COCO's form, as results hold it, see `Instance.to_coco`; that of a file may lack keys."""
+    """A mask or a box in COCO's form, as results have it; see `Instance.to_coco`. One of a file may lack keys."""
 
     id: int
     image_id: int
