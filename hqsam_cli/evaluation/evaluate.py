@@ -54,30 +54,19 @@ class EvaluatedModel:
 
 @dataclass(slots=True)
 class Evaluation:
-    """What an evaluation found.
-
-    Attributes:
-        datasets: as given.
-        rows: the table.
-        differences: of each row to SAM and to the first model, with 95 % intervals.
-        lines: scores of each image.
-        failed: a sentence for each image without scores.
-        problems: a sentence for each kind of ground truth that is not scored, such as masks without an image.
-        logs: scores on disk, which `resume` would read.
-        written: the files of `config.output`.
-    """
+    """What an evaluation found; `problems` are kinds of ground truth that are not scored, such as unmatched masks."""
 
     config: EvalConfig
-    datasets: list[str]
+    datasets: list[str]  # as given
     compute: Compute
     models: list[EvaluatedModel] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
-    lines: list[ImageLine] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)  # the table
+    differences: list[Difference] = field(default_factory=list)  # to SAM and to the first model
+    lines: list[ImageLine] = field(default_factory=list)  # scores of each image
+    failed: list[str] = field(default_factory=list)  # a sentence for each image without scores
     problems: list[str] = field(default_factory=list)
-    logs: list[ScoreLog] = field(default_factory=list)
-    written: list[Path] = field(default_factory=list)
+    logs: list[ScoreLog] = field(default_factory=list)  # scores on disk, which `resume` would read
+    written: list[Path] = field(default_factory=list)  # the files of `config.output`
 
     def to_dict(self) -> dict[str, object]:
         """The JSON that docs/evaluate.md describes."""

@@ -28,10 +28,7 @@ Table: TypeAlias = tuple[list[str], list[list[str]]]  # headings and cells
 class Row:
     """Figures of a data set, a prompt and a mask output: percent, or a number of clicks, over `n` images.
 
-    Attributes:
-        paper: what the paper reports.
-        curve: x and y of a plot: boundary width and mBIoU, or clicks or points and mIoU.
-        samples: by metric, the scores of each image.
+    `curve` has x and y of a plot: boundary width and mBIoU, or clicks or points and mIoU.
     """
 
     dataset: str
@@ -39,9 +36,9 @@ class Row:
     output: str
     n: int
     figures: dict[str, float]
-    paper: dict[str, float] = field(default_factory=dict)
+    paper: dict[str, float] = field(default_factory=dict)  # what the paper reports
     curve: dict[str, list[float]] = field(default_factory=dict)
-    samples: dict[str, Samples] = field(default_factory=dict, repr=False)
+    samples: dict[str, Samples] = field(default_factory=dict, repr=False)  # by metric, the scores of each image
     model: str = ""
     protocol: str = ""
 

@@ -16,23 +16,14 @@ BLURS = (0.1, 0.01)  # kernel sizes of blur fusion, over the longest side
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """Parameters of the strong augmentation.
+    """Parameters of the strong augmentation."""
 
-    Attributes:
-        scale: range of the longest side over the input size, log-uniform.
-        mosaic: probability of a grid of four images.
-        component: probability of one connected component instead of a mask of several.
-        composite: probability of another background for an image with an alpha matte.
-        color: half range of brightness, contrast and saturation factors around 1.
-        min_area: of an object after the crop, as a fraction of the input.
-    """
-
-    scale: tuple[float, float] = (0.7, 1.8)
-    mosaic: float = 0.25
-    component: float = 0.4
-    composite: float = 0.85
-    color: float = 0.35
-    min_area: float = 0.0015
+    scale: tuple[float, float] = (0.7, 1.8)  # range of the longest side over the input size, log-uniform
+    mosaic: float = 0.25  # probability of a grid of four images
+    component: float = 0.4  # probability of one connected component instead of a mask of several
+    composite: float = 0.85  # probability of another background for an image with an alpha matte
+    color: float = 0.35  # half range of brightness, contrast and saturation factors around 1
+    min_area: float = 0.0015  # of an object after the crop, as a fraction of the input
 
 
 STRONG = Strength()

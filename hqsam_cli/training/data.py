@@ -36,34 +36,20 @@ class AugmentedImage(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """N augmented images with P prompts each; a sample is a batch of one image.
+    """N augmented images with P prompts each; a sample is a batch of one image."""
 
-    Attributes:
-        numbers: of the augmented images.
-        images: uint8 (3, S, S); None where it is encoded.
-        encoded: from the cache, or None.
-        objects: bool (K, S, S), all masks in the image; None where it is encoded.
-        picks: random numbers from 0 to 1, to choose an object of SAM.
-        problems: a sentence for each file that was skipped.
-        masks: uint8 0 to 255 (N P, S, S), the targets.
-        points: (N P, T, 2).
-        labels: (N P, T).
-        coarse: float (N P, 1, S / 4, S / 4), 0 or 255, where `has_coarse` (N P,).
-        draws: (N P, POINT_DRAWS, 2), the random numbers of the point loss.
-    """
-
-    numbers: list[int]
-    images: list[Tensor | None]
-    encoded: list[EncodedImage | None]
-    objects: list[np.ndarray | None]
-    picks: list[float]
-    problems: list[str]
-    masks: Tensor
-    points: Tensor
-    labels: Tensor
-    coarse: Tensor
+    numbers: list[int]  # of the augmented images
+    images: list[Tensor | None]  # uint8 (3, S, S); None where it is encoded
+    encoded: list[EncodedImage | None]  # from the cache, or None
+    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image; None where it is encoded
+    picks: list[float]  # random numbers from 0 to 1, to choose an object of SAM
+    problems: list[str]  # a sentence for each file that was skipped
+    masks: Tensor  # uint8 0 to 255 (N P, S, S), the targets
+    points: Tensor  # (N P, T, 2)
+    labels: Tensor  # (N P, T)
+    coarse: Tensor  # float (N P, 1, S / 4, S / 4), 0 or 255, where `has_coarse` (N P,)
     has_coarse: Tensor
-    draws: Tensor
+    draws: Tensor  # (N P, POINT_DRAWS, 2), the random numbers of the point loss
 
 
 class Samples(Dataset[Batch]):

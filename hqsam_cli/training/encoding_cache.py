@@ -26,21 +26,13 @@ MIN_SIDE = 12  # of the box of a proposal, in pixels of the model's input
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An encoded augmented image.
+    """An encoded augmented image."""
 
-    Attributes:
-        embedding: (256, S / 16, S / 16), float16 from a cache.
-        interm_embeddings: (C, h, w), early features of the encoder, likewise.
-        objects: bool array (K, S, S), masks that prompts are drawn from.
-        boxes: (M, 4) x0, y0, x1, y1 in pixels of the input, of objects that SAM proposes; M may be 0.
-        sam_masks: bool (M, S / 4, S / 4), SAM's masks of those boxes.
-    """
-
-    embedding: Tensor
-    interm_embeddings: Tensor
-    objects: np.ndarray
-    boxes: Tensor
-    sam_masks: Tensor
+    embedding: Tensor  # (256, S / 16, S / 16), float16 from a cache
+    interm_embeddings: Tensor  # (C, h, w), early features of the encoder, likewise
+    objects: np.ndarray  # bool array (K, S, S), masks that prompts are drawn from
+    boxes: Tensor  # (M, 4) x0, y0, x1, y1 in pixels of the input, of objects that SAM proposes; M may be 0
+    sam_masks: Tensor  # bool (M, S / 4, S / 4), SAM's masks of those boxes
 
     def map_features(self, function: Callable[[Tensor], Tensor]) -> EncodedImage:
         """The image with a function applied to its features."""

@@ -239,7 +239,9 @@ def test_the_mean_of_sets_does_not_weigh_by_images() -> None:
     assert papers == [{"mIoU": 79.5, "mBIoU": 71.1}, {"mIoU": 89.1, "mBIoU": 81.8}]
 
 
-def test_an_interrupted_evaluation_goes_on(run: Run, folder: Path, cache: Path) -> None:
+def test_an_interrupted_evaluation_goes_on(
+    run: Run, folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
 
     def breaking(image: np.ndarray, prompt: object, output: str) -> np.ndarray:
@@ -253,6 +255,7 @@ def test_an_interrupted_evaluation_goes_on(run: Run, folder: Path, cache: Path) 
     other = folder.parent / "elsewhere" / folder.name
     shutil.copytree(folder, other)
     assert run(other, KnownMasks(fill_box), resume=True)[0].rows[0].figures["mIoU"] == pytest.approx(50)
+    monkeypatch.setattr("hqsam_cli.configs.run_identity.__version__", "99")  # an upgrade
     results, heard = run(folder, KnownMasks(breaking), resume=True)
     assert heard.images == 2 and results.rows[0].n == 2
     assert len(asked) == 2 + 1 + 2, "the first image is not scored again"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqsam_cli.configs import TrainConfig
+from hqsam_cli.configs import TrainConfig, changes, identity
 from hqsam_cli.data.pairs import ImageMaskFolder, Pair
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.training import run as runs
@@ -161,3 +161,12 @@ def test_the_folder_of_a_cache_does_not_need_an_image_size(folder: ImageMaskFold
     ]
     first, second = (run.cache_folder() for run in runs_of)
     assert first.parent == second.parent == tmp_path / "cache" and first != second
+
+
+def test_a_training_is_compared_by_what_its_weights_depend_on() -> None:
+    config = TrainConfig(model="vit_b", workers=1, checkpoint_steps=1, device="cuda", overwrite=True, val=(Path("a"),))
+    known = identity(config)
+    names = "epochs batch_size lr lr_step lr_schedule dtype seed fresh init mask_output augmentation prompts keep_sam"
+    # Of the first version, whose runs are continued.
+    assert sorted(known) == sorted(f"{names} cache learn exif variant version results_revision".split())
+    assert changes({name: value for name, value in known.items() if name != "results_revision"}, known) == []
