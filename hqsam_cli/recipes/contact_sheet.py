@@ -54,7 +54,7 @@ def _cells_of_run(images: Path, run: Path) -> list[tuple[np.ndarray, np.ndarray]
     results = open_results(run)
     names = {category["id"]: category["name"] for category in results.categories}
     cells = []
-    for photo in read_photos(results, images):
+    for photo in (photo for photo in read_photos(results, images) if photo.record.failure is None):
         pixels, own = photo.read(DEFAULT_MAX_PIXELS), photo.record.annotations
         masks = [decode_segmentation(a["segmentation"], *pixels.shape[1::-1]) for a in own]
         labels = [f"{names.get(a['category_id'], a['category_id'])} {a['score']:.2f}" for a in own]
