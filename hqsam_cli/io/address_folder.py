@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from urllib.parse import quote
 
 from ..errors import HqsamError, first_line
@@ -52,9 +52,15 @@ class AddressFolder:
             return path.is_file()
         return False
 
-    def read(self, names: Iterable[str]) -> list[bytes]:
-        """The contents of objects."""
-        return self._map(lambda name: bytes(self._request("read", name, self._system.cat_file)), names)
+    @overload
+    def read(self, names: Iterable[str]) -> list[bytes]: ...
+
+    @overload
+    def read(self, names: Iterable[str], *, missing_ok: bool) -> list[bytes | None]: ...
+
+    def read(self, names: Iterable[str], *, missing_ok: bool = False) -> Sequence[bytes | None]:
+        """The contents of objects; None of a missing one if that is ok."""
+        return self._map(lambda name: self._read(name, missing_ok=missing_ok), names)
 
     def names(self, below: str = "") -> dict[str, Mapping[str, Any]]:
         """What the file system says of all objects below this folder, or below the one of that name."""
@@ -77,6 +83,12 @@ class AddressFolder:
             return [call(name) for name in names]
         with ThreadPoolExecutor(AT_ONCE) as threads:
             return list(threads.map(call, names))
+
+    def _read(self, name: str, *, missing_ok: bool) -> bytes | None:
+        with suppress(FileNotFoundError):
+            raised = (FileNotFoundError,) if missing_ok else ()
+            return bytes(self._request("read", name, self._system.cat_file, *raised))
+        return None
 
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):

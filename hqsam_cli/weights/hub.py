@@ -50,8 +50,8 @@ def local_path(model: str) -> Path:
         path = cache_path(WEIGHTS[model])
         if path.is_file():
             return path
-        reason = f"{WEIGHTS[model].file} is not on this machine"
-        raise HqsamError(reason, value=model, remedy=f"get it: hqsam weights pull {model}")
+        reason = f"{WEIGHTS[model].file} is not downloaded"
+        raise HqsamError(reason, value=model, remedy=f"download it: hqsam weights pull {model}")
     path = Path(model)
     if (path / TRANSFORMERS_FILE).is_file():
         return path / TRANSFORMERS_FILE
@@ -97,7 +97,7 @@ def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path
     elif not path.is_file():
         path = _download(name, say)
     if problem := mismatch(path, weights):
-        remedy = f"fetch it again with hqsam weights pull {name}, or from another place and pass its path as `model`"
+        remedy = f"download it again with hqsam weights pull {name}, or from elsewhere and pass its path as `model`"
         raise HqsamError(f"not the official {weights.file}: {problem}", file=path, remedy=remedy)
     return path
 
@@ -158,7 +158,7 @@ def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
     if say is None:
         disable_progress_bars()
     else:
-        say(f"fetching {weights.file} ({weights.size / 1e6:,.0f} MB) from {constants.ENDPOINT}/{weights.repository}")
+        say(f"downloading {weights.file} ({weights.size / 1e6:,.0f} MB) from {constants.ENDPOINT}/{weights.repository}")
     for left in reversed(range(ATTEMPTS)):
         try:
             folder = next(parent for parent in cache_path(weights).parents if parent.exists())
@@ -182,24 +182,25 @@ def _download_error(name: str, error: Exception) -> HqsamError:
         kind = f"has no room for {weights.size:,} bytes"
         kind = kind if error.errno in NO_SPACE else f"cannot be written ({error.strerror})"
         return HqsamError(
-            f"{weights.file} cannot be kept: {constants.HF_HUB_CACHE} {kind}",
+            f"{weights.file} cannot be stored: {constants.HF_HUB_CACHE} {kind}",
             value=name,
             remedy="free space or fix permissions, or set HF_HOME to a folder on another disk",
         )
     status = getattr(getattr(cause, "response", None), "status_code", None)
-    refused = f"refuses it ({status}); HF_TOKEN must be a token that may read it"
+    refused = f"denies access ({status}); set HF_TOKEN to a token with read access"
     known = {401: refused, 403: refused, 404: "has no such file (404)"}
     if isinstance(cause, OfflineModeIsEnabled):
         reason = "offline mode is on (HF_HUB_OFFLINE)"
     elif isinstance(cause, FileMetadataError):
         reason = f"{constants.ENDPOINT} is not a Hugging Face hub; check HF_ENDPOINT"
     elif status is not None:
-        reason = f"{constants.ENDPOINT} {known.get(status, f'fails ({status})')}"
+        reason = f"{constants.ENDPOINT} {known.get(status, f'failed ({status})')}"
     else:
-        reason = f"{constants.ENDPOINT} cannot be reached, or broke off ({type(cause).__name__}: {first_line(cause)})"
+        detail = f"{type(cause).__name__}: {first_line(cause)}"
+        reason = f"{constants.ENDPOINT} cannot be reached, or the connection was lost ({detail})"
     return HqsamError(
         f"{weights.file} is not in the cache, and {reason}",
         value=name,
-        remedy=f"fetch {weights.path} ({weights.size:,} bytes) of {weights.repository} elsewhere, "
-        f"and put it at {cache_path(weights)}, or anywhere and pass `model` PATH",
+        remedy=f"download {weights.path} ({weights.size:,} bytes) of {weights.repository} elsewhere, "
+        f"and put it at {cache_path(weights)}, or pass its path as `model`",
     )
