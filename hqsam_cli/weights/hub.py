@@ -50,8 +50,8 @@ def local_path(model: str) -> Path:
         path = cache_path(WEIGHTS[model])
         if path.is_file():
             return path
-        reason = f"{WEIGHTS[model].file} is not on this machine"
-        raise HqsamError(reason, value=model, remedy=f"get it: hqsam weights pull {model}")
+        reason = f"{WEIGHTS[model].file} is not downloaded"
+        raise HqsamError(reason, value=model, remedy=f"download it: hqsam weights pull {model}")
     path = Path(model)
     if (path / TRANSFORMERS_FILE).is_file():
         return path / TRANSFORMERS_FILE
