@@ -128,7 +128,7 @@ def find_dataset(name: str, root: Path) -> Dataset:
             return Dataset(title, title, "instances", str(folder / "images"), str(document), 0, "", "", "")
     if (layout := find_layout(folder)) is None:
         forms = "images/ and masks/, im/ and gt/, images/ and annotations.json, or .jpg beside .png"
-        raise HqsamError(f"holds no {forms}", file=folder)
+        raise HqsamError(f"contains no {forms}", file=folder)
     return Dataset(title, title, "masks", str(layout[0]), str(layout[1]), 0, "", "", "")
 
 
