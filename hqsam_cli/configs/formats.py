@@ -1,4 +1,4 @@
-"""The output formats of masks, known to the help before anything that writes them is imported."""
+"""The formats of masks and of prompts, known to the help before anything that writes or reads them is imported."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ POLYGON_FORMATS = frozenset(name for name, own in MASK_FORMATS.items() if own.ma
 # What can be made of records alone: one file, or a folder of labels; see `hqsam results convert`.
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name, own in MASK_FORMATS.items() if own.made_of != "masks" and name not in FILES))
+# What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`. Of JSON documents:
+JSON_PROMPTS = {
+    "NDJSON": "ndjson.read_lines",
+    "COCO instances": "coco.read_instances",
+    "COCO results": "coco.read_results",
+    "Label Studio": "labelstudio.read_tasks",
+}
+# Of the content of a file that is no JSON:
+FILE_PROMPTS = {"CVAT": "cvat.read_cvat", "Parquet": "box_table.read_parquet", "CSV": "box_table.read_csv"}
+# Of folders with a file an image, by the suffix of these files, with what they are called:
+FOLDER_PROMPTS = {
+    ".txt": ("YOLO labels", "yolo.read_yolo_folder"),
+    ".xml": ("Pascal VOC", "voc.read_voc_folder"),
+    ".json": ("labelme", "labelme.read_labelme_folder"),
+}

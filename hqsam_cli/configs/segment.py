@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .detect import DetectorConfig
-from .formats import MASK_FORMATS
+from .formats import FILE_PROMPTS, FOLDER_PROMPTS, JSON_PROMPTS, MASK_FORMATS
 from .names import DEFAULT_MODEL, DEFAULT_TOLERANCE, MODEL_VARIABLE, BoxFormat, Engine, MaskOutput, SegmentationKind
 from .option import option, part
 from .run import EVERYTHING, PROMPTS, RESULTS, RUN, SPEED, RunConfig
@@ -17,8 +17,8 @@ class PromptConfig:
 
     boxes: str | None = option(
         None,
-        "Box prompts: COCO instances, COCO results, NDJSON, Label Studio, CVAT, CSV (file,x0,y0,x1,y1,label,score), "
-        "Parquet; a folder of YOLO labels, Pascal VOC or labelme; - for stdin.",
+        f"Box prompts: a file, {', '.join([*JSON_PROMPTS, *FILE_PROMPTS])} (file,x0,y0,x1,y1,label,score); or a folder, "
+        f"{', '.join(name for name, _ in FOLDER_PROMPTS.values())}; - for stdin.",
         PROMPTS,
         metavar="PATH",
     )

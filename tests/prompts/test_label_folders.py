@@ -114,6 +114,22 @@ def test_xml_of_voc(tmp_path: Path) -> None:
     assert "b.xml" in odd and "without bbox, left out: 1 (annotation Annotations/a.xml object 2" in lost
 
 
+def test_a_box_format_is_not_of_files_that_say_what_their_numbers_are(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(VOC.format(name="a.jpg"))
+    for box_format in ("xywh", "xyxy", "cxcywhn"):
+        (found,) = read_prompts(PromptConfig(boxes=str(tmp_path), box_format=box_format)).files
+        assert [(a.field, a.value) for a in found.annotations] == [("box", (10, 20, 30.5, 40))]
+
+
+def test_many_parts_of_one_object_are_joined(tmp_path: Path) -> None:
+    shapes = [{"label": "x", "group_id": 1, "points": [[n, 0], [n + 1, 0], [n, 2]]} for n in range(3000)]
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes}))
+    given = read_prompts(PromptConfig(boxes=str(tmp_path), coarse_masks=str(tmp_path)))
+    assert [(file.entries, len(file.annotations)) for file in given.files] == [(1, 1), (1, 1)]
+    assert given.files[0].annotations[0].value == (0, 0, 3000, 2)
+    assert len(given.files[1].annotations[0].value) == 3000
+
+
 def test_an_xml_with_entities_is_not_expanded(tmp_path: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><annotation>&b;</annotation>'
     assert "a.xml" in bound(tmp_path, {"a.xml": bomb, "b.xml": VOC}, ["b.jpg"]).notes.lost[0]

@@ -1,4 +1,4 @@
-"""Formats that prompts are read from: a file a format, and an entry of one of these tables.
+"""Formats that prompts are read from: a file a format, and an entry of a table of `configs.formats`.
 
 A reader fills a `PromptFile`. It returns whether the document, or the content of the file, is of its format; of
 another it adds nothing. It raises a ValueError where that is plain, and the file of no use.
@@ -7,35 +7,22 @@ another it adds nothing. It raises a ValueError where that is plain, and the fil
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ...configs.formats import FILE_PROMPTS, FOLDER_PROMPTS, JSON_PROMPTS
 from ..prompt_file import PromptFile
-from .box_table import read_csv, read_parquet
-from .coco import read_instances, read_results
-from .cvat import read_cvat
-from .labelme import read_labelme_folder
-from .labelstudio import read_tasks
-from .ndjson import read_lines
-from .voc import read_voc_folder
-from .yolo import read_yolo_folder
 
-# Of JSON documents.
-READERS: dict[str, Callable[[Any, PromptFile], bool]] = {
-    "NDJSON": read_lines,
-    "COCO instances": read_instances,
-    "COCO results": read_results,
-    "Label Studio": read_tasks,
-}
-# Of the content of a file that is no JSON.
-FILE_READERS: dict[str, Callable[[bytes, PromptFile], bool]] = {
-    "CVAT": read_cvat,
-    "Parquet": read_parquet,
-    "CSV": read_csv,
-}
-# Of folders with a file an image, by the suffix of these files: what they are called, and what reads them.
+
+def load_reader(reader: str) -> Any:
+    """The reader of a format."""
+    module, _, name = reader.partition(".")
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+READERS: dict[str, Callable[[Any, PromptFile], bool]] = {n: load_reader(own) for n, own in JSON_PROMPTS.items()}
+FILE_READERS: dict[str, Callable[[bytes, PromptFile], bool]] = {n: load_reader(own) for n, own in FILE_PROMPTS.items()}
 FOLDER_READERS: dict[str, tuple[str, Callable[[Path, list[Path], PromptFile], None]]] = {
-    ".txt": ("YOLO labels", read_yolo_folder),
-    ".xml": ("Pascal VOC", read_voc_folder),
-    ".json": ("labelme", read_labelme_folder),
+    suffix: (name, load_reader(own)) for suffix, (name, own) in FOLDER_PROMPTS.items()
 }
