@@ -17,8 +17,8 @@ class PromptConfig:
 
     boxes: str | None = option(
         None,
-        f"Box prompts: a file, {', '.join([*JSON_PROMPTS, *FILE_PROMPTS])} (file,x0,y0,x1,y1,label,score); or a folder, "
-        f"{', '.join(name for name, _ in FOLDER_PROMPTS.values())}; - for stdin.",
+        f"Box prompts: a file, {', '.join([*JSON_PROMPTS, *FILE_PROMPTS])} (file,x0,y0,x1,y1,label,score); or a "
+        f"folder, {', '.join(name for name, _ in FOLDER_PROMPTS.values())}; - for stdin.",
         PROMPTS,
         metavar="PATH",
     )
