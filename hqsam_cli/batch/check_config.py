@@ -11,7 +11,7 @@ from ..configs.formats import POLYGON_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
 from ..io.addresses import is_address
-from ..weights.registry import WEIGHTS, no_hq_message
+from ..weights.registry import check_hq
 
 AREA = re.compile(r"\d+(\.\d+)?%?")
 LINES = "ndjson"  # the format of stdout
@@ -34,8 +34,7 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     _check_cutout(config)
     _check_prompts(config, inputs)
     _check_engine(config)
-    if config.mask_output != "sam" and config.model in WEIGHTS and not WEIGHTS[config.model].has_hq:
-        raise UsageError(no_hq_message(config.model, config.mask_output))
+    check_hq(config.model, config.mask_output)
     if config.compare_sam and (config.everything or config.mask_output == "sam"):
         raise UsageError(
             "compares HQ-SAM with SAM, on prompts",
