@@ -23,7 +23,7 @@ class Progress(Protocol):
         """
 
     def on_record(self, record: ImageRecord) -> None:
-        """An image is done, or its `error` says why not."""
+        """An image is done or has failed, see `ImageRecord.failure`."""
 
     def on_problem(self, text: str) -> None:
         """Something was left out, and nothing failed for it."""

@@ -78,12 +78,13 @@ def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -
     for source, fingerprint in _fingerprints(job, entries):
         name = source.file_name
         entry = entries.get(name)
-        prompts = job.prompts.for_image(name)
-        if entry is not None and fingerprint is not None and fingerprint != entry.fingerprint:
-            plan.touched[name] = fingerprint
         if entry is None:
             plan.left.append(source)
-        elif prompts.mentioned is False and entry.results:
+            continue
+        prompts = job.prompts.for_image(name)
+        if fingerprint is not None and fingerprint != entry.fingerprint:
+            plan.touched[name] = fingerprint
+        if prompts.mentioned is False and entry.results:
             plan.unmentioned.append(name)
             plan.done.append(name)
         elif fingerprint is None:
@@ -111,8 +112,11 @@ def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[Sour
     """
 
     def known(source: SourceImage) -> str | None:
-        entry, prompts = entries.get(source.file_name), job.prompts.for_image(source.file_name)
-        if entry is None or (prompts.mentioned is False and entry.results):
+        entry = entries.get(source.file_name)
+        if entry is None:
+            return None
+        prompts = job.prompts.for_image(source.file_name)
+        if prompts.mentioned is False and entry.results:
             return None
         return renewed(entry.fingerprint, source, prompts)
 

@@ -29,7 +29,7 @@ class PreparedRun:
         lost: inputs or prompts were skipped, so that the exit code is 3.
         strict: prompts outside their images make the exit code 3 too.
         has_files: prompts come from files.
-        prompts: description of the prompts.
+        describe: returns a description of the prompts.
     """
 
     job: Job
@@ -37,7 +37,7 @@ class PreparedRun:
     engine: Callable[[], Engine]
     plan: Plan
     lost: bool
-    prompts: str
+    describe: Callable[[], str]
     strict: bool = False
     has_files: bool = False
 

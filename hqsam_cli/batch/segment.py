@@ -97,7 +97,7 @@ def prepare_segment(
     given = read_prompts(prompts, beside=beside, stdin=stdin)
     has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
     finds_objects = not has_prompts and config.detection.detector is None and not config.multimask
-    if not has_prompts and config.detection.detector is None:
+    if not has_prompts and config.detection.detector is None:  # with multimask, by the detector alone
         config = _with_embedded(config, progress)
     table = PromptTable()
     if config.detection.detector is None and not config.everything:
@@ -166,7 +166,7 @@ def prepare_segment(
         engine=engine,
         plan=plan,
         lost=bool(found.broken or table.outside or (prompts.strict and table.notes.lost)),
-        prompts=_describe(job, config),
+        describe=partial(_describe, job, config),
         strict=prompts.strict,
         has_files=bool(given.files or given.masks),
     )

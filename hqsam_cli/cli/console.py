@@ -69,7 +69,12 @@ def error_line(text: str) -> None:
 
 def sentence(text: str) -> str:
     """A message on one line, with command-line options in place of parameters between backticks."""
-    return one_line(PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], text))
+    return one_line(with_options_named(text))
+
+
+def with_options_named(text: str) -> str:
+    """A message with command-line options in place of parameters between backticks."""
+    return PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], text)
 
 
 class Options:
@@ -101,7 +106,7 @@ class ConsoleHandler(logging.Handler):
         from tqdm import tqdm
 
         try:
-            text = redacted(PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record)))
+            text = redacted(with_options_named(self.format(record)))
             with tqdm.external_write_mode(file=sys.stderr):
                 stderr_console().print(Text.assemble(("hqsam: ", "dim"), text))
         except Exception:

@@ -36,7 +36,6 @@ PruneOption = Annotated[bool, option_of(RunConfig, "prune")]
 WorkersOption = Annotated[int, option_of(RunConfig, "workers")]
 MaxPixelsOption = Annotated[int, option_of(RunConfig, "max_pixels")]
 DeviceOption = Annotated[str, option_of(RunConfig, "device")]
-DtypeOption = Annotated[str, option_of(SegmentConfig, "dtype")]
 ModelOption = Annotated[str, option_of(SegmentConfig, "model")]
 ModelsOption = Annotated[
     list[str] | None,

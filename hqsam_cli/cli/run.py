@@ -39,7 +39,7 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
         }
         rows += [(what, f"{len(names)} ({some_of(names)})") for what, names in named.items() if names]
         rows += [
-            ("prompts", run.prompts),
+            ("prompts", run.describe()),
             *more.items(),
             ("output", output),
             ("formats", ", ".join(sorted(job.formats))),

@@ -46,10 +46,11 @@ def shown(record: ImageRecord, segmentation: SegmentationKind) -> dict[str, Any]
 
     A mask that is empty has no polygon and stays what it is.
     """
-    return {**record.to_dict(), "annotations": [_shown(own, segmentation) for own in record.annotations]}
+    return {**record.to_dict(), "annotations": [shown_annotation(own, segmentation) for own in record.annotations]}
 
 
-def _shown(annotation: Annotation, segmentation: SegmentationKind) -> dict[str, Any]:
+def shown_annotation(annotation: Annotation, segmentation: SegmentationKind) -> dict[str, Any]:
+    """See `shown`."""
     kept = {key: value for key, value in annotation.items() if key != "polygons"}
     parts = annotation["polygons"]["parts"] if segmentation != "rle" else []
     if not parts:

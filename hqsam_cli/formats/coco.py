@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from .. import __version__
 from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
-from .annotations import shown
+from .annotations import shown_annotation
 from .run_records import RunRecords
 
 INSTANCES = MASK_FORMATS["coco"].file  # of a run
@@ -29,7 +29,7 @@ def write_coco(path: Path, run: RunRecords) -> None:
         for record in run.records()
         if record.size is not None
     )
-    annotations = (own for record in run.records() for own in shown(record, run.segmentation)["annotations"])
+    annotations = (shown_annotation(own, run.segmentation) for record in run.records() for own in record.annotations)
     write_document(path, run.info, images, annotations, run.categories)
 
 

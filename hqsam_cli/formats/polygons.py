@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from ..inference.regions import fill_holes, remove_small_regions
-from ..records import Annotation, MaskCrop
+from ..records import DECIMALS, Annotation, MaskCrop
 from ..records import Polygons as PolygonRecord
 
 SMALLEST = 10  # pixels; parts and holes of fewer are left out
@@ -42,7 +42,7 @@ class Polygons(NamedTuple):
 
     def record(self) -> PolygonRecord:
         """As a run keeps them beside an annotation."""
-        return {"parts": self.parts, "iou": round(self.iou, 6), "dropped": self.dropped}
+        return {"parts": self.parts, "iou": round(self.iou, DECIMALS), "dropped": self.dropped}
 
 
 @dataclass(slots=True)

@@ -90,8 +90,9 @@ def read_image(path: str | InputFile, *, exif: str = "apply", max_pixels: int = 
 
 def read_oriented(path: str | InputFile, *, exif: str, max_pixels: int) -> tuple[np.ndarray, int]:
     """The pixels of a photo, see `read_image`, and its EXIF orientation."""
-    with open_image(path, exif=exif, max_pixels=max_pixels) as image:
-        return _rgb(image, input_file(path).path), image.info[ORIENTATION]
+    file = input_file(path)
+    with open_image(file, exif=exif, max_pixels=max_pixels) as image:
+        return _rgb(image, file.path), image.info[ORIENTATION]
 
 
 def read_stored(path: str) -> tuple[np.ndarray, Image.Transpose | None]:

@@ -36,7 +36,7 @@ def read_mask(path: Path) -> np.ndarray:
     return read_mask_values(path) > THRESHOLD
 
 
-def read_mask_values(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+def read_mask_values(path: Path) -> np.ndarray:
     """The mask of a file as stored, uint8 (H, W): 255 is foreground, 0 background, with shades in between.
 
     Raises:
@@ -44,13 +44,13 @@ def read_mask_values(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.nda
     """
     if not path.exists():
         raise ImageError("the mask is missing", file=path)
-    with open_image(str(path), exif="ignore", max_pixels=max_pixels) as image:
+    with open_image(str(path), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         return _object(image, path)
 
 
-def read_matte(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+def read_matte(path: Path) -> np.ndarray:
     """An alpha matte, uint8 (H, W), or an ImageError; 16 bits by their full range."""
-    with open_image(str(path), exif="ignore", max_pixels=max_pixels) as image:
+    with open_image(str(path), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         if image.mode.startswith("I;16"):
             return (np.asarray(image) // 257).astype(np.uint8)
         return np.asarray(image.getchannel("A") if "A" in image.getbands() else image.convert("L"))

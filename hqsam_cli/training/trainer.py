@@ -143,9 +143,11 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in self.learned.items():
                 parameter.copy_(self.result[name])
-            yield
-            for name, parameter in self.learned.items():
-                parameter.copy_(own[name])
+            try:
+                yield
+            finally:
+                for name, parameter in self.learned.items():
+                    parameter.copy_(own[name])
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward pass, backward pass and update of the weights; values to log."""

@@ -54,7 +54,7 @@ def test_missing_packages_are_said_and_fail_nothing(hqsam: Run, monkeypatch: pyt
     def not_there(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("hqsam_cli.cli.info.version", not_there)
+    monkeypatch.setattr("importlib.metadata.version", not_there)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     result = hqsam("info")
