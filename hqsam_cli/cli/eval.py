@@ -64,7 +64,7 @@ def evaluate(
     ] = False,
     config: EvalConfig,
     model: ModelsOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table and errors.")] = False,
 ) -> None:
     """Evaluate SAM and HQ-SAM on data sets, by the protocol of the paper or as deployed.
 
@@ -77,11 +77,11 @@ def evaluate(
         return
     if compare or files:
         if not compare or len(files or ()) < 2 or dataset:
-            raise UsageError("takes two or more files of --json, and nothing else does", option="compare")
+            raise UsageError("requires two or more files written by --json, and no --dataset", option="compare")
         compare_files(files or [], config.seed, reporter)
         return
     if not dataset:
-        raise UsageError("say which, or pass --list to see them", option="dataset")
+        raise UsageError("required", option="dataset", remedy="see --list for the names")
 
     from ..evaluation.evaluate import evaluate as run
 
@@ -91,7 +91,7 @@ def evaluate(
     try:
         result = run(dataset, replace(config, model=models, output=output), reporter)
     except KeyboardInterrupt:
-        reporter.say("interrupted: the same command with --resume goes on")
+        reporter.say("interrupted: run the same command with --resume to continue")
         raise
     finally:
         reporter.close()

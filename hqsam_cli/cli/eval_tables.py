@@ -25,7 +25,7 @@ def print_evaluation(result: Evaluation, reporter: ConsoleReporter, *, as_json: 
         reporter.say("gains over SAM in brackets")
         _print_tables(result.rows, result.differences, reporter)
     if result.failed:
-        reporter.say(f"{len(result.failed)} images are in no figure", "yellow")
+        reporter.say(f"failed images are not in the scores: {len(result.failed)}", "yellow")
     for path in result.written:
         reporter.say(f"wrote {path}", "green")
 

@@ -50,5 +50,7 @@ def report(
     finally:
         reporter.close()
     if missing:
-        reporter.say(f"photos that cannot be shown: {missing} of {len(photos)}; pass `images`", "yellow")
+        reporter.say(
+            f"images that cannot be shown: {missing} of {len(photos)}; pass their folder as `images`", "yellow"
+        )
     reporter.say(f"wrote {page}", "green")

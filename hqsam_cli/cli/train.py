@@ -54,11 +54,9 @@ def train(
         Path, typer.Option("--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder of the results.")
     ] = Path("hqsam_train"),
     config: TrainConfig,
-    fusion: Annotated[
-        Fusion, typer.Option(rich_help_panel=ABLATIONS, help="Other sources of the HQ features.")
-    ] = "full",
+    fusion: Annotated[Fusion, typer.Option(rich_help_panel=ABLATIONS, help="Sources of the HQ features.")] = "full",
     dry_run: DryRunOption = False,
-    json_output: Annotated[bool, typer.Option("--json", help="The result on stdout as JSON.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train the HQ token and its features on a frozen SAM, as in the paper.
@@ -77,7 +75,7 @@ def train(
     try:
         result = run(data or (), output, config, dry_run=dry_run, progress=reporter)
     except KeyboardInterrupt:
-        reporter.say("interrupted: the same command continues")
+        reporter.say("interrupted: run the same command again to continue")
         raise
     finally:
         reporter.close()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from .names import DEFAULT_MODEL, Exif
 from .option import option, part
-from .run import DATA, EXIF_OF_PAIRS, IMAGES, PROTOCOL, RESULTS, SPEED
+from .run import DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, PROTOCOL, RESULTS, SPEED
 
 Protocol = Literal["paper", "deploy"]
 
@@ -61,7 +61,7 @@ class EvalConfig:
     seed: int = option(42, "Random seed.", PROTOCOL, metavar="N", compared=True)
     resume: bool = option(False, "Resume an interrupted evaluation.", RESULTS)
     exif: Exif = option("apply", EXIF_OF_PAIRS, IMAGES, compared=True)
-    device: str = option("auto", "Where to compute.", SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
+    device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
     dtype: str = option(
         "auto", "Precision; auto is bfloat16 where the device supports it.", SPEED,
         metavar="auto|float32|bfloat16|float16", compared=True,

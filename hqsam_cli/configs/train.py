@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .names import DEFAULT_MODEL, MODEL_VARIABLE, Exif
 from .option import option
-from .run import ABLATIONS, DATA, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
+from .run import ABLATIONS, DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
 
 Trained = Literal["hq", "sum", "both"]
 Init = Literal["random", "sam"]
@@ -36,7 +36,7 @@ class TrainConfig:
         DEFAULT_MODEL, "The base: a name, or a SAM, MobileSAM or HQ-SAM checkpoint.", SPEED, metavar="NAME|PATH",
         envvar=MODEL_VARIABLE,
     )  # fmt: skip
-    overwrite: bool = option(False, "Start again instead of continuing.", RESULTS)
+    overwrite: bool = option(False, "Overwrite existing output and start from the beginning.", RESULTS)
     epochs: int = _trained(12, "Number of epochs.", metavar="N", min=1)
     batch_size: int = _trained(4, "Images per step of each process.", metavar="N", min=1)
     lr: float = _trained(1e-3, "Learning rate of Adam.", metavar="X")
@@ -69,10 +69,10 @@ class TrainConfig:
     seed: int = _trained(42, "Random seed.", metavar="N", min=0)
     checkpoint_steps: int = option(200, "Steps between checkpoints.", TRAINING, metavar="N", min=1)
     variant: str = _trained(
-        "full", "Another output token, or another loss.", ABLATIONS,
+        "full", "Output token or loss of the ablation.", ABLATIONS,
         metavar="full|context|token|scaled|boundary|hq-context",
     )  # fmt: skip
     learn: Learn = _trained("hq", "Train a part of SAM instead of the HQ modules.", ABLATIONS)
     table: Table | None = option(None, "Train all rows of a table of the paper, and print it.", ABLATIONS)
-    device: str = option("auto", "Where to compute.", SPEED, metavar="auto|cpu|cuda[:N]|mps")
+    device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps")
     exif: Exif = _trained("apply", EXIF_OF_PAIRS, IMAGES)

@@ -63,7 +63,7 @@ class PolygonCost:
             self.dropped += polygons["dropped"]
 
     def __str__(self) -> str:
-        left_out = f"; {self.dropped} parts and holes of fewer than {SMALLEST} pixels left out" if self.dropped else ""
+        left_out = f"; {self.dropped} parts and holes of fewer than {SMALLEST} pixels skipped" if self.dropped else ""
         mean = self.ious / self.masks
         return f"polygons: mean IoU with the masks {mean:.4f}, lowest {self.lowest:.4f}{left_out}"
 

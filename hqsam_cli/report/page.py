@@ -73,7 +73,7 @@ def write_report(
     """
     report = run / "report"
     if report.exists() and not (report / STATIC[0]).is_file() and (not report.is_dir() or any(report.iterdir())):
-        raise HqsamError("is there, and is no report of this tool", file=report, remedy="rename it")
+        raise HqsamError("already exists, and is not a report of hqsam", file=report, remedy="rename it")
     try:
         for name in STATIC:  # first: by them the folder is known as a report
             write_file(report / name, _static(name))

@@ -228,7 +228,7 @@ def test_results_have_the_image_ids_of_the_truth(
     numbered = hqsam(*command, "-o", "n.json")
     ids = {row["image_id"] for row in json.loads(Path("n.json").read_text())}
     assert 139 in ids and len(ids) == 2
-    assert "names are no numbers, given ids of their own: 1 (sub/b.png)" in numbered.err
+    assert "names are not numbers, with new ids: 1 (sub/b.png)" in numbered.err
 
 
 def test_labels_have_five_columns_or_six(

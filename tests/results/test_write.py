@@ -183,7 +183,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"segmentation": None}, "yolo-seg", "annotation 10 has no mask; choose a format of boxes"),
         ({"segmentation": [[1, 2]]}, "cvat", "annotation 10: its mask is neither RLE nor polygons"),
-        ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is of 9 x 9 pixels"),
+        ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is 9 x 9 pixels"),
         ({"category_id": 7}, "yolo", "annotation 10 is of category 7, which is not listed; list it"),
         ({"category_id": "1"}, "labelstudio", "annotation 10 is of category '1', which is not listed; list it"),
         ({"category_id": None}, "cvat", "annotation 10 has no category_id; fix the file"),
@@ -221,9 +221,9 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path, made: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "new/classes.txt").mkdir(parents=True)
     for path, form, said in (
-        (tmp_path / "file/x", "coco", r"file/x: cannot be written \(.*\); give another path"),
-        (tmp_path / "file/x", "yolo", r"file/x: cannot be written \(.*\); give another path"),
-        (tmp_path / "new", "yolo", r"new/classes\.txt: cannot be written \(.*\); give another path"),
+        (tmp_path / "file/x", "coco", r"file/x: cannot be written \(.*\); pass another path"),
+        (tmp_path / "file/x", "yolo", r"file/x: cannot be written \(.*\); pass another path"),
+        (tmp_path / "new", "yolo", r"new/classes\.txt: cannot be written \(.*\); pass another path"),
     ):
         with pytest.raises(HqsamError, match=said):
             write_as(form, path, open_results(made), {}, tolerance=DEFAULT_TOLERANCE)
