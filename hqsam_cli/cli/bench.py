@@ -99,7 +99,7 @@ def _measure(
     outputs: list[MaskOutput] = ["sum", "sam"] if sam.has_hq else ["sam"]
     rows = []
     for output in outputs:
-        reporter.say(f"{len(photos)} photos, {output} in {compute.dtype_name}")
+        reporter.say(f"{len(photos)} images, {output} in {compute.dtype_name}")
         predictor = Predictor(sam, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
         times = measure_stages(predictor, photos, boxes)
         rows.append(

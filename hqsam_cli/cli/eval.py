@@ -60,13 +60,16 @@ def evaluate(
         bool, typer.Option("--list", rich_help_panel=DATA, help="List all data sets, and which are found.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", rich_help_panel=DATA, help="Exit code 3 if some ground truth has no image.")
+        bool,
+        typer.Option(
+            "--strict", rich_help_panel=DATA, help="Exit with code 3 if any ground truth has no image or is skipped."
+        ),
     ] = False,
     config: EvalConfig,
     model: ModelsOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table and errors.")] = False,
 ) -> None:
-    """Evaluate SAM and HQ-SAM on data sets, by the protocol of the paper or as deployed.
+    """Evaluate SAM and HQ-SAM on data sets, by the protocol of the paper or of hqsam segment.
 
     The table goes to stdout, messages to stderr. With several models, every model is evaluated on every data set, and
     the differences are given with their 95 % confidence intervals over images.

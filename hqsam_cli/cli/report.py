@@ -32,7 +32,7 @@ def report(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Write an HTML page of a run, with the most suspicious masks first: DIR/report/index.html.
+    """Write an HTML report of a run, with the most suspicious masks first: DIR/report/index.html.
 
     DIR/report/instances.csv has a row per mask.
     """

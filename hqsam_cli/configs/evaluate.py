@@ -17,7 +17,7 @@ Protocol = Literal["paper", "deploy"]
 class EvalOutput:
     """Files that an evaluation writes; none by default."""
 
-    json: Path | None = option(None, "All figures as JSON; - is stdout, without the table.", RESULTS, metavar="FILE")
+    json: Path | None = option(None, "All scores as JSON; - for stdout, without the table.", RESULTS, metavar="FILE")
     per_image: Path | None = option(None, "CSV with the scores of each image.", RESULTS, metavar="FILE")
     plot: Path | None = option(
         None,
@@ -55,7 +55,11 @@ class EvalConfig:
         metavar="PROMPT", compared=True,
     )  # fmt: skip
     mask_output: tuple[str, ...] = option(
-        (), "Repeatable; by default all that the model has.", PROTOCOL, metavar="sum|hq|sam", compared=True
+        (),
+        "Mask outputs to evaluate; repeatable; by default all that the model has.",
+        PROTOCOL,
+        metavar="sum|hq|sam",
+        compared=True,
     )
     refine: bool = option(False, "Also score SAM's masks refined by CascadePSP.", PROTOCOL, compared=True)
     seed: int = option(42, "Random seed.", PROTOCOL, metavar="N", compared=True)

@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageMaskFolder:
-    """Images with a mask each, and files that are left out: images without a mask or in subfolders, masks of no image.
+    """Images with a mask each, and skipped files: images without a mask or in subfolders, masks without an image.
 
     `weight` is how often each pair is seen per epoch of training.
     """
@@ -55,7 +55,7 @@ class ImageMaskFolder:
     nested: list[Path] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """A sentence for each kind of file that is left out."""
+        """A sentence for each kind of file that is skipped."""
         kinds = (
             ("images without a mask, skipped", self.missing),
             ("images in subfolders, skipped", self.nested),

@@ -70,7 +70,7 @@ class GTImage:
 
 @dataclass(frozen=True, slots=True)
 class CocoSet:
-    """A COCO-style data set: `categories` are LVIS' frequencies or None by id, `problems` say what was left out."""
+    """A COCO-style data set: `categories` are LVIS' frequencies or None by id, `problems` say what was skipped."""
 
     dataset: Dataset
     images: list[GTImage]

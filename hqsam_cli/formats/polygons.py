@@ -22,7 +22,7 @@ from ..inference.regions import fill_holes, remove_small_regions
 from ..records import Annotation, MaskCrop
 from ..records import Polygons as PolygonRecord
 
-SMALLEST = 10  # pixels; parts and holes of fewer are left out
+SMALLEST = 10  # pixels; parts and holes of fewer are skipped
 BLOCK = 1_000_000  # distances that are looked at together
 FEW = 100  # rings, of which all distances are looked at
 

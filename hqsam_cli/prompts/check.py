@@ -60,7 +60,8 @@ def check_speaks(sources: PromptSources) -> None:
     for file in sources.files:
         if file.says_nothing:
             raise HqsamError(
-                f"{file.kind} without any object, nor an image without objects; the output has results, and nothing was changed",
+                f"{file.kind} without objects, and without images stated to have none; the output has results, "
+                "and nothing was changed",
                 file=file.path,
                 remedy="pass the file of these images",
             )

@@ -103,7 +103,7 @@ def check_options(config: TrainConfig, data: Sequence[object]) -> None:
 def find_data(
     data: Sequence[str | PathLike[str]], config: TrainConfig, progress: Progress
 ) -> tuple[list[ImageMaskFolder], list[ImageMaskFolder]]:
-    """The data sets of training and of validation; what is left out of them is said."""
+    """The data sets of training and of validation; skipped files are reported."""
     sets = [find_pairs(folder, weight, config.exif) for folder, weight in map(_folder_and_weight, map(str, data))]
     if config.hqseg is not None:
         found, missing = hqseg_folders(config.hqseg, config.exif)

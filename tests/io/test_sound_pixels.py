@@ -82,7 +82,7 @@ def test_a_tiff_of_floats_in_color(tmp_path: Path, photo: np.ndarray, kind: Any)
     path = tmp_path / "f.tif"
     assert cv2.imwrite(str(path), photo[..., ::-1].astype(kind) / 255)
     assert np.abs(read_image(str(path)).astype(int) - photo).max() <= 1
-    with pytest.raises(ImageError, match="more than [0-9]+ pixels"):
+    with pytest.raises(ImageError, match=r"more than [0-9]+ pixels"):
         read_image(str(path), max_pixels=2399)
 
 

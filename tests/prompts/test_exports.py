@@ -81,7 +81,7 @@ def test_other_boxes_in_a_table_need_a_word() -> None:
         (b"PAR1 and nothing", "Parquet that cannot be read"),
         ("<annotations><track/></annotations>", "CVAT for video; export it as CVAT for images 1.1"),
         ("<annotation><object/></annotation>", "a single Pascal VOC file; pass the folder"),
-        ("<project/>", "XML, but no CVAT"),
+        ("<project/>", "XML, but not CVAT"),
         ("<annotations", "XML that is broken"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', "declares entities"),
     ],

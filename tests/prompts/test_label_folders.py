@@ -193,7 +193,7 @@ def test_labels_none_of_which_is_one_are_a_failure(tmp_path: Path, files: dict[s
     for name, text in files.items():
         (tmp_path / name).write_text(str(text))
     given, images = read_prompts(PromptConfig(boxes=str(tmp_path))), [SourceImage("a.jpg", "a.jpg")]
-    with pytest.raises(HqsamError, match="none of its [0-9]+ prompts can be used"):
+    with pytest.raises(HqsamError, match=r"none of its [0-9]+ prompts can be used"):
         check_used(given, bind_prompts(given, images), images)
 
 

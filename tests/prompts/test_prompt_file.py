@@ -140,7 +140,7 @@ def test_other_files_end_in_a_line_that_says_what_to_give(tmp_path: Path, conten
     path.write_bytes(content)
     with pytest.raises(HqsamError, match=reason) as caught:
         read_prompt_file(str(path), "box")
-    assert str(caught.value).startswith(str(path)) and "give" in str(caught.value)
+    assert str(caught.value).startswith(str(path)) and "pass" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -252,7 +252,7 @@ def test_boxes_that_cannot_be_pixels_are_refused_and_read_as_said() -> None:
         assert (file.annotations[0].field, file.annotations[0].value) == ("xyxyn", value)
     sized = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]
     corners = coco(box(60, 40, 90, 70), box(10, 10, 50, 79, id=8), box(50, 10, 99, 60, id=9), images=sized)
-    with pytest.raises(HqsamError, match=r"3 of 3 boxes leave.*`box_format` xyxy"):
+    with pytest.raises(HqsamError, match=r"3 of 3 boxes exceed.*`box_format` xyxy"):
         read(corners)
     content = json.dumps(corners).encode()
     file = read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format="xyxy")

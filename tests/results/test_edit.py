@@ -219,7 +219,7 @@ def test_joined_by_names_and_ids_stay_where_they_can(tmp_path: Path) -> None:
     assert [a["category_id"] for a in joined.annotations()] == [1, 2, 1, 2, 3, 2, 3, 2]
     assert ids(renumber(joined)) == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2), (6, 2), (7, 3), (8, 3)]
     listed = saved(tmp_path / "4.json", document("ab", first=5)["annotations"])
-    with pytest.raises(UsageError, match="no names to join by"):
+    with pytest.raises(UsageError, match="no names to match"):
         merge([first, listed])
     assert len(list(merge([listed, listed]).annotations())) == 8
 
