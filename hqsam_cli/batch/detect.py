@@ -112,7 +112,7 @@ def prepare_detect(
         engine=lambda: LocalEngine(make_worker(job, outputs, step), config.workers),
         plan=plan_of(job, outputs),
         lost=bool(found.broken),
-        prompts=f"what {settings.detector} finds",
+        prompts=f"boxes of {settings.detector}",
     )
 
 

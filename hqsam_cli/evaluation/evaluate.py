@@ -190,7 +190,7 @@ def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[Prom
     for dataset in (dataset for found in sets.values() for dataset in found):
         if dataset.kind == "masks":
             if config.detections is not None:
-                remedy = "omit them: boxes are computed from the masks of this set"
+                remedy = "omit it: the boxes of this data set are computed from its masks"
                 raise UsageError("only for coco, lvis, uvo, ytvis and davis", option="detections", remedy=remedy)
             continue
         if [rule.kind for rule in rules] != ["box"]:
@@ -200,7 +200,7 @@ def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[Prom
             raise UsageError("only for images with their own ground truth", option="worst", remedy=remedy)
         if config.refine or config.output.plot is not None:
             option, remedy = "refine" if config.refine else "plot", f"omit it for {dataset.title}"
-            raise UsageError("only for sets with one object per image", option=option, remedy=remedy)
+            raise UsageError("only for data sets with one object per image", option=option, remedy=remedy)
     keys = Counter(dataset.key for found in sets.values() for dataset in found)
     return {
         name: [replace(own, key=name) if keys[own.key] > 1 else own for own in found] for name, found in sets.items()

@@ -213,9 +213,9 @@ def _summary(
         "made": " · ".join(str(part) for part in made if part),
         "info": dict(info),
         "totals": [
-            ["photos", f"{len(looked)}"],
+            ["images", f"{len(looked)}"],
             ["masks", f"{sum(masks)}"],
-            ["masks a photo", f"{np.mean(masks):.1f}" if masks else "–"],
+            ["masks per image", f"{np.mean(masks):.1f}" if masks else "–"],
             ["without masks", f"{masks.count(0)}"],
             ["failed", f"{len(looked) - len(masks)}"],
         ],

@@ -64,7 +64,7 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     assert all(torch.equal(value, state[key]) for key, value in learned.items())
     assert not any(torch.equal(value, base[key].float()) for key, value in learned.items())
 
-    assert "the base, hq: mIoU" in ended.err and "kept epoch " in ended.err
+    assert "base model, hq: mIoU" in ended.err and "kept epoch " in ended.err
     result = ended.lines[0]
     assert result["epoch"] in (1, 2)
     assert json.loads(metadata["result"])["miou"] == result["miou"]
