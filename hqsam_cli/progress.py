@@ -26,7 +26,7 @@ class Progress(Protocol):
         """An image is done or has failed, see `ImageRecord.failure`."""
 
     def on_problem(self, text: str) -> None:
-        """Something was left out, and nothing failed for it."""
+        """Something was skipped, and nothing failed for it."""
 
     def on_failure(self, text: str) -> None:
         """Something that was asked for failed, beside the images of `on_record`."""

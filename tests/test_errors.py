@@ -12,8 +12,8 @@ from hqsam_cli.io.images import read_image
 
 def test_an_error_says_what_it_is_about_why_and_what_to_do() -> None:
     assert (
-        str(HqsamError("is cut off", file=Path("a.jpg"), remedy="fetch it again"))
-        == "a.jpg: is cut off; fetch it again"
+        str(HqsamError("is cut off", file=Path("a.jpg"), remedy="download it again"))
+        == "a.jpg: is cut off; download it again"
     )
     assert str(UsageError("no such device", option="device", value="gpu")) == "`device` gpu: no such device"
     assert str(HqsamError("nothing is left")) == "nothing is left"
@@ -39,10 +39,14 @@ def test_a_program_reads_file_reason_and_remedy_apart(tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         read_image(str(tmp_path / "a.jpg"), exif="apply", max_pixels=1000)
     error = caught.value
-    assert (error.file, error.reason, error.remedy) == (str(tmp_path / "a.jpg"), "the file is empty", "fetch it again")
+    assert (error.file, error.reason, error.remedy) == (
+        str(tmp_path / "a.jpg"),
+        "the file is empty",
+        "download it again",
+    )
 
 
 def test_an_error_survives_the_way_out_of_a_worker_process() -> None:
-    error = ImageError("is cut off", file="a.jpg", remedy="fetch it again")
+    error = ImageError("is cut off", file="a.jpg", remedy="download it again")
     again = pickle.loads(pickle.dumps(error))
-    assert (type(again), str(again), again.remedy) == (ImageError, str(error), "fetch it again")
+    assert (type(again), str(again), again.remedy) == (ImageError, str(error), "download it again")

@@ -1,4 +1,4 @@
-"""The house as CONTRIBUTING.md draws it: complete, and no import goes upward."""
+"""The structure in CONTRIBUTING.md is complete, and no import goes upward."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ def _ask_alone(item: DecodedImage, ask: Callable[[list[DecodedImage]], list[list
     except Exception as error:
         log.debug("the model failed on %s", item.source.path, exc_info=True)
         remedy = "see `debug`, and report it"
-        item.failure = Failure(item.source.path, "the model failed on it", first_line(error), remedy)
+        item.failure = Failure(item.source.path, "the model failed", first_line(error), remedy)
         return []
 
 

@@ -34,15 +34,17 @@ def bench(
         typer.Argument(metavar="[INPUT]...", help="Images, as in hqsam segment; by default a synthetic one."),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
-    boxes: Annotated[int, typer.Option(metavar="N", min=1, help="Random boxes per photo.")] = 8,
-    images: Annotated[int, typer.Option(metavar="N", min=1, help="Number of photos; medians are shown.")] = 8,
+    boxes: Annotated[int, typer.Option(metavar="N", min=1, help="Number of random boxes per image.")] = 8,
+    images: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of images to time; medians are reported.")
+    ] = 8,
     device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Benchmark the inference stages of a model on this machine, per precision, SAM beside HQ-SAM.
 
-    The last column is the fraction of the machine's peak matmul throughput in that precision.
+    The last column is the rate of operations in percent of the peak matmul rate measured in that precision.
     """
     from ..inference.device import resolve_compute
     from ..inference.speed import peak_memory
@@ -88,7 +90,7 @@ def bench(
 def _measure(
     checkpoint: HQSam, compute: Compute, photos: list[np.ndarray], boxes: int, reporter: ConsoleReporter
 ) -> list[dict[str, Any]]:
-    """A row for each kind of mask, in one precision."""
+    """A row per mask output, in one precision."""
     from ..inference.predictor import Predictor, prepare_for_inference
     from ..inference.speed import matrix_rate, measure_stages
 
@@ -97,7 +99,7 @@ def _measure(
     outputs: list[MaskOutput] = ["sum", "sam"] if sam.has_hq else ["sam"]
     rows = []
     for output in outputs:
-        reporter.say(f"{len(photos)} photos, {output} in {compute.dtype_name}")
+        reporter.say(f"{len(photos)} images, {output} in {compute.dtype_name}")
         predictor = Predictor(sam, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
         times = measure_stages(predictor, photos, boxes)
         rows.append(
@@ -116,7 +118,7 @@ def _measure(
 
 
 def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np.ndarray]:
-    """The first so many of the inputs, or a generated one repeated."""
+    """The first `count` images of the inputs, or a synthetic one `count` times."""
     from ..batch.inputs import input_images
     from ..inference.speed import random_photo
     from ..io.images import read_image

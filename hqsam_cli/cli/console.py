@@ -93,7 +93,7 @@ OPTIONS = Options()
 
 
 def one_line(text: str) -> str:
-    """Text on one line, without passwords: file names may hold newlines, or bytes that are no UTF-8."""
+    """Text on one line, without passwords; newlines and bytes that are not UTF-8, as in file names, are escaped."""
     clean = redacted(text).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
 
@@ -208,7 +208,7 @@ class ConsoleReporter:
             self.say(f"{self.unit} {self.done} of {self.total}{shown}, {_rate(each, self.unit)}, {left} left")
 
     def on_failure(self, text: str) -> None:
-        """See `Progress`; said with quiet too."""
+        """An image that failed; printed even if quiet."""
         self.failed += 1
         self._line(Text.assemble(("hqsam: failed: ", "red"), sentence(text)))
 

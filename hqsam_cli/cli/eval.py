@@ -60,13 +60,16 @@ def evaluate(
         bool, typer.Option("--list", rich_help_panel=DATA, help="List all data sets, and which are found.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", rich_help_panel=DATA, help="Exit code 3 if some ground truth has no image.")
+        bool,
+        typer.Option(
+            "--strict", rich_help_panel=DATA, help="Exit with code 3 if any ground truth has no image or is skipped."
+        ),
     ] = False,
     config: EvalConfig,
     model: ModelsOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table and errors.")] = False,
 ) -> None:
-    """Evaluate SAM and HQ-SAM on data sets, by the protocol of the paper or as deployed.
+    """Evaluate SAM and HQ-SAM on data sets, by the protocol of the paper or of hqsam segment.
 
     The table goes to stdout, messages to stderr. With several models, every model is evaluated on every data set, and
     the differences are given with their 95 % confidence intervals over images.
@@ -77,11 +80,11 @@ def evaluate(
         return
     if compare or files:
         if not compare or len(files or ()) < 2 or dataset:
-            raise UsageError("takes two or more files of --json, and nothing else does", option="compare")
+            raise UsageError("requires two or more files written by --json, and no --dataset", option="compare")
         compare_files(files or [], config.seed, reporter)
         return
     if not dataset:
-        raise UsageError("say which, or pass --list to see them", option="dataset")
+        raise UsageError("required", option="dataset", remedy="see --list for the names")
 
     from ..evaluation.evaluate import evaluate as run
 
@@ -91,7 +94,7 @@ def evaluate(
     try:
         result = run(dataset, replace(config, model=models, output=output), reporter)
     except KeyboardInterrupt:
-        reporter.say("interrupted: the same command with --resume goes on")
+        reporter.say("interrupted: run the same command with --resume to continue")
         raise
     finally:
         reporter.close()

@@ -25,7 +25,7 @@ def print_evaluation(result: Evaluation, reporter: ConsoleReporter, *, as_json: 
         reporter.say("gains over SAM in brackets")
         _print_tables(result.rows, result.differences, reporter)
     if result.failed:
-        reporter.say(f"{len(result.failed)} images are in no figure", "yellow")
+        reporter.say(f"failed images are not in the scores: {len(result.failed)}", "yellow")
     for path in result.written:
         reporter.say(f"wrote {path}", "green")
 
@@ -59,5 +59,5 @@ def print_list(root: Path) -> None:
         found = "yes" if dataset_is_found(dataset, root) else "no"
         archive, places = f"{dataset.archive}, {dataset.size}", f"{dataset.images}, {dataset.gt}"
         rows.append([dataset.key, dataset.title, str(dataset.count or "-"), found, places, archive, dataset.source])
-    print_table(("name", "data set", "images", "found", "photos and gt", "archive", "from"), rows)
+    print_table(("name", "data set", "images", "found", "images and ground truth", "archive", "source"), rows)
     typer.echo(f"data sets under {root}; hq4 is dis, coift, hrsod and thinobject, and their mean", err=True)

@@ -32,7 +32,7 @@ def report(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Write an HTML page of a run, with the most suspicious masks first: DIR/report/index.html.
+    """Write an HTML report of a run, with the most suspicious masks first: DIR/report/index.html.
 
     DIR/report/instances.csv has a row per mask.
     """
@@ -50,5 +50,7 @@ def report(
     finally:
         reporter.close()
     if missing:
-        reporter.say(f"photos that cannot be shown: {missing} of {len(photos)}; pass `images`", "yellow")
+        reporter.say(
+            f"images that cannot be shown: {missing} of {len(photos)}; pass their folder as `images`", "yellow"
+        )
     reporter.say(f"wrote {page}", "green")

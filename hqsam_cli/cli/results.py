@@ -71,7 +71,7 @@ def filter_results(
 ) -> None:
     """Filter annotations by score, category and area, and images by name.
 
-    Images stay though all their annotations go. Annotations without a score stay.
+    Images without remaining annotations are kept, and so are annotations without a score.
     """
     from ..results.edit import Choice, choose
 
@@ -85,7 +85,9 @@ def filter_results(
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets")
 def split(
     given: SetArgument,
-    parts: Annotated[str, typer.Option(metavar="NAME=FRACTION,...", help="Parts, whose fractions add up to 1.")],
+    parts: Annotated[
+        str, typer.Option(metavar="NAME=FRACTION,...", help="Names and fractions of the parts; fractions sum to 1.")
+    ],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="DIR", help="Output folder for NAME.json, or its URL.")
     ],
@@ -96,7 +98,7 @@ def split(
 ) -> None:
     """Split results by image, for example into train and val.
 
-    The part of an image follows from its name and the seed alone, so images that are added later move no other.
+    The part of an image depends only on its name and the seed, so adding images moves no others.
     """
     from ..io.copies import below
     from ..results.edit import split as parted
@@ -248,11 +250,13 @@ def _fractions(text: str) -> dict[str, float]:
         name, _, number = item.strip().partition("=")
         digits = number.replace(".", "", 1)
         if not name or "/" in name or name in fractions or not digits.isascii() or not digits.isdigit():
-            raise UsageError("no fraction of a part", option="parts", value=item, remedy="give train=0.8,val=0.2")
+            raise UsageError(
+                "not NAME=FRACTION", option="parts", value=item, remedy="pass, for example, train=0.8,val=0.2"
+            )
         fractions[name] = float(number)
     if abs(sum(fractions.values()) - 1) > TOLERANCE:
         total = f"{sum(fractions.values()):g}"
-        raise UsageError(f"fractions add up to {total}", option="parts", remedy="let them add up to 1")
+        raise UsageError(f"fractions sum to {total}, not 1", option="parts")
     return fractions
 
 

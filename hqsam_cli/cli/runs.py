@@ -82,7 +82,7 @@ def merge(
 ) -> None:
     """Merge the outputs of all shards of a run into one.
 
-    OUT is identical to the output of one run; the command without --shard continues it.
+    OUT is identical to the output of a single run; the command without --shard continues it.
     All shards must be present, finished, and made from the same inputs with the same options.
     Masks are hard-linked if the file system supports it.
     """

@@ -55,14 +55,16 @@ def show(
     ] = False,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", rich_help_panel=RESULTS, help="Of a run: where its photos are, if they moved."),
+        typer.Option(
+            metavar="FOLDER", rich_help_panel=RESULTS, help="Folder of the images of a run, if they were moved."
+        ),
     ] = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Draw masks over images: outlines, boxes, labels and scores, with a color per instance.
 
-    INPUT is images, which are segmented as hqsam segment does, or the output folder of a run.
+    INPUT is images, which are segmented first, or the output folder of a run.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     config = replace(config, compare_sam=compare)
@@ -71,7 +73,7 @@ def show(
         if run is None:
             drawn, code = _draw_images(inputs, output, config, reporter)
         elif config.prompts.boxes or config.prompts.frame or config.detection.detector:
-            raise UsageError(f"{run} is a run, whose masks are drawn", remedy="leave out what to segment")
+            raise UsageError(f"{run} is a run, so its own masks are drawn", remedy="omit the prompt options")
         else:
             drawn, code = _draw_run(run, images, output, config, reporter)
     finally:
@@ -82,7 +84,7 @@ def show(
 
 
 def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporter: ConsoleReporter) -> tuple[int, int]:
-    """Segment images, and write a picture of each; how many there are, and the exit code."""
+    """Segment images, and write a picture of each; returns the number of pictures and the exit code."""
     from ..batch.segment import prepare_segment
     from ..formats.picture_writer import draw, write_picture
     from ..io.atomic import writing
@@ -139,7 +141,7 @@ def _run_folder(inputs: list[str]) -> Path | str | None:
 def _draw_run(
     run: Path | str, images: Path | None, output: Path, config: SegmentConfig, reporter: ConsoleReporter
 ) -> tuple[int, int]:
-    """Write a picture of each image of a run; how many there are, and the exit code.
+    """Write a picture of each image of a run; returns the number of pictures and the exit code.
 
     Raises:
         UsageError: several images for one file, or no SAM masks to compare.

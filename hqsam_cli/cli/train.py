@@ -42,29 +42,29 @@ def train(
         typer.Option(
             metavar="FOLDER[:WEIGHT]",
             rich_help_panel=DATA,
-            help="images/ and masks/, im/ and gt/, or .jpg and .png files. Repeatable; WEIGHT: how often a pair is "
-            "seen per epoch.",
+            help="Training set: a folder with images/ and masks/, im/ and gt/, or .jpg and .png files; repeatable. "
+            "WEIGHT: how often a pair is seen per epoch.",
         ),
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option("--strict", rich_help_panel=DATA, help="Exit code 3 if an image has no mask, or a mask no image."),
+        typer.Option(
+            "--strict", rich_help_panel=DATA, help="Exit with code 3 if any image has no mask, or any mask no image."
+        ),
     ] = False,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Folder of the results.")
+        Path, typer.Option("--output", "-o", metavar="DIR", rich_help_panel=RESULTS, help="Output folder.")
     ] = Path("hqsam_train"),
     config: TrainConfig,
-    fusion: Annotated[
-        Fusion, typer.Option(rich_help_panel=ABLATIONS, help="Other sources of the HQ features.")
-    ] = "full",
+    fusion: Annotated[Fusion, typer.Option(rich_help_panel=ABLATIONS, help="Sources of the HQ features.")] = "full",
     dry_run: DryRunOption = False,
-    json_output: Annotated[bool, typer.Option("--json", help="The result on stdout as JSON.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train the HQ token and its features on a frozen SAM, as in the paper.
 
-    DIR gets hqsam.safetensors, which --model of segment takes, hq_only.safetensors, a few MB, metrics.jsonl and
-    metrics.png. The same command again continues where it stopped.
+    Writes DIR/hqsam.safetensors (for --model), hq_only.safetensors (a few MB), metrics.jsonl and metrics.png.
+    Run the same command again to continue an interrupted run.
     """
     reporter = ConsoleReporter(quiet=quiet or os.environ.get("RANK", "0") != "0")
     if fusion != "full":
@@ -77,7 +77,7 @@ def train(
     try:
         result = run(data or (), output, config, dry_run=dry_run, progress=reporter)
     except KeyboardInterrupt:
-        reporter.say("interrupted: the same command continues")
+        reporter.say("interrupted: run the same command again to continue")
         raise
     finally:
         reporter.close()

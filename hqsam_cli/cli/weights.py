@@ -39,7 +39,7 @@ def list_weights(as_json: AsJson = False) -> None:
     for row in rows:
         size = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB"
         cells.append((row["name"], row["file"], size, STATES[row["state"]], row["repository"] or "the package"))
-    print_table(("name", "file", "size", "here", "from"), cells)
+    print_table(("name", "file", "size", "status", "source"), cells)
 
 
 @weights.command()
@@ -177,8 +177,12 @@ def convert(
             metavar="IN", help="Name of official weights, .pth or .safetensors file, or transformers folder."
         ),
     ],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="A .pth, .pt or .safetensors file, or a folder.")],
-    layout: Annotated[Layout | None, typer.Option(help="Tensor names: transformers in folders, else official.")] = None,
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Output file (.pth, .pt or .safetensors), or folder for transformers.")
+    ],
+    layout: Annotated[
+        Layout | None, typer.Option(help="Naming of the tensors; transformers for a folder, else official.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Convert to float16, which halves the size.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -194,8 +198,8 @@ def convert(
 
     is_folder = output.is_dir() or not output.suffix
     if is_folder and layout == "official":
-        remedy = "name a .pth or .safetensors file"
-        raise UsageError("a folder is for the layout of transformers", file=output, remedy=remedy)
+        remedy = "pass a .pth or .safetensors file"
+        raise UsageError("a folder is for the transformers layout only", file=output, remedy=remedy)
     file = output / TRANSFORMERS_FILE if is_folder else output
     _check_new(file, overwrite)
     if is_folder:
@@ -221,7 +225,7 @@ def convert(
 
 def _check_new(path: Path, overwrite: bool, suffixes: Sequence[str] = SUFFIXES) -> None:
     if path.suffix not in suffixes:
-        raise UsageError(f"end it in one of {', '.join(suffixes)}, so that its format is known", file=path)
+        raise UsageError("unknown file format", file=path, remedy=f"use one of the suffixes {', '.join(suffixes)}")
     if path.is_file() and not overwrite:
         raise UsageError("already exists", file=path, remedy="pass --overwrite to replace it, or choose another file")
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from .names import DEFAULT_MODEL, Exif
 from .option import option, part
-from .run import DATA, EXIF_OF_PAIRS, IMAGES, PROTOCOL, RESULTS, SPEED
+from .run import DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, PROTOCOL, RESULTS, SPEED
 
 Protocol = Literal["paper", "deploy"]
 
@@ -17,7 +17,7 @@ Protocol = Literal["paper", "deploy"]
 class EvalOutput:
     """Files that an evaluation writes; none by default."""
 
-    json: Path | None = option(None, "All figures as JSON; - is stdout, without the table.", RESULTS, metavar="FILE")
+    json: Path | None = option(None, "All scores as JSON; - for stdout, without the table.", RESULTS, metavar="FILE")
     per_image: Path | None = option(None, "CSV with the scores of each image.", RESULTS, metavar="FILE")
     plot: Path | None = option(
         None,
@@ -55,13 +55,17 @@ class EvalConfig:
         metavar="PROMPT", compared=True,
     )  # fmt: skip
     mask_output: tuple[str, ...] = option(
-        (), "Repeatable; by default all that the model has.", PROTOCOL, metavar="sum|hq|sam", compared=True
+        (),
+        "Mask outputs to evaluate; repeatable; by default all that the model has.",
+        PROTOCOL,
+        metavar="sum|hq|sam",
+        compared=True,
     )
     refine: bool = option(False, "Also score SAM's masks refined by CascadePSP.", PROTOCOL, compared=True)
     seed: int = option(42, "Random seed.", PROTOCOL, metavar="N", compared=True)
     resume: bool = option(False, "Resume an interrupted evaluation.", RESULTS)
     exif: Exif = option("apply", EXIF_OF_PAIRS, IMAGES, compared=True)
-    device: str = option("auto", "Where to compute.", SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
+    device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
     dtype: str = option(
         "auto", "Precision; auto is bfloat16 where the device supports it.", SPEED,
         metavar="auto|float32|bfloat16|float16", compared=True,

@@ -11,7 +11,8 @@ PROMPTS, EVERYTHING, DETECTOR = "Prompts", "Everything", "Detector"
 DATA, PROTOCOL, TRAINING, ABLATIONS = "Data", "Protocol", "Training", "Ablations"
 RESULTS, SPEED, IMAGES, RUN = "Results", "Model and speed", "Images", "Long runs"
 PANELS = (PROMPTS, EVERYTHING, DETECTOR, DATA, PROTOCOL, TRAINING, ABLATIONS, RESULTS, SPEED, IMAGES, RUN)
-EXIF_OF_PAIRS = "How to read photos that EXIF rotates and whose masks fit both ways: upright, or as stored."
+EXIF_OF_PAIRS = "EXIF orientation of photos whose masks fit both orientations: apply or ignore it."
+DEVICE = "Device; auto is CUDA if available, else MPS, else the CPU."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class RunConfig:
     )
     device: str = option(
         "auto",
-        "Device; auto is CUDA if available, else MPS, else the CPU.",
+        DEVICE,
         SPEED,
         metavar="auto|cpu|cuda[:N]|mps",
         compared=True,

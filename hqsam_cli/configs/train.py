@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .names import DEFAULT_MODEL, MODEL_VARIABLE, Exif
 from .option import option
-from .run import ABLATIONS, DATA, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
+from .run import ABLATIONS, DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
 
 Trained = Literal["hq", "sum", "both"]
 Init = Literal["random", "sam"]
@@ -30,23 +30,29 @@ class TrainConfig:
     `variant` is a key of `training.variants.VARIANTS`.
     """
 
-    hqseg: Path | None = option(None, "HQSeg-44K in its authors' layout, all seven sets.", DATA, metavar="ROOT")
-    val: tuple[Path, ...] = option((), "Validate on it after each epoch. Repeatable.", DATA, metavar="FOLDER")
+    hqseg: Path | None = option(None, "HQSeg-44K in its authors' layout; all seven data sets.", DATA, metavar="ROOT")
+    val: tuple[Path, ...] = option(
+        (), "Validation set, evaluated after each epoch; repeatable.", DATA, metavar="FOLDER"
+    )
     model: str = option(
-        DEFAULT_MODEL, "The base: a name, or a SAM, MobileSAM or HQ-SAM checkpoint.", SPEED, metavar="NAME|PATH",
+        DEFAULT_MODEL, "Base model: a name, or a SAM, MobileSAM or HQ-SAM checkpoint.", SPEED, metavar="NAME|PATH",
         envvar=MODEL_VARIABLE,
     )  # fmt: skip
-    overwrite: bool = option(False, "Start again instead of continuing.", RESULTS)
+    overwrite: bool = option(False, "Overwrite existing output and start from the beginning.", RESULTS)
     epochs: int = _trained(12, "Number of epochs.", metavar="N", min=1)
-    batch_size: int = _trained(4, "Images per step of each process.", metavar="N", min=1)
+    batch_size: int = _trained(4, "Batch size of each process.", metavar="N", min=1)
     lr: float = _trained(1e-3, "Learning rate of Adam.", metavar="X")
     lr_step: int = _trained(10, "Epochs after which the learning rate is divided by ten.", metavar="N", min=1)
-    image_size: int | None = _trained(None, "Input size; by default the base's.", metavar="S", min=64)
-    fresh: bool = _trained(False, "New HQ modules even if the base has some.")
-    init: Init = _trained("random", "Initialize new HQ modules at random, or such that their masks are SAM's.")
+    image_size: int | None = _trained(
+        None, "Input size of the model; by default that of the base model.", metavar="S", min=64
+    )
+    fresh: bool = _trained(False, "Initialize new HQ modules even if the base model has some.")
+    init: Init = _trained("random", "Initialization of new HQ modules: random, or such that their masks equal SAM's.")
     mask_output: Trained = _trained("hq", "Masks of the loss: HQ, their sum with SAM's, or the mean of both.")
-    augmentation: Augmentation = _trained("paper", "HQ-SAM's, or a stronger one for a few thousand images.")
-    prompts: int = _trained(1, "Prompts per image.", metavar="N", min=1)
+    augmentation: Augmentation = _trained(
+        "paper", "Augmentation of HQ-SAM, or a stronger one for a few thousand images."
+    )
+    prompts: int = _trained(1, "Number of prompts per image.", metavar="N", min=1)
     keep_sam: float = _trained(
         0.0, "Weight of a distillation loss that keeps the masks of other objects as SAM's.", metavar="WEIGHT", min=0
     )
@@ -65,14 +71,14 @@ class TrainConfig:
     )  # fmt: skip
     max_grad_norm: float | None = _trained(None, "Clip the norm of the gradient.", metavar="X", min=0)
     dtype: str = _trained("auto", "Precision of the forward pass.", metavar="auto|float32|bfloat16")
-    workers: int = option(4, "Processes that load data.", TRAINING, metavar="N", min=0)
+    workers: int = option(4, "Number of data loading processes.", TRAINING, metavar="N", min=0)
     seed: int = _trained(42, "Random seed.", metavar="N", min=0)
     checkpoint_steps: int = option(200, "Steps between checkpoints.", TRAINING, metavar="N", min=1)
     variant: str = _trained(
-        "full", "Another output token, or another loss.", ABLATIONS,
+        "full", "Output token or loss of the ablation.", ABLATIONS,
         metavar="full|context|token|scaled|boundary|hq-context",
     )  # fmt: skip
     learn: Learn = _trained("hq", "Train a part of SAM instead of the HQ modules.", ABLATIONS)
     table: Table | None = option(None, "Train all rows of a table of the paper, and print it.", ABLATIONS)
-    device: str = option("auto", "Where to compute.", SPEED, metavar="auto|cpu|cuda[:N]|mps")
+    device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps")
     exif: Exif = _trained("apply", EXIF_OF_PAIRS, IMAGES)

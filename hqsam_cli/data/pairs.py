@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageMaskFolder:
-    """Images with a mask each, and files that are left out: images without a mask or in subfolders, masks of no image.
+    """Images with a mask each, and skipped files: images without a mask or in subfolders, masks without an image.
 
     `weight` is how often each pair is seen per epoch of training.
     """
@@ -55,11 +55,11 @@ class ImageMaskFolder:
     nested: list[Path] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """A sentence for each kind of file that is left out."""
+        """A sentence for each kind of file that is skipped."""
         kinds = (
-            ("images without a mask, left out", self.missing),
-            ("images in subfolders, left out", self.nested),
-            ("masks of no image", self.unmatched),
+            ("images without a mask, skipped", self.missing),
+            ("images in subfolders, skipped", self.nested),
+            ("masks without an image", self.unmatched),
         )
         return [f"{self.name}: {kind}: {len(paths)}, first {paths[0]}" for kind, paths in kinds if paths]
 
@@ -72,8 +72,8 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
     layout = find_layout(folder)
     pairs = [] if layout is None else list_pairs(*layout, exif=exif)
     if layout is None or not pairs:
-        remedy = "give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
-        raise NoInputError("no pair in it", file=folder, remedy=remedy)
+        remedy = "pass a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
+        raise NoInputError("no image-mask pairs", file=folder, remedy=remedy)
     unmatched, nested = unmatched_masks(pairs, *layout), nested_images(*layout)
     found = split_pairs(ImageMaskFolder(folder.resolve().name, pairs, weight, unmatched=unmatched, nested=nested))
     if not found.pairs:
@@ -189,12 +189,12 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
 @cache
 def _warn_ambiguous(exif: Exif) -> None:
     how = "upright" if exif == "apply" else "as stored"
-    log.warning("photos with an EXIF orientation whose masks fit both ways are read %s (`exif` %s)", how, exif)
+    log.warning("photos with an EXIF orientation whose masks fit both orientations are read %s (`exif` %s)", how, exif)
 
 
 def check_readable(folder: ImageMaskFolder) -> None:
     """Raise an HqsamError unless a pair of a set can be read."""
-    problem = "it has none"
+    problem = "it has no pairs"
     for pair in folder.pairs:
         try:
             read_pair(pair)

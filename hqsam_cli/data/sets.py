@@ -115,9 +115,11 @@ def find_dataset(name: str, root: Path) -> Dataset:
         placed = _below(dataset, root)
         missing = [path for path in (placed.images, placed.gt) if not Path(path).exists()]
         if missing:
-            remedy = f"get {dataset.archive} ({dataset.size}) from {dataset.source}, and unpack it so that `data_root` "
-            remedy += f"holds {dataset.images}/ and {dataset.gt}"
-            raise HqsamError(f"{missing[0]} is not there", option="dataset", value=name, remedy=remedy)
+            remedy = (
+                f"download {dataset.archive} ({dataset.size}) from {dataset.source}, extract it so that `data_root` "
+            )
+            remedy += f"contains {dataset.images}/ and {dataset.gt}"
+            raise HqsamError(f"{missing[0]} does not exist", option="dataset", value=name, remedy=remedy)
         return placed
     folder = Path(name)
     if not folder.is_dir():

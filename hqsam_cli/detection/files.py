@@ -131,7 +131,7 @@ def download(name: str, url: str, sha256: str | None, *, may_fetch: bool) -> Pat
             torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256, progress=sys.stderr.isatty())
     except (URLError, ConnectionError, TimeoutError, HTTPException) as error:
         raise HqsamError(
-            f"not downloaded, and {url} cannot be fetched ({error})",
+            f"not downloaded, and {url} cannot be downloaded ({error})",
             file=path,
             remedy="download it elsewhere and put it there",
         ) from None

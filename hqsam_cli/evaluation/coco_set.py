@@ -70,7 +70,7 @@ class GTImage:
 
 @dataclass(frozen=True, slots=True)
 class CocoSet:
-    """A COCO-style data set: `categories` are LVIS' frequencies or None by id, `problems` say what was left out."""
+    """A COCO-style data set: `categories` are LVIS' frequencies or None by id, `problems` say what was skipped."""
 
     dataset: Dataset
     images: list[GTImage]
@@ -87,7 +87,7 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
     document = _frames_as_images(read_whole(LocalCopy(Path(path))))
     for part in ("images", "annotations", "categories"):
         if not isinstance(document.get(part), list):
-            raise HqsamError(f"has no list of {part}", file=path, remedy="give COCO-style instances")
+            raise HqsamError(f"has no list of {part}", file=path, remedy="pass COCO-style instances")
     images = _by_id(path, "image", document["images"])
     categories = _by_id(path, "category", document["categories"])
     category_ids = {key: number for number, key in enumerate(categories, 1)}
@@ -102,7 +102,7 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
     for key, item in images.items():
         file_name = image_name(item)
         if file_name is None:
-            raise HqsamError(f"gives image {key} no file_name", file=path, remedy="fix its JSON")
+            raise HqsamError(f"image {key} has no file_name", file=path, remedy="fix its JSON")
         file_name = plain_name(file_name) if ADDRESS.match(file_name) else file_name  # LVIS gives a COCO address
         seen[file_name] += 1
         title = f"{file_name} ({seen[file_name]})" if seen[file_name] > 1 else file_name
@@ -111,7 +111,7 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
         prompts = prompts if boxes is None else boxes[image_ids[key]]
         usable = [box for box in prompts if box.bbox[2] > 0 and box.bbox[3] > 0]
         if len(usable) < len(prompts):
-            result.problems.append(f"{file_name}: {len(prompts) - len(usable)} boxes without an area; left out")
+            result.problems.append(f"{file_name}: {len(prompts) - len(usable)} boxes without an area; skipped")
         image_path = _path_below(Path(dataset.images), file_name)
         width, height = integer(item.get("width")), integer(item.get("height"))
         given = (width, height) if width and height else None
@@ -141,7 +141,7 @@ def _key(path: str, what: str, entry: Any, field: str) -> Identifier:
     """An id in an entry."""
     key = identifier(entry.get(field)) if isinstance(entry, dict) else None
     if key is None:
-        raise HqsamError(f"{what} has no {field}", file=path, remedy="fix it, or fetch the file again")
+        raise HqsamError(f"{what} has no {field}", file=path, remedy="fix it, or download the file again")
     return key
 
 
@@ -169,9 +169,11 @@ def _read_objects(
         else:
             objects[image_id].append(found)
     if unlisted:
-        raise HqsamError(f"annotations of {unlisted} images that it does not list", file=path, remedy="fetch it again")
+        raise HqsamError(
+            f"annotations of {unlisted} images that it does not list", file=path, remedy="download it again"
+        )
     if shapeless:
-        problem = f"{path}: annotations without a box and a mask, left out: {len(shapeless)} ({some_of(shapeless)})"
+        problem = f"{path}: annotations without a box and a mask, skipped: {len(shapeless)} ({some_of(shapeless)})"
         if not objects:
             raise HqsamError(problem, remedy="each needs a bbox of four numbers and a segmentation")
         problems.append(problem)
@@ -219,11 +221,13 @@ def _read_detections(
     content = read_whole(LocalCopy(path))
     entries = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not all(isinstance(item, dict) and "bbox" in item for item in entries):
-        raise HqsamError("holds no list of results with a bbox", file=path, remedy="give a detector's COCO results")
+        raise HqsamError(
+            "contains no list of results with a bbox", file=path, remedy="pass the COCO results of a detector"
+        )
     unlisted = {str(item.get("image_id")) for item in entries if identifier(item.get("image_id")) not in image_ids}
     if unlisted:
         reason = f"{len(unlisted)} of its image ids are not of this data set (first: {min(unlisted)})"
-        raise HqsamError(reason, file=path, remedy="give detections made on the same images")
+        raise HqsamError(reason, file=path, remedy="pass detections on the same images")
     boxes: dict[int, list[PromptBox]] = defaultdict(list)
     for number, item in enumerate(entries, 1):
         box, score = read_numbers(item["bbox"], 4), number_or_none(item.get("score"))
@@ -233,7 +237,7 @@ def _read_detections(
         category_id = 1 if category_ids is None else category_ids.get("" if category is None else category)
         if image is None or category_id is None:
             reason = f"result {number} has the category_id {item.get('category_id')}, which the data set does not know"
-            raise HqsamError(reason, file=path, remedy="give detections with its categories")
+            raise HqsamError(reason, file=path, remedy="pass detections with its categories")
         boxes[image_ids[image]].append(PromptBox(box, category_id, score))
     return boxes
 
@@ -262,6 +266,6 @@ def _frames_as_images(document: Any) -> Json:
                 own = {"id": len(annotations) + 1, "image_id": first[identifier(track["video_id"])] + frame, **shared}
                 annotations.append({**own, "segmentation": shape, "bbox": box, "area": areas[frame]})
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        reason = f"the data set is no YouTube-VIS JSON ({type(error).__name__}: {error})"
+        reason = f"the data set is not YouTube-VIS JSON ({type(error).__name__}: {error})"
         raise HqsamError(reason, remedy="fix it") from None
     return {"images": images, "annotations": annotations, "categories": document["categories"]}

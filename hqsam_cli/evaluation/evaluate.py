@@ -158,9 +158,9 @@ def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: It
     if unknown := [name for name in wanted if name not in get_args(MaskOutput)]:
         raise UsageError("use sum, hq or sam", option="mask_output", value=unknown[0])
     if clicks and "paper" in protocols:
-        raise UsageError("`prompt` clicks: clicks are placed on the image itself", remedy="leave `protocol` paper out")
+        raise UsageError("`prompt` clicks: clicks are placed on the image itself", remedy="omit `protocol` paper")
     if config.refine and (clicks or (wanted and "sam" not in wanted)):
-        remedy = "leave `prompt` clicks out, or add `mask_output` sam"
+        remedy = "omit `prompt` clicks, or add `mask_output` sam"
         raise UsageError("refines SAM's masks", option="refine", remedy=remedy)
     for model in config.model:
         for name in wanted:
@@ -170,7 +170,7 @@ def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: It
 def output_paths(output: EvalOutput) -> list[Path]:
     """All files and folders of an output. Raises an HqsamError unless they can be written."""
     if output.plot is not None and output.plot.suffix.lower() not in PLOT_SUFFIXES:
-        raise UsageError("name it .png, .pdf or .svg", option="plot", value=output.plot)
+        raise UsageError("use .png, .pdf or .svg", option="plot", value=output.plot)
     page = None if output.report is None else output.report / PAGE
     paths = [path for path in (output.json, output.per_image, output.plot, page) if path is not None]
     folder = [] if output.worst is None else [output.worst[1]]
@@ -190,17 +190,17 @@ def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[Prom
     for dataset in (dataset for found in sets.values() for dataset in found):
         if dataset.kind == "masks":
             if config.detections is not None:
-                remedy = "leave them out: this set's boxes are of its masks"
+                remedy = "omit it: the boxes of this data set are computed from its masks"
                 raise UsageError("only for coco, lvis, uvo, ytvis and davis", option="detections", remedy=remedy)
             continue
         if [rule.kind for rule in rules] != ["box"]:
-            raise UsageError(f"{dataset.title} is prompted by boxes", option="prompt", remedy="leave it out")
+            raise UsageError(f"{dataset.title} is prompted by boxes", option="prompt", remedy="omit it")
         if config.output.worst is not None and (dataset.kind == "video" or config.detections is not None):
-            remedy = "leave out videos and `detections`"
+            remedy = "omit videos and `detections`"
             raise UsageError("only for images with their own ground truth", option="worst", remedy=remedy)
         if config.refine or config.output.plot is not None:
-            option, remedy = "refine" if config.refine else "plot", f"leave it out for {dataset.title}"
-            raise UsageError("only for sets with one object per image", option=option, remedy=remedy)
+            option, remedy = "refine" if config.refine else "plot", f"omit it for {dataset.title}"
+            raise UsageError("only for data sets with one object per image", option=option, remedy=remedy)
     keys = Counter(dataset.key for found in sets.values() for dataset in found)
     return {
         name: [replace(own, key=name) if keys[own.key] > 1 else own for own in found] for name, found in sets.items()

@@ -44,7 +44,7 @@ def write_page(
     about = " · ".join(f"{escape(name)} {escape(value)}" for name, value in facts.items())
     parts = [f"<h1>Evaluation</h1><p>{about}</p>", _table("Scores", "gains over SAM in brackets", table_of(rows))]
     if compared:
-        note = f"with their {LEVEL} % intervals, by a paired bootstrap over images"
+        note = f"with their {LEVEL} % confidence intervals, by a paired bootstrap over images"
         parts.append(_table("Differences", note, table_of_differences(compared)))
     plots = []
     if any(row.curve for row in rows):

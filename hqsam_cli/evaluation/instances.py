@@ -44,7 +44,7 @@ class InstanceTask(Task[GTImage, np.ndarray]):
         size = (loaded.shape[1], loaded.shape[0])
         if item.boxes and item.given_size not in (None, size):
             reason = f"is {size[0]}x{size[1]}, in the data set {item.given_size}"
-            raise ImageError(reason, file=item.path, remedy="fetch it again")
+            raise ImageError(reason, file=item.path, remedy="download it again")
         gts = _gt_masks(item, [box.gt for box in item.boxes if box.gt is not None], size)
         scores: list[Score] = []
         detections: dict[str, list[Annotation]] = {}

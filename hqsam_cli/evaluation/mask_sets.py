@@ -58,7 +58,7 @@ class MaskSet(Task[Pair, LoadedPair]):
         coarse = None
         if any(rule.kind == "mask" for rule in self.rules):
             if item.coarse is None:
-                raise ImageError("has no coarse mask", file=item.image, remedy="give their folder as `coarse_masks`")
+                raise ImageError("has no coarse mask", file=item.image, remedy="pass their folder as `coarse_masks`")
             coarse = read_mask_values(item.coarse)
             check_mask(item.coarse, coarse, image)
             coarse = self.evaluator.to_prompt_pixels(coarse)

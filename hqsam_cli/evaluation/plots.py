@@ -98,7 +98,7 @@ def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, floa
     truth = np.any([*empty, *compared.gts], axis=0)
     differs = [np.any([*empty, *masks], axis=0) ^ truth for masks in compared.outputs.values()]
     parts = where_most(np.any([*empty, *differs], axis=0))
-    pictures = {"photo": image, "ground truth": overlay(image, compared.gts)}
+    pictures = {"image": image, "ground truth": overlay(image, compared.gts)}
     for output, masks in compared.outputs.items():
         title = f"{output}: IoU {100 * scores[output]:.1f}" if output in scores else output
         pictures[title] = overlay(image, masks)

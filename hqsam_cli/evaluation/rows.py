@@ -118,5 +118,5 @@ def read_rows(path: Path) -> list[Row]:
     except OSError as error:
         raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="check the path") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        remedy = "give a file of hqsam eval --json of this version"
-        raise HqsamError("is no JSON of an evaluation with its images", file=path, remedy=remedy) from None
+        remedy = "pass a file written by hqsam eval --json of this version"
+        raise HqsamError("is not the JSON of an evaluation with its images", file=path, remedy=remedy) from None

@@ -161,7 +161,9 @@ class ScoreLog:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise HqsamError(f"cannot be written ({error.strerror})", file=self.path, remedy="make room") from None
+            raise HqsamError(
+                f"cannot be written ({error.strerror})", file=self.path, remedy="free disk space"
+            ) from None
 
 
 def score_task(task: Task[Any, Any], scores: ScoreLog, limit: int | None, progress: Progress) -> list[ImageScores]:

@@ -60,8 +60,8 @@ def video_frames(dataset: Dataset) -> list[VideoFrame]:
             image = root / sequence / f"{ids.stem}.jpg"
             frames.append(VideoFrame(f"{sequence}/{ids.stem}", image, ids, objects))
     if not frames:
-        remedy = f"give the folders of {dataset.title}"
-        raise HqsamError("holds no <sequence> of three <frame>.png", file=gt, remedy=remedy)
+        remedy = f"pass the folders of {dataset.title}"
+        raise HqsamError("contains no <sequence> of three <frame>.png", file=gt, remedy=remedy)
     return frames
 
 
@@ -87,7 +87,7 @@ def frame_boxes(path: Path) -> dict[str, Boxes]:
         }
     except (ValueError, TypeError, AttributeError):
         form = '{"sequence/frame": {"1": [x, y, w, h]}}'
-        raise HqsamError("holds no boxes by frame and object", file=path, remedy=f"its form is {form}") from None
+        raise HqsamError("contains no boxes by frame and object", file=path, remedy=f"expected: {form}") from None
 
 
 LoadedFrame = tuple[np.ndarray, np.ndarray]  # uint8 RGB (H, W, 3), and the id of the object at each pixel (H, W)

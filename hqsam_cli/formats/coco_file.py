@@ -34,7 +34,7 @@ ENTRIES = {
 }
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PYTHON = ijson.get_backend("python")
-REMEDY = "give COCO instances, a COCO results list, NDJSON, or the output of a run"
+REMEDY = "pass COCO instances, a COCO results list, NDJSON, or the output of a run"
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def kind_of(file: LocalCopy) -> Kind:
         before = event
     if has_annotations:
         return "COCO instances"
-    raise HqsamError("JSON, but no results", file=file.name, remedy=REMEDY)
+    raise HqsamError("JSON, but not results", file=file.name, remedy=REMEDY)
 
 
 def entries(file: LocalCopy, prefix: str) -> Iterator[Any]:
@@ -101,7 +101,7 @@ def entries(file: LocalCopy, prefix: str) -> Iterator[Any]:
 def defect(entry: Any, *needed: str) -> str | None:
     """What is wrong with an entry, as the end of a sentence; None where it has the keys that it needs."""
     if not isinstance(entry, dict):
-        return "is no object"
+        return "is not an object"
     for key in needed:
         if not isinstance(entry.get(key), str if key == "file_name" else ID):
             return f"has no {key}"

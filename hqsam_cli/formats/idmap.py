@@ -26,7 +26,7 @@ class IdMapWriter(ImageWriter):
         instances, scores = result.instances, [annotation["score"] or 0.0 for annotation in result.annotations]
         if len(instances) > MAX_ID:
             reason = f"{len(instances)} masks do not fit a 16-bit id map"
-            raise ImageError(reason, file=result.file_name, remedy="leave `format` idmap out")
+            raise ImageError(reason, file=result.file_name, remedy="omit `format` idmap")
         width, height = result.size
         ids = np.zeros((height, width), np.uint16)
         for index in sorted(range(len(instances)), key=lambda i: (scores[i], -i)):

@@ -51,7 +51,7 @@ class Outputs:
         for writer in self.writers:
             if (path := writer.foreign()) is not None:
                 raise UsageError(
-                    "is there, and no run of this tool wrote it",
+                    "already exists, and was not written by hqsam",
                     file=path,
                     remedy="pass `overwrite` to replace it, or choose another `output`",
                 )

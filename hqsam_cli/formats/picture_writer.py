@@ -107,5 +107,5 @@ def picture_bytes(suffix: str, pixels: np.ndarray, quality: int = JPEG_QUALITY, 
     except cv2.error:
         done = False
     if not done:
-        raise ImageError("no picture can be written as that", file=path, remedy="call it .png or .jpg")
+        raise ImageError("unsupported picture format", file=path, remedy="use .png or .jpg")
     return encoded.tobytes()

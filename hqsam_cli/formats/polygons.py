@@ -22,7 +22,7 @@ from ..inference.regions import fill_holes, remove_small_regions
 from ..records import DECIMALS, Annotation, MaskCrop
 from ..records import Polygons as PolygonRecord
 
-SMALLEST = 10  # pixels; parts and holes of fewer are left out
+SMALLEST = 10  # pixels; parts and holes of fewer are skipped
 BLOCK = 1_000_000  # distances that are looked at together
 FEW = 100  # rings, of which all distances are looked at
 
@@ -63,7 +63,7 @@ class PolygonCost:
             self.dropped += polygons["dropped"]
 
     def __str__(self) -> str:
-        left_out = f"; {self.dropped} parts and holes of fewer than {SMALLEST} pixels left out" if self.dropped else ""
+        left_out = f"; {self.dropped} parts and holes of fewer than {SMALLEST} pixels skipped" if self.dropped else ""
         mean = self.ious / self.masks
         return f"polygons: mean IoU with the masks {mean:.4f}, lowest {self.lowest:.4f}{left_out}"
 

@@ -58,10 +58,10 @@ def _sound_runs(rle: Mapping[str, Any], width: int, height: int) -> np.ndarray:
     if len(size) != 2 or min(size) <= 0:
         raise ValueError("is RLE without a size [height, width]")
     if size != [height, width]:  # before its runs are drawn: a few bytes can claim gigabytes
-        raise ValueError(f"is of {size[1]} x {size[0]} pixels, the image of {width} x {height}")
+        raise ValueError(f"is {size[1]} x {size[0]} pixels, the image {width} x {height}")
     runs = _run_lengths(counts) if isinstance(counts, str) else _counted_runs(counts)
     if (runs < 0).any() or runs.sum() != height * width:
-        raise ValueError(f"is RLE whose runs do not make up {width} x {height} pixels")
+        raise ValueError(f"is RLE whose runs do not sum to {width} x {height} pixels")
     return runs
 
 
@@ -82,12 +82,12 @@ def _run_lengths(text: str) -> np.ndarray:
     """
     codes = np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.int64) - 48
     if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        raise ValueError("is RLE with counts that are cut off or no RLE")
+        raise ValueError("is RLE with truncated or invalid counts")
     ends = np.flatnonzero(codes & 32 == 0)
     starts = np.r_[0, ends[:-1] + 1]
     lengths = ends - starts + 1
     if lengths.max() > 7:
-        raise ValueError("is RLE with counts that are no RLE")
+        raise ValueError("is RLE with invalid counts")
     places = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
     runs = np.add.reduceat((codes & 31) << places, starts)
     runs -= np.where(codes[ends] & 16, 1 << 5 * lengths, 0)

@@ -92,7 +92,7 @@ class AddressFolder:
             self._request("removed", name, self._system.rm_file, FileNotFoundError)
 
     def _write(self, name: str, write: Callable[[str], object]) -> None:
-        remedy = "fix that and run the same command, which continues, or choose another `output`"
+        remedy = "fix that and run the same command again to continue, or choose another `output`"
         self._request("written", name, write, FileExistsError, remedy=remedy)
 
     def _request(

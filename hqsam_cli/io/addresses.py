@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds
 RETRY_TIMEOUT = 60.0  # seconds after which nothing is retried: client libraries retry slow servers by themselves
-TRY_AGAIN = "the same command tries it again"
+TRY_AGAIN = "run the same command again to retry"
 UNKNOWN = "-"  # a stamp that says nothing
 # Keys under which the file systems of fsspec have the modification time and the version of an object, best first.
 MODIFIED = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "created")
@@ -70,12 +70,12 @@ def file_system(address: str) -> tuple[Any, str]:
         system, path = fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
         raise UsageError(
-            f"an address that needs a package ({first_line(error)})",
+            f"a URL that needs a package ({first_line(error)})",
             file=address,
             remedy="pip install 'hqsam-cli[cloud]' for s3 and http, gcsfs for gs, adlfs for az",
         ) from None
     except ValueError as error:
-        raise UsageError(f"no address that fsspec knows ({first_line(error)})", file=address) from None
+        raise UsageError(f"URL not supported by fsspec ({first_line(error)})", file=address) from None
     return system, str(path)
 
 

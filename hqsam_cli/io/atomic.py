@@ -69,4 +69,4 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         file = error.filename if str(error.filename).startswith(str(path)) else path
         reason = f"cannot be written ({error.strerror or error})"
-        raise HqsamError(reason, file=file, remedy="give another path") from None
+        raise HqsamError(reason, file=file, remedy="pass another path") from None

@@ -22,7 +22,7 @@ HEAD = 64  # bytes that tell
 def describe_placeholder(head: bytes) -> str | None:
     """What a file that begins so is, and what to do; None if it is no placeholder."""
     if head.startswith(LFS):
-        return "a Git LFS pointer, not the file itself; fetch it with git lfs pull"
+        return "a Git LFS pointer, not the file itself; download it with git lfs pull"
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):
-        return "an HTML page, not the file itself; the download failed, perhaps without a login; fetch it again"
+        return "an HTML page, not the file itself; the download failed, perhaps without a login; download it again"
     return None

@@ -127,7 +127,9 @@ class RemoteFile(InputFile):
         except Exception as error:
             if is_transient(error):
                 _unavailable.add(url)
-            self._failure = ImageError("cannot be fetched", file=self.path, detail=first_line(error), remedy=TRY_AGAIN)
+            self._failure = ImageError(
+                "cannot be downloaded", file=self.path, detail=first_line(error), remedy=TRY_AGAIN
+            )
         raise self._failure
 
 

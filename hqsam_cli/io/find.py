@@ -110,8 +110,8 @@ def find_images(
             seen.add(path)
             known = found.setdefault(image.file_name, image)
             if known is not image and (is_remote or os.path.realpath(known.path) != os.path.realpath(image.path)):
-                reason = f"{known.path} and {image.path} would both be called {image.file_name} in the results"
-                raise UsageError(reason, remedy="give the folder that holds both")
+                reason = f"{known.path} and {image.path} would both have the name {image.file_name} in the results"
+                raise UsageError(reason, remedy="pass the folder that contains both")
     result.images.extend(found.values())
     return result
 
@@ -120,7 +120,7 @@ def _images_of(
     item: str, stdin: BinaryIO | None, null_separated: bool, excluded: set[str], result: Found
 ) -> Iterator[SourceImage]:
     if not item:
-        raise UsageError("an input is an empty name", remedy="give images, folders of images, globs, or -")
+        raise UsageError("an input is an empty name", remedy="pass images, folders of images, globs, or -")
     if not os.path.isdir(item):
         check_not_compressed(item)
     if item == STDIN:

@@ -22,10 +22,10 @@ def unzipped(content: bytes, path: str | os.PathLike[str]) -> bytes:
         try:
             parts.append(unzip.decompress(content, left))
         except zlib.error as error:
-            raise HqsamError(f"broken gzip ({error})", file=path, remedy="fetch it again") from None
+            raise HqsamError(f"broken gzip ({error})", file=path, remedy="download it again") from None
         left -= len(parts[-1])
         if not unzip.eof or left <= 0:
-            reason = f"gzip that is cut off or grows beyond {LARGEST} bytes"
-            raise HqsamError(reason, file=path, remedy="fetch it again")
+            reason = f"gzip that is truncated or larger than {LARGEST} bytes"
+            raise HqsamError(reason, file=path, remedy="download it again")
         content = unzip.unused_data.lstrip(b"\0")
     return b"".join(parts)

@@ -109,17 +109,17 @@ def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator
     try:
         if os.path.isdir(path):
             if os.access(path, os.R_OK | os.X_OK):
-                raise ImageError("a folder, not an image", file=path, remedy="give the folder itself as an input")
+                raise ImageError("a folder, not an image", file=path, remedy="pass the folder itself as an input")
             raise ImageError("a folder that cannot be read", file=path, remedy="check its permissions")
         if not file.content:
-            raise ImageError("the file is empty", file=path, remedy="fetch it again")
+            raise ImageError("the file is empty", file=path, remedy="download it again")
         _raise_pillow_limit(max_pixels)
         yield _decode(file, exif, max_pixels)
     except ImageError:
         raise
     except Image.DecompressionBombError:
-        remedy = "raise `max_pixels` if the file can be trusted"
-        raise ImageError(f"over the limit of {max_pixels} pixels", file=path, remedy=remedy) from None
+        remedy = "raise `max_pixels` if you trust the file"
+        raise ImageError(f"more than {max_pixels} pixels", file=path, remedy=remedy) from None
     except UnidentifiedImageError:
         raise ImageError(_unidentified(file), file=path) from None
     except FileNotFoundError:
@@ -129,7 +129,7 @@ def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator
         if isinstance(error, OSError) and error.errno is not None:
             detail, remedy = error.strerror or "", "check its permissions"
             raise ImageError("cannot be read", file=path, detail=detail, remedy=remedy) from None
-        remedy = "fetch it again, or convert it to RGB"
+        remedy = "download it again, or convert it to RGB"
         raise ImageError("broken image", file=path, detail=first_line(error), remedy=remedy) from None
 
 
@@ -167,14 +167,14 @@ def _unidentified(file: InputFile) -> str:
         return placeholder
     for offset, magic, kind in DAMAGED:
         if file.content.startswith(magic, offset):
-            reason = f"broken image ({kind} that is cut off or of a kind that is not read)"
-            return f"{reason}; fetch it again, or convert it to 8-bit RGB"
+            reason = f"broken image ({kind} that is truncated or of an unsupported kind)"
+            return f"{reason}; download it again, or convert it to 8-bit RGB"
     suffix = os.path.splitext(file.path)[1].lower()
     if suffix in HEIF_SUFFIXES and "HEIF" not in FORMATS:
         return "HEIC is read with pillow-heif: pip install 'hqsam-cli[heif]'"
     if suffix in OTHER_IMAGES:
-        return f"{suffix[1:].upper()} is not read; convert it to JPEG, PNG or TIFF"
-    return f"not an image that can be read ({', '.join(FORMATS)}); convert it, or leave it out"
+        return f"{suffix[1:].upper()} is not supported; convert it to JPEG, PNG or TIFF"
+    return f"not a supported image ({', '.join(FORMATS)}); convert it, or omit it"
 
 
 def _raise_pillow_limit(max_pixels: int) -> None:

@@ -28,7 +28,7 @@ SAMPLE = 100_000  # pixels whose colors are counted
 OTHERS = {True: (96, 0.005), False: (32, 0.0)}
 DARK, BRIGHT = 64, 192
 MAX_BETWEEN = 0.05  # of the pixels of a mask with colors, neither dark nor bright
-REMEDY, ONE_OBJECT = "make it a mask of 0 and 255", "make it a mask of one object, 0 and 255"
+REMEDY, ONE_OBJECT = "convert it to a mask of 0 and 255", "convert it to a mask of one object, 0 and 255"
 
 
 def read_mask(path: Path) -> np.ndarray:

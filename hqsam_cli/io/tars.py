@@ -107,7 +107,7 @@ def read_tar(path: str) -> Tar:
     except Exception as error:
         reason, remedy = f"cannot be read ({first_line(error)})", TRY_AGAIN
         if isinstance(error, tarfile.TarError | EOFError):
-            reason, remedy = f"broken tar ({first_line(error)})", "fetch it again"
+            reason, remedy = f"broken tar ({first_line(error)})", "download it again"
         elif isinstance(error, FileNotFoundError):
             reason, remedy = "no such file", "check the path"
         tar.problem = str(HqsamError(reason, file=path, remedy=remedy))

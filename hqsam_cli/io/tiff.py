@@ -54,11 +54,11 @@ def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image |
     known = tags.get(BANDS, 1) <= MAX_BANDS and tags.get(PLANES, 1) == 1
     known = known and tags.get(COMPRESSION, 1) in OPENCV_COMPRESSIONS
     if known and not _is_complete(tags, len(content)):
-        raise ImageError("broken image", file=path, detail="TIFF that is cut off", remedy="fetch it again")
+        raise ImageError("broken image", file=path, detail="truncated TIFF", remedy="download it again")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if known else None
     if pixels is None:
         raise ImageError(
-            "a TIFF of a kind that is not read", file=path, detail=_describe(tags), remedy="convert it to 8-bit RGB"
+            "an unsupported kind of TIFF", file=path, detail=_describe(tags), remedy="convert it to 8-bit RGB"
         )
     if pixels.dtype != np.uint8:
         pixels = eight_bits(pixels, path, bit_depth(tags))

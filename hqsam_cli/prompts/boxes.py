@@ -71,7 +71,7 @@ def check_no_corners(boxes: Sequence[tuple[Box, Size]], total: str, path: str | 
     fit = sum(x0 < x1 - x0 <= width + 1 and y0 < y1 - y0 <= height + 1 for (x0, y0, x1, y1), (width, height) in boxes)
     if 2 * leave > len(boxes) and fit >= MOST * len(boxes):
         raise HqsamError(
-            f"{leave} {total} boxes leave their images when read as x, y, width, height, and fit as corners",
+            f"{leave} {total} boxes exceed their images as x, y, width, height, and fit as corners",
             file=path,
-            remedy="pass `box_format` xyxy, or xywh if they are meant so",
+            remedy="pass `box_format` xyxy, or xywh if that is correct",
         )

@@ -52,7 +52,7 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
             return
         lost += problems
     if lost:
-        raise HqsamError("of the prompts not one lies in its image", remedy=f"the first trouble: {lost[0]}")
+        raise HqsamError("no prompt lies inside its image", remedy=f"the first problem: {lost[0]}")
 
 
 def check_speaks(sources: PromptSources) -> None:
@@ -60,10 +60,10 @@ def check_speaks(sources: PromptSources) -> None:
     for file in sources.files:
         if file.says_nothing:
             raise HqsamError(
-                f"{file.kind} without any object, and it says of no image that there is none; the output has results, "
-                "and nothing was touched",
+                f"{file.kind} without objects, and without images stated to have none; the output has results, "
+                "and nothing was changed",
                 file=file.path,
-                remedy="give the file of these images",
+                remedy="pass the file of these images",
             )
 
 
@@ -73,7 +73,7 @@ def check_used(sources: PromptSources, table: PromptTable, images: Sequence[Sour
         return
     if dropped := sum(own.dropped for own in table.images.values()):
         raise HqsamError(
-            f"its {dropped} prompts are of these inputs, and `score_threshold` lets none through",
+            f"its {dropped} prompts of these inputs all have scores below `score_threshold`",
             file=sources.entries[0][0],
             remedy="lower it",
         )
@@ -82,7 +82,7 @@ def check_used(sources: PromptSources, table: PromptTable, images: Sequence[Sour
     inputs = some_of(image.file_name for image in images)
     reason = next(iter([*table.outside, *table.notes.lost]), None)
     raise HqsamError(
-        f"of its {count} prompts not one can be used; {named}, and the inputs are {inputs}",
+        f"none of its {count} prompts can be used; {named}, and the inputs are {inputs}",
         file=path,
-        remedy="give the file of these images" if reason is None else f"the first trouble: {reason}",
+        remedy="pass the file of these images" if reason is None else f"the first problem: {reason}",
     )

@@ -30,7 +30,9 @@ def fit_prompts(
     """
     if image.prompts and image.size is not None and image.size != (width, height):
         turned = image.size == (height, width)
-        remedy = "change `exif`, which turns it the other way" if turned else "rescale its boxes, or correct that size"
+        remedy = (
+            "change `exif`, since width and height are swapped" if turned else "rescale its boxes, or fix that size"
+        )
         raise ImageError(
             f"is {width} x {height} pixels, but its prompts are for {image.size[0]} x {image.size[1]}",
             file=image.file_name,
@@ -55,18 +57,18 @@ def _fit(raw: RawPrompt, width: int, height: int, turn: Image.Transpose | None) 
     if box is not None:
         box = _clip(box, width, height)
         if box is None:
-            lost.append(f"box {raw.annotation_id} lies outside the image; left out")
+            lost.append(f"box {raw.annotation_id} lies outside the image; skipped")
     if points is not None:
         x, y = points[:, 0], points[:, 1]
         inside = (x >= 0) & (y >= 0) & (x <= width) & (y <= height)
         if not inside.all():
             outside = f"{len(points) - inside.sum()} of {len(points)}"
-            lost.append(f"points of prompt {raw.annotation_id} lie outside the image: {outside}; left out")
+            lost.append(f"points of prompt {raw.annotation_id} lie outside the image: {outside}; skipped")
         points = points[inside] if inside.any() else None
     if raw.mask is not None:
         mask, reason = _coarse_mask(raw.mask, width, height, turn)
         if reason:
-            lost.append(f"coarse mask of prompt {raw.annotation_id} {reason}; left out")
+            lost.append(f"coarse mask of prompt {raw.annotation_id} {reason}; skipped")
     return Prompt(raw.annotation_id, raw.category_id, box, points, mask, raw.score), lost
 
 
@@ -89,5 +91,5 @@ def _coarse_mask(
     if mask.shape == (width, height) != (height, width) and turn is not None:
         mask = np.asarray(Image.fromarray(mask).transpose(turn))
     if mask.shape != (height, width):
-        return None, f"is of {mask.shape[1]} x {mask.shape[0]} pixels, the image of {width} x {height}"
+        return None, f"is {mask.shape[1]} x {mask.shape[0]} pixels, the image {width} x {height}"
     return (mask, "") if mask.any() else (None, "is empty")

@@ -16,7 +16,7 @@ def label_contents(paths: list[Path], file: PromptFile) -> Iterator[tuple[Path, 
         try:
             content = path.read_bytes()
         except OSError as error:
-            file.lose(f"label files that cannot be read ({error.strerror}), left out", path.name)
+            file.lose(f"label files that cannot be read ({error.strerror}), skipped", path.name)
         else:
             yield path, content
 

@@ -164,15 +164,15 @@ class PromptFile:
         """Add an image; `where` is what to call it in notes. Again with the same key and name, it changes nothing."""
         own = identifier(key)
         if own is None or not isinstance(name, str) or not name:
-            self.lose("images without an id or a file_name, left out", where)
+            self.lose("images without an id or a file_name, skipped", where)
         elif own not in self.images:
             width, height = (integer(n) or 0 for n in size)
             known = (width, height) if width > 0 and height > 0 else None
             self.images[own] = FileImage(own, name, kind, integer(image_id), known)
             if image_id is not None and self.images[own].image_id is None:
-                self.remark("image ids that are no integers, given anew", name)
+                self.remark("image ids that are not integers, replaced", name)
         elif self.images[own].name != name:
-            self.lose("images with the id of an earlier one, left out", where)
+            self.lose("images with the id of an earlier one, skipped", where)
 
     def add(
         self,
@@ -209,24 +209,24 @@ class PromptFile:
         entry, name = f"entry {self.entries}", COCO_FIELDS[self.use]
         if key is None or key not in self.images:
             what, where = ("without image_id", entry) if key is None else ("of unlisted images", f"image id {key}")
-            self.lose(f"annotations {what}, left out", where)
+            self.lose(f"annotations {what}, skipped", where)
             return
         where = f"{entry if number is None else f'annotation {number}'} of {self.images[key].label}"
         if crowd:
-            self.remark("crowd regions, left out", where)
+            self.remark("crowd regions, skipped", where)
             return
         given = {"box": box, "points": points, "mask": segmentation}[self.use]
         if given in (None, []) and not (self.use == "box" and segmentation):
-            self.lose(f"annotations without {name}, left out", where, key)
+            self.lose(f"annotations without {name}, skipped", where, key)
             return
         try:
             field, value = self._read_value(given, box_format, segmentation, self.images[key].size)
         except ValueError as error:
-            self.lose(f"annotations whose {name} {error}, left out", f"{where}, {short(given)}", key)
+            self.lose(f"annotations whose {name} {error}, skipped", f"{where}, {short(given)}", key)
             return
         confidence = number_or_none(score)
         if confidence is None and score is not None:
-            self.remark("scores that are no numbers, ignored", where)
+            self.remark("scores that are not numbers, ignored", where)
         if known is None:
             own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence)
             self.annotations.append(own)

@@ -33,7 +33,7 @@ ZIP = b"PK\x03\x04"
 LABEL_FILES = (*FOLDER_READERS, ".yaml", ".yml", ".names")
 # NaN and the infinities, which Python writes and JSON does not know, are null.
 _parse = partial(json.loads, parse_constant=lambda _name: None)
-KINDS_OF_FILES = f"give one of these files: {', '.join((*READERS, *FILE_READERS))}"
+KINDS_OF_FILES = f"pass one of these: {', '.join((*READERS, *FILE_READERS))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +127,9 @@ def read_prompt_file(
     if file.says_nothing and file.kind != "COCO results" and (file.images or file.lost):
         lost = [text.removeprefix(f"{file.path}: ") for text in file.notes.lost]
         raise HqsamError(
-            ": ".join([f"{file.kind}, in which there are no annotations", *lost[:1]]),
+            ": ".join([f"{file.kind} without annotations", *lost[:1]]),
             file=file.path,
-            remedy="give the file of the objects; an empty list of annotations says that an image has none",
+            remedy="pass a file with annotations; an empty list of annotations states that an image has none",
         )
     return file
 
@@ -143,7 +143,7 @@ def _read_content(content: bytes, file: PromptFile) -> str:
     if placeholder := describe_placeholder(content[:HEAD]):
         raise ValueError(placeholder)
     if content.startswith(ZIP):
-        raise ValueError("a zip archive; unpack it, and give the file or the folder in it")
+        raise ValueError("a zip archive; extract it, and pass the file or the folder in it")
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         for kind, read_content in FILE_READERS.items():
             if read_content(content, file):
@@ -153,8 +153,8 @@ def _read_content(content: bytes, file: PromptFile) -> str:
         if read(document, file):
             return kind
     raise ValueError(
-        f"JSON, but none of {', '.join(READERS)}; give an object with images and annotations, a list of results with "
-        "image_id, a list of tasks with data, or a line an image with file_name and annotations"
+        f"JSON, but none of {', '.join(READERS)}; pass an object with images and annotations, a list of results with "
+        "image_id, a list of tasks with data, or a line per image with file_name and annotations"
     )
 
 
@@ -166,7 +166,7 @@ def _read_beside(beside: Mapping[str, bytes], box_format: BoxFormat | None) -> P
         try:
             document = _parse(content.decode("utf-8-sig"))
         except (ValueError, RecursionError):
-            file.lose("JSON beside images that is none, left out", name)
+            file.lose("invalid JSON beside images, skipped", name)
             continue
         if isinstance(document, list):
             document = {"annotations": document}
@@ -181,14 +181,14 @@ def _read_folder(folder: Path, file: PromptFile) -> None:
     place = folder / LABELS if is_root(folder) else folder
     paths = files_below(place, FOLDER_READERS)
     if not paths:
-        remedy = "give a folder of YOLO's .txt, VOC's .xml or labelme's .json"
-        raise HqsamError("holds no labels", file=file.path, remedy=remedy)
+        remedy = "pass a folder of YOLO .txt, VOC .xml or labelme .json"
+        raise HqsamError("contains no labels", file=file.path, remedy=remedy)
     counts = Counter(path.suffix.lower() for path in paths)
     suffix = max(FOLDER_READERS, key=lambda suffix: counts[suffix])
     file.kind, read = FOLDER_READERS[suffix]
     read(place, [path for path in paths if path.suffix.lower() == suffix], file)
     for path in (path for path in paths if path.suffix.lower() != suffix):
-        file.lose(f"labels of another kind than {suffix}, left out", path.name)
+        file.lose(f"labels in another format than {suffix}, skipped", path.name)
 
 
 def _read_address(address: str, file: PromptFile) -> None:

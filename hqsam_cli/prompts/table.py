@@ -89,7 +89,7 @@ def bind_prompts(
     for name, own in joined.items():
         if own.image_id is not None and image_ids.setdefault(own.image_id, name) != name:
             other = image_ids[own.image_id]
-            notes.remarks.append(f"{name}: has the image id {own.image_id} of {other}; given a new one")
+            notes.remarks.append(f"{name}: has the image id {own.image_id} of {other}; replaced")
             own.image_id = None
         numbered = [
             replace(prompt, annotation_id=own.kept.get(key, number))
@@ -126,9 +126,9 @@ class _Binder:
         self.outside.extend(matches.outside)
         if file.unlisted and file.images and not matches.names and not matches.ambiguous:
             raise HqsamError(
-                "a COCO results list, none of whose image ids is the name of an input",
+                "a COCO results list whose image ids match no input name",
                 file=file.path,
-                remedy="pass `images_json` FILE with the images they stand for",
+                remedy="pass `images_json` FILE with its images",
             )
         silent = file.silent
         for image_key, name in matches.names.items():
@@ -160,7 +160,7 @@ class _Binder:
             )
             own.prompts[key] = replace(known, **{annotation.field: annotation.value})
         note(self.notes.lost, f"{file.path}: prompts that match no input", unmatched)
-        what = f"{file.path}: annotation ids that are no integers of one object, given anew"
+        what = f"{file.path}: annotation ids that are not integers of one object, replaced"
         note(self.notes.remarks, what, renumbered)
 
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
@@ -170,7 +170,7 @@ class _Binder:
         for name, number, path in found:
             own = self.joined[name]
             if number is None and len(own.prompts) > 1:
-                text = f"{masks.folder / path}: one mask for {len(own.prompts)} prompts of {name}; left out"
+                text = f"{masks.folder / path}: one mask for {len(own.prompts)} prompts of {name}; skipped"
                 self.notes.lost.append(text)
                 continue
             key: Key = next(iter(own.prompts), WHOLE) if number is None else number
@@ -202,5 +202,5 @@ def number_images(listed: PromptFile | None, images: Sequence[SourceImage]) -> P
     counts = Counter(stems.values())
     own = {name: n for name, n in stems.items() if n is not None and n >= 0 and counts[n] == 1}
     notes = Notes()
-    note(notes.remarks, "images whose names are no numbers, given ids of their own", [n for n in stems if n not in own])
+    note(notes.remarks, "images whose names are not numbers, with new ids", [n for n in stems if n not in own])
     return PromptTable({name: ImagePrompts(name, n) for name, n in own.items()}, table.categories, notes)

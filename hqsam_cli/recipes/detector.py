@@ -112,7 +112,7 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> i
         try:
             image, mask = read_pair(pair)
         except ImageError as error:
-            _say(f"left out: {error}")
+            _say(f"skipped: {error}")
             continue
         if masks := separate_objects((mask > THRESHOLD).astype(np.uint8)):
             boxes = [own.tight_box() for own in masks]

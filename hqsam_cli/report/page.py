@@ -73,7 +73,7 @@ def write_report(
     """
     report = run / "report"
     if report.exists() and not (report / STATIC[0]).is_file() and (not report.is_dir() or any(report.iterdir())):
-        raise HqsamError("is there, and is no report of this tool", file=report, remedy="rename it")
+        raise HqsamError("already exists, and is not a report of hqsam", file=report, remedy="rename it")
     try:
         for name in STATIC:  # first: by them the folder is known as a report
             write_file(report / name, _static(name))
@@ -213,9 +213,9 @@ def _summary(
         "made": " · ".join(str(part) for part in made if part),
         "info": dict(info),
         "totals": [
-            ["photos", f"{len(looked)}"],
+            ["images", f"{len(looked)}"],
             ["masks", f"{sum(masks)}"],
-            ["masks a photo", f"{np.mean(masks):.1f}" if masks else "–"],
+            ["masks per image", f"{np.mean(masks):.1f}" if masks else "–"],
             ["without masks", f"{masks.count(0)}"],
             ["failed", f"{len(looked) - len(masks)}"],
         ],

@@ -40,10 +40,10 @@ class Photo:
             ImageError: it is gone, broken, or another one.
         """
         if self.path is None:
-            raise ImageError("the path of its photo is unknown", file=self.record.file_name, remedy="pass `images`")
+            raise ImageError("the path of its image is unknown", file=self.record.file_name, remedy="pass `images`")
         pixels = read_image(self.path, exif=self.exif, max_pixels=max_pixels)
         if pixels.shape[1::-1] != self.record.size:
-            reason = "is another photo than the one that was segmented, of another size"
+            reason = "is another image than the segmented one, of another size"
             raise ImageError(reason, file=self.path, remedy="pass `images`, or segment it again")
         return pixels
 

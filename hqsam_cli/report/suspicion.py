@@ -34,19 +34,19 @@ class Ramp(NamedTuple):
 # By measure; see `docs/report.md`.
 PARTS = {
     "empty": Ramp(0.0, 1.0, 1.0, "is empty"),
-    "confidence": Ramp(0.2, 0.6, 0.6, "the model is not sure"),
-    "disagreement": Ramp(0.15, 0.6, 0.7, "SAM and HQ-SAM do not agree on it"),
-    "box": Ramp(0.12, 0.26, 0.95, "leaves the box that was asked for, or fills little of it"),
-    "contact": Ramp(0.75, 1.0, 0.5, "touches its box all along its sides"),
-    "holes": Ramp(0.01, 0.15, 0.5, "has holes where the photo has no edges"),
+    "confidence": Ramp(0.2, 0.6, 0.6, "has a low predicted IoU"),
+    "disagreement": Ramp(0.15, 0.6, 0.7, "SAM and HQ-SAM disagree"),
+    "box": Ramp(0.12, 0.26, 0.95, "exceeds the prompt box, or fills little of it"),
+    "contact": Ramp(0.75, 1.0, 0.5, "touches its box along all sides"),
+    "holes": Ramp(0.01, 0.15, 0.5, "has holes where the image has no edges"),
     "fragments": Ramp(0.12, 0.5, 0.2, "is in fragments"),
     "ragged": Ramp(0.45, 1.0, 0.3, "has a ragged boundary"),
-    "duplicate": Ramp(0.6, 0.9, 0.9, "is nearly another mask of the photo"),
-    "size": Ramp(2.0, 8.0, 0.4, "is of an unusual size for its category"),
-    "edges": Ramp(0.3, 0.6, 0.9, "its boundary is not where the photo has edges"),
-    "gap": Ramp(0.7, 0.78, 0.8, "a stretch of its boundary has no edge in the photo"),
-    "straight": Ramp(0.55, 0.72, 0.45, "a straight line bounds it where the photo has no edge"),
-    "foreign": Ramp(0.03, 0.35, 0.8, "holds patches with the colors of what is around it"),
+    "duplicate": Ramp(0.6, 0.9, 0.9, "is a near-duplicate of another mask"),
+    "size": Ramp(2.0, 8.0, 0.4, "has an unusual size for its category"),
+    "edges": Ramp(0.3, 0.6, 0.9, "its boundary is not on edges of the image"),
+    "gap": Ramp(0.7, 0.78, 0.8, "a part of its boundary is not on an edge of the image"),
+    "straight": Ramp(0.55, 0.72, 0.45, "a straight part of its boundary is not on an edge of the image"),
+    "foreign": Ramp(0.03, 0.35, 0.8, "contains patches with the colors of its surroundings"),
 }
 
 

@@ -41,7 +41,7 @@ def choose(results: Results, choice: Choice) -> Results:
         UsageError: an unknown category, or names of files or categories for a results list, which has none.
     """
     if results.kind == "COCO results" and (choice.files is not None or choice.categories is not None):
-        raise UsageError("a COCO results list has no names", remedy="give COCO instances, or leave names out")
+        raise UsageError("a COCO results list has no names", remedy="pass COCO instances, or omit names")
     names = {category["id"]: str(category["name"]) for category in results.categories}
     if unknown := sorted((choice.categories or frozenset()) - set(names.values())):
         known = ", ".join(sorted(set(names.values()))) or "none"
@@ -138,7 +138,7 @@ def merge(parts: Sequence[Results]) -> Results:
     """
     is_list = {part.kind == "COCO results" for part in parts}
     if len(is_list) > 1:
-        raise UsageError("COCO results lists have no names to join by", remedy="give either lists alone, or none")
+        raise UsageError("COCO results lists have no names to match", remedy="pass only lists, or none")
     categories: dict[str, Category] = {}
     numbers: list[dict[int | None, int]] = []  # new ids of categories, for each part
     for part in parts:
@@ -185,8 +185,8 @@ def _image_ids(parts: Sequence[Results]) -> list[tuple[dict[Any, Any], set[int]]
             name, number = image["file_name"], image["id"]
             owner = owners.setdefault(number, name)
             if owner != name:
-                reason = f"image id {number} is of {owner} and of {name}"
-                raise HqsamError(reason, file=part.path, remedy="give each image an id of its own")
+                reason = f"image id {number} is both {owner} and {name}"
+                raise HqsamError(reason, file=part.path, remedy="use a unique id for each image")
             if name in known:
                 repeated.add(place)
             else:

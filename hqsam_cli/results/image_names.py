@@ -54,11 +54,11 @@ def name_images(names: Iterable[str], images: Path | None) -> ImageNames:
     for name in names:
         safe, place = _relative(name, roots)
         if not safe:
-            raise HqsamError(f"{name!r} is no name of an image", remedy="fix its file_name")
+            raise HqsamError(f"{name!r} is not an image name", remedy="fix its file_name")
         if given.get(safe) == name:
             raise HqsamError("two images have this name", file=name, remedy="join them by hqsam results merge")
         if safe in given:
-            raise HqsamError(f"would be called {safe}, as {given[safe]} is", file=name, remedy="fix its file_name")
+            raise HqsamError(f"would get the name {safe}, like {given[safe]}", file=name, remedy="fix its file_name")
         given[safe] = name
         if safe != name:
             found.names[name] = safe

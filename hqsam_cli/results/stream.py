@@ -146,7 +146,7 @@ def _lines(source: LocalCopy) -> Iterator[ImageRecord]:
                 continue
             given = json.loads(line)
             if not isinstance(given, dict) or not isinstance(given.get("file_name"), str):
-                raise HqsamError(f"line {number} is no image", file=source.name, remedy=REMEDY)
+                raise HqsamError(f"line {number} is not an image", file=source.name, remedy=REMEDY)
             annotations = given.get("annotations") or []
             if not isinstance(annotations, list) or any(defect(own) is not None for own in annotations):
                 raise HqsamError(f"line {number} has invalid annotations", file=source.name, remedy="fix the file")

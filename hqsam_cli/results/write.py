@@ -89,7 +89,7 @@ def write_as(
             that labels could have.
     """
     if results.kind == "COCO results":
-        raise HqsamError("a COCO results list has no names of images", remedy="give COCO instances or NDJSON")
+        raise HqsamError("a COCO results list has no image names", remedy="pass COCO instances or NDJSON")
     with_polygons = segmentation in ("polygon", "both")
     masks = _Masks(
         results.path,
@@ -198,7 +198,7 @@ class _Masks:
             return annotation
         shape: Segmentation | None = cast(Any, annotation.get("segmentation"))
         if not shape:
-            raise self._error(annotation, " has no mask", "choose a format of boxes: coco, results, yolo or voc")
+            raise self._error(annotation, " has no mask", "choose a box format: coco, results, yolo or voc")
         if size is None and isinstance(shape, dict):
             size = shape["size"][1], shape["size"][0]
         changed: Annotation = {**annotation}
@@ -206,7 +206,7 @@ class _Masks:
             if isinstance(shape, list) and not self.to_rle:
                 polygons = Polygons(sound_polygons(shape), 1.0, 0)
             elif size is None:
-                raise ValueError("is of an image of unknown size")
+                raise ValueError("belongs to an image of unknown size")
             else:
                 mask = MaskCrop.whole(decode_segmentation(shape, *size))
                 if self.to_rle:
@@ -226,7 +226,7 @@ class _Masks:
         if number is None:
             raise self._error(annotation, " has no category_id")
         if number not in self.categories:
-            raise self._error(annotation, f" is of category {number!r}, which is not listed", "list it")
+            raise self._error(annotation, f" has category {number!r}, which is not listed", "list it")
         if self.form in BOXES and read_numbers(annotation.get("bbox"), 4) is None:
             raise self._error(annotation, " has no bbox")
 

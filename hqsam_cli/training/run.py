@@ -207,7 +207,7 @@ def _score_base(run: TrainRun, model: HQSam) -> dict[str, float]:
     output: MaskOutput = run.mask_output if has_own else "sam"
     scores, _ = validate(model, run.val, mask_output=output, dtype=run.config.dtype)
     mean = mean_scores(scores)
-    run.progress.say(f"the base, {output}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
+    run.progress.say(f"base model, {output}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
     return {"miou": mean.miou, "mbiou": mean.mbiou}
 
 
@@ -223,8 +223,8 @@ def _report_best(best: Epoch, base: dict[str, float] | None, progress: Progress)
     progress.say(f"kept epoch {best.epoch}: mIoU {best.scores.miou:.2f}, mBIoU {best.scores.mbiou:.2f}")
     if base is not None and best.validation_score < base["miou"] + base["mbiou"]:
         progress.on_problem(
-            f"the result is worse than the base ({base['miou']:.2f}, {base['mbiou']:.2f}): "
-            "use the base, or train longer, on more images like those of `val`, or with a lower `lr`"
+            f"the result is worse than the base model ({base['miou']:.2f}, {base['mbiou']:.2f}): "
+            "use the base model, or train longer, on more images like those of `val`, or with a lower `lr`"
         )
 
 

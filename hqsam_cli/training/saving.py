@@ -18,7 +18,7 @@ from ..weights.conversion import is_hq
 
 def cannot_save(path: Path, error: OSError) -> HqsamError:
     """The error of a file that cannot be written."""
-    remedy = "what was saved before is kept: make room and run the same command, which continues"
+    remedy = "earlier checkpoints are kept: free disk space and run the same command again to continue"
     return HqsamError(f"cannot be written ({error.strerror})", file=path, remedy=remedy)
 
 

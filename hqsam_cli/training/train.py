@@ -52,8 +52,7 @@ def train(
     check_options(config, data)
     table, overwrite = config.table, config.overwrite
     if dry_run and (table is not None or overwrite):
-        remedy = "leave `table` and `overwrite` out"
-        raise UsageError("plans one run, new or continued", option="dry_run", remedy=remedy)
+        raise UsageError("cannot be combined with `table` or `overwrite`", option="dry_run", remedy="omit them")
     compute = resolve_compute(config.device, config.dtype)
     if compute.dtype_name == "float16":
         raise UsageError("`dtype` float16: gradients would underflow", remedy="use bfloat16 or float32")
@@ -96,7 +95,7 @@ def check_options(config: TrainConfig, data: Sequence[object]) -> None:
     if sum([config.variant != "full", config.learn != "hq", config.table is not None]) > 1:
         raise UsageError("`variant`, `fusion`, `learn` and `table` are one ablation each", remedy="pass one of them")
     if config.cache and config.learn == "all":
-        raise UsageError("the encoder is trained, so its features change", option="cache", remedy="leave it out")
+        raise UsageError("the encoder is trained, so its features change", option="cache", remedy="omit it")
     if config.table is not None and not config.val:
         raise UsageError("`table` compares scores", remedy="pass `val` FOLDER")
 
@@ -104,7 +103,7 @@ def check_options(config: TrainConfig, data: Sequence[object]) -> None:
 def find_data(
     data: Sequence[str | PathLike[str]], config: TrainConfig, progress: Progress
 ) -> tuple[list[ImageMaskFolder], list[ImageMaskFolder]]:
-    """The data sets of training and of validation; what is left out of them is said."""
+    """The data sets of training and of validation; skipped files are reported."""
     sets = [find_pairs(folder, weight, config.exif) for folder, weight in map(_folder_and_weight, map(str, data))]
     if config.hqseg is not None:
         found, missing = hqseg_folders(config.hqseg, config.exif)
@@ -145,5 +144,5 @@ def plan(run: TrainRun) -> Plan:
     there = [] if state.exists() else [path for name in RESULTS if (path := run.output / name).is_file()]
     if there:
         remedy = "pass `overwrite` to replace it, or choose another `output`"
-        raise UsageError("exists, and is of no run in this folder", file=there[0], remedy=remedy)
+        raise UsageError("already exists, and was not written by a run in this folder", file=there[0], remedy=remedy)
     return Plan(len(pairs.pairs), config.epochs * pairs.steps_per_epoch, done)

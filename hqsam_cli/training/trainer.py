@@ -175,7 +175,7 @@ class Trainer:
         means, self.images_per_second = meter.means(), meter.images_per_second
         if not math.isfinite(means["loss"]):
             reason = f"the loss is not finite at step {self.history.step}"
-            raise HqsamError(reason, remedy="lower `lr`, or take `dtype` float32")
+            raise HqsamError(reason, remedy="lower `lr`, or use `dtype` float32")
         rate = {"images_per_second": round(self.images_per_second, 2), "lr": self.optimizer.param_groups[-1]["lr"]}
         self.write_metrics({**means, **rate})
         return ", ".join([*(f"{k} {v:.3f}" for k, v in means.items()), f"{self.images_per_second:.1f} images/s"])

@@ -36,7 +36,9 @@ def validate(
         errors = [image.error for image in images if image.error is not None]
         (row,) = task.rows(images)
         if not row.n:
-            raise HqsamError(f"no pair of it can be scored, the last: {errors[-1]}", option="val", value=folder.name)
+            raise HqsamError(
+                f"none of its pairs can be scored, the last: {errors[-1]}", option="val", value=folder.name
+            )
         scores[name] = Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n)
         problems += errors
     return scores, problems

@@ -1,4 +1,4 @@
-"""Official weights: download from the Hugging Face hub by name, and verification of their hash.
+"""Download official weights from the Hugging Face Hub by name, and verify their hash.
 
 `huggingface_hub` downloads, retries and caches, so its variables work as usual. Since the hash pins the content, a
 cached file is used without a request to the hub. It is hashed once per process: a run needs the hash for its identity
@@ -162,10 +162,10 @@ def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
     for left in reversed(range(ATTEMPTS)):
         try:
             folder = next(parent for parent in cache_path(weights).parents if parent.exists())
-            if shutil.disk_usage(folder).free < weights.size:  # of which the client only warns
+            if shutil.disk_usage(folder).free < weights.size:  # the client only warns
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
             return Path(hf_hub_download(weights.repository, weights.path, force_download=force))
-        except Exception as error:  # of a connection that was reset it is one of the client's HTTP library
+        except Exception as error:  # of a reset connection; its class is of the client's HTTP library
             if not left or isinstance(error, OSError | ValueError):
                 raise _download_error(name, error) from None
         time.sleep(1)

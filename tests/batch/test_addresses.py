@@ -113,7 +113,7 @@ def test_what_a_server_does_not_give_is_named_and_the_same_command_continues(
     summary, _ = run(f"s3://{BUCKET}/imgs", tmp_path / "out")
     assert summary.exit_code == 3 and summary.done == COUNT - 1
     (said,) = summary.failed
-    assert said.startswith(f"s3://{BUCKET}/imgs/2.png: cannot be fetched") and "\n" not in said
+    assert said.startswith(f"s3://{BUCKET}/imgs/2.png: cannot be downloaded") and "\n" not in said
     s3.trouble = lambda _method, _path: None
     summary, _ = run(f"s3://{BUCKET}/imgs", tmp_path / "out")
     assert (summary.exit_code, summary.done, summary.already_done) == (0, 1, COUNT - 1)
@@ -216,7 +216,9 @@ def test_other_runs_and_other_peoples_objects_are_refused(
     memory: fsspec.AbstractFileSystem, tmp_path: Path, imgs: Path
 ) -> None:
     memory.pipe_file("/bucket/out/masks/0.png/1.png", b"somebody's")
-    with pytest.raises(UsageError, match=r"memory://bucket/out/masks/0.png/1.png: is there, and no run of this tool"):
+    with pytest.raises(
+        UsageError, match=r"memory://bucket/out/masks/0.png/1.png: already exists, and was not written by hqsam"
+    ):
         run(imgs, "memory://bucket/out")
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].exit_code == 0
     with pytest.raises(UsageError, match="memory://bucket/out/journal contains results of another run"):
@@ -423,9 +425,9 @@ def test_results_stay_while_nobody_can_be_asked(http: HttpServer, tmp_path: Path
         http.stop()
     else:
         http.trouble = lambda _path: status
-    # One of them is not asked for any more, and the other one cannot be fetched.
+    # One of them is not asked for any more, and the other one cannot be downloaded.
     summary, _ = run(one, out)
-    assert summary.exit_code == 3 and summary.failed[0].startswith(f"{one}: cannot be fetched (")
+    assert summary.exit_code == 3 and summary.failed[0].startswith(f"{one}: cannot be downloaded (")
     assert {name: content for name, content in files_of(out).items() if "masks" in name} == {
         name: content for name, content in before.items() if "masks" in name
     }

@@ -181,7 +181,7 @@ def main() -> None:
     for folder in arguments.sets:
         photos = load_set(folder, arguments.limit)
         table = Table(title=f"{folder.name}, {len(photos)} photos, {arguments.model}")
-        for column in ("", "large", "all", "any", "right", "AR@10", "AR@100", "masks a photo", "s a photo"):
+        for column in ("", "large", "all", "any", "right", "AR@10", "AR@100", "masks per image", "s per image"):
             table.add_column(column, justify="right" if column else "left")
         for name in arguments.ways:
             find = make_way(name, model, detector, compute)

@@ -49,7 +49,7 @@ def test_a_folder_of_labels_may_be_at_an_address(hqsam: Run, photos: Path, memor
     assert ended.code == 0 and "memory://bucket/set: YOLO labels; images: 2, boxes: 3" in ended.err
     assert [[a["category_id"] for a in line["annotations"]] for line in ended.lines] == [[2], [1, 1]]
     none = hqsam("segment", photos, "--boxes", "memory://bucket/none", "-o", "-")
-    assert none.code == 1 and "memory://bucket/none: holds no labels" in none.err
+    assert none.code == 1 and "memory://bucket/none: contains no labels" in none.err
 
 
 def test_boxes_beside_images_in_a_tar_are_their_prompts(hqsam: Run, photos: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_broken_tar_is_a_failure_and_the_rest_is_done(hqsam: Run, photos: Path
     ("arguments", "code", "said"),
     [
         (["memory://bucket/none", "--frame"], 4, "no image in memory://bucket/none"),
-        (["nobody://host/imgs", "--frame"], 2, "nobody://host/imgs: no address that fsspec knows"),
+        (["nobody://host/imgs", "--frame"], 2, "nobody://host/imgs: URL not supported by fsspec"),
         (["imgs", "--boxes", "memory://bucket/none.json"], 1, "memory://bucket/none.json: no such file"),
         (["memory://bucket/imgs", "--frame", "-f", "yolo-seg"], 2, "yolo-seg needs local image files"),
     ],
@@ -160,7 +160,7 @@ def test_boxes_go_to_an_address(
         (["-o", "memory://bucket/out", "-f", "labelme"], "labelme stores relative image paths"),
         (["-o", "memory://bucket/out", "-f", "yolo-seg"], "yolo-seg stores relative image paths"),
         (["-o", "out", "--journal", "notes"], "--journal notes: applies to an output at a URL only"),
-        (["-o", "nobody://out"], "no address that fsspec knows"),
+        (["-o", "nobody://out"], "URL not supported by fsspec"),
     ],
 )
 def test_outputs_that_cannot_be_are_one_line(hqsam: Run, photos: Path, arguments: list[str], said: str) -> None:

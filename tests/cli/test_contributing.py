@@ -80,7 +80,7 @@ def test_a_prompt_format_reads_corners_and_names_what_it_leaves_out(
     (tmp_path / "shapes.json").write_text(json.dumps({"shapes": [shape, "junk", {"corners": [1, 2, 3, 4]}]}))
     ended = hqsam("segment", photos, "--boxes", "shapes.json", "-o", "-", "--strict")
     assert ended.code == 3 and "shapes.json: shapes; images: 1, boxes: 1" in ended.err
-    assert "shapes without an image, left out: 2 (shape 2, shape 3)" in ended.err
+    assert "shapes without an image, skipped: 2 (shape 2, shape 3)" in ended.err
     (found,) = [annotation for line in ended.lines for annotation in line["annotations"]]
     assert found["prompt_box"] == [10, 20, 50, 30]
 

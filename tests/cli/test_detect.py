@@ -95,7 +95,7 @@ def test_yolo_labels_out_and_in(hqsam: Run, photos: Path, detected: Path) -> Non
     assert names == ["a.png.txt", "a.txt", "c.txt", "classes.txt", "sub/b.txt"]
     result = hqsam("segment", photos, "--boxes", "labels", "-o", "-", "-v")
     assert result.code == 0
-    assert "left out" not in result.err
+    assert "skipped" not in result.err
     assert [len(line["annotations"]) for line in result.lines] == [3, 3, 3, 3]
     direct = hqsam("segment", photos, *ARGUMENTS, "-o", "-")
     for ours, theirs in zip(result.lines, direct.lines, strict=True):
@@ -228,7 +228,7 @@ def test_results_have_the_image_ids_of_the_truth(
     numbered = hqsam(*command, "-o", "n.json")
     ids = {row["image_id"] for row in json.loads(Path("n.json").read_text())}
     assert 139 in ids and len(ids) == 2
-    assert "names are no numbers, given ids of their own: 1 (sub/b.png)" in numbered.err
+    assert "names are not numbers, with new ids: 1 (sub/b.png)" in numbered.err
 
 
 def test_labels_have_five_columns_or_six(

@@ -191,7 +191,9 @@ def test_broken_pairs_are_exit_code_three(hqsam: Run, tmp_path: Path) -> None:
     next(iter(sorted((tmp_path / "own/gt").iterdir()))).unlink()
     result = hqsam("eval", "--dataset", "own", "--mask-output", "sam")
     assert result.code == 3
-    assert "gt/01_wheel.png: the mask is missing" in result.err and "1 images are in no figure" in result.err
+    assert (
+        "gt/01_wheel.png: the mask is missing" in result.err and "failed images are not in the scores: 1" in result.err
+    )
 
 
 def test_masks_of_no_image_are_counted_and_strict_makes_them_a_failure(hqsam: Run, tmp_path: Path) -> None:
@@ -202,7 +204,7 @@ def test_masks_of_no_image_are_counted_and_strict_makes_them_a_failure(hqsam: Ru
     next(iter(sorted((tmp_path / "own/im").iterdir()))).unlink()
     command = ("eval", "--dataset", "own", "--mask-output", "sam")
     lenient = hqsam(*command)
-    assert lenient.code == 0 and "own: masks of no image: 1, first own/gt/01_wheel.png" in lenient.err
+    assert lenient.code == 0 and "own: masks without an image: 1, first own/gt/01_wheel.png" in lenient.err
     assert hqsam(*command, "--strict").code == 3
 
 
@@ -220,12 +222,12 @@ def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ([], 2, "--dataset: say which"),
+        ([], 2, "--dataset: required; see --list"),
         (["--dataset", "hrsod"], 1, "download thin_object_detection.zip (2.45 GB)"),
         (["--dataset", "nothing"], 2, "neither a folder nor one of dis"),
         (["--dataset", "dis", "--prompt", "boxes"], 2, "use box, box-noise:0.2"),
-        (["--dataset", "dis", "--prompt", "clicks", "--protocol", "paper"], 2, "leave --protocol paper out"),
-        (["--dataset", "dis", "--plot", "curve.xyz"], 2, "name it .png, .pdf or .svg"),
+        (["--dataset", "dis", "--prompt", "clicks", "--protocol", "paper"], 2, "omit --protocol paper"),
+        (["--dataset", "dis", "--plot", "curve.xyz"], 2, "use .png, .pdf or .svg"),
         (["--dataset", "dis", "--data-root", str(SAMPLES), "--detections", "d.json"], 2, "--detections: only for"),
     ],
 )

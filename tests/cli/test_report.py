@@ -86,14 +86,14 @@ def test_what_cannot_be_reported_on(hqsam: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = hqsam("report", "empty")
     assert result.code == 1
-    assert "empty: has no instances.json, instances.ndjson or journal.ndjson; give COCO instances" in said(result.err)
+    assert "empty: has no instances.json, instances.ndjson or journal.ndjson; pass COCO instances" in said(result.err)
     own = tmp_path / "own"
     (own / "report").mkdir(parents=True)
     (own / "report" / "sales.txt").write_text("mine")
     (own / "instances.json").write_text('{"images": [], "annotations": [], "categories": []}')
     result = hqsam("report", "own")
     assert result.code == 1
-    assert "is there, and is no report of this tool" in said(result.err)
+    assert "already exists, and is not a report of hqsam" in said(result.err)
     assert [path.name for path in (own / "report").iterdir()] == ["sales.txt"]
 
 

@@ -83,7 +83,7 @@ def test_mistakes_are_usage(hqsam: Run, sets: None, arguments: str, said: str) -
 def test_a_place_where_nothing_can_be_written_is_named(hqsam: Run, sets: None, arguments: str) -> None:
     result = hqsam("results", *arguments.split())
     assert (result.code, len(result.err.splitlines())) == (1, 1 + arguments.startswith("convert")), result.err
-    assert "/proc/" in result.err and "cannot be written (No such file or directory); give another path" in result.err
+    assert "/proc/" in result.err and "cannot be written (No such file or directory); pass another path" in result.err
 
 
 def test_a_split_replaces_all_or_nothing(hqsam: Run, sets: None) -> None:

@@ -228,7 +228,7 @@ def test_lost_prompts_are_counted_and_strict_makes_them_a_failure(hqsam: Run, ph
 @pytest.mark.parametrize(
     ("boxes", "said"),
     [
-        ([[200, 200, 30, 30]], "not one lies in its image"),
+        ([[200, 200, 30, 30]], "no prompt lies inside its image"),
         ([[60, 40, 150, 110], [20, 30, 159, 119], [80, 10, 150, 100]], "--box-format xyxy"),
     ],
 )

@@ -64,7 +64,7 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     assert all(torch.equal(value, state[key]) for key, value in learned.items())
     assert not any(torch.equal(value, base[key].float()) for key, value in learned.items())
 
-    assert "the base, hq: mIoU" in ended.err and "kept epoch " in ended.err
+    assert "base model, hq: mIoU" in ended.err and "kept epoch " in ended.err
     result = ended.lines[0]
     assert result["epoch"] in (1, 2)
     assert json.loads(metadata["result"])["miou"] == result["miou"]
@@ -181,7 +181,7 @@ def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path
     (folder / "2.png").unlink()
     ended = hqsam("train", "--data", folder, "--epochs", 3, *SMALL, "-o", "run", "--json")
     assert ended.code == 3
-    assert "images without a mask, left out: 1, first" in ended.err
+    assert "images without a mask, skipped: 1, first" in ended.err
     for words in ("0.jpg", "the mask is empty", "2 pairs could not be used and were skipped"):
         assert words in ended.err
     assert ended.lines[0]["skipped"] == 2
@@ -190,7 +190,7 @@ def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path
     (folder / "3.jpg").unlink()
     command = ("train", "--data", folder, "--epochs", 1, *SMALL, "--overwrite", "-o", "run")
     lenient = hqsam(*command)
-    assert lenient.code == 0 and "masks of no image: 3, first" in lenient.err
+    assert lenient.code == 0 and "masks without an image: 3, first" in lenient.err
     assert hqsam(*command, "--strict").code == 3
 
 

@@ -156,7 +156,7 @@ def test_masks_of_any_kind_are_read_alike(tmp_path: Path, square: np.ndarray) ->
 
 def test_a_mask_is_refused_as_a_photo_is(tmp_path: Path, square: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the limit of pixels, and cut off: one sentence each."""
-    with monkeypatch.context() as patch, pytest.raises(ImageError, match=r"large\.png: over the limit of 599 pixels"):
+    with monkeypatch.context() as patch, pytest.raises(ImageError, match=r"large\.png: more than 599 pixels"):
         patch.setattr("hqsam_cli.io.masks.DEFAULT_MAX_PIXELS", 599)
         read_mask_values(write(tmp_path / "large.png", square))
     noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)

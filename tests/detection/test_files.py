@@ -92,7 +92,7 @@ def test_failed_downloads_are_explained(release: Path, tmp_path: Path) -> None:
     with pytest.raises(HqsamError, match="not the expected file"):
         detector_file("yolo11n.pt", trusted=True)
     (release / "yolo11n.pt").unlink()
-    with pytest.raises(HqsamError, match=r"cannot be fetched .* download it elsewhere and put it there"):
+    with pytest.raises(HqsamError, match=r"cannot be downloaded .* download it elsewhere and put it there"):
         detector_file("yolo11n.pt", trusted=False)
     assert not list((tmp_path / "torch").rglob("yolo11n.pt*"))
 

@@ -80,7 +80,7 @@ def test_a_detectors_score_is_multiplied_by_sams(folder: Path, box_filler: Known
     ("content", "message"),
     [
         ('[{"image_id": 9, "bbox": [0, 0, 1, 1]}]', "1 of its image ids are not of this data set .first: 9"),
-        ("[1]", "holds no list of results"),
+        ("[1]", "contains no list of results"),
         ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1], "score": 1}]', "result 1 needs a bbox of four"),
         ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": NaN}]', "four numbers and a score"),
         (
@@ -122,7 +122,7 @@ def test_an_object_without_a_mask_is_left_out_and_counted(folder: Path, shape: A
     (folder / "a.json").write_text(json.dumps(document))
     found = read_coco_set(dataset(folder), None)
     assert sum(len(image.objects) for image in found.images) == whole
-    assert "annotations without a box and a mask, left out: 1 (annotation 99)" in found.problems[0]
+    assert "annotations without a box and a mask, skipped: 1 (annotation 99)" in found.problems[0]
 
 
 def test_what_exporters_leave_out_or_write_otherwise(folder: Path) -> None:

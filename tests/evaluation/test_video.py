@@ -89,5 +89,5 @@ def test_what_is_no_davis(root: Path, box_filler: KnownMasks, tmp_path: Path) ->
     with pytest.raises(ImageError, match="colors instead of object ids"):
         task_of(root, box_filler).load(frame)
     (tmp_path / "boxes.json").write_text("[1]")
-    with pytest.raises(HqsamError, match="its form is"):
+    with pytest.raises(HqsamError, match="expected: "):
         frame_boxes(tmp_path / "boxes.json")

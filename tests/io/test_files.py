@@ -64,10 +64,10 @@ def test_brackets_may_be_of_a_name(memory: fsspec.AbstractFileSystem) -> None:
 def test_objects_of_one_name_are_refused(memory: fsspec.AbstractFileSystem) -> None:
     for folder in "xy":
         memory.pipe_file(f"/bucket/{folder}/a.jpg", b"")
-    with pytest.raises(UsageError, match=r"would both be called a\.jpg"):
+    with pytest.raises(UsageError, match=r"would both have the name a\.jpg"):
         find_images(["memory://bucket/x", "memory://bucket/y"])
     memory.pipe_file("/bucket/x//a.jpg", b"")
-    with pytest.raises(UsageError, match=r"x//a\.jpg and .*x/a\.jpg would both be called a\.jpg"):
+    with pytest.raises(UsageError, match=r"x//a\.jpg and .*x/a\.jpg would both have the name a\.jpg"):
         find_images(["memory://bucket/x"])
 
 
@@ -116,7 +116,7 @@ def test_what_is_wrong_with_an_object_is_one_sentence(
 @pytest.mark.parametrize("address", ["nobody://knows/a", "sftp://host/a"])
 def test_an_address_that_needs_more_says_what(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "paramiko", None)
-    with pytest.raises(HqsamError, match=r"no address that fsspec knows|pip install 'hqsam-cli\[cloud\]'"):
+    with pytest.raises(HqsamError, match=r"URL not supported by fsspec|pip install 'hqsam-cli\[cloud\]'"):
         find_images([address])
     with pytest.raises(HqsamError):
         read_bytes(address)
@@ -140,7 +140,7 @@ def test_a_server_that_stays_away_is_named(s3: S3Server, monkeypatch: pytest.Mon
     monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01, 0.01))
     s3.trouble = lambda _method, _path: 503
     place = input_file(f"s3://{BUCKET}/a.png")
-    with pytest.raises(ImageError, match=r"s3://bucket/a\.png: cannot be fetched \(.*Unavailable.*\); the same"):
+    with pytest.raises(ImageError, match=r"s3://bucket/a\.png: cannot be downloaded \(.*Unavailable.*\); run the same"):
         _ = place.content
     asked = len(s3.asked)
     with pytest.raises(ImageError):
@@ -154,7 +154,7 @@ def test_a_server_that_takes_too_long_is_not_asked_again(s3: S3Server, monkeypat
     monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_TIMEOUT", -1.0)
     s3.trouble = lambda _method, _path: 503
     before = len(s3.asked)
-    with pytest.raises(ImageError, match="cannot be fetched"):
+    with pytest.raises(ImageError, match="cannot be downloaded"):
         _ = input_file(f"s3://{BUCKET}/a.png").content
     assert len(s3.asked) == before + 1
 
@@ -176,7 +176,7 @@ def test_a_photo_that_stays_away_is_waited_for_once(
     http.trouble = lambda _path: 503
     address = f"{http.address}/a.png"
     for read in (RemoteFile.stamp, RemoteFile.digest, read_image, RemoteFile.stamp):
-        with pytest.raises(ImageError, match="cannot be fetched"):
+        with pytest.raises(ImageError, match="cannot be downloaded"):
             read(RemoteFile(address, Location(address)))
     assert waits == [0.01, 0.01]
     http.trouble = lambda _path: None
@@ -196,7 +196,7 @@ def test_a_server_that_does_not_answer_is_asked_for_one_photo(http: HttpServer, 
 def test_what_will_not_pass_is_asked_for_once(s3: S3Server) -> None:
     s3.trouble = lambda _method, _path: 403
     before = len(s3.asked)
-    with pytest.raises(ImageError, match="cannot be fetched"):
+    with pytest.raises(ImageError, match="cannot be downloaded"):
         _ = input_file(f"s3://{BUCKET}/a.png").content
     assert len(s3.asked) == before + 1
 
@@ -232,7 +232,7 @@ def test_who_cannot_be_asked_has_not_said_no(
 
 def test_a_photo_that_cannot_be_asked_for_is_not_one_that_is_not_there(http: HttpServer) -> None:
     http.trouble = lambda _path: 503
-    with pytest.raises(ImageError, match="cannot be fetched \\(503"):
+    with pytest.raises(ImageError, match="cannot be downloaded \\(503"):
         input_file(f"{http.address}/a.jpg").stamp()
     http.trouble = lambda _path: 404
     with pytest.raises(ImageError, match="no such file"):

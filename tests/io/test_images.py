@@ -122,7 +122,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, photo: np.ndarray) -> None
     (tmp_path / "cut.tif").write_bytes(b"II+\0\x08\0\0\0\x10")
     expected = {
         "cut.avif": "broken image",
-        "cut.tif": r"broken image \(a BigTIFF that is cut off",
+        "cut.tif": r"broken image \(a BigTIFF that is truncated",
         "cut.jpg": "(?i)truncated",
         "empty.jpg": "empty",
         "text.jpg": "not an image",

@@ -82,7 +82,7 @@ def test_a_tiff_of_floats_in_color(tmp_path: Path, photo: np.ndarray, kind: Any)
     path = tmp_path / "f.tif"
     assert cv2.imwrite(str(path), photo[..., ::-1].astype(kind) / 255)
     assert np.abs(read_image(str(path)).astype(int) - photo).max() <= 1
-    with pytest.raises(ImageError, match="over the limit"):
+    with pytest.raises(ImageError, match=r"more than [0-9]+ pixels"):
         read_image(str(path), max_pixels=2399)
 
 
@@ -125,7 +125,7 @@ def test_other_suffixes_that_pillow_reads(tmp_path: Path, photo: np.ndarray, for
 def test_kinds_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
     for name, remedy in (
         ("x.heic", "pillow-heif|not an image"),
-        ("x.psd", "PSD is not read; convert"),
+        ("x.psd", "PSD is not supported; convert"),
         ("x.cr2", "CR2"),
     ):
         with pytest.raises(ImageError, match=remedy):

@@ -77,11 +77,11 @@ def test_other_boxes_in_a_table_need_a_word() -> None:
         ("file,left,top\na.jpg,1,2\n", "without the columns file, x0, y0, x1, y1; it has file, left, top"),
         ("x0,y0,x1,y1\n1,2,3,4\n", "without the columns file"),
         ("hello, this is a letter\n", "not JSON"),
-        (b"PK\x03\x04rest", "a zip archive; unpack it"),
+        (b"PK\x03\x04rest", "a zip archive; extract it"),
         (b"PAR1 and nothing", "Parquet that cannot be read"),
         ("<annotations><track/></annotations>", "CVAT for video; export it as CVAT for images 1.1"),
-        ("<annotation><object/></annotation>", "one file of Pascal VOC; give the folder"),
-        ("<project/>", "XML, but no CVAT"),
+        ("<annotation><object/></annotation>", "a single Pascal VOC file; pass the folder"),
+        ("<project/>", "XML, but not CVAT"),
         ("<annotations", "XML that is broken"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', "declares entities"),
     ],
@@ -139,7 +139,7 @@ def test_exports_of_label_studio() -> None:
     assert turned.value == pytest.approx((90, 20, 100, 60))  # a quarter about its upper left corner
     assert polygon.value == pytest.approx((20, 10, 40, 30))
     assert (first.score, predicted.score) == (None, 0.25)
-    assert any("no rectangles or polygons, left out: 1 (region 1 of task 3)" in text for text in file.notes.lost)
+    assert any("not rectangles or polygons, skipped: 1 (region 1 of task 3)" in text for text in file.notes.lost)
     assert any("whose predictions count: 1 (task 4)" in text for text in file.notes.remarks)
 
 
@@ -170,7 +170,7 @@ def test_exports_of_cvat() -> None:
         (1.5, 2, 13, 19),
         (8, 8, 10, 10),
     ]
-    assert any("left out: 1 (polyline 6 of sub/a.jpg)" in text for text in file.notes.lost)
+    assert any("skipped: 1 (polyline 6 of sub/a.jpg)" in text for text in file.notes.lost)
     masks = read(CVAT, "mask")
     parts, brush = (decode_segmentation(a.value, 40, 30) for a in masks.annotations)
     assert np.argwhere(brush).tolist() == [[8, 8], [8, 9], [9, 9]]

@@ -37,7 +37,7 @@ def test_boxes_are_clipped_to_the_image() -> None:
 def test_a_box_outside_is_dropped_and_named(box: tuple[float, float, float, float]) -> None:
     kept, problems = fitted(RawPrompt(17, box=box), RawPrompt(18, box=(0, 0, 1, 1)))
     assert [prompt.annotation_id for prompt in kept] == [18]
-    assert problems == ["a.jpg: box 17 lies outside the image; left out"]
+    assert problems == ["a.jpg: box 17 lies outside the image; skipped"]
 
 
 def test_frame_is_a_box_around_the_image() -> None:
@@ -48,7 +48,7 @@ def test_points_outside_are_dropped_and_named() -> None:
     points = np.array([[5, 5, 1], [60, 40, 0], [61, 5, 1], [5, -1, 1]], np.float32)
     (kept,), problems = fitted(RawPrompt(1, points=points))
     assert kept.points is not None and kept.points.tolist() == [[5, 5, 1], [60, 40, 0]]
-    assert problems == ["a.jpg: points of prompt 1 lie outside the image: 2 of 4; left out"]
+    assert problems == ["a.jpg: points of prompt 1 lie outside the image: 2 of 4; skipped"]
     assert fitted(RawPrompt(1, points=points[2:]))[0] == []
     assert fitted(RawPrompt(1, points=points[2:], box=(0, 0, 9, 9)))[0][0].points is None
 
@@ -138,7 +138,7 @@ def test_a_bad_coarse_mask_is_left_out_and_the_box_stays(segmentation: Any) -> N
     kept, problems = fitted(RawPrompt(5, mask=segmentation), RawPrompt(6, mask=segmentation, box=(0, 0, 9, 9)))
     assert [(prompt.annotation_id, prompt.mask) for prompt in kept] == [(6, None)]
     assert len(problems) == 2
-    assert problems[0].startswith("a.jpg: coarse mask of prompt 5 is ") and problems[0].endswith("; left out")
+    assert problems[0].startswith("a.jpg: coarse mask of prompt 5 is ") and problems[0].endswith("; skipped")
 
 
 def test_a_bad_mask_file_is_named(tmp_path: Path) -> None:

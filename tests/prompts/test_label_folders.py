@@ -111,7 +111,7 @@ def test_xml_of_voc(tmp_path: Path) -> None:
     assert prompt.box == (10, 20, 30.5, 40) and prompt.category_id == 1
     assert table.categories == [{"id": 1, "name": "dog"}]
     lost, odd = table.notes.lost
-    assert "b.xml" in odd and "without bbox, left out: 1 (annotation Annotations/a.xml object 2" in lost
+    assert "b.xml" in odd and "without bbox, skipped: 1 (annotation Annotations/a.xml object 2" in lost
 
 
 def test_a_box_format_is_not_of_files_that_say_what_their_numbers_are(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_json_of_labelme(tmp_path: Path) -> None:
     table = bound(tmp_path, files, ["a.jpg"])
     assert [p.box for p in prompts(table)] == [(10, 20, 30, 40)] * 2
     assert [c["name"] for c in table.categories] == ["dog", "cat"]
-    assert "shapes that are no rectangles or polygons, left out: 1 (shape 3 of a.json)" in table.notes.lost[0]
+    assert "shapes that are not rectangles or polygons, skipped: 1 (shape 3 of a.json)" in table.notes.lost[0]
     folder = str(tmp_path)
     joined = prompts(bound(tmp_path, files, ["a.jpg"], boxes=folder, coarse_masks=folder))
     assert [p.mask is not None for p in joined] == [False, True]
@@ -154,7 +154,7 @@ def test_json_of_labelme(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_says_what_to_give(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1,2")
-    with pytest.raises(HqsamError, match="holds no labels"):
+    with pytest.raises(HqsamError, match="contains no labels"):
         bound(tmp_path, {}, ["a.jpg"])
 
 
@@ -193,13 +193,13 @@ def test_labels_none_of_which_is_one_are_a_failure(tmp_path: Path, files: dict[s
     for name, text in files.items():
         (tmp_path / name).write_text(str(text))
     given, images = read_prompts(PromptConfig(boxes=str(tmp_path))), [SourceImage("a.jpg", "a.jpg")]
-    with pytest.raises(HqsamError, match="not one can be used"):
+    with pytest.raises(HqsamError, match=r"none of its [0-9]+ prompts can be used"):
         check_used(given, bind_prompts(given, images), images)
 
 
 def test_labels_of_two_kinds_are_not_lost_in_silence(tmp_path: Path) -> None:
     table = bound(tmp_path, {"a.txt": "0 0.5 0.5 1 1\n", "c.txt": "", "b.xml": VOC}, ["a.jpg", "b.jpg", "c.jpg"])
-    assert any("labels of another kind than .txt, left out: 1 (b.xml)" in text for text in table.notes.lost)
+    assert any("labels in another format than .txt, skipped: 1 (b.xml)" in text for text in table.notes.lost)
 
 
 def test_a_data_set_whose_parts_hold_images_and_labels(tmp_path: Path) -> None:

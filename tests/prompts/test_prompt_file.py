@@ -91,11 +91,11 @@ def test_unknown_images_crowds_and_missing_boxes_are_counted_and_named() -> None
     file = read(coco(*unknown, box(1, 2, 3, 4, iscrowd=1), {"id": 9, "image_id": 1}, 17, box(1, 2, 3, 4)))
     assert len(file.annotations) == 1
     assert file.notes.lost == [
-        "stdin: annotations of unlisted images, left out: 5 (image id 5, image id 6, image id 7, …)",
-        "stdin: annotations without bbox, left out: 1 (annotation 9 of a.jpg)",
-        "stdin: annotations without image_id, left out: 1 (entry 8)",
+        "stdin: annotations of unlisted images, skipped: 5 (image id 5, image id 6, image id 7, …)",
+        "stdin: annotations without bbox, skipped: 1 (annotation 9 of a.jpg)",
+        "stdin: annotations without image_id, skipped: 1 (entry 8)",
     ]
-    assert file.notes.remarks == ["stdin: crowd regions, left out: 1 (annotation 7 of a.jpg)"]
+    assert file.notes.remarks == ["stdin: crowd regions, skipped: 1 (annotation 7 of a.jpg)"]
 
 
 def test_images_that_cannot_be_told_apart_are_named() -> None:
@@ -103,8 +103,8 @@ def test_images_that_cannot_be_told_apart_are_named() -> None:
     file = read(coco(images=images))
     assert [image.name for image in file.images.values()] == ["a.jpg"]
     assert file.notes.lost == [
-        "stdin: images with the id of an earlier one, left out: 1 (image entry 2)",
-        "stdin: images without an id or a file_name, left out: 3 (image entry 3, image entry 4, image entry 5)",
+        "stdin: images with the id of an earlier one, skipped: 1 (image entry 2)",
+        "stdin: images without an id or a file_name, skipped: 3 (image entry 3, image entry 4, image entry 5)",
     ]
 
 
@@ -115,9 +115,9 @@ def test_points_are_read_for_points_alone() -> None:
     (annotation,) = file.annotations
     assert annotation.value.tolist() == points
     assert (
-        "points is not a list of [x, y, 1 or 0], left out: 1 (annotation 8 of a.jpg, [[1, 2, 7]])" in file.notes.lost[0]
+        "points is not a list of [x, y, 1 or 0], skipped: 1 (annotation 8 of a.jpg, [[1, 2, 7]])" in file.notes.lost[0]
     )
-    assert "annotations without points, left out: 1 (annotation 9" in file.notes.lost[1]
+    assert "annotations without points, skipped: 1 (annotation 9" in file.notes.lost[1]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_points_are_read_for_points_alone() -> None:
         (b"7", "none of NDJSON, COCO instances"),
         (b'{"a": 1}', "none of NDJSON, COCO instances"),
         (b'[{"bbox": [1, 2, 3, 4]}]', "none of NDJSON, COCO instances"),
-        (b'{"images": [], "annotations": {}}', "annotations are no list"),
+        (b'{"images": [], "annotations": {}}', "annotations are not a list"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
@@ -140,7 +140,7 @@ def test_other_files_end_in_a_line_that_says_what_to_give(tmp_path: Path, conten
     path.write_bytes(content)
     with pytest.raises(HqsamError, match=reason) as caught:
         read_prompt_file(str(path), "box")
-    assert str(caught.value).startswith(str(path)) and "give" in str(caught.value)
+    assert str(caught.value).startswith(str(path)) and "pass" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -206,7 +206,7 @@ def test_ids_mean_nothing_but_themselves() -> None:
     assert [(a.key, a.category) for a in file.annotations] == [(2, 3), ("x", 7), (5, "c")]
     assert [(image.key, image.image_id) for image in file.images.values()] == [(2, 2), ("x", None), (5, 5)]
     assert file.notes.lost == []
-    assert file.notes.remarks == ["stdin: image ids that are no integers, given anew: 1 (b.jpg)"]
+    assert file.notes.remarks == ["stdin: image ids that are not integers, replaced: 1 (b.jpg)"]
 
 
 def test_values_as_exporters_write_them() -> None:
@@ -220,10 +220,10 @@ def test_values_as_exporters_write_them() -> None:
     ]
     file = read(coco(*boxes))
     assert [a.value for a in file.annotations] == [(1, 2, 4, 6), (1, 1, 5, 5), (1, 1, 5, 5), (1, 1, 2, 3)]
-    assert file.notes == Notes([], ["stdin: crowd regions, left out: 1 (annotation 11 of a.jpg)"])
+    assert file.notes == Notes([], ["stdin: crowd regions, skipped: 1 (annotation 11 of a.jpg)"])
     packed = gzip.compress(json.dumps(coco(*boxes)).encode())
     assert [a.value for a in read(packed).annotations] == [a.value for a in file.annotations]
-    with pytest.raises(HqsamError, match="gzip that is cut off"):
+    with pytest.raises(HqsamError, match="gzip that is truncated"):
         read(packed[:-9])
 
 
@@ -252,7 +252,7 @@ def test_boxes_that_cannot_be_pixels_are_refused_and_read_as_said() -> None:
         assert (file.annotations[0].field, file.annotations[0].value) == ("xyxyn", value)
     sized = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}]
     corners = coco(box(60, 40, 90, 70), box(10, 10, 50, 79, id=8), box(50, 10, 99, 60, id=9), images=sized)
-    with pytest.raises(HqsamError, match=r"3 of 3 boxes leave.*`box_format` xyxy"):
+    with pytest.raises(HqsamError, match=r"3 of 3 boxes exceed.*`box_format` xyxy"):
         read(corners)
     content = json.dumps(corners).encode()
     file = read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format="xyxy")

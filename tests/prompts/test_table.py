@@ -306,7 +306,7 @@ def test_a_threshold_that_lets_nothing_through_is_what_is_named(tmp_path: Path) 
     path.write_text(json.dumps(instances([(1, 1, 0.3)], {1: "a.jpg"})))
     given = read_prompts(PromptConfig(boxes=str(path)))
     images = [SourceImage("a.jpg", "a.jpg")]
-    with pytest.raises(HqsamError, match="`score_threshold` lets none through"):
+    with pytest.raises(HqsamError, match="all have scores below `score_threshold`"):
         check_used(given, bind_prompts(given, images, Selection(score_threshold=0.5)), images)
 
 

@@ -81,5 +81,5 @@ def test_a_dangling_link_is_named_and_harms_no_other(tmp_path: Path) -> None:
     table = bound(tmp_path, {"a.txt": "0 0.5 0.5 1 1\n"}, ["a.jpg", "b.jpg"])
     assert len(table.for_image("a.jpg").prompts) == 1
     assert [
-        text for text in table.notes.lost if "cannot be read (No such file or directory), left out: 1 (b.txt)" in text
+        text for text in table.notes.lost if "cannot be read (No such file or directory), skipped: 1 (b.txt)" in text
     ]

@@ -24,8 +24,8 @@ ATTACK = "<img src=x onerror=alert(1)>.jpg"
 CATEGORIES = [{"id": 3, "name": "disc"}, {"id": 9, "name": "</script><b>ring"}]
 NAMES = ["a.jpg", "sub/b.jpg", ATTACK, 'a "quoted", name.jpg', "empty one.jpg", "plain.jpg"]
 FAILED = {
-    "torn.jpg": ("broken image", "it ends too soon", "fetch it again"),
-    "void.jpg": ("the file is empty", "", "fetch it again"),
+    "torn.jpg": ("broken image", "it ends too soon", "download it again"),
+    "void.jpg": ("the file is empty", "", "download it again"),
 }
 
 

@@ -80,7 +80,7 @@ def test_the_most_suspicious_comes_first_and_names_are_names(page: Page) -> None
     page.click("#failures summary")
     failures = page.locator("#failures .body").inner_text()
     assert "broken image (1)" in failures and "torn.jpg it ends too soon" in failures
-    assert failures.count("What to do: fetch it again") == 2
+    assert failures.count("What to do: download it again") == 2
     page.click("#distributions summary")
     page.locator("#distributions svg").first.wait_for()
     assert page.locator("#distributions svg").count() == 8

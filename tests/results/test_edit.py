@@ -78,13 +78,13 @@ def test_names_that_are_not_utf8_are_read_as_they_were_written(tmp_path: Path, z
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"a": 1}', "JSON, but no results"),
-        (b"[1, 2]", "JSON, but no results"),
+        (b'{"a": 1}', "JSON, but not results"),
+        (b"[1, 2]", "JSON, but not results"),
         (b'{"images": 1, ', "not JSON"),
         (b"hello", "not JSON"),
         (b'{"images": [{"id": 1, ', "not JSON"),
-        (b'{"file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is no image"),
-        (b'{"annotations": [], "file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is no image"),
+        (b'{"file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is not an image"),
+        (b'{"annotations": [], "file_name": "a.jpg"}\n{"id": 1}\n', "line 2 is not an image"),
     ],
 )
 def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -106,7 +106,7 @@ def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> N
         ("annotations", "image_id", None, "entry 2 of annotations has no image_id"),
         ("categories", "id", None, "entry 2 of categories has no id"),
         ("annotations", "category_id", {}, "entry 2 of annotations has an invalid category_id"),
-        ("annotations", None, "x", "entry 2 of annotations is no object"),
+        ("annotations", None, "x", "entry 2 of annotations is not an object"),
     ],
 )
 def test_an_entry_that_lacks_something_is_named(
@@ -219,7 +219,7 @@ def test_joined_by_names_and_ids_stay_where_they_can(tmp_path: Path) -> None:
     assert [a["category_id"] for a in joined.annotations()] == [1, 2, 1, 2, 3, 2, 3, 2]
     assert ids(renumber(joined)) == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2), (6, 2), (7, 3), (8, 3)]
     listed = saved(tmp_path / "4.json", document("ab", first=5)["annotations"])
-    with pytest.raises(UsageError, match="no names to join by"):
+    with pytest.raises(UsageError, match="no names to match"):
         merge([first, listed])
     assert len(list(merge([listed, listed]).annotations())) == 8
 
@@ -250,7 +250,7 @@ def test_an_image_that_is_listed_twice_is_one_image(tmp_path: Path) -> None:
     assert [image["file_name"] for image in joined.images()] == ["a.jpg", "b.jpg"]
     assert {image for _, image in ids(joined)} == set(names(joined))
     made["images"][2] = {**made["images"][0], "file_name": "c.jpg"}
-    with pytest.raises(HqsamError, match=r"x\.json: image id 5 is of a\.jpg and of c\.jpg; give each"):
+    with pytest.raises(HqsamError, match=r"x\.json: image id 5 is both a\.jpg and c\.jpg; use a unique id"):
         list(merge([saved(tmp_path / "x.json", made)]).images())
 
 

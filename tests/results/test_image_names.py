@@ -83,11 +83,11 @@ def test_an_image_that_is_there_is_not_taken_for_another_one(images: Path, tmp_p
 def test_a_name_that_leads_nowhere_is_named(images: Path, name: str) -> None:
     with pytest.raises(HqsamError) as raised:
         name_images([name], images)
-    assert str(raised.value).startswith(f"{name!r} is no name of an image; ")
+    assert str(raised.value).startswith(f"{name!r} is not an image name; ")
 
 
 def test_no_two_images_have_one_name(images: Path) -> None:
-    with pytest.raises(HqsamError, match=r"/x/sub/\.\./a\.jpg: would be called a\.jpg, as a\.jpg is; fix"):
+    with pytest.raises(HqsamError, match=r"/x/sub/\.\./a\.jpg: would get the name a\.jpg, like a\.jpg; fix"):
         name_images(["a.jpg", "/x/sub/../a.jpg"], images)
     with pytest.raises(HqsamError, match=r"a\.jpg: two images have this name; join them"):
         name_images(["a.jpg", "a.jpg"], images)

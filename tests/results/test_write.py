@@ -181,11 +181,11 @@ def test_labels_stay_where_new_ones_cannot_be_made(tmp_path: Path, made: Path) -
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     value = document("a", first=5)
     cases: list[tuple[dict[str, Any], str, str]] = [
-        ({"segmentation": None}, "yolo-seg", "annotation 10 has no mask; choose a format of boxes"),
+        ({"segmentation": None}, "yolo-seg", "annotation 10 has no mask; choose a box format"),
         ({"segmentation": [[1, 2]]}, "cvat", "annotation 10: its mask is neither RLE nor polygons"),
-        ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is of 9 x 9 pixels"),
-        ({"category_id": 7}, "yolo", "annotation 10 is of category 7, which is not listed; list it"),
-        ({"category_id": "1"}, "labelstudio", "annotation 10 is of category '1', which is not listed; list it"),
+        ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is 9 x 9 pixels"),
+        ({"category_id": 7}, "yolo", "annotation 10 has category 7, which is not listed; list it"),
+        ({"category_id": "1"}, "labelstudio", "annotation 10 has category '1', which is not listed; list it"),
         ({"category_id": None}, "cvat", "annotation 10 has no category_id; fix the file"),
         ({"bbox": None}, "yolo", "annotation 10 has no bbox; fix the file"),
         ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; fix the file"),
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         with pytest.raises(HqsamError, match=rf"x\.json: {said}"):
             write_as(form, tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     (tmp_path / "x.json").write_text(json.dumps(value["annotations"]))
-    with pytest.raises(HqsamError, match="no names of images"):
+    with pytest.raises(HqsamError, match="no image names"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     for listed in ([*value["images"] * 2], [*value["images"], {**value["images"][0], "file_name": "b.jpg"}]):
         (tmp_path / "x.json").write_text(json.dumps({**value, "images": listed}))
@@ -221,9 +221,9 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path, made: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "new/classes.txt").mkdir(parents=True)
     for path, form, said in (
-        (tmp_path / "file/x", "coco", r"file/x: cannot be written \(.*\); give another path"),
-        (tmp_path / "file/x", "yolo", r"file/x: cannot be written \(.*\); give another path"),
-        (tmp_path / "new", "yolo", r"new/classes\.txt: cannot be written \(.*\); give another path"),
+        (tmp_path / "file/x", "coco", r"file/x: cannot be written \(.*\); pass another path"),
+        (tmp_path / "file/x", "yolo", r"file/x: cannot be written \(.*\); pass another path"),
+        (tmp_path / "new", "yolo", r"new/classes\.txt: cannot be written \(.*\); pass another path"),
     ):
         with pytest.raises(HqsamError, match=said):
             write_as(form, path, open_results(made), {}, tolerance=DEFAULT_TOLERANCE)

@@ -17,7 +17,7 @@ def read_instances(document: Any, file: PromptFile) -> bool:
         return False
     annotations = document.get("annotations", [])
     if not isinstance(annotations, list):
-        raise ValueError("its annotations are no list; give COCO instances JSON")
+        raise ValueError("its annotations are not a list; pass COCO instances JSON")
     for number, item in enumerate(document["images"], 1):
         add_image(file, item.get("id") if isinstance(item, dict) else None, item, f"image entry {number}")
     if "annotations" not in document:
@@ -80,7 +80,7 @@ def _add_categories(file: PromptFile, listed: Any) -> None:
     categories: dict[Identifier, dict[str, Any]] = {}
     for item in listed if isinstance(listed, list) else []:
         key = identifier(item.get("id")) if isinstance(item, dict) else None
-        what = "categories without an id of their own, left out"
+        what = "categories without a unique id, skipped"
         if key is None:
             file.remark(what, short(item))
         elif key not in categories:

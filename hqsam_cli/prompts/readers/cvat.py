@@ -28,9 +28,9 @@ def read_cvat(content: bytes, file: PromptFile) -> bool:
     if root is None:
         raise ValueError("XML that is broken or declares entities; export it again")
     if root.tag == ROOT:
-        raise ValueError("one file of Pascal VOC; give the folder of such files")
+        raise ValueError("a single Pascal VOC file; pass the folder of these files")
     if root.tag != CVAT:
-        raise ValueError("XML, but no CVAT; export it as CVAT for images 1.1")
+        raise ValueError("XML, but not CVAT; export it as CVAT for images 1.1")
     if root.find("track") is not None:
         raise ValueError("CVAT for video; export it as CVAT for images 1.1")
     file.numbered = False
@@ -42,7 +42,7 @@ def read_cvat(content: bytes, file: PromptFile) -> bool:
             shape = _read_shape(element, *(integer(n) or 0 for n in size))
             if shape is None:
                 where = f"{element.tag} {place} of {image.get('name')}"
-                file.skip("shapes that are no boxes, polygons or masks, left out", where, key)
+                file.skip("shapes that are not boxes, polygons or masks, skipped", where, key)
             else:
                 (box, mask), own_id, label = shape, f"{key} shape {place}", element.get("label") or "object"
                 group = None if element.get("group_id") == "0" else element.get("group_id")

@@ -22,13 +22,13 @@ def read_labelme_folder(folder: Path, paths: list[Path], file: PromptFile) -> No
         except (ValueError, KeyError, TypeError, RecursionError):
             shapes = None
         if not isinstance(shapes, list):
-            file.skip("JSON files without shapes, left out", path.name)
+            file.skip("JSON files without shapes, skipped", path.name)
             continue
         key = add_label_image(file, folder, path, (document.get("imageWidth"), document.get("imageHeight")))
         for number, shape in enumerate(shapes, 1):
             found = _read_shape(shape)
             if found is None:
-                what = "shapes that are no rectangles or polygons, left out"
+                what = "shapes that are not rectangles or polygons, skipped"
                 file.skip(what, f"shape {number} of {path.name}", key)
             else:
                 (box, polygon), own_id, group = found, f"{key} shape {number}", identifier(shape.get("group_id"))

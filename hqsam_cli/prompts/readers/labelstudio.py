@@ -28,7 +28,7 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
     for number, task in enumerate(document, 1):
         found = _regions(task) if isinstance(task, dict) else None
         if found is None:
-            file.lose("entries that are no tasks, left out", f"entry {number}")
+            file.lose("entries that are not tasks, skipped", f"entry {number}")
             continue
         key = f"task {task.get('id', number)}"
         regions, remark = found
@@ -59,7 +59,7 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
                     group=group,
                 )
             elif isinstance(value, dict) and not SHAPES.isdisjoint(value):
-                file.skip("regions that are no rectangles or polygons, left out", where, key)
+                file.skip("regions that are not rectangles or polygons, skipped", where, key)
     return True
 
 

@@ -21,7 +21,7 @@ def read_lines(document: Any, file: PromptFile) -> bool:
     for number, line in enumerate(document, 1):
         key = f"line {number}"
         if not isinstance(line, dict) or not isinstance(line.get("annotations", ""), list | None):
-            file.lose("lines that are no images with annotations, left out", key)
+            file.lose("lines that are not images with annotations, skipped", key)
             continue
         add_image(file, key, line, key)
         if line["annotations"] is None or line.get("error") is not None:

@@ -20,9 +20,9 @@ def read_voc_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
     for path, content in label_contents(paths, file):
         root = read_xml(content)
         if root is None or root.tag != ROOT:
-            what = "files that are no XML of VOC, left out"
+            what = "files that are not VOC XML, skipped"
             if root is not None and root.tag == CVAT:
-                what = "XML of CVAT, which is to be given itself rather than its folder, left out"
+                what = "CVAT XML, skipped; pass the file instead of the folder"
             file.skip(what, path.name)
             continue
         key = add_label_image(file, folder, path, (root.findtext("size/width"), root.findtext("size/height")))

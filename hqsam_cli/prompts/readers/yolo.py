@@ -37,7 +37,7 @@ def read_yolo_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
         key = add_label_image(file, folder, path)
         for n, label in found:
             if label is None:
-                file.skip(f"{path.name}: lines that are no labels, left out", f"line {n}", key)
+                file.skip(f"{path.name}: lines that are not labels, skipped", f"line {n}", key)
                 continue
             number, box, polygon, score = label
             file.add(key, f"{key} line {n}", category=number + 1, box=box, segmentation=polygon, score=score)

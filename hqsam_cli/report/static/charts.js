@@ -58,11 +58,11 @@ function drawDistributions(place, masks, photos) {
     histogram("Suspicion", masks.map((mask) => mask.suspicion), share),
     histogram("Score", masks.map((mask) => mask.score).filter((n) => n !== null), share),
     histogram("Predicted IoU", masks.map((mask) => mask.iou).filter((n) => n !== null), share),
-    histogram("Area, % of the photo", masks.map((mask) => 100 * mask.share),
+    histogram("Area, % of the image", masks.map((mask) => 100 * mask.share),
       { from: -3, to: 2, bins: 20, log: true, format: (v) => `${+v.toPrecision(1)}` }),
-    histogram("Masks a photo", photos.filter((photo) => !photo.failure).map((photo) => photo.masks.length),
+    histogram("Masks per image", photos.filter((photo) => !photo.failure).map((photo) => photo.masks.length),
       { from: 0, to: bins * per, bins, format: plain(0) }),
     ...Object.entries(seconds).map(([stage, times]) =>
-      histogram(`Seconds a photo, ${stage}`, times, { from: -3, to: 2, bins: 20, log: true, format: (v) => `${+v.toPrecision(1)}` })),
+      histogram(`Seconds per image, ${stage}`, times, { from: -3, to: 2, bins: 20, log: true, format: (v) => `${+v.toPrecision(1)}` })),
   );
 }

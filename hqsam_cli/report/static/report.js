@@ -81,7 +81,7 @@ const SORTS = {
   small: ["smallest first", (a, b) => a.share - b.share],
   file: ["as in the run", () => 0],
 };
-const UNITS = { masks: "masks", photos: "photos" };
+const UNITS = { masks: "masks", photos: "images" };
 
 function wanted() {
   const number = (id, otherwise) => (element(id).value === "" ? otherwise : Number(element(id).value));
@@ -122,7 +122,7 @@ function captionOf({ photo, mask, masks, suspicion }) {
 }
 
 function factsOf({ photo, mask, masks }) {
-  const size = photo.width ? [["Photo", `${photo.width} × ${photo.height}, id ${photo.id}`]] : [];
+  const size = photo.width ? [["Image", `${photo.width} × ${photo.height}, id ${photo.id}`]] : [];
   const failure = photo.failure
     ? [["Failed", photo.failure.text], ...(photo.failure.remedy ? [["Remedy", photo.failure.remedy]] : [])]
     : [];
@@ -165,7 +165,7 @@ function refresh() {
   }
   const shown = items.filter(fits).sort(SORTS[element("sort").value][1]);
   element("gallery").setAttribute("aria-label", `${UNITS[unit]} of the run`);
-  element("count").textContent = `${shown.length} of ${items.length} ${unit === "masks" ? "masks, and photos without" : "photos"}`;
+  element("count").textContent = `${shown.length} of ${items.length} ${unit === "masks" ? "masks, and images without" : "images"}`;
   element("nothing").hidden = shown.length > 0;
   gallery.show(shown);
 }
