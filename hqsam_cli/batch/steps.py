@@ -257,7 +257,7 @@ def _ask_alone(item: DecodedImage, ask: Callable[[list[DecodedImage]], list[list
         raise
     except Exception as error:
         log.debug("the model failed on %s", item.source.path, exc_info=True)
-        remedy = "see `debug`, and report it"
+        remedy = "run with `debug`, and report it"
         item.failure = Failure(item.source.path, "the model failed", first_line(error), remedy)
         return []
 

@@ -147,7 +147,7 @@ class Worker:
         except OSError as error:
             if error.errno not in NAME_ERRORS:
                 raise cannot_write(self.output or Path(source.file_name), error) from None
-            failure = Failure(source.path, "its outputs cannot have that name", error.strerror or "", "rename it")
+            failure = Failure(source.path, "no valid name for its outputs", error.strerror or "", "rename the image")
         return replace(record, annotations=[], failure=failure)
 
 
