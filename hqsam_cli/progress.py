@@ -1,4 +1,4 @@
-"""How a long piece of work tells people where it is: one interface for runs, evaluations and training."""
+"""Progress and messages: one interface for runs, evaluations and training."""
 
 from __future__ import annotations
 

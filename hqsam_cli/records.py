@@ -1,4 +1,4 @@
-"""The records that packages exchange.
+"""Records passed between packages.
 
 A `RawPrompt` is read from a file; fit to the decoded image it is a `Prompt`, the input of a model, as are those of a
 detector. An `Instance` is the output of a model.

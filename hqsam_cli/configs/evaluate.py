@@ -1,4 +1,4 @@
-"""What `hqsam eval` is told."""
+"""Options of `hqsam eval`."""
 
 from __future__ import annotations
 

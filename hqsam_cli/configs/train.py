@@ -1,4 +1,4 @@
-"""What `hqsam train` is told."""
+"""Options of `hqsam train`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a file to RGB pixels, or to one sentence that says why not."""
+"""Decode image files to RGB pixels, or report why they cannot be read."""
 
 from __future__ import annotations
 
