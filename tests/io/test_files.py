@@ -100,7 +100,7 @@ def test_a_stamp_changes_with_the_object(memory: fsspec.AbstractFileSystem) -> N
     [
         ("memory://bucket/gone.jpg", "no such file; check the path"),
         ("memory://bucket/empty.jpg", "the file is empty"),
-        ("memory://bucket/broken.jpg", "not an image that can be read"),
+        ("memory://bucket/broken.jpg", "not a supported image"),
     ],
 )
 def test_what_is_wrong_with_an_object_is_one_sentence(
