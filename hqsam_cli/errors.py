@@ -1,7 +1,7 @@
-"""Errors that people see: one line each, saying what, which file, and what to do.
+"""Errors, one line each: what is wrong, in which file, and the remedy.
 
-Names of parameters stand in them between backticks, as in "raise `max_pixels`"; the command line shows its options
-for them, "--max-pixels" (`hqsam_cli.cli.console.sentence`).
+Parameter names in messages are in backticks, as in "raise `max_pixels`"; the command line replaces them by its options,
+as in "--max-pixels" (`hqsam_cli.cli.console.sentence`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class HqsamError(Exception):
 
     Args:
         reason: what is wrong, a clause without a full stop.
-        file: the file or folder that it is about, as given.
-        option: the parameter that it is about.
-        value: what was given, of that parameter or of none.
-        detail: more of it, such as what a library says; shown in parentheses.
-        remedy: what to do; "" where nothing can be said.
+        file: the affected file or folder, as given.
+        option: the affected parameter.
+        value: the given value, of that parameter or of an argument.
+        detail: details, such as the message of a library; shown in parentheses.
+        remedy: what to do; "" if unknown.
     """
 
     exit_code = 1
@@ -48,34 +48,34 @@ class HqsamError(Exception):
 
 
 class UsageError(HqsamError):
-    """The command line asks for something that cannot be meant."""
+    """Invalid options or arguments."""
 
     exit_code = 2
 
 
 class NoInputError(HqsamError):
-    """Nothing matched the inputs."""
+    """No input found."""
 
     exit_code = 4
 
 
 class ReaderGoneError(HqsamError):
-    """Whoever read the results from stdout has seen enough, as `head` does; nothing is said of it."""
+    """The reader of stdout closed it, as `head` does; no message is printed."""
 
-    exit_code = 141  # what a shell says of a process that SIGPIPE ended
+    exit_code = 141  # the status of a process that SIGPIPE ended, in a shell
 
     def __init__(self) -> None:
         super().__init__("the reader of stdout has closed it")
 
 
 class ImageError(HqsamError):
-    """One image cannot be processed; the others go on and the run ends with exit code 3."""
+    """An image that cannot be processed; the run continues with the others and ends with exit code 3."""
 
     exit_code = 3
 
 
 def redacted(text: str) -> str:
-    """A text without the passwords of the URLs in it: `ftp://user:***@host/`."""
+    """A text with the passwords in its URLs masked: `ftp://user:***@host/`."""
     return PASSWORD.sub(r"\1***@", text)
 
 

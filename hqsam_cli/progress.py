@@ -1,4 +1,4 @@
-"""How a long piece of work tells people where it is: one interface for runs, evaluations and training."""
+"""Progress and messages: one interface for runs, evaluations and training."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Whoever shows how it goes; called from one thread, about images in input order."""
+    """Receiver of progress and messages; called from one thread, with images in input order."""
 
     def say(self, text: str, *, verbose: bool = False) -> None:
-        """A message for people; `verbose` ones are for those who ask for more."""
+        """A message; `verbose` ones are shown only with --verbose."""
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
-        """A piece of work begins.
+        """A task begins.
 
         Args:
-            total: how many images or steps it has, of which `done` were done before.
-            title: what is worked on, where there are several pieces.
+            total: number of images or steps, of which `done` were done before.
+            title: of the task, if there are several.
         """
 
     def on_record(self, record: ImageRecord) -> None:
-        """An image is done or has failed, see `ImageRecord.failure`."""
+        """An image is done or has failed."""
 
     def on_problem(self, text: str) -> None:
-        """Something was skipped, and nothing failed for it."""
+        """A warning, such as skipped entries of a file."""
 
     def on_failure(self, text: str) -> None:
-        """Something that was asked for failed, beside the images of `on_record`."""
+        """A failure other than those of `on_record`."""
 
     def advance(self, figures: str = "") -> None:
-        """One image or step less to do; `figures` are what to show beside."""
+        """One image or step is done; `figures` are shown beside the progress."""
 
 
 class Silent:
-    """Tells nobody."""
+    """Ignores progress and messages."""
 
     def say(self, text: str, *, verbose: bool = False) -> None: ...
 

@@ -1,4 +1,4 @@
-"""The records that packages exchange.
+"""Records passed between packages.
 
 A `RawPrompt` is read from a file; fit to the decoded image it is a `Prompt`, the input of a model, as are those of a
 detector. An `Instance` is the output of a model.
@@ -89,8 +89,8 @@ class Failure:
 
     Attributes:
         path: of the image, as it was given.
-        reason: what is wrong, without its detail: equal for all images of which it is wrong.
-        detail: more of it.
+        reason: what is wrong, without details: equal for all images with the same problem.
+        detail: details.
         remedy: what to do, or "".
     """
 
@@ -119,7 +119,7 @@ class ImageRecord:
         file_name: relative, with `/`.
         size: (width, height) in pixels, None where it could not be read.
         failure: why there are no annotations.
-        path: of the image, absolute, or its address; of no use to those who read NDJSON.
+        path: of the image, absolute, or its URL; not written to NDJSON.
     """
 
     file_name: str
@@ -211,7 +211,7 @@ class ImagePrompts:
         size: (width, height) that the prompt file claims, or None; prompts refer to that size.
         prompts: in input order.
         dropped: number of prompts that a threshold filtered out.
-        mentioned: whether a prompt file says what is in the image, be it nothing; None where there is no such file.
+        mentioned: whether a prompt file lists the objects of the image, possibly none; None without such a file.
     """
 
     file_name: str

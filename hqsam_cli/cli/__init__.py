@@ -1,4 +1,4 @@
-"""The command line: one module a subcommand, each a thin layer over the library."""
+"""The command line: one module per subcommand, each a thin layer over the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hqsam eval`: the paper's numbers, by the protocols that produced them."""
+"""`hqsam eval`: evaluation of SAM and HQ-SAM by the protocols of the paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `hqsam eval` prints: tables for people, JSON for programs."""
+"""Output of `hqsam eval`: tables, or JSON."""
 
 from __future__ import annotations
 

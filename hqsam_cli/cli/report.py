@@ -1,4 +1,4 @@
-"""`hqsam report`: an HTML page of a run, with masks sorted by suspicion."""
+"""`hqsam report`: an HTML report of a run, with masks sorted by suspicion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hqsam status` and `hqsam merge`: progress of a run, and joining of its shards."""
+"""`hqsam status` and `hqsam merge`: progress of a run, and merging of its shards."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def status(
     if found.reasons:
         print()
         reasons = [(str(r.images), r.reason, r.remedy, r.first) for r in found.reasons]
-        print_table(("failed", "reason", "what to do", "first"), reasons)
+        print_table(("failed", "reason", "remedy", "first"), reasons)
 
 
 def merge(

@@ -1,4 +1,4 @@
-"""What `hqsam eval` is told."""
+"""Options of `hqsam eval`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Protocol = Literal["paper", "deploy"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalOutput:
-    """Files that an evaluation writes; none by default."""
+    """Output files of an evaluation; none by default."""
 
     json: Path | None = option(None, "All scores as JSON; - for stdout, without the table.", RESULTS, metavar="FILE")
     per_image: Path | None = option(None, "CSV with the scores of each image.", RESULTS, metavar="FILE")
@@ -36,7 +36,7 @@ class EvalOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalConfig:
-    """What an evaluation is told beside the data sets; each of `model` is scored on each of them."""
+    """Options of an evaluation, except its data sets; each model is evaluated on each of them."""
 
     model: tuple[str, ...] = (DEFAULT_MODEL,)
     data_root: Path = option(Path("data"), "Folder of the data sets.", DATA, metavar="DIR", envvar="HQSAM_DATA")

@@ -1,4 +1,4 @@
-"""The formats of masks and of prompts, known to the help before anything that writes or reads them is imported."""
+"""Tables of mask and prompt formats, without importing their writers and readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of every run over images: how images are read, the device, and how a run continues."""
+"""Options of every run over images: reading, device, and resuming."""
 
 from __future__ import annotations
 

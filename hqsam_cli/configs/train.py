@@ -1,4 +1,4 @@
-"""What `hqsam train` is told."""
+"""Options of `hqsam train`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _trained(default: Any, help_text: str, panel: str = TRAINING, **more: Any) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """What a training is told beside its data and its output; the defaults are those of HQ-SAM, section 4.1.
+    """Options of a training run, except its data and output; the defaults are those of HQ-SAM, section 4.1.
 
     `variant` is a key of `training.variants.VARIANTS`.
     """

@@ -1,1 +1,1 @@
-"""Measuring masks against the ground truth, by the protocols that produced the paper's numbers."""
+"""Evaluation of masks against ground truth, by the protocols of the paper."""

@@ -54,7 +54,7 @@ class EvaluatedModel:
 
 @dataclass(slots=True)
 class Evaluation:
-    """What an evaluation found; `problems` are kinds of ground truth that are not scored, such as unmatched masks."""
+    """The results of an evaluation; `problems` are kinds of skipped ground truth, such as unmatched masks."""
 
     config: EvalConfig
     datasets: list[str]  # as given
@@ -92,13 +92,13 @@ class Evaluation:
         }
 
     def remove_logs(self) -> None:
-        """Delete what `resume` would read: the results are where they were asked for."""
+        """Delete the files that `resume` would read, after the results are written."""
         for path in (log.path for log in self.logs if log.path is not None):
             path.unlink(missing_ok=True)
 
 
 def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress: Progress = SILENT) -> Evaluation:
-    """Score models on data sets.
+    """Evaluate models on data sets.
 
     Args:
         datasets: names of data sets (`hqsam eval --list`), or folders.

@@ -1,4 +1,4 @@
-"""Lines of the table of an evaluation: how they are made of scores, printed, written as JSON and read again."""
+"""Rows of an evaluation: computed from scores, printed, written as JSON and read back."""
 
 from __future__ import annotations
 

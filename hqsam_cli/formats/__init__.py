@@ -1,4 +1,4 @@
-"""What other programs read: a file a format. Formats that prompts are read from are in `prompts/readers/`.
+"""Output formats, one module each. Formats of prompts are in `prompts/readers/`.
 
 To add an output format, write a file with an `ImageWriter`, a `LabelWriter` or a function for a `RecordsWriter`, and
 name it in `configs.formats`.

@@ -1,4 +1,4 @@
-"""Annotations of results as files have them."""
+"""Annotations of results, as written to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of results, COCO or NDJSON, gzipped or not, read as streams: they may be larger than the memory."""
+"""Results files, COCO or NDJSON, gzipped or not, streamed: they may be larger than memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects cut out of their photos: `cutouts/<path of the image>/<annotation id>.png`, and `crops/` likewise."""
+"""Cut-outs and crops of objects: `cutouts/<path of the image>/<annotation id>.png`, and `crops/` likewise."""
 
 from __future__ import annotations
 

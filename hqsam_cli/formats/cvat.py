@@ -1,4 +1,4 @@
-"""CVAT for images 1.1, one XML of polygons, which CVAT imports as annotations."""
+"""CVAT for images 1.1: one XML of polygons, which CVAT imports as annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Id maps: `idmaps/<path of the image>.png`, 16 bits a pixel."""
+"""Id maps: `idmaps/<path of the image>.png`, 16 bits per pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats that are pictures of an image, written as soon as its masks are there."""
+"""Formats with image files, written as soon as the masks of an image are predicted."""
 
 from __future__ import annotations
 

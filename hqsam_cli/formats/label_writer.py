@@ -1,4 +1,4 @@
-"""Folders with a file of labels an image, written when a run ends."""
+"""Folders with a label file per image, written at the end of a run."""
 
 from __future__ import annotations
 

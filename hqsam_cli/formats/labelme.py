@@ -1,4 +1,4 @@
-"""labelme's JSON: a file an image, with shapes."""
+"""labelme JSON: a file per image, with shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label Studio's tasks with predictions, which people correct."""
+"""Label Studio tasks with predictions, for manual correction."""
 
 from __future__ import annotations
 

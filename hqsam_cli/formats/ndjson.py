@@ -1,4 +1,4 @@
-"""NDJSON: a line an image."""
+"""NDJSON: a line per image."""
 
 from __future__ import annotations
 

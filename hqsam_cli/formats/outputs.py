@@ -1,4 +1,4 @@
-"""All that a run writes, by when it is written: pictures with each image, labels and files of records in the end."""
+"""The outputs of a run: image files with each image, label files and other files at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a file in an output is: the run's, if its digest is one that a run noted; else somebody's, and it stays."""
+"""Ownership of output files: a file is replaced only if its digest is recorded by a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the images of a run: masks drawn over them, and small copies."""
+"""Pictures of the images of a run: drawn masks, and thumbnails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks as PNG files: `masks/<path of the image>/<annotation id>.png`, one bit a pixel."""
+"""Masks as PNG files: `masks/<path of the image>/<annotation id>.png`, one bit per pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks as polygons, for formats that have no run lengths.
+"""Masks as polygons, for formats without RLE.
 
 Readers draw polygons in two ways. `pycocotools`, and CVAT with it, sets the pixels whose centers are inside; OpenCV
 and Pillow, and so ultralytics, supervision and labelme, set every pixel that the outline touches. An outline along the

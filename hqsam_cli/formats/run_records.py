@@ -1,4 +1,4 @@
-"""What writers are given: the results of one image, or the records of all of them."""
+"""The input of writers: the results of one image, or the records of all images."""
 
 from __future__ import annotations
 

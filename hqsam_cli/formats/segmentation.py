@@ -1,4 +1,4 @@
-"""COCO's segmentations: run lengths and polygons, decoded."""
+"""Decode COCO segmentations: RLE and polygons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of files that other programs wrote, as they are meant or as None; and how they are shown to people."""
+"""Parse values in files of other programs, None if invalid; and format values for messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pascal VOC's XML: a file an image, with a box an object."""
+"""Pascal VOC XML: a file per image, with a box per object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XML as other programs write it, in whatever encoding, and as they read it, whatever names are in it."""
+"""Read XML of other programs in any encoding, and write XML with any names."""
 
 from __future__ import annotations
 

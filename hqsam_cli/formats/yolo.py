@@ -1,4 +1,4 @@
-"""YOLO label files: a text file an image, a line an object, in normalized coordinates."""
+"""YOLO label files: a text file per image, a line per object, in normalized coordinates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set that ultralytics trains segmentation on: `yolo-seg/data.yaml`, labels, classes, and links to images."""
+"""A segmentation data set for ultralytics: `yolo-seg/data.yaml`, labels, classes, and links to images."""
 
 from __future__ import annotations
 

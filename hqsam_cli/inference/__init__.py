@@ -1,1 +1,1 @@
-"""Running a model on images and prompts: device, preprocessing, prediction, postprocessing; knows no files."""
+"""Running a model on images and prompts: device, preprocessing, prediction, postprocessing."""

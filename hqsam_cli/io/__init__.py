@@ -1,1 +1,1 @@
-"""Files: images found and decoded, masks read, results written whole or not at all."""
+"""Files: finding and decoding images, reading masks, atomic writes."""

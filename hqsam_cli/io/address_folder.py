@@ -1,4 +1,4 @@
-"""A folder at an address: objects are written whole, listed and removed."""
+"""A folder at a URL: objects are written atomically, listed and removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses that fsspec knows, such as `s3://bucket/a.jpg`: their file systems, retries, and what servers answer."""
+"""URLs supported by fsspec, such as `s3://bucket/a.jpg`: file systems, retries, and server responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Local copies of files at addresses, for code that reads and writes files of this machine alone."""
+"""Local copies of files at URLs, for code that reads and writes only local files."""
 
 from __future__ import annotations
 

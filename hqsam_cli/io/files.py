@@ -1,4 +1,4 @@
-"""Files to read, each once: of this machine, at an address, or a member of a tar at either."""
+"""Input files, each read once: local, at a URL, or a member of a local or remote tar."""
 
 from __future__ import annotations
 

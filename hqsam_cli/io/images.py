@@ -1,4 +1,4 @@
-"""From a file to RGB pixels, or to one sentence that says why not."""
+"""Decode image files to RGB pixels, or report why they cannot be read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TURNS = {
     8: (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270),
 }
 
-# Warnings of Pillow about metadata are of no use to people, and those about sizes are errors here.
+# Warnings of Pillow about metadata are irrelevant to users, and those about sizes are errors here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 _limit = threading.Lock()
 

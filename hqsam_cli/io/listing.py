@@ -1,4 +1,4 @@
-"""Files below an address.
+"""Files below a URL.
 
 fsspec's `find` silently skips folders that cannot be listed, so it is used only where it lists all keys below a prefix
 at once, as in object stores. Elsewhere each folder is listed, and over HTTP pages of links are parsed here: fsspec

@@ -1,4 +1,4 @@
-"""Paths of images as other programs write them, normalized so that they can be compared."""
+"""Image paths as written by other programs, normalized for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder that results go to, on this machine or at an address, behind one interface."""
+"""The output folder, local or at a URL, behind one interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the output folder of a run holds, by which it is recognized among inputs."""
+"""The contents of a run's output folder, to recognize it among inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TIFF files that Pillow does not read, or not right: through OpenCV, or refused with a description.
+"""TIFF files that Pillow does not read correctly: read by OpenCV, or refused with a description.
 
 tifffile would not do it in fewer lines: without imagecodecs it decompresses neither LZW nor JPEG.
 """

@@ -1,1 +1,1 @@
-"""SAM and HQ-SAM in plain torch; knows nothing of files, formats or the command line."""
+"""SAM and HQ-SAM in plain torch, independent of files, formats and the command line."""

@@ -1,1 +1,1 @@
-"""From what a file said to what an image is asked: matched to images, filtered, fit to the image's size."""
+"""Prompts: reading files, matching them to images, filtering, and scaling to the image size."""

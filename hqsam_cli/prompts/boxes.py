@@ -1,4 +1,4 @@
-"""Boxes as files write them, as corners."""
+"""Conversion of boxes in files to corners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Categories of several files as one list with integer ids, which is what COCO's readers take."""
+"""Categories of several files, merged into one list with integer ids, as COCO readers require."""
 
 from __future__ import annotations
 

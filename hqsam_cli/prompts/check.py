@@ -1,4 +1,4 @@
-"""Prompts that cannot be meant: files that say nothing, or nothing of these images, and boxes that leave them all."""
+"""Checks for unusable prompts: files without prompts for these images, and boxes outside all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts against the image as it was decoded: clipped, checked, with their masks as pixels."""
+"""Fit prompts to a decoded image: clip and check them, and read their masks."""
 
 from __future__ import annotations
 

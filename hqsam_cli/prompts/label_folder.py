@@ -1,4 +1,4 @@
-"""Folders with a file of labels an image, of any format."""
+"""Folders with a label file per image, in any format."""
 
 from __future__ import annotations
 

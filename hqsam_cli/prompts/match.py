@@ -1,4 +1,4 @@
-"""Which image of a run a prompt file means: names and image ids against paths."""
+"""Match the names and image ids of prompt files to the images of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a prompt file says, whatever its format: images and annotations, every number checked.
+"""The content of a prompt file in any format: images and annotations, validated.
 
 Nothing in a file is believed. What is wrong with one entry is a note; what is wrong with the whole file is an error.
 """

@@ -1,4 +1,4 @@
-"""Prompt files and folders of any format, from wherever they are, as `PromptFile`s."""
+"""Read prompt files and folders of any format, local or at URLs, as `PromptFile`s."""
 
 from __future__ import annotations
 

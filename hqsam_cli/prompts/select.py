@@ -1,4 +1,4 @@
-"""Which prompts of an image are kept, and the ids of those that bring none."""
+"""Select the prompts of an image, and assign missing ids."""
 
 from __future__ import annotations
 

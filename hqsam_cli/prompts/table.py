@@ -1,4 +1,4 @@
-"""The prompts of each image of a run: what files say, matched to the images, joined, numbered and selected."""
+"""The prompts of each image of a run: matched to the images, combined, numbered and selected."""
 
 from __future__ import annotations
 

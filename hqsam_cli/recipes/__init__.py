@@ -1,1 +1,1 @@
-"""Builds assets of the repository: the detector, drawn scenes, sample data, the CLI reference. Not in the wheel."""
+"""Build assets of the repository: detector, rendered scenes, sample data, CLI reference. Not in the wheel."""

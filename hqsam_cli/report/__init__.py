@@ -1,1 +1,1 @@
-"""Pictures of results, for people who would rather look than read."""
+"""Reports and pictures of results."""

@@ -1,4 +1,4 @@
-"""One image of a run, looked at: its masks measured, and the pictures of it that the page shows."""
+"""Measure the masks of an image of a run, and write its pictures for the report."""
 
 from __future__ import annotations
 

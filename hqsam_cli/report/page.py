@@ -1,4 +1,4 @@
-"""The page of a run: a folder that opens from disk.
+"""The HTML report of a run: a folder that needs no server.
 
 The data are scripts that call a function of the page with JSON, since a page from disk may not fetch files. Photos with
 the figures of their masks come with the page; the shapes, most of the bytes, come when they are looked at, in files by

@@ -1,4 +1,4 @@
-"""Measures of a mask in its photo: whether its boundary is on edges, and its colors differ from those around it."""
+"""Measures of a mask in its image: whether its boundary is on edges, and its colors differ from the surroundings."""
 
 from __future__ import annotations
 

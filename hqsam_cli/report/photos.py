@@ -1,4 +1,4 @@
-"""The images of a run with what its journal says of them."""
+"""The images of a run with their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suspicion of masks: measures that need no ground truth, and one figure of them to sort by.
+"""Suspicion of masks: measures without ground truth, combined into one value to sort by.
 
 A piecewise linear ramp turns each measure into a part, from 0, as for most good masks, to the maximum of that measure;
 parts are combined as independent probabilities, 1 - prod(1 - part).

@@ -1,1 +1,1 @@
-"""Results of files and of runs, as streams: joined, filtered, split, counted and converted."""
+"""Results of files and runs, streamed: merging, filtering, splitting, counting and converting."""

@@ -1,4 +1,4 @@
-"""What is in results: how many, how large and how sure, by category."""
+"""Statistics of results: counts, areas and scores per category."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results made of other results: joined, filtered, split and renumbered. Nothing is read before it is written."""
+"""Merge, filter, split and renumber results. They are read lazily, while the output is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The annotations of a file of results by image, in whatever order they are listed."""
+"""Group the annotations of a results file by image, in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of images as folders of labels have them: relative, whatever the results call the images."""
+"""Image names for label folders: relative, whatever the names in the results are."""
 
 from __future__ import annotations
 

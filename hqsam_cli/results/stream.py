@@ -1,4 +1,4 @@
-"""Results as streams of images and annotations: of a file, or of the output folder of a run, finished or not."""
+"""Results as streams of images and annotations, from a file, or from the output folder of a run, finished or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results written: as a file of the kind they are, or in the format of another program."""
+"""Write results, in the same or in another format."""
 
 from __future__ import annotations
 

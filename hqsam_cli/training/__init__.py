@@ -1,1 +1,1 @@
-"""Training: data, augmentation, prompts, losses and the loop."""
+"""Training: data, augmentation, prompts, losses and the training loop."""

@@ -1,4 +1,4 @@
-"""HQ-SAM's training from its files to its results: a few new modules on a frozen SAM (HQ-SAM, section 4.1).
+"""Training of HQ-SAM, from files to results: new modules on a frozen SAM (HQ-SAM, section 4.1).
 
 Adam at 1e-3, divided by ten after ten epochs, 12 epochs, batches of 4 on each of 8 GPUs. The loss compares the HQ
 logits, at a quarter of the input size, with masks at the input size.

@@ -36,16 +36,16 @@ def train(
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> TrainResult:
-    """Train HQ modules to the end, or continue; every process of `torchrun` calls this.
+    """Train HQ modules, or resume training; called in every process of `torchrun`.
 
     Args:
         data: folders of images and masks, as FOLDER or FOLDER:WEIGHT.
-        output: gets `hqsam.safetensors`, the base with the learned tensors of the best epoch, `hq_only.safetensors`,
-            those alone, `metrics.jsonl`, `metrics.png`, and `train.pt` to continue from.
-        dry_run: only plan.
+        output: folder for `hqsam.safetensors`, the base model with the trained tensors of the best epoch,
+            `hq_only.safetensors`, only these, `metrics.jsonl`, `metrics.png`, and `train.pt` to resume from.
+        dry_run: return the plan only.
 
     Raises:
-        HqsamError: data cannot be used, an output cannot be written, or the run in the folder is another one.
+        HqsamError: data cannot be used, an output cannot be written, or the folder contains another run.
         KeyboardInterrupt: SIGINT or SIGTERM; the run is saved.
     """
     config, output = config or TrainConfig(), Path(output)

@@ -1,1 +1,1 @@
-"""Registry of models, download of their weights, and checkpoints; with the weights files of this package."""
+"""Registry of models, download of weights, and checkpoints; the weights files of this package."""

@@ -1,7 +1,7 @@
-"""Formats that prompts are read from: a file a format, and an entry of a table of `configs.formats`.
+"""Formats of prompts, one module each, with an entry in a table of `configs.formats`.
 
-A reader fills a `PromptFile`. It returns whether the document, or the content of the file, is of its format; of
-another it adds nothing. It raises a ValueError where that is plain, and the file of no use.
+A reader fills a `PromptFile`. It returns whether the document, or the content of the file, has its format; if not, it
+adds nothing. It raises a ValueError if the file has its format but is unusable.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables with a box a row, CSV or Parquet, as prompts."""
+"""Tables with a box per row, CSV or Parquet, as prompts."""
 
 from __future__ import annotations
 

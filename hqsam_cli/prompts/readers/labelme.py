@@ -1,4 +1,4 @@
-"""Folders of labelme's JSON, a file an image, as prompts."""
+"""Folders of labelme JSON, a file per image, as prompts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NDJSON as prompts: a line an image, with its annotations."""
+"""NDJSON as prompts: a line per image, with its annotations."""
 
 from __future__ import annotations
 

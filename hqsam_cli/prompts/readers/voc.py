@@ -1,4 +1,4 @@
-"""Folders of Pascal VOC's XML, a file an image, as prompts."""
+"""Folders of Pascal VOC XML, a file per image, as prompts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of YOLO labels, a text file an image with a line an object in normalized coordinates, as prompts."""
+"""Folders of YOLO labels as prompts: a text file per image, a line per object, in normalized coordinates."""
 
 from __future__ import annotations
 
