@@ -125,7 +125,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, photo: np.ndarray) -> None
         "cut.tif": r"broken image \(a BigTIFF that is truncated",
         "cut.jpg": "(?i)truncated",
         "empty.jpg": "empty",
-        "text.jpg": "not an image",
+        "text.jpg": "not a supported image",
         "folder.jpg": "folder",
         "gone.jpg": "no such file",
     }
