@@ -51,7 +51,7 @@ class EvalConfig:
         "segment does, and the default elsewhere.", PROTOCOL, compared=True,
     )  # fmt: skip
     prompt: str = option(
-        "box", "box, box-noise:0.2, points:1,3,5,5+5 (foreground+background), mask, or clicks.", PROTOCOL,
+        "box", "Prompt: box, box-noise:0.2, points:1,3,5,5+5 (foreground+background), mask, or clicks.", PROTOCOL,
         metavar="PROMPT", compared=True,
     )  # fmt: skip
     mask_output: tuple[str, ...] = option(
@@ -67,7 +67,7 @@ class EvalConfig:
     exif: Exif = option("apply", EXIF_OF_PAIRS, IMAGES, compared=True)
     device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
     dtype: str = option(
-        "auto", "Precision; auto is bfloat16 where the device supports it.", SPEED,
+        "auto", "Precision; auto is bfloat16 if the device supports it, else float32.", SPEED,
         metavar="auto|float32|bfloat16|float16", compared=True,
     )  # fmt: skip
     output: EvalOutput = part(EvalOutput)

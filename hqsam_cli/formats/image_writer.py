@@ -49,7 +49,7 @@ class ImageWriter:
         raise NotImplementedError
 
     def foreign(self) -> str | None:
-        """A picture that is there, for those who know that no run wrote it."""
+        """An existing picture, if no run wrote it."""
         found = (name for name in sorted(self._output.names()) if self._is_picture(name))
         return next((self._output.place(name) for name in found), None)
 

@@ -43,7 +43,7 @@ class LabelWriter:
         self.written: list[str] = []
         self._earlier: dict[str, str] = {}  # names of labels by images, of those that had results before
         self._used: set[str] = set()  # these names
-        self._new: set[str] = set()  # images that had none: a label that is there is somebody else's
+        self._new: set[str] = set()  # images without results before: an existing label is not of a run
 
     def number(self, categories: list[Category]) -> None:
         """Number classes as a list of categories has them."""
@@ -58,7 +58,7 @@ class LabelWriter:
         """Put in place what an image has beside its label."""
 
     def foreign(self) -> str | None:
-        """A label that is there, for those who know that no run wrote it."""
+        """An existing label, if no run wrote it."""
         return next((self.folder.place(name) for name in sorted(self._there) if name.endswith(self.suffix)), None)
 
     def begin(self, known: Iterable[str]) -> None:
@@ -96,7 +96,7 @@ class LabelWriter:
             self._there.difference_update(files.remove(self.folder, [name], self.suffix))
 
     def close(self, run: RunRecords) -> None:
-        """Write the labels of images that have none: one that is there may be corrected, or somebody else's."""
+        """Write missing labels; existing ones may be edited, or not written by a run."""
         for record in run.records():
             if record.failure is not None:
                 continue

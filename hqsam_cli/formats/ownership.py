@@ -39,7 +39,7 @@ class ImageFiles:
     """The files of one image in an output, as one run writes and removes them.
 
     Attributes:
-        noted: digests of what runs wrote; None: whatever is there under the names of the image may be replaced.
+        noted: digests of files that runs wrote; None: all existing files of the image may be replaced.
         written: digests of what this run writes.
         kept: files that would have been replaced or removed, and are somebody's.
         foreign_too: files of names that no run wrote may be replaced, since the run begins again.
@@ -98,18 +98,18 @@ def tell_kept(kept: Iterable[str]) -> None:
 
 
 def tell_foreign(path: object) -> None:
-    """Say that a label cannot be written, since there is one of somebody else."""
+    """Warn that a label is not written, since hqsam did not write the existing one."""
     log.warning("%s: not overwritten, since it was not written by hqsam", path)
 
 
 def tell_removed(why: str, names: Sequence[str]) -> None:
-    """Say whose results go, before they go."""
+    """Warn which images lose their results, before they are removed."""
     if names:
         log.warning("%s, results removed: %s (%s)", why, len(names), some_of(names))
 
 
 def check_removal(known: int, leaving: Sequence[str], *, prune: bool) -> None:
-    """Raise an HqsamError where so many images would lose their results at once that it may be a mistake.
+    """Raise an HqsamError if suspiciously many images would lose their results at once.
 
     Args:
         known: how many images have results.

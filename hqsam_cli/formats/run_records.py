@@ -82,7 +82,7 @@ class RecordsWriter:
         self.path, self._write, self._beside = path, write, beside
 
     def foreign(self) -> str | None:
-        """A file that is there, for those who know that no run wrote it."""
+        """An existing file, if no run wrote it."""
         if isinstance(self.path, str):
             return self.path if AddressFolder(self.path).names() else None
         places = [self.path, *([] if self._beside is None else [self.path.with_suffix(self._beside)])]

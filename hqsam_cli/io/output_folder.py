@@ -54,7 +54,7 @@ class LocalFolder:
             write_file(self.path / name, content)
 
     def take(self, name: str, source: OutputFolder) -> None:
-        """Have a file of another folder, as a link where the disk has them; one that is there stays."""
+        """Add a file of another folder, as a hard link if supported; an existing one is kept."""
         target = self.path / name
         if target.exists():
             return

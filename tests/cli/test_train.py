@@ -100,7 +100,7 @@ def test_a_dry_run_says_what_is_left_and_what_would_be_refused(hqsam: Run, data:
 def test_a_file_that_no_run_wrote_is_not_replaced_unasked(hqsam: Run, data: Path) -> None:
     Path("hqsam.safetensors").write_bytes(b"mine")
     refused = hqsam("train", "--data", data, "--epochs", 1, *SMALL, "-o", ".")
-    assert refused.code == 2 and "hqsam.safetensors: exists" in refused.err
+    assert refused.code == 2 and "hqsam.safetensors: already exists" in refused.err
     assert Path("hqsam.safetensors").read_bytes() == b"mine"
 
 

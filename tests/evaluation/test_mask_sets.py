@@ -119,7 +119,7 @@ def test_broken_pairs_are_named_and_counted_and_in_no_mean(run: Run, folder: Pat
     for name, reason in (
         ("c_missing.png", "missing"),
         ("d_empty.png", "empty"),
-        ("f_size.png", "80x30, its photo 80x60"),
+        ("f_size.png", "80x30, its image 80x60"),
         ("g_photo.jpg", ""),
     ):
         assert any(name in text and reason in text for text in results.failed), name
