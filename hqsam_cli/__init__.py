@@ -23,13 +23,19 @@ if TYPE_CHECKING:
         CutoutConfig,
         DetectConfig,
         DetectorConfig,
+        EvalConfig,
+        EvalOutput,
         EverythingConfig,
         PolygonConfig,
         PromptConfig,
         SegmentConfig,
+        TrainConfig,
     )
+    from .evaluation.evaluate import Evaluation, evaluate
     from .inference.predictor import Prediction, Predictor
     from .records import Prompt
+    from .training.run import TrainResult
+    from .training.train import train
     from .weights.checkpoints import load_model
 
 __version__ = "0.1.0"
@@ -38,6 +44,9 @@ __all__ = [
     "CutoutConfig",
     "DetectConfig",
     "DetectorConfig",
+    "EvalConfig",
+    "EvalOutput",
+    "Evaluation",
     "EverythingConfig",
     "HqsamError",
     "ImageError",
@@ -48,10 +57,14 @@ __all__ = [
     "PromptConfig",
     "SegmentConfig",
     "Summary",
+    "TrainConfig",
+    "TrainResult",
     "__version__",
     "detect_images",
+    "evaluate",
     "load_model",
     "segment_images",
+    "train",
 ]
 
 _MODULES = {
@@ -59,6 +72,8 @@ _MODULES = {
     "CutoutConfig": "configs",
     "DetectConfig": "configs",
     "DetectorConfig": "configs",
+    "EvalConfig": "configs",
+    "EvalOutput": "configs",
     "EverythingConfig": "configs",
     "PolygonConfig": "configs",
     "PromptConfig": "configs",
@@ -69,7 +84,12 @@ _MODULES = {
     "Prediction": "inference.predictor",
     "Predictor": "inference.predictor",
     "Prompt": "records",
+    "TrainConfig": "configs",
+    "TrainResult": "training.run",
+    "Evaluation": "evaluation.evaluate",
+    "evaluate": "evaluation.evaluate",
     "load_model": "weights.checkpoints",
+    "train": "training.train",
 }
 
 

@@ -7,7 +7,9 @@ for them, "--max-pixels" (`hqsam_cli.cli.console.sentence`).
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+import re
+
+PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/]*@")
 
 
 class HqsamError(Exception):
@@ -34,12 +36,12 @@ class HqsamError(Exception):
         detail: str = "",
         remedy: str = "",
     ) -> None:
-        self.reason, self.file, self.option, self.value, self.remedy = reason, file, option, value, remedy
-        self.detail = detail
+        self.reason, self.detail, self.remedy = redacted(reason), redacted(detail), redacted(remedy)
+        self.file, self.option, self.value = redacted(file) if isinstance(file, str) else file, option, value
         about = [f"`{option}`" if option else None, file, value]
         subject = " ".join(str(part) for part in about if part is not None)
         text = f"{reason} ({detail})" if detail else reason
-        super().__init__(f"{subject}: {text}" if subject else text)
+        super().__init__(redacted(f"{subject}: {text}" if subject else text))
 
     def __str__(self) -> str:
         return f"{self.args[0]}; {self.remedy}" if self.remedy else str(self.args[0])
@@ -72,29 +74,11 @@ class ImageError(HqsamError):
     exit_code = 3
 
 
+def redacted(text: str) -> str:
+    """A text without the passwords of the URLs in it: `ftp://user:***@host/`."""
+    return PASSWORD.sub(r"\1***@", text)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, at most 160 characters, or the name of its class."""
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
-
-
-class Failure(NamedTuple):
-    """The sentence of an image that failed, taken apart."""
-
-    reason: str
-    detail: str
-    remedy: str
-
-
-def take_apart(sentence: str, path: str) -> Failure:
-    """What is wrong with an image, whichever it is, of "<path>: <reason> (<detail>); <remedy>".
-
-    Args:
-        path: of the image; its name is looked for, since the sentence has the path as it was given.
-    """
-    name = os.path.basename(path)
-    start = sentence.find(f"{name}: ")
-    if start >= 0:
-        sentence = sentence[start + len(name) + 2 :]
-    reason, _, remedy = sentence.partition("; ")
-    short, parenthesis, detail = reason.partition(" (")
-    return Failure(short, detail.removesuffix(")") if parenthesis else "", remedy)

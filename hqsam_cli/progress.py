@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .records import ImageRecord
 
 
 class Progress(Protocol):
@@ -19,7 +22,7 @@ class Progress(Protocol):
             title: what is worked on, where there are several pieces.
         """
 
-    def on_record(self, record: dict[str, Any]) -> None:
+    def on_record(self, record: ImageRecord) -> None:
         """An image is done, or its `error` says why not."""
 
     def on_problem(self, text: str) -> None:
@@ -39,7 +42,7 @@ class Silent:
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None: ...
 
-    def on_record(self, record: dict[str, Any]) -> None: ...
+    def on_record(self, record: ImageRecord) -> None: ...
 
     def on_problem(self, text: str) -> None: ...
 

@@ -18,7 +18,7 @@ import numpy as np
 from .errors import HqsamError
 
 # COCO's RLE, compressed or a list of counts, or its polygons, as read from a file, not validated.
-Segmentation: TypeAlias = dict[str, Any] | list[Any]
+Segmentation: TypeAlias = Mapping[str, Any] | list[Any]
 Box: TypeAlias = tuple[float, float, float, float]
 DECIMALS = 6  # of scores in results, so that equal runs have equal bytes
 MULTIMASKS = 3
@@ -38,6 +38,16 @@ class Category(TypedDict):
     name: str
 
 
+class CocoImage(TypedDict, total=False):
+    """A COCO image; one of a run that failed may have `error`, a sentence."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    error: str
+
+
 class SamAnnotation(TypedDict):
     """Plain SAM's mask of a prompt."""
 
@@ -54,7 +64,7 @@ class Polygons(TypedDict):
 
 
 class Annotation(TypedDict, total=False):
-    """A mask or a box in COCO's form, as results hold it; see `Instance.to_coco`. Read from a file, it may lack keys."""
+    """A mask or a box in COCO's form, as results have it; see `Instance.to_coco`. One of a file may lack keys."""
 
     id: int
     image_id: int
@@ -109,6 +119,7 @@ class ImageRecord:
         file_name: relative, with `/`.
         size: (width, height) in pixels, None where it could not be read.
         failure: why there are no annotations.
+        path: of the image, absolute, or its address; of no use to those who read NDJSON.
     """
 
     file_name: str
@@ -116,6 +127,7 @@ class ImageRecord:
     size: tuple[int, int] | None = None
     annotations: list[Annotation] = field(default_factory=list)
     failure: Failure | None = None
+    path: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As a line of NDJSON has it."""
@@ -137,7 +149,7 @@ class ImageRecord:
         if line["error"] is not None:
             failure = Failure(*line["failure"]) if "failure" in line else Failure("", line["error"])
         annotations = cast(list[Annotation], line["annotations"])
-        return cls(line["file_name"], line["image_id"], size, annotations, failure)
+        return cls(line["file_name"], line["image_id"], size, annotations, failure, line.get("path", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +161,7 @@ class NormalizedPolygon:
 
 @dataclass(frozen=True, slots=True)
 class RawPrompt:
-    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points`, `mask` and `whole_image` is given.
+    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points` and `mask` is given.
 
     Attributes:
         annotation_id: id of the result, unique within a run.
@@ -157,7 +169,6 @@ class RawPrompt:
         box: (x0, y0, x1, y1) in pixels.
         points: float array (n, 3) of x, y, label; label 1 is foreground, 0 background.
         mask: coarse mask to refine: a COCO segmentation, a normalized polygon, or the path of a mask file.
-        whole_image: the box is that of the image, whose size is not known yet.
         xyxyn: (x0, y0, x1, y1) in normalized coordinates.
         score: the detector's confidence, or None.
     """
@@ -167,7 +178,6 @@ class RawPrompt:
     box: Box | None = None
     points: np.ndarray | None = None
     mask: Segmentation | NormalizedPolygon | Path | None = None
-    whole_image: bool = False
     xyxyn: Box | None = None
     score: float | None = None
 
@@ -250,7 +260,7 @@ class MaskCrop:
         return canvas
 
     @cached_property
-    def rle(self) -> dict[str, Any]:
+    def rle(self) -> RLE:
         """COCO's compressed RLE, equal byte for byte to `pycocotools.mask.encode` of the full mask; encoded once."""
         from pycocotools import mask as coco_mask
 
@@ -327,13 +337,13 @@ class Instance:
         detector = 1.0 if self.prompt.score is None else self.prompt.score
         return min(max(detector * self.predicted_iou, 0.0), 1.0)
 
-    def to_coco(self, image_id: int, *, multimask: bool = False) -> dict[str, Any]:
+    def to_coco(self, image_id: int, *, multimask: bool = False) -> Annotation:
         """The COCO annotation, with `prompt_box`, the prompt's box, and `sam`, plain SAM's mask, if there are any.
 
         In multimask output, the three masks of prompt n have ids 3n - 2 to 3n, `prompt_id` and `mask_index`.
         """
         prompt = self.prompt
-        record: dict[str, Any] = {
+        annotation: Annotation = {
             "id": MULTIMASKS * (prompt.annotation_id - 1) + self.mask_index + 1 if multimask else prompt.annotation_id,
             "image_id": image_id,
             "category_id": prompt.category_id,
@@ -346,12 +356,12 @@ class Instance:
         }
         if prompt.box is not None:
             x0, y0, x1, y1 = prompt.box
-            record["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
+            annotation["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
         if self.sam is not None:
-            record["sam"] = {
+            annotation["sam"] = {
                 "segmentation": self.sam.mask.rle,
                 "predicted_iou": round(self.sam.predicted_iou, DECIMALS),
             }
         if multimask:
-            record |= {"prompt_id": prompt.annotation_id, "mask_index": self.mask_index}
-        return {**record, **self.more}
+            annotation["prompt_id"], annotation["mask_index"] = prompt.annotation_id, self.mask_index
+        return cast(Annotation, {**annotation, **self.more})

@@ -15,11 +15,13 @@ class HttpServer:
     Attributes:
         trouble: of a path, the status to answer instead; None for none.
         pages: HTML to answer for paths.
+        asked: paths of all requests.
     """
 
     def __init__(self, folder: Path) -> None:
         self.trouble: Callable[[str], int | None] = lambda _path: None
         self.pages: dict[str, str] = {}
+        self.asked: list[str] = []
         own = self
 
         class Handler(SimpleHTTPRequestHandler):
@@ -27,6 +29,7 @@ class HttpServer:
                 super().__init__(*args, directory=str(folder))
 
             def send_head(self) -> Any:
+                own.asked.append(self.path)
                 status = own.trouble(self.path)
                 page = own.pages.get(self.path)
                 if status is None and page is None:

@@ -90,7 +90,7 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> S3Server:
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
     _copy.cache_clear()
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.1, 0.2, 0.4, 0.8))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.1, 0.2, 0.4, 0.8))
     s3fs.S3FileSystem().mkdir(BUCKET)
     return server
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -34,10 +35,11 @@ def image() -> np.ndarray:
 
 def test_its_names_are_these_and_all_there() -> None:
     configs = (
-        "CleanConfig CutoutConfig DetectConfig DetectorConfig EverythingConfig PolygonConfig PromptConfig SegmentConfig"
+        "CleanConfig CutoutConfig DetectConfig DetectorConfig EvalConfig EvalOutput EverythingConfig PolygonConfig "
+        "PromptConfig SegmentConfig TrainConfig"
     )
-    functions = "detect_images load_model segment_images"
-    others = "HqsamError ImageError Prediction Predictor Prompt Summary __version__"
+    functions = "detect_images evaluate load_model segment_images train"
+    others = "Evaluation HqsamError ImageError Prediction Predictor Prompt Summary TrainResult __version__"
     assert sorted(hqsam_cli.__all__) == sorted(f"{configs} {functions} {others}".split())
     assert all(hasattr(hqsam_cli, name) for name in hqsam_cli.__all__)
     with pytest.raises(AttributeError, match="nothing"):
@@ -107,7 +109,29 @@ def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -
     assert both.instances[0].predicted_iou != alone.instances[0].predicted_iou
     none = predictor.predict(image, boxes=np.zeros((0, 4)))
     assert (len(none), none.mask.shape, none.xyxy.shape) == (0, (0, 60, 90), (0, 4))
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="with the same length"):
         predictor.predict(image, boxes=box, points=inside * 2)
-    with pytest.raises(ValueError, match="give boxes"):
+    with pytest.raises(ValueError, match="pass boxes"):
         predictor.predict(image)
+
+
+def test_an_evaluation_and_a_training_need_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = Path(__file__).parents[1] / "sample_data/DIS5K/DIS-VD"
+    config = hqsam_cli.TrainConfig(
+        epochs=1, image_size=64, batch_size=6, dtype="float32", cache=6, workers=0, device="cpu"
+    )
+    trained = hqsam_cli.train([folder], tmp_path / "run", config)
+    assert trained.best is not None and trained.best.epoch == 1
+    model = str(tmp_path / "run/hqsam.safetensors")
+    assert trained.files[0] == Path(model)
+
+    output = hqsam_cli.EvalOutput(json=tmp_path / "scores.json")
+    config_of_scores = hqsam_cli.EvalConfig(
+        model=(model,), limit=2, mask_output=("sam", "sum"), device="cpu", output=output
+    )
+    result = hqsam_cli.evaluate([str(folder)], config_of_scores)
+    assert [(row.model, row.output, row.n) for row in result.rows] == [(model, "sam", 2), (model, "sum", 2)]
+    written = json.loads((tmp_path / "scores.json").read_text())
+    assert [row["figures"] for row in written["rows"]] == [row.figures for row in result.rows]
+    assert len(written["differences"]) == len(result.differences) == 2

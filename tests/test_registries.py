@@ -13,8 +13,9 @@ from hqsam_cli.cli.app import app
 from hqsam_cli.configs import BoxFileFormat
 from hqsam_cli.data.sets import DATASETS
 from hqsam_cli.evaluation.metrics import METRICS
-from hqsam_cli.formats import BOX_WRITERS, FILE_READERS, FOLDER_READERS, READERS, WRITERS
-from hqsam_cli.results.write import FILES, FOLDERS
+from hqsam_cli.formats import BOX_WRITERS, WRITERS
+from hqsam_cli.formats.image_writer import ImageWriter
+from hqsam_cli.prompts.readers import FILE_READERS, FOLDER_READERS, READERS
 from hqsam_cli.weights.registry import ARCHITECTURES, WEIGHTS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,7 +32,9 @@ def option(flag: str, *path: str) -> Any:
 
 def test_help_names_every_format_that_is_written() -> None:
     assert option("--format", "segment").metavar.split("|") == list(WRITERS)
-    assert sorted(option("--format", "results", "convert").metavar.split("|")) == sorted((*FILES, *FOLDERS))
+    pictures = {name for name, make in WRITERS.items() if isinstance(make, type) and issubclass(make, ImageWriter)}
+    converted = option("--format", "results", "convert").metavar.split("|")
+    assert sorted(converted) == sorted((WRITERS.keys() - pictures) | BOX_WRITERS.keys())
     assert get_args(BoxFileFormat) == tuple(BOX_WRITERS) == tuple(DEFAULT_NAMES)
 
 

@@ -1,4 +1,4 @@
-"""From a config to what works on images, here or in another process."""
+"""Build predictors, detectors and engines from a config, in this or another process."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..configs import SegmentConfig
 from ..detection.detector import Detector
 from ..errors import UsageError
+from ..formats.outputs import Outputs
 from ..inference.device import Compute, resolve_devices
 from ..inference.everything import MaskGenerator, choice_at_points
 from ..inference.objects import ObjectPredictor
 from ..inference.predictor import Predictor, prepare_for_inference
+from ..records import Category
 from ..weights.checkpoints import load_checkpoint
 from ..weights.registry import no_hq_message
 from .job import Job
@@ -30,12 +31,12 @@ from .work import Engine, Worker
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The files of a run's models, and where they compute.
+    """The model files of a run, and their device and precision.
 
     Attributes:
         checkpoint: of HQ-SAM or SAM.
-        detector: finds the boxes; None where files have the prompts.
-        finds_objects: points find objects too; the detector is asked for what they leave.
+        detector: predicts the boxes; None if prompts come from files.
+        finds_objects: point grids find objects too; the detector adds what they miss.
     """
 
     checkpoint: Path
@@ -45,17 +46,17 @@ class Models:
 
 
 def build_step(
-    config: SegmentConfig, models: Models, categories: list[dict[str, Any]], detector: Detector | None = None
+    config: SegmentConfig, models: Models, categories: list[Category], detector: Detector | None = None
 ) -> Segment:
-    """What makes masks, with its models loaded.
+    """The step that predicts masks, with its models loaded.
 
     Args:
-        categories: of the prompts; a detector has its own.
-        detector: the detector, where it is loaded already.
+        categories: of prompts from files; a detector has its own.
+        detector: the detector, if it is already loaded.
 
     Raises:
-        HqsamError: a file is no model.
-        UsageError: the model has no such masks.
+        HqsamError: a file is not a model.
+        UsageError: the model does not support `mask_output`.
     """
     predictor = _predictor(config, models)
     if config.everything:
@@ -69,11 +70,13 @@ def build_step(
     return DetectAndSegment(detector, predictor, config)
 
 
-def make_engine(config: SegmentConfig, models: Models, job: Job, detector: Detector | None) -> Engine:
-    """What has the images of a job worked on: this process, one process a device, or Ray's actors.
+def make_engine(
+    config: SegmentConfig, models: Models, job: Job, outputs: Outputs | None, detector: Detector | None
+) -> Engine:
+    """The engine that processes the images of a job: this process, one process per device, or Ray actors.
 
     Raises:
-        HqsamError: the models cannot be loaded, or there is no cluster.
+        HqsamError: the models cannot be loaded, or the cluster cannot be reached.
     """
     build = partial(_build_worker, config, models, job.without_images())
     if config.engine == "ray":
@@ -83,13 +86,13 @@ def make_engine(config: SegmentConfig, models: Models, job: Job, detector: Detec
     if len(devices) > 1:
         builds = [partial(build, device=device) for device in devices]
         return ProcessEngine(builds, config.workers)
-    return LocalEngine(make_worker(job, build_step(config, models, job.categories, detector)), config.workers)
+    return LocalEngine(make_worker(job, outputs, build_step(config, models, job.categories, detector)), config.workers)
 
 
 def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: torch.device | None = None) -> Worker:
     if device is not None:
         models = replace(models, compute=models.compute._replace(device=device))
-    return make_worker(job, build_step(config, models, job.categories))
+    return make_worker(job, job.outputs(), build_step(config, models, job.categories))
 
 
 def _predictor(config: SegmentConfig, models: Models) -> Predictor:

@@ -1,4 +1,4 @@
-"""Folders of images to boxes: what `hqsam detect` does, and the library with it."""
+"""Folders of images to boxes, for `hqsam detect` and the Python API."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..configs import STDIN, BoxFileFormat, DetectConfig, identity
+from ..configs.run_identity import made_by
 from ..detection.files import EMBEDDED
 from ..errors import UsageError
 from ..formats import BOX_WRITERS
 from ..formats.yolo import YoloWriter
 from ..inference.device import resolve_compute
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
 from ..prompts.select import Selection
@@ -28,7 +29,7 @@ from .job import Job, Summary
 from .local import LocalEngine
 from .pipeline import make_worker
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place, made_by
+from .prepared import PreparedRun, journal_place
 from .segment import load_detector
 from .steps import Detect
 
@@ -47,10 +48,10 @@ def detect_images(
     config: DetectConfig | None = None,
     progress: Progress = SILENT,
 ) -> Summary:
-    """Find the objects of images, and write boxes with class and score; see `segment_images`.
+    """Detect objects in images, and write boxes with classes and scores; see `segment_images`.
 
     Args:
-        output: a file, or a folder of labels for the format `yolo`, or the address of either.
+        output: a file, or a folder of labels for the format `yolo`, or its URL.
     """
     paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     run = prepare_detect([fspath(path) for path in paths], fspath(output), config or DetectConfig(), progress)
@@ -69,7 +70,7 @@ def prepare_detect(
 ) -> PreparedRun:
     """A run with its images found and its detector loaded; see `prepare_segment`."""
     form: BoxFileFormat = config.format or ("ndjson" if output == STDIN else "coco")
-    path = None if output == STDIN else as_place(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
+    path = None if output == STDIN else path_or_address(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
     _check(config, form, inputs, path)
     found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
     ids, listed = PromptTable(), None
@@ -104,22 +105,24 @@ def prepare_detect(
         journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=config.save_conf)},
     )
+    outputs = job.outputs()
     return PreparedRun(
         job=job,
-        engine=lambda: LocalEngine(make_worker(job, step), config.workers),
-        plan=plan_of(job),
+        outputs=outputs,
+        engine=lambda: LocalEngine(make_worker(job, outputs, step), config.workers),
+        plan=plan_of(job, outputs),
         lost=bool(found.broken),
         prompts=f"what {settings.detector} finds",
     )
 
 
 def _check(config: DetectConfig, form: BoxFileFormat, inputs: Sequence[str], path: Path | str | None) -> None:
-    """Raise a UsageError where options do not go together."""
+    """Raise a UsageError if options cannot be combined."""
     if path is None and form != "ndjson":
-        raise UsageError("--output - writes NDJSON alone", remedy=f"leave --format {form} out, or give a path")
+        raise UsageError("--output - writes only NDJSON", remedy=f"omit --format {form}, or pass a path")
     if config.save_conf and form != "yolo":
-        raise UsageError("a column of YOLO labels", option="save_conf", remedy="pass --format yolo too")
+        raise UsageError("applies to YOLO labels only", option="save_conf", remedy="add --format yolo")
     if config.images_json is not None and [*inputs, config.images_json].count(STDIN) > 1:
-        raise UsageError("stdin can be read once: only one of INPUT and --images-json may be -")
+        raise UsageError("stdin can only be read once: only one of INPUT and --images-json may be -")
     if isinstance(path, Path) and form != "yolo" and path.is_dir():
-        raise UsageError("a folder", file=path, remedy="give the name of a file, or pass --format yolo")
+        raise UsageError("is a folder", file=path, remedy="pass a file name, or --format yolo")

@@ -1,6 +1,6 @@
-"""What the results of an image depend on that the identity of a run does not say: its pixels and its prompts.
+"""Fingerprints of images: their pixels and prompts, on which results depend beside the identity of a run.
 
-Content decides, not time stamps: size and time of change only save reading a file that is as it was.
+Content decides; size and modification time only avoid reading unchanged files.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 
 from ..errors import ImageError
 from ..io.address_folder import AT_ONCE
+from ..io.addresses import UNKNOWN
+from ..io.files import InputFile
 from ..io.find import SourceImage
-from ..io.places import UNKNOWN, LocalFile, Place
-from ..io.tars import is_image_gone
+from ..io.tars import gone_images
 from ..records import ImagePrompts
 
 UNREADABLE = "unreadable"
@@ -27,10 +28,10 @@ LENGTH = 16  # of a digest
 
 
 class Fingerprint(NamedTuple):
-    """Of one image.
+    """The fingerprint of one image.
 
     Attributes:
-        stamp: size and time of change of its file, or what an address has for them.
+        stamp: size and modification time of its file, or their equivalent at a URL.
         content: digest of its file.
         prompts: digest of its prompts.
     """
@@ -40,34 +41,34 @@ class Fingerprint(NamedTuple):
     prompts: str
 
     def __str__(self) -> str:
-        """As the journal has it."""
+        """The form in the journal."""
         return " ".join(self)
 
     @classmethod
     def parse(cls, text: str) -> Fingerprint | None:
-        """Of what the journal has; None of what is none."""
+        """Parse the form in the journal; None if it is not one."""
         parts = text.split(" ")
         return cls(*parts) if len(parts) == len(cls._fields) else None
 
 
-def take_fingerprint(place: Place, prompts: ImagePrompts) -> Fingerprint:
-    """The fingerprint of an image as it is now; its file is read."""
-    return Fingerprint(_stamp(place), _digest(place), prompts_digest(prompts))
+def take_fingerprint(file: InputFile, prompts: ImagePrompts) -> Fingerprint:
+    """The current fingerprint of an image; reads its file."""
+    return Fingerprint(_stamp(file), _digest(file), prompts_digest(prompts))
 
 
 def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | None:
-    """A fingerprint with the stamp that an image has now, or None where the image is not what it was.
+    """A fingerprint with the current stamp of an image, or None if the image changed.
 
-    Its file is read only if it was touched.
+    Its file is read only if the stamp changed.
     """
     old = Fingerprint.parse(known)
     if old is None or old.prompts != prompts_digest(prompts) or old.content == UNREADABLE:
         return None
-    stamp = _stamp(source.place())
+    stamp = _stamp(source.file())
     if old.stamp == stamp != UNKNOWN:
         return known
     try:
-        content = _digest(source.place()) if stamp == UNKNOWN else _digest_at(source, stamp)
+        content = _digest(source.file()) if stamp == UNKNOWN else _digest_at(source, stamp)
     except (OSError, ImageError):
         return None
     if old.content != content:
@@ -77,58 +78,60 @@ def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | Non
 
 @cache
 def _digest_at(source: SourceImage, _stamp: str) -> str:
-    """The digest of a file, which is read once though a run asks for it when it is planned and when it begins.
+    """The digest of a file, cached: a run needs it when it is planned and when it begins.
 
     Raises:
         OSError, ImageError: it cannot be read.
     """
-    return source.place().digest()[:LENGTH]
+    return source.file().digest()[:LENGTH]
 
 
 def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
-    """Images with the stamps that no listing had, as of addresses over http; many are asked for at once."""
-    unknown = [image for image in images if image.stored is not None and image.stored.stamp is None]
+    """Images with stamps that listings lack, as over HTTP; requested in parallel."""
+    unknown = [image for image in images if image.location is not None and image.location.stamp is None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        stamps = dict(zip(unknown, pool.map(lambda image: _stamp(image.place()), unknown), strict=True))
+        stamps = dict(zip(unknown, pool.map(lambda image: _stamp(image.file()), unknown), strict=True))
     return [
-        replace(image, stored=replace(image.stored, stamp=stamps[image])) if image.stored and image in stamps else image
+        replace(image, location=replace(image.location, stamp=stamps[image]))
+        if image.location and image in stamps
+        else image
         for image in images
     ]
 
 
 def is_unknown(known: str, path: str) -> bool:
-    """Whether an image could not be read when a fingerprint was taken, though nobody knows that it is gone."""
+    """Whether an image could not be read for its fingerprint, but is not known to be deleted."""
     fingerprint = Fingerprint.parse(known)
-    return fingerprint is not None and fingerprint.content == UNREADABLE and not is_image_gone(path)
+    return fingerprint is not None and fingerprint.content == UNREADABLE and not gone_images([path])
 
 
 def prompts_digest(prompts: ImagePrompts) -> str:
-    """Of everything that prompts say; of coarse masks in files, what these hold."""
+    """The digest of all prompts of an image, including the content of mask files."""
     said = {name: value for name, value in asdict(prompts).items() if name not in ("dropped", "mentioned")}
     return _short(repr(_plain(said)).encode("utf-8", "surrogateescape"))
 
 
 def _plain(value: Any) -> Any:
-    """A value whose `repr` says all of it."""
+    """A value with a complete `repr`."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Path):
-        return _digest(LocalFile(str(value)))
+        return _digest(InputFile(str(value)))
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _stamp(place: Place) -> str:
+def _stamp(file: InputFile) -> str:
     try:
-        return place.stamp()
+        return file.stamp()
     except (OSError, ImageError):
         return UNREADABLE
 
 
-def _digest(place: Place) -> str:
+def _digest(file: InputFile) -> str:
     try:
-        return place.digest()[:LENGTH]
+        return file.digest()[:LENGTH]
     except (OSError, ImageError):
         return UNREADABLE
 

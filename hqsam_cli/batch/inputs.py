@@ -1,4 +1,4 @@
-"""The images of a run, found where its inputs say, and why there are none."""
+"""Find the images of a run."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from typing import BinaryIO
 from ..configs import STDIN
 from ..errors import NoInputError, UsageError
 from ..formats.values import some_of
-from ..io.find import OUTPUTS, Found, find_images
-from ..io.suffixes import HEIF_SUFFIXES, VIDEO_SUFFIXES
+from ..io.file_types import HEIF_SUFFIXES, VIDEO_SUFFIXES
+from ..io.find import Found, find_images
+from ..io.run_folder import OUTPUTS
 from ..progress import Progress
 
 
 def input_images(
     inputs: Sequence[str], output: str, progress: Progress, *, stdin: BinaryIO | None, null_separated: bool
 ) -> Found:
-    """All images of the inputs, without those that lie in the output.
+    """All images of the inputs, except those in the output folder.
 
     Raises:
-        NoInputError: there is no image, or none of them exists; what is at an address is asked for later.
+        NoInputError: there is no image, or none exists; images at URLs are checked later.
     """
     if not output:
-        raise UsageError("an empty name", option="output", remedy="give a folder, or -")
-    # Where the output is an input itself, its masks are none.
+        raise UsageError("is empty", option="output", remedy="pass a folder, or -")
+    # If the output is an input too, its masks are not inputs.
     exclude = [] if output == STDIN else [output, *(f"{output.rstrip('/')}/{name}" for name in OUTPUTS)]
     found = find_images(list(inputs), stdin=stdin, null_separated=null_separated, exclude=exclude)
     for text in found.broken:
         progress.on_failure(text)
-    if not any(image.stored is not None or os.path.lexists(image.path) for image in found.images):
+    if not any(image.location is not None or os.path.lexists(image.path) for image in found.images):
         raise NoInputError(_nothing(inputs, found))
     if found.unread:
-        progress.on_problem(f"images of kinds that are not read: {len(found.unread)} ({_kinds(found.unread)}")
+        progress.on_problem(f"images in unsupported formats, skipped: {len(found.unread)} ({_kinds(found.unread)}")
     if found.passed:
-        text = f"thumbnails, bins, hidden files and outputs of runs, left out: {some_of(found.passed)}"
+        text = f"thumbnails, trash, hidden files and outputs of runs, skipped: {some_of(found.passed)}"
         progress.say(text, verbose=True)
     return found
 
 
 def _kinds(paths: Sequence[str]) -> str:
-    """The first of each kind of unread images, and what to do."""
+    """An example of each unsupported format, and what to do."""
     first = {os.path.splitext(path)[1].lower(): path for path in reversed(paths)}
     heif = any(suffix in HEIF_SUFFIXES for suffix in first)
     remedy = "pip install 'hqsam-cli[heif]' reads HEIC" if heif else "convert them to JPEG, PNG or TIFF"
@@ -48,16 +49,16 @@ def _kinds(paths: Sequence[str]) -> str:
 
 
 def _nothing(inputs: Sequence[str], found: Found) -> str:
-    """Why the inputs hold no image that exists."""
+    """The reason why the inputs contain no existing image."""
     for item in inputs:
         suffix = os.path.splitext(item)[1].lower()
         if suffix in VIDEO_SUFFIXES:
-            return f"{item}: a video; take its frames first (ffmpeg -i {item} frames/%06d.png), and give their folder"
+            return f"{item}: a video; extract its frames (ffmpeg -i {item} frames/%06d.png), and pass their folder"
         if suffix == ".pdf":
-            return f"{item}: a PDF; take its images first (pdfimages -png {item} pages), and give their folder"
+            return f"{item}: a PDF; extract its images (pdfimages -png {item} pages), and pass their folder"
     if found.unread:
-        return f"no image that can be read in {', '.join(inputs)}: {len(found.unread)} are not ({_kinds(found.unread)}"
+        return f"no readable image in {', '.join(inputs)}: {len(found.unread)} unsupported ({_kinds(found.unread)}"
     if found.images:
         names = some_of(image.path for image in found.images)
-        return f"no input exists ({names}): check the paths, or give folders of images, or globs"
-    return f"no image in {', '.join(inputs)}: give images, folders of images, or globs"
+        return f"no input exists ({names}): check the paths, or pass folders of images, or globs"
+    return f"no image in {', '.join(inputs)}: pass images, folders of images, or globs"

@@ -1,4 +1,4 @@
-"""Stopping in good order: the first SIGINT or SIGTERM is a wish, the second is an end."""
+"""Graceful shutdown: the first SIGINT or SIGTERM sets a flag, the second raises KeyboardInterrupt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interrupt:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        # Python lets only the main thread set handlers; elsewhere signals are somebody else's business.
+        # Python allows only the main thread to set signal handlers.
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self

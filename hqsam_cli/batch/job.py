@@ -1,4 +1,4 @@
-"""What a run is to do, and how it went."""
+"""The job of a run, and its summary."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from typing import Any, BinaryIO, Protocol
 
 from ..configs import SegmentationKind
 from ..formats import WRITERS, MakeWriter
+from ..formats.outputs import Outputs
 from ..formats.polygons import PolygonCost
 from ..formats.run_records import ImageResult
 from ..io.find import SourceImage
 from ..prompts.table import PromptTable
-from ..records import ImagePrompts
+from ..records import Category, ImagePrompts, ImageRecord
 
 
 class PromptsByName(Protocol):
-    """What the pipeline needs of a `PromptTable`."""
+    """The part of `PromptTable` that the pipeline uses."""
 
     def for_image(self, file_name: str) -> ImagePrompts: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to do.
+    """The work of a run.
 
     Attributes:
         images: in the order of the results.
-        inputs: digest of the names of all images of the inputs, where `images` are a shard of these.
-        prompts: of each image, as far as files have them.
-        output: the folder, or the path of what is one file, or an address as text; None writes NDJSON to `stream`.
+        inputs: digest of the names of all images of the inputs; `images` may be a shard of these.
+        prompts: prompts from files, by image.
+        output: a folder, a file, or a URL as str; None writes NDJSON to `stream`.
         formats: of `writers`.
         categories: COCO categories of the results.
-        info: what made the results, for those who read them.
-        segmentation: how annotations say what their masks are; see `annotations.shown`.
-        journal: the file of the journal, or the address of its objects, if one is kept.
+        info: model, command and date, for `info` of COCO.
+        segmentation: encoding of masks in annotations; see `annotations.shown`.
+        journal: the file of the journal, or the URL of its objects, if there is one.
         identity: everything results depend on; see `configs.run_identity`.
-        overwrite_edited: files that somebody edited since a run wrote them are replaced and removed like others.
-        prune: any number of images may lose their results at once; see `ownership.check_removal`.
-        retry_failed: images that failed are tried again though they are what they were.
-        max_errors: the run stops when more images than that have failed in it.
-        on_result: is given what is made of each image.
+        overwrite_edited: replace and delete also files that were edited after a run wrote them.
+        prune: allow any number of images to lose their results; see `ownership.check_removal`.
+        retry_failed: retry unchanged images that failed.
+        max_errors: the run stops when more images have failed.
+        on_result: callback with the result of each image.
     """
 
     images: list[SourceImage]
@@ -52,7 +53,7 @@ class Job:
     max_pixels: int
     batch_size: int
     identity: dict[str, str]
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[Category] = field(default_factory=list)
     info: Mapping[str, Any] = field(default_factory=dict)
     segmentation: SegmentationKind = "rle"
     inputs: str = ""
@@ -68,28 +69,32 @@ class Job:
 
     @property
     def remembered(self) -> dict[str, str]:
-        """The identity, and the output where its journal is kept elsewhere, so that it is of no other one."""
+        """The identity, with the output if its journal is kept elsewhere, so that it fits no other output."""
         if isinstance(self.journal, Path) and isinstance(self.output, str):
             return {**self.identity, "output": self.output.rstrip("/")}
         return self.identity
 
+    def outputs(self) -> Outputs | None:
+        """The writers of the formats, none where there is no output."""
+        return None if self.output is None else Outputs(self.output, self.writers, self.formats, self.categories)
+
     def without_images(self) -> Job:
-        """How images are read and written, for a process that is given them one by one."""
+        """The job without its images, for a worker process that receives these one by one."""
         return replace(self, images=[], prompts=PromptTable(), stream=None, on_result=None)
 
 
 @dataclass(slots=True)
 class Summary:
-    """How it went.
+    """The summary of a run.
 
     Attributes:
-        done: images done now; `already_done` those of earlier runs.
-        masks: or boxes, where these are the results.
-        failed: one sentence for each image that failed; `failed_before` counts those that were not tried again.
-        lost: how many prompts, or parts of them, did not fit their images.
-        polygons: what they cost.
-        stopped: by more failures than the job allows.
-        left_out: inputs or prompts were, for which the run ends with exit code 3.
+        done: number of images done in this run; `already_done` in earlier runs.
+        masks: number of masks, or of boxes.
+        failed: error messages of failed images; `failed_before` counts failed images that were not retried.
+        lost: number of prompts, or parts of them, that did not fit their images.
+        polygons: their IoU with the masks.
+        stopped: by more failures than `max_errors`.
+        left_out: inputs or prompts were skipped, so that the exit code is 3.
     """
 
     done: int = 0
@@ -105,13 +110,13 @@ class Summary:
     left_out: bool = False
     files: list[Path | str] = field(default_factory=list)
 
-    def count(self, record: dict[str, Any]) -> None:
+    def count(self, record: ImageRecord) -> None:
         """Count an image by its record."""
-        self.done += record["error"] is None
-        self.masks += len(record["annotations"])
-        self.polygons.add(record["annotations"])
-        if record["error"] is not None:
-            self.failed.append(record["error"])
+        self.done += record.failure is None
+        self.masks += len(record.annotations)
+        self.polygons.add(record.annotations)
+        if record.failure is not None:
+            self.failed.append(str(record.failure))
 
     @property
     def exit_code(self) -> int:
@@ -121,5 +126,5 @@ class Summary:
 
     @property
     def outcome(self) -> str:
-        """As the journal has it; see `journal.Contents`."""
+        """The outcome in the journal; see `journal.Contents`."""
         return "interrupted" if self.interrupted else "stopped" if self.stopped else "finished"

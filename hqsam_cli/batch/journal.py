@@ -1,10 +1,9 @@
-"""The journal of an output folder: what is done, so that the same command continues after anything.
+"""The journal of an output folder: which images are done, so that the same command resumes the run.
 
-A journal begins with a line of the identity of the run, see `configs`; then comes one line an image, its whole record,
-appended after its outputs are in place. The last line of a file name counts. Beside the record stand the path of the
-image, and a fingerprint of what its results depend on and the identity does not say. Lines between them say when a
-command began and ended, for those who ask how far it is, which images were forgotten because they are gone, and which
-have another time stamp and the same content.
+The first line is the identity of the run, see `configs`; then follows a line per image with its record, appended after
+its outputs are written. The last line of a file name counts. It also has the path of the image, and a fingerprint of
+its pixels and prompts. Further lines record when a command began and ended (for `hqsam status`), images that were
+deleted, and images with a new modification time and the same content.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
@@ -25,40 +24,40 @@ from typing import IO, Any, NamedTuple
 from ..configs import changes
 from ..errors import HqsamError, UsageError
 from ..formats.annotations import json_line
+from ..records import Category, Failure, ImageRecord
 from .lock import is_gone, lock, start_of
 
 
 class Origin(NamedTuple):
-    """What an image's results were made of.
+    """The inputs of the results of an image.
 
     Attributes:
-        fingerprint, path, lost: as in `Entry`.
-        seconds: that each stage took.
-        files: digests of the files that were written, see `ownership.digest_of`; None in journals of before.
+        fingerprint, lost: as in `Entry`.
+        seconds: per stage.
+        files: digests of the files that were written, see `ownership.digest_of`; None in older journals.
     """
 
     fingerprint: str
-    path: str = ""
     lost: int = 0
     seconds: Mapping[str, float] | None = None
     files: str | None = None
 
 
 class Entry(NamedTuple):
-    """What is known of an image.
+    """The state of an image.
 
     Attributes:
-        fingerprint: of what its outputs were made of.
+        fingerprint: of its pixels and prompts.
         path: of the image.
-        error: why it failed, or None.
-        lost: how many of its prompts, or parts of them, did not fit it.
-        results: how many masks or boxes it has.
+        failure: why it failed, or None.
+        lost: number of its prompts, or parts of them, that did not fit it.
+        results: number of its masks or boxes.
         offset: of its record in the file.
     """
 
     fingerprint: str
     path: str
-    error: str | None
+    failure: Failure | None
     lost: int
     results: int
     offset: int
@@ -66,10 +65,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What a command says when it begins.
+    """The beginning of a command.
 
     Attributes:
-        images: how many it is about; `done` and `failed` of them were so before and are left as they are.
+        images: number of images; `done` and `failed` of them in earlier runs, and not processed again.
         inputs: digest of the names of all images of the inputs, those of other shards among them.
         categories: COCO categories of the results.
         began: ISO 8601, UTC.
@@ -80,7 +79,7 @@ class Beginning:
     done: int = 0
     failed: int = 0
     inputs: str = ""
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[Category] = field(default_factory=list)
     began: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
@@ -88,22 +87,22 @@ class Beginning:
 
     @property
     def is_gone(self) -> bool:
-        """Whether its process ran on this machine and does not any more."""
+        """Whether its process ran on this machine and has ended."""
         return is_gone(f"{self.host} {self.process} {self.start}")
 
 
 @dataclass(slots=True)
 class Contents:
-    """What a journal says.
+    """The contents of a journal.
 
     Attributes:
-        identity, info: of the run that began it.
+        identity, info: of the first run.
         entries: by file name.
-        last: what the last command said when it began.
-        outcome: how that ended: `finished`, `interrupted`, or `stopped` by too many failures; None if it still runs, or
-            was killed.
-        done, failed: images since then.
-        end: where whole lines end.
+        last: the beginning of the last command.
+        outcome: of the last command: `finished`, `interrupted`, or `stopped` by too many failures; None if it still
+            runs, or was killed.
+        done, failed: number of images since then.
+        end: offset of the end of the last complete line.
     """
 
     identity: dict[str, str] = field(default_factory=dict)
@@ -116,7 +115,7 @@ class Contents:
     end: int = 0
 
     def take(self, line: dict[str, Any], offset: int) -> None:
-        """Take up a line that is not the first."""
+        """Apply a line after the first."""
         if "began" in line:
             self.last, self.outcome, self.done, self.failed = Beginning(**{"start": "", **line["began"]}), None, 0, 0
         elif "outcome" in line:
@@ -126,27 +125,30 @@ class Contents:
         elif "touched" in line:
             self.entries[line["touched"]] = self.entries[line["touched"]]._replace(fingerprint=line["fingerprint"])
         else:
-            entry = self.entries[line["file_name"]] = _entry(line, offset)
-            self.done += entry.error is None
-            self.failed += entry.error is not None
+            record = ImageRecord.from_dict(line)
+            results = len(record.annotations)
+            entry = Entry(line["fingerprint"], record.path, record.failure, line["lost"], results, offset)
+            self.entries[record.file_name] = entry
+            self.done += entry.failure is None
+            self.failed += entry.failure is not None
 
 
 class Journal:
-    """An open, locked journal. Holds an `Entry` a file name, not the records.
+    """An open, locked journal. Keeps an `Entry` per file name in memory, not the records.
 
     Args:
-        path: of the file; its folder is made if need be.
-        identity: everything results depend on, by the option that says it; see `configs.run_identity`.
-        overwrite: forget what an earlier run did.
-        info: what made the results, for those who read them; the run that began the journal counts.
-        named: what people know it by, where that is not the path.
+        path: of the file; its folder is created if needed.
+        identity: everything results depend on, by option; see `configs.run_identity`.
+        overwrite: discard earlier runs.
+        info: model, command and date; those of the first run are kept.
+        named: its name in messages, if not the path.
 
     Attributes:
-        former: what was known of the images of the run that is overwritten.
+        former: entries of the run that is overwritten.
 
     Raises:
         UsageError: the earlier run had another identity.
-        HqsamError: the file cannot be written, another run has it, or it is no journal.
+        HqsamError: the file cannot be written, is locked by another run, or is not a journal.
     """
 
     def __init__(
@@ -167,7 +169,7 @@ class Journal:
         self._file = self._locked()
         try:
             if overwrite:
-                with suppress(HqsamError):  # it may be damaged, which is why it is to be forgotten
+                with suppress(HqsamError):  # it may be damaged, and is discarded anyway
                     self._keep_former()
                 self._clear()
             self._read(identity)
@@ -177,12 +179,12 @@ class Journal:
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """What is known of the images."""
+        """The entries by file name."""
         return self._contents.entries
 
     @property
-    def categories(self) -> list[dict[str, Any]]:
-        """Of the results, as the last command had them."""
+    def categories(self) -> list[Category]:
+        """Categories of the results of the last command."""
         return [] if self._contents.last is None else self._contents.last.categories
 
     def _keep_former(self) -> None:
@@ -195,7 +197,7 @@ class Journal:
         self._file.truncate(0)
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Close the file and release the lock."""
         if self._former_file is not None:
             self._former_file.close()
         self._file.close()
@@ -203,23 +205,23 @@ class Journal:
             self._lock_file.unlink(missing_ok=True)
 
     def begin(self, beginning: Beginning) -> None:
-        """Note that a command begins."""
+        """Record the beginning of a command."""
         self._append([{"began": asdict(beginning)}])
 
-    def append(self, records: Iterable[tuple[Origin, dict[str, Any]]]) -> None:
-        """Note origins and records of images whose outputs are in place; on disk when this returns."""
-        self._append([{**origin._asdict(), **record} for origin, record in records])
+    def append(self, records: Iterable[tuple[Origin, ImageRecord]]) -> None:
+        """Record images whose outputs are written; synced to disk on return."""
+        self._append([_line(origin, record) for origin, record in records])
 
     def forget(self, file_names: Iterable[str]) -> None:
-        """Note that images are gone, and with them their results."""
+        """Record that images were deleted with their results."""
         self._append([{"forgotten": name} for name in file_names])
 
     def touch(self, fingerprints: Mapping[str, str]) -> None:
-        """Note the fingerprints of images whose files were touched and are what they were."""
+        """Record new fingerprints of images that were touched but not changed."""
         self._append([{"touched": name, "fingerprint": own} for name, own in fingerprints.items()])
 
     def end(self, outcome: str) -> None:
-        """Note how the command ended; see `Contents`."""
+        """Record the outcome of the command; see `Contents`."""
         self._append([{"outcome": outcome}])
 
     def _append(self, entries: list[dict[str, Any]]) -> None:
@@ -230,14 +232,14 @@ class Journal:
             self._contents.take(entry, end)
             end += len(line)
 
-    def records(self, file_names: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """The records of images, in the order of the names; names without one are left out."""
+    def records(self, file_names: Iterable[str]) -> Iterator[ImageRecord]:
+        """The records of images, in the order of the names; names without one are skipped."""
         return (record for _, record in read_records(self.path, self.entries, file_names))
 
     def noted(self, file_name: str) -> frozenset[str] | None:
-        """Digests of the files that were written of an image; None where nothing is known of them.
+        """Digests of the files that were written for an image; None if unknown.
 
-        Of an image that is in this journal it is known that there are none, if the journal does not say which.
+        An image in this journal without digests has no files.
         """
         if file_name in self.entries:
             with open(self.path, "rb") as file:
@@ -247,7 +249,7 @@ class Journal:
         return None
 
     def _locked(self) -> FileIO:
-        """The journal's file. Unbuffered: what a full disk refuses must not be tried again when it is closed."""
+        """Open and lock the file. Unbuffered: a failed write on a full disk must not be repeated at close."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - open, and locked, as long as the run
@@ -273,7 +275,7 @@ class Journal:
             raise cannot_write(self.path, error) from None
 
     def _read(self, identity: dict[str, str]) -> None:
-        """Index the lines there are, cut off a torn last one, and begin a file that has none."""
+        """Index the lines, truncate an incomplete last one, and write the first line of an empty file."""
         self._contents = read_journal(self.path, identity, named=self._named)
         self._file.truncate(self._contents.end)
         if self._contents.end == 0:
@@ -283,15 +285,15 @@ class Journal:
 
 
 def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: str | None = None) -> Contents:
-    """What a journal says; nothing where there is none.
+    """Read a journal; empty contents if there is none.
 
     Args:
-        identity: what the run must have been.
+        identity: the expected identity.
         named: as in `Journal`.
 
     Raises:
         UsageError: the earlier run had another identity.
-        HqsamError: the file is no journal, or cannot be read.
+        HqsamError: the file is not a journal, or cannot be read.
     """
     contents = Contents()
     try:
@@ -308,8 +310,8 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
                         if identity is not None:
                             _check(named or path.parent, contents, identity)
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    reason = f"line {number + 1} is not of a journal"
-                    raise HqsamError(reason, file=named or path, remedy="pass `overwrite` to start again") from None
+                    reason = f"line {number + 1} is not a journal entry"
+                    raise HqsamError(reason, file=named or path, remedy="pass `overwrite` to start over") from None
                 contents.end += len(line)
     except FileNotFoundError:
         pass
@@ -320,20 +322,20 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
 
 def with_results(entries: Mapping[str, Entry]) -> list[str]:
     """The images that did not fail."""
-    return [name for name, entry in entries.items() if entry.error is None]
+    return [name for name, entry in entries.items() if entry.failure is None]
 
 
 def read_records(
     path: Path, entries: Mapping[str, Entry], file_names: Iterable[str]
-) -> Iterator[tuple[Origin, dict[str, Any]]]:
-    """Origins and records that a journal has of images, in the order of the names; names without one are left out."""
+) -> Iterator[tuple[Origin, ImageRecord]]:
+    """Origins and records of images in a journal, in the order of the names; names without one are skipped."""
     with open(path, "rb") as file:
         for name in file_names:
             if name in entries:
                 file.seek(entries[name].offset)
                 line = json.loads(file.readline())
-                origin = Origin(**{field: line.pop(field) for field in Origin._fields if field in line})
-                yield origin._replace(fingerprint=entries[name].fingerprint), line
+                origin = Origin(**{field: line[field] for field in Origin._fields if field in line})
+                yield origin._replace(fingerprint=entries[name].fingerprint), ImageRecord.from_dict(line)
 
 
 def _noted(file: IO[bytes], entry: Entry) -> frozenset[str] | None:
@@ -347,14 +349,14 @@ def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> N
         command = contents.info.get("command")
         made = f", made by: {command}" if command else ""
         raise UsageError(
-            f"{place} holds results of another run ({'; '.join(changed)}{made})",
-            remedy="pass `overwrite` to start again, or choose another `output`",
+            f"{place} contains results of another run ({'; '.join(changed)}{made})",
+            remedy="pass `overwrite` to start over, or choose another `output`",
         )
 
 
-def _entry(record: dict[str, Any], offset: int) -> Entry:
-    count = len(record.get("annotations", ()))
-    return Entry(record["fingerprint"], record["path"], record["error"], record["lost"], count, offset)
+def _line(origin: Origin, record: ImageRecord) -> dict[str, Any]:
+    line = {**origin._asdict(), "path": record.path, **record.to_dict()}
+    return line if record.failure is None else {**line, "failure": astuple(record.failure)}
 
 
 def cannot_write(path: Path | str, error: OSError) -> HqsamError:
@@ -362,5 +364,5 @@ def cannot_write(path: Path | str, error: OSError) -> HqsamError:
     return HqsamError(
         f"cannot be written ({error.strerror})",
         file=error.filename or path,
-        remedy="mend that and run the same command, which continues, or choose another `output`",
+        remedy="fix that and run the same command again to continue, or choose another `output`",
     )

@@ -1,4 +1,4 @@
-"""Work in this process: decoding ahead on threads, the model in the middle, writing behind on threads."""
+"""Processing in this process: threads decode ahead and write behind while the model runs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from .steps import DecodedImage
-from .work import Asked, Outcome, Worker
+from .work import Outcome, Worker, WorkItem
 
-GROUPS_AHEAD = 2  # decoded and waiting for the model, and likewise segmented and being written
+GROUPS_AHEAD = 2  # decoded before the model, and as many being written after it
 
 
 class LocalEngine:
     """See `Engine`; groups come in order.
 
     Args:
-        threads: that decode, and as many that write.
+        threads: number of decoding threads, and of writing threads.
     """
 
     def __init__(self, worker: Worker, threads: int) -> None:
         self.worker, self.threads = worker, threads
 
     def outcomes(
-        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
+        self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
     ) -> Generator[list[Outcome], None, None]:
         """See `Engine`."""
         waiting: deque[list[Future[DecodedImage]]] = deque()
@@ -33,7 +33,7 @@ class LocalEngine:
         try:
             while True:
                 while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
-                    waiting.append([decoders.submit(self.worker.decode, asked) for asked in group])
+                    waiting.append([decoders.submit(self.worker.decode, item) for item in group])
                 if not waiting or stopped():
                     break
                 ready = [future.result() for future in waiting.popleft()]
@@ -41,7 +41,7 @@ class LocalEngine:
                 pairs = zip(ready, made, strict=True)
                 writing.append([writers.submit(self.worker.write, item, own) for item, own in pairs])
                 del ready, made, pairs
-                # What is written is noted at once: a crash loses little, and a full disk stops the run soon.
+                # Written images are recorded at once: a crash loses little, and a full disk stops the run early.
                 while writing and (len(writing) > GROUPS_AHEAD or all(future.done() for future in writing[0])):
                     yield [future.result() for future in writing.popleft()]
             while writing:

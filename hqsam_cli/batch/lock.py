@@ -1,7 +1,7 @@
-"""One run at a time in a folder: a lock on its journal, or a file beside it where the disk knows no locks.
+"""One run at a time per folder: a lock on its journal, or a lock file on file systems without locks.
 
-Not `filelock`: there a lock file takes the place of a lock for ENOSYS alone, and what tells processes apart, which
-`status` and journals at addresses need too, is private.
+Not `filelock`: it falls back to a lock file only for ENOSYS, and its identification of processes, which `status` and
+journals at URLs need too, is private.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 def lock(file: FileIO, path: Path) -> Path | None:
-    """Lock an open file; where that cannot be, make a lock file, whose path is returned, to be removed in the end.
+    """Lock an open file; without file-system support, create a lock file and return its path, to be deleted at the end.
 
     Raises:
-        HqsamError: another run has it.
-        OSError: it cannot be locked at all.
+        HqsamError: another run holds the lock.
+        OSError: it cannot be locked.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,13 +38,13 @@ def lock(file: FileIO, path: Path) -> Path | None:
         if error.errno not in NO_LOCKS:
             raise
     own = path.with_name(f"{path.name}.lock")
-    log.warning("%s: this disk knows no locks; a lock file stands in for one", path.parent)
+    log.warning("%s: this file system does not support locks; using a lock file", path.parent)
     _make(own)
     return own
 
 
 def _make(path: Path) -> None:
-    """Make a lock file, in the place of one whose process on this machine is gone."""
+    """Create a lock file, replacing a stale one of this machine."""
     ours = f"{socket.gethostname()} {os.getpid()} {start_of(os.getpid())}"
     for _ in range(2):
         try:
@@ -55,19 +55,19 @@ def _make(path: Path) -> None:
             owner = path.read_text(errors="replace").strip()
             if not is_gone(owner):
                 raise HqsamError(
-                    f"another run is writing here ({owner or 'unknown'}, says {path.name})",
+                    f"another run is writing here ({owner or 'unknown'}, according to {path.name})",
                     file=path.parent,
-                    remedy="wait for it to end, or remove that file if it is gone",
+                    remedy="wait for it to end, or delete that file if the process no longer runs",
                 ) from None
             path.unlink(missing_ok=True)
     raise HqsamError("another run is writing here", file=path.parent, remedy="wait for it to end")
 
 
 def is_gone(owner: str) -> bool:
-    """Whether a process ran on this machine and does not any more; one of our own number was another.
+    """Whether a process of this machine has ended; one with our own process id was another.
 
     Args:
-        owner: `HOST NUMBER START`, as a lock file has it; START may be missing.
+        owner: `HOST PID START`, the content of a lock file; START may be missing.
     """
     host, number, start, *_ = [*owner.split(" "), "", ""]
     if host != socket.gethostname() or not number.isdigit():
@@ -83,10 +83,10 @@ def is_gone(owner: str) -> bool:
 
 
 def start_of(process: int) -> str:
-    """What tells a process from others that have or had its number; "" where nobody says."""
+    """A start time that distinguishes processes with the same process id; "" if unknown."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     try:
-        if boot.exists():  # unlike a time, which the clock of the machine has a say in
+        if boot.exists():  # unlike wall-clock time, not affected by clock changes
             state, *rest = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
             return "ended" if state in "ZX" else f"{boot.read_text().strip()}:{rest[18]}"
         return str(psutil.Process(process).create_time())

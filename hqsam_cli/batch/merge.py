@@ -1,4 +1,4 @@
-"""The shards of a run joined into what one run would have made: its journal, and with it every format."""
+"""Merge the shards of a run: the journal, and all output formats."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ..configs import JOURNAL, JOURNAL_FOLDER, SegmentationKind, changes
+from ..configs import SegmentationKind, changes
 from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
+from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles, check_removal, tell_kept, tell_removed
-from ..formats.run_records import ImageResult, RunRecords
-from ..formats.uploads import AnyWriter, writer_to
+from ..formats.run_records import RunRecords
 from ..io.address_folder import AT_ONCE as THREADS
 from ..io.copies import below
 from ..io.find import walk_order
-from ..io.tars import is_image_gone
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
+from ..io.tars import gone_images
+from ..records import ImageRecord
 from .job import Summary
 from .journal import (
     Beginning,
@@ -30,18 +32,15 @@ from .journal import (
     read_records,
     with_results,
 )
-from .object_journal import journal_of, local_journal, open_journal
-from .pipeline import remove_outputs
-from .plan import check_not_foreign
+from .object_journal import has_journal, journal_of, local_journal, open_journal
 from .shard import Shard
-from .shard_files import names_of_files, put_in_place
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
-AT_ONCE = 1000  # records that are noted together
+AT_ONCE = 1000  # records per write
 
 
 class Part(NamedTuple):
-    """A shard's output folder or its address, its journal or a copy of that, and what it says."""
+    """The output of a shard: its folder or URL, its journal or a copy of it, and the contents of that."""
 
     folder: Path | str
     journal: Path
@@ -52,7 +51,7 @@ class Part(NamedTuple):
     @property
     def failed(self) -> list[str]:
         """The images of it that failed."""
-        return [name for name, entry in self.contents.entries.items() if entry.error is not None]
+        return [name for name, entry in self.contents.entries.items() if entry.failure is not None]
 
 
 def merge_shards(
@@ -65,21 +64,21 @@ def merge_shards(
     overwrite_edited: bool = False,
     prune: bool = False,
 ) -> Summary:
-    """Join the outputs of all shards of a run; images come in the order of a folder's, files before folders.
+    """Merge the outputs of all shards of a run; images are in the order of a folder walk, files before folders.
 
-    The output is that of a run without shards: the same command without `shard` continues it. Files of masks are hard
-    links where the disk has them, else copies. Merged again, it has what changed in the shards since.
+    The output is that of a run without shards: the same command without `shard` continues it. Mask files are
+    hard-linked if possible, else copied. Merging again updates what changed in the shards.
 
     Args:
-        folders, output: paths, or addresses as texts.
-        info: more of what made the results, for those who read them.
+        folders, output: paths, or URLs as str.
+        info: further entries of `info`.
         writers: of all formats that the shards may have.
-        overwrite: forget an earlier merge, and take away what its journal says was written.
-        overwrite_edited: files that somebody edited since are replaced and removed like others.
-        prune: any number of images may leave at once; see `ownership.check_removal`.
+        overwrite: discard an earlier merge, and delete the files in its journal.
+        overwrite_edited: replace and delete also files that were edited since.
+        prune: allow any number of images to lose their results; see `ownership.check_removal`.
 
     Raises:
-        UsageError: shards are missing, given twice, unfinished, or of other options or inputs than the first; or the
+        UsageError: shards are missing, repeated, unfinished, or have other options or inputs than the first; or the
             output is one of them.
         HqsamError: a journal cannot be read, or the output cannot be written.
     """
@@ -88,14 +87,13 @@ def merge_shards(
     first = parts[0]
     names = sorted((name for part in parts for name in part.contents.entries), key=walk_order)
     identity = {key: value for key, value in first.contents.identity.items() if key != SHARD}
-    formats = {name: make for name, make in writers.items() if name in identity[FORMAT].split(",")}
+    categories = first.beginning.categories
+    outputs = Outputs(output, writers, identity[FORMAT].split(","), categories)
     place = below(output, JOURNAL if isinstance(output, Path) else JOURNAL_FOLDER)
-    if not overwrite:
-        none = RunRecords(lambda: (), [])
-        check_not_foreign(place, [writer_to(output, make, none) for make in formats.values()])
+    if not overwrite and not has_journal(place):
+        outputs.check_not_foreign()
     journal = open_journal(place, identity, overwrite=overwrite, info={**first.contents.info, **info})
     kept: list[str] = []
-    paths: dict[str, str] = {}  # of images that are about to be noted
 
     def files_of(name: str, of_shard: Iterable[str] = ()) -> ImageFiles:
         noted = None if overwrite_edited else journal.noted(name)
@@ -104,44 +102,31 @@ def merge_shards(
     try:
         gone = _gone(journal, names)
         check_removal(len(journal.entries), gone, prune=prune)
-        known = set(with_results(journal.entries))
-        run = RunRecords(
-            lambda: journal.records(names),
-            first.beginning.categories,
-            journal.info,
-            cast(SegmentationKind, identity.get(SEGMENTATION, "rle")),
-            lambda name: paths.get(name) or journal.entries[name].path,
-            lambda name: overwrite or name in known,
-        )
-        chosen = [writer_to(output, make, run) for make in formats.values()]
-        left = [_left(part, journal, chosen) for part in parts]
+        known = with_results(journal.entries)
+        former = with_results(journal.former)
+        left = [_left(part, journal, outputs) for part in parts]
         changed = {name for own in left for name in own}
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
-        tell_removed("images that are gone", gone)
-        failed = [name for part in parts for name in part.failed if name in known and name in changed]
+        tell_removed("images that no longer exist", gone)
+        failed = [name for part in parts for name in part.failed if name in changed and name in set(known)]
         tell_removed("images that failed", failed)
-        stale = [*with_results(journal.former), *gone, *failed]
-        of_stale = RunRecords(lambda: (), [], names=lambda: stale)
-        # At an address those of all formats would have to be asked for each.
-        all_formats = writers if isinstance(output, Path) else formats
-        stale_writers = [writer_to(output, make, of_stale) for make in all_formats.values()]
-        for name in stale:
-            remove_outputs(name, files_of(name), stale_writers)
-        journal.forget(gone)
         try:
-            for writer in chosen:
-                if writer.fills_folder and isinstance(writer.path, Path):
-                    writer.path.mkdir(parents=True, exist_ok=True)
+            outputs.begin([*former, *known], categories)
+            for name in [*former, *gone, *failed]:
+                outputs.remove(name, files_of(name))
+            journal.forget(gone)
+            merging = _Merging(outputs, {*former, *known}, files_of)
             for part, own in zip(parts, left, strict=True):
+                there = Outputs(part.folder, writers, identity[FORMAT].split(","), categories)
                 for records in _records(part, own):
-                    paths = {record["file_name"]: origin.path for origin, record in records}
-                    journal.append(_put_in_place(records, part.folder, output, chosen, files_of))
-            for writer in chosen:
-                writer.close()
+                    journal.append(merging.put_in_place(records, there))
+            segmentation = cast(SegmentationKind, identity.get(SEGMENTATION, "rle"))
+            run = RunRecords(lambda: journal.records(names), categories, journal.info, segmentation)
+            files = outputs.close(run, cannot_write)
         except OSError as error:
             raise cannot_write(output, error) from None
         tell_kept(kept)
-        summary = Summary(files=[writer.path for writer in chosen])
+        summary = Summary(files=files)
         for record in journal.records(names):
             summary.count(record)
         journal.end(summary.outcome)
@@ -151,9 +136,9 @@ def merge_shards(
 
 
 def _check_is_no_shard(output: Path | str, folders: Sequence[Path | str]) -> None:
-    """Raise where the whole would be written over a part of it."""
+    """Raise a UsageError if the output is one of the shards."""
     if _real(output) in map(_real, folders):
-        raise UsageError("is one of the shards", file=output, remedy="give another folder for the whole, OUT")
+        raise UsageError("is one of the shards", file=output, remedy="pass another OUT folder")
 
 
 def _real(folder: Path | str) -> str:
@@ -166,13 +151,15 @@ def _read_parts(folders: Sequence[Path | str]) -> list[Part]:
     for folder in folders:
         part = _read_part(folder)
         if (twin := parts.get(part.shard.index)) is not None:
-            raise UsageError(f"shard {part.shard}, as {twin.folder} is", file=folder, remedy="give each shard once")
+            raise UsageError(
+                f"the same shard as {twin.folder} ({part.shard})", file=folder, remedy="pass each shard once"
+            )
         parts[part.shard.index] = part
         _check_alike(next(iter(parts.values())), part)
     count = next(iter(parts.values())).shard.count
     if missing := [f"{index}/{count}" for index in range(1, count + 1) if index not in parts]:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise UsageError(f"of the shards {shown} is missing", remedy="give the outputs of all shards")
+        raise UsageError(f"missing shards: {shown}", remedy="pass the outputs of all shards")
     return [parts[index] for index in sorted(parts)]
 
 
@@ -181,36 +168,36 @@ def _read_part(folder: Path | str) -> Part:
     contents = read_journal(journal, named=str(below(folder, JOURNAL)))
     beginning, shard = contents.last, contents.identity.get(SHARD)
     if beginning is None or shard is None:
-        raise UsageError("not the output of a shard", file=folder, remedy="make it by segment --shard I/N")
+        raise UsageError("not the output of a shard", file=folder, remedy="create it with hqsam segment --shard I/N")
     if contents.outcome != "finished":
-        raise UsageError("this shard is not finished", file=folder, remedy="its command, given again, continues it")
+        raise UsageError("this shard is not finished", file=folder, remedy="run its command again to continue it")
     if len(contents.entries) != beginning.images:
         raise UsageError(
-            f"it has results of {len(contents.entries)} images, and its last command was about {beginning.images}",
+            f"has results of {len(contents.entries)} images, but its last command had {beginning.images} inputs",
             file=folder,
-            remedy="make it of the same inputs as the other shards, with `overwrite`",
+            remedy="run it again with the inputs of the other shards and `overwrite`",
         )
     return Part(folder, journal, Shard.parse(shard), contents, beginning)
 
 
 def _check_alike(first: Part, part: Part) -> None:
-    """Raise where two shards are not of one run."""
+    """Raise a UsageError if two shards are not of the same run."""
     mine, other = ({**p.contents.identity, SHARD: f"of {p.shard.count}"} for p in (part, first))
     if changed := changes(other, mine):
         raise UsageError(
-            f"made otherwise than {first.folder} ({'; '.join(changed)})",
+            f"made with other options than {first.folder} ({'; '.join(changed)})",
             file=part.folder,
-            remedy="make all shards by one command",
+            remedy="use the same command for all shards",
         )
     if (part.beginning.inputs, part.beginning.categories) != (first.beginning.inputs, first.beginning.categories):
         raise UsageError(
-            f"made of other inputs than {first.folder}", file=part.folder, remedy="make all shards of the same inputs"
+            f"made from other inputs than {first.folder}", file=part.folder, remedy="use the same inputs for all shards"
         )
 
 
 def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int) -> Beginning:
-    """What the journal says of a merge that leaves some images as they are."""
-    done = sum(journal.entries[name].error is None for name in same)
+    """The beginning of a merge, in the journal; `same` images are not merged again."""
+    done = sum(journal.entries[name].failure is None for name in same)
     return Beginning(
         images=len(same) + changed,
         done=done,
@@ -220,61 +207,65 @@ def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int)
     )
 
 
-def _left(part: Part, journal: Journal, writers: Sequence[AnyWriter]) -> list[str]:
-    """The images of a shard that the output does not have, or has otherwise, or not all of."""
+def _left(part: Part, journal: Journal, outputs: Outputs) -> list[str]:
+    """Images of a shard that are missing, different or incomplete in the output."""
     left = []
     for name, entry in part.contents.entries.items():
         there = journal.entries.get(name)
         if (
             there is None
             or there._replace(offset=entry.offset) != entry
-            or (entry.error is None and not all(writer.is_complete(name, entry.results) for writer in writers))
+            or (entry.failure is None and not outputs.is_complete(name, entry.results))
         ):
             left.append(name)
     return left
 
 
 def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
-    """The images of an earlier merge that no shard has any more, and whose files are gone."""
+    """Images of an earlier merge that no shard has, and whose files were deleted."""
     ours = set(names)
-    return [name for name, entry in journal.entries.items() if name not in ours and is_image_gone(entry.path)]
+    others = {name: entry.path for name, entry in journal.entries.items() if name not in ours}
+    gone = gone_images(others.values())
+    return [name for name, path in others.items() if path in gone]
 
 
-def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, dict[str, Any]]]]:
-    """Records that a shard has of images, some at a time."""
+def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, ImageRecord]]]:
+    """Records of images in a shard, in chunks."""
     found = read_records(part.journal, part.contents.entries, names)
     while group := list(islice(found, AT_ONCE)):
         yield group
 
 
-def _put_in_place(
-    records: Sequence[tuple[Origin, dict[str, Any]]],
-    shard: Path | str,
-    output: Path | str,
-    writers: Sequence[AnyWriter],
-    files_of: Callable[[str, Iterable[str]], ImageFiles],
-) -> list[tuple[Origin, dict[str, Any]]]:
-    """Put the outputs of images in place, and take away those of an earlier merge, as a run would; what to note."""
-    pairs = [(record, files_of(record["file_name"], (origin.files or "").split())) for origin, record in records]
-    made = [(record, files) for record, files in pairs if record["error"] is None]
+class _Merging(NamedTuple):
+    """The whole while shards are put into it.
 
-    def put_pictures(pair: tuple[dict[str, Any], ImageFiles]) -> None:
-        name = pair[0]["file_name"]
-        for writer in writers:
-            if writer.fills_folder:
-                writer.remove(name, pair[1])
-                folder = str(writer.path).removeprefix(str(output)).strip("/")
-                for file in names_of_files(shard, f"{folder}/{name}", writer.suffix):
-                    put_in_place(file, shard, output)
+    Attributes:
+        known: the images that it has results of.
+        files_of: the files of an image in it, digests of the shard's being given.
+    """
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(put_pictures, made))
-    for record, files in made:
-        size = record["width"], record["height"]
-        for writer in writers:
-            if not writer.fills_folder:
-                writer.write(ImageResult(record["file_name"], size, [], record["annotations"], files=files))
-    return [
-        (origin._replace(files=" ".join([*(origin.files or "").split(), *files.written])), record)
-        for (origin, record), (_, files) in zip(records, pairs, strict=True)
-    ]
+    outputs: Outputs
+    known: set[str]
+    files_of: Callable[[str, Iterable[str]], ImageFiles]
+
+    def put_in_place(
+        self, records: Sequence[tuple[Origin, ImageRecord]], shard: Outputs
+    ) -> list[tuple[Origin, ImageRecord]]:
+        """Put the outputs of images in place, instead of those of an earlier merge, as a run would; what to note."""
+        files = [self.files_of(record.file_name, (origin.files or "").split()) for origin, record in records]
+        pairs = [
+            (record.file_name, own) for (_, record), own in zip(records, files, strict=True) if record.failure is None
+        ]
+
+        def put_pictures(pair: tuple[str, ImageFiles]) -> None:
+            for whole, part in zip(self.outputs.pictures, shard.pictures, strict=True):
+                whole.take(pair[0], part, pair[1])
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(put_pictures, pairs))
+        noted = []
+        for (origin, record), own in zip(records, files, strict=True):
+            if record.failure is None:
+                self.outputs.note(record, own, is_new=record.file_name not in self.known)
+            noted.append((origin._replace(files=" ".join([*(origin.files or "").split(), *own.written])), record))
+        return noted

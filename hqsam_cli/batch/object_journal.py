@@ -1,15 +1,15 @@
-"""A journal at an address: its lines in objects, `<number>.ndjson`, each with what was noted in some seconds.
+"""A journal at a URL: its lines in numbered objects, `<number>.ndjson`, each with the lines of some seconds.
 
-An object of each number can be made once, so two runs on one output cannot go on beside each other: on one machine the
-later is refused, on two machines one of them ends when it has something to note. What is there is fetched when a run
-begins, and a copy of all lines is kept on this machine until it ends.
+Each number can be created only once, so two runs cannot write to the same output: on one machine the later is refused,
+on two machines one ends at its next write. A run downloads the journal when it begins, and keeps a local copy.
 
-Many small objects would each cost a request whenever a journal is read, so they are merged: `<first>-<last>.ndjson` has
-the lines of these numbers, and where it is, theirs count no more.
+Reading many small objects costs a request each, so they are merged: `<first>-<last>.ndjson` has the lines of these
+numbers and replaces them.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -23,24 +23,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..configs import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from ..errors import HqsamError
 from ..io.address_folder import AddressFolder
-from ..io.places import MODIFIED, stamp_of
+from ..io.addresses import MODIFIED, stamp_of
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from .journal import Beginning, Contents, Journal, read_journal
 
 log = logging.getLogger(__name__)
-AT_ONCE = 64  # objects whose lines are held in memory
-SECONDS = 5.0  # between two objects of a run; a run that is killed does the images of so long again
-LARGE = 4 << 20  # bytes; smaller objects are merged, and lines that come to so much are put at once
-MANY = 32  # small objects, which are merged while the run goes on
+AT_ONCE = 64  # objects read at a time
+SECONDS = 5.0  # between two objects of a run; a killed run repeats at most the images of this time
+LARGE = 4 << 20  # bytes; smaller objects are merged, and this many bytes of lines are written at once
+END = 256  # bytes, in which the last line is if it notes how a command ended
+MANY = 32  # small objects, merged during a run
 
 
 class _Object(NamedTuple):
     """An object of a journal.
 
     Attributes:
-        stamp: None of one that was put from here.
+        stamp: None if this process wrote it.
         size: in bytes.
     """
 
@@ -49,11 +50,11 @@ class _Object(NamedTuple):
 
 
 class JournalCopy:
-    """The lines of a journal at an address, in a file here.
+    """A local copy of a journal at a URL.
 
     Attributes:
-        path: of the file.
-        objects: those whose lines it has, in their order, by name.
+        path: of the local file.
+        objects: those that it contains, in order, by name.
     """
 
     def __init__(self, address: str) -> None:
@@ -62,10 +63,10 @@ class JournalCopy:
         weakref.finalize(self, shutil.rmtree, here, ignore_errors=True)
         self.path = Path(here, JOURNAL)
         self.objects: dict[str, _Object] = {}
-        self._merged: list[str] = []  # which are still there though another object has their lines
+        self._merged: list[str] = []  # objects that were merged and still exist
 
     def refresh(self) -> None:
-        """Fetch what is there and not here."""
+        """Download new objects."""
         while True:
             infos = self._listed()
             try:
@@ -77,13 +78,13 @@ class JournalCopy:
                 # Some were merged meanwhile.
 
     def put(self, data: bytes) -> bool:
-        """Put lines that the file has into the next object; whether nobody else had made that."""
+        """Write new lines to the next object; returns whether it did not exist."""
         _, last = _numbers(next(reversed(self.objects))) if self.objects else (0, -1)
         name = f"{last + 1:09d}.ndjson"
         try:
             is_new = self.folder.put_new(name, data)
         except BaseException:
-            self.objects.clear()  # the file has lines that are of no object
+            self.objects.clear()  # the local file has lines of no object
             raise
         if is_new:
             self.objects[name] = _Object(None, len(data))
@@ -92,7 +93,7 @@ class JournalCopy:
         return is_new
 
     def merge(self, least: int) -> None:
-        """Merge the small objects at the end, if there are so many; what cannot be is left as it is."""
+        """Merge the small objects at the end if there are at least `least`; failures are ignored."""
         sizes = [own.size for own in self.objects.values()]
         first = max((number for number, size in enumerate(sizes, 1) if size >= LARGE), default=0)
         if len(sizes) - first < least:
@@ -120,14 +121,14 @@ class JournalCopy:
         self.objects = dict(there)
 
     def clear(self) -> None:
-        """Remove all of it, the first object last, so that what is left if this breaks off is a journal's."""
+        """Delete all objects, the first one last, so that a partial deletion leaves a valid journal."""
         names = list(self.objects)
         self.folder.remove([*self._merged, *names[1:]])
         self.folder.remove(names[:1])
         self.refresh()
 
     def _listed(self) -> dict[str, Mapping[str, Any]]:
-        """What the file system says of the objects that count, in their order."""
+        """File-system information of the objects that are not merged, in order."""
         infos = {name: info for name, info in self.folder.names().items() if JOURNAL_OBJECT.fullmatch(name)}
         counting, end, self._merged = {}, -1, []
         for (_, negative), name in sorted(((_numbers(name)[0], -_numbers(name)[1]), name) for name in infos):
@@ -143,7 +144,7 @@ class JournalCopy:
             own.stamp in (None, stamp_of(infos[name])) for name, own in self.objects.items()
         )
         if not is_known:
-            self.objects.clear()  # somebody began it anew, or merged objects
+            self.objects.clear()  # another run overwrote it, or merged objects
         with open(self.path, "ab" if self.objects else "wb") as file:
             for start in range(len(self.objects), len(names), AT_ONCE):
                 group = names[start : start + AT_ONCE]
@@ -154,7 +155,7 @@ class JournalCopy:
             os.utime(self.path, (changed, changed))
 
     def _groups(self, names: list[str]) -> Iterator[list[str]]:
-        """Objects one after the other that are large together."""
+        """Groups of consecutive objects of at least `LARGE` bytes."""
         group: list[str] = []
         for name in names:
             group.append(name)
@@ -166,10 +167,10 @@ class JournalCopy:
 
 
 class ObjectJournal(Journal):
-    """See `Journal`. What is noted is put when some seconds have passed since the last time, and at the end.
+    """See `Journal`. Lines are written every few seconds, and at the end.
 
     Args:
-        address: of its objects.
+        address: URL of its objects.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class ObjectJournal(Journal):
             raise
 
     def begin(self, beginning: Beginning) -> None:
-        """See `Journal`; from then on others see that somebody is at it."""
+        """See `Journal`; from now on other runs see it."""
         super().begin(beginning)
         self._put()
 
@@ -206,7 +207,7 @@ class ObjectJournal(Journal):
             super().close()
 
     def _check_alone(self, contents: Contents) -> None:
-        """Raise where a run of this machine is at it; of another machine nobody knows until it notes something."""
+        """Raise if a run on this machine writes to it; runs on other machines are detected at the next write."""
         last = contents.last
         if last is None or contents.outcome is not None or last.host != socket.gethostname():
             return
@@ -224,7 +225,7 @@ class ObjectJournal(Journal):
             self._put()
 
     def _put(self) -> None:
-        """Put what waits for it."""
+        """Write pending lines."""
         data, self._waiting = bytes(self._waiting), bytearray()
         if not data:
             return
@@ -237,29 +238,45 @@ class ObjectJournal(Journal):
 def open_journal(
     place: Path | str, identity: dict[str, str], *, overwrite: bool, info: Mapping[str, Any] | None = None
 ) -> Journal:
-    """The journal of a run in a file, or at an address; see `Journal`."""
+    """The journal of a run in a file or at a URL; see `Journal`."""
     if isinstance(place, Path):
         return Journal(place, identity, overwrite=overwrite, info=info)
     return ObjectJournal(place, identity, overwrite=overwrite, info=info)
 
 
 def has_journal(place: Path | str) -> bool:
-    """Whether a run has begun one there."""
-    return place.exists() if isinstance(place, Path) else bool(copy_of(place).objects)
+    """Whether there is a journal."""
+    return place.exists() if isinstance(place, Path) else bool(_copy(place)._listed())
+
+
+def is_finished(place: Path | str) -> bool:
+    """Whether the last command of a journal finished, or none noted that it began; mostly its end alone is read."""
+    if isinstance(place, Path):
+        with open(place, "rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - END, 0))
+            tail = file.read()
+    else:
+        copy = _copy(place)
+        (tail,) = copy.folder.read(list(copy._listed())[-1:])
+    *_, last_line, torn = b"\n", *tail.split(b"\n")
+    if last_line.startswith(b'{"outcome"') and not torn:
+        return bool(json.loads(last_line)["outcome"] == "finished")
+    contents = journal_contents(place)
+    return contents.last is None or contents.outcome == "finished"
 
 
 def journal_contents(place: Path | str, identity: dict[str, str] | None = None) -> Contents:
-    """What a journal in a file or at an address says; see `read_journal`."""
+    """The contents of a journal in a file or at a URL; see `read_journal`."""
     return read_journal(local_journal(place), identity, named=place if isinstance(place, str) else None)
 
 
 def local_journal(place: Path | str) -> Path:
-    """The file of a journal, or a copy of one at an address."""
+    """The file of a journal, or a local copy of one at a URL."""
     return place if isinstance(place, Path) else copy_of(place).path
 
 
 def journal_of(output: Path | str) -> Path | str:
-    """Where the journal of an output is, a folder or an address; a folder may be a copy of what was at an address."""
+    """The place of the journal of an output, a folder or a URL; a folder may be a copy of an output at a URL."""
     if isinstance(output, str):
         return f"{output.rstrip('/')}/{JOURNAL_FOLDER}"
     objects = f"file://{output.absolute()}/{JOURNAL_FOLDER}"
@@ -268,26 +285,26 @@ def journal_of(output: Path | str) -> Path | str:
 
 
 def copy_of(address: str) -> JournalCopy:
-    """The copy of a journal, as it is now."""
+    """An up-to-date local copy of a journal."""
     copy = _copy(address)
     copy.refresh()
     return copy
 
 
 def _numbers(name: str) -> tuple[int, int]:
-    """Of the first and the last object whose lines an object has."""
+    """The first and the last number in the name of an object."""
     first, _, last = name.removesuffix(".ndjson").partition("-")
     return int(first), int(last or first)
 
 
 @cache
 def _copy(address: str) -> JournalCopy:
-    """One copy a process, which is gone with it."""
+    """One copy per process, deleted at its end."""
     return JournalCopy(address)
 
 
 def _changed(info: Mapping[str, Any]) -> float | None:
-    """When an object was made, in seconds, where the file system says so."""
+    """Modification time of an object in seconds, if the file system provides it."""
     times = (info.get(key) for key in MODIFIED)
     found = next((time for time in times if isinstance(time, datetime | float)), None)
     return found.timestamp() if isinstance(found, datetime) else found

@@ -1,59 +1,60 @@
-"""From image files to results: what is left is given to an engine, and what it made is noted and told.
+"""From image files to results: remaining images are passed to an engine, and its outcomes are recorded and reported.
 
-What becomes of an image is up to a `Worker`, where and when to an `Engine`; the journal is written here alone.
+A `Worker` processes an image, an `Engine` decides where and when; only this module writes the journal.
 
-Images that are not done go through in groups of `batch_size`. An image is done while its pixels and its prompts are
-what they were and its outputs are in place: a photo that was replaced, another of the same name, and one whose masks
-somebody took away are done anew. One that failed and is what it was would fail again, so it is left unless somebody
-asks for it. On a CPU an image's bytes do not depend on the group it is in; on a GPU the last bits of a float may.
-Images whose files are gone leave the results, and their outputs go.
+Images that are not done are processed in batches of `batch_size`. An image is done as long as its pixels and prompts
+are unchanged and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the
+results of an image do not depend on its batch; on a GPU they may in the last bits of a float. Deleted images are
+removed from the results, with their outputs.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import HqsamError, ReaderGoneError
 from ..formats.annotations import json_line, shown
+from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles, tell_kept, tell_removed
-from ..formats.run_records import ImageResult, RunRecords
-from ..formats.uploads import AnyWriter, writer_to
+from ..formats.run_records import RunRecords
 from ..formats.values import some_of
 from ..io.find import SourceImage
 from ..progress import Progress
+from ..records import Category, ImageRecord
 from .fingerprint import is_unknown
 from .interrupt import Interrupt
 from .job import Job, Summary
-from .journal import Beginning, Entry, Journal, cannot_write, with_results
-from .object_journal import open_journal
-from .plan import Plan, check_not_foreign, make_plan, make_writers
+from .journal import Beginning, Entry, Journal, Origin, cannot_write, with_results
+from .object_journal import has_journal, open_journal
+from .plan import Plan, make_plan
 from .shard import inputs_digest
 from .steps import Step
-from .work import Asked, Engine, Outcome, Worker
+from .work import Engine, Outcome, Worker, WorkItem
 
 
-def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
-    """Run the job to its end, to an interrupt, or to a fatal error.
+def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Progress) -> Summary:
+    """Run the job until it ends, is interrupted, or fails.
 
     Args:
-        engine: what works on the images; see `make_worker`.
+        outputs: the writers of the job; None where results go nowhere or to a stream.
+        engine: processes the images; see `make_worker`.
 
     Raises:
         HqsamError: outputs cannot be written, or are of another run.
     """
     began = time.monotonic()
-    if job.output is not None and job.journal is not None and not job.overwrite:
-        check_not_foreign(job.journal, make_writers(job, RunRecords(lambda: (), [])))
     journal = None
     if job.journal is not None:
+        if outputs is not None and not job.overwrite and not has_journal(job.journal):
+            outputs.check_not_foreign()
         journal = open_journal(job.journal, job.remembered, overwrite=job.overwrite, info=job.info)
     try:
         with Interrupt() as interrupt:
-            summary = _Run(job, engine, progress, journal, interrupt).through_all_groups()
+            summary = _Run(job, outputs, engine, progress, journal, interrupt).through_all_groups()
         if journal is not None:
             journal.end(summary.outcome)
     finally:
@@ -63,48 +64,24 @@ def run_images(job: Job, engine: Engine, progress: Progress) -> Summary:
     return summary
 
 
-def make_worker(job: Job, step: Step[Any]) -> Worker:
-    """What works on the images of a job, in this process or another one.
+def make_worker(job: Job, outputs: Outputs | None, step: Step[Any]) -> Worker:
+    """The worker for the images of a job, in this or another process.
 
     Args:
-        step: what is done with them.
+        step: segmentation or detection.
     """
-    writers = make_writers(job, RunRecords(lambda: (), job.categories)) if job.output is not None else []
-    own = [writer for writer in writers if writer.fills_folder]
-    return Worker(step, own, exif=job.exif, max_pixels=job.max_pixels, output=job.output, on_result=job.on_result)
+    pictures = [] if outputs is None else outputs.pictures
+    return Worker(step, pictures, exif=job.exif, max_pixels=job.max_pixels, output=job.output, on_result=job.on_result)
 
 
-def _all_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
-    """Of all formats, in a folder; none at an address."""
-    output = job.output
-    return [writer_to(output, make, run) for make in job.writers.values()] if isinstance(output, Path) else []
+def _in_order(before: Sequence[Category], now: Sequence[Category]) -> list[Category]:
+    """Categories in the order of the last command, whose labels use it, and then new ones."""
+    return list({**{own["id"]: own for own in before}, **{own["id"]: own for own in now}}.values())
 
 
-def remove_outputs(file_name: str, files: ImageFiles, writers: Sequence[AnyWriter]) -> None:
-    """Take away what an image has; files that are somebody's stay."""
-    for writer in writers:
-        with suppress(OSError):  # where nothing can be removed, nothing was written
-            writer.remove(file_name, files)
-
-
-def _in_order(before: Sequence[Mapping[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Categories in the order of the last command, whose labels count them, and then those that are new."""
-    own = {category["id"]: category for category in now}
-    old = {category["id"]: dict(category) for category in before}
-    return list({**old, **own}.values())
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder of outputs, so that what is wrong with it is no image's fault."""
+def _print_lines(stream: BinaryIO, lines: Iterable[bytes]) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-
-
-def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
-    try:
-        stream.write(b"".join(map(json_line, records)))
+        stream.write(b"".join(lines))
         stream.flush()
     except BrokenPipeError:
         raise ReaderGoneError() from None
@@ -115,70 +92,34 @@ def _print_lines(stream: BinaryIO, records: list[dict[str, Any]]) -> None:
 
 
 class _Run:
-    """One run: what is left of a job, and what became of it."""
+    """The state of a run."""
 
     def __init__(
-        self, job: Job, engine: Engine, progress: Progress, journal: Journal | None, interrupt: Interrupt
+        self,
+        job: Job,
+        outputs: Outputs | None,
+        engine: Engine,
+        progress: Progress,
+        journal: Journal | None,
+        interrupt: Interrupt,
     ) -> None:
-        self.job, self.engine, self.progress, self.journal, self.interrupt = job, engine, progress, journal, interrupt
+        self.job, self.outputs, self.engine, self.progress = job, outputs, engine, progress
+        self.journal, self.interrupt = journal, interrupt
         self.summary = Summary()
         self.names = [image.file_name for image in job.images]
-        self.left = 0  # images that nobody has worked on yet
+        self.left = 0  # images not processed yet
         self.known: set[str] = set()  # images that had results before
-        self.kept: list[str] = []  # files of somebody
-        self.bare: list[str] = []  # images that failed, and lose the results that they had
-        self.paths: dict[str, str] = {}  # of images that are about to be noted
+        self.kept: list[str] = []  # files that somebody edited
+        self.bare: list[str] = []  # failed images that lose earlier results
         self.categories = job.categories
-        self.writers: list[AnyWriter] = []
-        self.chosen: list[AnyWriter] = []
-        if job.output is not None and journal is not None:
-            if job.overwrite:
-                self._remove_former(journal.former)
-            self.known = set(with_results(journal.entries))
-            self.categories = _in_order(journal.categories, job.categories)
-            run = RunRecords(
-                lambda: journal.records(self.names),
-                self.categories,
-                journal.info,
-                job.segmentation,
-                lambda name: self.paths.get(name) or journal.entries[name].path,
-                self.known.__contains__,
-                self._noted,
-                lambda: with_results(journal.entries),
-            )
-            self.chosen = make_writers(job, run)
-            # Those of the formats that are not asked for may have files of an earlier run to take away. At an address
-            # they would have to be asked for each.
-            self.writers = _all_writers(job, run) or self.chosen
-
-    def _noted(self, file_name: str) -> Collection[str] | None:
-        """Digests of what earlier runs wrote of an image; None where whatever is there may be replaced."""
-        return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
-
-    def _remove(self, names: Iterable[str], writers: Sequence[AnyWriter], written: Iterable[str] = ()) -> None:
-        """Take away the outputs of images, `written` being digests of what this run just wrote."""
-        for name in names:
-            noted = self._noted(name)
-            files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
-            remove_outputs(name, files, writers)
-            self.kept += files.kept
-
-    def _remove_former(self, former: Mapping[str, Entry]) -> None:
-        """Take away what is there of the images of a run that begins again, and of those that it had before."""
-        names = dict.fromkeys([*with_results(former), *self.names])
-        run = RunRecords(lambda: (), self.categories, noted=self._noted, names=lambda: names)
-        # At an address pictures would have to be asked for each; labels, which are listed, would stay as somebody's.
-        labels = (own for own in make_writers(self.job, run) if not own.fills_folder)
-        self._remove(names, _all_writers(self.job, run) or [*labels])
 
     def through_all_groups(self) -> Summary:
-        """Have all that is left worked on, note it, and write what is about all images together."""
-        plan = make_plan(self.job, {} if self.journal is None else self.journal.entries, self.chosen)
+        """Process the remaining images, record them, and write the files about all images."""
+        entries = {} if self.journal is None else self.journal.entries
+        plan = make_plan(self.job, entries, self.outputs)
         plan.check_removal(prune=self.job.prune)
-        for writer in self.chosen:
-            if writer.fills_folder and isinstance(writer.path, Path):
-                _make_folder(writer.path)
-        groups = self._groups_to_do(plan)
+        self._open_outputs()
+        groups = self._groups_to_do(plan, entries)
         self._begin(plan)
         try:
             with closing(self.engine.outcomes(groups, self._is_stopped)) as made:
@@ -189,38 +130,65 @@ class _Run:
             tell_kept(self.kept)
         self.summary.interrupted = self.interrupt.wanted and self.left > 0
         self.summary.stopped = self._too_many_failed()
-        if self.summary.outcome == "finished":
-            for writer in self.chosen:
-                self._close(writer)
+        if self.summary.outcome == "finished" and self.outputs is not None and self.journal is not None:
+            journal = self.journal
+            run = RunRecords(lambda: journal.records(self.names), self.categories, journal.info, self.job.segmentation)
+            self.summary.files += self.outputs.close(run, cannot_write)
         return self.summary
 
-    def _groups_to_do(self, plan: Plan) -> Iterator[list[Asked]]:
-        """Groups of the images that are not done."""
-        entries, summary = {} if self.journal is None else self.journal.entries, self.summary
+    def _open_outputs(self) -> None:
+        if self.outputs is None or self.journal is None:
+            return
+        names = with_results(self.journal.entries)
+        former = dict.fromkeys([*with_results(self.journal.former), *self.names]) if self.job.overwrite else {}
+        self.known, self.categories = set(names), _in_order(self.journal.categories, self.job.categories)
+        try:
+            self.outputs.begin([*former, *names], self.categories)
+        except OSError as error:
+            raise cannot_write(self.job.output or "", error) from None
+        # Of a run that begins again, what is there goes. At an address each picture would have to be read for that.
+        for name in former:
+            self._remove(name, pictures=isinstance(self.job.output, Path))
+
+    def _noted(self, file_name: str) -> Collection[str] | None:
+        """Digests of what earlier runs wrote for an image; None if any file may be replaced."""
+        return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
+
+    def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True) -> None:
+        """Remove the outputs of an image, `written` being digests of what this run just wrote."""
+        assert self.outputs is not None
+        noted = self._noted(name)
+        files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
+        self.outputs.remove(name, files, pictures=pictures)
+        self.kept += files.kept
+
+    def _groups_to_do(self, plan: Plan, entries: Mapping[str, Entry]) -> Iterator[list[WorkItem]]:
+        """Batches of the images that are not done."""
+        summary, size = self.summary, self.job.batch_size
         summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
         summary.lost += sum(entries[name].lost for name in [*plan.done, *plan.failed])
         self.left = len(plan.left)
-        starts = range(0, len(plan.left), self.job.batch_size)
-        return ([self._asked(image) for image in plan.left[start : start + self.job.batch_size]] for start in starts)
+        starts = range(0, len(plan.left), size)
+        return ([self._item(image) for image in plan.left[start : start + size]] for start in starts)
 
-    def _asked(self, source: SourceImage) -> Asked:
+    def _item(self, source: SourceImage) -> WorkItem:
         name = source.file_name
-        return Asked(source, self.job.prompts.for_image(name), self._noted(name))
+        return WorkItem(source, self.job.prompts.for_image(name), self._noted(name))
 
     def _begin(self, plan: Plan) -> None:
-        """Say how much there is to do, and in the journal, for those who ask how far it is."""
+        """Report the work to do, also in the journal, for `hqsam status`."""
         job, summary = self.job, self.summary
-        tell_removed("images that are gone", plan.gone)
-        tell_removed("images that have no prompts any more", plan.emptied)
+        tell_removed("images that no longer exist", plan.gone)
+        tell_removed("images that no longer have prompts", plan.emptied)
         if plan.unmentioned:
             names = plan.unmentioned
             self.progress.on_problem(
-                f"images that no prompt file mentions, whose results stay: {len(names)} ({some_of(names)})"
+                f"images that no prompt file mentions, results kept: {len(names)} ({some_of(names)})"
             )
-        if self.journal is not None and plan.gone:
-            self._remove(plan.gone, self.writers)
-            self.journal.forget(plan.gone)
         if self.journal is not None:
+            for name in plan.gone:
+                self._remove(name)
+            self.journal.forget(plan.gone)
             self.journal.touch(plan.touched)
             self.journal.begin(
                 Beginning(
@@ -234,7 +202,9 @@ class _Run:
         self.progress.on_start(len(job.images), summary.already_done)
         if summary.failed_before:
             count = summary.failed_before
-            self.progress.on_problem(f"{count} failed before and are what they were: `retry_failed` tries them again")
+            self.progress.on_problem(
+                f"{count} unchanged images failed in an earlier run, not retried; pass `retry_failed` to retry"
+            )
 
     def _is_stopped(self) -> bool:
         return self.interrupt.wanted or self._too_many_failed()
@@ -242,47 +212,37 @@ class _Run:
     def _too_many_failed(self) -> bool:
         return self.job.max_errors is not None and len(self.summary.failed) > self.job.max_errors
 
-    def _close(self, writer: AnyWriter) -> None:
-        try:
-            writer.close()
-        except OSError as error:
-            raise cannot_write(writer.path, error) from None
-        self.summary.files.append(writer.path)
-
     def _commit(self, outcomes: list[Outcome]) -> None:
-        """Journal images whose outputs are in place, or print their lines; one that failed keeps no earlier outputs."""
-        noted = []
-        self.paths = {outcome.record["file_name"]: outcome.origin.path for outcome in outcomes}
-        for outcome in outcomes:
-            record, files = outcome.record, outcome.files
-            name = record["file_name"]
-            if record["error"] is not None:
-                if name in self.known and is_unknown(outcome.origin.fingerprint, outcome.origin.path):
-                    continue
-                # Of an image that had no results, a run that was killed may have left some; labels are somebody else's.
-                left = self.writers if name in self.known else [own for own in self.chosen if own.fills_folder]
-                self._remove([name], left, files.written)
-                files.written.clear()
-                self.bare += [name] if name in self.known else []
-            else:
-                size = record["width"], record["height"]
-                for writer in self.chosen:
-                    if not writer.fills_folder:
-                        writer.write(ImageResult(name, size, [], record["annotations"], files=files))
-                self.kept += files.kept
-            noted.append((outcome.origin._replace(files=" ".join(files.written)), record))
+        """Record images whose outputs are written, or print their lines; failed images lose earlier outputs."""
+        noted = [pair for outcome in outcomes if (pair := self._settled(outcome)) is not None]
         if self.journal is not None:
             self.journal.append(noted)
         elif self.job.stream is not None:
-            _print_lines(self.job.stream, [shown(record, self.job.segmentation) for _, record in noted])
+            _print_lines(self.job.stream, (json_line(shown(record, self.job.segmentation)) for _, record in noted))
         self.left -= len(outcomes)
         for outcome in outcomes:
-            self._tell(outcome)
+            for problem in outcome.problems:
+                self.progress.on_problem(problem)
+            self.summary.lost += len(outcome.problems)
+            self.summary.count(outcome.record)
+            self.progress.on_record(outcome.record)
 
-    def _tell(self, outcome: Outcome) -> None:
-        """Count an image, and say what there is to say of it."""
-        for problem in outcome.problems:
-            self.progress.on_problem(problem)
-        self.summary.lost += len(outcome.problems)
-        self.summary.count(outcome.record)
-        self.progress.on_record(outcome.record)
+    def _settled(self, outcome: Outcome) -> tuple[Origin, ImageRecord] | None:
+        """What to journal of an image, its labels and its files being settled; None where all stays as it was."""
+        origin, record, files = outcome.origin, outcome.record, outcome.files
+        name = record.file_name
+        if self.outputs is None:
+            return origin, record
+        if record.failure is None:
+            self.outputs.note(record, files, is_new=name not in self.known)
+            self.kept += files.kept
+        elif name in self.known and is_unknown(origin.fingerprint, record.path):
+            return None
+        elif name in self.known:
+            self._remove(name, files.written)
+            files.written.clear()
+            self.bare.append(name)
+        else:
+            self.outputs.remove_unnoted(name, files)
+            files.written.clear()
+        return origin._replace(files=" ".join(files.written)), record

@@ -1,28 +1,24 @@
-"""What a run has to do, known before it does anything: what is done, what is left, and whose results would go."""
+"""The plan of a run: which images are done or left, and which would lose their results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
-from ..errors import UsageError
+from ..formats.outputs import Outputs
 from ..formats.ownership import check_removal
-from ..formats.run_records import RunRecords
-from ..formats.uploads import AnyWriter, writer_to
 from ..io.address_folder import AT_ONCE
+from ..io.addresses import absolute_path
 from ..io.find import SourceImage
-from ..io.places import absolute_path
-from ..io.tars import is_image_gone
+from ..io.tars import gone_images
 from ..records import ImagePrompts
 from .fingerprint import Fingerprint, prompts_digest, renewed
 from .job import Job
 from .journal import Entry
 from .object_journal import has_journal, journal_contents
 
-TOGETHER = 1000  # images whose fingerprints are compared together
+TOGETHER = 1000  # images whose fingerprints are compared at a time
 
 
 @dataclass(slots=True)
@@ -30,16 +26,16 @@ class Plan:
     """The images of a job, and those of earlier runs.
 
     Attributes:
-        known: how many images there are results of, or reasons why they failed.
+        known: number of images in the journal.
         done: names of images that are done.
-        failed: names of those that failed before and are what they were.
-        left: images to work on.
-        changed: names of those of `left` whose photos are others now.
-        rewritten: names of other ones of `left` that have results: their prompts are others, or outputs are missing.
-        emptied: names of those of `rewritten` that have no prompts any more, as a file says.
-        unmentioned: names of those of `done` that no prompt file mentions, though there are results of prompts.
-        gone: names of images of earlier runs whose photos are not there any more.
-        touched: the fingerprints, by name, of images whose files have other time stamps and the same content.
+        failed: names of unchanged images that failed.
+        left: images to process.
+        changed: names of images in `left` whose content changed.
+        rewritten: names of other images in `left` with results: their prompts changed, or outputs are missing.
+        emptied: names of images in `rewritten` that no longer have prompts, as a file states.
+        unmentioned: names of images in `done` that have results and that no prompt file mentions.
+        gone: names of images of earlier runs that were deleted.
+        touched: new fingerprints, by name, of images with a new modification time and the same content.
     """
 
     known: int = 0
@@ -54,36 +50,29 @@ class Plan:
     touched: dict[str, str] = field(default_factory=dict)
 
     def check_removal(self, *, prune: bool) -> None:
-        """Raise an HqsamError where too many images would lose their results; see `ownership.check_removal`."""
+        """Raise an HqsamError if too many images would lose their results; see `ownership.check_removal`."""
         check_removal(self.known, [*self.gone, *self.emptied], prune=prune)
 
 
-class IsComplete(Protocol):
-    """What a plan needs of a writer."""
-
-    def is_complete(self, file_name: str, count: int) -> bool: ...
-
-
-def plan_of(job: Job) -> Plan:
-    """What a run of the job would do; what it would refuse is refused, before any model is loaded.
+def plan_of(job: Job, outputs: Outputs | None) -> Plan:
+    """The plan of a job; raises the errors of a run before any model is loaded.
 
     Raises:
-        UsageError: outputs are of another run, or of somebody else.
-        HqsamError: there is a journal that is none.
+        UsageError: outputs are of another run, or not written by hqsam.
+        HqsamError: the journal is invalid.
     """
-    if job.journal is None or job.output is None or job.overwrite:
-        return make_plan(job, {}, ())
-    writers = make_writers(job, RunRecords(lambda: (), []))
-    check_not_foreign(job.journal, writers)
-    return make_plan(job, journal_contents(job.journal, job.remembered).entries, writers)
+    if job.journal is None or outputs is None or job.overwrite:
+        return make_plan(job, {}, outputs)
+    if not has_journal(job.journal):
+        outputs.check_not_foreign()
+    return make_plan(job, journal_contents(job.journal, job.remembered).entries, outputs)
 
 
-def make_plan(job: Job, entries: Mapping[str, Entry], writers: Sequence[IsComplete]) -> Plan:
-    """What a run of the job would do.
+def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -> Plan:
+    """The plan of a job.
 
     Args:
         entries: of earlier runs.
-        writers: of the formats asked for.
     """
     plan = Plan(known=len(entries), gone=_gone(job.images, entries))
     for source, fingerprint in _fingerprints(job, entries):
@@ -102,12 +91,12 @@ def make_plan(job: Job, entries: Mapping[str, Entry], writers: Sequence[IsComple
             (plan.rewritten if _are_others(entry, prompts) else plan.changed).append(name)
             if prompts.mentioned and not prompts.prompts and entry.results:
                 plan.emptied.append(name)
-        elif entry.error is not None:
+        elif entry.failure is not None:
             if job.retry_failed:
                 plan.left.append(source)
             else:
                 plan.failed.append(name)
-        elif all(writer.is_complete(name, entry.results) for writer in writers):
+        elif outputs is None or outputs.is_complete(name, entry.results):
             plan.done.append(name)
         else:
             plan.left.append(source)
@@ -116,9 +105,9 @@ def make_plan(job: Job, entries: Mapping[str, Entry], writers: Sequence[IsComple
 
 
 def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[SourceImage, str | None]]:
-    """Each image with its fingerprint as it is now, None where pixels or prompts are not what they were.
+    """Each image with its current fingerprint, None if pixels or prompts changed.
 
-    Files elsewhere that were touched are read many at once.
+    Touched remote files are read in parallel.
     """
 
     def known(source: SourceImage) -> str | None:
@@ -130,42 +119,24 @@ def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[Sour
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, len(job.images), TOGETHER):
             images = job.images[start : start + TOGETHER]
-            each = pool.map if any(image.stored is not None for image in images) else map
+            each = pool.map if any(image.location is not None for image in images) else map
             yield from zip(images, each(known, images), strict=True)
 
 
 def _are_others(entry: Entry, prompts: ImagePrompts) -> bool:
-    """Whether the prompts of an image are not those of its results."""
+    """Whether the prompts of an image changed."""
     old = Fingerprint.parse(entry.fingerprint)
     return old is None or old.prompts != prompts_digest(prompts)
 
 
 def _gone(images: Sequence[SourceImage], entries: Mapping[str, Entry]) -> list[str]:
-    """The images of earlier runs whose photos are not there any more."""
+    """Images of earlier runs that were deleted."""
     names = {image.file_name for image in images}
     others = [(name, entry.path) for name, entry in entries.items() if name not in names]
     if not others:
         return []
-    stored = {image.absolute: image.stored.holder for image in images if image.stored is not None}
+    stored = {image.absolute: image.location.url for image in images if image.location is not None}
     tars = set(map(absolute_path, set(stored.values())))
-    # An image of a tar may have another name now.
-    return [name for name, path in others if path not in stored and is_image_gone(path, tars)]
-
-
-def make_writers(job: Job, run: RunRecords) -> list[AnyWriter]:
-    """Of the formats asked for."""
-    assert job.output is not None
-    return [writer_to(job.output, make, run) for name, make in job.writers.items() if name in job.formats]
-
-
-def check_not_foreign(journal: Path | str, writers: Sequence[AnyWriter]) -> None:
-    """Raise a UsageError where files that no run wrote would be replaced."""
-    if has_journal(journal):
-        return
-    for writer in writers:
-        if (path := writer.foreign()) is not None:
-            raise UsageError(
-                "is there, and no run of this tool wrote it",
-                file=path,
-                remedy="pass `overwrite` to replace it, or choose another `output`",
-            )
+    # An image in a tar may have a new name.
+    gone = gone_images([path for _, path in others if path not in stored], tars)
+    return [name for name, path in others if path in gone]

@@ -1,7 +1,7 @@
-"""Work given to processes that may die: what one had in hand is done again, and an image that kills it fails alone.
+"""A pool of worker processes that may die: their pending images are retried, and only an image that kills them fails.
 
-Outputs are atomic and the same whoever makes them, so a group that is worked on twice does no harm. Nobody knows which
-image in hand killed a process: each of them is worked on alone from then on, until it is done or has seen three deaths.
+Outputs are atomic and deterministic, so processing a batch twice is harmless. Since it is unknown which pending image
+killed a process, each is retried alone until it is done or has killed three processes.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from ..errors import HqsamError, ImageError
-from .work import Asked, Outcome, failed
+from .work import Outcome, WorkItem, failed
 
-MOST_DEATHS = 3  # of processes that had an image in hand, or of one process and its successors while they load models
-MEMORY = "see whether there is memory enough"
+MOST_DEATHS = 3  # of processes with the same pending image, or of a process and its successors while loading models
+MEMORY = "check that there is enough memory"
 
 
 class WorkerDiedError(Exception):
-    """A process died; the text says how."""
+    """A process died; the message says how."""
 
 
 class PoolWorker(ABC):
-    """A process that holds a `Worker`, and after its death the next one.
+    """A process with a `Worker`, replaced when it dies.
 
     Attributes:
-        in_hand: groups that it was given, the first of which it works on; an empty one stands for loading its models.
-        failed_starts: how many processes in a row died while they loaded their models.
+        in_hand: pending batches, the first one in progress; an empty one stands for loading the models.
+        failed_starts: number of successive processes that died while loading models.
     """
 
     most_in_hand: int
 
     def __init__(self) -> None:
-        self.in_hand: deque[list[Asked]] = deque()
+        self.in_hand: deque[list[WorkItem]] = deque()
         self.failed_starts = 0
 
     def start(self) -> None:
-        """Start the process, or the next one."""
+        """Start or replace the process."""
         self.in_hand = deque([[]])
         self._start()
 
-    def give(self, group: list[Asked]) -> None:
-        """Have a group worked on."""
+    def give(self, group: list[WorkItem]) -> None:
+        """Submit a batch."""
         self.in_hand.append(group)
         self._send(group)
 
     def take(self) -> list[Outcome]:
-        """What became of the first group in hand, waited for.
+        """Wait for the outcomes of the first pending batch.
 
         Raises:
-            HqsamError: what is wrong with all images.
+            HqsamError: an error that is not of a single image.
             WorkerDiedError: the process died.
         """
         made = self._receive()
@@ -61,7 +61,7 @@ class PoolWorker(ABC):
         return made
 
     def rest(self) -> Iterator[list[Outcome]]:
-        """What it has begun, when no more is wanted."""
+        """Outcomes of batches in progress, when the run stops."""
         return iter(())
 
     @abstractmethod
@@ -72,7 +72,7 @@ class PoolWorker(ABC):
     def _start(self) -> None: ...
 
     @abstractmethod
-    def _send(self, group: list[Asked]) -> None: ...
+    def _send(self, group: list[WorkItem]) -> None: ...
 
     @abstractmethod
     def _receive(self) -> list[Outcome] | str: ...
@@ -82,10 +82,10 @@ W = TypeVar("W", bound=PoolWorker)
 
 
 class Pool(ABC, Generic[W]):
-    """An `Engine` of such processes; groups come as they are done.
+    """An `Engine` of such processes; batches are returned as they complete.
 
     Args:
-        workers: not started; the first models are loaded when this returns.
+        workers: not started; the first models are loaded on return.
 
     Raises:
         HqsamError: the models cannot be loaded.
@@ -93,8 +93,8 @@ class Pool(ABC, Generic[W]):
 
     def __init__(self, workers: Sequence[W]) -> None:
         self.workers: list[W] = []
-        self.deaths: Counter[str] = Counter()  # of processes, by the names of the images that they had in hand
-        self.again: deque[Asked] = deque()
+        self.deaths: Counter[str] = Counter()  # by the names of pending images
+        self.again: deque[WorkItem] = deque()
         try:
             for worker in workers:
                 worker.start()
@@ -107,7 +107,7 @@ class Pool(ABC, Generic[W]):
             raise
 
     def outcomes(
-        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
+        self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
     ) -> Generator[list[Outcome], None, None]:
         """See `Engine`."""
         try:
@@ -127,12 +127,12 @@ class Pool(ABC, Generic[W]):
 
     @abstractmethod
     def _ready(self, workers: Sequence[W]) -> list[W]:
-        """Wait until something can be taken of any of them, and return which these are."""
+        """Wait for workers with outcomes, and return them."""
 
-    def _fill(self, worker: W, groups: Iterator[list[Asked]]) -> None:
+    def _fill(self, worker: W, groups: Iterator[list[WorkItem]]) -> None:
         while len(worker.in_hand) < worker.most_in_hand:
-            if any(self.deaths[asked.source.file_name] for group in worker.in_hand for asked in group):
-                return  # it is to be alone
+            if any(self.deaths[item.source.file_name] for group in worker.in_hand for item in group):
+                return  # it is processed alone
             if self.again and not any(worker.in_hand):
                 worker.give([self.again.popleft()])
             elif (group := next(groups, None)) is not None:
@@ -141,23 +141,23 @@ class Pool(ABC, Generic[W]):
                 return
 
     def _take(self, worker: W) -> list[Outcome]:
-        """What became of the first group in hand; of a process that died, the images that are given up."""
+        """Outcomes of the first pending batch; if the process died, those of images that are given up."""
         try:
             return worker.take()
         except WorkerDiedError as death:
             reason = str(death)
-        in_hand = [asked for group in worker.in_hand for asked in group]
+        in_hand = [item for group in worker.in_hand for item in group]
         if worker.in_hand[0]:
-            self.deaths.update(asked.source.file_name for asked in in_hand)
+            self.deaths.update(item.source.file_name for item in in_hand)
         else:
             worker.failed_starts += 1
             if worker.failed_starts == MOST_DEATHS:
-                raise HqsamError(f"a process died while it loaded the models ({reason})", remedy=MEMORY)
-        given_up = [asked for asked in in_hand if self.deaths[asked.source.file_name] == MOST_DEATHS]
-        self.again.extend(asked for asked in in_hand if asked not in given_up)
+                raise HqsamError(f"a process died while loading the models ({reason})", remedy=MEMORY)
+        given_up = [item for item in in_hand if self.deaths[item.source.file_name] == MOST_DEATHS]
+        self.again.extend(item for item in in_hand if item not in given_up)
         worker.start()
         why = f"it killed {MOST_DEATHS} processes ({reason})"
-        return [failed(asked, ImageError(why, file=asked.source.path, remedy=MEMORY)) for asked in given_up]
+        return [failed(item, ImageError(why, file=item.source.path, remedy=MEMORY)) for item in given_up]
 
     def _end(self) -> None:
         for worker in self.workers:

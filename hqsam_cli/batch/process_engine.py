@@ -1,6 +1,7 @@
-"""Work in processes of this machine, one a device and each with models of its own; the journal is kept here alone.
+"""Processing in worker processes of this machine, one per device; the parent process writes the journal.
 
-A process works as `LocalEngine` does: it decodes ahead and writes behind, so its device does not wait.
+A worker process loads its own models and runs a `LocalEngine`: it decodes ahead and writes behind, so that its
+device does not wait.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ import torch
 from ..errors import HqsamError
 from .local import GROUPS_AHEAD, LocalEngine
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import Asked, Outcome, Worker
+from .work import Outcome, Worker, WorkItem
 
 
 class ProcessEngine(Pool["_Process"]):
     """See `Pool`.
 
     Args:
-        builds: make what works on images, one in each process; called there.
-        threads: that decode, and as many that write, in each process.
+        builds: create a worker; called in each process.
+        threads: number of decoding threads, and of writing threads, per process.
     """
 
     def __init__(self, builds: Sequence[Callable[[], Worker]], threads: int) -> None:
@@ -40,7 +41,7 @@ class ProcessEngine(Pool["_Process"]):
 class _Process(PoolWorker):
     """See `PoolWorker`."""
 
-    # What it decodes ahead, what it writes behind, and one more, so that it is never out of work.
+    # Batches decoded ahead, batches being written, and one more.
     most_in_hand = 2 * GROUPS_AHEAD + 1
 
     def __init__(self, build: Callable[[], Worker], threads: int) -> None:
@@ -52,10 +53,10 @@ class _Process(PoolWorker):
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, *self.arguments), daemon=True)
         self.process.start()
-        theirs.close()  # else its death would not be seen here
+        theirs.close()  # else its death would not be detected
 
-    def _send(self, group: list[Asked] | None) -> None:
-        with suppress(OSError):  # it is dead, which is seen when something is taken
+    def _send(self, group: list[WorkItem] | None) -> None:
+        with suppress(OSError):  # it died, which `_receive` detects
             self.pipe.send(group)
 
     def _receive(self) -> list[Outcome] | str:
@@ -65,9 +66,11 @@ class _Process(PoolWorker):
         except (EOFError, OSError):
             self.end()
         code = self.process.exitcode or 0
-        if code > 0:  # an exception that nobody foresaw; its traceback is on stderr
-            names = ", ".join(asked.source.file_name for group in self.in_hand for asked in group)
-            raise HqsamError(f"a process failed (exit code {code}) at {names or 'its start'}", remedy="report it")
+        if code > 0:  # an unexpected exception; its traceback is on stderr
+            names = ", ".join(item.source.file_name for group in self.in_hand for item in group)
+            raise HqsamError(
+                f"a worker process failed (exit code {code}) at {names or 'startup'}", remedy="please report it"
+            )
         raise WorkerDiedError(f"signal {-code}" if code else "it exited")
 
     def rest(self) -> Iterator[list[Outcome]]:
@@ -84,14 +87,14 @@ class _Process(PoolWorker):
         self.process.kill()
 
 
-class _Arriving(Iterator[list[Asked]]):
-    """A group, and those of a queue as far as they are there; there may be more after it had none."""
+class _Arriving(Iterator[list[WorkItem]]):
+    """A batch, and those of a queue as far as they have arrived; may be iterated again for later ones."""
 
-    def __init__(self, group: list[Asked], queue: SimpleQueue[list[Asked] | None]) -> None:
-        self.group: list[Asked] | None = group
+    def __init__(self, group: list[WorkItem], queue: SimpleQueue[list[WorkItem] | None]) -> None:
+        self.group: list[WorkItem] | None = group
         self.queue = queue
 
-    def __next__(self) -> list[Asked]:
+    def __next__(self) -> list[WorkItem]:
         group, self.group = self.group, None
         if group is None and not self.queue.empty():
             group = self.queue.get()
@@ -101,15 +104,15 @@ class _Arriving(Iterator[list[Asked]]):
 
 
 def _serve(pipe: Connection, build: Callable[[], Worker], threads: int, torch_threads: int) -> None:
-    """Work on the groups that come through a pipe until None comes, or nobody is at its other end."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the process that gives out work ends it
+    """Process the batches from a pipe until None arrives or the other end is closed."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent process stops it
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(torch_threads)
-    given: SimpleQueue[list[Asked] | None] = SimpleQueue()
+    given: SimpleQueue[list[WorkItem] | None] = SimpleQueue()
     stop = Event()
 
     def receive() -> None:
-        # On a thread of its own: were nobody to read while results are sent, either end could wait for the other.
+        # On a separate thread: if nothing were read while results are sent, both ends could wait for each other.
         with suppress(EOFError, OSError):
             while (group := pipe.recv()) is not None:
                 given.put(group)

@@ -1,7 +1,7 @@
-"""Work on a Ray cluster: actors that hold the model and write outputs, and one journal here.
+"""Processing on a Ray cluster: actors load the models and write outputs; this process writes the journal.
 
-An actor catches whatever is wrong with an image and returns its record, so Ray never sees a bad one. Ray restarts no
-actor and repeats no task: that is up to the `Pool`. All nodes see the same files under the same paths.
+An actor catches the errors of an image and returns them in its record. Restarts and retries are done by the `Pool`, not
+by Ray. All nodes need the same files under the same paths.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 
 from ..errors import HqsamError, UsageError
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import Asked, Outcome, Worker
+from .work import Outcome, Worker, WorkItem
 
 PATIENCE = 10.0  # seconds to reach a cluster
 
@@ -30,22 +30,22 @@ class RayEngine(Pool["_ActorWorker"]):
     """See `Pool`.
 
     Args:
-        build: makes what works on images, in an actor; called once in each.
-        address: of the cluster; None starts one on this machine, or takes the one that `RAY_ADDRESS` names.
-        actors: how many; None for all that the cluster has room for.
-        groups: how many there are at most, each for an actor.
-        on_gpu: an actor has a GPU of its own; else as many cores as torch has threads here, so that sums are the same.
+        build: creates a worker; called once in each actor.
+        address: of the cluster; None uses `RAY_ADDRESS`, or starts Ray on this machine.
+        actors: number of actors; None for as many as fit in the cluster.
+        groups: maximum number of batches.
+        on_gpu: an actor uses a GPU; else as many cores as torch has threads here, for identical results.
 
     Raises:
         UsageError: Ray is not installed.
-        HqsamError: there is no such cluster, it has no room for an actor, or the models cannot be loaded.
+        HqsamError: the cluster cannot be reached, an actor does not fit in it, or the models cannot be loaded.
     """
 
     def __init__(
         self, build: Callable[[], Worker], address: str | None, actors: int | None, groups: int, *, on_gpu: bool
     ) -> None:
         threads = torch.get_num_threads()
-        # Read at the import: else Ray tells of each actor that dies, and that on stdout, where results may go.
+        # Read at import: else Ray prints each death of an actor to stdout, where results may go.
         os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
@@ -57,12 +57,12 @@ class RayEngine(Pool["_ActorWorker"]):
             with _stderr_closed():
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
         except (OSError, ValueError, RuntimeError) as error:
-            remedy = "see ray status; where the cluster asks for a token, set RAY_AUTH_MODE=token"
+            remedy = "see ray status; if the cluster requires a token, set RAY_AUTH_MODE=token"
             raise HqsamError(f"no Ray cluster ({_reason(error)})", value=address, remedy=remedy) from None
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         room = math.floor(resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) / threads)
         if room < 1:
-            raise HqsamError("the Ray cluster has no room for an actor", remedy="see ray status, and `device`")
+            raise HqsamError("the Ray cluster has no resources for an actor", remedy="check ray status and `device`")
         actor: Any = ray.remote(_Actor)
         needs = {"num_gpus": 1} if on_gpu else {"num_cpus": threads}
         make = partial(actor.options(max_restarts=0, max_task_retries=0, **needs).remote, build, threads)
@@ -78,7 +78,7 @@ class RayEngine(Pool["_ActorWorker"]):
 class _ActorWorker(PoolWorker):
     """See `PoolWorker`."""
 
-    most_in_hand = 2  # one that is worked on, and one that is on its way
+    most_in_hand = 2  # one in progress, and one in transit
 
     def __init__(self, make: Callable[[], Any]) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class _ActorWorker(PoolWorker):
         self.actor = self.make()
         self.refs = deque([self.actor.load.remote()])
 
-    def _send(self, group: list[Asked]) -> None:
+    def _send(self, group: list[WorkItem]) -> None:
         self.refs.append(self.actor.outcomes.remote(group))
 
     def _receive(self) -> list[Outcome] | str:
@@ -103,9 +103,9 @@ class _ActorWorker(PoolWorker):
             return made
         except (RaySystemError, RayTaskError) as error:
             raise HqsamError(
-                f"the Ray cluster failed ({_reason(error)})", remedy="the same command continues"
+                f"the Ray cluster failed ({_reason(error)})", remedy="run the same command again to continue"
             ) from None
-        except RayError as error:  # the actor, its node, or what it had made are gone
+        except RayError as error:  # the actor, its node or its results are lost
             raise WorkerDiedError(_reason(error)) from None
 
     def end(self) -> None:
@@ -124,15 +124,15 @@ class _Actor:
         self.build = build
 
     def load(self) -> list[Outcome] | str:
-        """Load the models; what is wrong with them is text."""
+        """Load the models; returns an error message if this fails."""
         try:
             self.worker = self.build()
         except (HqsamError, MemoryError) as error:
             return str(error) or "out of memory"
         return []
 
-    def outcomes(self, group: list[Asked]) -> list[Outcome] | str:
-        """What becomes of the images of a group; what is wrong with all images is text."""
+    def outcomes(self, group: list[WorkItem]) -> list[Outcome] | str:
+        """Process a batch; returns an error message if the error is not of a single image."""
         try:
             return self.worker.outcomes(group)
         except (HqsamError, MemoryError) as error:
@@ -140,7 +140,7 @@ class _Actor:
 
 
 def _check_answers(address: str) -> None:
-    """Raise an OSError or a ValueError where nobody listens: Ray itself would try for a quarter of an hour."""
+    """Raise an OSError or ValueError if the cluster does not answer: Ray itself would retry for 15 minutes."""
     place = urlsplit(address if "://" in address else f"//{address}")
     if place.hostname and place.port:
         socket.create_connection((place.hostname, place.port), timeout=PATIENCE).close()
@@ -148,7 +148,7 @@ def _check_answers(address: str) -> None:
 
 @contextmanager
 def _stderr_closed() -> Iterator[None]:
-    """Nothing is written to the stderr of this process: Ray says there how it understood its own settings."""
+    """Suppress the stderr of this process, where Ray prints its settings."""
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
@@ -160,5 +160,5 @@ def _stderr_closed() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of an error of Ray's, up to its first full stop."""
+    """The first sentence of the last line of an error of Ray."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].partition(". ")[0].rstrip(".")

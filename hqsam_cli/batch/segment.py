@@ -1,4 +1,4 @@
-"""Folders of images to masks: what `hqsam segment` does, and the library with it."""
+"""Folders of images to masks, for `hqsam segment` and the Python API."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
+from ..configs.run_identity import made_by
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
@@ -20,12 +21,13 @@ from ..formats.cutouts import CropWriter, CutoutWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
 from ..formats.run_records import ImageResult
 from ..inference.device import resolve_compute, resolve_devices
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
-from ..prompts.check import check_fits
+from ..prompts.check import check_fits, check_speaks, check_used
+from ..prompts.read import PromptSources, read_prompts
 from ..prompts.select import Selection
-from ..prompts.table import PromptSources, PromptTable, bind_prompts, check_speaks, check_used, read_prompts
+from ..prompts.table import PromptTable, bind_prompts
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
@@ -34,7 +36,7 @@ from .inputs import input_images
 from .job import Job, Summary
 from .object_journal import has_journal
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place, made_by
+from .prepared import PreparedRun, journal_place
 from .shard import Shard, inputs_digest
 
 
@@ -44,19 +46,19 @@ def segment_images(
     config: SegmentConfig | None = None,
     progress: Progress = SILENT,
 ) -> Summary:
-    """Segment images, and write masks; the same call again continues where it stopped.
+    """Segment images, and write masks; the same call resumes an interrupted run.
 
     Args:
-        inputs: images, folders of images, globs, tars, or addresses of any of these.
-        output: the folder of the results, or its address.
-        config: everything else; by default what points and the embedded detector find in the images.
-        progress: is told how it goes.
+        inputs: images, folders, globs or tar files, or their URLs.
+        output: output folder, or its URL.
+        config: all options; by default objects are found by point grids and the built-in detector.
+        progress: receives progress and messages.
 
     Returns:
-        How it went: what was done and what failed. An image that fails stops nothing.
+        The summary of the run. Failed images do not stop it.
 
     Raises:
-        UsageError: options that cannot be meant, or an output that holds results of another run.
+        UsageError: invalid options, or an output with results of another run.
         NoInputError: there is no image.
         HqsamError: prompts or models cannot be read, or results cannot be written.
     """
@@ -76,31 +78,23 @@ def prepare_segment(
     may_fetch: bool = True,
     on_result: Callable[[ImageResult], None] | None = None,
 ) -> PreparedRun:
-    """A run with its images found, its prompts read and its models known; nothing is loaded or written yet.
+    """Find the images, read the prompts and resolve the models of a run; nothing is loaded or written yet.
 
     Args:
-        output: as of `segment_images`, or `-` for NDJSON on stdout.
-        stdin: what `-` stands for among the inputs and the files of prompts.
-        null_separated: paths on stdin end in NUL.
-        may_fetch: weights that are not here are fetched.
-        on_result: is given the masks of each image in memory, from several threads; `output` is `-` then, and nothing
-            is printed.
+        output: as in `segment_images`, or `-` for NDJSON on stdout.
+        stdin: stream for `-` among the inputs and prompt files.
+        null_separated: paths on stdin are NUL-separated.
+        may_fetch: download missing weights.
+        on_result: callback with the masks of each image in memory, from several threads; requires `output` `-`, and
+            nothing is printed then.
     """
     writers = mask_writers()
     config = check_segment(config, inputs, output, writers)
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
-    check_places(config.formats, output, any(image.stored is not None for image in found.images))
+    check_places(config.formats, output, any(image.location is not None for image in found.images))
     prompts = config.prompts
-    given = read_prompts(
-        boxes=prompts.boxes,
-        images_json=prompts.images_json,
-        points=prompts.points,
-        coarse_masks=prompts.coarse_masks,
-        frame=prompts.frame,
-        beside=None if config.everything or config.detection.detector else found.beside,
-        box_format=prompts.box_format,
-        stdin=stdin,
-    )
+    beside = None if config.everything or config.detection.detector else found.beside
+    given = read_prompts(prompts, beside=beside, stdin=stdin)
     has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
     finds_objects = not has_prompts and config.detection.detector is None and not config.multimask
     if not has_prompts and config.detection.detector is None:
@@ -123,7 +117,7 @@ def prepare_segment(
     if config.detection.detector is not None:
         detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
     shard = None if config.shard is None else Shard.parse(config.shard)
-    place = None if output == STDIN else as_place(output)
+    place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
         images=images if place is None else stamped(images),
@@ -155,7 +149,8 @@ def prepare_segment(
         writers=mask_writers(config.cutout.background),
     )
 
-    plan = plan_of(job)
+    outputs = job.outputs()
+    plan = plan_of(job, outputs)
     if plan.unmentioned or (job.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 
@@ -163,10 +158,11 @@ def prepare_segment(
         assert checkpoint is not None
         hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
         progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
-        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, detector)
+        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, outputs, detector)
 
     return PreparedRun(
         job=job,
+        outputs=outputs,
         engine=engine,
         plan=plan,
         lost=bool(found.broken or table.outside or (prompts.strict and table.notes.lost)),
@@ -177,7 +173,7 @@ def prepare_segment(
 
 
 def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
-    """The writers of all formats of masks.
+    """The writers of all mask formats.
 
     Args:
         background: color around objects in cut-outs and crops.
@@ -191,7 +187,7 @@ def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
 
 
 def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, may_fetch: bool) -> tuple[Path, Detector]:
-    """The file of a detector and the detector, loaded; people are told which it is."""
+    """Load a detector, and report it; returns its file too."""
     assert config.detector is not None
     path = detector_file(config.detector, trusted=config.trust_detector, may_fetch=may_fetch)
     detector = Detector(path, config, device, may_fetch=may_fetch)
@@ -201,33 +197,33 @@ def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, ma
 
 
 def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
-    """The config of a run without prompts: the embedded detector finds the boxes, and points find objects too."""
+    """The config of a run without prompts, which uses point grids and the built-in detector."""
     if not has_embedded():
         raise UsageError(
-            "nothing says what to segment",
+            "no prompts",
             remedy="pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
-            "or --frame to take each whole image as the box",
+            "or --frame for the full-image box",
         )
     side = config.objects.grid_points[-1]
-    points = "" if config.multimask else f"up to {side} x {side} points find, and what "
+    points = "" if config.multimask else f"up to {side} x {side} points and "
     progress.say(
-        f"no prompts given: segmenting what {points}the detector {EMBEDDED} of this package finds; "
-        "--everything finds all there is, and --detector yolo11n.pt has classes"
+        f"no prompts: segmenting objects found by {points}the detector {EMBEDDED} of this package; "
+        "use --everything for all masks, or --detector yolo11n.pt for classes"
     )
     return replace(config, detection=replace(config.detection, detector=EMBEDDED))
 
 
 def _check_no_detector(config: DetectorConfig) -> None:
-    """Raise a UsageError where options are given that only a detector takes."""
+    """Raise a UsageError for options that need a detector."""
     if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
-        raise UsageError("for a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
+        raise UsageError("applies to a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
 
 
 def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progress: Progress) -> PromptTable:
-    """The prompts of each image; people are told what was recognized, and what is left out.
+    """The prompts of each image; reports detected formats and skipped prompts.
 
     Raises:
-        HqsamError: no prompt is left, or the boxes cannot be meant as they are read.
+        HqsamError: no prompt is usable, or the box format is implausible.
     """
     for text in given.recognized:
         progress.say(text)
@@ -243,7 +239,7 @@ def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progre
 
 
 def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Path | None, str]:
-    """The checkpoint of a model and its SHA-256; no file where it is not here and must not be fetched."""
+    """The checkpoint of a model and its SHA-256; no path if it may not be downloaded."""
     known = None if may_fetch else official_sha256(model)
     if known is not None:
         return None, known
@@ -254,7 +250,7 @@ def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Pat
 def _identity(
     config: SegmentConfig, detector: Detector | None, model_sha256: str, *, finds_objects: bool
 ) -> dict[str, str]:
-    """What the results depend on; see `configs.run_identity`."""
+    """The identity of the run; see `configs.run_identity`."""
     parts: list[Any] = [config, *(part for part in (config.cleaning, config.cutout) if not is_default(part))]
     if detector is not None:
         parts.append(detector.config)
@@ -273,10 +269,10 @@ def _identity(
 
 
 def _describe(job: Job, config: SegmentConfig) -> str:
-    """What prompts the images of a job, for people."""
+    """A description of the prompts of a job."""
     if config.detection.detector is not None:
-        return f"what {config.detection.detector} finds"
+        return f"boxes of the detector {config.detection.detector}"
     if config.everything:
-        return f"{config.generator.points_per_side} x {config.generator.points_per_side} points an image"
+        return f"{config.generator.points_per_side} x {config.generator.points_per_side} points per image"
     counts = [len(job.prompts.for_image(image.file_name).prompts) for image in job.images]
     return f"{sum(counts)}, in {sum(map(bool, counts))} images"

@@ -1,4 +1,4 @@
-"""One part of a run that is split: which images it has follows from their names alone."""
+"""Shards of a run; the shard of an image depends only on its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..io.find import SourceImage
 class Shard:
     """Shard `index` of `count`, the first is 1.
 
-    An image's shard depends on its name and the count, so that photos that are added change nothing about the others.
+    The shard of an image depends only on its name and the count, so adding images does not move others.
     """
 
     index: int
@@ -24,26 +24,26 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Of `2/8`; a UsageError of what is none."""
+        """Parse `2/8`; a UsageError if it is not a shard."""
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise UsageError("no part of a whole", option="shard", value=text, remedy="give I/N, as 1/8 to 8/8")
+            raise UsageError("not a shard", option="shard", value=text, remedy="pass I/N, such as 1/8 to 8/8")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
     def has(self, file_name: str) -> bool:
-        """Whether an image is of this shard."""
+        """Whether an image belongs to this shard."""
         return hash_number(file_name.encode("utf-8", "surrogateescape")) % self.count == self.index - 1
 
     def images(self, images: Iterable[SourceImage]) -> list[SourceImage]:
-        """Its own of all images."""
+        """The images of this shard."""
         return [image for image in images if self.has(image.file_name)]
 
 
 def inputs_digest(images: Iterable[SourceImage]) -> str:
-    """Of the names of all images of a run, in their order: shards with equal ones were made of the same inputs."""
+    """Digest of the names of all images of a run, in order: equal for shards with the same inputs."""
     digest = hashlib.sha256()
     for image in images:
         digest.update(image.file_name.encode("utf-8", "surrogateescape") + b"\0")

@@ -1,17 +1,18 @@
-"""How far a run is, read off its journal while it goes on or after it."""
+"""The progress of a run, read from its journal."""
 
 from __future__ import annotations
 
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from ..configs import JOURNAL, JOURNAL_FOLDER
-from ..errors import Failure, HqsamError, UsageError, take_apart
-from ..io.places import is_address
+from ..errors import HqsamError, UsageError
+from ..io.addresses import is_address
+from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
+from ..records import Failure
 from .journal import Contents, Entry, read_journal
 from .object_journal import has_journal, local_journal
 
@@ -21,9 +22,9 @@ class Reason:
     """Why images failed.
 
     Attributes:
-        reason, remedy: what is wrong, and what to do.
-        images: how many.
-        first: name of the first of them.
+        reason, remedy: the error, and what to do.
+        images: number of images.
+        first: name of the first one.
     """
 
     reason: str
@@ -34,15 +35,15 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
-        state: `running`, `finished`, `interrupted`, `stopped` by failures, `killed`, or `on HOST` where only that
+        state: `running`, `finished`, `interrupted`, `stopped` by failures, `killed`, or `on HOST` if only that
             machine knows whether it runs.
         images: those of the last command; `done`, `failed` and `left` add up to it.
-        results: masks or boxes.
-        rate: images a second of the last command, None before the first.
-        seconds_left: at that rate, None where nobody works on it.
+        results: number of masks or boxes.
+        rate: images per second of the last command, None before the first.
+        seconds_left: at that rate, None if it does not run.
         reasons: why images failed, the most frequent first.
         command, date_created: of the run that began the journal.
     """
@@ -64,12 +65,12 @@ def read_status(output: Path | str) -> RunStatus:
     """The status of the run that writes an output.
 
     Args:
-        output: the folder, the file of boxes that `hqsam detect` writes or the folder of one, or a journal; or the
-            address of any but the folder of a file.
+        output: an output folder, a file of boxes or its folder, or a journal; or a URL, except of the folder of a file
+            of boxes.
 
     Raises:
-        UsageError: no run has filled it, or it is one of the files that a run wrote into its folder.
-        HqsamError: the journal cannot be read, or is none.
+        UsageError: not the output of a run, or a single file in it.
+        HqsamError: the journal cannot be read, or is invalid.
     """
     path = _journal_of(str(output))
     try:
@@ -77,9 +78,9 @@ def read_status(output: Path | str) -> RunStatus:
     except HqsamError:
         if path != Path(output) or path.name.endswith(JOURNAL):
             raise
-        raise UsageError("is no journal of a run", file=output, remedy="give the folder that the run wrote") from None
+        raise UsageError("not a journal", file=output, remedy="pass the output folder of a run") from None
     if not contents.identity:
-        raise UsageError("no run has written here", file=output, remedy="give the --output of a run")
+        raise UsageError("not the output of a run", file=output, remedy="pass the --output of a run")
     last = contents.last
     entries = contents.entries.values()
     done = contents.done + (last.done if last else 0)
@@ -94,7 +95,7 @@ def read_status(output: Path | str) -> RunStatus:
         done=done,
         failed=failed,
         left=left,
-        results=sum(entry.results for entry in entries if entry.error is None),
+        results=sum(entry.results for entry in entries if entry.failure is None),
         rate=rate,
         seconds_left=left / rate if rate and state == "running" else None,
         reasons=list(_reasons(contents.entries)),
@@ -108,14 +109,14 @@ def _journal_of(output: str) -> Path:
     if is_address(output):
         address = output.rstrip("/")
         places = [f"{address}/{JOURNAL_FOLDER}", f"{address}.{JOURNAL_FOLDER}", address]
-        if "/" not in address.partition("://")[2]:  # a bucket, beside which there are only others' buckets
+        if "/" not in address.partition("://")[2]:  # a bucket, which has no siblings
             del places[1]
         return local_journal(next(filter(has_journal, places), places[0]))
     path = Path(output)
     beside = path.with_name(f"{path.name}.{JOURNAL}")
-    of_files = list(path.glob(f"*.{JOURNAL}"))  # of a folder that holds one file of boxes
+    of_files = list(path.glob(f"*.{JOURNAL}"))  # a folder with one file of boxes
     found = [place for place in (beside, path, path / JOURNAL) if place.is_file()] + of_files[: len(of_files) == 1]
-    return found[0] if found else _journal_of(f"file://{path.absolute()}")  # a copy of what was at an address
+    return found[0] if found else _journal_of(f"file://{path.absolute()}")  # a copy of an output at a URL
 
 
 def _state(contents: Contents) -> str:
@@ -128,20 +129,20 @@ def _state(contents: Contents) -> str:
 
 
 def _rate(contents: Contents, path: Path) -> float | None:
-    """Images a second from the beginning of the last command to its last word."""
+    """Images per second, from the beginning of the last command to its last line."""
     count = contents.done + contents.failed
     if contents.last is None or not count:
         return None
     seconds = path.stat().st_mtime - datetime.fromisoformat(contents.last.began).timestamp()
-    return count / max(seconds, 1.0)  # beginnings are noted in whole seconds
+    return count / max(seconds, 1.0)  # beginnings are recorded in whole seconds
 
 
 def _reasons(entries: dict[str, Entry]) -> Iterator[Reason]:
     first: dict[Failure, str] = {}
     counts: Counter[Failure] = Counter()
     for name, entry in entries.items():
-        if entry.error is not None:
-            failure = take_apart(entry.error, name)._replace(detail="")
+        if entry.failure is not None:
+            failure = replace(entry.failure, path="", detail="")
             counts[failure] += 1
             first.setdefault(failure, name)
     for failure, count in counts.most_common():

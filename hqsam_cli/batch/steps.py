@@ -1,4 +1,4 @@
-"""What a run does with a group of images: masks of their prompts, boxes, or masks of boxes that are found first."""
+"""Steps of a run on a batch of images: segmentation, detection, or both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..configs import SegmentConfig
 from ..configs.option import is_default
-from ..errors import ImageError
+from ..errors import ImageError, first_line
 from ..formats.annotations import make_annotation, make_detection
 from ..formats.ownership import ImageFiles
 from ..inference.preprocess import ResizedImage
@@ -22,7 +22,7 @@ from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.select import Selection
-from ..records import Instance, Prompt
+from ..records import Annotation, Category, Failure, Instance, Prompt
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -30,17 +30,17 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class DecodedImage:
-    """An image ready for a model, or the sentence that says why it is not.
+    """A decoded image, or its error.
 
     Attributes:
-        fingerprint: what its results depend on beside the identity of the run; see `fingerprint`.
-        files: that it has in the output.
+        fingerprint: of its pixels and prompts; see `fingerprint`.
+        files: its files in the output.
         pixels: RGB uint8 (H, W, 3).
-        resized: the same as a model sees it, where a step takes it so.
+        resized: the image at the input size of the model, if the step needs it.
         prompts: fit to the image.
-        problems: sentences about prompts that were left out.
-        error: why there are no pixels, or what failed on them.
-        seconds: that each stage took; the model's are a share of its group's.
+        problems: messages about skipped prompts.
+        failure: why there are no pixels, or what failed on them.
+        seconds: per stage; the time of the model is that of the batch divided by its size.
     """
 
     source: SourceImage
@@ -51,41 +51,41 @@ class DecodedImage:
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    error: str | None = None
+    failure: Failure | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Note how long a stage takes."""
+        """Measure the time of a stage."""
         began = time.monotonic()
         yield
         self.seconds[stage] = round(time.monotonic() - began, 4)
 
 
 class Step(Protocol[Result]):
-    """What is done with the images.
+    """Processing of decoded images.
 
     Attributes:
         categories: COCO categories of the results.
     """
 
-    categories: list[dict[str, Any]]
+    categories: list[Category]
 
     def prepare(self, item: DecodedImage) -> None:
-        """Do with an image that is decoded what no model has to wait for; called from several threads."""
+        """Preprocess a decoded image; called from several threads."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Result]]:
-        """Results of each image of a group; one that fails gets an error and no results."""
+        """Results of each image of a batch; a failed image gets an error and no results."""
 
     def finished(self, results: list[Result]) -> list[Result]:
-        """The results of an image as they are written; called from several threads."""
+        """Postprocess the results of an image; called from several threads."""
 
-    def annotations(self, item: DecodedImage, results: list[Result]) -> list[dict[str, Any]]:
-        """COCO annotations of finished results of an image; an ImageError says what is wrong with them."""
+    def annotations(self, item: DecodedImage, results: list[Result]) -> list[Annotation]:
+        """COCO annotations of postprocessed results; an ImageError if these are invalid."""
 
 
 class PredictsMasks(Protocol):
-    """What a step needs of a `Predictor`."""
+    """The part of `Predictor` that a step uses."""
 
     def resize(self, image: np.ndarray) -> ResizedImage: ...
 
@@ -93,26 +93,26 @@ class PredictsMasks(Protocol):
 
 
 class DetectsObjects(Protocol):
-    """What a step needs of a `Detector`."""
+    """The part of `Detector` that a step uses."""
 
-    categories: list[dict[str, Any]]
+    categories: list[Category]
 
     def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]: ...
 
 
 class GeneratesMasks(Protocol):
-    """What a step needs of a `MaskGenerator`."""
+    """The part of `MaskGenerator` that a step uses."""
 
     def generate(self, images: list[np.ndarray]) -> list[list[Instance]]: ...
 
 
 class Segment:
-    """Masks of the prompts that the images have."""
+    """Masks of the prompts of the images."""
 
     def __init__(
         self,
         predictor: PredictsMasks,
-        categories: list[dict[str, Any]],
+        categories: list[Category],
         config: SegmentConfig = SegmentConfig(),
     ) -> None:
         self.predictor, self.categories, self.config = predictor, categories, config
@@ -141,10 +141,10 @@ class Segment:
         cleaning = self.config.cleaning
         return results if is_default(cleaning) else [replace(own, mask=clean(own.mask, cleaning)) for own in results]
 
-    def annotations(self, item: DecodedImage, results: list[Instance]) -> list[dict[str, Any]]:
+    def annotations(self, item: DecodedImage, results: list[Instance]) -> list[Annotation]:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
-            raise ImageError("the model's numbers overflowed", file=item.source.path, remedy="pass `dtype` float32")
+            raise ImageError("the model's output overflowed", file=item.source.path, remedy="use `dtype` float32")
         return [
             make_annotation(
                 instance, item.image_id, multimask=self.config.multimask, tolerance=self.config.polygons.tolerance
@@ -154,10 +154,10 @@ class Segment:
 
 
 class Detect:
-    """Boxes that a detector finds.
+    """Boxes of a detector.
 
     Args:
-        known: categories of another file, whose ids those of the same name get.
+        known: categories of another file, whose ids are used for those of the same name.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Detect:
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
     def prepare(self, item: DecodedImage) -> None:
-        """See `Step`: there is nothing to do."""
+        """See `Step`: nothing to do."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Prompt]]:
         """See `Step`."""
@@ -184,13 +184,13 @@ class Detect:
         """See `Step`."""
         return results
 
-    def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[dict[str, Any]]:
+    def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[Annotation]:
         """See `Step`."""
         return [make_detection(prompt, item.image_id, self.names.get(prompt.category_id)) for prompt in results]
 
 
 class DetectAndSegment(Segment):
-    """Masks of the boxes that a detector finds, each image decoded once."""
+    """Masks of the boxes of a detector, in one pass."""
 
     def __init__(self, detector: DetectsObjects, predictor: PredictsMasks, config: SegmentConfig) -> None:
         super().__init__(predictor, detector.categories, config)
@@ -208,22 +208,22 @@ class DetectAndSegment(Segment):
 
 
 class SegmentObjects(DetectAndSegment):
-    """Masks of what the predictor finds by itself, and of the boxes that a detector finds beside it."""
+    """Masks of objects that the predictor finds with point grids, and of the boxes of a detector."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
-        """See `Step`; the masks of an image are numbered anew, since not all are of the detector."""
+        """See `Step`; masks are renumbered, since not all are from the detector."""
         return _numbered(self.selection, group, super().results(group))
 
 
 class SegmentEverything(Segment):
-    """Masks of all there is in an image."""
+    """Masks of everything mode."""
 
     def __init__(self, generator: GeneratesMasks, config: SegmentConfig) -> None:
         self.generator, self.categories, self.config = generator, [DEFAULT_CATEGORY], config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
     def prepare(self, item: DecodedImage) -> None:
-        """See `Step`: its crops are resized one by one."""
+        """See `Step`: nothing to do, since crops are resized one by one."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""
@@ -232,13 +232,13 @@ class SegmentEverything(Segment):
 
 
 def _numbered(selection: Selection, group: list[DecodedImage], found: list[list[Instance]]) -> list[list[Instance]]:
-    """The masks of each image that the selection keeps, with ids."""
+    """The selected masks of each image, with ids."""
     return [selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
 def _ask(group: list[DecodedImage], ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[list[Result]]:
-    """What a model says of a group; if it fails on it, of each image alone, so that one cannot harm the rest."""
-    usable = [item for item in group if item.error is None]
+    """Run a model on a batch; if this fails, on each image separately, so that one image cannot fail the others."""
+    usable = [item for item in group if item.failure is None]
     try:
         answers = iter(ask(usable))
     except MemoryError:
@@ -257,8 +257,8 @@ def _ask_alone(item: DecodedImage, ask: Callable[[list[DecodedImage]], list[list
         raise
     except Exception as error:
         log.debug("the model failed on %s", item.source.path, exc_info=True)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        item.error = f"{item.source.path}: the model failed on it ({reason}); see `debug`, and report it"
+        remedy = "see `debug`, and report it"
+        item.failure = Failure(item.source.path, "the model failed on it", first_line(error), remedy)
         return []
 
 

@@ -1,34 +1,39 @@
-"""What happens to one image between its file and its outputs, wherever that is computed."""
+"""Processing of an image from its file to its outputs, in any process."""
 
 from __future__ import annotations
 
 import errno
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import ImageError
-from ..formats.annotations import make_image_record
+from ..formats.image_writer import ImageWriter
 from ..formats.ownership import ImageFiles
 from ..formats.run_records import ImageResult
-from ..formats.uploads import AnyWriter
 from ..io.find import SourceImage
-from ..io.images import read_image, turn_of_masks
+from ..io.images import mask_turn, read_oriented
 from ..prompts.fit import fit_prompts
-from ..records import ImagePrompts
+from ..records import Failure, ImagePrompts, ImageRecord
 from .fingerprint import take_fingerprint
 from .journal import Origin, cannot_write
 from .steps import DecodedImage, Step
 
-NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)  # the image's name, not the disk
+NAME_ERRORS = (
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.ENOTDIR,
+    errno.EISDIR,
+)  # caused by the name of the image, not the disk
 
 
-class Asked(NamedTuple):
-    """An image, and what files asked of it.
+class WorkItem(NamedTuple):
+    """An image to work on, and its prompts.
 
     Attributes:
-        noted: digests of the files that it has of earlier runs; see `ownership.ImageFiles`.
+        noted: digests of its files from earlier runs; see `ownership.ImageFiles`.
     """
 
     source: SourceImage
@@ -37,46 +42,45 @@ class Asked(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of an image.
+    """The outcome of an image.
 
     Attributes:
-        problems: sentences about prompts that were left out.
-        record: see `annotations.make_image_record`.
-        files: of its own that were written.
+        problems: messages about skipped prompts.
+        files: its files that were written.
     """
 
     origin: Origin
     problems: list[str]
-    record: dict[str, Any]
+    record: ImageRecord
     files: ImageFiles
 
 
 class Engine(Protocol):
-    """Whoever has images worked on."""
+    """Processes batches of images, in this or other processes."""
 
     def outcomes(
-        self, groups: Iterator[list[Asked]], stopped: Callable[[], bool]
+        self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
     ) -> Generator[list[Outcome], None, None]:
-        """What became of the images, in groups, when their outputs are in place; begins none when it is stopped.
+        """Yield the outcomes of batches after their outputs are written; starts no batch once stopped.
 
         Raises:
-            HqsamError: outputs cannot be written, or no image can be worked on.
+            HqsamError: outputs cannot be written, or no image can be processed.
         """
 
 
 class Worker:
-    """A step, and the decoding before and the writing after it.
+    """Decodes images, runs a step on them, and writes their outputs.
 
     Args:
-        writers: of formats whose files an image has of its own.
-        output: where outputs go, for the error that they cannot.
-        on_result: is given what is made of each image.
+        writers: of formats with files per image.
+        output: named in errors of writing.
+        on_result: callback with the result of each image.
     """
 
     def __init__(
         self,
         step: Step[Any],
-        writers: Sequence[AnyWriter],
+        writers: Sequence[ImageWriter],
         *,
         exif: str,
         max_pixels: int,
@@ -86,30 +90,30 @@ class Worker:
         self.step, self.writers, self.on_result = step, writers, on_result
         self.exif, self.max_pixels, self.output = exif, max_pixels, output
 
-    def outcomes(self, group: list[Asked]) -> list[Outcome]:
-        """What becomes of the images of a group, one stage after the other."""
-        decoded = [self.decode(asked) for asked in group]
+    def outcomes(self, group: list[WorkItem]) -> list[Outcome]:
+        """Process a batch, one stage after the other."""
+        decoded = [self.decode(work_item) for work_item in group]
         return [self.write(item, own) for item, own in zip(decoded, self.results(decoded), strict=True)]
 
-    def decode(self, asked: Asked) -> DecodedImage:
-        """Decode an image and fit its prompts to it."""
-        source, prompts, noted = asked
-        place = source.place()
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(place, prompts)), ImageFiles(noted))
+    def decode(self, work_item: WorkItem) -> DecodedImage:
+        """Decode an image, and fit its prompts to it."""
+        source, prompts, noted = work_item
+        file = source.file()
+        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(file, prompts)), ImageFiles(noted))
         try:
             with item.timed("decode"):
-                pixels = read_image(place, exif=self.exif, max_pixels=self.max_pixels)
-            turn = turn_of_masks(place, self.exif) if any(p.mask is not None for p in prompts.prompts) else None
-            item.prompts, item.problems = fit_prompts(prompts, pixels.shape[1], pixels.shape[0], turn)
+                pixels, orientation = read_oriented(file, exif=self.exif, max_pixels=self.max_pixels)
+            height, width = pixels.shape[:2]
+            item.prompts, item.problems = fit_prompts(prompts, width, height, mask_turn(orientation, self.exif))
             item.pixels = pixels
             with item.timed("resize"):
                 self.step.prepare(item)
         except ImageError as error:
-            item.error = str(error)
+            item.failure = Failure.of(error, source.path)
         return item
 
     def results(self, group: list[DecodedImage]) -> list[list[Any]]:
-        """What the step makes of a group."""
+        """Run the step on a batch."""
         began = time.monotonic()
         results: list[list[Any]] = self.step.results(group)
         for item in group:
@@ -117,39 +121,40 @@ class Worker:
         return results
 
     def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
-        """Write the outputs that an image has of its own."""
-        source, record = item.source, self._record(item, results)
-        origin = Origin(item.fingerprint, source.absolute, len(item.problems), item.seconds)
-        return Outcome(origin, item.problems, record, item.files)
+        """Write the files of an image."""
+        record = self._record(item, results)
+        return Outcome(Origin(item.fingerprint, len(item.problems), item.seconds), item.problems, record, item.files)
 
-    def _record(self, item: DecodedImage, results: list[Any]) -> dict[str, Any]:
-        name, path = item.source.file_name, item.source.path
+    def _record(self, item: DecodedImage, results: list[Any]) -> ImageRecord:
+        source = item.source
         size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
+        record = ImageRecord(source.file_name, item.image_id, size, [], item.failure, source.absolute)
         pixels, item.pixels, item.resized = item.pixels, None, None
-        error = item.error
+        if item.failure is not None or size is None:
+            return record
         try:
-            if error is None and size is not None:
-                results = self.step.finished(results)
-                annotations = self.step.annotations(item, results)
-                with item.timed("write"):
-                    result = ImageResult(name, size, results, annotations, pixels, item.files)
-                    for writer in self.writers:
-                        writer.write(result)
-                    if self.on_result is not None:
-                        self.on_result(result)
-                return make_image_record(name, item.image_id, size, annotations)
-        except ImageError as failure:
-            error = str(failure)
-        except OSError as failure:
-            if failure.errno not in NAME_ERRORS:
-                raise cannot_write(self.output or Path(name), failure) from None
-            error = f"{path}: its outputs cannot have that name ({failure.strerror}); rename it"
-        return make_image_record(name, item.image_id, size, [], error)
+            results = self.step.finished(results)
+            record = replace(record, annotations=self.step.annotations(item, results))
+            result = ImageResult(record, results, pixels, item.files)
+            with item.timed("write"):
+                for writer in self.writers:
+                    writer.write(result)
+                if self.on_result is not None:
+                    self.on_result(result)
+            return record
+        except ImageError as error:
+            failure = Failure.of(error, source.path)
+        except OSError as error:
+            if error.errno not in NAME_ERRORS:
+                raise cannot_write(self.output or Path(source.file_name), error) from None
+            failure = Failure(source.path, "its outputs cannot have that name", error.strerror or "", "rename it")
+        return replace(record, annotations=[], failure=failure)
 
 
-def failed(asked: Asked, error: ImageError) -> Outcome:
-    """What became of an image that nobody can work on."""
-    source, prompts, noted = asked
-    fingerprint = str(take_fingerprint(source.place(), prompts))
-    record = make_image_record(source.file_name, prompts.image_id, None, [], str(error))
-    return Outcome(Origin(fingerprint, source.absolute), [], record, ImageFiles(noted))
+def failed(item: WorkItem, error: ImageError) -> Outcome:
+    """The outcome of an image that cannot be processed."""
+    source, prompts, noted = item
+    origin = Origin(str(take_fingerprint(source.file(), prompts)))
+    failure = Failure.of(error, source.path)
+    record = ImageRecord(source.file_name, prompts.image_id, None, [], failure, source.absolute)
+    return Outcome(origin, [], record, ImageFiles(noted))

@@ -1,4 +1,4 @@
-"""The `hqsam` command: its subcommands, and how every error ends."""
+"""The `hqsam` command: its subcommands, and how errors become exit codes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 done · 1 fatal · 2 usage · 3 some images failed · 4 no input matched · 130 interrupted · "
-    "141 nobody reads stdout any more",
+    epilog="Exit codes: 0 success · 1 fatal error · 2 usage error · 3 some images failed · 4 no input found · "
+    "130 interrupted · 141 stdout closed by its reader",
 )
 app.command("segment", epilog=segment_command.EPILOG)(segment_command.segment)
 app.command("show", epilog=show_command.EPILOG)(show_command.show)
@@ -80,23 +80,23 @@ def _print_version(asked: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
     debug: bool = typer.Option(
-        False, "--debug", envvar="HQSAM_DEBUG", help="Show tracebacks, also of what fails on a single image."
+        False, "--debug", envvar="HQSAM_DEBUG", help="Show tracebacks, including those of failed images."
     ),
 ) -> None:
-    """Folders of images to high-quality instance masks with HQ-SAM."""
+    """Segment folders of images into high-quality instance masks with HQ-SAM."""
     log_to_console(debug=debug)
 
 
 def run() -> None:
-    """Run the command and leave with the exit code that says how it went."""
-    # A daemon may have closed them. A closed stdout stays closed: results are not to vanish without a word.
+    """Run the command and exit with its exit code."""
+    # A daemon may have closed them. A closed stdout stays closed, so that results are not lost silently.
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     show_what_can_be_shown()
     try:
-        # Not standalone: typer would say what is wrong with a command line in a box of five lines.
+        # Not standalone: typer would print usage errors in a box of five lines.
         sys.exit(
             refuse_addresses(tidy_help(typer.main.get_command(app)))(standalone_mode=False, prog_name="hqsam") or 0
         )
@@ -107,20 +107,20 @@ def run() -> None:
             error_line(usage_sentence(error))
         sys.exit(2)
     except ReaderGoneError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python would still flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit
         sys.exit(error.exit_code)
     except HqsamError as error:
-        log.debug("where it was raised", exc_info=True)
+        log.debug("traceback", exc_info=True)
         error_line(str(error))
         sys.exit(error.exit_code)
     except MemoryError as error:
-        log.debug("where it was raised", exc_info=True)
+        log.debug("traceback", exc_info=True)
         detail = f" ({error})" if str(error) else ""
         error_line(f"out of memory{detail}: lower --batch-size, --prompts-per-batch or --max-pixels")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        log.debug("where it was raised", exc_info=True)
+        log.debug("traceback", exc_info=True)
         error_line(crash_sentence(error))
         sys.exit(1)

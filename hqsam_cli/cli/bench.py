@@ -1,4 +1,4 @@
-"""`hqsam bench`: how fast this machine makes masks."""
+"""`hqsam bench`: inference speed on this machine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ import typer
 
 from ..configs import DEFAULT_MAX_PIXELS
 from .console import ConsoleReporter, print_json, print_table
-from .options import (
-    DEFAULT_MODEL,
-    DeviceOption,
-    ModelOption,
-    QuietOption,
-)
+from .options import DEFAULT_MODEL, DeviceOption, ModelOption, QuietOption
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from ..configs import MaskOutput
     from ..inference.device import Compute
+    from ..modeling.sam import HQSam
 
-SIZE = 1600, 1200  # of the photo that is made where none is given
+SIZE = 1600, 1200  # of the synthetic image, in pixels
 EPILOG = """
 [bold]Examples[/bold]
 
@@ -36,30 +30,34 @@ hqsam bench ./imgs --model vit_l --boxes 32 --images 4
 
 def bench(
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Photos, as in segment; one is made unless given.")
+        list[str] | None,
+        typer.Argument(metavar="[INPUT]...", help="Images, as in hqsam segment; by default a synthetic one."),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
-    boxes: Annotated[int, typer.Option(metavar="N", min=1, help="Boxes of a photo, at random.")] = 8,
-    images: Annotated[int, typer.Option(metavar="N", min=1, help="Photos that are timed; the medians count.")] = 8,
+    boxes: Annotated[int, typer.Option(metavar="N", min=1, help="Random boxes per photo.")] = 8,
+    images: Annotated[int, typer.Option(metavar="N", min=1, help="Number of photos; medians are shown.")] = 8,
     device: DeviceOption = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Time the stages of a model on this machine, and compare precisions, and SAM with HQ-SAM.
+    """Benchmark the inference stages of a model on this machine, per precision, SAM beside HQ-SAM.
 
-    The last column is the share of the rate at which the machine multiplies large matrices in that precision.
+    The last column is the fraction of the machine's peak matmul throughput in that precision.
     """
     from ..inference.device import resolve_compute
     from ..inference.speed import peak_memory
+    from ..weights.checkpoints import load_checkpoint
     from ..weights.hub import find_checkpoint
 
     reporter = ConsoleReporter(quiet=quiet)
     photos = _photos(inputs or [], images, reporter)
     compute = resolve_compute(device, "auto")
     path = find_checkpoint(model, None if quiet else reporter.say)
-    precisions = dict.fromkeys((compute, resolve_compute(device, "float32")))
-    measured = [_measure(path, own, photos, boxes, reporter) for own in precisions]
-    parameters, rows = measured[0][0], [row for _, own in measured for row in own]
+    parameters, rows = 0, []
+    for own in dict.fromkeys((compute, resolve_compute(device, "float32"))):
+        checkpoint = load_checkpoint(path)  # anew, since a model is converted to its precision in place
+        parameters = sum(p.numel() for p in checkpoint.parameters())
+        rows += _measure(checkpoint, own, photos, boxes, reporter)
     found = {
         "model": model,
         "parameters": parameters,
@@ -72,7 +70,7 @@ def bench(
     if as_json:
         print_json(found)
         return
-    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "of matrix rate")
+    columns = ("precision", "masks", "image", "prompt", "to RLE", f"with {boxes} boxes", "images/s", "% of peak matmul")
     cells = [
         (
             row["dtype"],
@@ -88,24 +86,19 @@ def bench(
 
 
 def _measure(
-    path: Path, compute: Compute, photos: list[np.ndarray], boxes: int, reporter: ConsoleReporter
-) -> tuple[int, list[dict[str, Any]]]:
-    """The parameters of a model, and a row for each kind of mask; its weights are those of the precision."""
+    checkpoint: HQSam, compute: Compute, photos: list[np.ndarray], boxes: int, reporter: ConsoleReporter
+) -> list[dict[str, Any]]:
+    """A row for each kind of mask, in one precision."""
     from ..inference.predictor import Predictor, prepare_for_inference
     from ..inference.speed import matrix_rate, measure_stages
-    from ..weights.checkpoints import load_checkpoint
 
     peak = matrix_rate(compute.device, compute.dtype)
-    checkpoint = load_checkpoint(path)
-    parameters = sum(p.numel() for p in checkpoint.parameters())
-    hq_sam = prepare_for_inference(checkpoint, compute.device, compute.dtype)
-    outputs: list[MaskOutput] = ["sum", "sam"] if hq_sam.has_hq else ["sam"]
-    rows: list[dict[str, Any]] = []
+    sam = prepare_for_inference(checkpoint, compute.device, compute.dtype)
+    outputs: list[MaskOutput] = ["sum", "sam"] if sam.has_hq else ["sam"]
+    rows = []
     for output in outputs:
         reporter.say(f"{len(photos)} photos, {output} in {compute.dtype_name}")
-        predictor = Predictor(
-            hq_sam, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch
-        )
+        predictor = Predictor(sam, mask_output=output, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
         times = measure_stages(predictor, photos, boxes)
         rows.append(
             {
@@ -119,18 +112,16 @@ def _measure(
                 "matrix_rate_share": times.rate / peak,
             }
         )
-    return parameters, rows
+    return rows
 
 
 def _photos(inputs: list[str], count: int, reporter: ConsoleReporter) -> list[np.ndarray]:
-    """The first of the inputs, read, or one that is made, so many times."""
+    """The first so many of the inputs, or a generated one repeated."""
+    from ..batch.inputs import input_images
     from ..inference.speed import random_photo
     from ..io.images import read_image
 
     if not inputs:
         return [random_photo(*SIZE)] * count
-    from ..batch.inputs import input_images
-
     found = input_images(inputs, "hqsam_out", reporter, stdin=sys.stdin.buffer, null_separated=False)
-    sources = found.images[:count]
-    return [read_image(source.place(), exif="apply", max_pixels=DEFAULT_MAX_PIXELS) for source in sources]
+    return [read_image(own.file(), exif="apply", max_pixels=DEFAULT_MAX_PIXELS) for own in found.images[:count]]

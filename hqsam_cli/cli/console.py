@@ -1,4 +1,4 @@
-"""What people see while a command works: one-line messages and progress, on stderr alone."""
+"""Messages of one line, progress bars and tables; messages and progress go to stderr only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import redacted
+
 if TYPE_CHECKING:
     from ..batch.job import Summary
+    from ..records import ImageRecord
 
 PIPE_WIDTH = 1000
 PARAMETER = re.compile("`([a-z_]+)`")
@@ -26,7 +29,7 @@ Cell = str | tuple[str, str]
 
 
 def stderr_console() -> Console:
-    """A console on the stderr of this moment."""
+    """A console on the current stderr."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -34,7 +37,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     """Print results for people on stdout.
 
     Args:
-        columns: headings, or none.
+        columns: headings; empty for a table without.
         rows: cells as text, or as text and style.
     """
     table = Table(show_header=bool(columns), box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -47,7 +50,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     if sys.stdout.isatty():
         Console(highlight=False).print(table)
         return
-    # Into a pipe the lines are as long as they need to be.
+    # Lines are not wrapped in a pipe.
     console = Console(width=PIPE_WIDTH, highlight=False, file=io.StringIO())
     console.print(table)
     for line in console.file.getvalue().splitlines():  # type: ignore[attr-defined]
@@ -65,18 +68,18 @@ def error_line(text: str) -> None:
 
 
 def sentence(text: str) -> str:
-    """What the package says of something, on one line, with the options of the command line for its parameters."""
+    """A message on one line, with command-line options in place of parameters between backticks."""
     return one_line(PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], text))
 
 
 class Options:
-    """The options that there are, as the application says when it is asked for the first time."""
+    """All options of the command line, collected on first use."""
 
     def __init__(self) -> None:
         self.flags: Callable[[], frozenset[str]] = frozenset
 
     def of(self, parameter: str) -> str | None:
-        """The option that sets a parameter; None of what is none."""
+        """The option that sets a parameter, or None if there is none."""
         flag = f"--{parameter.replace('_', '-')}"
         return flag if flag in self.flags() else None
 
@@ -85,20 +88,20 @@ OPTIONS = Options()
 
 
 def one_line(text: str) -> str:
-    """Text that keeps to one line whatever is in it: file names may hold newlines, or bytes that are no UTF-8."""
-    clean = text.encode("utf-8", "backslashreplace").decode()
+    """Text on one line, without passwords: file names may hold newlines, or bytes that are no UTF-8."""
+    clean = redacted(text).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
 
 
 class ConsoleHandler(logging.Handler):
-    """Records of the package's loggers on stderr, between the lines of a progress bar."""
+    """Log records of this package on stderr, without breaking a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record as a message; a traceback that it carries comes after it."""
+        """Print a record, followed by its traceback if it has one."""
         from tqdm import tqdm
 
         try:
-            text = PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record))
+            text = redacted(PARAMETER.sub(lambda name: OPTIONS.of(name[1]) or name[0], self.format(record)))
             with tqdm.external_write_mode(file=sys.stderr):
                 stderr_console().print(Text.assemble(("hqsam: ", "dim"), text))
         except Exception:
@@ -106,39 +109,39 @@ class ConsoleHandler(logging.Handler):
 
 
 def log_to_console(*, debug: bool) -> None:
-    """Show warnings of this package, and with `debug` everything, tracebacks and what libraries say included."""
+    """Show warnings of this package; with `debug` all messages, tracebacks and warnings of libraries."""
     logger = logging.getLogger(__name__.partition(".")[0])
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
     logger.handlers = [ConsoleHandler()]
     logger.propagate = False
-    # What libraries warn of is for those who develop, and would tear the progress bar.
+    # Warnings of libraries are for developers, and would break the progress bar.
     logging.captureWarnings(True)
     warned = logging.getLogger("py.warnings")
     warned.handlers = [ConsoleHandler() if debug else logging.NullHandler()]
     warned.propagate = False
     root = logging.getLogger()
-    if not debug and not root.handlers:  # where there is none, Python prints warnings and errors on stderr
+    if not debug and not root.handlers:  # without a handler, Python prints warnings and errors on stderr
         root.addHandler(logging.NullHandler())
 
 
 MOST_PROBLEMS = 20
-# What matters most is left, since a narrow window cuts off what is right.
+# Most important first, since a narrow terminal cuts off the right end.
 BAR = "{percentage:3.0f}% {n_fmt}/{total_fmt}{postfix}, {remaining} left, {rate_fmt} |{bar}|"
 SECONDS_BETWEEN_LINES = 30.0
 
 
 def _rate(each: float, unit: str) -> str:
-    """How fast it goes, of the seconds that each takes."""
+    """Speed, from the seconds per unit."""
     return f"{each:.1f} s each" if each > 1 else f"{1 / max(each, 1e-9):.1f} {unit}s/s"
 
 
 class ConsoleReporter:
-    """The `Progress` of a terminal: a bar, and messages between.
+    """`Progress` on a terminal: a progress bar and messages.
 
     Args:
-        quiet: no bar and no messages but errors.
-        verbose: a line for every image.
-        results: what an image gives, in the plural.
+        quiet: print errors only.
+        verbose: print a line for every image.
+        results: name of the results of an image, in the plural.
     """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, results: str = "masks") -> None:
@@ -159,11 +162,11 @@ class ConsoleReporter:
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
         """See `Progress`."""
-        self._take_bar_away()
+        self._remove_bar()
         if title:
             self.say(f"{title}: {total} {unit}s")
         if done:
-            self.say(f"{done} of {total} {unit}s were done before; going on with the rest")
+            self.say(f"{done} of {total} {unit}s already done; continuing with the rest")
         self.total, self.done, self.unit = total, done, unit
         self.began = self.spoke = time.monotonic()
         self.before, self.count, self.failed = done, 0, 0
@@ -174,19 +177,17 @@ class ConsoleReporter:
                 total=total, initial=done, unit=f" {unit}s", bar_format=BAR, dynamic_ncols=True, smoothing=0.1
             )
 
-    def on_record(self, record: dict[str, Any]) -> None:
+    def on_record(self, record: ImageRecord) -> None:
         """See `Progress`."""
-        made = record.get("annotations")
-        self.count += len(made or ())
-        if record["error"] is not None:
-            self.failed += 1
-            self.on_failure(record["error"])
-        elif self.verbose and made is not None:
-            self.say(f"{record['file_name']}: {len(made)} {self.results}")
-        self.advance("" if made is None else f"{self.count} {self.results}")
+        self.count += len(record.annotations)
+        if record.failure is not None:
+            self.on_failure(str(record.failure))
+        elif self.verbose:
+            self.say(f"{record.file_name}: {len(record.annotations)} {self.results}")
+        self.advance(f"{self.count} {self.results}")
 
     def advance(self, figures: str = "") -> None:
-        """See `Progress`; where there is no terminal to draw a bar on, a line now and then."""
+        """See `Progress`; without a terminal, prints a line every 30 seconds."""
         self.done += 1
         if self.failed:
             figures = f"{self.failed} failed, {figures}" if figures else f"{self.failed} failed"
@@ -202,34 +203,35 @@ class ConsoleReporter:
             self.say(f"{self.unit} {self.done} of {self.total}{shown}, {_rate(each, self.unit)}, {left} left")
 
     def on_failure(self, text: str) -> None:
-        """An image that could not be done; said even where quiet is asked for."""
+        """See `Progress`; said with quiet too."""
+        self.failed += 1
         self._line(Text.assemble(("hqsam: failed: ", "red"), sentence(text)))
 
     def on_problem(self, text: str) -> None:
-        """Something people should know that did not fail an image; after the twentieth only if they ask."""
+        """A warning; only the first 20 are printed unless verbose."""
         self.problems += 1
         if self.verbose or self.problems <= MOST_PROBLEMS:
             self.say(text, "yellow")
 
     def on_end(self, summary: Summary, images: int) -> None:
-        """The run is over, or was interrupted."""
+        """Print the summary of a run."""
         rate = summary.done / summary.seconds if summary.seconds else 0.0
         parts = [f"{summary.done} of {images} images", f"{summary.masks} {self.results}"]
-        parts += [f"{summary.already_done} done before"] if summary.already_done else []
+        parts += [f"{summary.already_done} already done"] if summary.already_done else []
         parts += [f"{len(summary.failed)} failed"] if summary.failed else []
-        parts += [f"{summary.failed_before} failed before"] if summary.failed_before else []
+        parts += [f"{summary.failed_before} failed earlier"] if summary.failed_before else []
         parts += [f"{summary.seconds:.1f} s", f"{rate:.2f} images/s"]
         self.say(("interrupted: " if summary.interrupted else "") + ", ".join(parts))
         if summary.polygons.masks:
             self.say(str(summary.polygons))
 
     def close(self) -> None:
-        """Take the bar away, and own up to what was not shown."""
-        self._take_bar_away()
+        """Remove the bar, and print how many messages were suppressed."""
+        self._remove_bar()
         if not self.verbose and self.problems > MOST_PROBLEMS:
             self.say(f"{self.problems - MOST_PROBLEMS} more such messages; --verbose shows all", "yellow")
 
-    def _take_bar_away(self) -> None:
+    def _remove_bar(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None

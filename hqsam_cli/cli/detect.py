@@ -1,4 +1,4 @@
-"""`hqsam detect`: folders of photos to boxes."""
+"""`hqsam detect`: images to boxes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ def detect(
             "-o",
             metavar="PATH",
             rich_help_panel=RESULTS,
-            help="File, folder of labels for yolo, the address of either (s3://…), or - for stdout. Default: in "
-            "./hqsam_detect.",
+            help="Output file, or folder for yolo, or its URL (s3://…); - for stdout. By default in ./hqsam_detect.",
         ),
     ] = None,
     null: NullOption = False,
@@ -47,10 +46,10 @@ def detect(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Find the objects of images: boxes with class and score.
+    """Detect objects in images: boxes with classes and scores.
 
-    hqsam segment --boxes reads what this writes. Both in one go, with each image decoded once:
-    hqsam segment --detector. The same command again continues where it stopped.
+    hqsam segment --boxes reads the output; hqsam segment --detector detects and segments in one pass.
+    Run the same command again to continue an interrupted run.
     """
     from ..batch.detect import prepare_detect
 

@@ -1,67 +1,60 @@
-"""What an evaluation says on stdout: tables for people, JSON for programs."""
+"""What `hqsam eval` prints: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from .console import Cell, ConsoleReporter, print_json, print_table
-from .options import STDIN
+from .console import ConsoleReporter, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import Results
+    from ..evaluation.differences import Difference
+    from ..evaluation.evaluate import Evaluation
+    from ..evaluation.rows import Row
 
 
-def publish(
-    results: Results, document: dict[str, Any], json_file: str | None, seed: int, reporter: ConsoleReporter
-) -> None:
-    """The table and the differences on stdout, or the JSON."""
-    from ..evaluation.differences import LEVEL, differences, table_of_differences
-    from ..evaluation.report import json_document, table_of
-    from ..io.atomic import atomic_file
-
-    compared = differences(results.rows, seed)
-    whole = json_document(document, results.rows)
-    whole["differences"] = [difference.as_json() for difference in compared]
-    if json_file == STDIN:
-        print_json(whole)
-        return
-    reporter.say("gains over SAM in brackets")
-    print_table(*table_of(results.rows))
-    if compared:
-        print()
-        reporter.say(f"differences with their {LEVEL} % intervals, by a paired bootstrap over images")
-        print_table(*table_of_differences(compared))
-    if json_file is not None:
-        with atomic_file(Path(json_file)) as file:
-            file.write(json.dumps(whole, indent=1, allow_nan=False).encode() + b"\n")
-        reporter.say(f"wrote {json_file}", "green")
+def print_evaluation(result: Evaluation, reporter: ConsoleReporter, *, as_json: bool) -> None:
+    """The tables or the JSON on stdout; on stderr which files were written, and how many images have no scores."""
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        reporter.say("gains over SAM in brackets")
+        _print_tables(result.rows, result.differences, reporter)
+    if result.failed:
+        reporter.say(f"{len(result.failed)} images are in no figure", "yellow")
+    for path in result.written:
+        reporter.say(f"wrote {path}", "green")
 
 
 def compare_files(files: list[Path], seed: int, reporter: ConsoleReporter) -> None:
-    """Tables of the rows of several evaluations, and of their differences from those of the first, on stdout."""
-    from ..evaluation.differences import LEVEL, differences, table_of_differences
-    from ..evaluation.report import read_json_rows, table_of
+    """The rows of several evaluations, and their differences from those of the first, on stdout."""
+    from ..evaluation.differences import differences
+    from ..evaluation.rows import read_rows
 
-    rows = []
-    for path in files:
-        for row in read_json_rows(path):
-            row.model = f"{path}: {row.model}"
-            rows.append(row)
+    rows = [replace(row, model=f"{path}: {row.model}") for path in files for row in read_rows(path)]
+    _print_tables(rows, differences(rows, seed), reporter)
+
+
+def _print_tables(rows: Sequence[Row], compared: Sequence[Difference], reporter: ConsoleReporter) -> None:
+    from ..evaluation.differences import LEVEL, table_of_differences
+    from ..evaluation.rows import table_of
+
     print_table(*table_of(rows))
-    print()
-    reporter.say(f"differences with their {LEVEL} % intervals, by a paired bootstrap over the images of both")
-    print_table(*table_of_differences(differences(rows, seed)))
+    if compared:
+        print()
+        reporter.say(f"differences with {LEVEL} % confidence intervals, by a paired bootstrap over common images")
+        print_table(*table_of_differences(compared))
 
 
 def print_list(root: Path) -> None:
-    """The data sets there are, and which of them are found."""
+    """All data sets, and which of them are found."""
     from ..data.sets import DATASETS, dataset_is_found
 
-    rows: list[list[Cell]] = []
+    rows = []
     for dataset in DATASETS.values():
         found = "yes" if dataset_is_found(dataset, root) else "no"
         archive, places = f"{dataset.archive}, {dataset.size}", f"{dataset.images}, {dataset.gt}"

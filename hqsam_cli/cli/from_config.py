@@ -33,10 +33,10 @@ COMPLETIONS: dict[str, Callable[[], list[str]]] = {"models": _model_names, "dete
 def with_options(command: Callable[..., Any], *, only: Collection[str] | None = None) -> Callable[..., Any]:
     """A function for typer with an option for each declared field of the config that `command` takes.
 
-    The parameter of `command` whose annotation is a config gets one that is built of these options.
+    The parameter of `command` whose annotation is a config is passed one built from these options.
 
     Args:
-        only: names of the fields that have options; the others keep their defaults.
+        only: names of the fields to make options of; the others keep their defaults.
     """
     signature = inspect.signature(command, eval_str=True)
     (place,) = (p for p in signature.parameters.values() if is_dataclass(p.annotation))
@@ -74,7 +74,7 @@ def _parameter(own: Declared) -> inspect.Parameter:
 
 def _option(own: Declared) -> Any:
     option = own.option
-    # Without a --no-… beside a switch.
+    # Without a --no-… for flags.
     flags = option.flags or ((f"--{own.name.replace('_', '-')}",) if own.type is bool else ())
     return typer.Option(
         *flags,

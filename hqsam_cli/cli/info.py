@@ -1,4 +1,4 @@
-"""`hqsam info`: what a bug report needs."""
+"""`hqsam info`: versions and devices, for bug reports."""
 
 from __future__ import annotations
 
@@ -11,25 +11,15 @@ import typer
 from .. import __version__
 from .console import print_json, print_table
 
-# Distributions by what they are imported as; the first that is installed counts.
-PACKAGES = {
-    "torch": ("torch",),
-    "torchvision": ("torchvision",),
-    "ultralytics": ("ultralytics",),
-    "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
-    "pycocotools": ("pycocotools",),
-    "numpy": ("numpy",),
-    "Pillow": ("Pillow",),
-    "safetensors": ("safetensors",),
-    "huggingface_hub": ("huggingface_hub",),
-    "typer": ("typer",),
-    "rich": ("rich",),
-    "tqdm": ("tqdm",),
-}
+OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+PACKAGES = (
+    *("torch", "torchvision", "ultralytics", "opencv", "pycocotools", "numpy", "Pillow", "safetensors"),
+    *("huggingface_hub", "typer", "rich", "tqdm"),
+)
 
 
-def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
-    """Versions, devices, the cache, and which weights are here: what a bug report needs."""
+def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show versions, devices, the cache and downloaded weights, for bug reports."""
     facts = environment()
     if as_json:
         print_json(facts)
@@ -45,14 +35,14 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")
         ("--device auto", facts["auto"]),
         ("hub", "not usable" if hub is None else f"{hub['endpoint']}{', offline' if hub['offline'] else ''}"),
         ("hub cache", "-" if hub is None else hub["cache"]),
-        ("weights here", ", ".join(here) or "none"),
+        ("weights", ", ".join(here) or "none"),
         ("detector", facts["detector"] or "none in the package"),
     ]
     print_table((), rows)
 
 
 def environment() -> dict[str, Any]:
-    """What `hqsam info --json` prints; a package that is missing or broken is said, never an error."""
+    """What `hqsam info --json` prints; a missing or broken package is reported, never an error."""
     from ..detection.files import EMBEDDED_PATH, has_embedded
 
     devices, auto = _devices()
@@ -61,7 +51,7 @@ def environment() -> dict[str, Any]:
         "hqsam": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(distributions) for name, distributions in PACKAGES.items()},
+        "packages": {name: _version(*OPENCV if name == "opencv" else (name,)) for name in PACKAGES},
         "devices": devices,
         "auto": auto,
         "hub": hub,
@@ -70,7 +60,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _version(distributions: tuple[str, ...]) -> str | None:
+def _version(*distributions: str) -> str | None:
+    """Of the first distribution that is installed."""
     for name in distributions:
         try:
             return version(name)
@@ -80,7 +71,7 @@ def _version(distributions: tuple[str, ...]) -> str | None:
 
 
 def _devices() -> tuple[list[dict[str, Any]], str]:
-    """Devices that torch sees with the precisions `--dtype` can ask of them, and what `auto` takes."""
+    """Devices that torch sees, with the precisions of `--dtype`, and what `auto` selects."""
     try:
         import torch
 
@@ -100,7 +91,7 @@ def _devices() -> tuple[list[dict[str, Any]], str]:
 
 
 def _hub() -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """Where weights come from and are kept, and those that are here."""
+    """The hub, its cache, and the weights that are downloaded."""
     try:
         from huggingface_hub import constants
 

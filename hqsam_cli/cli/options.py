@@ -1,4 +1,4 @@
-"""Options that several commands share and that are of no config."""
+"""Options that several commands share and that no config declares."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..configs import DEFAULT_MODEL, MODEL_VARIABLE, STDIN, Exif, RunConfig, SegmentConfig
+from ..configs import DEFAULT_MODEL, MODEL_VARIABLE, STDIN, RunConfig, SegmentConfig
 from ..configs.run import IMAGES, RESULTS, SPEED
-from ..errors import UsageError
 from .from_config import COMPLETIONS, option_of
 from .plain import complete_names
 
@@ -18,15 +17,18 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Images, folders (searched recursively), globs, tars, addresses of these (s3://…), or - for paths from "
+        help="Images, folders (searched recursively), globs or tar files, local or as URLs (s3://…); - for paths from "
         "stdin.",
     ),
 ]
 NullOption = Annotated[
-    bool, typer.Option("--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated.")
+    bool,
+    typer.Option(
+        "--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated, as find -print0 writes them."
+    ),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every image.")]
 OverwriteOption = Annotated[bool, option_of(RunConfig, "overwrite")]
 OverwriteEditedOption = Annotated[bool, option_of(RunConfig, "overwrite_edited")]
@@ -42,22 +44,7 @@ ModelsOption = Annotated[
         "--model",
         metavar="NAME|PATH",
         rich_help_panel=SPEED,
-        help=f"As in segment; repeatable, each on every data set. {MODEL_VARIABLE}, or lite, unless given.",
+        help=f"Model, as in hqsam segment; repeatable; {MODEL_VARIABLE} or lite by default.",
         autocompletion=complete_names(COMPLETIONS["models"]),
     ),
 ]
-DrawnExifOption = Annotated[
-    Exif,
-    typer.Option(
-        rich_help_panel=IMAGES,
-        help="How to read photos that EXIF rotates and whose masks fit both ways: upright, or as stored.",
-    ),
-]
-
-
-def check_hq(model: str, output: str) -> None:
-    """Raise before anything is fetched where a name is of a plain SAM and the masks are not SAM's."""
-    from ..weights.registry import WEIGHTS, no_hq_message
-
-    if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
-        raise UsageError(no_hq_message(model, output))

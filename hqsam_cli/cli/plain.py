@@ -1,7 +1,4 @@
-"""The command line in plain words: help without the types of a programming language, and errors of one line.
-
-Terminals that cannot show a character get another for it.
-"""
+"""Help without type names, usage errors of one line, and a fallback for terminals without Unicode."""
 
 from __future__ import annotations
 
@@ -17,15 +14,15 @@ from typing import Any
 import typer
 
 from ..errors import UsageError
-from ..io.places import is_address
+from ..io.addresses import is_address
 
-# What click raises of a command line that it does not take, from wherever typer has click.
+# The base of click's usage errors, also where typer has vendored click.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 INSTEAD = {"…": "...", "·": "-", "–": "-", "—": "-", "×": "x", "→": "->", "│": "|", "─": "-", "█": "#"}
 
 
 def tidy_help(command: Any) -> Any:
-    """A command whose help shows values as people give them: nothing for flags, choices without brackets."""
+    """A command whose help shows no value for flags, and choices without brackets."""
     get_params = command.get_params
     command.get_params = lambda ctx: [_tidy(parameter) for parameter in get_params(ctx)]
     for subcommand in getattr(command, "commands", {}).values():
@@ -43,14 +40,14 @@ def _tidy(parameter: Any) -> Any:
     return parameter
 
 
-# Options and arguments that take an address where their value is a text; a `Path` is of this machine, always.
+# Options and arguments that accept URLs if their value is a str; a `Path` is always local.
 ADDRESSABLE = frozenset(
     ("inputs", "boxes", "points", "coarse_masks", "images_json", "output", "shards", "given", "sets", "address")
 )
 
 
 def refuse_addresses(command: Any) -> Any:
-    """A command that refuses addresses at once where it would take them for the names of files or folders."""
+    """A command that refuses URLs where it accepts only local paths."""
     for parameter in command.params:
         parameter.process_value = partial(_without_addresses, parameter, parameter.process_value)
     for subcommand in getattr(command, "commands", {}).values():
@@ -65,13 +62,13 @@ def _without_addresses(parameter: Any, process: Callable[[Any, Any], Any], conte
         takes_it = parameter.name in ADDRESSABLE and not isinstance(own, Path)
         if isinstance(address, str) and not takes_it and is_address(address):
             flag = "" if parameter.param_type_name == "argument" else f"{parameter.opts[0]} "
-            remedy = "give a path of this machine, and copy from or to the address"
-            raise UsageError("an address, which is not taken here", value=f"{flag}{address}", remedy=remedy)
+            remedy = "pass a local path, and copy from or to the URL"
+            raise UsageError("a URL, which is not supported here", value=f"{flag}{address}", remedy=remedy)
     return made
 
 
 def usage_sentence(error: Any) -> str:
-    """What is wrong with a command line, in one line."""
+    """A usage error as one line."""
     text = error.format_message().strip().rstrip(".?").replace(". Did you mean", ", did you mean")
     context = getattr(error, "ctx", None)
     path = "hqsam" if context is None else context.command_path
@@ -81,13 +78,13 @@ def usage_sentence(error: Any) -> str:
     return f"{text[:1].lower()}{text[1:]}; see {path} --help"
 
 
-# What Python and its libraries say of a machine that lacks something, and what to do.
+# Messages of Python and its libraries about missing resources, and what to do.
 PLACES = (
-    ("Could not determine home directory", "no home folder is known: set HOME to a folder that can be written"),
-    ("No usable temporary directory", "no place for temporary files: set TMPDIR to a folder that can be written"),
+    ("Could not determine home directory", "no home folder: set HOME to a writable folder"),
+    ("No usable temporary directory", "no temporary folder: set TMPDIR to a writable folder"),
     ("Too many open files", "too many open files: raise the limit, ulimit -n 1024, or lower --workers"),
     *(
-        (text, "out of memory, or of threads: raise the limits, ulimit -v unlimited -u unlimited, or lower --workers")
+        (text, "out of memory or threads: raise the limits, ulimit -v unlimited -u unlimited, or lower --workers")
         for text in ("can't start new thread", "failed to map segment", "can't allocate memory", "Cannot allocate")
     ),
 )
@@ -95,7 +92,7 @@ LEAST_SPACE = 1 << 30  # bytes; with less, libraries crash while they are loaded
 
 
 def crash_sentence(error: BaseException) -> str:
-    """What to say of an error that nobody expected: what the machine lacks, else that it is a bug."""
+    """The message of an unexpected error: a missing resource of the machine, else a bug."""
     text = " ".join(str(error).split())
     for found, sentence in PLACES:
         if found in text:
@@ -105,7 +102,7 @@ def crash_sentence(error: BaseException) -> str:
 
 
 def check_address_space() -> None:
-    """Leave where the memory that a process may have does not even hold the libraries."""
+    """Exit if the memory limit of the process is too small to load the libraries."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -114,7 +111,7 @@ def check_address_space() -> None:
 
 
 def show_what_can_be_shown() -> None:
-    """Let stdout and stderr write another character for one that their encoding lacks, rather than fail."""
+    """Let stdout and stderr replace characters that their encoding lacks instead of failing."""
 
     def instead(error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeEncodeError)

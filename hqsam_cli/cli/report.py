@@ -1,4 +1,4 @@
-"""`hqsam report`: a page of a run, its masks sorted by suspicion."""
+"""`hqsam report`: an HTML page of a run, with masks sorted by suspicion."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ hqsam report hqsam_out --images ./imgs
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of hqsam segment.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of hqsam segment.")],
     images: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where the photos are, unless they are where the run found them."),
+        typer.Option(metavar="FOLDER", help="Folder of the images, if they were moved after the run."),
     ] = None,
     workers: WorkersOption = 4,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Write a page of a run that opens from disk: DIR/report/index.html, the most suspicious masks first.
+    """Write an HTML page of a run, with the most suspicious masks first: DIR/report/index.html.
 
-    Beside it is instances.csv, one row a mask.
+    DIR/report/instances.csv has a row per mask.
     """
     from ..report.page import write_report
-    from ..report.results import read_results
+    from ..report.photos import read_photos
+    from ..results.stream import open_results
 
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     if not folder.is_dir():
-        raise NoInputError("no such folder", file=folder, remedy="give the output folder of hqsam segment")
-    results = read_results(folder, images)
+        raise NoInputError("no such folder", file=folder, remedy="pass the output folder of hqsam segment")
+    results = open_results(folder)
+    photos = read_photos(results, images)
     try:
-        page, missing = write_report(
-            results, folder, exif=results.exif, max_pixels=max_pixels, workers=workers, progress=reporter
-        )
+        page, missing = write_report(results, photos, folder, max_pixels=max_pixels, workers=workers, progress=reporter)
     finally:
         reporter.close()
     if missing:
-        reporter.say(f"photos that cannot be shown: {missing} of {len(results.images)}; pass `images`", "yellow")
+        reporter.say(f"photos that cannot be shown: {missing} of {len(photos)}; pass `images`", "yellow")
     reporter.say(f"wrote {page}", "green")

@@ -1,4 +1,4 @@
-"""`hqsam results`: files of results that are there, joined, chosen from, split, counted and converted."""
+"""`hqsam results`: merge, filter, split, count and convert existing results."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..configs import DEFAULT_TOLERANCE, SegmentationKind
+from ..configs import SegmentationKind, SegmentConfig
+from ..configs.formats import FILES, FOLDERS
 from ..errors import UsageError
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from .console import ConsoleReporter, print_json, print_table
+from .from_config import option_of
 from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
 
 if TYPE_CHECKING:
@@ -19,15 +21,16 @@ if TYPE_CHECKING:
 
 results = typer.Typer(
     no_args_is_help=True,
-    help="Files of results: joined, chosen from, split, counted and converted, however large they are.",
+    help="Merge, filter, split, count and convert results, of any size.",
 )
-READ = "COCO instances, a COCO results list, NDJSON, or the output of a run; or the address of one (s3://…)."
-SHARES = 1e-6  # by which shares may miss 1
+READ = "COCO instances, COCO results, NDJSON, or the output folder of a run; or its URL (s3://…)."
+TOLERANCE = 1e-6  # of the sum of fractions
 
 SetArgument = Annotated[str, typer.Argument(metavar="RESULTS", help=READ)]
-OutputOption = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="COCO JSON, here or at an address.")]
-RenumberOption = Annotated[bool, typer.Option("--renumber", help="Number images and annotations from 1.")]
-AreaBound = typer.Option(metavar="PIXELS", min=0)
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="Output file (COCO JSON), or its URL.")
+]
+RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results merge monday/ tuesday/ --output week.json")
@@ -38,14 +41,13 @@ def merge(
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Join results: images of one name are one image, categories of one name one category.
+    """Merge results; images and categories are matched by name.
 
-    Ids stay as far as they can. The shards of one run are joined by hqsam merge, masks and journal included.
+    Ids are kept unless they collide. To merge the shards of a run, masks and journal included, use hqsam merge.
     """
-    from ..results.edit import merge as merge_results
-    from ..results.stream import open_results
+    from ..results.edit import merge as merged
 
-    _write(merge_results([open_results(as_place(path)) for path in sets]), output, renumber, overwrite, quiet)
+    _write(merged([_opened(path) for path in sets]), output, renumber, overwrite, quiet)
 
 
 @results.command(
@@ -54,81 +56,69 @@ def merge(
 def filter_results(
     given: SetArgument,
     output: OutputOption,
-    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Drop what scores less.")] = None,
+    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Minimum score, 0 to 1.")] = None,
     categories: Annotated[
-        list[str] | None, typer.Option(metavar="NAME,...", help="Only these categories; repeatable.")
+        list[str] | None, typer.Option(metavar="NAME,...", help="Keep only these categories; repeatable.")
     ] = None,
-    min_area: Annotated[float | None, AreaBound] = None,
-    max_area: Annotated[float | None, AreaBound] = None,
+    min_area: Annotated[float | None, typer.Option(metavar="PIXELS", min=0, help="Minimum area.")] = None,
+    max_area: Annotated[float | None, typer.Option(metavar="PIXELS", min=0, help="Maximum area.")] = None,
     files: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Only the images that this file names, a line each.")
+        Path | None, typer.Option(metavar="FILE", help="Keep only the images listed in this file, one name per line.")
     ] = None,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Keep annotations by score, category and area, and images by a list of their names.
+    """Filter annotations by score, category and area, and images by name.
 
-    Images stay though all their annotations go. What has no score stays.
+    Images stay though all their annotations go. Annotations without a score stay.
     """
     from ..results.edit import Choice, choose
-    from ..results.stream import open_results
 
-    wanted = None if categories is None else {n.strip() for text in categories for n in text.split(",") if n.strip()}
-    choice = Choice(
-        min_score=min_score,
-        categories=None if wanted is None else frozenset(wanted),
-        min_area=min_area,
-        max_area=max_area,
-        files=None if files is None else _names(files),
-    )
+    wanted = None if categories is None else frozenset(filter(None, map(str.strip, ",".join(categories).split(","))))
+    choice = Choice(min_score, wanted, min_area, max_area, None if files is None else _names(files))
     if choice == Choice():
-        raise UsageError("nothing says what to keep", remedy="pass --min-score, --categories, --min-area or --files")
-    _write(choose(open_results(as_place(given)), choice), output, renumber, overwrite, quiet)
+        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area or --files")
+    _write(choose(_opened(given), choice), output, renumber, overwrite, quiet)
 
 
-@results.command(
-    epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets",
-)
+@results.command(epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets")
 def split(
     given: SetArgument,
-    parts: Annotated[str, typer.Option(metavar="NAME=SHARE,...", help="Parts, whose shares come to 1.")],
+    parts: Annotated[str, typer.Option(metavar="NAME=FRACTION,...", help="Parts, whose fractions add up to 1.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="DIR", help="Folder for NAME.json, here or at an address.")
+        str, typer.Option("--output", "-o", metavar="DIR", help="Output folder for NAME.json, or its URL.")
     ],
-    seed: Annotated[int, typer.Option(metavar="N", help="Another one gives another split.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed.")] = 0,
     renumber: RenumberOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Split results by images.
+    """Split results by image, for example into train and val.
 
-    Where an image goes follows from its name and the seed alone, so images that are added later move no other.
+    The part of an image follows from its name and the seed alone, so images that are added later move no other.
     """
     from ..io.copies import below
-    from ..results.edit import split as split_results
-    from ..results.stream import open_results
+    from ..results.edit import split as parted
 
-    made = split_results(open_results(as_place(given)), _shares(parts), seed)
-    paths = {name: str(below(as_place(output), f"{name}.json")) for name in made}
-    for path in paths.values():  # before any is written
-        _check_free(as_place(path), overwrite)
+    made = parted(_opened(given), _fractions(parts), seed)
+    paths = {name: str(below(path_or_address(output), f"{name}.json")) for name in made}
+    for path in paths.values():  # before writing any
+        _check_free(path_or_address(path), overwrite)
     for name, part in made.items():
         _write(part, paths[name], renumber, overwrite, quiet)
 
 
 @results.command()
-def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
-    """Say how many images and annotations there are, and how large and sure they are, by category."""
+def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Count images and annotations, with areas and scores per category."""
     from ..results.count import stats as count
-    from ..results.stream import open_results
 
-    found = count(open_results(as_place(given)))
+    found = count(_opened(given))
     if as_json:
         print_json(found)
         return
-    keys = ("kind", "images", "with_annotations", "failed", "annotations")
-    print_table((), [(key.replace("_", " "), str(found[key])) for key in keys])
+    print_table((), [(key.replace("_", " "), str(value)) for key, value in found.items() if key != "categories"])
     if found["categories"]:
         print()
         rows = [
@@ -148,121 +138,122 @@ def convert(
         typer.Option(
             "--format",
             "-f",
-            metavar="coco|results|ndjson|yolo|yolo-seg|labelme|voc|labelstudio|cvat",
-            help="As of segment and detect.",
+            metavar="|".join((*FILES, *FOLDERS)),
+            help="Output format, as in hqsam segment and detect.",
         ),
     ],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="File for coco, results, ndjson, or its address; else a folder."
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Output file (or its URL) for coco, results and ndjson, else a folder.",
         ),
     ],
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the images are, for labels that say it.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for formats that refer to image files.")
     ] = None,
     segmentation: Annotated[
-        SegmentationKind | None, typer.Option(help="Masks in coco and ndjson; as they are unless given.")
+        SegmentationKind | None, typer.Option(help="Encoding of masks in coco and ndjson; unchanged by default.")
     ] = None,
-    tolerance: Annotated[
-        float, typer.Option(metavar="PIXELS", min=0, help="How far polygons may be from the outline of a mask.")
-    ] = DEFAULT_TOLERANCE,
+    tolerance: Annotated[float | None, option_of(SegmentConfig, "tolerance")] = None,
     overwrite: OverwriteOption = False,
     overwrite_edited: OverwriteEditedOption = False,
     prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write results in another format, with polygons made of run lengths and the other way round."""
+    """Convert results to another format; masks are converted between RLE and polygons."""
     from ..batch.check_config import check_formats
-    from ..batch.prepared import made_by
+    from ..configs.run_identity import made_by
     from ..io.copies import written_to
-    from ..results.stream import open_results
-    from ..results.write import FILES, FOLDERS, write_as
+    from ..results.write import write_as
 
     check_formats([form], (*FILES, *FOLDERS))
     if segmentation is not None and form not in ("coco", "ndjson"):
-        raise UsageError("is for COCO and NDJSON", option="segmentation", remedy="pass --format coco, or leave it out")
+        raise UsageError(
+            "applies to COCO and NDJSON only", option="segmentation", remedy="use --format coco, or omit it"
+        )
     if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):
-        raise UsageError(f"{form} says where the images are", remedy="pass --images DIR")
-    reporter = ConsoleReporter(quiet=quiet, verbose=False)
-    place = as_place(output)
+        raise UsageError(f"{form} refers to image files", remedy="pass --images DIR")
+    place = path_or_address(output)
     if form not in FILES and isinstance(place, str):
-        remedy = "write a folder of this machine, and copy that"
-        raise UsageError(f"an address, where {form} is not written", option="output", value=output, remedy=remedy)
+        remedy = "write to a local folder, and upload it"
+        raise UsageError(f"a URL, which is not supported for {form}", option="output", value=output, remedy=remedy)
     _check_free(place, overwrite, folder=form not in FILES)
-    found = open_results(as_place(given))
+    reporter = ConsoleReporter(quiet=quiet, verbose=False)
+    found = _opened(given)
     reporter.say(f"{given}: {found.kind}")
     with written_to(place) as path:
         made, cost = write_as(
-            form,
-            path,
-            found,
-            made_by(),
-            images=images,
-            segmentation=segmentation,
-            tolerance=tolerance,
-            overwrite_edited=overwrite_edited,
-            prune=prune,
-        )
+            form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance,
+            overwrite_edited=overwrite_edited, prune=prune,
+        )  # fmt: skip
     if cost.masks:
         reporter.say(str(cost))
     reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
 
 
+def _opened(path: str) -> Results:
+    from ..results.stream import open_results
+
+    return open_results(path_or_address(path))
+
+
 def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: bool) -> None:
-    from ..batch.prepared import made_by
+    from ..configs.run_identity import made_by
     from ..io.copies import written_to
     from ..results.edit import renumber as renumbered
     from ..results.write import write_same
 
-    place = as_place(output)
+    place = path_or_address(output)
     _check_free(place, overwrite)
     with written_to(place) as path:
         images, annotations = write_same(path, renumbered(found) if renumber else found, made_by())
-    reporter = ConsoleReporter(quiet=quiet, verbose=False)
-    reporter.say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
+    ConsoleReporter(quiet=quiet).say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
 
 
 def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) -> None:
-    """Raise where something would be replaced that may not be."""
+    """Raise a UsageError if existing output would be replaced without `--overwrite`."""
     if isinstance(output, str):
         from ..io.address_folder import AddressFolder
 
         there = AddressFolder(output).names()
-        if any(there):
-            raise UsageError("a folder", file=output, remedy="give the name of a file")
-        if there and not overwrite:
-            raise UsageError("is there", file=output, remedy="pass --overwrite")
-        return
-    if not folder and output.is_dir():
-        raise UsageError("a folder", file=output, remedy="give the name of a file")
-    if folder and output.is_dir() and not overwrite and any(output.iterdir()):
-        raise UsageError("a folder that holds something", file=output, remedy="pass --overwrite, or give another one")
-    if output.is_file() and (folder or not overwrite):
-        raise UsageError("is there", file=output, remedy="give another path" if folder else "pass --overwrite")
+        is_folder, is_file = any(there), bool(there)
+    else:
+        is_folder, is_file = output.is_dir(), output.is_file()
+    if is_folder and not folder:
+        raise UsageError("is a folder", file=output, remedy="pass a file name")
+    if is_file and (folder or not overwrite):
+        raise UsageError("already exists", file=output, remedy="choose another path" if folder else "pass --overwrite")
+    if is_folder and not overwrite and any(Path(output).iterdir()):
+        raise UsageError("folder is not empty", file=output, remedy="pass --overwrite, or choose another folder")
 
 
 def _names(path: Path) -> frozenset[str]:
-    """The lines of a file, bytes that are no UTF-8 as Python has them in names."""
+    """The lines of a file; bytes that are not UTF-8 become surrogate escapes, as in file names."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"cannot be read ({error.strerror})", file=path, remedy="give a list of names") from None
+        raise UsageError(
+            f"cannot be read ({error.strerror})", file=path, remedy="pass a text file with a name per line"
+        ) from None
     return frozenset(os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
 
 
-def _shares(text: str) -> dict[str, float]:
-    """Shares by the name of their part."""
-    shares: dict[str, float] = {}
+def _fractions(text: str) -> dict[str, float]:
+    """Fractions by the name of their part."""
+    fractions: dict[str, float] = {}
     for item in text.split(","):
-        name, _, share = item.strip().partition("=")
-        number = share.replace(".", "", 1)
-        if not name or "/" in name or name in shares or not number.isascii() or not number.isdigit():
-            raise UsageError("no share of a part", option="parts", value=item, remedy="give train=0.8,val=0.2")
-        shares[name] = float(share)
-    if abs(sum(shares.values()) - 1) > SHARES:
-        raise UsageError(f"shares come to {sum(shares.values()):g}", option="parts", remedy="let them come to 1")
-    return shares
+        name, _, number = item.strip().partition("=")
+        digits = number.replace(".", "", 1)
+        if not name or "/" in name or name in fractions or not digits.isascii() or not digits.isdigit():
+            raise UsageError("no fraction of a part", option="parts", value=item, remedy="give train=0.8,val=0.2")
+        fractions[name] = float(number)
+    if abs(sum(fractions.values()) - 1) > TOLERANCE:
+        total = f"{sum(fractions.values()):g}"
+        raise UsageError(f"fractions add up to {total}", option="parts", remedy="let them add up to 1")
+    return fractions
 
 
 def _range(values: list[float] | None, digits: int) -> str:

@@ -1,4 +1,4 @@
-"""A run from the command line: begun, told of, and ended with an exit code."""
+"""A run on the command line: start, summary and exit code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, **more: str) -> None:
-    """Do a run, or say what it would do; leave with its exit code.
+    """Do a run, or print what it would do; exit with its exit code.
 
     Args:
-        more: what else to say of it.
+        more: further rows of the table of `--dry-run`.
 
     Raises:
-        HqsamError: it cannot be written, or too many images failed.
+        HqsamError: results cannot be written, or too many images failed.
     """
     from ..formats.values import some_of
 
@@ -34,7 +34,7 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
             "changed": plan.changed,
             "rewritten": plan.rewritten,
             "without prompts": plan.emptied,
-            "not mentioned": plan.unmentioned,
+            "not in prompt files": plan.unmentioned,
             "gone": plan.gone,
         }
         rows += [(what, f"{len(names)} ({some_of(names)})") for what, names in named.items() if names]
@@ -53,12 +53,12 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
         reporter.close()
     reporter.on_end(summary, len(job.images))
     if summary.interrupted and job.output is not None:
-        reporter.say("the same command continues")
+        reporter.say("run the same command again to continue")
     for path in summary.files:
         reporter.say(f"wrote {path}", "green")
     if summary.stopped:
         raise HqsamError(
-            f"stopped: {len(summary.failed)} images failed, which is more than --max-errors allows",
-            remedy="the same command continues without them, --retry-failed tries them again",
+            f"stopped: {len(summary.failed)} images failed, more than --max-errors allows",
+            remedy="run the same command again to continue without them; --retry-failed retries them",
         )
     raise typer.Exit(summary.exit_code)

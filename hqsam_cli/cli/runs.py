@@ -1,4 +1,4 @@
-"""`hqsam status` and `hqsam merge`: where a run stands, and the shards of one joined."""
+"""`hqsam status` and `hqsam merge`: progress of a run, and joining of its shards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..io.places import as_place
+from ..io.addresses import path_or_address
 from .console import ConsoleReporter, print_json, print_table
 from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
 
@@ -31,12 +31,14 @@ seq 4 | xargs -P 4 -I{} hqsam segment ./imgs --boxes dets.json --shard {}/4 -o o
 
 
 def status(
-    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="What segment or detect writes, or a journal.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    output: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Output of hqsam segment or detect, or a journal file.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say how far a run is: done, failed and why, left, rate and time left.
+    """Show the progress of a run: images done, failed (with reasons) and left, rate and time left.
 
-    It reads the journal alone, so it works while the run goes on, and after it.
+    Reads only the journal, so it works during the run and after it.
     """
     from ..batch.status import read_status
 
@@ -66,30 +68,32 @@ def status(
 
 
 def merge(
-    output: Annotated[str, typer.Argument(metavar="OUT", help="Folder for the whole, or its address (s3://…).")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="Output folder of the merged run, or its URL (s3://…).")],
     shards: Annotated[
         list[str],
-        typer.Argument(metavar="SHARD...", help="Outputs of segment --shard I/N, all N; folders or addresses."),
+        typer.Argument(
+            metavar="SHARD...", help="Outputs of hqsam segment --shard I/N, all N of them; folders or URLs."
+        ),
     ],
     overwrite: OverwriteOption = False,
     overwrite_edited: OverwriteEditedOption = False,
     prune: PruneOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Join the outputs of all shards of a run into one.
+    """Merge the outputs of all shards of a run into one.
 
-    OUT is what one run would have made, and its command without --shard continues it.
-    Refused are shards that are missing, unfinished, or made of other inputs or with other options.
-    Masks are hard links where the disk has them.
+    OUT is identical to the output of one run; the command without --shard continues it.
+    All shards must be present, finished, and made from the same inputs with the same options.
+    Masks are hard-linked if the file system supports it.
     """
     from ..batch.merge import merge_shards
-    from ..batch.prepared import made_by
     from ..batch.segment import mask_writers
+    from ..configs.run_identity import made_by
 
     reporter = ConsoleReporter(quiet=quiet)
     summary = merge_shards(
-        [as_place(shard) for shard in shards],
-        as_place(output),
+        [path_or_address(shard) for shard in shards],
+        path_or_address(output),
         made_by(),
         writers=mask_writers(),
         overwrite=overwrite,

@@ -1,4 +1,4 @@
-"""`hqsam segment`: folders of photos and prompts to masks."""
+"""`hqsam segment`: images and prompts to masks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def segment(
             "-o",
             metavar="DIR",
             rich_help_panel=RESULTS,
-            help="Folder, or its address (s3://…), or - for NDJSON on stdout.",
+            help="Output folder, or its URL (s3://…); - for NDJSON on stdout.",
         ),
     ] = "hqsam_out",
     null: NullOption = False,
@@ -50,10 +50,10 @@ def segment(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Turn images into instance masks, prompted by boxes, points or coarse masks, or by a detector.
+    """Segment images: instance masks from boxes, points, coarse masks or a detector, or without prompts.
 
-    Results go to ./hqsam_out: instances.json (COCO) and masks/<path of the image>/<annotation id>.png.
-    The same command again continues where it stopped.
+    Writes ./hqsam_out/instances.json (COCO) and ./hqsam_out/masks/<image path>/<annotation id>.png.
+    Run the same command again to continue an interrupted run.
     """
     from ..batch.segment import prepare_segment
 

@@ -1,12 +1,11 @@
-"""`hqsam weights`: official weights and checkpoints of one's own."""
+"""`hqsam weights`: official weights, and checkpoints as files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,53 +15,48 @@ from .console import ConsoleReporter, print_json, print_table
 if TYPE_CHECKING:
     from torch import Tensor
 
-weights = typer.Typer(no_args_is_help=True, help="Official weights, and checkpoints of one's own.")
+weights = typer.Typer(no_args_is_help=True, help="Download, verify, inspect, merge and convert model weights.")
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A .pth, .pt or .safetensors file.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Output file: .pth, .pt or .safetensors.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite an existing file.")]
 Layout = Literal["official", "transformers"]
 SUFFIXES = (".pth", ".pt", ".safetensors")
-STATES = {"here": ("here", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
+STATES = {"here": ("available", "green"), "damaged": ("damaged", "red"), "absent": ("-", "dim")}
 
 
 @weights.command("list")
 def list_weights(as_json: AsJson = False) -> None:
-    """The weights there are names for, and which of them are on this machine."""
+    """List model weights by name, and which of them are available on this machine."""
     from ..weights.hub import inventory
 
     rows = inventory()
     if as_json:
         print_json(rows)
         return
-    print_table(
-        ("name", "file", "size", "here", "from"),
-        [
-            (
-                row["name"],
-                row["file"],
-                "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB",
-                STATES[row["state"]],
-                row["repository"] or "the package",
-            )
-            for row in rows
-        ],
-    )
+    cells = []
+    for row in rows:
+        size = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB"
+        cells.append((row["name"], row["file"], size, STATES[row["state"]], row["repository"] or "the package"))
+    print_table(("name", "file", "size", "here", "from"), cells)
 
 
 @weights.command()
 def pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="vit_l and so on; see hqsam weights list.")],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Names of official weights, such as vit_l; see hqsam weights list."),
+    ],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
-    """Fetch official weights, or fetch damaged ones anew; prints their paths."""
+    """Download official weights, replacing damaged files, and print their paths."""
     from ..weights.hub import download
     from ..weights.registry import WEIGHTS
 
     unknown = [name for name in names if name not in WEIGHTS]
     if unknown:
-        raise UsageError("no such weights", value=unknown[0], remedy=f"there are {', '.join(WEIGHTS)}")
+        raise UsageError("unknown weights", value=unknown[0], remedy=f"choose from {', '.join(WEIGHTS)}")
     reporter = ConsoleReporter(quiet=quiet)
     for name in names:
         typer.echo(download(name, None if quiet else reporter.say, repair=True))
@@ -71,16 +65,17 @@ def pull(
 @weights.command()
 def verify(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME|PATH]...", help="All that are on this machine unless given.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME|PATH]...", help="Weights to verify; by default all that are downloaded."),
     ] = None,
 ) -> None:
-    """Compare files with the hashes of the official ones; exit code 1 where one differs."""
+    """Verify the SHA-256 of official weights; exit code 1 if any differs."""
     from ..weights.hub import inventory
     from ..weights.registry import WEIGHTS
 
     names = models or [row["name"] for row in inventory() if row["path"] and row["sha256"]]
     if not names:
-        raise NoInputError("no official weights are on this machine", remedy="get some: hqsam weights pull NAME")
+        raise NoInputError("no official weights are downloaded", remedy="download some: hqsam weights pull NAME")
     checked = [(name, *_verdict(name)) for name in names]
     print_table(
         ("name", "result", "file"),
@@ -89,12 +84,16 @@ def verify(
     wrong = [name for name, bad, _, _ in checked if bad]
     if wrong:
         known = [name for name in wrong if name in WEIGHTS]
-        remedy = f"fetch again: hqsam weights pull {' '.join(known)}" if known else "use them only if you know them"
+        remedy = (
+            f"download again: hqsam weights pull {' '.join(known)}"
+            if known
+            else "use them only if you trust their source"
+        )
         raise HqsamError(f"{len(wrong)} of {len(checked)} are not official weights", remedy=remedy)
 
 
 def _verdict(model: str) -> tuple[bool, str, Path]:
-    """Whether a file differs from the official one, in words, and where it is."""
+    """Whether a file differs from the official one, the verdict in words, and its path."""
     from ..weights.hub import file_hash, local_path, mismatch, official_name
     from ..weights.registry import WEIGHTS
 
@@ -104,15 +103,15 @@ def _verdict(model: str) -> tuple[bool, str, Path]:
         return problem is not None, problem or "official", path
     sha256 = file_hash(path)
     name = official_name(sha256)
-    return name is None, f"official {name}" if name else f"SHA-256 {sha256} is of no official file", path
+    return name is None, f"official {name}" if name else f"SHA-256 {sha256} matches no official file", path
 
 
 @weights.command()
 def info(
-    model: Annotated[str, typer.Argument(metavar="NAME|PATH")],
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Name of official weights, or a checkpoint.")],
     as_json: AsJson = False,
 ) -> None:
-    """What a checkpoint holds: architecture, parameters, share of the HQ modules, hash, dtype, metadata."""
+    """Inspect a checkpoint: architecture, parameters, HQ modules, SHA-256, dtypes, metadata."""
     from ..weights.checkpoints import read_checkpoint
     from ..weights.hub import file_hash, local_path, official_name
 
@@ -146,25 +145,24 @@ def info(
 
 @weights.command()
 def merge(
-    sam: Annotated[str, typer.Argument(metavar="SAM", help="The SAM, by name or path.")],
+    sam: Annotated[str, typer.Argument(metavar="SAM", help="SAM weights, by name or path.")],
     hq_only: Annotated[
         Path,
         typer.Argument(
-            metavar="HQ_ONLY", help="The HQ modules trained on it, or the decoder that the authors' training writes."
+            metavar="HQ_ONLY", help="HQ modules trained on this SAM, or a decoder from the authors' training code."
         ),
     ],
     output: Output,
     overwrite: Overwrite = False,
 ) -> None:
-    """Put a SAM and HQ modules together into one HQ-SAM checkpoint.
+    """Merge SAM weights and HQ modules into one HQ-SAM checkpoint.
 
-    HQ modules that the SAM has already are replaced.
+    Existing HQ modules in SAM are replaced.
     """
-    _check_new(output, overwrite)
     from ..weights.checkpoints import merge_checkpoint
     from ..weights.hub import find_checkpoint
 
-    _check_suffix(output)
+    _check_new(output, overwrite)
     reporter = ConsoleReporter()
     merged = merge_checkpoint(find_checkpoint(sam, reporter.say), hq_only)
     _write(output, merged.state, merged.metadata)
@@ -173,77 +171,64 @@ def merge(
 
 @weights.command()
 def convert(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A name, a .pth or .safetensors, or a folder.")],
-    output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .pth, .pt or .safetensors file, or a folder for transformers.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN", help="Name of official weights, .pth or .safetensors file, or transformers folder."
+        ),
     ],
-    layout: Annotated[
-        Layout | None, typer.Option(help="Names of the tensors; transformers in a folder, else official.")
-    ] = None,
-    half: Annotated[bool, typer.Option("--half", help="In half precision: half the size, as lite is.")] = False,
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="A .pth, .pt or .safetensors file, or a folder.")],
+    layout: Annotated[Layout | None, typer.Option(help="Tensor names: transformers in folders, else official.")] = None,
+    half: Annotated[bool, typer.Option("--half", help="Convert to float16, which halves the size.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Rewrite a checkpoint: .pth, .safetensors, or the layout of transformers, each to each.
+    """Convert a checkpoint between .pth, .safetensors and transformers.
 
-    The layout of IN is seen from its tensors. A folder gets model.safetensors and the config.json that
-    SamHQModel.from_pretrained reads.
+    The layout of IN is detected from its tensors. A folder gets model.safetensors and config.json, for
+    SamHQModel.from_pretrained.
     """
+    from ..io.atomic import write_file, writing
     from ..weights.checkpoints import read_checkpoint
     from ..weights.conversion import transformers_config, transformers_state
     from ..weights.hub import TRANSFORMERS_FILE, find_checkpoint
 
     is_folder = output.is_dir() or not output.suffix
     if is_folder and layout == "official":
-        raise UsageError(
-            "a folder is for the layout of transformers", file=output, remedy="name a .pth or .safetensors file"
-        )
+        remedy = "name a .pth or .safetensors file"
+        raise UsageError("a folder is for the layout of transformers", file=output, remedy=remedy)
     file = output / TRANSFORMERS_FILE if is_folder else output
-    _check_suffix(file)
     _check_new(file, overwrite)
     if is_folder:
-        _check_new(output / "config.json", overwrite)
+        _check_new(output / "config.json", overwrite, (".json",))
     reporter = ConsoleReporter()
     found = read_checkpoint(find_checkpoint(source, reporter.say))
     state = {key: x.half() if half and x.is_floating_point() else x for key, x in found.state.items()}
     if is_folder or layout == "transformers":
         if found.model is None:
-            raise UsageError("HQ modules alone have no place there", file=source, remedy="first: hqsam weights merge")
+            raise UsageError(
+                "HQ modules without SAM weights", file=source, remedy="merge them first: hqsam weights merge"
+            )
         state = transformers_state(state, found.architecture)
     _write(file, state, found.metadata)
     reporter.say(f"wrote {file}", "green")
     if is_folder:
         config = transformers_config(found.architecture, has_hq=found.kind == "HQ-SAM")
-        with _written(output / "config.json") as stream:
-            stream.write(json.dumps(config, indent=2).encode() + b"\n")
-        reporter.say(f"wrote {output / 'config.json'}", "green")
+        path = output / "config.json"
+        with writing(path):
+            write_file(path, json.dumps(config, indent=2).encode() + b"\n")
+        reporter.say(f"wrote {path}", "green")
 
 
-def _check_new(path: Path, overwrite: bool) -> None:
+def _check_new(path: Path, overwrite: bool, suffixes: Sequence[str] = SUFFIXES) -> None:
+    if path.suffix not in suffixes:
+        raise UsageError(f"end it in one of {', '.join(suffixes)}, so that its format is known", file=path)
     if path.is_file() and not overwrite:
-        raise UsageError("is there", file=path, remedy="pass --overwrite to replace it, or name another file")
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"end it in one of {', '.join(SUFFIXES)}, so that its format is known", file=path)
+        raise UsageError("already exists", file=path, remedy="pass --overwrite to replace it, or choose another file")
 
 
 def _write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    from ..io.atomic import atomic_file, writing
     from ..weights.checkpoints import write_checkpoint
 
-    with _written(path) as file:
+    with writing(path), atomic_file(path) as file:
         write_checkpoint(file, state, metadata, safetensors=path.suffix == ".safetensors")
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears when the block ends well; one line where it cannot."""
-    from ..io.atomic import atomic_file
-
-    try:
-        with atomic_file(path) as file:
-            yield file
-    except OSError as error:
-        raise HqsamError(
-            f"cannot be written ({error.strerror})", file=path, remedy="mend that, or write elsewhere"
-        ) from None

@@ -1,16 +1,13 @@
-"""All that a command is told, in one frozen record each; see `configs.option` for how an option is declared."""
+"""The options of each command as one frozen config; see `configs.option` for the declaration of options."""
 
 from __future__ import annotations
 
 from .detect import CONF, IOU, MAX_DET, DetectConfig, DetectorConfig
-from .evaluate import EvalConfig, Protocol
+from .evaluate import EvalConfig, EvalOutput, Protocol
 from .names import (
     DEFAULT_MAX_PIXELS,
     DEFAULT_MODEL,
     DEFAULT_TOLERANCE,
-    JOURNAL,
-    JOURNAL_FOLDER,
-    JOURNAL_OBJECT,
     MODEL_VARIABLE,
     STDIN,
     BoxFileFormat,
@@ -31,7 +28,7 @@ from .segment import (
     PromptConfig,
     SegmentConfig,
 )
-from .train import Augmentation, Init, Learn, Schedule, TrainConfig, Trained
+from .train import Augmentation, Init, Learn, Schedule, Table, TrainConfig, Trained
 
 __all__ = [
     "CONF",
@@ -39,9 +36,6 @@ __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_TOLERANCE",
     "IOU",
-    "JOURNAL",
-    "JOURNAL_FOLDER",
-    "JOURNAL_OBJECT",
     "MAX_DET",
     "MODEL_VARIABLE",
     "STDIN",
@@ -55,6 +49,7 @@ __all__ = [
     "DetectorConfig",
     "Engine",
     "EvalConfig",
+    "EvalOutput",
     "EverythingConfig",
     "Exif",
     "Init",
@@ -68,6 +63,7 @@ __all__ = [
     "Schedule",
     "SegmentConfig",
     "SegmentationKind",
+    "Table",
     "TrainConfig",
     "Trained",
     "changes",

@@ -1,4 +1,4 @@
-"""What `hqsam detect` is told, and the detector of `hqsam segment`."""
+"""Options of `hqsam detect`, and of the detector in `hqsam segment`."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from .names import BoxFileFormat
 from .option import option, part
 from .run import DETECTOR, RESULTS, RunConfig
 
-# As ultralytics has them, for detectors that say nothing else.
+# Defaults of ultralytics, for detectors without their own.
 CONF, IOU, MAX_DET = 0.25, 0.7, 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorConfig:
-    """A detector and its parameters; minimum score and maximum number hold for boxes of files and for masks too."""
+    """A detector and its parameters; `score_threshold` and `max_det` also filter boxes from files, and masks."""
 
     detector: str | None = option(
         None,
-        "Detector: an ultralytics model as .pt or .onnx, or a name such as yolo11n.pt. Default: object, the one in "
-        "this package.",
+        "Detector: an ultralytics .pt or .onnx file, or a name such as yolo11n.pt; by default object, the detector "
+        "of this package.",
         DETECTOR,
         metavar="NAME|PATH",
         complete="detectors",
     )
     score_threshold: float | None = option(
         None,
-        f"Minimum score of boxes; of a detector {CONF}, or its own default.",
+        f"Minimum score of boxes or found masks, 0 to 1; for a detector {CONF} or its own default.",
         DETECTOR,
         metavar="S",
         min=0,
@@ -35,45 +35,45 @@ class DetectorConfig:
     )
     max_det: int | None = option(
         None,
-        f"Maximum number of detections per image, best scores first; of a detector {MAX_DET} by default.",
+        f"Maximum number of boxes or masks per image, highest scores first; for a detector {MAX_DET} by default.",
         DETECTOR,
         metavar="N",
         min=1,
         compared=True,
     )
     iou: float | None = option(
-        None, f"IoU threshold of NMS; {IOU}, or the detector's own.", DETECTOR, metavar="IOU", min=0, max=1,
+        None, f"NMS IoU threshold of the detector; {IOU} or its own default.", DETECTOR, metavar="IOU", min=0, max=1,
         compared=True,
     )  # fmt: skip
     classes: tuple[str, ...] = option(
         (),
-        "Keep only these classes, by name or by number from 0; repeatable. YOLO-World and YOLOE take any words.",
+        "Detect only these classes: names, or indices from 0; repeatable. YOLO-World and YOLOE accept any text.",
         DETECTOR,
         metavar="NAME,...",
         compared=True,
     )
     imgsz: int | None = option(
-        None, "Detector input size, its longest side; its own by default.", DETECTOR, metavar="PIXELS", min=32,
+        None, "Input size of the detector, longest side; its own by default.", DETECTOR, metavar="PIXELS", min=32,
         compared=True,
     )  # fmt: skip
-    half: bool = option(False, "Run the detector in float16, on a GPU.", DETECTOR, compared=True)
-    trust_detector: bool = option(False, "Load a .pt of unknown origin, which can run code.", DETECTOR)
+    half: bool = option(False, "Run the detector in float16 (GPU only).", DETECTOR, compared=True)
+    trust_detector: bool = option(False, "Load a .pt of unknown origin; a pickle can run arbitrary code.", DETECTOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectConfig(RunConfig):
-    """What `hqsam detect` is told beside its inputs and its output."""
+    """Options of `hqsam detect`, except its inputs and its output."""
 
     format: BoxFileFormat | None = option(
         None,
-        "COCO JSON with images and categories, a COCO results list, YOLO label files, or NDJSON, a line an image. "
-        "coco by default; ndjson on stdout.",
+        "Output format: COCO JSON, COCO results list, YOLO labels, or NDJSON with a line per image; coco by default, "
+        "ndjson on stdout.",
         RESULTS,
         flags=("--format", "-f"),
         compared=True,
     )
     images_json: str | None = option(
-        None, "COCO JSON whose image ids the results take, by file name.", RESULTS, metavar="FILE"
+        None, "COCO JSON that gives the image ids of the results, by file name.", RESULTS, metavar="FILE"
     )
-    save_conf: bool = option(False, "Write the score as a sixth column of YOLO labels.", RESULTS, compared=True)
+    save_conf: bool = option(False, "Write scores as the sixth column of YOLO labels.", RESULTS, compared=True)
     detection: DetectorConfig = part(DetectorConfig)

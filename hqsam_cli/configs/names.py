@@ -1,8 +1,7 @@
-"""Values that several configs and formats have names for."""
+"""Types and constants that several configs and formats share."""
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 MaskOutput = Literal["sum", "hq", "sam"]
@@ -12,11 +11,7 @@ SegmentationKind = Literal["rle", "polygon", "both"]
 Engine = Literal["local", "ray"]
 BoxFileFormat = Literal["coco", "results", "yolo", "ndjson"]
 
-DEFAULT_MAX_PIXELS = 200_000_000  # of an image; a larger one is refused
-DEFAULT_TOLERANCE = 0.35  # pixels by which a polygon may be off
+DEFAULT_MAX_PIXELS = 200_000_000  # per image; larger images fail
+DEFAULT_TOLERANCE = 0.35  # pixels between polygon and mask outline
 DEFAULT_MODEL, MODEL_VARIABLE = "lite", "HQSAM_MODEL"
-STDIN = "-"  # and stdout
-
-JOURNAL = "journal.ndjson"  # a folder that holds one is the output of a run
-JOURNAL_FOLDER = "journal"  # of its objects, where the output is an address
-JOURNAL_OBJECT = re.compile(r"(\d{9})(?:-(\d{9}))?\.ndjson")
+STDIN = "-"  # also stdout

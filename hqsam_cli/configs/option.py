@@ -1,7 +1,7 @@
 """An option of a command, declared once: on the field of the config that it sets.
 
-The command line (`cli.from_config`), its reference (`docs/cli.md`) and what a run remembers follow
-from it (`configs.run_identity`).
+The command line (`cli.from_config`), its reference (`docs/cli.md`) and the identity of a run
+(`configs.run_identity`) are derived from it.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ OPTION = "option"  # in the metadata of a field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """How a field is set on the command line.
+    """The command-line option of a field.
 
     Attributes:
         help: one sentence; shown by `--help`.
         panel: of the help.
-        flags: `--name` and short forms; made of the name of the field where empty.
-        metavar: what stands for the value in the help; made of the type where None.
+        flags: `--name` and short forms; derived from the name of the field if empty.
+        metavar: placeholder of the value in the help; derived from the type if None.
         min, max: bounds of a number, inclusive.
-        envvar: the environment variable that sets it too.
-        complete: what shell completion offers beside file names: a key of `cli.options.COMPLETIONS`.
-        compared: a run with another value is another run; see `configs.run_identity`.
+        envvar: environment variable that sets it too.
+        complete: shell completion beside file names: a key of `cli.from_config.COMPLETIONS`.
+        compared: part of the identity of a run; see `configs.run_identity`.
     """
 
     help: str
@@ -40,12 +40,12 @@ class Option:
 
 
 def option(default: Any, help_text: str, panel: str | None = None, **more: Any) -> Any:
-    """A field of a config with its option; `more` are the other attributes of `Option`."""
+    """A field of a config with an option; `more` are the other attributes of `Option`."""
     return field(default=default, metadata={OPTION: Option(help=help_text, panel=panel, **more)})
 
 
 def part(config_type: Any) -> Any:
-    """A field of a config that is a config itself, with its defaults unless it is given."""
+    """A field that is a config itself, with its defaults."""
     return field(default_factory=config_type)
 
 
@@ -74,7 +74,7 @@ def declared(config_type: Any) -> Iterator[Declared]:
 
 
 def build(config_type: Any, values: dict[str, Any]) -> Any:
-    """A config of the values of its options by name; an option without a value, None, has its default."""
+    """Build a config from option values by name; options that are None get their defaults."""
     hints = get_type_hints(config_type)
     given: dict[str, Any] = {}
     for own in fields(config_type):
@@ -92,7 +92,7 @@ def is_default(config: Any) -> bool:
 
 
 def changed(config: Any) -> list[str]:
-    """Names of the fields of a config that have other values than by default."""
+    """Names of the fields of a config that differ from their defaults."""
     return [own.name for own in fields(config) if getattr(config, own.name) != _default(own)]
 
 

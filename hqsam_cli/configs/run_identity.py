@@ -1,28 +1,32 @@
-"""What makes a run the run that it is: the options and files that its results depend on."""
+"""The identity of a run: the options and files that its results depend on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from .. import __version__
+from ..errors import redacted
 from .option import OPTION
 
-# Raised by hand when other masks or other files come out of equal inputs and options; `tests/test_golden.py` holds it.
+# Raised by hand when equal inputs and options give other masks or files; checked by `tests/test_golden.py`.
 RESULTS_REVISION = 1
 REVISION, VERSION = "results_revision", "version"
 
 
 def identity(*configs: Any, **files: str) -> dict[str, str]:
-    """What a run remembers, and a later one compares: values of its configs, and digests of its files.
+    """The identity of a run, which later runs compare: values of its configs, and digests of its files.
 
     Args:
-        configs: their own fields count, not those of their parts, unless they are options that are not `compared`; what
-            is not given, None or empty, is left out.
-        files: by the option that named it, a digest of what was read.
+        configs: their own fields, not those of their parts, except options that are not `compared`; None and empty
+            values are omitted.
+        files: digests of input files, by option.
     """
     values: dict[str, Any] = {}
     for config in configs:
@@ -36,7 +40,7 @@ def identity(*configs: Any, **files: str) -> dict[str, str]:
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The options by which two identities differ, with their values; another version of this package is none."""
+    """The options by which two identities differ, with their values; the package version is not compared."""
     before, now = _renamed(before), _renamed(now)
     different = [name for name in sorted({*before, *now} - {VERSION}) if before.get(name) != now.get(name)]
     named = {name: name if name == REVISION else f"`{name}`" for name in different}
@@ -44,7 +48,7 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def _renamed(identity: Mapping[str, str]) -> dict[str, str]:
-    """An identity of version 0.1.0 in the names of today."""
+    """An identity of version 0.1.0 with the current names."""
     known = {REVISION: "1", **identity}
     if "conf" in known:
         known["score_threshold"] = str(max(float(known.pop("conf")), float(known.get("score_threshold", 0))))
@@ -55,3 +59,9 @@ def _renamed(identity: Mapping[str, str]) -> dict[str, str]:
 def digest(*values: object) -> str:
     """A short hash of plain values."""
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
+
+
+def made_by() -> dict[str, str]:
+    """The command and the time, for those who find its results."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"command": redacted(shlex.join(["hqsam", *sys.argv[1:]])), "date_created": now}

@@ -1,4 +1,4 @@
-"""Images and their ground-truth masks, as they lie in folders; `eval` and `train` read them the same way."""
+"""Folders of images and ground-truth masks, for evaluation and training."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from ..configs import DEFAULT_MAX_PIXELS, Exif
+from ..configs import Exif
 from ..errors import HqsamError, ImageError, NoInputError
-from ..io.images import READ_SUFFIXES, TURNS, read_image, stored_orientation
+from ..io.images import READ_SUFFIXES, read_stored
 from ..io.masks import THRESHOLD, read_mask_values, read_matte
 
 log = logging.getLogger(__name__)
 
-# Folder of the images and folder of the masks: ours, DIS5K's, and masks lying beside their images.
+# Folders of images and masks: ours, DIS5K's, and both in one folder.
 LAYOUTS = (("images", "masks"), ("im", "gt"), (".", "."))
-FLAT_SUFFIXES = (".jpg", ".jpeg")  # where masks, which are .png, lie in the same folder
-ALPHA = "alpha"  # beside the folder of the masks, 8-bit mattes of some or all images
+FLAT_SUFFIXES = (".jpg", ".jpeg")  # of images in the folder of their masks
+ALPHA = "alpha"  # folder of 8-bit mattes, beside that of the masks
 
 
 class Pair(NamedTuple):
-    """An image and its mask; where there are some, a coarse mask to refine and an alpha matte.
+    """An image and its mask, and where they exist a coarse mask to refine and an alpha matte.
 
-    `exif` says whether a mask that would fit the photo both ways was drawn on the upright one (`apply`) or on the
-    stored one (`ignore`).
+    `exif` says whether a mask that fits the image in both orientations was drawn on the upright image (`apply`) or on
+    the stored one (`ignore`).
     """
 
     name: str
@@ -41,52 +42,49 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageMaskFolder:
-    """One set of images, each with one mask.
+    """Images with a mask each, and files that are left out: images without a mask or in subfolders, masks of no image.
 
-    Attributes:
-        name: what it is called in messages.
-        pairs: in the order of their names.
-        weight: how often each pair is seen in an epoch of training.
-        missing: images that have no mask; they are left out.
-        idle: masks that have no image.
-        nested: images in folders below, which are left out.
+    `weight` is how often each pair is seen per epoch of training.
     """
 
     name: str
     pairs: list[Pair]
     weight: float = 1.0
     missing: list[Path] = field(default_factory=list)
-    idle: list[Path] = field(default_factory=list)
+    unmatched: list[Path] = field(default_factory=list)
     nested: list[Path] = field(default_factory=list)
+
+    def problems(self) -> list[str]:
+        """A sentence for each kind of file that is left out."""
+        kinds = (
+            ("images without a mask, left out", self.missing),
+            ("images in subfolders, left out", self.nested),
+            ("masks of no image", self.unmatched),
+        )
+        return [f"{self.name}: {kind}: {len(paths)}, first {paths[0]}" for kind, paths in kinds if paths]
 
 
 def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> ImageMaskFolder:
-    """The pairs of a folder: `images/` and `masks/`, `im/` and `gt/`, or .jpg beside .png, with equal stems.
+    """The pairs of a folder: `images/` and `masks/`, `im/` and `gt/`, or .jpg and .png files, with equal stems.
 
-    Raises:
-        NoInputError: the folder holds no pair.
-        HqsamError: two images share a mask.
+    Raises a NoInputError if it holds no pair, an HqsamError if two images share a mask.
     """
     layout = find_layout(folder)
-    if layout is not None:
-        pairs = list_pairs(*layout, exif=exif)
-        found = split_pairs(folder.resolve().name, pairs, weight)
-        if found.pairs:
-            return replace(found, idle=idle_masks(pairs, *layout), nested=nested_images(*layout))
-        if pairs:
-            names = " and ".join(dict.fromkeys(f"{path.name}/" for path in layout))
-            raise NoInputError(
-                f"no image in {names} has a file as its mask, such as {pairs[0].image.stem}.png",
-                file=folder,
-                remedy="rename them",
-            )
-    raise NoInputError(
-        "no pair in it", file=folder, remedy="give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
-    )
+    pairs = [] if layout is None else list_pairs(*layout, exif=exif)
+    if layout is None or not pairs:
+        remedy = "give a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
+        raise NoInputError("no pair in it", file=folder, remedy=remedy)
+    unmatched, nested = unmatched_masks(pairs, *layout), nested_images(*layout)
+    found = split_pairs(ImageMaskFolder(folder.resolve().name, pairs, weight, unmatched=unmatched, nested=nested))
+    if not found.pairs:
+        names = " and ".join(dict.fromkeys(f"{path.name}/" for path in layout))
+        example = f"{pairs[0].image.stem}.png"
+        raise NoInputError(f"no image in {names} has a mask, such as {example}", file=folder, remedy="rename them")
+    return found
 
 
 def find_layout(folder: Path) -> tuple[Path, Path] | None:
-    """The folders of the images and of the masks below a folder, or None where it has neither."""
+    """The folders of the images and of the masks below a folder, or None."""
     for images, masks in LAYOUTS:
         flat = images == masks and any(path.suffix.lower() == ".png" for path in folder.glob("*.*"))
         if flat or (images != masks and (folder / images).is_dir() and (folder / masks).is_dir()):
@@ -94,32 +92,27 @@ def find_layout(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def split_pairs(name: str, pairs: list[Pair], weight: float = 1.0) -> ImageMaskFolder:
-    """A set of the pairs whose masks are there, and of the images that lack theirs."""
-    whole = [pair for pair in pairs if pair.mask.is_file()]
-    return ImageMaskFolder(name, whole, weight, [pair.image for pair in pairs if not pair.mask.is_file()])
+def split_pairs(folder: ImageMaskFolder) -> ImageMaskFolder:
+    """The set with the pairs whose mask exists; the images of the others are `missing`."""
+    complete = [pair for pair in folder.pairs if pair.mask.is_file()]
+    return replace(folder, pairs=complete, missing=[pair.image for pair in folder.pairs if not pair.mask.is_file()])
 
 
-def idle_masks(pairs: list[Pair], images: Path, masks: Path, *, ending: str = "") -> list[Path]:
-    """Files of a folder of masks that are of none of the images."""
+def unmatched_masks(pairs: list[Pair], images: Path, masks: Path, *, ending: str = "") -> list[Path]:
+    """Masks in a folder without an image."""
     used = {pair.mask for pair in pairs}
-    return [path for path in _files_of_masks(images, masks) if path.stem.endswith(ending) and path not in used]
+    return [path for path in _mask_files(images, masks) if path.stem.endswith(ending) and path not in used]
 
 
-def _files_of_masks(images: Path, masks: Path) -> list[Path]:
-    """What lies in a folder of masks, PNG first; beside its images a mask is a PNG."""
+def _mask_files(images: Path, masks: Path) -> list[Path]:
+    """The image files in a folder of masks, PNG first; only PNG where it is the folder of the images."""
     suffixes = (".png",) if images.samefile(masks) else READ_SUFFIXES
     found = [path for path in masks.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
     return sorted(found, key=lambda path: (path.suffix.lower() != ".png", path.name))
 
 
-def _alike(name: str) -> str:
-    """A name without regard to letter case and Unicode form."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def nested_images(images: Path, masks: Path) -> list[Path]:
-    """Images in folders below that of the images, which are not looked for."""
+    """Images in subfolders of the folder of images."""
     if images.samefile(masks):
         return []
     return [path for path in images.glob("*/**/*") if path.suffix.lower() in READ_SUFFIXES]
@@ -135,89 +128,72 @@ def list_pairs(
     coarse_ending: str = "",
     exif: Exif = "apply",
 ) -> list[Pair]:
-    """All images of a folder in the order of their names, each with where its mask should be.
+    """All images of a folder, sorted by name, with the path of their mask, whether it exists or not.
 
-    Args:
-        image_ending, mask_ending, coarse_ending: what the names have between the stem of a pair and the suffix.
-        coarse: folder of coarse masks.
-
-    Raises:
-        HqsamError: two images share a mask.
+    Endings stand between the stem of a pair and the suffix of a file. Raises an HqsamError if two images share a mask.
     """
     suffixes = FLAT_SUFFIXES if images.samefile(masks) else READ_SUFFIXES
-    known: dict[str, Path] = {}
-    for path in _files_of_masks(images, masks):
-        known.setdefault(path.stem, path)
+    by_stem = {path.stem: path for path in reversed(_mask_files(images, masks))}
+    # File systems differ in letter case and Unicode form.
+    by_folded = {_folded(stem): path for stem, path in by_stem.items()}
     pairs: dict[str, Pair] = {}
-    alike = {_alike(stem): path for stem, path in known.items()}
     for image in sorted(path for path in images.iterdir() if path.suffix.lower() in suffixes):
-        if image.name.startswith("."):
-            continue
-        if not image.stem.endswith(image_ending):
+        if image.name.startswith(".") or not image.stem.endswith(image_ending):
             continue
         stem = image.stem.removesuffix(image_ending)
         if stem in pairs:
-            raise HqsamError(
-                f"{pairs[stem].image} and {image.name} would have the same mask", remedy="take one of them away"
-            )
+            raise HqsamError(f"{pairs[stem].image} and {image.name} have the same mask", remedy="remove one of them")
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
-        # `a.png` or another kind of file of that stem, or `a.jpg.png`.
+        # `a.png` or another suffix, or `a.jpg.png`.
         names = (f"{stem}{mask_ending}", f"{image.name}{mask_ending}")
-        found = next((known[name] for name in names if name in known), alike.get(_alike(names[0])))
+        found = next((by_stem[name] for name in names if name in by_stem), by_folded.get(_folded(names[0])))
         mask = found or masks / f"{names[0]}.png"
         pairs[stem] = Pair(stem, image, mask, rough, alpha if alpha.is_file() else None, exif)
     return list(pairs.values())
 
 
-def read_pair(pair: Pair, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndarray, np.ndarray]:
-    """An image, uint8 RGB (H, W, 3), and the values of its mask, uint8 0 to 255 (H, W), over 128 somewhere.
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
-    A photo and its mask are turned together or not at all: a mask that was drawn on the upright photo shows it by its
-    size, and then the photo is turned; where both sizes are equal, `pair.exif` decides, which is logged once.
 
-    Raises:
-        ImageError: either cannot be read, they differ in size, or the mask is empty.
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """An image, uint8 RGB (H, W, 3), and the values of its mask, uint8 0 to 255 (H, W), above 128 somewhere.
+
+    The image is turned upright if the size of the mask says so, or, where both orientations have that size, if
+    `pair.exif` is `apply`. Raises an ImageError if either cannot be read, they differ in size, or the mask is empty.
     """
-    values = read_mask_values(pair.mask, max_pixels)
-    image = read_fitting(pair.image, values.shape, pair.exif, max_pixels)
-    check_same_size(pair.mask, values, image)
-    check_not_empty(pair.mask, values)
+    values = read_mask_values(pair.mask)
+    image = read_fitting(pair.image, values.shape, pair.exif)
+    check_mask(pair.mask, values, image)
     return image, values
 
 
-def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
-    """A photo, uint8 RGB (H, W, 3), turned so that it fits what was drawn on it: a mask or boxes on (H, W) pixels.
+def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
+    """An image, uint8 RGB (H, W, 3), in the orientation that has the shape (H, W) of its ground truth.
 
-    Args:
-        exif: what decides where it fits both ways.
+    Where both have it, `exif` decides, which is said once.
     """
-    image = read_image(str(path), exif="ignore", max_pixels=max_pixels)
-    if stored_orientation(str(path)) not in TURNS:
+    image, turn = read_stored(str(path))
+    if turn is None:
         return image
-    upright = read_image(str(path), exif="apply", max_pixels=max_pixels)
+    upright = np.array(Image.fromarray(image).transpose(turn))
     if upright.shape[:2] != shape:
         return image
     if image.shape[:2] == shape:
-        _say_undecided(exif)
+        _warn_ambiguous(exif)
         return upright if exif == "apply" else image
     return upright
 
 
 @cache
-def _say_undecided(exif: Exif) -> None:
-    how = "upright, as `exif` apply" if exif == "apply" else "as they are stored, as `exif` ignore"
-    log.warning("photos that EXIF turns, whose masks would fit both ways, are read %s has it", how)
-
-
-def read_image_and_mask(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """An image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
-    image, values = read_pair(pair)
-    return image, (values > THRESHOLD).astype(np.uint8)
+def _warn_ambiguous(exif: Exif) -> None:
+    how = "upright" if exif == "apply" else "as stored"
+    log.warning("photos with an EXIF orientation whose masks fit both ways are read %s (`exif` %s)", how, exif)
 
 
 def check_readable(folder: ImageMaskFolder) -> None:
-    """Raise an HqsamError if not one pair of a set can be read; stops at the first that can."""
+    """Raise an HqsamError unless a pair of a set can be read."""
     problem = "it has none"
     for pair in folder.pairs:
         try:
@@ -225,15 +201,11 @@ def check_readable(folder: ImageMaskFolder) -> None:
             return
         except ImageError as error:
             problem = str(error)
-    raise HqsamError("no pair of it can be read", file=folder.name, remedy=f"the last: {problem}")
+    raise HqsamError("no image-mask pair can be read", file=folder.name, remedy=f"the last: {problem}")
 
 
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
-    """The alpha matte of an image (H, W, 3), uint8 (H, W).
-
-    Raises:
-        ImageError: it cannot be read, or is of another size.
-    """
+    """The alpha matte of an image (H, W, 3), uint8 (H, W). Raises an ImageError."""
     alpha = read_matte(path)
     check_same_size(path, alpha, image)
     return alpha
@@ -243,10 +215,11 @@ def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
     """Raise an ImageError unless a mask has the size of its image."""
     if mask.shape != image.shape[:2]:
         (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
-        raise ImageError(f"the mask is {mask_width}x{mask_height}, its photo {width}x{height}", file=path)
+        raise ImageError(f"the mask is {mask_width}x{mask_height}, its image {width}x{height}", file=path)
 
 
-def check_not_empty(path: Path, values: np.ndarray) -> None:
-    """Raise an ImageError unless a mask has an object."""
+def check_mask(path: Path, values: np.ndarray, image: np.ndarray) -> None:
+    """Raise an ImageError unless a mask has the size of its image and is not empty."""
+    check_same_size(path, values, image)
     if not (values > THRESHOLD).any():
-        raise ImageError("the mask is empty", file=path, remedy="leave it and its photo out")
+        raise ImageError("the mask is empty", file=path, remedy="remove it and its image")

@@ -13,7 +13,7 @@ import torch
 
 from ..configs import CONF, IOU, MAX_DET, DetectorConfig
 from ..errors import HqsamError, UsageError, first_line
-from ..records import Prompt
+from ..records import Category, Prompt
 from ..weights.hub import file_hash
 from .open_vocabulary import is_open_vocabulary, set_classes
 from .yolo import keep_threads, read_detector, ultralytics
@@ -57,12 +57,14 @@ class Detector:
             raise HqsamError(f"ultralytics cannot run it ({first_line(error)})", file=path) from None
         if yolo.task not in TASKS:
             raise UsageError(
-                f"a model for the task {yolo.task}, which gives no boxes",
+                f"a model of the task {yolo.task}, which predicts no boxes",
                 file=path,
-                remedy="give a detection model",
+                remedy="pass a detection model",
             )
         if settings.half and device.type == "cpu":
-            raise UsageError("a CPU computes in float32", option="half", remedy="leave it out, or pass `device` cuda")
+            raise UsageError(
+                "float16 is not supported on a CPU", option="half", remedy="omit it, or pass `device` cuda"
+            )
         self.sha256 = file_hash(path)
         self.identity = self.sha256[:16]
         new_classes = _new_classes(settings.classes, names)
@@ -71,7 +73,7 @@ class Detector:
             self.identity = f"{self.identity}+{encoder[:16]}"
             names = dict(enumerate(new_classes))
             settings = replace(settings, classes=tuple(new_classes))
-        self.categories: list[dict[str, Any]] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
+        self.categories: list[Category] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
         defaults = yolo.overrides
         conf = defaults.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
         iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou
@@ -115,7 +117,7 @@ def _loaded(path: Path) -> Any:
         return ultralytics().YOLO(str(path))
     except Exception as error:  # unpickling can raise anything
         raise HqsamError(
-            f"ultralytics cannot load it ({first_line(error)})", file=path, remedy="give a detection model"
+            f"ultralytics cannot load it ({first_line(error)})", file=path, remedy="pass a detection model"
         ) from None
 
 

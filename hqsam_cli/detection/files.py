@@ -46,7 +46,7 @@ EARLIER = {
     "6c25b0b63b1a433843f06d821a9ac1deb8d5805f74f0f38772c7308c5adc55a5",  # yolov8m.pt
 }
 KNOWN = {*ASSETS.values(), *EARLIER}
-SAFE_WAYS = "export it to ONNX where you trust it, or give its boxes with `boxes`"
+SAFE_WAYS = "export it to ONNX in a sandbox, or pass its predictions as `boxes`"
 
 
 def has_embedded() -> bool:
@@ -73,7 +73,7 @@ def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
                 f"this installation has no {EMBEDDED_PATH.name}",
                 option="detector",
                 value=name,
-                remedy="name another detector",
+                remedy="use another detector",
             )
         return EMBEDDED_PATH
     path = Path(name)
@@ -81,18 +81,18 @@ def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
     if not path.is_file():
         if asset not in ASSETS:
             raise UsageError(
-                f"no such file, and no model of known hash ({', '.join(sorted(ASSETS))})",
+                f"no such file, and not a known model ({', '.join(sorted(ASSETS))})",
                 option="detector",
                 value=name,
-                remedy="fetch its file, and pass its path",
+                remedy="download it, and pass its path",
             )
         return download(asset, f"{ASSETS_URL}/{asset}", ASSETS[asset], may_fetch=may_fetch)
     if path.suffix == ".pt":
         if not trusted and file_hash(path) not in KNOWN:
             raise UsageError(
-                "a .pt can run code as it is loaded, and this one is not known here",
+                "an unknown .pt, which can run arbitrary code when it is loaded",
                 file=path,
-                remedy=f"pass `trust_detector` if you trust who made it, else {SAFE_WAYS}",
+                remedy=f"pass `trust_detector` if you trust its author, else {SAFE_WAYS}",
             )
     elif path.suffix == ".onnx":
         missing = [package for package in ("onnx", "onnxruntime") if find_spec(package) is None]
@@ -124,29 +124,23 @@ def download(name: str, url: str, sha256: str | None, *, may_fetch: bool) -> Pat
 
     path = cache_path(name)
     if not may_fetch and not path.is_file():
-        raise HqsamError(
-            "is not on this machine, and a dry run fetches nothing", file=path, remedy="leave `dry_run` out"
-        )
+        raise HqsamError("not downloaded, and a dry run downloads nothing", file=path, remedy="omit `dry_run`")
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256, progress=sys.stderr.isatty())
     except (URLError, ConnectionError, TimeoutError, HTTPException) as error:
         raise HqsamError(
-            f"not on this machine, and {url} cannot be fetched ({error})",
+            f"not downloaded, and {url} cannot be fetched ({error})",
             file=path,
-            remedy="fetch it elsewhere and put it there",
+            remedy="download it elsewhere and put it there",
         ) from None
     except OSError as error:
         raise HqsamError(
             f"cannot be written ({error.strerror})", file=path, remedy="set TORCH_HOME to another folder"
         ) from None
     except RuntimeError:
-        raise HqsamError(
-            "not the file that is known (its SHA-256 differs)", file=url, remedy="try again later"
-        ) from None
+        raise HqsamError("not the expected file (its SHA-256 differs)", file=url, remedy="try again later") from None
     if sha256 is not None and file_hash(path) != sha256:
-        raise HqsamError(
-            "not the file that is known (its SHA-256 differs)", file=path, remedy="delete it and run again"
-        )
+        raise HqsamError("not the expected file (its SHA-256 differs)", file=path, remedy="delete it and run again")
     return path

@@ -87,7 +87,7 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
             model.set_classes(classes, model.get_text_pe(classes, cache_clip_model=True))
     except Exception as error:  # the file may be anything
         raise HqsamError(
-            f"cannot be run as a text encoder ({first_line(error)})", file=path, remedy="fetch it again"
+            f"cannot be run as a text encoder ({first_line(error)})", file=path, remedy="download it again"
         ) from None
     finally:
         model.clip_model = None

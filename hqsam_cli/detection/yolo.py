@@ -104,10 +104,10 @@ def read_detector(path: Path) -> Any:
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
             about = json.loads((file.metadata() or {}).get(METADATA, "{}"))
     except (SafetensorError, OSError) as error:
-        raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="fetch it again") from None
+        raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="download it again") from None
     if about.get("architecture") not in ARCHITECTURES:
         raise HqsamError(
-            "holds no detector", file=path, remedy="give one that `python -m hqsam_cli.recipes.detector` made"
+            "contains no detector", file=path, remedy="pass one made by `python -m hqsam_cli.recipes.detector`"
         )
     package = ultralytics()
     yolo = package.YOLO(str(Path(package.__path__[0]) / ARCHITECTURES[about["architecture"]]))
@@ -116,7 +116,7 @@ def read_detector(path: Path) -> Any:
         model.load_state_dict(state)
     except RuntimeError:
         raise HqsamError(
-            f"its tensors are not those of {about['architecture']}", file=path, remedy="fetch it again"
+            f"its tensors do not match {about['architecture']}", file=path, remedy="download it again"
         ) from None
     model.names = dict(enumerate(about["names"]))
     model.args, model.task = yolo.model.args, yolo.task

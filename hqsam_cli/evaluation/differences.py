@@ -1,28 +1,24 @@
-"""How far two rows of a table differ, and how sure that is: a paired bootstrap over images (Efron, 1979)."""
+"""Differences of rows with confidence intervals, by a paired bootstrap over images (Efron, 1979)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from .report import Row, Samples
+from .rows import Row, Samples, Table
 
 ROUNDS = 2000
-LEVEL = 95  # percent of the rounds that lie within the interval
-CHUNK = 100  # rounds drawn at once
+LEVEL = 95  # percent
+CHUNK = 100  # rounds per array
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of a row's figure to that of another: the same images, prompts and data set.
+    """The difference of a figure of two rows of the same data set and prompt, over `images` that both have.
 
-    Attributes:
-        row, against: what is compared.
-        low, high: of the interval, in the unit of the figure.
-        images: over which both have scores.
+    `low` and `high` are the ends of its interval, in the unit of the figure.
     """
 
     row: Row
@@ -33,8 +29,8 @@ class Difference:
     high: float
     images: int
 
-    def as_json(self) -> dict[str, Any]:
-        """As it stands in the JSON of an evaluation."""
+    def to_dict(self) -> dict[str, object]:
+        """The difference as JSON."""
         row, against = self.row, self.against
         return {
             "model": row.model,
@@ -50,8 +46,8 @@ class Difference:
         }
 
 
-def table_of_differences(found: Sequence[Difference]) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells, a line a pair of rows."""
+def table_of_differences(found: Sequence[Difference]) -> Table:
+    """A line for each pair of rows."""
     metrics = list(dict.fromkeys(difference.metric for difference in found))
     several = len({row.model for difference in found for row in (difference.row, difference.against)}) > 1
     lines: dict[tuple[int, int], dict[str, Difference]] = {}
@@ -69,41 +65,30 @@ def table_of_differences(found: Sequence[Difference]) -> tuple[list[str], list[l
 
 
 def differences(rows: Sequence[Row], seed: int) -> list[Difference]:
-    """Of each row to SAM's of its model, and to that of the first model where there are several.
+    """Differences of each row to SAM's row of its model, and to the row of the first model.
 
-    Figures without scores of single images, such as AP, have no interval and are left out.
+    Figures that no single image has, such as AP, are left out.
     """
     found = []
     first = rows[0].model if rows else ""
     for row in rows:
         same = [r for r in rows if (r.dataset, r.prompt) == (row.dataset, row.prompt)]
         base = next((r for r in same if (r.model, r.output) == (row.model, "sam")), None)
-        other = next((r for r in same if (r.model, r.output) == (first, row.output)), None)
-        for against in (base, other):
-            if against is not None and against is not row:
-                found += _compare(row, against, seed)
+        former = next((r for r in same if (r.model, r.output) == (first, row.output)), None)
+        for against in (base, former):
+            if against is None or against is row:
+                continue
+            for metric, samples in row.samples.items():
+                others = against.samples.get(metric, {})
+                ours = {image: own for image, own in samples.items() if image in others}
+                if ours:
+                    interval = paired_interval(ours, {image: others[image] for image in ours}, seed)
+                    found.append(Difference(row, against, metric, *interval, len(ours)))
     return found
 
 
-def _compare(row: Row, against: Row, seed: int) -> list[Difference]:
-    made = []
-    for metric, samples in row.samples.items():
-        known = against.samples.get(metric, {})
-        common = [image for image in samples if image in known]
-        if common:
-            value, low, high = paired_interval(
-                {image: samples[image] for image in common}, {image: known[image] for image in common}, seed
-            )
-            made.append(Difference(row, against, metric, value, low, high, len(common)))
-    return made
-
-
 def paired_interval(ours: Samples, theirs: Samples, seed: int) -> tuple[float, float, float]:
-    """The difference of two means over objects, and its interval if images were drawn again.
-
-    Args:
-        ours, theirs: of the same images: the sum of the scores of an image's objects, and how many they are.
-    """
+    """The difference of two means over objects, and its interval, of the same images."""
     a, b = (np.array([samples[image] for image in ours], float) for samples in (ours, theirs))
     value = _mean(a) - _mean(b)
     rng = np.random.default_rng(seed)
@@ -116,6 +101,6 @@ def paired_interval(ours: Samples, theirs: Samples, seed: int) -> tuple[float, f
 
 
 def _mean(scores: np.ndarray) -> np.ndarray:
-    """Of sums and counts (…, images, 2), the mean over all objects, (…)."""
+    """Means over objects, (…), of sums and counts (…, images, 2)."""
     totals = scores.sum(axis=-2)
     return np.asarray(totals[..., 0] / totals[..., 1])

@@ -1,294 +1,352 @@
-"""One evaluation from its settings to its rows: whichever kind of data set it is."""
+"""An evaluation from its config to its rows: every model on every data set."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, get_args
 
-from ..configs import EvalConfig
-from ..data.pairs import idle_masks, nested_images
+from .. import __version__
+from ..configs import VERSION, EvalConfig, EvalOutput, MaskOutput, Protocol, digest, identity
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
-from ..formats.values import some_of
-from ..progress import Progress
-from ..weights.hub import file_hash
-from .instances import GTImage, InstanceScorer, instance_set
-from .mask_sets import MaskSetScorer
+from ..inference.device import Compute, resolve_compute
+from ..inference.predictor import Predictor, prepare_for_inference
+from ..io.atomic import atomic_file, check_can_write
+from ..progress import SILENT, Progress
+from ..weights.checkpoints import load_checkpoint
+from ..weights.hub import file_hash, find_checkpoint
+from ..weights.registry import check_hq, infer_architecture, no_hq_message
+from .coco_set import read_coco_set
+from .differences import Difference, differences
+from .html_report import CASES, PAGE, write_page
+from .instances import InstanceTask
+from .mask_sets import MaskSet
 from .paper import paper_figures
-from .pictures import Comparison, write_comparison
-from .precision import precision_figures
-from .prompts import PromptRule
+from .plots import write_comparison, write_curves
+from .prompts import PromptRule, prompt_rules
 from .protocols import Evaluator
-from .refine import RefineMask
-from .report import Row, image_samples, mask_set_rows, mean_rows, per_image_lines, percent_means
-from .runner import Record, open_journal, score_items
-from .video import VideoScorer, frame_boxes, video_figures, video_frames
+from .refine import cascadepsp
+from .rows import Row, mean_rows
+from .scores import ImageLine, ImageScores, ScoreLog, Task, image_lines, score_task
+from .video import VideoTask, frame_boxes, video_frames
 
-BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)  # of a plot
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
+SCHEMA = 1  # of the JSON; see docs/evaluate.md
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What to evaluate, beside the model.
+class EvaluatedModel:
+    """A model: `name` as given, SHA-256 of the checkpoint, input size in pixels."""
 
-    Attributes:
-        datasets: of `choose_datasets`.
-        rules: of the prompts, for sets of one object an image.
-        identity: everything numbers depend on, beside the files of each data set; see `configs.identity`.
-        coarse: folder of coarse masks for the rule `mask`.
-        detections: a detector's boxes instead of the ground truth's.
-        refine: adds a row of refined masks, on sets of one object an image.
-    """
-
-    config: EvalConfig
-    datasets: Sequence[Dataset]
-    rules: Sequence[PromptRule]
-    identity: dict[str, str]
-    coarse: Path | None = None
-    detections: Path | None = None
-    refine: RefineMask | None = None
-    resume: bool = False
-
-
-class Shows(Protocol):
-    """A scorer whose images can be looked at."""
-
-    def comparison(self, item: Any) -> Comparison: ...
+    name: str
+    architecture: str
+    sha256: str
+    image_size: int
 
 
 @dataclass(slots=True)
-class Results:
-    """Rows of the table, lines an image, which images are broken, and what of the ground truth is lost.
+class Evaluation:
+    """What an evaluation found; `problems` are kinds of ground truth that are not scored, such as unmatched masks."""
 
-    Attributes:
-        sources: by data set and image, what can show it again, and what it is of.
-        journals: what `resume` would go on from; to be removed once the results are safe.
-    """
+    config: EvalConfig
+    datasets: list[str]  # as given
+    compute: Compute
+    models: list[EvaluatedModel] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)  # the table
+    differences: list[Difference] = field(default_factory=list)  # to SAM and to the first model
+    lines: list[ImageLine] = field(default_factory=list)  # scores of each image
+    failed: list[str] = field(default_factory=list)  # a sentence for each image without scores
+    problems: list[str] = field(default_factory=list)
+    logs: list[ScoreLog] = field(default_factory=list)  # scores on disk, which `resume` would read
+    written: list[Path] = field(default_factory=list)  # the files of `config.output`
 
-    rows: list[Row] = field(default_factory=list)
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    sources: dict[tuple[str, str], tuple[Shows, Any]] = field(default_factory=dict)
-    journals: list[Path] = field(default_factory=list)
+    def to_dict(self) -> dict[str, object]:
+        """The JSON that docs/evaluate.md describes."""
+        config = self.config
+        return {
+            "schema": SCHEMA,
+            "version": __version__,
+            "models": [asdict(model) for model in self.models],
+            "datasets": self.datasets,
+            "data_root": str(config.data_root),
+            "prompt": config.prompt,
+            "mask_outputs": list(dict.fromkeys(row.output for row in self.rows)),
+            "limit": config.limit,
+            "seed": config.seed,
+            "exif": config.exif,
+            "refine": config.refine,
+            "detections": None if config.detections is None else str(config.detections),
+            "device": self.compute.device.type,
+            "dtype": self.compute.dtype_name,
+            "left_out": self.failed,
+            "rows": [row.to_dict() for row in self.rows],
+            "differences": [difference.to_dict() for difference in self.differences],
+        }
 
-    @property
-    def can_be_shown(self) -> bool:
-        """Whether there are images that have a score and can be shown again."""
-        return bool(self.sources) and any("IoU" in line for line in self.lines)
-
-    def extend(self, others: Results) -> None:
-        """Take in those of another data set or model."""
-        self.rows += others.rows
-        self.lines += others.lines
-        self.broken += others.broken
-        self.lost += others.lost
-        self.journals += others.journals
-        self.sources |= others.sources
-
-    def forget_journals(self) -> None:
-        """Remove them: the results are where they were asked for."""
-        for path in self.journals:
+    def remove_logs(self) -> None:
+        """Delete what `resume` would read: the results are where they were asked for."""
+        for path in (log.path for log in self.logs if log.path is not None):
             path.unlink(missing_ok=True)
 
 
-def choose_datasets(
-    name: str,
-    root: Path,
-    rules: Sequence[PromptRule],
-    *,
-    detections: Path | None = None,
-    refine: bool = False,
-    pictures: str | None = None,
-) -> list[Dataset]:
-    """The data sets of a name: a key of the registry, `hq4`, or a folder.
+def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress: Progress = SILENT) -> Evaluation:
+    """Score models on data sets.
 
     Args:
-        pictures: the option that asks for pictures, if any.
+        datasets: names of data sets (`hqsam eval --list`), or folders.
 
     Raises:
-        HqsamError: files are missing.
-        UsageError: no such data set, or options that are not for it.
+        UsageError: options that exclude each other, or no such data set or model.
+        HqsamError: files are missing or damaged, or none of the images of a data set can be scored.
+        KeyboardInterrupt: SIGINT or SIGTERM; `resume` continues.
     """
-    datasets = [find_dataset(own, root) for own in (HQ4 if name == "hq4" else (name,))]
-    for dataset in datasets:
-        one_object = dataset.kind == "masks"
-        if one_object and detections is not None:
-            raise UsageError(
-                "only for coco, lvis, uvo, ytvis and davis",
-                option="detections",
-                remedy="leave them out: this set's boxes are of its masks",
-            )
-        if not one_object and [rule.kind for rule in rules] != ["box"]:
-            raise UsageError(f"{dataset.title} is prompted by boxes", option="prompt", remedy="leave it out")
-        misfit = None
-        if not one_object:
-            misfit = "refine" if refine else "plot" if pictures == "plot" else None
-        if pictures == "worst" and (dataset.kind == "video" or detections is not None):
-            raise UsageError(
-                "only for images with their own ground truth",
-                option="worst",
-                remedy="leave out videos and `detections`",
-            )
-        if misfit is not None:
-            raise UsageError(
-                "only for sets of one object an image", option=misfit, remedy=f"leave it out for {dataset.title}"
-            )
-    return datasets
+    config = config or EvalConfig()
+    output = config.output
+    names, rules = list(dict.fromkeys(datasets)), prompt_rules(config.prompt)
+    of_paper: Sequence[str] = () if rules[0].kind == "clicks" else (*HQ4, "hq4")
+    protocols: dict[str, Protocol] = {
+        name: config.protocol or ("paper" if name in of_paper else "deploy") for name in names
+    }
+    check_options(config, rules, protocols.values())
+    written = output_paths(output)
+    sets = find_datasets(names, config, rules)
+    compute = resolve_compute(config.device, config.dtype)
+    result = Evaluation(config, names, compute, written=written)
+    pictures: dict[str, list[Path]] = {}
+    for model in dict.fromkeys(config.model):  # one after another, so that only one is in memory
+        loaded = load_evaluator(model, config, compute, result, progress)
+        first, tasks = len(result.lines), {}
+        for name in names:
+            evaluator = copy(loaded)  # images are drawn after all data sets are scored
+            evaluator.protocol = protocols[name]
+            groups = []
+            for dataset in sets[name]:
+                task = tasks[dataset.key] = make_task(dataset, evaluator, config, rules, curves=output.curves)
+                log = ScoreLog(_log_path(dataset, evaluator, result), resume=config.resume)
+                result.logs.append(log)
+                images = _score(task, dataset, log, config.limit, result, progress)
+                result.lines += image_lines(model, dataset.key, images)
+                groups.append(task.rows(images))
+            means = mean_rows(name, groups) if len(groups) > 1 else []
+            for row in [*(row for group in groups for row in group), *means]:
+                paper = paper_figures(row.dataset, result.models[-1].architecture, row.prompt, row.output)
+                result.rows.append(replace(row, model=model, protocol=protocols[name], paper=paper))
+        lines = result.lines[first:]
+        if output.worst is not None:
+            place = f"{len(result.models)}_{Path(model).name}" if len(config.model) > 1 else ""
+            draw_images(output.worst[1] / place, output.worst[0], lines, tasks)
+        if output.report is not None:
+            for title in ("worst", "best"):
+                folder = output.report / title / str(len(result.models))
+                pictures[f"The {title} of {model}"] = draw_images(folder, CASES, lines, tasks, best=title == "best")
+    result.differences = differences(result.rows, config.seed)
+    _write(result, rules, {title: paths for title, paths in pictures.items() if paths})
+    return result
 
 
-def evaluate(
-    settings: Settings, evaluator: Evaluator, architecture: str, progress: Progress, model: str = ""
-) -> Results:
-    """Score data sets, and give their mean where there are several.
+def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: Iterable[Protocol]) -> None:
+    """Raise a UsageError for options that exclude each other, before anything is loaded."""
+    clicks, wanted = rules[0].kind == "clicks", config.mask_output
+    if unknown := [name for name in wanted if name not in get_args(MaskOutput)]:
+        raise UsageError("use sum, hq or sam", option="mask_output", value=unknown[0])
+    if clicks and "paper" in protocols:
+        raise UsageError("`prompt` clicks: clicks are placed on the image itself", remedy="leave `protocol` paper out")
+    if config.refine and (clicks or (wanted and "sam" not in wanted)):
+        remedy = "leave `prompt` clicks out, or add `mask_output` sam"
+        raise UsageError("refines SAM's masks", option="refine", remedy=remedy)
+    for model in config.model:
+        for name in wanted:
+            check_hq(model, name)
 
-    Args:
-        architecture: of the model, to find the paper's figures by.
-        model: what its user calls it.
 
-    Raises:
-        HqsamError: files are damaged, or not one image could be scored.
-        KeyboardInterrupt: interrupted; what is scored is kept for `resume`.
+def output_paths(output: EvalOutput) -> list[Path]:
+    """All files and folders of an output. Raises an HqsamError unless they can be written."""
+    if output.plot is not None and output.plot.suffix.lower() not in PLOT_SUFFIXES:
+        raise UsageError("name it .png, .pdf or .svg", option="plot", value=output.plot)
+    page = None if output.report is None else output.report / PAGE
+    paths = [path for path in (output.json, output.per_image, output.plot, page) if path is not None]
+    folder = [] if output.worst is None else [output.worst[1]]
+    for path in [*paths, *(own / "file" for own in folder)]:
+        check_can_write(path)
+    return paths + folder
+
+
+def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[PromptRule]) -> dict[str, list[Dataset]]:
+    """The data sets of each name: of the registry, `hq4`, or a folder; folders of equal names get their path as key.
+
+    Raises an HqsamError if files are missing, a UsageError for options that are not for a data set.
     """
-    evaluation = _Evaluation(settings, evaluator, architecture, progress, Results())
-    groups = [evaluation.rows(dataset) for dataset in settings.datasets]
-    results = evaluation.results
-    results.rows = [row for group in groups for row in group]
-    if len(groups) > 1:
-        results.rows += mean_rows(settings.config.dataset, architecture, groups)
-    for row in results.rows:
-        row.model, row.protocol = model, evaluator.protocol
-    results.lines = [{"model": model, **line} for line in results.lines]
-    return results
-
-
-@dataclass(slots=True)
-class _Evaluation:
-    """What every kind of data set needs."""
-
-    settings: Settings
-    evaluator: Evaluator
-    architecture: str
-    progress: Progress
-    results: Results
-
-    def rows(self, dataset: Dataset) -> list[Row]:
-        """Rows of one data set."""
+    sets = {
+        name: [find_dataset(own, config.data_root) for own in (HQ4 if name == "hq4" else (name,))] for name in names
+    }
+    for dataset in (dataset for found in sets.values() for dataset in found):
         if dataset.kind == "masks":
-            return self._mask_set(dataset)
-        return self._instances(dataset) if dataset.kind == "instances" else self._video(dataset)
+            if config.detections is not None:
+                remedy = "leave them out: this set's boxes are of its masks"
+                raise UsageError("only for coco, lvis, uvo, ytvis and davis", option="detections", remedy=remedy)
+            continue
+        if [rule.kind for rule in rules] != ["box"]:
+            raise UsageError(f"{dataset.title} is prompted by boxes", option="prompt", remedy="leave it out")
+        if config.output.worst is not None and (dataset.kind == "video" or config.detections is not None):
+            remedy = "leave out videos and `detections`"
+            raise UsageError("only for images with their own ground truth", option="worst", remedy=remedy)
+        if config.refine or config.output.plot is not None:
+            option, remedy = "refine" if config.refine else "plot", f"leave it out for {dataset.title}"
+            raise UsageError("only for sets with one object per image", option=option, remedy=remedy)
+    keys = Counter(dataset.key for found in sets.values() for dataset in found)
+    return {
+        name: [replace(own, key=name) if keys[own.key] > 1 else own for own in found] for name, found in sets.items()
+    }
 
-    def _mask_set(self, dataset: Dataset) -> list[Row]:
-        settings = self.settings
-        pairs = dataset_pairs(dataset, settings.coarse, settings.config.exif)
-        idle = idle_masks(pairs, Path(dataset.images), Path(dataset.gt), ending=dataset.ending)
-        nested = nested_images(Path(dataset.images), Path(dataset.gt))
-        if nested:
-            self._lose(f"{dataset.title}: images in folders below, left out: {len(nested)}, first {nested[0]}")
-        if idle:
-            self._lose(f"{dataset.title}: masks of no image: {len(idle)} ({some_of(path.name for path in idle)})")
-        ratios = BOUNDARY_RATIOS if settings.config.curves else ()
-        scorer = MaskSetScorer(
-            self.evaluator, settings.rules, ratios=ratios, seed=settings.config.seed, refine=settings.refine
+
+def load_evaluator(
+    name: str, config: EvalConfig, compute: Compute, result: Evaluation, progress: Progress
+) -> Evaluator:
+    """Load a model and add it to the result. Raises a UsageError where it lacks a mask output."""
+    checkpoint = find_checkpoint(name, progress.say)
+    model = load_checkpoint(checkpoint)
+    available: list[MaskOutput] = ["sam", "hq", "sum"] if model.has_hq else ["sam"]
+    if absent := set(config.mask_output) - set(available):
+        raise UsageError(no_hq_message(checkpoint, min(absent)))
+    architecture = infer_architecture(model.state_dict()) or ""
+    progress.say(f"{architecture} ({checkpoint.name}) on {compute.device} in {compute.dtype_name}")
+    result.models.append(EvaluatedModel(name, architecture, file_hash(checkpoint), model.image_size))
+    prepared = prepare_for_inference(model, compute.device, compute.dtype)
+    predictor = Predictor(prepared, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
+    outputs = [output for output in available if output in (config.mask_output or available)]
+    return Evaluator(predictor, "deploy", outputs)
+
+
+def make_task(
+    dataset: Dataset, evaluator: Evaluator, config: EvalConfig, rules: Sequence[PromptRule], *, curves: bool
+) -> Task[Any, Any]:
+    """What scores a data set of its kind."""
+    if dataset.kind == "instances":
+        coco_set = read_coco_set(dataset, config.detections)
+        return InstanceTask(
+            key=dataset.key,
+            items=coco_set.images,
+            evaluator=evaluator,
+            problems=coco_set.problems,
+            coco_set=coco_set,
+            from_gt=config.detections is None,
+            exif=config.exif,
         )
-        records = self._records(dataset, pairs, scorer)
-        return mask_set_rows(dataset.key, self.architecture, records, settings.rules, scorer.outputs, ratios)
-
-    def _instances(self, dataset: Dataset) -> list[Row]:
-        from_gt = self.settings.detections is None
-        whole = instance_set(dataset, self.settings.detections)
-        for text in whole.problems:
-            self._lose(text)
-        records = self._records(
-            dataset, whole.images, InstanceScorer(self.evaluator, from_gt=from_gt, exif=self.settings.config.exif)
-        )
-        rows = []
-        for output in self.evaluator.outputs:
-            figures = precision_figures(whole, records, output)
-            scores = [score for record in records if not record["error"] for score in record["scores"][output]]
-            if scores:
-                figures = {**percent_means(scores), **figures}
-            row = self._row(dataset, "ground-truth boxes" if from_gt else "detections", output, records, figures)
-            row.samples = image_samples(
-                {record["file_name"]: record["scores"][output] for record in records if not record["error"]}
-            )
-            rows.append(row)
-        return rows
-
-    def _video(self, dataset: Dataset) -> list[Row]:
-        file = self.settings.detections
-        scorer = VideoScorer(self.evaluator, None if file is None else frame_boxes(file))
-        records = self._records(dataset, video_frames(dataset), scorer)
-        prompt = "ground-truth boxes" if file is None else "boxes of a file"
-        return [
-            self._row(dataset, prompt, output, records, video_figures(records, output))
-            for output in self.evaluator.outputs
-        ]
-
-    def _lose(self, text: str) -> None:
-        """Say what of the ground truth cannot count."""
-        self.results.lost.append(text)
-        self.progress.on_problem(text)
-
-    def _row(
-        self, dataset: Dataset, prompt: str, output: str, records: Sequence[Record], figures: dict[str, float]
-    ) -> Row:
-        n = sum(record["error"] is None for record in records)
-        paper = paper_figures(dataset.key, self.architecture, prompt, output)
-        return Row(dataset.key, prompt, output, n, figures, paper)
-
-    def _records(self, dataset: Dataset, items: Sequence[Any], scorer: Any) -> list[Record]:
-        """Records of the items; their lines and what is broken among them go to the results."""
-        settings = self.settings
-        items = items[: settings.config.limit]
-        self.progress.on_start(len(items), 0, title=dataset.title)
-        with open_journal(self._identity(dataset), resume=settings.resume) as journal:
-            self.results.journals.append(journal.path)
-            records = score_items(items, scorer.loaded, scorer.record, journal, self.progress.on_record)
-        errors = [record["error"] for record in records if record["error"] is not None]
-        if len(errors) == len(records):
-            raise HqsamError(
-                f"not one of {len(records)} images could be scored",
-                value=dataset.title,
-                remedy=f"the first: {errors[0]}",
-            )
-        self.results.broken += errors
-        self.results.lines += per_image_lines(dataset.key, records)
-        if hasattr(scorer, "comparison"):
-            self.results.sources |= {(dataset.key, item.name): (scorer, item) for item in items}
-        return records
-
-    def _identity(self, dataset: Dataset) -> dict[str, str]:
-        """All that the numbers of a data set depend on: with the places of its files, as names are not unique."""
-        settings = self.settings
-        return {
-            **settings.identity,
-            "dataset": dataset.key,
-            "images": str(Path(dataset.images).resolve()),
-            "ground truth": str(Path(dataset.gt).resolve()),
-            "detections": "" if settings.detections is None else file_hash(settings.detections),
-            "coarse": "" if settings.coarse is None else str(settings.coarse.resolve()),
-        }
+    if dataset.kind == "video":
+        boxes = None if config.detections is None else frame_boxes(config.detections)
+        return VideoTask(key=dataset.key, items=video_frames(dataset), evaluator=evaluator, boxes=boxes)
+    found = dataset_pairs(dataset, config.coarse_masks, config.exif)
+    refine = cascadepsp(str(evaluator.predictor.model.device)) if config.refine else None
+    return MaskSet(
+        key=dataset.key,
+        items=found.pairs,
+        evaluator=evaluator,
+        problems=found.problems(),
+        rules=rules,
+        seed=config.seed,
+        curves=curves and rules[0].kind not in ("clicks", "points"),
+        refine=refine,
+    )
 
 
-def write_cases(folder: Path, count: int, results: Results, *, best: bool = False) -> list[Path]:
-    """Pictures of the images with the lowest IoU, or the highest, first: photo, gt and every mask output."""
-    scored = [line for line in results.lines if "IoU" in line]
-    own = [line for line in scored if line["prompt"] == scored[0]["prompt"]]
-    output = own[-1]["mask_output"]
+def _score(
+    task: Task[Any, Any], dataset: Dataset, log: ScoreLog, limit: int | None, result: Evaluation, progress: Progress
+) -> list[ImageScores]:
+    """Scores of the images of a data set; failures and problems are added to the result."""
+    for text in task.problems:
+        progress.on_problem(text)
+    result.problems += task.problems
+    progress.on_start(len(task.items[:limit]), 0, title=dataset.title)
+    images = score_task(task, log, limit, progress)
+    failed = [image.error for image in images if image.error is not None]
+    if len(failed) == len(images):
+        remedy = f"the first: {failed[0]}" if failed else ""
+        raise HqsamError(f"none of {len(images)} images could be scored", value=dataset.title, remedy=remedy)
+    result.failed += failed
+    return images
+
+
+def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation) -> Path:
+    """The file of the scores of a data set, in the user's cache: another for everything that scores depend on."""
+    config = result.config
+    resolved = replace(
+        config,
+        model=(),
+        protocol=evaluator.protocol,
+        mask_output=evaluator.outputs,
+        device=result.compute.device.type,
+        dtype=result.compute.dtype_name,
+    )
+    known = identity(
+        resolved,
+        model=result.models[-1].sha256,
+        dataset=dataset.key,
+        images=str(Path(dataset.images).resolve()),
+        gt=str(Path(dataset.gt).resolve()),
+        curves=str(config.output.curves),
+        coarse="" if config.coarse_masks is None else str(config.coarse_masks.resolve()),
+        detections="" if config.detections is None else file_hash(config.detections),
+    )
+    del known[VERSION]  # an upgrade is the same evaluation
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "hqsam" / "eval" / digest(*sorted(known.items())) / "scores.ndjson"
+
+
+def draw_images(
+    folder: Path, count: int, lines: Sequence[ImageLine], tasks: Mapping[str, Task[Any, Any]], *, best: bool = False
+) -> list[Path]:
+    """Draw the images with the lowest IoU of the last mask output, or the highest: image, ground truth and masks."""
+    scored = [line for line in lines if "IoU" in line.metrics]
+    own = [line for line in scored if line.prompt == scored[0].prompt]
     ious: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for line in own:
-        ious[line["dataset"], line["image"]][line["mask_output"]] = line["IoU"]
-    ranked = sorted(((found[output], place) for place, found in ious.items() if output in found), reverse=best)
+        ious[line.dataset, line.image][line.mask_output] = line.metrics["IoU"]
+    last = own[-1].mask_output if own else ""
+    ranked = sorted(((found[last], place) for place, found in ious.items() if last in found), reverse=best)
     paths = []
-    for rank, (value, place) in enumerate(ranked[:count], 1):
-        scorer, item = results.sources[place]
-        dataset, image = place
-        stem = os.path.splitext(image)[0] if isinstance(item, GTImage) else image
-        paths.append(folder / f"{rank:03d}_{dataset}_{stem.replace('/', '_')}_{100 * value:.0f}.png")
-        write_comparison(paths[-1], scorer.comparison(item), ious[place])
+    for rank, (value, (key, image)) in enumerate(ranked[:count], 1):
+        task = tasks[key]
+        item = next(item for item in task.items if item.name == image)
+        stem = os.path.splitext(image)[0] if isinstance(task, InstanceTask) else image
+        paths.append(folder / f"{rank:03d}_{key}_{stem.replace('/', '_')}_{100 * value:.0f}.png")
+        write_comparison(paths[-1], task.comparison(item), ious[key, image])
     return paths
+
+
+def _write(result: Evaluation, rules: Sequence[PromptRule], pictures: Mapping[str, Sequence[Path]]) -> None:
+    """Write the files that were asked for."""
+    output = result.config.output
+    points = rules[0].kind in ("clicks", "points")
+    axes = (rules[0].kind, "mIoU") if points else ("boundary width, fraction of the diagonal", "mBIoU")
+    if output.json is not None:
+        with atomic_file(output.json) as file:
+            file.write(json.dumps(result.to_dict(), indent=1, allow_nan=False).encode() + b"\n")
+    if output.per_image is not None:
+        write_csv(output.per_image, result.lines)
+    if output.plot is not None:
+        write_curves(output.plot, result.rows, axes)
+    if output.report is not None:
+        where = f"{result.compute.device} in {result.compute.dtype_name}"
+        facts = {"hqsam": __version__, "prompt": result.config.prompt, "on": where}
+        write_page(output.report, result.rows, result.differences, result.lines, pictures, facts, axes)
+
+
+def write_csv(path: Path, lines: Sequence[ImageLine]) -> None:
+    """A line for each image, prompt and mask output, with a column for each metric."""
+    metrics = list(dict.fromkeys(name for line in lines for name in line.metrics))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "dataset", "image", "prompt", "mask_output", *metrics, "error"])
+    for line in lines:
+        scores = [line.metrics.get(name, "") for name in metrics]
+        writer.writerow([line.model, line.dataset, line.image, line.prompt, line.mask_output, *scores, line.error])
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))

@@ -1,133 +1,154 @@
-"""One object an image: the four sets of the paper, BIG, and any folder of photos and masks."""
+"""Data sets with one object per image: the four sets of the paper, BIG, and any folder of images and masks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
-from ..configs import DEFAULT_MAX_PIXELS, MaskOutput
-from ..data.pairs import Pair, check_not_empty, check_same_size, read_pair
+from ..configs import MaskOutput
+from ..data.pairs import Pair, check_mask, read_pair
 from ..errors import ImageError
 from ..io.masks import THRESHOLD, read_mask_values
 from ..records import Prompt
-from .clicks import click_ious
-from .metrics import boundary_iou, score
-from .pictures import Comparison
-from .prompts import PromptRule, draw_prompt, random_generator
-from .protocols import Evaluator, PreparedImage
+from .metrics import METRICS, boundary_iou, iou, score
+from .plots import Comparison
+from .prompts import CLICKS, TARGETS, PromptRule, clicks_until, draw_prompt, next_click, random_generator
+from .protocols import PreparedImage
 from .refine import REFINED, RefineMask
-from .runner import Record
+from .rows import Row, Samples, select_scores, summarize
+from .scores import ImageScores, Metrics, Score, Task
+
+BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)  # widths of the curve, as fractions of the diagonal
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedPair:
-    """A photo and its masks.
+class LoadedPair(NamedTuple):
+    """An image, uint8 RGB (H, W, 3), and its mask, bool (H, W).
 
-    Attributes:
-        image: uint8 RGB (H, W, 3).
-        values: of the mask file, uint8 0 to 255 (H, W); `gt` is where they are over 128, bool.
-        coarse: values of the coarse mask, where one is asked for.
+    Prompts are drawn from `prompt_mask`, bool, in the pixels of the protocol, as is the coarse mask, if one is needed.
     """
 
     image: np.ndarray
-    values: np.ndarray
     gt: np.ndarray
+    prompt_mask: np.ndarray
     coarse: np.ndarray | None
 
 
-class MaskSetScorer:
-    """Scores of pairs under prompts drawn by rules.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskSet(Task[Pair, LoadedPair]):
+    """Pairs of an image and a mask, with prompts drawn from the mask by `rules`, `seed` and the name of the image.
 
-    Args:
-        rules: one row of results each; `clicks` alone, if at all.
-        ratios: widths of the boundary to score for a curve, as shares of the diagonal.
-        seed: of everything drawn, with the name of the image.
-        refine: makes one more row, SAM's masks after refinement.
+    `curves` also scores boundaries of several widths; `refine` adds rows of SAM's masks after refinement.
     """
 
-    def __init__(
-        self,
-        evaluator: Evaluator,
-        rules: Sequence[PromptRule],
-        *,
-        ratios: Sequence[float] = (),
-        seed: int = 0,
-        refine: RefineMask | None = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-    ) -> None:
-        self.evaluator = evaluator
-        self.rules = rules
-        self.ratios = ratios
-        self.seed = seed
-        self.refine = refine
-        self.max_pixels = max_pixels
+    rules: Sequence[PromptRule]
+    seed: int = 0
+    curves: bool = False
+    refine: RefineMask | None = None
 
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The rows of each rule."""
-        return (*self.evaluator.outputs, *((REFINED,) if self.refine else ()))
-
-    def loaded(self, pair: Pair) -> LoadedPair:
-        """Read a pair; an ImageError names what is wrong with it."""
-        image, values = read_pair(pair, self.max_pixels)
-        if not self.evaluator.to_prompt_pixels(values).any():
-            raise ImageError("nothing of the mask is left at the model's input size", file=pair.mask)
+    def load(self, item: Pair) -> LoadedPair:
+        """See `Task`."""
+        image, values = read_pair(item)
+        prompt_mask = self.evaluator.to_prompt_pixels(values)
+        if not prompt_mask.any():
+            raise ImageError("the mask is empty at the model's input size", file=item.mask)
         coarse = None
         if any(rule.kind == "mask" for rule in self.rules):
-            if pair.coarse is None:
-                raise ImageError("has no coarse mask", file=pair.image, remedy="give their folder as `coarse_masks`")
-            coarse = read_mask_values(pair.coarse)
-            check_not_empty(pair.coarse, coarse)
-            check_same_size(pair.coarse, coarse, image)
-        return LoadedPair(image, values, values > THRESHOLD, coarse)
+            if item.coarse is None:
+                raise ImageError("has no coarse mask", file=item.image, remedy="give their folder as `coarse_masks`")
+            coarse = read_mask_values(item.coarse)
+            check_mask(item.coarse, coarse, image)
+            coarse = self.evaluator.to_prompt_pixels(coarse)
+        return LoadedPair(image, values > THRESHOLD, prompt_mask, coarse)
 
-    def record(self, pair: Pair, loaded: LoadedPair) -> Record:
-        """`scores`, by mask output and rule, lists over trials of `METRICS` by name; `curves`, likewise, of the
-        boundary IoU at each of `ratios`; `clicks`, by mask output, the IoU after each click.
-        """
-        photo = self.evaluator.prepare(loaded.image)
-        rng = random_generator(self.seed, pair.name)
-        record: Record = {"scores": {output: {} for output in self.outputs}, "curves": {}, "clicks": {}}
+    def score(self, item: Pair, loaded: LoadedPair) -> ImageScores:
+        """See `Task`."""
+        prepared = self.evaluator.prepare(loaded.image)
+        rng = random_generator(self.seed, item.name)
+        found: list[Score] = []
         for rule in self.rules:
             if rule.kind == "clicks":
                 for output in self.evaluator.outputs:
-
-                    def mask_of(prompt: Prompt, output: MaskOutput = output) -> np.ndarray:
-                        return self.evaluator.masks(photo, [prompt], [output])[output][0][0]
-
-                    record["clicks"][output] = click_ious(mask_of, loaded.gt)
+                    ious = self._click_ious(output, loaded.gt, prepared)
+                    found.append(Score(rule.label, output, [{"IoU": ious[-1]}], ious))
                 continue
-            prompts = self.prompts(rule, loaded, rng)
-            for row, masks in self.masks(photo, loaded.image, prompts).items():
-                record["scores"][row][rule.label] = [score(mask, loaded.gt) for mask in masks]
-                if self.ratios:
-                    curves = [[boundary_iou(mask, loaded.gt, ratio) for ratio in self.ratios] for mask in masks]
-                    record["curves"].setdefault(row, {})[rule.label] = curves
-        return record
+            for row, masks in self._masks(rule, loaded, prepared, rng).items():
+                trials = [score(mask, loaded.gt) for mask in masks]
+                means = {name: float(np.mean([own[name] for own in trials])) for name in METRICS}
+                widths = [[boundary_iou(mask, loaded.gt, r) for r in BOUNDARY_RATIOS] for mask in masks if self.curves]
+                found.append(Score(rule.label, row, [means], np.mean(widths, axis=0).tolist() if widths else []))
+        return ImageScores(item.name, sorted(found, key=lambda own: self.outputs.index(own.mask_output)))
 
-    def comparison(self, pair: Pair) -> Comparison:
-        """A pair beside the masks of its first prompt."""
-        loaded, rule = self.loaded(pair), self.rules[0]
-        compared = Comparison(loaded.image, [loaded.gt])
-        if rule.kind != "clicks":
-            photo = self.evaluator.prepare(loaded.image)
-            prompts = self.prompts(rule, loaded, random_generator(self.seed, pair.name))
-            made = self.masks(photo, loaded.image, prompts)
-            compared.outputs.update((output, masks[:1]) for output, masks in made.items())
-        return compared
-
-    def masks(self, photo: PreparedImage, image: np.ndarray, prompts: list[Prompt]) -> dict[str, list[np.ndarray]]:
-        """Masks of the prompts, bool (H, W), by row."""
-        made: dict[str, list[np.ndarray]] = {o: masks for o, (masks, _) in self.evaluator.masks(photo, prompts).items()}
+    def _masks(
+        self, rule: PromptRule, loaded: LoadedPair, prepared: PreparedImage, rng: np.random.Generator
+    ) -> dict[str, list[np.ndarray]]:
+        """Masks of the trials of a rule, bool (H, W), by mask output."""
+        inclusive = self.evaluator.protocol == "paper"
+        prompts = [
+            draw_prompt(rule, loaded.prompt_mask, rng, inclusive=inclusive, coarse=loaded.coarse)
+            for _ in range(rule.trials)
+        ]
+        masks: dict[str, list[np.ndarray]] = {
+            output: masks for output, (masks, _) in self.evaluator.masks(prepared, prompts).items()
+        }
         if self.refine is not None:
-            made[REFINED] = [self.refine(image, mask) for mask in made["sam"]]
+            masks[REFINED] = [self.refine(loaded.image, mask) for mask in masks["sam"]]
+        return masks
+
+    def _click_ious(self, output: MaskOutput, gt: np.ndarray, prepared: PreparedImage) -> list[float]:
+        """IoU after each of `CLICKS` clicks, each in the middle of the largest error."""
+        mask, not_clicked = np.zeros_like(gt), np.ones(gt.shape, np.float32)
+        clicks: list[tuple[int, int, int]] = []
+        ious = []
+        for _ in range(CLICKS):
+            clicks.append(next_click(mask, gt, not_clicked))
+            prompt = Prompt(1, points=np.array(clicks, float))
+            ((mask,), _) = self.evaluator.masks(prepared, [prompt], [output])[output]
+            ious.append(iou(mask, gt))
+        return ious
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Mask outputs, with that of refined masks."""
+        return (*self.evaluator.outputs, *((REFINED,) if self.refine else ()))
+
+    def rows(self, images: Sequence[ImageScores]) -> list[Row]:
+        """See `Task`: means over images."""
+        made = []
+        for rule, output in product(self.rules, self.outputs):
+            scores = select_scores(images, rule.label, output)
+            curves = [score.curve for score in scores.values() if score.curve]
+            heights = (100 * np.mean(curves, axis=0)).tolist() if curves else []
+            x: list[float] = list(BOUNDARY_RATIOS)
+            samples: dict[str, Samples] = {}
+            if rule.kind == "clicks":
+                figures, x = click_figures(curves), [float(n) for n in range(1, CLICKS + 1)]
+            else:
+                figures, samples = summarize(scores)
+            if rule.kind == "points" and scores:
+                x, heights = [float(rule.inside + rule.outside)], [figures["mIoU"]]
+            curve = {"x": x, "y": heights} if heights else {}
+            made.append(Row(self.key, rule.label, output, len(scores), figures, curve=curve, samples=samples))
         return made
 
-    def prompts(self, rule: PromptRule, loaded: LoadedPair, rng: np.random.Generator) -> list[Prompt]:
-        """The prompts of a rule's trials, in the pixels of the protocol."""
-        gt = self.evaluator.to_prompt_pixels(loaded.values)
-        coarse = None if loaded.coarse is None else self.evaluator.to_prompt_pixels(loaded.coarse)
-        inclusive = self.evaluator.protocol == "paper"
-        return [draw_prompt(rule, gt, rng, inclusive=inclusive, coarse=coarse) for _ in range(rule.trials)]
+    def comparison(self, item: Pair) -> Comparison:
+        """An image with its mask and the masks of its first prompt."""
+        loaded, rule = self.load(item), self.rules[0]
+        outputs: dict[str, list[np.ndarray]] = {}
+        if rule.kind != "clicks":
+            prepared = self.evaluator.prepare(loaded.image)
+            masks = self._masks(rule, loaded, prepared, random_generator(self.seed, item.name))
+            outputs = {output: own[:1] for output, own in masks.items()}
+        return Comparison(loaded.image, [loaded.gt], outputs)
+
+
+def click_figures(ious: Sequence[Sequence[float]]) -> Metrics:
+    """NoC at each target, and how many objects do not reach 90 before the last click, as RITM counts."""
+    if not ious:
+        return {}
+    clicks = {target: [clicks_until(own, target) for own in ious] for target in TARGETS}
+    figures = {f"NoC@{target:.0%}".rstrip("%"): float(np.mean(numbers)) for target, numbers in clicks.items()}
+    return {**figures, f">={CLICKS}@90": float(sum(number >= CLICKS for number in clicks[TARGETS[-1]]))}

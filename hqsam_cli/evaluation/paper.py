@@ -1,6 +1,6 @@
-"""What the paper prints, to stand beside what is measured (HQ-SAM, NeurIPS 2023, main paper and supplement).
+"""Figures of the paper (HQ-SAM, NeurIPS 2023, main paper and supplement), in percent.
 
-Keys: data set, architecture, label of the prompt. Values: percent, for SAM and for HQ-SAM, by metric.
+Keys: data set, architecture, label of the prompt. Values: of SAM and of HQ-SAM, by metric.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ Figures = dict[str, float]
 _FOUR = ("dis", "coift", "hrsod", "thinobject", "hq4")
 
 
-def _figures(text: str) -> Figures:
-    """`AP 44.4, AP_B 28.2` as a mapping."""
-    return {metric: float(value) for metric, value in (part.rsplit(maxsplit=1) for part in text.split(", "))}
-
-
 def _region(sam: tuple[float, float], hq: tuple[float, float]) -> tuple[Figures, Figures]:
     return dict(zip(("mIoU", "mBIoU"), sam, strict=True)), dict(zip(("mIoU", "mBIoU"), hq, strict=True))
 
 
 def _precision(sam: str, hq: str) -> tuple[Figures, Figures]:
-    return _figures(sam), _figures(hq)
+    """Of texts such as `AP 44.4, AP_B 28.2`."""
+    pairs = ([part.rsplit(maxsplit=1) for part in text.split(", ")] for text in (sam, hq))
+    sam_figures, hq_figures = ({metric: float(value) for metric, value in own} for own in pairs)
+    return sam_figures, hq_figures
 
 
 def _points(dataset: str, sam: str, hq: str) -> dict[tuple[str, str, str], tuple[Figures, Figures]]:
@@ -70,9 +68,9 @@ CASCADEPSP = {"mIoU": 80.9, "mBIoU": 74.6}  # SAM's masks refined: hq4 with vit_
 
 
 def paper_figures(dataset: str, architecture: str, prompt: str, output: str) -> Figures:
-    """What the paper prints for a row, or nothing.
+    """The figures of the paper for a row, or none.
 
-    Its HQ-SAM is the HQ token alone on sets of one object an image, and the sum of logits elsewhere.
+    HQ-SAM there is the HQ token alone on data sets with one object per image, and the sum of logits elsewhere.
     """
     found = PAPER.get((dataset, architecture, prompt))
     if found is None:

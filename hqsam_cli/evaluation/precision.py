@@ -1,4 +1,4 @@
-"""Average precision, `faster-coco-eval`'s: of masks, and of boundaries (Cheng et al., CVPR 2021)."""
+"""Average precision by `faster-coco-eval`: of masks, and of boundaries (Cheng et al., CVPR 2021)."""
 
 from __future__ import annotations
 
@@ -8,81 +8,96 @@ from typing import Any
 
 import numpy as np
 
-from .instances import InstanceSet
-from .runner import Record
+from ..records import Annotation
+from .coco_set import CocoSet, GTImage, GTObject
+from .scores import ImageScores
 
 STRICT_RATIO = 0.01  # of the diagonal: the paper's "strict" boundary AP
-COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # results an image that count
-# What is counted: the kind of IoU, its name, and the width of a boundary as a share of the diagonal.
+COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # detections per image
+# The kind of IoU, the name of the figure, and the width of the boundary as a fraction of the diagonal.
 KINDS = (("segm", "AP", 0.02), ("boundary", "AP_B", 0.02), ("boundary", "AP_B strict", STRICT_RATIO))
-SIZES = {"": "all", "_S": "small", "_M": "medium", "_L": "large"}  # of objects, for the first of them
+SIZES = {"": "all", "_S": "small", "_M": "medium", "_L": "large"}  # of objects, for AP
 NAMES = (*(f"AP{ending}" for ending in SIZES), "AP_B", "AP_B strict")
 
 
-def precision_figures(whole: InstanceSet, records: Sequence[Record], output: str) -> dict[str, float]:
-    """AP of masks (and by size), and of boundaries at 2 and at 1 percent of the diagonal, in percent.
+def precision_figures(coco_set: CocoSet, images: Sequence[ImageScores], output: str) -> dict[str, float]:
+    """AP of masks (and by size), and of boundaries of 2 and of 1 percent of the diagonal, in percent.
 
-    Only images that were scored count, so that a part of a data set can be measured. Categories are independent, and
-    one is looked at after another, since for each pair of an image and a category the library keeps what it found.
+    Only scored images count, so that a part of a data set can be measured. Categories are evaluated one after
+    another, since the library keeps an array for each pair of an image and a category.
     """
-    scored = [record for record in records if record["error"] is None]
-    if not any(record["results"][output] for record in scored):
+    detections = [own for image in images if image.error is None for own in image.detections[output]]
+    if not detections:
         return dict.fromkeys(NAMES, 0.0)
+    scored = {image.image_id for image in images if image.error is None}
+    gts = [image for image in coco_set.images if image.image_id in scored]
     counted: dict[str, list[np.ndarray]] = defaultdict(list)
-    for gt, results in _categories(whole, scored, output):
-        for name, precision in _precisions(gt, results, whole):
+    for category, objects, found in _by_category(coco_set, gts, detections):
+        document = _document(coco_set, category, gts, objects, found)
+        for name, precision in _precisions(document, found, coco_set):
             counted[name].append(precision[precision > -1])
     means = {name: np.concatenate(values) for name, values in counted.items()}
     return {name: 100 * float(own.mean()) if own.size else float("nan") for name, own in means.items()}
 
 
-def _categories(
-    whole: InstanceSet, scored: Sequence[Record], output: str
-) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """The ground truth of each category, as a document, and its results; of all at once where classes do not count."""
-    ids = {record["image_id"] for record in scored}
-    of_class = (lambda _: None) if whole.dataset.class_agnostic else (lambda item: item["category_id"])
-    gts, results = defaultdict(list), defaultdict(list)
-    for annotation in whole.document["annotations"]:
-        if annotation["image_id"] in ids:
-            gts[of_class(annotation)].append(annotation)
-    for record in scored:
-        for result in record["results"][output]:
-            results[of_class(result)].append(result)
-    for key in dict.fromkeys((*gts, *results)):
-        used = {item["image_id"] for item in (*gts[key], *results[key])}
-        document = {
-            **whole.document,
-            "images": [image for image in whole.document["images"] if image["id"] in used],
-            "annotations": [{**annotation} for annotation in gts[key]],  # the library adds to them, and to results
-            "categories": [own for own in whole.document["categories"] if key is None or own["id"] == key],
-        }
-        yield document, [{**result} for result in results[key]]
+def _by_category(
+    coco_set: CocoSet, images: Sequence[GTImage], detections: Sequence[Annotation]
+) -> Iterator[tuple[int | None, list[GTObject], list[Annotation]]]:
+    """Objects and detections of each category; of all together, as None, where the data set is class-agnostic."""
+    agnostic = coco_set.dataset.class_agnostic
+    objects: dict[int | None, list[GTObject]] = defaultdict(list)
+    found: dict[int | None, list[Annotation]] = defaultdict(list)
+    for item in sorted((item for image in images for item in image.objects), key=lambda item: item.id):
+        objects[None if agnostic else item.category_id].append(item)
+    for own in detections:
+        found[None if agnostic else own["category_id"]].append(own)
+    for category in dict.fromkeys((*objects, *found)):
+        yield category, objects[category], found[category]
+
+
+def _document(
+    coco_set: CocoSet,
+    category: int | None,
+    images: Sequence[GTImage],
+    objects: Sequence[GTObject],
+    detections: Sequence[Annotation],
+) -> dict[str, Any]:
+    """A COCO document of a category, with the images that have an object or a detection of it."""
+    used = {item.image_id for item in objects} | {own["image_id"] for own in detections}
+    return {
+        "images": [
+            {"id": image.image_id, "width": image.size[0], "height": image.size[1], **image.category_lists}
+            for image in images
+            if image.image_id in used
+        ],
+        "annotations": [item._asdict() for item in objects],
+        "categories": [
+            {"id": key, "name": str(key), **({} if frequency is None else {"frequency": frequency})}
+            for key, frequency in coco_set.categories.items()
+            if category is None or key == category
+        ],
+    }
 
 
 def _precisions(
-    document: dict[str, Any], results: list[dict[str, Any]], whole: InstanceSet
+    document: dict[str, Any], detections: Sequence[Annotation], coco_set: CocoSet
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The name of each figure, and the precisions that it is the mean of, -1 where there is nothing to find."""
+    """The precisions that each figure is the mean of, -1 where there is no object."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     gt = COCO()
     gt.dataset = document
     gt.createIndex()
-    found = gt.loadRes(results)
-    lvis = whole.dataset.lvis
+    found = gt.loadRes([{**own} for own in detections])  # the library adds keys
+    lvis = coco_set.dataset.lvis
     for kind, name, ratio in KINDS:
         evaluation = COCOeval_faster(
-            gt, found, iouType=kind, lvis_style=lvis, print_function=_silent, boundary_dilation_ratio=ratio
+            gt, found, iouType=kind, lvis_style=lvis, print_function=lambda *_: None, boundary_dilation_ratio=ratio
         )
         evaluation.params.maxDets = [LVIS_DETECTIONS] if lvis else [1, 10, COCO_DETECTIONS]
-        evaluation.params.useCats = int(not whole.dataset.class_agnostic)
+        evaluation.params.useCats = int(not coco_set.dataset.class_agnostic)
         evaluation.evaluate()
         evaluation.accumulate()
         labels = evaluation.params.areaRngLbl
         for ending, label in SIZES.items() if kind == "segm" else [("", SIZES[""])]:
             yield f"{name}{ending}", evaluation.eval["precision"][:, :, :, labels.index(label), -1]
-
-
-def _silent(*_: object) -> None:
-    """Where the library would print."""

@@ -1,13 +1,15 @@
 """Prompts drawn from the ground truth, as the paper draws them (HQ-SAM, section 4 and its supplement).
 
-`box` is the tight box; `box-noise:0.2` moves and stretches it as DN-DETR does; `points:1,3,5+5` are points in the
-object and, after the plus, outside of it; `mask` is a coarse mask from a file; `clicks` is `clicks.py`'s.
+`box` is the tight box; `box-noise:0.2` moves and scales it as DN-DETR does; `points:1,3,5+5` are foreground points
+and, after the plus, background points; `mask` is a coarse mask from a file; `clicks` simulates interactive
+segmentation (RITM, Sofiiuk et al., ICIP 2022).
 """
 
 from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,19 +20,17 @@ from ..errors import UsageError
 from ..records import Prompt
 
 POINT_TRIALS = 3
+CLICKS = 20  # of interactive segmentation
+TARGETS = (0.80, 0.85, 0.90)  # IoUs that clicks are counted for
 PromptKind = Literal["box", "box-noise", "points", "mask", "clicks"]
 FORMS = "box, box-noise:0.2, points:1,3,5,5+5, mask or clicks"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRule:
-    """How to draw the prompt of an object.
+    """How to draw the prompt of an object, called `label` in the table; scores are averaged over `trials`.
 
-    Attributes:
-        label: its row in a table.
-        trials: how often it is drawn; scores are means over trials.
-        noise: of `box-noise`, as a share of the box.
-        inside, outside: how many points.
+    `noise` is a fraction of the size of the box; `inside` and `outside` are numbers of points.
     """
 
     kind: PromptKind
@@ -42,11 +42,7 @@ class PromptRule:
 
 
 def prompt_rules(text: str) -> list[PromptRule]:
-    """The rules of `--prompt`.
-
-    Raises:
-        UsageError: no such prompt.
-    """
+    """Parse a prompt, such as `points:1,3`. Raises a UsageError."""
     kind, _, detail = text.partition(":")
     try:
         if kind in ("box", "mask", "clicks") and not detail:
@@ -67,19 +63,19 @@ def _points_rule(text: str) -> PromptRule:
     count, negatives = int(inside), int(outside or 0)
     if count < 1 or negatives < 0:
         raise ValueError(text)
-    # A single point is the center of the object: nothing is drawn, so nothing is repeated.
+    # A single point is the center of the object, without randomness.
     trials = 1 if (count, negatives) == (1, 0) else POINT_TRIALS
     label = f"{text} point" + ("" if text == "1" else "s")
     return PromptRule("points", label, trials, inside=count, outside=negatives)
 
 
 def random_generator(seed: int, name: str) -> np.random.Generator:
-    """The generator of one image: the same whatever was evaluated before it."""
+    """The random generator of an image, independent of other images."""
     return np.random.default_rng((seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))))
 
 
 def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last column and row of a bool mask (H, W) that is not empty: x0, y0, x1, y1, all inside."""
+    """Box x0, y0, x1, y1 of a bool mask (H, W) that is not empty; the corners are pixels of the mask."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return x, y, x + width - 1, y + height - 1
 
@@ -87,12 +83,9 @@ def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 def draw_prompt(
     rule: PromptRule, gt: np.ndarray, rng: np.random.Generator, *, inclusive: bool, coarse: np.ndarray | None
 ) -> Prompt:
-    """One prompt for an object.
+    """A prompt for an object, bool (H, W), in the pixel coordinates of the prompt.
 
-    Args:
-        gt: bool (H, W) in the pixels the prompt is given in.
-        inclusive: a box ends on the last pixel, as the authors' evaluation has it, rather than behind it.
-        coarse: bool (H, W) for the rule `mask`.
+    With `inclusive` the box ends on the last pixel of the mask, as in the authors' evaluation, not after it.
     """
     if rule.kind == "mask":
         return Prompt(1, mask=coarse)
@@ -116,7 +109,7 @@ def _noisy(box: np.ndarray, noise: float, shape: tuple[int, ...], rng: np.random
 
 
 def _points(rule: PromptRule, gt: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Points as (n, 3) x, y, label. A mask with fewer pixels than points gives each pixel once."""
+    """Points (n, 3) of x, y, label; at most one for each pixel of the mask."""
     if (rule.inside, rule.outside) == (1, 0):
         return np.array([[*innermost_pixel(depth(gt)), 1]], float)
     parts = []
@@ -129,11 +122,29 @@ def _points(rule: PromptRule, gt: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def depth(region: np.ndarray) -> np.ndarray:
-    """Distance of each pixel of a bool region (H, W) from what is outside, the image's border included: float32."""
+    """Distance transform of a bool region (H, W), float32; outside the image is background."""
     return cv2.distanceTransform(np.pad(region.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
 
 
 def innermost_pixel(depths: np.ndarray) -> tuple[int, int]:
-    """x, y of the deepest pixel."""
+    """x, y of the largest distance."""
     y, x = np.unravel_index(int(depths.argmax()), depths.shape)
     return int(x), int(y)
+
+
+def next_click(mask: np.ndarray, gt: np.ndarray, not_clicked: np.ndarray) -> tuple[int, int, int]:
+    """x, y, label of the next click: the innermost pixel of the false negatives, or of the false positives.
+
+    Masks are bool (H, W); `not_clicked`, float32 (H, W), is set to 0 at each click.
+    """
+    missed = depth(gt & ~mask) * not_clicked
+    excess = depth(mask & ~gt) * not_clicked
+    inside = bool(missed.max() > excess.max())
+    x, y = innermost_pixel(missed if inside else excess)
+    not_clicked[y, x] = 0
+    return x, y, int(inside)
+
+
+def clicks_until(ious: Sequence[float], target: float) -> int:
+    """The number of clicks to reach an IoU, at most `CLICKS`."""
+    return next((n for n, value in enumerate(ious, 1) if value >= target), CLICKS)

@@ -1,4 +1,4 @@
-"""Post-refinement of SAM's masks by CascadePSP, the paper's other way to better boundaries (its table 4)."""
+"""Refinement of SAM's masks by CascadePSP, which the paper compares with (table 4)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,24 @@ RefineMask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def cascadepsp(device: str) -> RefineMask:
-    """A function of a photo, uint8 RGB (H, W, 3), and a mask, bool (H, W), to the refined mask.
+    """A function that refines a mask, bool (H, W), of an image, uint8 RGB (H, W, 3).
 
-    The package `segmentation-refinement` fetches CascadePSP's weights on first use.
-
-    Raises:
-        UsageError: the package is not installed.
-        HqsamError: its weights cannot be fetched or loaded.
+    Raises a UsageError if the package `segmentation-refinement` is not installed, an HqsamError if the weights that it
+    downloads on first use cannot be loaded.
     """
     try:
         import segmentation_refinement
     except ImportError:
-        raise UsageError(
-            "`refine` needs the package segmentation-refinement", remedy="pip install 'hqsam-cli[refine]'"
-        ) from None
+        remedy = "pip install 'hqsam-cli[refine]'"
+        raise UsageError("`refine` needs the package segmentation-refinement", remedy=remedy) from None
     try:
         with contextlib.redirect_stdout(sys.stderr):
             refiner = segmentation_refinement.Refiner(device=device)
     except Exception as error:
-        # Whatever goes wrong in there, from the network to the pickle, has the same remedy.
-        raise HqsamError(
-            f"CascadePSP's weights cannot be loaded ({first_line(error)})",
-            option="refine",
-            remedy="put them at ~/.segmentation-refinement/model",
-        ) from None
+        # Any error there, from the network to the pickle, has the same remedy.
+        reason = f"CascadePSP's weights cannot be loaded ({first_line(error)})"
+        remedy = "put them at ~/.segmentation-refinement/model"
+        raise HqsamError(reason, option="refine", remedy=remedy) from None
 
     def refined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         refined: np.ndarray = refiner.refine(image, mask.astype(np.uint8) * 255) > 127

@@ -1,24 +1,27 @@
-"""The record of an image: what the journal, NDJSON and COCO JSON are made of."""
+"""Annotations of results as files have them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ..configs import SegmentationKind
-from ..records import DECIMALS, Instance, Prompt
+from ..records import DECIMALS, Annotation, ImageRecord, Instance, Prompt
 from .polygons import mask_polygons
 
 
 def make_annotation(
     instance: Instance, image_id: int, *, multimask: bool, tolerance: float | None = None
-) -> dict[str, Any]:
+) -> Annotation:
     """`Instance.to_coco`; with a `tolerance` it also has `polygons`, as `mask_polygons` makes them."""
-    record = instance.to_coco(image_id, multimask=multimask)
-    return record if tolerance is None else {**record, "polygons": mask_polygons(instance.mask, tolerance).record()}
+    annotation = instance.to_coco(image_id, multimask=multimask)
+    if tolerance is not None:
+        annotation["polygons"] = mask_polygons(instance.mask, tolerance).record()
+    return annotation
 
 
-def make_detection(prompt: Prompt, image_id: int, category: str | None) -> dict[str, Any]:
+def make_detection(prompt: Prompt, image_id: int, category: str | None) -> Annotation:
     """One COCO annotation of a box that a detector found, as precise as the detector gives it.
 
     It carries the name of its category, since a line of NDJSON may be all that a reader gets.
@@ -38,34 +41,15 @@ def make_detection(prompt: Prompt, image_id: int, category: str | None) -> dict[
     }
 
 
-def make_image_record(
-    file_name: str,
-    image_id: int,
-    size: tuple[int, int] | None,
-    annotations: list[dict[str, Any]],
-    error: str | None = None,
-) -> dict[str, Any]:
-    """One image of the results; `size` is (width, height), unknown where the image could not be read."""
-    width, height = size or (None, None)
-    return {
-        "file_name": file_name,
-        "image_id": image_id,
-        "width": width,
-        "height": height,
-        "annotations": annotations,
-        "error": error,
-    }
-
-
-def shown(record: dict[str, Any], segmentation: SegmentationKind) -> dict[str, Any]:
+def shown(record: ImageRecord, segmentation: SegmentationKind) -> dict[str, Any]:
     """The record of an image as files of results have it: without `polygons`, or with them as the segmentation.
 
     A mask that is empty has no polygon and stays what it is.
     """
-    return {**record, "annotations": [_shown(annotation, segmentation) for annotation in record["annotations"]]}
+    return {**record.to_dict(), "annotations": [_shown(own, segmentation) for own in record.annotations]}
 
 
-def _shown(annotation: dict[str, Any], segmentation: SegmentationKind) -> dict[str, Any]:
+def _shown(annotation: Annotation, segmentation: SegmentationKind) -> dict[str, Any]:
     kept = {key: value for key, value in annotation.items() if key != "polygons"}
     parts = annotation["polygons"]["parts"] if segmentation != "rle" else []
     if not parts:
@@ -74,6 +58,6 @@ def _shown(annotation: dict[str, Any], segmentation: SegmentationKind) -> dict[s
     return {**kept, "segmentation": parts, **both}
 
 
-def json_line(record: dict[str, Any]) -> bytes:
-    """A record as one line of ASCII; bytes of a name that are not UTF-8 survive as lone surrogates."""
-    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """A value as one line of ASCII; bytes of a name that are not UTF-8 survive as lone surrogates."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"

@@ -1,78 +1,35 @@
-"""COCO JSON: instances and lists of results, read as prompts and written as results."""
+"""COCO JSON: instances and lists of results."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import __version__
+from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
 from .annotations import shown
-from .prompt_file import Contents, FileImage, NameKind, Notes, PromptFile, note, read_images
 from .run_records import RunRecords
-from .values import Identifier, identifier, integer, short
 
-INSTANCES = "instances.json"  # of a run
-
-
-def read_instances(document: Any, _listed: PromptFile | None, notes: Notes) -> Contents | None:
-    """Images, annotations and categories of COCO instances; None of what is none."""
-    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
-        return None
-    entries = enumerate(document["images"], 1)
-    items = [(item.get("id") if isinstance(item, dict) else None, item, f"image entry {n}") for n, item in entries]
-    annotations = document.get("annotations", [])
-    if not isinstance(annotations, list):
-        raise ValueError("its annotations are no list; give COCO instances JSON")
-    images = read_images(items, notes)
-    silent = () if "annotations" in document else images.keys()
-    return Contents(images, annotations, _categories(document.get("categories"), notes), silent=silent)
+INSTANCES = MASK_FORMATS["coco"].file  # of a run
 
 
-def _categories(listed: Any, notes: Notes) -> list[dict[str, Any]]:
-    """Categories with what they are called as `id`, each once."""
-    categories: dict[Identifier, dict[str, Any]] = {}
-    odd = []
-    for item in listed if isinstance(listed, list) else []:
-        key = identifier(item.get("id")) if isinstance(item, dict) else None
-        if key is None:
-            odd.append(short(item))
-        elif key not in categories:
-            categories[key] = {**item, "id": key, "name": str(item.get("name") or f"category {key}")}
-        elif item.get("name") not in (None, categories[key]["name"]):
-            odd.append(f"{short(item)} has the id of {categories[key]['name']}")
-    note(notes.remarks, "categories without an id of their own, left out", odd)
-    return list(categories.values())
-
-
-def read_results(document: Any, listed: PromptFile | None, _notes: Notes) -> Contents | None:
-    """A COCO results list, with the images that are listed elsewhere, else whatever its ids name; None of what is none.
-
-    A list is one if any entry has an image id, be some of them damaged; an empty list is one too.
-    """
-    named = isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document)
-    if not named and document != []:
-        return None
-    if listed is not None:
-        return Contents(listed.images, document, listed.categories, silent=listed.images.keys())
-    keys = dict.fromkeys(identifier(item.get("image_id")) for item in document if isinstance(item, dict))
-    # A number is the stem of a name, a text the name itself, with its suffix or without.
-    kinds: tuple[NameKind, NameKind] = ("stem", "path_stem")
-    images = {k: FileImage(k, str(k), kinds[isinstance(k, str)], integer(k)) for k in keys if k is not None}
-    return Contents(images, document, unlisted=True, silent=images.keys())
+def image_name(item: Mapping[str, Any]) -> str | None:
+    """The name of an image that a file lists; LVIS gives a COCO address instead."""
+    names = (item.get(key) for key in ("file_name", "coco_url"))
+    return next((name for name in names if isinstance(name, str) and name), None)
 
 
 def write_coco(path: Path, run: RunRecords) -> None:
     """COCO instances JSON; images that failed are in it when their size is known."""
     images = (
-        {"id": r["image_id"], "file_name": r["file_name"], "width": r["width"], "height": r["height"]}
-        for r in run.records()
-        if r["width"] is not None
+        {"id": record.image_id, "file_name": record.file_name, "width": record.size[0], "height": record.size[1]}
+        for record in run.records()
+        if record.size is not None
     )
-    records = (shown(record, run.segmentation) for record in run.records())
-    annotations = (annotation for record in records for annotation in record["annotations"])
+    annotations = (own for record in run.records() for own in shown(record, run.segmentation)["annotations"])
     write_document(path, run.info, images, annotations, run.categories)
 
 
@@ -96,8 +53,8 @@ def write_document(
 def write_results(path: Path, run: RunRecords) -> None:
     """A COCO results list, as `pycocotools` and its kin read it beside the ground truth."""
     kept = ("image_id", "category_id", "bbox", "segmentation", "score")
-    annotations = (a for record in run.records() for a in record["annotations"])
-    write_list(path, ({key: a[key] for key in kept if key in a} for a in annotations))
+    annotations: Iterator[Mapping[str, Any]] = (own for record in run.records() for own in record.annotations)
+    write_list(path, ({key: own[key] for key in kept if key in own} for own in annotations))
 
 
 def write_list(path: Path, items: Iterable[Any]) -> None:

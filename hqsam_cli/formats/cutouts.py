@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ..records import Instance
-from .png import PngWriter
-from .run_records import ImageResult, RunRecords
+from ..records import Category, Instance
+from .image_writer import ImageWriter
+from .png import png_bytes
+from .run_records import ImageResult
 
 Color = tuple[int, int, int]  # RGB
 REACH = 64  # a soft border is no wider than the longer side of the photo by this
 
 
-class PhotoWriter(PngWriter):
+class PhotoWriter(ImageWriter):
     """A picture of a part of the photo for each mask.
 
     Args:
-        background: what to put around the object, or None for nothing.
+        background: color around the object, or None for none.
     """
 
-    options = ()
-
-    def __init__(self, output: Path, run: RunRecords, *, background: Color | None = None) -> None:
-        super().__init__(output, run)
+    def __init__(self, output: Path | str, categories: list[Category], *, background: Color | None = None) -> None:
+        super().__init__(output, categories)
         self.background = background
+
+    def pictures(self, result: ImageResult) -> Iterator[bytes]:
+        """See `ImageWriter`."""
+        assert result.pixels is not None
+        for instance in result.instances:
+            yield png_bytes(self.part(result.pixels, instance))
+
+    def part(self, photo: np.ndarray, instance: Instance) -> np.ndarray:
+        """The picture of a mask, uint8 in OpenCV's order of colors, of a photo, uint8 RGB (H, W, 3)."""
+        raise NotImplementedError
 
 
 class CutoutWriter(PhotoWriter):
@@ -34,13 +44,12 @@ class CutoutWriter(PhotoWriter):
 
     folder = "cutouts"
 
-    def pixels(self, result: ImageResult, instance: Instance) -> np.ndarray:
-        """See `PngWriter`."""
-        assert result.pixels is not None
+    def part(self, photo: np.ndarray, instance: Instance) -> np.ndarray:
+        """See `PhotoWriter`."""
         alpha = object_alpha(instance)
         if self.background is None:
-            return np.dstack([result.pixels[..., ::-1], alpha])
-        return on_color(result.pixels, alpha, self.background)[..., ::-1]
+            return np.dstack([photo[..., ::-1], alpha])
+        return on_color(photo, alpha, self.background)[..., ::-1]
 
 
 class CropWriter(PhotoWriter):
@@ -51,18 +60,17 @@ class CropWriter(PhotoWriter):
 
     folder = "crops"
 
-    def pixels(self, result: ImageResult, instance: Instance) -> np.ndarray:
-        """See `PngWriter`."""
-        assert result.pixels is not None
-        x0, y0, x1, y1 = instance.prompt.box or (0, 0, *result.size)
+    def part(self, photo: np.ndarray, instance: Instance) -> np.ndarray:
+        """See `PhotoWriter`."""
+        x0, y0, x1, y1 = instance.prompt.box or (0, 0, *photo.shape[1::-1])
         if instance.mask.bits.any():
             x0, y0, w, h = instance.mask.tight_box()
             x1, y1 = x0 + w, y0 + h
         box = slice(int(y0), int(np.ceil(y1))), slice(int(x0), int(np.ceil(x1)))
-        photo = result.pixels[box]
+        part = photo[box]
         if self.background is not None:
-            photo = on_color(photo, object_alpha(instance)[box], self.background)
-        return photo[..., ::-1]
+            part = on_color(part, object_alpha(instance)[box], self.background)
+        return part[..., ::-1]
 
 
 def object_alpha(instance: Instance) -> np.ndarray:

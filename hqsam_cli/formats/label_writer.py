@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..configs import digest
-from ..io.atomic import write_file
+from ..io.output_folder import open_folder
+from ..records import Category, ImageRecord
 from .ownership import ImageFiles, content_digest, tell_foreign
-from .run_records import ImageResult, RunRecords
+from .run_records import RunRecords
 
 
 class LabelWriter:
@@ -20,111 +22,103 @@ class LabelWriter:
     their suffix alone, all but the first keep it: `a.txt`, `a.png.txt`. Which one an image has stays as it is, whatever
     images come or go later.
 
+    Args:
+        folder: where the labels lie, a path or an address.
+        categories: of the results.
+
     Attributes:
+        path: the folder that people look for.
         suffix: of the files.
-        folder: where they lie, which is `path` or in it.
         taken: names that no label may have.
-        written: labels that `close` wrote, and of which images they are.
+        written: names of the labels that `close` wrote.
     """
 
-    fills_folder = False
     suffix: ClassVar[str]
     taken: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, path: Path, run: RunRecords) -> None:
-        self.path, self.run = path, run
-        self.folder = path
-        self.classes = {category["id"]: number for number, category in enumerate(run.categories)}
-        self.names = {category["id"]: str(category["name"]) for category in run.categories}
-        self._new: set[str] = set()  # images that had no results before: a label that is there is somebody else's
-        self.written: dict[Path, str] = {}
+    def __init__(self, folder: Path | str, categories: list[Category]) -> None:
+        self.path = folder
+        self.folder = open_folder(folder)
+        self.number(categories)
+        self.written: list[str] = []
+        self._earlier: dict[str, str] = {}  # names of labels by images, of those that had results before
+        self._used: set[str] = set()  # these names
+        self._new: set[str] = set()  # images that had none: a label that is there is somebody else's
 
-    def label(self, record: dict[str, Any], path: Path) -> bytes:
-        """What the file of an image holds, which will be at `path`."""
+    def number(self, categories: list[Category]) -> None:
+        """Number classes as a list of categories has them."""
+        self.classes = {category["id"]: number for number, category in enumerate(categories)}
+        self.names = {category["id"]: str(category["name"]) for category in categories}
+
+    def label(self, record: ImageRecord, place: str) -> bytes:
+        """What the file of an image holds, which will be at `place`."""
         raise NotImplementedError
 
-    def foreign(self) -> Path | None:
-        """See `Writer`."""
-        return next(self.path.rglob(f"*{self.suffix}"), None)
+    def beside(self, record: ImageRecord, name: str) -> None:
+        """Put in place what an image has beside its label."""
 
-    def is_complete(self, file_name: str, count: int) -> bool:
-        """Always: labels are made of the records."""
-        return True
+    def foreign(self) -> str | None:
+        """A label that is there, for those who know that no run wrote it."""
+        return next((self.folder.place(name) for name in sorted(self._there) if name.endswith(self.suffix)), None)
 
-    def write(self, result: ImageResult) -> None:
-        """Labels of an earlier run go, so that none stays if this one breaks off; new ones come when it ends."""
-        name = result.file_name
-        if self.run.knows(name):
-            result.files.written.append(self.digest(result))
-            self.remove(name, result.files)
-            return
-        self._new.add(name)
-        if not os.path.isfile(next(path for path in self.places_of(name) if path not in self._used)):
-            result.files.written.append(self.digest(result))
-
-    def digest(self, result: ImageResult) -> str:
-        """Of the label that an image will have, for its `ImageFiles`."""
-        name, (width, height) = result.file_name, result.size
-        record = {"file_name": name, "width": width, "height": height, "annotations": result.annotations}
-        return content_digest(self.suffix, self.label(record, self.places_of(name)[0]))
-
-    def remove(self, file_name: str, files: ImageFiles) -> None:
-        """See `Writer`."""
-        if file_name in self._earlier:
-            files.remove(self._earlier[file_name], self.suffix)
+    def begin(self, known: Iterable[str]) -> None:
+        """Find the labels of images that have results, in their order; the longest name is nobody else's."""
+        for image in known:
+            names = reversed(self.label_names(image))
+            own = (name for name in names if name in self._there and name not in self._used)
+            if (name := next(own, None)) is not None:
+                self._earlier[image] = name
+                self._used.add(name)
 
     def has(self, file_name: str) -> bool:
         """Whether an image that had results before has a label."""
         return file_name in self._earlier
 
-    def close(self) -> None:
-        """See `Writer`."""
-        names = self.run.image_names()
-        there = set(names)
-        places = {name: path for name, path in self._earlier.items() if name in there}
-        used = {*places.values(), *(self.folder / name for name in self.taken)}
-        for name in names:
-            if name not in places:
-                places[name] = next(path for path in self.places_of(name) if path not in used)
-                used.add(places[name])
-        for record in self.run.records():
-            if record["error"] is None:
-                self._put(record, places[record["file_name"]])
+    def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
+        """Note what the label of an image will be; that of an earlier run goes, lest it stays if this one breaks off.
 
-    def _put(self, record: dict[str, Any], path: Path) -> None:
-        """Write the label of an image that has none: one that is there may be corrected, or somebody else's."""
-        self.beside(record, path)
-        if not path.exists():
-            write_file(path, self.label(record, path))
-            self.written[path] = record["file_name"]
-        elif record["file_name"] in self._new:
-            tell_foreign(path)
+        Args:
+            is_new: the image had no results before.
+        """
+        name = self._earlier.get(record.file_name) or self._free_name(record.file_name)
+        if is_new:
+            self._new.add(record.file_name)
+        if not is_new or name not in self._there:
+            files.written.append(content_digest(self.suffix, self.label(record, self.folder.place(name))))
+        if not is_new and name in self._there:
+            self._there.difference_update(files.remove(self.folder, [name], self.suffix))
+
+    def remove(self, file_name: str, files: ImageFiles) -> None:
+        """Remove the label of an image that had results before and has none any more, unless somebody edited it."""
+        name = self._earlier.pop(file_name, None)
+        if name is not None:
+            self._used.discard(name)
+            self._there.difference_update(files.remove(self.folder, [name], self.suffix))
+
+    def close(self, run: RunRecords) -> None:
+        """Write the labels of images that have none: one that is there may be corrected, or somebody else's."""
+        for record in run.records():
+            if record.failure is not None:
+                continue
+            name = self._earlier.get(record.file_name) or self._free_name(record.file_name)
+            self._used.add(name)
+            self.beside(record, name)
+            if name not in self._there:
+                self.folder.put({name: self.label(record, self.folder.place(name))})
+                self.written.append(name)
+            elif record.file_name in self._new:
+                tell_foreign(self.folder.place(name))
+
+    def _free_name(self, file_name: str) -> str:
+        names = self.label_names(file_name)
+        return next(name for name in names if name not in self._used and name not in self.taken)
 
     @cached_property
-    def _used(self) -> set[Path]:
-        """Labels that are there, of images that had results before."""
-        return {*self._earlier.values(), *(self.folder / name for name in self.taken)}
-
-    @cached_property
-    def _earlier(self) -> dict[str, Path]:
-        """Where the labels of images are that had results before; the longest name is nobody else's."""
-        places: dict[str, Path] = {}
-        used: set[Path] = set()
-        for name in filter(self.run.knows, self.run.image_names()):
-            own = (path for path in reversed(self.places_of(name)) if path not in used and os.path.isfile(path))
-            if (path := next(own, None)) is not None:
-                places[name] = path
-                used.add(path)
-        return places
-
-    def beside(self, record: dict[str, Any], path: Path) -> None:
-        """Put in place what an image has beside its labels at `path`."""
-
-    def places_of(self, file_name: str) -> list[Path]:
-        """Where the label of an image may be, the first that is free."""
-        return [self.folder / name for name in self.label_names(file_name)]
+    def _there(self) -> set[str]:
+        """What there is in the folder."""
+        return set(self.folder.names())
 
     def label_names(self, file_name: str) -> tuple[str, ...]:
-        """What the label file of an image may be called."""
+        """What the label of an image may be called, the first that is free."""
         stem = os.path.splitext(file_name)[0]
         return f"{stem}{self.suffix}", f"{file_name}{self.suffix}", f"{file_name}.{digest(file_name)}{self.suffix}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Collection, Iterable, Sequence
+import posixpath
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..errors import HqsamError
-from ..io.atomic import write_file
-from ..io.digest import file_digest
+from ..io.output_folder import OutputFolder
 from .values import some_of
 
 log = logging.getLogger(__name__)
@@ -51,34 +50,39 @@ class ImageFiles:
     kept: list[str] = field(default_factory=list)
     foreign_too: bool = False
 
-    def put(self, path: Path, content: bytes) -> None:
-        """Write a file, whole or not at all, unless there is somebody's."""
-        self.written.append(content_digest(path.name, content))
-        if self.may_replace(path, path.name):
-            write_file(path, content)
+    def put(self, folder: OutputFolder, files: Mapping[str, bytes], key: str | None = None) -> None:
+        """Write files, each whole or not at all, unless there are somebody's.
 
-    def remove(self, path: Path, name: str | None = None) -> None:
-        """Remove a file, unless it is somebody's."""
-        if self.may_replace(path, name or path.name):
-            path.unlink(missing_ok=True)
+        Args:
+            files: their contents by their names in the folder.
+            key: see `digest_of`; None for their own file names.
+        """
+        self.written += [content_digest(key or posixpath.basename(name), files[name]) for name in files]
+        folder.put({name: files[name] for name in self._replaceable(folder, files, key)})
 
-    def may_replace(self, path: Path, name: str) -> bool:
-        """Whether a file is the run's or is not there; one that is somebody's, or cannot be read, is noted as kept."""
-        if self.noted is None or not os.path.isfile(path):
-            return True
-        try:
-            found = digest_of(name, file_digest(path))
-        except OSError:
-            found = digest_of(name, "")
-        return self.allows(str(path), found)
+    def remove(self, folder: OutputFolder, names: Iterable[str], key: str | None = None) -> list[str]:
+        """Remove files that are there, unless they are somebody's; names of those that went."""
+        removed = self._replaceable(folder, names, key)
+        folder.remove(removed)
+        return removed
 
-    def allows(self, place: str, digest: str) -> bool:
-        """See `may_replace`, of a file by its digest. What is to be written may be there: of a run that was killed."""
-        if self.noted is None or digest in self.noted or digest in self.written:
+    def _replaceable(self, folder: OutputFolder, names: Iterable[str], key: str | None) -> list[str]:
+        """Those of files that are the run's or not there; what is somebody's, or cannot be read, is noted as kept."""
+        names = list(names)
+        if self.noted is None:
+            return names
+        there = folder.digests(names)
+        return [name for name in names if name not in there or self._is_ours(folder, name, there[name], key)]
+
+    def _is_ours(self, folder: OutputFolder, name: str, sha256: str, key: str | None) -> bool:
+        assert self.noted is not None
+        digest = digest_of(key or posixpath.basename(name), sha256)
+        # What is to be written may be there: of a run that was killed.
+        if digest in self.noted or digest in self.written:
             return True
         if self.foreign_too and not any(known[:OF_NAME] == digest[:OF_NAME] for known in self.noted):
             return True
-        if place not in self.kept:
+        if (place := folder.place(name)) not in self.kept:
             self.kept.append(place)
         return False
 
@@ -87,7 +91,7 @@ def tell_kept(kept: Iterable[str]) -> None:
     """Say which files of somebody stayed where a run would have replaced or removed its own."""
     if files := list(dict.fromkeys(kept)):
         log.warning(
-            "files that are not what a run wrote, kept: %s (%s); `overwrite_edited` replaces them",
+            "files edited by hand or not written by hqsam, kept: %s (%s); `overwrite_edited` replaces them",
             len(files),
             some_of(files),
         )
@@ -95,7 +99,7 @@ def tell_kept(kept: Iterable[str]) -> None:
 
 def tell_foreign(path: object) -> None:
     """Say that a label cannot be written, since there is one of somebody else."""
-    log.warning("%s: left as it is, since no run of this tool wrote it", path)
+    log.warning("%s: not overwritten, since it was not written by hqsam", path)
 
 
 def tell_removed(why: str, names: Sequence[str]) -> None:
@@ -113,8 +117,7 @@ def check_removal(known: int, leaving: Sequence[str], *, prune: bool) -> None:
     """
     if not prune and len(leaving) > MOST and MOST * len(leaving) > known:
         raise HqsamError(
-            f"{len(leaving)} of {known} images would lose their results ({some_of(leaving)}), since they or their "
-            "prompts are gone; nothing was touched",
-            remedy="see whether the folder of the images and the file of the prompts are what they should be, or pass "
-            "`prune` to remove the results",
+            f"{len(leaving)} of {known} images would lose their results ({some_of(leaving)}), because they or their "
+            "prompts are gone; nothing was changed",
+            remedy="check the image folder and the prompt files, or pass `prune` to delete the results",
         )

@@ -9,18 +9,22 @@ border, which gives all of them the same pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 
 from ..inference.regions import fill_holes, remove_small_regions
-from ..records import MaskCrop
+from ..records import Annotation, MaskCrop
+from ..records import Polygons as PolygonRecord
 
 SMALLEST = 10  # pixels; parts and holes of fewer are left out
 BLOCK = 1_000_000  # distances that are looked at together
+FEW = 100  # rings, of which all distances are looked at
 
 
 class Polygons(NamedTuple):
@@ -36,9 +40,9 @@ class Polygons(NamedTuple):
     iou: float
     dropped: int
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> PolygonRecord:
         """As a run keeps them beside an annotation."""
-        return {**self._asdict(), "iou": round(self.iou, 6)}
+        return {"parts": self.parts, "iou": round(self.iou, 6), "dropped": self.dropped}
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ class PolygonCost:
     lowest: float = 1.0
     dropped: int = 0
 
-    def add(self, annotations: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, annotations: Iterable[Annotation]) -> None:
         """Count annotations, as far as they have polygons."""
         for polygons in (annotation["polygons"] for annotation in annotations if "polygons" in annotation):
             self.masks += 1
@@ -103,23 +107,86 @@ def _simplified(contour: np.ndarray, tolerance: float) -> np.ndarray:
 def join(rings: Sequence[np.ndarray]) -> np.ndarray:
     """Rings (n, 2) as one, cut open and joined by lines between their nearest corners, there and back.
 
-    The first is where it begins. Each of the others is joined to what is nearest to it of those that are joined.
+    The first is where it begins. Each of the others is joined to what is nearest to it of those that are joined: the
+    lines are a minimum spanning tree.
     """
-    joined = added = rings[0]
-    nearest: dict[int, tuple[float, int, np.ndarray]] = {}  # distance, own corner, and the other's
+    tree = _nearest_first(rings) if len(rings) <= FEW else _spanning_tree(rings)
+    joined_to: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)  # rings with a corner, by such
+    for place, ring in tree:
+        joined_to[place].append(ring)
+
+    def outline(ring: int, first: int) -> Iterator[np.ndarray | tuple[int, int]]:
+        """Corners from one on, and after each the rings that are joined to it, the latest first."""
+        corners = rings[ring]
+        for corner in (*range(first, len(corners)), *range(first)):
+            yield corners[corner]
+            for other in reversed(joined_to[ring, corner]):
+                yield other
+                yield corners[corner]
+        if ring:  # the outermost is closed by those who read it
+            yield corners[first]
+
+    made: list[np.ndarray] = []
+    outlines = [outline(0, 0)]  # not by recursion, which may be as deep as there are rings
+    while outlines:
+        item = next(outlines[-1], None)
+        if item is None:
+            outlines.pop()
+        elif isinstance(item, tuple):
+            outlines.append(outline(*item))
+        else:
+            made.append(item)
+    return np.array(made)
+
+
+Edge: TypeAlias = tuple[tuple[int, int], tuple[int, int]]  # a ring and its corner, and those of what is joined to it
+
+
+def _nearest_first(rings: Sequence[np.ndarray]) -> Iterator[Edge]:
+    """Edges of a minimum spanning tree of rings, by all distances: quadratic in the number of rings."""
+    added = 0
+    nearest: dict[int, tuple[float, int, tuple[int, int]]] = {}  # distance, own corner, and the other ring's
     left = list(range(1, len(rings)))
     while left:
         for number in left:
-            distance, own, other = _nearest(rings[number], added)
+            distance, own, other = _nearest(rings[number], rings[added])
             if number not in nearest or distance < nearest[number][0]:
-                nearest[number] = distance, own, added[other]
-        number = min(left, key=lambda n: nearest[n][0])
-        left.remove(number)
-        _, own, corner = nearest[number]
-        added = np.roll(rings[number], -own, axis=0)
-        place = int((joined == corner).all(axis=1).argmax()) + 1
-        joined = np.concatenate([joined[:place], added, added[:1], joined[place - 1 :]])
-    return joined
+                nearest[number] = distance, own, (added, other)
+        added = min(left, key=lambda n: nearest[n][0])
+        left.remove(added)
+        _, own, place = nearest[added]
+        yield place, (added, own)
+
+
+def _spanning_tree(rings: Sequence[np.ndarray]) -> Iterator[Edge]:
+    """The same in n log n: a minimum spanning tree of points is part of their Delaunay triangulation."""
+    from scipy.spatial import Delaunay
+
+    points = np.concatenate(rings)
+    owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+    corner = np.concatenate([np.arange(len(ring)) for ring in rings])
+    # Coordinates that several corners have are one point of the triangulation; what lies on a line has none.
+    unique, first, inverse = np.unique(points, axis=0, return_index=True, return_inverse=True)
+    box = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]) * 4 * (1 + np.abs(points).max())
+    triangles = Delaunay(np.concatenate([unique, box])).simplices
+    pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    pairs = first[pairs[(pairs < len(unique)).all(axis=1)]]
+    pairs = np.concatenate([pairs, np.stack([first[inverse.ravel()], np.arange(len(points))], axis=1)])
+    pairs = pairs[owner[pairs[:, 0]] != owner[pairs[:, 1]]]
+    distances = ((points[pairs[:, 0]] - points[pairs[:, 1]]) ** 2).sum(axis=1)
+    edges: dict[int, list[tuple[float, int, int]]] = defaultdict(list)
+    for distance, (one, other) in zip(distances.tolist(), pairs.tolist(), strict=True):
+        edges[owner[one]].append((distance, one, other))
+        edges[owner[other]].append((distance, other, one))
+    known, reached = {0}, edges[0]
+    heapify(reached)
+    while reached:
+        _, one, other = heappop(reached)
+        if owner[other] not in known:
+            known.add(owner[other])
+            yield (int(owner[one]), int(corner[one])), (int(owner[other]), int(corner[other]))
+            for edge in edges[owner[other]]:
+                heappush(reached, edge)
 
 
 def _nearest(ring: np.ndarray, other: np.ndarray) -> tuple[float, int, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..records import MaskCrop, Segmentation
+from ..configs import DEFAULT_MAX_PIXELS
+from ..records import Box, MaskCrop, Segmentation
 from .values import integer, number_or_none
 
 REACH = 10  # a polygon may leave the image by so many times its longer side
@@ -44,12 +46,12 @@ def decode_crop(segmentation: Segmentation, width: int, height: int) -> MaskCrop
     return MaskCrop(np.ascontiguousarray(bits[y : y + h, x - first : x - first + w]), x, y, width, height)
 
 
-def _decode_rle(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
+def _decode_rle(rle: Mapping[str, Any], width: int, height: int) -> np.ndarray:
     runs = _sound_runs(rle, width, height)
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 
-def _sound_runs(rle: dict[str, Any], width: int, height: int) -> np.ndarray:
+def _sound_runs(rle: Mapping[str, Any], width: int, height: int) -> np.ndarray:
     """Run lengths that make up an image of that size, zeros first, int64."""
     size, counts = rle.get("size"), rle.get("counts")
     size = [integer(n, 2**31) or 0 for n in size] if isinstance(size, list) else []
@@ -130,3 +132,27 @@ def sound_polygons(polygons: Any) -> list[list[float]]:
     if not sound:
         raise ValueError("is neither RLE nor polygons with an area")
     return sound
+
+
+def enclosing_box(points: Sequence[float]) -> Box:
+    """The box around x, y, x, y, …"""
+    return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
+
+
+def bounding_box(segmentation: Any, size: tuple[int, int] | None) -> Box | None:
+    """The corners of the box around a segmentation in pixels; None where it cannot be drawn, or has no area.
+
+    Args:
+        size: (width, height) of the image; where it is unknown, an RLE says it.
+    """
+    try:
+        if isinstance(segmentation, list):
+            box = enclosing_box([n for polygon in sound_polygons(segmentation) for n in polygon])
+            return box if box[0] < box[2] and box[1] < box[3] else None
+        width, height = size or (int(n) for n in reversed(segmentation["size"]))
+        if not 0 < height * width <= DEFAULT_MAX_PIXELS:
+            return None
+        x, y, w, h = MaskCrop.whole(decode_segmentation(segmentation, width, height)).tight_box()
+        return (float(x), float(y), float(x + w), float(y + h)) if w else None
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import yaml
 
 from ..configs import digest
-from ..io.atomic import atomic_file
-from .class_names import CLASSES
-from .label_folder import LABELS
+from ..io.atomic import write_file
+from ..records import Category, ImageRecord
 from .label_writer import LabelWriter
 from .ownership import ImageFiles
 from .polygons import join
 from .run_records import RunRecords
-from .yolo import write_classes
+from .yolo import CLASSES, LABELS, class_lines
 
 IMAGES = "images"  # for which ultralytics puts `labels`, to find the labels of an image
 DECIMALS = 6  # a hundredth of a pixel of a large image
@@ -36,60 +34,68 @@ class YoloSegWriter(LabelWriter):
 
     suffix = ".txt"
 
-    def __init__(self, output: Path, run: RunRecords) -> None:
-        super().__init__(output / "yolo-seg", run)
-        self.folder = self.path / LABELS
+    def __init__(self, output: Path | str, categories: list[Category]) -> None:
+        assert isinstance(output, Path)  # links are of this machine
+        super().__init__(output / "yolo-seg" / LABELS, categories)
+        self.path = self.root = output / "yolo-seg"
 
-    def label(self, record: dict[str, Any], path: Path) -> bytes:
+    def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""
-        size = np.array([record["width"], record["height"]])
         lines = []
-        for annotation in record["annotations"]:
+        for annotation in record.annotations:
             rings = [np.array(part).reshape(-1, 2) for part in annotation["polygons"]["parts"]]
             if rings:
-                shares = ((np.floor(join(rings)) + 0.25) / size).ravel()
-                outline = " ".join(f"{share:.{DECIMALS}f}" for share in shares)
+                normalized = ((np.floor(join(rings)) + 0.25) / np.array(record.size)).ravel()
+                outline = " ".join(f"{number:.{DECIMALS}f}" for number in normalized)
                 lines.append(f"{self.classes[annotation['category_id']]} {outline}\n")
         return "".join(lines).encode()
 
-    def beside(self, record: dict[str, Any], path: Path) -> None:
-        """The image, under the name of its labels: a link, or a copy where the disk knows no links."""
-        image = self.run.path_of(record["file_name"])
-        link = self._image(path, record["file_name"])
+    def beside(self, record: ImageRecord, name: str) -> None:
+        """The image, under the name of its label: a link, or a copy where the disk knows no links."""
+        link = self._image(name, record.file_name)
         if link.is_symlink():
-            if os.readlink(link) == image:
+            if os.readlink(link) == record.path:
                 return
             link.unlink()
         elif link.exists():
             return
         link.parent.mkdir(parents=True, exist_ok=True)
         try:
-            link.symlink_to(image)
+            link.symlink_to(record.path)
         except OSError:
-            shutil.copyfile(image, link)
+            shutil.copyfile(record.path, link)
+
+    def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
+        """See `LabelWriter`."""
+        super().note(record, files, is_new=is_new)
+        if not is_new:
+            self._remove_links(record.file_name)
 
     def remove(self, file_name: str, files: ImageFiles) -> None:
-        """See `Writer`."""
+        """See `LabelWriter`."""
         super().remove(file_name, files)
-        if self.run.knows(file_name):
-            for link in (self._image(own, file_name) for own in self.places_of(file_name)):
-                if os.path.islink(link):  # a photo that somebody put there stays
-                    link.unlink()
+        self._remove_links(file_name)
 
-    def close(self) -> None:
-        """See `Writer`."""
-        super().close()
-        write_classes(self.path / CLASSES, self.run)
+    def close(self, run: RunRecords) -> None:
+        """See `LabelWriter`."""
+        super().close(run)
+        write_file(self.root / CLASSES, class_lines(run))
         # Without `path` it is where this file is, so the folder can be moved.
         data = {"train": IMAGES, "val": IMAGES, "names": dict(enumerate(self.names.values()))}
-        with atomic_file(self.path / "data.yaml") as file:
-            file.write(b"# The same images twice: split them before you trust what training says of itself.\n")
-            file.write(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode())
+        comment = b"# The same images twice: split them before you trust what training says of itself.\n"
+        write_file(
+            self.root / "data.yaml", comment + yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
+        )
 
-    def _image(self, path: Path, file_name: str) -> Path:
-        """Where ultralytics looks for labels at `path`, seen from the other side."""
-        below = path.relative_to(self.folder)
-        return self.path / IMAGES / below.with_name(below.name[: -len(self.suffix)] + PurePosixPath(file_name).suffix)
+    def _remove_links(self, file_name: str) -> None:
+        for name in self.label_names(file_name):
+            link = self._image(name, file_name)
+            if link.is_symlink():  # a photo that somebody put there stays
+                link.unlink()
+
+    def _image(self, name: str, file_name: str) -> Path:
+        """Where ultralytics looks for the image of a label."""
+        return self.root / IMAGES / f"{name.removesuffix(self.suffix)}{PurePosixPath(file_name).suffix}"
 
     def label_names(self, file_name: str) -> tuple[str, ...]:
         """See `LabelWriter`; without folders called `images`, of which ultralytics replaces the last."""

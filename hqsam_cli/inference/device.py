@@ -1,4 +1,4 @@
-"""The device and the precision that a command computes with; torch is imported on first use only."""
+"""Device and precision of inference; torch is imported on first use only."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(
-            "no such device", option="device", value=name, remedy="use auto, cpu, cuda, cuda:N or mps"
+            "unknown device", option="device", value=name, remedy="use auto, cpu, cuda, cuda:N or mps"
         ) from None
     count = torch.cuda.device_count()
     index = name.partition(":")[2]  # torch keeps only its lowest eight bits
     if device.type == "cuda" and int(index or 0) >= count:
         raise UsageError(
-            f"this machine shows {count} CUDA devices", option="device", value=name, remedy="use `device` cpu or auto"
+            f"this machine has {count} CUDA devices", option="device", value=name, remedy="use `device` cpu or auto"
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("`device` mps: not available on this machine", remedy="use `device` cpu or auto")
@@ -94,12 +94,12 @@ def resolve_devices(names: str) -> list[torch.device]:
     if names == "all":
         count = torch.cuda.device_count()
         if not count:
-            raise UsageError("this machine shows no CUDA device", option="devices", value=names, remedy="leave it out")
+            raise UsageError("this machine has no CUDA device", option="devices", value=names, remedy="omit it")
         return [torch.device("cuda", index) for index in range(count)]
     listed = [name.strip() for name in names.split(",")]
     devices = [resolve_device(f"cuda:{name}" if name.isdigit() else name) for name in listed]
     if len({device.type for device in devices}) > 1:
-        raise UsageError("devices of several kinds", option="devices", value=names, remedy="name GPUs alone")
+        raise UsageError("devices of several types", option="devices", value=names, remedy="pass GPUs only")
     return devices
 
 

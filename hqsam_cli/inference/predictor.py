@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..configs import MaskOutput
 from ..modeling.sam import HQSam, ImageFeatures, MaskChoice
-from ..records import Box, Instance, Prompt
+from ..records import Annotation, Box, Instance, Prompt
 from .postprocess import mask_crops, probability_crops
 from .preprocess import ResizedImage, ResizeLongestSide, make_prompt_batch, normalize_batch
 
@@ -81,7 +81,7 @@ class Prediction:
         """int (n,)."""
         return np.array([instance.prompt.category_id for instance in self.instances], int)
 
-    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int = 1) -> list[Annotation]:
         """COCO annotations with compressed RLE."""
         return [instance.to_coco(image_id) for instance in self.instances]
 
@@ -162,7 +162,7 @@ class Predictor:
         given = [x for x in (boxes, points, masks, scores, class_id) if x is not None]
         counts = {len(x) for x in given}
         if len(counts) != 1 or (boxes is None and points is None and masks is None):
-            raise ValueError("give boxes, points or masks, equally many of each")
+            raise ValueError("pass boxes, points or masks, with the same length")
         count = counts.pop()
         prompts = [
             Prompt(
@@ -234,8 +234,8 @@ class Predictor:
                 return model.encode(normalize_batch(images, model.image_size, model.device), hq=hq)
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
-                raise MemoryError("the device cannot hold one image: take a smaller `model`") from None
-        log.warning("out of device memory: encoding fewer than %d images at once", len(images))
+                raise MemoryError("not enough device memory for one image: use a smaller `model`") from None
+        log.warning("out of device memory: encoding fewer than %d images per batch", len(images))
         torch.cuda.empty_cache()
         half = len(images) // 2
         parts = [self.encode_resized(own, hq=hq) for own in (images[:half], images[half:])]
@@ -286,10 +286,10 @@ class Predictor:
     def _halve_prompts(self) -> None:
         """Halve the batch size of prompts; raises a MemoryError at one."""
         if self.prompts_per_batch == 1:
-            raise MemoryError("the device cannot hold one prompt: take a smaller `model`")
+            raise MemoryError("not enough device memory for one prompt: use a smaller `model`")
         self.prompts_per_batch //= 2
         torch.cuda.empty_cache()
-        log.warning("out of device memory: going on with %d prompts at once", self.prompts_per_batch)
+        log.warning("out of device memory: continuing with %d prompts per batch", self.prompts_per_batch)
 
 
 def _instances(

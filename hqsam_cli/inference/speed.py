@@ -75,30 +75,31 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 def measure_stages(predictor: Predictor, photos: Sequence[np.ndarray], boxes: int) -> StageTimes:
     """Time the stages on images, RGB uint8 (H, W, 3), each with `boxes` random boxes."""
     device = predictor.model.device
-    rows: list[tuple[float, float, float]] = []
-    work = [(photo, random_boxes(photo.shape[1], photo.shape[0], boxes)) for photo in photos]
+    work = [([photo], [random_boxes(photo.shape[1], photo.shape[0], boxes)]) for photo in photos]
     custom = {torch.ops.mkldnn._convolution_pointwise: _convolution_operations} if HAS_CONV_GELU else {}
     with FlopCounterMode(display=False, custom_mapping=custom) as counter:
-        predictor.predict_batch([work[0][0]], [work[0][1]])
-    predictor.predict_batch([work[0][0]], [work[0][1]])  # warm-up
+        predictor.predict_batch(*work[0])
+    predictor.predict_batch(*work[0])  # warm-up
+    rows = []
     for photo, prompts in work:
-        began = _now(device)
-        encoded = predictor.encode([photo])
-        encoded_at = _now(device)
-        (instances,) = predictor.decode(encoded, [prompts])
-        decoded_at = _now(device)
+        times = [_now(device)]
+        encoded = predictor.encode(photo)
+        times.append(_now(device))
+        (instances,) = predictor.decode(encoded, prompts)
+        times.append(_now(device))
         for instance in instances:
             _ = instance.mask.rle
-        rows.append((encoded_at - began, (decoded_at - encoded_at) / boxes, (_now(device) - decoded_at) / boxes))
-    encode, decode, write = (statistics.median(column) for column in zip(*rows, strict=True))
+        times.append(_now(device))
+        rows.append(np.diff(times))
+    encode, decode, write = (statistics.median(column) for column in np.array(rows).T.tolist())
     operations = int(counter.get_total_flops())
     return StageTimes(
         encode=encode,
-        decode=decode,
-        write=write,
-        image=encode + boxes * (decode + write),
+        decode=decode / boxes,
+        write=write / boxes,
+        image=encode + decode + write,
         operations=operations,
-        rate=operations / (encode + boxes * decode),
+        rate=operations / (encode + decode),
     )
 
 

@@ -1,126 +1,109 @@
-"""What is below an address, as a folder: objects are put whole, listed and removed."""
+"""A folder at an address: objects are written whole, listed and removed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from ..errors import HqsamError
+from ..errors import HqsamError, first_line
+from .addresses import NO_FILE, TRY_AGAIN, connect, speaks, with_retries
 from .listing import address_below, files_below
-from .places import TRY_AGAIN, patiently, reach, reason_of, speaks
 
 T = TypeVar("T")
-PROBE = ".hqsam"  # an object that is put to see whether one can be, and removed
-AT_ONCE = 16  # objects that are asked for at once
+PROBE = ".hqsam"  # an object that is written, and removed, to see whether one can be
+AT_ONCE = 16  # parallel requests
 
 
 class AddressFolder:
-    """A folder at an address.
+    """A folder at an address, see `connect`. Names are relative to it; "" is the address itself.
 
-    Raises:
-        UsageError: there is no such kind of address, or it needs a package.
-        HqsamError: its server cannot be reached.
+    Every method raises an HqsamError if the server cannot be reached or refuses.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
-        self._system, root = reach(self.address)
+        self._system, root = connect(self.address)
         self._root = root.rstrip("/")
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Put objects in place by their names, each whole or not at all; an HqsamError where that cannot be."""
-        self._each(
-            lambda name: self._write(name, lambda: self._system.pipe_file(self._place(name), files[name])), files
-        )
+        """Write objects, each whole or not at all."""
+        self._map(lambda name: self._write(name, lambda path: self._system.pipe_file(path, files[name])), files)
 
     def put_file(self, name: str, path: Path) -> None:
-        """Put a file of this machine in place, of any size."""
-        self._write(name, lambda: self._system.put_file(str(path), self._place(name)))
+        """Upload a file of this machine, of any size."""
+        self._write(name, lambda remote: self._system.put_file(str(path), remote))
 
     def put_new(self, name: str, content: bytes) -> bool:
-        """Put an object in place unless there is one of that name with other content; whether it is there then."""
-        place = self._place(name)
+        """Write an object unless it exists with other content; whether it has this content then."""
         try:
-            self._write(name, lambda: self._system.pipe_file(place, content, mode="create"))
+            self._write(name, lambda path: self._system.pipe_file(path, content, mode="create"))
             return True
-        except FileExistsError:  # perhaps by a request of ours whose answer was lost
+        except FileExistsError:  # perhaps by an earlier try whose answer was lost
             return self.read([name])[0] == content
 
     def fetch(self, name: str, path: Path) -> bool:
-        """Copy an object, of any size, to a file of this machine; whether there is one.
-
-        Raises:
-            HqsamError: it cannot be read.
-        """
-        try:
-            patiently(lambda: self._system.get_file(self._place(name), str(path)))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):  # the last below a file
-            return False
-        except Exception as error:
-            raise HqsamError(
-                f"cannot be read ({reason_of(error)})", file=f"{self.address}/{name}".rstrip("/"), remedy=TRY_AGAIN
-            ) from None
-        return path.is_file()
+        """Download an object, of any size, to a file of this machine; whether there is one."""
+        with suppress(*NO_FILE):
+            self._request("read", name, lambda remote: self._system.get_file(remote, str(path)), *NO_FILE)
+            return path.is_file()
+        return False
 
     def read(self, names: Iterable[str]) -> list[bytes]:
-        """The contents of objects; an HqsamError where one cannot be read."""
-        return self._each(self._read, names)
+        """The contents of objects."""
+        return self._map(lambda name: bytes(self._request("read", name, self._system.cat_file)), names)
+
+    def read_existing(self, names: Iterable[str]) -> list[bytes | None]:
+        """The contents of objects, None of those that do not exist."""
+        return self._map(self._read_existing, names)
 
     def names(self, below: str = "") -> dict[str, Mapping[str, Any]]:
-        """What the file system says of all objects below a folder of this one, or of the one of that name.
-
-        Raises:
-            HqsamError: they cannot be listed.
-        """
+        """What the file system says of all objects below this folder, or below the one of that name."""
         files = files_below(address_below(self.address, below) if below else self.address)
         return {f"{below}/{file.name}".strip("/"): file.info for file in files}
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove objects; those that are not there are none. An HqsamError where one cannot be removed."""
-        self._each(self._remove, names)
+        """Remove objects, if they exist."""
+        self._map(self._remove, names)
 
     def check_can_write(self) -> None:
-        """Raise an HqsamError unless an object can be put there."""
+        """Raise an HqsamError unless objects can be written."""
         self.put({PROBE: b""})
         self.remove([PROBE])
 
-    def _place(self, name: str) -> str:
-        name = quote(name, errors="surrogateescape") if speaks(self._system, "http") else name
-        return f"{self._root}/{name}" if name else self._root
-
-    def _each(self, do: Callable[[str], T], names: Iterable[str]) -> list[T]:
-        """Do something with each of some objects, many at a time."""
+    def _map(self, call: Callable[[str], T], names: Iterable[str]) -> list[T]:
+        """The results of a call for each name, several at once."""
         names = list(names)
         if len(names) < 2:
-            return [do(name) for name in names]
+            return [call(name) for name in names]
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            return list(threads.map(do, names))
+            return list(threads.map(call, names))
 
-    def _read(self, name: str) -> bytes:
-        try:
-            return bytes(patiently(lambda: self._system.cat_file(self._place(name))))
-        except Exception as error:
-            raise HqsamError(f"cannot be read ({reason_of(error)})", file=f"{self.address}/{name}") from None
+    def _read_existing(self, name: str) -> bytes | None:
+        with suppress(FileNotFoundError):
+            return bytes(self._request("read", name, self._system.cat_file, FileNotFoundError))
+        return None
 
     def _remove(self, name: str) -> None:
-        try:
-            patiently(lambda: self._system.rm_file(self._place(name)))
-        except FileNotFoundError:
-            pass
-        except Exception as error:
-            raise HqsamError(f"cannot be removed ({reason_of(error)})", file=f"{self.address}/{name}") from None
+        with suppress(FileNotFoundError):
+            self._request("removed", name, self._system.rm_file, FileNotFoundError)
 
-    def _write(self, name: str, write: Callable[[], object]) -> None:
+    def _write(self, name: str, write: Callable[[str], object]) -> None:
+        remedy = "fix that and run the same command, which continues, or choose another `output`"
+        self._request("written", name, write, FileExistsError, remedy=remedy)
+
+    def _request(
+        self, done: str, name: str, request: Callable[[str], T], *raised: type[OSError], remedy: str = TRY_AGAIN
+    ) -> T:
+        """What a request for an object returns, with retries; errors not in `raised` say what could not be `done`."""
+        path = quote(name, errors="surrogateescape") if speaks(self._system, "http") else name
         try:
-            patiently(write)
-        except FileExistsError:
+            return with_retries(lambda: request(f"{self._root}/{path}" if path else self._root))
+        except raised:
             raise
         except Exception as error:
-            raise HqsamError(
-                f"cannot be written ({reason_of(error)})",
-                file=f"{self.address}/{name}".rstrip("/"),
-                remedy="mend that and run the same command, which continues, or choose another `output`",
-            ) from None
+            file = f"{self.address}/{name}".rstrip("/")
+            raise HqsamError(f"cannot be {done} ({first_line(error)})", file=file, remedy=remedy) from None

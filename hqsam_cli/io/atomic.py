@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import HqsamError
-from .places import is_special
+from .files import is_special
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file beside `path` that takes its place when the block ends well, and is gone when not.
+    """A binary file that replaces `path` when the block ends without an error, and is removed otherwise.
 
-    A device or a pipe is no file that could be replaced: an OSError.
+    A device or a pipe is an OSError.
     """
     _check_is_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not longer than any name may be, and the same after a crash, so that nothing is left lying about.
+    # A hash is not too long for a name, and the same after a crash, so that temporary files do not pile up.
     temporary = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp"
     try:
         with open(temporary, "wb") as file:
@@ -34,7 +34,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # the file people know
+            error.filename = str(path)
         raise
 
 
@@ -45,19 +45,28 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _check_is_file(path: Path) -> None:
-    """Raise an OSError where there is something that is neither a file nor a folder."""
+    """Raise an OSError if there is something that is neither a file nor a folder."""
     if is_special(path):
         raise OSError(errno.EEXIST, "a device or a pipe, not a file", str(path))
 
 
 def check_can_write(path: Path) -> None:
-    """Raise an HqsamError unless a file could be put there; what is there stays."""
-    try:
+    """Raise an HqsamError unless a file could be written there; an existing one stays."""
+    with writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         _check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise an HqsamError about `path`, or a file below it, where the block cannot write."""
+    try:
+        yield
     except OSError as error:
-        raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another path") from None
+        file = error.filename if str(error.filename).startswith(str(path)) else path
+        reason = f"cannot be written ({error.strerror or error})"
+        raise HqsamError(reason, file=file, remedy="give another path") from None

@@ -1,4 +1,4 @@
-"""Files of this machine or at addresses, for what reads or writes files of this machine alone."""
+"""Local copies of files at addresses, for code that reads and writes files of this machine alone."""
 
 from __future__ import annotations
 
@@ -13,18 +13,12 @@ from .address_folder import AddressFolder
 
 
 class LocalCopy:
-    """A file to read: one of this machine, or a copy of what is at an address, which is gone when this is.
-
-    Args:
-        name: a path, or an address as a text.
+    """A file to read: one of this machine, or a download of one at an address, removed with this object.
 
     Attributes:
-        name: as people know it.
-        path: of the file on this machine.
-        is_there: whether there is one.
-
-    Raises:
-        HqsamError: it cannot be fetched.
+        name: its path, or its address as text.
+        path: of the local file.
+        is_there: whether the file exists; an HqsamError if that is unknown.
     """
 
     def __init__(self, name: Path | str) -> None:
@@ -32,24 +26,24 @@ class LocalCopy:
         if isinstance(name, Path):
             self.path, self.is_there = name, name.is_file()
             return
-        here = tempfile.mkdtemp(prefix="hqsam-")
-        weakref.finalize(self, shutil.rmtree, here, ignore_errors=True)
-        self.path = Path(here, "copy")
+        folder = tempfile.mkdtemp(prefix="hqsam-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.path = Path(folder, "copy")
         self.is_there = AddressFolder(name).fetch("", self.path)
 
 
 @contextmanager
-def written_to(place: Path | str) -> Iterator[Path]:
-    """The path at which to write a file that goes to a path, or to an address when the block ends well."""
-    if isinstance(place, Path):
-        yield place
+def written_to(output: Path | str) -> Iterator[Path]:
+    """A local path to write a file to; it is uploaded if the output is an address and the block raises no error."""
+    if isinstance(output, Path):
+        yield output
         return
-    with tempfile.TemporaryDirectory(prefix="hqsam-") as here:
-        path = Path(here, place.rpartition("/")[2])
+    with tempfile.TemporaryDirectory(prefix="hqsam-") as folder:
+        path = Path(folder, output.rpartition("/")[2])
         yield path
-        AddressFolder(place).put_file("", path)
+        AddressFolder(output).put_file("", path)
 
 
-def below(place: Path | str, name: str) -> Path | str:
-    """What is called so in a folder, or below an address."""
-    return place / name if isinstance(place, Path) else f"{place.rstrip('/')}/{name}"
+def below(folder: Path | str, name: str) -> Path | str:
+    """The path or address of a name in a folder."""
+    return folder / name if isinstance(folder, Path) else f"{folder.rstrip('/')}/{name}"

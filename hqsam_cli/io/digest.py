@@ -1,4 +1,4 @@
-"""SHA-256 of files, and of names."""
+"""Numbers and texts from SHA-256."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ BLOCK = 1 << 20  # bytes
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, 64 digits.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """SHA-256 of a file, 64 hexadecimal digits, or an OSError."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
@@ -22,5 +18,5 @@ def file_digest(path: str | Path) -> str:
 
 
 def hash_number(data: bytes) -> int:
-    """The first 64 bits of a SHA-256: a number that is the same everywhere, and as good as drawn."""
+    """The first 64 bits of the SHA-256: a pseudorandom number that is the same on every machine."""
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")

@@ -1,4 +1,4 @@
-"""Files that may be gzipped."""
+"""Gzip in memory."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ import zlib
 from ..errors import HqsamError
 
 GZIP = b"\x1f\x8b"
-LARGEST = 2**32  # bytes that a compressed file may grow to
+LARGEST = 2**32  # bytes of a decompressed file
 
 
 def unzipped(content: bytes, path: str | os.PathLike[str]) -> bytes:
-    """The content of a file, unzipped if it is gzip.
-
-    Raises:
-        HqsamError: it is damaged, cut off, or grows beyond all measure.
-    """
+    """The content of a file, decompressed if it is gzip; an HqsamError if that is damaged or too large."""
     if not content.startswith(GZIP):
         return content
     parts: list[bytes] = []
     left = LARGEST
-    while content:  # a file may be several, one after the other
+    while content:  # of one or several gzip members
         unzip = zlib.decompressobj(wbits=31)
         try:
             parts.append(unzip.decompress(content, left))
@@ -29,8 +25,7 @@ def unzipped(content: bytes, path: str | os.PathLike[str]) -> bytes:
             raise HqsamError(f"broken gzip ({error})", file=path, remedy="fetch it again") from None
         left -= len(parts[-1])
         if not unzip.eof or left <= 0:
-            raise HqsamError(
-                f"gzip that is cut off or grows beyond {LARGEST} bytes", file=path, remedy="fetch it again"
-            )
+            reason = f"gzip that is cut off or grows beyond {LARGEST} bytes"
+            raise HqsamError(reason, file=path, remedy="fetch it again")
         content = unzip.unused_data.lstrip(b"\0")
     return b"".join(parts)

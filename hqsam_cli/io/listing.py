@@ -1,8 +1,8 @@
-"""What is below an address, as a folder has it.
+"""Files below an address.
 
-fsspec's `find` leaves out folders that cannot be listed without a word, so it is asked only where all keys below a
-prefix are listed at once, as object stores do. Elsewhere each folder is listed, and pages of links over HTTP are read
-here: fsspec neither decodes names nor leaves out links that sort the page.
+fsspec's `find` silently skips folders that cannot be listed, so it is used only where it lists all keys below a prefix
+at once, as in object stores. Elsewhere each folder is listed, and over HTTP pages of links are parsed here: fsspec
+neither decodes names nor skips links that sort the page.
 """
 
 from __future__ import annotations
@@ -14,187 +14,165 @@ from html.parser import HTMLParser
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from ..errors import HqsamError
-from .names import link_with_path
-from .places import (
+from ..errors import HqsamError, first_line
+from .addresses import (
     GONE_STATUS,
     TRY_AGAIN,
-    check_listed,
+    check_ftp_listing,
+    connect,
     file_system,
     info_of,
-    may_pass,
-    patiently,
-    reach,
-    reason_of,
+    is_transient,
     speaks,
+    with_retries,
 )
+from .names import link_with_path
 
 
 class StoredFile(NamedTuple):
-    """A file below an address.
-
-    Attributes:
-        name: its path below that address, "" of the file at the address itself; never percent-encoded.
-        address: its own.
-        info: what the file system says of it.
-    """
+    """A file below an address: its path below it, not percent-encoded, or ""; its address; fsspec's `info` of it."""
 
     name: str
     address: str
     info: Mapping[str, Any]
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, or an empty object that marks one."""
+        return self.info.get("type") == "directory" or self.name.endswith("/")
+
 
 def files_below(address: str, pattern: str | None = None, refused: list[str] | None = None) -> list[StoredFile]:
-    """All files below an address, or the file there; none where nothing is.
+    """All files below an address, or the file at it; an empty list if there is nothing.
 
     Args:
-        pattern: a glob that their names match; folders that cannot hold such files are not listed.
-        refused: takes a sentence for each folder below the address that the server refuses to list; without it that is
-            an error.
+        pattern: a glob for their names; folders without matches are not listed.
+        refused: takes an error message for each folder below the address that the server refuses to list, which
+            otherwise is an error.
 
     Raises:
         HqsamError: the address, or a folder below it, cannot be listed.
     """
-    system, root = reach(address)
-    if _lists_flat(system) and (pattern is None or "**" in pattern):
-        entries = _listed(address, lambda _: _found(system, root, address))
-        return [file for file in entries if not _is_folder(file) and _matches(file.name, pattern)]
+    system, root = connect(address)
+    if _lists_prefixes(system) and (pattern is None or "**" in pattern):
+        files = _list(address, lambda _: _find(system, root, address))
+        return [file for file in files if not file.is_folder and _matches(file.name, pattern)]
     files = []
     folders = [StoredFile("", address, {})]
     entered = set()
     for folder in folders:
         try:
-            entries = _listed(folder.address, _linked if speaks(system, "http") else _entries)
+            entries = _list(folder.address, _list_links if speaks(system, "http") else _list_folder)
         except _RefusedError as error:
             if refused is None or not folder.name:
                 raise
             refused.append(str(error))
             continue
-        for name, place, info in entries:
-            file = StoredFile(f"{folder.name}/{name}".lstrip("/") if folder.name else name, place, info)
-            # A link of a file system of this machine may lead to a folder above it.
-            key = os.path.realpath(file_system(place)[1]) if speaks(system, "file") else place
-            if not _is_folder(file):
+        for entry in entries:
+            file = entry._replace(name=f"{folder.name}/{entry.name}".lstrip("/") if folder.name else entry.name)
+            # On this machine a link may lead to a folder above.
+            key = os.path.realpath(file_system(file.address)[1]) if speaks(system, "file") else file.address
+            if not file.is_folder:
                 files.append(file)
-            elif key not in entered and _may_hold(file.name, pattern):
+            elif key not in entered and _may_contain(file.name, pattern):
                 entered.add(key)
                 folders.append(file)
     return [file for file in files if _matches(file.name, pattern)]
 
 
 def address_below(address: str, name: str) -> str:
-    """The address of what is below another one."""
+    """The address of a name below another address."""
     link = link_with_path(address)
     if link.startswith("http"):
         name = quote(name, errors="surrogateescape")
     return address.replace(link, f"{link}{'' if link.endswith('/') else '/'}{name}", 1)
 
 
-def stands_for_folder(file: StoredFile) -> bool:
-    """Whether a file without bytes is the marker of a folder, which adlfs lists by the name of the folder."""
+def is_folder_marker(file: StoredFile) -> bool:
+    """Whether an empty object marks a folder; adlfs lists it without a slash at its end."""
     if file.info.get("size") != 0:
         return False
     try:
         return bool(info_of(*file_system(file.address)).get("type") == "directory")
     except Exception:
-        return False  # whoever reads it says what is wrong
+        return False  # reading it will tell
 
 
 class _RefusedError(HqsamError):
-    """A folder that cannot be listed, now or later."""
+    """A folder that the server refuses to list; a retry would not help."""
 
 
-def _listed(address: str, entries: Callable[[str], Iterator[StoredFile]]) -> list[StoredFile]:
-    """What is in a folder, with retries; nothing where it is not there.
-
-    Raises:
-        _RefusedError: the server refuses, which will not pass.
-        HqsamError: the server is not there.
-    """
+def _list(address: str, entries: Callable[[str], Iterator[StoredFile]]) -> list[StoredFile]:
+    """The entries of a folder, with retries; none if it does not exist. A `_RefusedError` or another HqsamError."""
     try:
-        return patiently(lambda: list(entries(address)))
+        return with_retries(lambda: list(entries(address)))
     except FileNotFoundError:
         return []
     except HqsamError:
         raise
     except Exception as error:
-        kind = HqsamError if may_pass(error) else _RefusedError
-        raise kind(f"cannot be listed ({reason_of(error)})", file=address, remedy=TRY_AGAIN) from None
+        kind = HqsamError if is_transient(error) else _RefusedError
+        raise kind(f"cannot be listed ({first_line(error)})", file=address, remedy=TRY_AGAIN) from None
 
 
-def _lists_flat(system: Any) -> bool:
-    """Whether a file system has a `find` of its own, which lists by prefix."""
+def _lists_prefixes(system: Any) -> bool:
+    """Whether a file system has its own `find`, which lists by prefix."""
     from fsspec import AbstractFileSystem
     from fsspec.asyn import AsyncFileSystem
 
-    kind = type(system)
-    if isinstance(system, AsyncFileSystem):
-        return kind._find is not AsyncFileSystem._find
-    return kind.find is not AbstractFileSystem.find
+    base, name = (AsyncFileSystem, "_find") if isinstance(system, AsyncFileSystem) else (AbstractFileSystem, "find")
+    return getattr(type(system), name) is not getattr(base, name)
 
 
-def _found(system: Any, root: str, address: str) -> Iterator[StoredFile]:
-    """All that is below a prefix."""
+def _find(system: Any, root: str, address: str) -> Iterator[StoredFile]:
+    """All objects below a prefix."""
     infos = system.find(root, detail=True)
     if not isinstance(infos, dict):  # adlfs lists the name of a single blob
         infos = {path: system.info(path) for path in infos}
-    for path, info in infos.items():
-        yield _below(system, root, address, path, info)
+    return (_stored_file(system, root, address, path, info) for path, info in infos.items())
 
 
-def _entries(address: str) -> Iterator[StoredFile]:
-    """What is in a folder; a new connection each time where connections are not kept."""
+def _list_folder(address: str) -> Iterator[StoredFile]:
+    """The entries of a folder; over FTP by a new connection at each retry."""
     system, root = file_system(address)
     try:
         infos = system.ls(root, detail=True)
     except FileNotFoundError:
         infos = []
     if not infos and speaks(system, "ftp"):
-        check_listed(system, root)
-    for info in infos:
-        file = _below(system, root, address, info["name"], info)
-        if file.name or not _is_folder(file):
-            yield file
+        check_ftp_listing(system, root)
+    files = (_stored_file(system, root, address, info["name"], info) for info in infos)
+    return (file for file in files if file.name or not file.is_folder)
 
 
-def _below(system: Any, root: str, address: str, path: str, info: Mapping[str, Any]) -> StoredFile:
-    """What a file system calls a path, by an address that has the host and the account of the one that was given."""
+def _stored_file(system: Any, root: str, address: str, path: str, info: Mapping[str, Any]) -> StoredFile:
+    """A file of a file system, with the host and account of the address that was listed."""
     name = path.removeprefix(root.rstrip("/")).removeprefix("/")
-    if speaks(system, "file"):  # where the address is relative, to nothing that is remembered
+    if speaks(system, "file"):  # absolute, even if the address is relative
         return StoredFile(name, system.unstrip_protocol(path), info)
     return StoredFile(name, address_below(address, name) if name else address, info)
 
 
-def _is_folder(file: StoredFile) -> bool:
-    """Whether an entry is a folder, or an object without bytes that stands for one."""
-    return file.info.get("type") == "directory" or file.name.endswith("/")
-
-
 def _matches(name: str, pattern: str | None) -> bool:
-    return pattern is None or _translated(pattern).match(name) is not None
+    from fsspec.utils import glob_translate
+
+    return pattern is None or re.match(glob_translate(pattern), name) is not None
 
 
-def _may_hold(folder: str, pattern: str | None) -> bool:
+def _may_contain(folder: str, pattern: str | None) -> bool:
     """Whether files that match may be in a folder."""
     if pattern is None or "**" in pattern:
         return True
-    depth = folder.count("/") + 1
-    parts = pattern.split("/")
+    parts, depth = pattern.split("/"), folder.count("/") + 1
     return depth < len(parts) and _matches(folder, "/".join(parts[:depth]))
 
 
-def _translated(pattern: str) -> re.Pattern[str]:
-    from fsspec.utils import glob_translate
-
-    return re.compile(glob_translate(pattern))
-
-
-def _linked(address: str) -> Iterator[StoredFile]:
-    """What a page links to below itself; the file at the address where it is no page."""
+def _list_links(address: str) -> Iterator[StoredFile]:
+    """The links of a page to what is below it; the file at the address if it is no page."""
     from fsspec.asyn import sync
 
     system, _ = file_system(address)
-    page = sync(system.loop, _page, system, address)
+    page = sync(system.loop, _fetch_page, system, address)
     if page is None:
         yield StoredFile("", address, info_of(system, address))
         return
@@ -203,7 +181,7 @@ def _linked(address: str) -> Iterator[StoredFile]:
     links.feed(text)
     top = unquote(urlsplit(url).path, errors="surrogateescape")
     seen = set()
-    for link in sorted(links.found, key=lambda link: "?" in link):  # the plain one of several
+    for link in sorted(links.found, key=lambda link: "?" in link):  # without a query if there are several
         try:
             parts = urlsplit(urljoin(url, link.strip()))
         except ValueError:
@@ -213,12 +191,12 @@ def _linked(address: str) -> Iterator[StoredFile]:
         if parts.netloc != urlsplit(url).netloc or name in ("", path) or name in seen or ".." in name.split("/"):
             continue
         seen.add(name)
-        place = f"{address_below(url, name)}{'?' if parts.query else ''}{parts.query}"
-        yield StoredFile(name.rstrip("/"), place, {"type": "directory" if name.endswith("/") else "file"})
+        below = f"{address_below(url, name)}{'?' if parts.query else ''}{parts.query}"
+        yield StoredFile(name.rstrip("/"), below, {"type": "directory" if name.endswith("/") else "file"})
 
 
-async def _page(system: Any, address: str) -> tuple[str, str] | None:
-    """The address of a page of links, with a slash at its end, and its text; None of what is no page."""
+async def _fetch_page(system: Any, address: str) -> tuple[str, str] | None:
+    """The URL of a page of links, with a slash at its end, and its text; None if it is not HTML."""
     session = await system.set_session()
     async with session.get(system.encode_url(address), **system.kwargs) as answer:
         if answer.status in GONE_STATUS:

@@ -1,7 +1,7 @@
-"""Masks in image files, read in one way wherever they are met: as anybody would read them, or not at all.
+"""Binary masks and alpha mattes in image files.
 
-A file holds one object. What is object is said by two values or colors, by transparency, or by shades of gray; a map
-of several objects or classes, and a photo, are refused by name rather than read by half.
+A file holds the mask of one object, as two values or colors, as transparency, or as shades of gray. Maps of several
+instances or classes, and photos, are errors.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
 from .images import open_image
 
-THRESHOLD = 128  # what is brighter is object, as the authors have it
-MOST_IDS = 200  # values 0, 1, 2, … up to here count objects; more of them are shades
-MOST_PLATEAUS = 64  # values; with so few, one in between that is of more than a seam is of another object
+THRESHOLD = 128  # brighter is foreground, as in the reference implementation
+MAX_IDS = 200  # values 0, 1, 2, … up to here are instance IDs; more are shades
+MAX_PLATEAUS = 64  # of so few values, one in between with more pixels than an edge is another instance
 WHITE = 0.95  # of the range
 LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
-SEAM = 0.002  # of the pixels
-MOST_CLEAR = 0.01  # of the pixels; fewer transparent ones say nothing
+EDGE = 0.002  # of the pixels
+MIN_TRANSPARENT = 0.01  # of the pixels
 SAMPLE = 100_000  # pixels whose colors are counted
-# How far a pixel is from shades of the main color, and the share of such pixels: of JPEG, which blurs, and of others.
+# Distance from shades of the main color, and the share of pixels allowed beyond it: of lossy formats, and of others.
 OTHERS = {True: (96, 0.005), False: (32, 0.0)}
 DARK, BRIGHT = 64, 192
-MOST_BETWEEN = 0.05  # of the pixels of a mask whose colors are neither dark nor bright
+MAX_BETWEEN = 0.05  # of the pixels of a mask with colors, neither dark nor bright
+REMEDY, ONE_OBJECT = "make it a mask of 0 and 255", "make it a mask of one object, 0 and 255"
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Where a mask file is object, bool (H, W); see `read_mask_values`."""
+    """The mask of a file, bool (H, W); see `read_mask_values`."""
     return read_mask_values(path) > THRESHOLD
 
 
 def read_mask_values(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
-    """The values of a mask file as it is stored, uint8 (H, W): 255 is object, 0 is none, shades are in between.
+    """The mask of a file as stored, uint8 (H, W): 255 is foreground, 0 background, with shades in between.
 
     Raises:
-        ImageError: missing, unreadable, or no mask of one object.
+        ImageError: missing, unreadable, or not the mask of one object.
     """
     if not path.exists():
         raise ImageError("the mask is missing", file=path)
@@ -48,11 +49,7 @@ def read_mask_values(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.nda
 
 
 def read_matte(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
-    """The shades of an alpha matte as they are, uint8 (H, W); 16 bits by their full range.
-
-    Raises:
-        ImageError: missing or unreadable.
-    """
+    """An alpha matte, uint8 (H, W), or an ImageError; 16 bits by their full range."""
     with open_image(str(path), exif="ignore", max_pixels=max_pixels) as image:
         if image.mode.startswith("I;16"):
             return (np.asarray(image) // 257).astype(np.uint8)
@@ -60,12 +57,11 @@ def read_matte(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
 
 
 def _object(image: Image.Image, path: Path) -> np.ndarray:
-    """The object of a loaded mask, as values of `read_mask_values`."""
+    """The mask of a loaded image; see `read_mask_values`."""
     lossy = image.format in LOSSY
     if "transparency" in image.info or "A" in image.getbands():
         alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-        # Else it is not transparency that says what is object.
-        if alpha.min() != alpha.max() and (alpha < 255).mean() > MOST_CLEAR:
+        if alpha.min() != alpha.max() and (alpha < 255).mean() > MIN_TRANSPARENT:
             return _from_gray(alpha, path, lossy)
         image = image.convert("RGB")
     if image.mode == "P":
@@ -79,66 +75,56 @@ def _object(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarray:
-    """Of two values the higher is object; more are shades up to the highest."""
+    """Of two values the higher is foreground; more are shades up to the highest."""
     if not np.isfinite(values).all():
-        raise ImageError("holds values that are no numbers", file=path, remedy="make it a mask of 0 and 255")
+        raise ImageError("contains NaN or infinity", file=path, remedy=REMEDY)
     if values.dtype.kind == "f" and values.max() <= 1:
-        values = values * 255  # shares
+        values = values * 255
     levels = _levels(values)
     low, high = levels[0], levels[-1]
     if low < 0:
-        raise ImageError("holds values below 0", file=path, remedy="make it a mask of 0 and 255")
+        raise ImageError("contains negative values", file=path, remedy=REMEDY)
     full = 255 if high <= 255 else 65_535
     if len(levels) == 1:
         return np.full(values.shape, 255 if high else 0, np.uint8)
     if len(levels) == 2:
         if low > 0 and not low <= THRESHOLD / 255 * full < high:
-            raise ImageError(
-                f"holds {low} and {high}, and neither is 0", file=path, remedy="make it a mask of 0 and 255"
-            )
+            raise ImageError(f"contains {low} and {high}, neither of which is 0", file=path, remedy=REMEDY)
         return np.where(values == high, 255, 0).astype(np.uint8)
-    counted = len(levels) == high + 1 and high <= MOST_IDS
-    if not lossy and (counted or _has_plateaus(values, levels)):
-        raise ImageError(
-            f"holds {len(levels)} values from {low} to {high}, a map of several objects or classes",
-            file=path,
-            remedy="make it a mask of one object, 0 and 255",
-        )
-    # What is not quite white is white; a JPEG's rings go beyond its object.
+    are_ids = len(levels) == high + 1 and high <= MAX_IDS
+    if not lossy and (are_ids or _has_plateaus(values, levels)):
+        reason = f"contains {len(levels)} values from {low} to {high}, a map of several instances or classes"
+        raise ImageError(reason, file=path, remedy=ONE_OBJECT)
+    # Off-white is white; artifacts of JPEG are brighter than the object.
     top = min(float(np.percentile(values[values > high / 2], 90)), full) if lossy else high
-    return (
-        np.minimum(values * (255 / top), 255).astype(np.uint8)
-        if top < WHITE * full
-        else (values / (full / 255)).astype(np.uint8)
-    )
+    scaled = np.minimum(values * (255 / top), 255) if top < WHITE * full else values / (full / 255)
+    return scaled.astype(np.uint8)
 
 
 def _has_plateaus(values: np.ndarray, levels: np.ndarray) -> bool:
-    """Whether there are few values, and one between the lowest and the highest is of more than a seam between them."""
-    if len(levels) > MOST_PLATEAUS:
+    """Whether there are few values, and one of those in between has more pixels than an antialiased edge."""
+    if len(levels) > MAX_PLATEAUS:
         return False
     inner = (cv2.erode((values == level).astype(np.uint8), np.ones((3, 3), np.uint8)) for level in levels[1:-1])
-    return any(np.count_nonzero(own) > SEAM * values.size for own in inner)
+    return any(np.count_nonzero(own) > EDGE * values.size for own in inner)
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    """The different values, ascending."""
+    """The unique values, ascending."""
     if values.dtype in (np.uint8, np.uint16):
-        return np.flatnonzero(np.bincount(values.ravel()))  # many times faster than sorting
+        return np.flatnonzero(np.bincount(values.ravel()))  # much faster than sorting
     return np.unique(values)
 
 
 def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
-    """Of two colors the one that is not black is object, else the second."""
+    """Of two colors the one that is not black is foreground, or the second."""
     palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
     indices = np.asarray(image)
     used = np.unique(indices)
     if used[-1] < len(palette) and (palette == palette[:, :1]).all():
         return _from_gray(palette[:, 0][indices], path)
     if len(used) > 2:
-        raise ImageError(
-            f"a palette of {len(used)} classes", file=path, remedy="make it a mask of one object, 0 and 255"
-        )
+        raise ImageError(f"a palette of {len(used)} classes", file=path, remedy=ONE_OBJECT)
     if len(used) == 1:
         return np.full(indices.shape, 255 if used[0] else 0, np.uint8)
     second_is_black = used[-1] < len(palette) and not palette[used[1]].any()
@@ -146,19 +132,17 @@ def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _from_colors(colors: np.ndarray, path: Path, lossy: bool) -> np.ndarray:
-    """One color on black is a mask, be it blurred a little, as JPEG does."""
+    """One color on black is a mask, even with the artifacts of JPEG."""
     bright: np.ndarray = colors.max(axis=2)
     if len(np.unique(colors.reshape(-1, 3)[:: max(1, bright.size // SAMPLE)], axis=0)) == 2:
         if not (bright == 0).any():
-            raise ImageError("two colors, neither of them black", file=path, remedy="make it a mask of 0 and 255")
+            raise ImageError("two colors, neither of them black", file=path, remedy=REMEDY)
         return np.where(bright > 0, 255, 0).astype(np.uint8)
     color = np.median(colors[bright >= 0.75 * bright.max()], axis=0)
     far, most = OTHERS[lossy]
     others = np.abs(colors - bright[..., None] * (color / color.max())).max(axis=2) > far
     bright = np.minimum(bright * (255 / color.max()), 255).astype(np.uint8)
     between = (bright > DARK) & (bright < BRIGHT)
-    if bright.min() > DARK or others.mean() > most or between.mean() > MOST_BETWEEN:
-        raise ImageError(
-            "holds several colors, so it is no mask of one object", file=path, remedy="make it one of 0 and 255"
-        )
+    if bright.min() > DARK or others.mean() > most or between.mean() > MAX_BETWEEN:
+        raise ImageError("contains several colors, so it is not the mask of one object", file=path, remedy=REMEDY)
     return bright

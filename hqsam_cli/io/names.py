@@ -1,4 +1,4 @@
-"""Names of files as other programs write them: where a path leads, whatever characters it is written with."""
+"""Paths of images as other programs write them, normalized so that they can be compared."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-ADDRESS = re.compile(r"(?:[A-Za-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")  # perhaps chained, as fsspec writes it
+ADDRESS = re.compile(r"(?:[A-Za-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")  # perhaps chained as in fsspec
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def plain_name(name: str) -> str:
-    """A name with `/`, percent signs decoded, one Unicode form, no address, no drive and no detours.
+    """A name with `/`, percent-decoded, in Unicode form NFC, without host, drive and detours.
 
     `C:\\imgs\\a%20b.jpg`, `https://host/imgs/a%20b.jpg?width=9` and `x/../imgs/a b.jpg` are all `imgs/a b.jpg`.
-    A name that leads out of the folder it is relative to keeps its `..`.
+    A relative name that leads out of its folder keeps its `..`.
     """
     if ADDRESS.match(name):
         name = link_with_path(name)
@@ -28,22 +28,33 @@ def plain_name(name: str) -> str:
 
 
 def link_with_path(address: str) -> str:
-    """The first of chained addresses that has a path, of `simplecache::s3://bucket/a` the second."""
+    """The first of chained addresses with a path: the second of `simplecache::s3://bucket/a`."""
     return next((link for link in address.split("::") if ADDRESS.match(link)), address)
 
 
+def host_of(path: str) -> str:
+    """The protocol with the host, account or bucket of an address; "" of a path."""
+    link = link_with_path(path)
+    return "/".join(link.split("/", 3)[:3]) if ADDRESS.match(link) else ""
+
+
+def relative_name(name: str) -> str:
+    """A normalized relative path that does not lead above the folder it is joined to."""
+    return posixpath.normpath(f"/{name}").lstrip("/")
+
+
 def _slashes(name: str) -> str:
-    """A path of Windows or of here, in its shortest form and relative."""
+    """A path of Windows or POSIX, normalized and relative."""
     return posixpath.normpath(DRIVE.sub("", name).replace("\\", "/")).lstrip("/") or "."
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a relative name leads out of the folder that it is relative to, or nowhere."""
+    """Whether a relative name leads out of its folder, or is invalid."""
     return "\0" in name or _slashes(name).split("/")[0] == ".."
 
 
 def is_absolute(name: str) -> bool:
-    """Whether a name begins at the root of a disk or of a host."""
+    """Whether a name is an absolute path or an address."""
     return name.startswith(("/", "\\")) or bool(DRIVE.match(name) or ADDRESS.match(name))
 
 

@@ -1,6 +1,6 @@
-"""Tars of many small files, as WebDataset has them: read where they are, never unpacked.
+"""Tars of images, such as WebDataset shards: read in place, never extracted.
 
-They hold what tar would extract: of members of one name the last, and links to files in them as these files.
+Their content is what tar would extract: of members of one name the last, and links to members as these.
 """
 
 from __future__ import annotations
@@ -8,31 +8,27 @@ from __future__ import annotations
 import os
 import posixpath
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from ..errors import HqsamError, UsageError
-from .places import LocalFile, file_system, info_of, is_address, is_there, patiently, reason_of, stamp_of
+from ..errors import HqsamError, UsageError, first_line
+from .addresses import TRY_AGAIN, exists, file_system, info_of, is_address, is_transient, stamp_of, with_retries
+from .files import InputFile
+from .names import host_of, relative_name
 
 SUFFIX = ".tar"
 SIDECAR = ".json"
-BLOCK = 1 << 16  # bytes that are asked for at once: the headers of small members, or one of a large one
-LARGEST_SIDECAR = 1 << 24  # bytes
+BLOCK = 1 << 16  # bytes of a request: the headers of several small members, or of one large member
+MAX_SIDECAR = 1 << 24  # bytes
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
-COMPRESSED_BEGIN = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-MOST_LINKS = 40  # one after the other, as Linux has it
+COMPRESSED_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+MAX_LINKS = 40  # from link to link, as in Linux
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in a tar.
-
-    Attributes:
-        name: relative, without `.` and `..`.
-        start, size: which bytes of the tar; none of a link that leads nowhere.
-        content: of a JSON.
-    """
+    """A file in a tar: its normalized name, its range of bytes (empty for a broken link), and the content of JSON."""
 
     name: str
     start: int
@@ -42,13 +38,7 @@ class Member:
 
 @dataclass(slots=True)
 class Tar:
-    """What a tar holds.
-
-    Attributes:
-        stamp: of the tar.
-        members: its files by name, in its order.
-        problem: why there may be more.
-    """
+    """The files of a tar by name, in its order; its stamp; and the problem that hides further ones, if any."""
 
     stamp: str = ""
     members: dict[str, Member] = field(default_factory=dict)
@@ -56,137 +46,126 @@ class Tar:
 
 
 def is_tar(path: str) -> bool:
-    """Whether a path or an address is a tar's, by its name."""
+    """Whether the name of a path or an address is that of a tar."""
     return path.partition("?")[0].lower().endswith(SUFFIX)
 
 
-def check_not_compressed(path: str, begin: bytes = b"") -> None:
-    """Raise a UsageError where a tar is compressed, by its name or its first bytes: it has no parts to read."""
-    if path.partition("?")[0].lower().endswith(COMPRESSED) or begin.startswith(COMPRESSED_BEGIN):
+def check_not_compressed(path: str, magic: bytes = b"") -> None:
+    """Raise a UsageError if a tar is compressed, by its name or first bytes: its members cannot be read in place."""
+    if path.partition("?")[0].lower().endswith(COMPRESSED) or magic.startswith(COMPRESSED_MAGIC):
         remedy = "decompress it first (gunzip, bunzip2, unxz, unzstd)"
         raise UsageError("a compressed tar, which cannot be read in parts", file=path, remedy=remedy)
 
 
-def holder_of(path: str) -> str | None:
-    """The tar that a file is in, by its path; None of one in a folder."""
-    parts = path.split("/")
-    holders = ("/".join(parts[:count]) for count in range(1, len(parts)) if is_tar(parts[count - 1]))
-    return next((holder for holder in holders if not os.path.isdir(holder)), None)
+def gone_images(paths: Iterable[str], listed: Collection[str] = ()) -> set[str]:
+    """Those of images, files or members of tars, that no longer exist; unknown is not gone.
 
-
-def is_image_gone(path: str, listed: Collection[str] = ()) -> bool:
-    """Whether an image is not there any more, be it a file or in a tar.
+    A server that does not answer for one image is not asked for others.
 
     Args:
-        listed: tars whose members are known, of which the image is none; what others hold nobody has looked at.
+        listed: tars whose members are known; the images are none of them.
     """
-    if is_there(path):
-        return False
-    holder = holder_of(path)
-    return holder is None or holder in listed or not is_there(holder)
+    silent: set[str] = set()
+
+    def is_gone(path: str) -> bool:
+        host = host_of(path)
+        if host in silent:
+            return False
+        try:
+            return not exists(path)
+        except Exception as error:
+            if host and is_transient(error):
+                silent.add(host)
+            return False
+
+    def is_image_gone(path: str) -> bool:
+        if not is_gone(path):
+            return False
+        parts = path.split("/")
+        tars = ("/".join(parts[:end]) for end in range(1, len(parts)) if is_tar(parts[end - 1]))
+        tar = next((tar for tar in tars if not os.path.isdir(tar)), None)
+        return tar is None or tar in listed or is_gone(tar)
+
+    return set(filter(is_image_gone, paths))
 
 
 def read_tar(path: str) -> Tar:
-    """The members of a tar; of a remote one little more than their headers is fetched.
-
-    Raises:
-        HqsamError: it cannot be read in parts.
-    """
+    """The members of a tar, of whose bytes little more than the headers is read; an HqsamError if that cannot be."""
     tar = Tar()
     try:
-        tar.stamp, file = patiently(lambda: _open(path))
+        tar.stamp, file = with_retries(lambda: _open(path))
         with file:
             check_not_compressed(path, file.read(tarfile.BLOCKSIZE))
             file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as opened:
-                _read_members(opened, tar.members)  # one by one: those before a break are sound
+                _read_members(opened, tar.members)
                 file.seek(opened.offset)
-                if any(file.read(tarfile.BLOCKSIZE)):  # where tarfile just ends
-                    tar.problem = f"{path}: broken tar (no header after {len(tar.members)} files); fetch it again"
+                if any(file.read(tarfile.BLOCKSIZE)):  # where tarfile ends without an error
+                    raise tarfile.ReadError(f"no header after {len(tar.members)} files")
     except HqsamError:
         raise
-    except (tarfile.TarError, EOFError) as error:
-        tar.problem = f"{path}: broken tar ({reason_of(error)}); fetch it again"
-    except FileNotFoundError:
-        tar.problem = f"{path}: no such file; check the path"
     except Exception as error:
-        tar.problem = f"{path}: cannot be read ({reason_of(error)}); the same command tries it again"
+        reason, remedy = f"cannot be read ({first_line(error)})", TRY_AGAIN
+        if isinstance(error, tarfile.TarError | EOFError):
+            reason, remedy = f"broken tar ({first_line(error)})", "fetch it again"
+        elif isinstance(error, FileNotFoundError):
+            reason, remedy = "no such file", "check the path"
+        tar.problem = str(HqsamError(reason, file=path, remedy=remedy))
     return tar
 
 
-def _open(path: str) -> tuple[str, BinaryIO]:
-    """The stamp of a tar, and the tar."""
+def _open(path: str) -> tuple[str, Any]:
+    """The stamp of a tar, and the open file."""
     if not is_address(path):
-        local = LocalFile(path)
-        return local.stamp(), local.open()
-    system, place = file_system(path)
-    stamp = stamp_of(info_of(system, place))
-    file = cast(BinaryIO, _Patient(system.open(place, "rb", block_size=BLOCK, cache_type="readahead")))
+        local = InputFile(path)
+        return local.stamp(), local.head()
+    system, remote = file_system(path)
+    stamp = stamp_of(info_of(system, remote))
+    file = system.open(remote, "rb", block_size=BLOCK, cache_type="readahead")
+    read = file.read
+
+    def read_with_retries(size: int = -1) -> bytes:
+        position = file.tell()
+
+        def attempt() -> bytes:
+            file.seek(position)
+            return bytes(read(size))
+
+        return with_retries(attempt)
+
+    file.read = read_with_retries
     if path.startswith("http"):
         try:
             file.seek(1)
             file.read(1)
             file.seek(0)
-        except ValueError:  # a part is asked for, and all of it answered
-            raise HqsamError(
-                "its server does not send parts of a file", file=path, remedy="download the tar first"
-            ) from None
+        except ValueError:  # the whole file in answer to a range
+            reason = "its server does not send parts of a file"
+            raise HqsamError(reason, file=path, remedy="download the tar first") from None
     return stamp, file
 
 
 def _read_members(opened: tarfile.TarFile, members: dict[str, Member]) -> None:
-    """Put the files of a tar, and what its links lead to, into a dict."""
+    """Add the files of a tar, and the targets of its links, to a dict, up to an error."""
     links: dict[str, str] = {}
     try:
         while (info := opened.next()) is not None:
-            name = _plain(info.name)
+            name = relative_name(info.name)
             links.pop(name, None)
             if info.isreg():
                 content = None
-                if os.path.splitext(name)[1].lower() == SIDECAR and info.size <= LARGEST_SIDECAR:
+                if os.path.splitext(name)[1].lower() == SIDECAR and info.size <= MAX_SIDECAR:
                     file = opened.extractfile(info)
                     content = None if file is None else file.read()
                 members[name] = Member(name, info.offset_data, info.size, content)
-            elif info.islnk() and (target := members.get(_plain(info.linkname))) is not None:
+            elif info.islnk() and (target := members.get(relative_name(info.linkname))) is not None:
                 members[name] = replace(target, name=name)
             elif info.issym():
                 members[name] = Member(name, 0, 0)
-                links[name] = _plain(posixpath.join("/", posixpath.dirname(name), info.linkname))
+                links[name] = relative_name(posixpath.join("/", posixpath.dirname(name), info.linkname))
     finally:
-        for name, at in links.items():
-            for _ in range(MOST_LINKS):
-                at = links.get(at, at)
-            if at in members:
-                members[name] = replace(members[at], name=name)
-
-
-def _plain(name: str) -> str:
-    return posixpath.normpath(f"/{name}").lstrip("/")
-
-
-class _Patient:
-    """A remote file that tries again what passes by itself."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-
-    def __enter__(self) -> _Patient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        return int(self.file.seek(place, whence))
-
-    def tell(self) -> int:
-        return int(self.file.tell())
-
-    def read(self, size: int = -1) -> bytes:
-        place = self.file.tell()
-
-        def again() -> bytes:
-            self.file.seek(place)
-            return bytes(self.file.read(size))
-
-        return patiently(again)
+        for name, target_name in links.items():
+            for _ in range(MAX_LINKS):
+                target_name = links.get(target_name, target_name)
+            if target_name in members:
+                members[name] = replace(members[target_name], name=name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from ..formats.prompt_file import FileAnnotation, PromptFile
 from ..formats.values import Identifier, integer
+from ..records import Category
+from .prompt_file import FileAnnotation, PromptFile
 
-DEFAULT_CATEGORY: dict[str, Any] = {"id": 1, "name": "object"}
+DEFAULT_CATEGORY: Category = {"id": 1, "name": "object"}
 
 
 class Categories:
@@ -21,9 +22,9 @@ class Categories:
     """
 
     def __init__(self, files: Sequence[PromptFile]) -> None:
-        self.listed: list[dict[str, Any]] = []
-        self._by_id: dict[int, dict[str, Any]] = {}
-        self._by_name: dict[str, dict[str, Any]] = {}
+        self.listed: list[Category] = []
+        self._by_id: dict[int, Category] = {}
+        self._by_name: dict[str, Category] = {}
         self._files: list[dict[Identifier, int]] = []
         named = [category["id"] for file in files for category in file.categories]
         used = [a.category for file in files for a in file.annotations]
@@ -47,7 +48,7 @@ class Categories:
             return self._named(name or key)
         return self._numbered(key, name)
 
-    def complete(self) -> list[dict[str, Any]]:
+    def complete(self) -> list[Category]:
         """All categories, at least one: those of the files in their order, then the others by number."""
         rest = sorted(self.listed[self._count :], key=lambda category: category["id"])
         return [*self.listed[: self._count], *rest] or [DEFAULT_CATEGORY]
@@ -82,10 +83,10 @@ class Categories:
             return int(known["id"])
         if number is None or number in self._by_id:
             number = self._free()
-        self._add({**category, "id": number})
+        self._add(cast(Category, {**category, "id": number}))
         return number
 
-    def _add(self, category: dict[str, Any]) -> None:
+    def _add(self, category: Category) -> None:
         self.listed.append(category)
         self._by_id[category["id"]] = category
         self._by_name.setdefault(category["name"], category)
@@ -96,15 +97,15 @@ class Categories:
 
 
 def renumber_categories(
-    own: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
-) -> tuple[dict[int, int], list[dict[str, Any]]]:
+    own: Sequence[Category], known: Sequence[Mapping[str, Any]]
+) -> tuple[dict[int, int], list[Category]]:
     """Ids of some categories as another file has them, by name; those that it lacks come after its own.
 
     Returns:
         The new id by the old one, and the categories with their new ids.
     """
     if not known:
-        return {category["id"]: category["id"] for category in own}, [dict(category) for category in own]
+        return {category["id"]: category["id"] for category in own}, list(own)
     places = {str(category["name"]).casefold(): integer(category["id"]) for category in known}
     last = max((n for n in places.values() if n is not None), default=0)
     numbers: dict[int, int] = {}
@@ -113,4 +114,4 @@ def renumber_categories(
         if number is None:
             number = last = last + 1
         numbers[category["id"]] = number
-    return numbers, [{**category, "id": numbers[category["id"]]} for category in own]
+    return numbers, [cast(Category, {**category, "id": numbers[category["id"]]}) for category in own]

@@ -1,4 +1,4 @@
-"""Prompts against the sizes of the images, as their headers give them: what no model could make sense of."""
+"""Prompts that cannot be meant: files that say nothing, or nothing of these images, and boxes that leave them all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from itertools import islice
 
 from ..configs import Exif
 from ..errors import HqsamError, ImageError
+from ..formats.values import some_of
 from ..io.find import SourceImage
-from ..io.images import TURNS, image_size, stored_orientation, turn_of_masks
-from ..io.places import Place
+from ..io.images import ImageHeader, mask_turn, read_header
 from ..records import ImagePrompts
+from .boxes import check_no_corners
 from .fit import fit_prompts
+from .read import PromptSources
 from .table import PromptTable
 
 SAMPLE = 50  # images whose headers are read
-TURNED = 5  # the first EXIF orientation that swaps width and height
-MOST = 0.9
 
 
 def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *, pixels_assumed: bool) -> None:
@@ -30,21 +30,22 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
     """
     asked = [image for image in images if table.for_image(image.file_name).prompts]
     sized: list[tuple[ImagePrompts, int, int]] = []
-    places: list[Place] = []
+    headers: list[ImageHeader] = []
     for image in islice(asked, SAMPLE):
-        places.append(image.place())
-        size = _size(places[-1], exif)
-        if size is None:
+        header = read_header(image.file())
+        if header is None:
             return  # the run will say what is wrong with it
-        sized.append((table.for_image(image.file_name), *size))
+        headers.append(header)
+        sized.append((table.for_image(image.file_name), *header.size(exif)))
     if pixels_assumed:
-        _check_no_corners(sized)
+        boxes = [(p.box, (w, h)) for prompts, w, h in sized for p in prompts.prompts if p.box is not None]
+        check_no_corners(boxes, f"of the first {len(boxes)}")
     if len(asked) > SAMPLE:
         return
     lost: list[str] = []
-    for (prompts, width, height), place in zip(sized, places, strict=True):
+    for (prompts, width, height), header in zip(sized, headers, strict=True):
         try:
-            fitted, problems = fit_prompts(prompts, width, height, turn_of_masks(place, exif))
+            fitted, problems = fit_prompts(prompts, width, height, mask_turn(header.orientation, exif))
         except ImageError:
             return
         if fitted:
@@ -54,20 +55,34 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
         raise HqsamError("of the prompts not one lies in its image", remedy=f"the first trouble: {lost[0]}")
 
 
-def _check_no_corners(sized: Sequence[tuple[ImagePrompts, int, int]]) -> None:
-    boxes = [(p.box, w, h) for prompts, w, h in sized for p in prompts.prompts if p.box is not None]
-    leave = sum(x1 > width + 1 or y1 > height + 1 for (_, _, x1, y1), width, height in boxes)
-    corners = sum(x0 < x1 - x0 <= width + 1 and y0 < y1 - y0 <= height + 1 for (x0, y0, x1, y1), width, height in boxes)
-    if 2 * leave > len(boxes) and corners >= MOST * len(boxes):
+def check_speaks(sources: PromptSources) -> None:
+    """Raise an HqsamError where prompts are to be of images that have results, and a file of them says nothing."""
+    for file in sources.files:
+        if file.says_nothing:
+            raise HqsamError(
+                f"{file.kind} without any object, and it says of no image that there is none; the output has results, "
+                "and nothing was touched",
+                file=file.path,
+                remedy="give the file of these images",
+            )
+
+
+def check_used(sources: PromptSources, table: PromptTable, images: Sequence[SourceImage]) -> None:
+    """Raise an HqsamError where prompts were given and all of them are lost, whatever the reason."""
+    if sources.frame or not sources.entries or any(own.prompts for own in table.images.values()):
+        return
+    if dropped := sum(own.dropped for own in table.images.values()):
         raise HqsamError(
-            f"{leave} of the first {len(boxes)} boxes leave their images when read as x, y, width, height, and fit as "
-            "corners",
-            remedy="pass `box_format` xyxy, or xywh if they are meant so",
+            f"its {dropped} prompts are of these inputs, and `score_threshold` lets none through",
+            file=sources.entries[0][0],
+            remedy="lower it",
         )
-
-
-def _size(place: Place, exif: Exif) -> tuple[int, int] | None:
-    """Width and height of an image as it will be decoded."""
-    size = image_size(place)
-    orientation = stored_orientation(place) if size is not None and exif == "apply" else 1
-    return size[::-1] if size is not None and orientation in TURNS and orientation >= TURNED else size
+    path, count, names = sources.entries[0]
+    named = f"it names {some_of(names)}" if names else "it names no image"
+    inputs = some_of(image.file_name for image in images)
+    reason = next(iter([*table.outside, *table.notes.lost]), None)
+    raise HqsamError(
+        f"of its {count} prompts not one can be used; {named}, and the inputs are {inputs}",
+        file=path,
+        remedy="give the file of these images" if reason is None else f"the first trouble: {reason}",
+    )

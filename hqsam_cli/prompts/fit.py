@@ -18,7 +18,7 @@ def fit_prompts(
 ) -> tuple[list[Prompt], list[str]]:
     """Prompts that can be asked of an image of that size, and a sentence for each part that cannot.
 
-    Boxes are clipped to the image, boxes of the whole image or in shares of it become pixels, points outside are
+    Boxes are clipped to the image, normalized boxes become pixels, points outside are
     dropped, coarse masks become arrays. A prompt stays while a part of it does.
 
     Args:
@@ -49,9 +49,7 @@ def _fit(raw: RawPrompt, width: int, height: int, turn: Image.Transpose | None) 
     """What of a prompt is within the image, and what is lost."""
     lost = []
     box, points, mask = raw.box, raw.points, None
-    if raw.whole_image:
-        box = (0.0, 0.0, float(width), float(height))
-    elif raw.xyxyn is not None:
+    if raw.xyxyn is not None:
         x0, y0, x1, y1 = raw.xyxyn
         box = (x0 * width, y0 * height, x1 * width, y1 * height)
     if box is not None:

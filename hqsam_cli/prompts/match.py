@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from ..formats.prompt_file import FileImage, NameKind, PromptFile
 from ..formats.values import Identifier, some_of
 from ..io.find import SourceImage
 from ..io.names import ADDRESS, is_absolute, leaves_folder, plain_name, tails
+from .prompt_file import FileImage, NameKind, PromptFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Matches:
 
     Attributes:
         names: of images of the run by the keys the file has for them.
-        doubts: a sentence for each image that could be several.
+        ambiguous: a sentence for each image that could be several.
         outside: a sentence for each name that leads out of the folder of the images.
     """
 
     names: dict[Identifier, str] = field(default_factory=dict)
-    doubts: list[str] = field(default_factory=list)
+    ambiguous: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
 
 
@@ -58,9 +58,8 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
         if led is not None:
             matches.names[image.key] = led
         elif image.kind == "name" and not is_absolute(image.name) and leaves_folder(plain_name(image.name)):
-            matches.outside.append(
-                f"{file.path}: file_name {image.name!r} leaves the image folder; make it relative to that folder"
-            )
+            text = f"file_name {image.name!r} leaves the image folder; make it relative to that folder"
+            matches.outside.append(f"{file.path}: {text}")
         else:
             shortest = image.name if ADDRESS.match(image.name) else str(PurePosixPath(image.name))
             keys[image.kind, shortest].append(image.key)
@@ -69,14 +68,14 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
         settled = set(matches.names.values())
         asked = [FileImage(own[0], name, kind) for (kind, name), own in keys.items()]
         left = [name for name in names if name not in settled]
-        found, doubtful = _match_once(asked, left, spelling, matches.doubts)
+        found, ambiguous = _match_once(asked, left, spelling, matches.ambiguous)
         written |= {(image.kind, plain_name(image.name)): name for image, name in found.items()}
         # One image may be written in several ways in one file.
-        for image in (image for image in asked if image not in doubtful):
+        for image in (image for image in asked if image not in ambiguous):
             own = found.get(image) or written.get((image.kind, plain_name(image.name)))
             if own is not None:
                 matches.names.update((key, own) for key in keys.pop((image.kind, image.name)))
-        for image in doubtful:
+        for image in ambiguous:
             keys.pop((image.kind, image.name), None)
     return matches
 
@@ -91,9 +90,9 @@ def _led_to(name: str, folders: set[str], places: dict[str, str]) -> str | None:
 
 
 def _match_once(
-    images: list[FileImage], names: list[str], spelling: Callable[[str], str], doubts: list[str]
+    images: list[FileImage], names: list[str], spelling: Callable[[str], str], sentences: list[str]
 ) -> tuple[dict[FileImage, str], set[FileImage]]:
-    """The names of images that one spelling settles, and the images that it leaves in doubt."""
+    """The names of images that one spelling settles, and the images that could be several."""
     known: dict[tuple[str, str], list[FileImage]] = defaultdict(list)
     ending: dict[tuple[str, str], list[FileImage]] = defaultdict(list)
     for image in images:
@@ -104,31 +103,28 @@ def _match_once(
                 ending[image.kind, tail].append(image)
 
     candidates: dict[FileImage, list[str]] = defaultdict(list)
-    exact: dict[FileImage, list[str]] = defaultdict(list)
-    doubtful: set[FileImage] = set()
+    ambiguous: set[FileImage] = set()
     for name in names:
-        spelled = spelling(name)
-        forms = list(_forms(spelled))
+        forms = list(_forms(spelling(name)))
         found = next((known[form] for form in forms if form in known), None)
         if found is None:
             found = next((ending[form] for form in forms[:3] if form in ending), [])
         if len(found) == 1:
             candidates[found[0]].append(name)
-            if spelling(found[0].name) == spelled:
-                exact[found[0]].append(name)
         elif found:
-            doubts.append(f"{name} could be any of {some_of(image.name for image in found)}")
-            doubtful.update(found)
+            sentences.append(f"{name} could be any of {some_of(image.name for image in found)}")
+            ambiguous.update(found)
 
     matched: dict[FileImage, str] = {}
     for image, own in candidates.items():
-        best = exact.get(image, own)
+        written = spelling(image.name)
+        best = [name for name in own if spelling(name) == written] or own
         if len(best) == 1:
             matched[image] = best[0]
         else:
-            doubts.append(f"{image.label} could be any of {some_of(own)}")
-            doubtful.add(image)
-    return matched, doubtful - matched.keys()
+            sentences.append(f"{image.label} could be any of {some_of(own)}")
+            ambiguous.add(image)
+    return matched, ambiguous - matched.keys()
 
 
 def _forms(name: str) -> Iterator[tuple[str, str]]:

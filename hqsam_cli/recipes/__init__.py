@@ -1,1 +1,1 @@
-"""What builds the assets of this project: the detector, drawn scenes, sample data. No command imports it."""
+"""Builds assets of the repository: the detector, drawn scenes, sample data, the CLI reference. Not in the wheel."""

@@ -1,6 +1,6 @@
-"""The reference of the command line, from the commands themselves: `python -m hqsam_cli.recipes.cli_reference`.
+"""Generate the CLI reference, `docs/cli.md`, from the commands: `python -m hqsam_cli.recipes.cli_reference`.
 
-It writes `docs/cli.md`. With `--check` it writes nothing, and exits with 1 and one line where the file is another.
+With `--check` it writes nothing, and exits with 1 and a message if the file is out of date.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def reference() -> str:
 
 
 def _paragraphs(command: Any, path: str) -> Iterator[str]:
-    """What there is to say of a command, the examples of its epilog included, and of its subcommands."""
+    """The help of a command, with the examples of its epilog, and of its subcommands."""
     subcommands: dict[str, Any] = getattr(command, "commands", {})
     pieces = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
     pieces += ["COMMAND [ARGS]..."] if subcommands else []
@@ -44,13 +44,13 @@ def _paragraphs(command: Any, path: str) -> Iterator[str]:
 
 
 def _tables(command: Any) -> Iterator[str]:
-    """A table for each panel of the command's help, those without a panel first."""
+    """A table per panel of the help, options without a panel first."""
     hints = get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}
     panels: dict[str, list[list[str]]] = {"Arguments": [], "Options": []}
     for p in command.params:
         panels.setdefault(p.rich_help_panel or f"{p.param_type_name.title()}s", []).append(_row(p, hints.get(p.name)))
     for panel, rows in panels.items():
-        # A column between the first and the last in which nothing stands is left out.
+        # Empty columns are left out.
         kept = [n for n, column in enumerate(COLUMNS) if not column or any(row[n] for row in rows)]
         lines = [f"| {' | '.join(row[n] for n in kept)} |" for row in (COLUMNS, RULE, *rows)]
         if rows:
@@ -58,7 +58,7 @@ def _tables(command: Any) -> Iterator[str]:
 
 
 def _row(parameter: Any, hint: Any) -> list[str]:
-    """Cells of `COLUMNS`; `hint` is the annotation, which knows the values of a choice."""
+    """Cells of `COLUMNS`; `hint` is the annotation, with the values of a choice."""
     value = parameter.metavar or "|".join(_choices(hint)) or parameter.name.upper()
     is_argument, default = parameter.param_type_name == "argument", parameter.default
     default = "" if default in (None, ()) or default is False else getattr(default, "value", default)
@@ -69,7 +69,7 @@ def _row(parameter: Any, hint: Any) -> list[str]:
 
 
 def _choices(hint: Any) -> list[str]:
-    """The values that an annotation lets through, or none where it is of no choice."""
+    """The values of a Literal or an Enum in an annotation, or none."""
     members: dict[str, Enum] = getattr(hint, "__members__", {})
     values = get_args(hint) if get_origin(hint) is Literal else [member.value for member in members.values()]
     return [str(value) for value in values] or [value for part in get_args(hint) for value in _choices(part)]
@@ -80,12 +80,12 @@ def _code(text: str) -> str:
 
 
 def _prose(markup: str) -> str:
-    """Help as Markdown that shows every character of it."""
+    """Help as escaped Markdown."""
     return "".join(f"\\{c}" if c in "<*|[]" else c for c in Text.from_markup(markup).plain).strip()
 
 
 def main() -> None:
-    """Write the file, or say that it is another."""
+    """Write or check the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing")
     text = reference()

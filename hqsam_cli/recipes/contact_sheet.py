@@ -1,32 +1,32 @@
-"""A picture of results: photo beside photo with its masks.
+"""A contact sheet of results: images beside their masks.
 
     python -m hqsam_cli.recipes.contact_sheet OUT.png --images FOLDER RUN [--images FOLDER RUN ...]
 
-RUN is an output folder with `instances.json`; FOLDER is where its images are.
+RUN is an output folder of hqsam segment; FOLDER is where its images are.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from ..errors import HqsamError
+from ..configs import DEFAULT_MAX_PIXELS
 from ..formats.overlay import overlay
 from ..formats.picture_writer import write_picture
-from ..io.images import read_image
+from ..formats.segmentation import decode_segmentation
+from ..report.photos import read_photos
+from ..results.stream import open_results
 
-CELL_HEIGHT, CELL_WIDTH = 400, 560  # what a photo on the sheet fits into
+CELL_HEIGHT, CELL_WIDTH = 400, 560  # pixels
 GAP = 12
 PAPER = 250
 
 
 def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Pairs of photo and overlay, two pairs a row, on paper: uint8 RGB."""
+    """A sheet of pairs of image and overlay, two pairs per row: uint8 RGB."""
     pairs = [np.hstack([_fitted(before), _gap(GAP // 2), _fitted(after)]) for before, after in cells]
     if len(pairs) % 2:
         pairs.append(np.full_like(pairs[0], PAPER))
@@ -36,7 +36,7 @@ def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
-    """The image in the middle of a cell."""
+    """The image resized to fit a cell."""
     scale = min(CELL_HEIGHT / image.shape[0], CELL_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -51,25 +51,19 @@ def _gap(width: int) -> np.ndarray:
 
 
 def _cells_of_run(images: Path, run: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    from pycocotools import mask as coco_mask
-
-    try:
-        results: dict[str, Any] = json.loads((run / "instances.json").read_text())
-    except (OSError, ValueError) as error:
-        raise HqsamError(f"{run}/instances.json: cannot be read ({error})", remedy="run hqsam segment first") from None
-    names = {category["id"]: category["name"] for category in results["categories"]}
+    results = open_results(run)
+    names = {category["id"]: category["name"] for category in results.categories}
     cells = []
-    for image in results["images"]:
-        pixels = read_image(str(images / image["file_name"]))
-        own = [a for a in results["annotations"] if a["image_id"] == image["id"]]
-        masks = [coco_mask.decode(a["segmentation"]).astype(bool) for a in own]
+    for photo in (photo for photo in read_photos(results, images) if photo.record.failure is None):
+        pixels, own = photo.read(DEFAULT_MAX_PIXELS), photo.record.annotations
+        masks = [decode_segmentation(a["segmentation"], *pixels.shape[1::-1]) for a in own]
         labels = [f"{names.get(a['category_id'], a['category_id'])} {a['score']:.2f}" for a in own]
         cells.append((pixels, overlay(pixels, masks, labels)))
     return cells
 
 
 def main() -> None:
-    """Write the sheet of one or more runs."""
+    """Write the contact sheet of one or more runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--images", nargs=2, type=Path, action="append", required=True, metavar=("FOLDER", "RUN"))

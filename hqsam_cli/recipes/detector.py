@@ -1,9 +1,8 @@
-"""The recipe of the embedded detector: `python -m hqsam_cli.recipes.detector DATA OUT --val FOLDER`.
+"""Train the embedded detector: `python -m hqsam_cli.recipes.detector DATA OUT --val FOLDER`.
 
-DATA holds one folder a set, each with `images/` and `masks/`; OUT collects the YOLO data set made of them, the
-checkpoints of ultralytics, and at the end `object-nano.safetensors`, a detector of one class, `object`. An image has
-the boxes of its masks, and of what a model finds at points of it beside them. Run it again after a stop and it goes on;
-once it is done, it only writes that file again and scores it on `--val`.
+DATA holds a folder per data set, with `images/` and `masks/`; OUT gets a YOLO data set made of them, the checkpoints of
+ultralytics, and `object-nano.safetensors`, a detector of one class, `object`. An image has the boxes of its masks, and
+pseudo-labels of a model beside them. An interrupted run is resumed; a finished one is exported and scored again.
 """
 
 from __future__ import annotations
@@ -19,33 +18,37 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch.utils._pytree import tree_map
 
 from ..configs import DetectorConfig, ObjectsConfig
-from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_image_and_mask
+from ..data.pairs import ImageMaskFolder, Pair, find_pairs, read_pair
 from ..detection.detector import Detector
 from ..detection.yolo import ultralytics, write_detector
 from ..errors import ImageError
 from ..inference.device import resolve_compute
 from ..inference.objects import ObjectPredictor
 from ..inference.predictor import Predictor
+from ..io.masks import THRESHOLD
 from ..records import MaskCrop
 from ..weights.checkpoints import load_model
 from .scenes import render_scene
 
 ARCHITECTURE, CLASS = "yolo11n", "object"
-# Most epochs are spent where they are cheap: a network from scratch learns what an object is from small images too.
+# Most epochs are at the lower resolution, where they are cheap.
 SIDES = (192, 320)
-STORED_SIDE = 448  # longest side of a stored image: a little more than is seen, for the scale to be jittered
-# Sets whose objects are boxed; wires, hairline cracks and fields of weeds are no objects.
+STORED_SIDE = 448  # longest side of a stored image, with a margin for scale jitter
+# Without data sets of wires, cracks and fields of weeds.
 SETS = ("ecssd", "duts_tr", "camo", "ccp_fashion", "cod10k_part", "balloon", "cwfid_plants")
 PHOTOS, SCENES = 1200, 200
-# What a model finds by itself is an object unless it is sky, ground or wall, at three borders of the photo.
-# A label should be surer than an answer, and what a part is of should be labelled alone.
+# Pseudo-labels: higher thresholds than at inference, no parts of objects, no background, which touches three borders.
 FOUND = ObjectsConfig(grid_iou=0.9, grid_stability=0.85, part_size=0.5)
 BORDERS = 3
-LEAST_PART, LEAST_SHARE = 0.15, 0.002  # of the largest part of a mask, and of the image, for a part to be an object
-OVERLAP = 0.5  # of two boxes that overlap more, one is kept: there is one class, and parts of an object look like one
-GAP = 0.02  # of the longer side: parts closer than that belong together
+LEAST_PART, LEAST_SHARE = (
+    0.15,
+    0.002,
+)  # minimum area of a component, over that of the largest one, and over that of the image
+OVERLAP = 0.5  # IoU threshold of NMS
+GAP = 0.02  # of the longer side: closer components are one object
 SCORE_SETTINGS = DetectorConfig(score_threshold=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
@@ -53,10 +56,7 @@ Find = Callable[[np.ndarray, Sequence[MaskCrop]], list[Box]]
 
 
 def separate_objects(mask: np.ndarray) -> list[MaskCrop]:
-    """Masks of the separate objects of a mask, uint8 0 / 1 (H, W), the largest first.
-
-    A mask of a photo may hold several objects, and crumbs and slits that are none of theirs.
-    """
+    """The large connected components of a mask, uint8 0 / 1 (H, W), after closing gaps, the largest first."""
     side = 2 * round(GAP * max(mask.shape) / 2) + 1
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     _, labels = cv2.connectedComponents(closed, connectivity=8)
@@ -67,7 +67,7 @@ def separate_objects(mask: np.ndarray) -> list[MaskCrop]:
 
 
 def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -> None:
-    """An image, RGB (H, W, 3), made small, and its boxes as a YOLO label file: `images/` and `labels/` of a folder."""
+    """Write an image, RGB (H, W, 3), resized, and its YOLO label file, to `images/` and `labels/` of a folder."""
     height, width = image.shape[:2]
     scale = min(1.0, STORED_SIDE / max(height, width))
     small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
@@ -79,7 +79,7 @@ def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -
 
 
 def likely_objects(boxes: Sequence[Sequence[float]], height: int, width: int) -> list[Box]:
-    """x, y, width and height of boxes x0, y0, x1, y1 of an image, but for crumbs and the ground behind objects."""
+    """Boxes x0, y0, x1, y1 as x, y, width, height, without small ones and those of the background."""
     whole = [tuple(round(value) for value in box) for box in boxes]
     return [
         (x0, y0, x1 - x0, y1 - y0)
@@ -90,7 +90,7 @@ def likely_objects(boxes: Sequence[Sequence[float]], height: int, width: int) ->
 
 
 def without_copies(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes without those that overlap an earlier one so far that a detector would keep one of them."""
+    """NMS of boxes x, y, width, height, in order of preference."""
     from torchvision.ops import box_convert, nms
 
     corners = box_convert(torch.tensor(boxes, dtype=torch.float32).reshape(len(boxes), 4), "xywh", "xyxy")
@@ -98,10 +98,10 @@ def without_copies(boxes: Sequence[Box]) -> list[Box]:
 
 
 def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> int:
-    """The pairs of a set as samples; how many. What cannot be read is named and left out, what is there is kept.
+    """Write the pairs of a data set as samples, except existing and unreadable ones; returns their number.
 
     Args:
-        find: the boxes of what a model finds in an image, RGB (H, W, 3), beside some masks.
+        find: pseudo-labels of an image, RGB (H, W, 3), beside some masks.
     """
     count = 0
     for pair in pairs:
@@ -110,11 +110,11 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> i
             count += 1
             continue
         try:
-            image, mask = read_image_and_mask(pair)
+            image, mask = read_pair(pair)
         except ImageError as error:
             _say(f"left out: {error}")
             continue
-        if masks := separate_objects(mask):
+        if masks := separate_objects((mask > THRESHOLD).astype(np.uint8)):
             boxes = [own.tight_box() for own in masks]
             write_sample(folder, name, image, without_copies([*boxes, *find(image, masks)]))
             count += 1
@@ -122,7 +122,7 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> i
 
 
 def write_scenes(folder: Path, count: int) -> None:
-    """Drawn scenes as samples, with a box around what is seen of each object."""
+    """Write drawn scenes as samples, with the boxes of visible objects."""
     for number in range(count):
         rng = np.random.default_rng((STORED_SIDE, number))
         scene = render_scene(rng, STORED_SIDE, STORED_SIDE, objects=int(rng.integers(1, 5)))
@@ -131,7 +131,7 @@ def write_scenes(folder: Path, count: int) -> None:
 
 
 def finder(name: str, device: str) -> Find:
-    """What finds objects that no mask is of: points of the image, and a model."""
+    """Pseudo-labels of a model: objects without a mask."""
     compute = resolve_compute(device, "auto")
     model = load_model(name, compute.device, compute.dtype)
     predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
@@ -144,11 +144,11 @@ def finder(name: str, device: str) -> Find:
 
 
 def prepared_data(data: Path, val: Path, out: Path, *, photos: int, scenes: int, find: Callable[[], Find]) -> Path:
-    """The YOLO data set of the sets below `data`, made once; its YAML.
+    """Write the YOLO data set of the data sets below `data`, unless it exists; returns its YAML.
 
     Args:
-        photos: of all sets together; of each the same share, evenly spread.
-        find: makes what finds objects that no mask is of.
+        photos: of all data sets, in proportion to their size.
+        find: loads the model for pseudo-labels.
     """
     yaml = out / "data" / "data.yaml"
     if yaml.is_file():
@@ -162,17 +162,17 @@ def prepared_data(data: Path, val: Path, out: Path, *, photos: int, scenes: int,
         _say(f"{name}: {count} images")
     write_scenes(out / "data" / "train", scenes)
     _say(f"validation: {write_set(out / 'data' / 'val', find_pairs(val).pairs, 'val', finds)} images")
-    # JSON is YAML; written last, it says that the rest is there.
+    # JSON is YAML; written last, since it marks the data set as complete.
     content = {"path": str(yaml.parent.resolve()), "train": "train/images", "val": "val/images", "names": {0: CLASS}}
     yaml.write_text(json.dumps(content) + "\n")
     return yaml
 
 
 def trained(yaml: Path, out: Path, *, epochs: list[int], batch: int, device: str, workers: int) -> Path:
-    """The best model of a training from scratch, or of what was left of it, as ultralytics' own file.
+    """Train from scratch, or resume; returns the best checkpoint of ultralytics.
 
     Args:
-        epochs: at each of `SIDES`; training at one goes on with the best model of the one before.
+        epochs: at each of `SIDES`; each starts with the best model of the one before.
     """
     start = f"{ARCHITECTURE}.yaml"
     for side, count in zip(SIDES, epochs, strict=True):
@@ -183,7 +183,7 @@ def trained(yaml: Path, out: Path, *, epochs: list[int], batch: int, device: str
 def _trained_at(
     side: int, start: str, yaml: Path, out: Path, *, epochs: int, batch: int, device: str, workers: int
 ) -> Path:
-    """The best model of a training at one size of image."""
+    """Train at one image size; returns the best checkpoint."""
     package = ultralytics()
     folder = out / f"yolo-{side}"
     weights, done = folder / "weights", folder / "done"
@@ -191,7 +191,7 @@ def _trained_at(
         return weights / "best.pt"
     last = weights / "last.pt"
     yolo = package.YOLO(str(last) if last.is_file() else start)
-    yolo.add_callback("on_train_start", _quicken)
+    yolo.add_callback("on_train_start", _use_bfloat16)
     yolo.add_callback("on_fit_epoch_end", _say_epoch)
     if last.is_file():
         yolo.train(resume=True, device=device)
@@ -224,37 +224,28 @@ def _trained_at(
 
 
 def best_threshold(best: Path, yaml: Path, *, device: str) -> float:
-    """The score above which boxes have the best F1 on the validation set, by ultralytics' own curve."""
-    yolo = ultralytics().YOLO(str(best))  # of its own: it is fused for speed, which changes its tensors
+    """The confidence threshold with the best F1 on the validation set."""
+    yolo = ultralytics().YOLO(str(best))  # loaded again, since validation fuses layers
     settings = {"imgsz": SIDES[-1], "iou": OVERLAP, "device": device, "workers": 0, "plots": False, "verbose": False}
     box = yolo.val(data=str(yaml), project=str(best.parent), name="val", exist_ok=True, **settings).box
     return round(float(box.px[box.f1_curve.mean(axis=0).argmax()]), 3)
 
 
-def _quicken(trainer: Any) -> None:
-    """Channels last and bfloat16, on a CPU that has it up to twice as fast; ultralytics has them on GPUs alone."""
+def _use_bfloat16(trainer: Any) -> None:
+    """Channels last and bfloat16 on a CPU, up to twice as fast; ultralytics has them on GPUs alone."""
     trainer.model.to(memory_format=torch.channels_last)
     if trainer.device.type == "cpu":
         predict = trainer.model.predict
 
-        def quick_predict(*arguments: Any, **options: Any) -> Any:
+        def autocast_predict(*arguments: Any, **options: Any) -> Any:
             with torch.autocast("cpu", torch.bfloat16):
-                return _in_float32(predict(*arguments, **options))
+                return tree_map(torch.Tensor.float, predict(*arguments, **options))
 
-        trainer.model.predict = quick_predict
-
-
-def _in_float32(value: Any) -> Any:
-    """Tensors of floats, in whatever nest of lists and dicts, as float32."""
-    if isinstance(value, dict):
-        return {key: _in_float32(own) for key, own in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_in_float32(own) for own in value)
-    return value.float()
+        trainer.model.predict = autocast_predict
 
 
 def _say_epoch(trainer: Any) -> None:
-    if trainer.epoch < trainer.epochs:  # it is called once more, for the best of them
+    if trainer.epoch < trainer.epochs:  # it is called once more at the end
         precision = trainer.metrics["metrics/mAP50(B)"]
         _say(f"epoch {trainer.epoch + 1} of {trainer.epochs}: AP50 {precision:.3f}, {trainer.epoch_time:.0f} s")
 
@@ -267,9 +258,9 @@ def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]
     gts: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for number, pair in enumerate(pairs.pairs, 1):
-        image, mask = read_image_and_mask(pair)
+        image, mask = read_pair(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
-        for box in (own.tight_box() for own in separate_objects(mask)):
+        for box in (own.tight_box() for own in separate_objects((mask > THRESHOLD).astype(np.uint8))):
             own = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
             gts.append(own | {"bbox": list(box), "area": box[2] * box[3]})
         for prompt in detect([image])[0]:
@@ -295,13 +286,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--val", type=Path, required=True, help="folder with images/ and masks/ to choose and score by")
-    parser.add_argument("--score", type=Path, nargs="*", default=[], help="more such folders to score")
+    parser.add_argument("--val", type=Path, required=True, help="validation folder with images/ and masks/")
+    parser.add_argument("--score", type=Path, nargs="*", default=[], help="more folders to score")
     parser.add_argument("--epochs", type=int, nargs=len(SIDES), default=[70, 15], metavar="N", help=f"at {SIDES}")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--photos", type=int, default=PHOTOS)
     parser.add_argument("--scenes", type=int, default=SCENES)
-    parser.add_argument("--model", default="lite", help="finds what no mask is of")
+    parser.add_argument("--model", default="lite", help="for pseudo-labels")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0)
     arguments = parser.parse_args()
@@ -325,7 +316,7 @@ def main() -> None:
     path = arguments.out / "object-nano.safetensors"
     conf = best_threshold(best, yaml, device=str(device))
     write_detector(path, ultralytics().YOLO(str(best)).model, ARCHITECTURE, imgsz=SIDES[-1], conf=conf, iou=OVERLAP)
-    _say(f"wrote {path}, which asks for --conf {conf}")
+    _say(f"wrote {path}, which asks for --score-threshold {conf}")
     detector = Detector(path, SCORE_SETTINGS, device)
     for folder in (arguments.val, *arguments.score):
         print(f"{folder}: AP50 {average_precision(find_pairs(folder), detector.detect):.3f}")

@@ -1,12 +1,11 @@
-"""Drawn scenes of thin things with exact masks: spokes, strings, ferns, lattices, hair.
+"""Synthetic scenes of thin objects with exact masks: spokes, strings, ferns, lattices, hair.
 
-Photos with pixel-exact masks of parts one to four pixels wide hardly exist, so these teach and test them.
-Shapes are drawn three times too large and averaged down; a pixel belongs to an object when more than half of
-it is covered.
+Photos with pixel-exact masks of parts one to four pixels wide hardly exist. Shapes are drawn at three times the
+resolution; a pixel belongs to an object if more than half of it is covered.
 
     python -m hqsam_cli.recipes.scenes OUT --count 400 [--photos FOLDER]
 
-writes OUT/images and OUT/masks, one object's mask an image, over drawn or photographed backgrounds.
+writes OUT/images and OUT/masks, the mask of one object per image, over synthetic backgrounds or photos.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SUPERSAMPLING = 3
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture (H, W, 3) uint8 RGB, the masks of what is seen of each object, bool (n, H, W), and their names."""
+    """An image uint8 RGB (H, W, 3), the visible masks of n objects, bool (n, H, W), and their names."""
 
     image: np.ndarray
     masks: np.ndarray
@@ -34,7 +33,7 @@ class Scene:
 
 
 class _Pen:
-    """Draws one object's coverage; coordinates and widths are in pixels of the picture."""
+    """Draws the coverage of an object; coordinates and widths in pixels of the image."""
 
     def __init__(self, height: int, width: int) -> None:
         self.canvas = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), np.uint8)
@@ -183,7 +182,7 @@ def render_scene(
         coverage = pen.coverage()
         paint = _texture(rng, height, width, busy=False)
         if abs(float((paint - image)[coverage > 0.5].mean() if (coverage > 0.5).any() else 99)) < 25:
-            paint = 255 - paint  # an object nobody can see is no fair question
+            paint = 255 - paint  # make it visible
         image = image + (paint - image) * coverage[..., None]
         seen = coverage > 0.5
         masks = [mask & ~seen for mask in masks] + [seen]
@@ -193,14 +192,13 @@ def render_scene(
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, *, busy: bool) -> np.ndarray:
-    """A color with a gradient and noise of several sizes, float32 (height, width, 3)."""
+    """A color with a gradient and multi-scale noise, float32 (height, width, 3)."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     slope = rng.normal(0, 1, 2)
     ramp = (x / width - 0.5) * slope[0] + (y / height - 0.5) * slope[1]
     hsv = np.array([[[rng.uniform(0, 180), rng.uniform(20, 150), rng.uniform(50, 235)]]]).astype(np.uint8)
     image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0] + ramp[..., None] * rng.normal(0, 25, 3)
     for cells in (3, 9, 30, 90, 200) if busy else (4, 25, 90):
-        # Light varies more than color does.
         light, tint = rng.normal(0, 1, (cells, cells, 1)), rng.normal(0, 0.25, (cells, cells, 3))
         noise = cv2.resize((light + tint).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
         image += noise * rng.uniform(3, 15 if busy else 9)

@@ -13,7 +13,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,12 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools.mask import toBbox as to_bbox
 
 from ..errors import HqsamError
-from ..io.atomic import atomic_file
+from ..formats.values import Identifier, identifier
+from ..io.atomic import write_file
 from ..progress import Progress
+from ..results.stream import Results
 from .look import LookedAt, look_at
-from .results import ResultImage, Results, failure_of
+from .photos import Photo
 from .suspicion import PARTS, join_parts, suspicion_parts, unusual_sizes
 
 PAGE, TABLE = "index.html", "instances.csv"
@@ -57,9 +61,12 @@ class Judged:
 
 
 def write_report(
-    results: Results, run: Path, *, exif: str, max_pixels: int, workers: int, progress: Progress
+    results: Results, photos: Sequence[Photo], run: Path, *, max_pixels: int, workers: int, progress: Progress
 ) -> tuple[Path, int]:
     """Write `report/` into the folder of a run; the path of its page, and how many photos could not be shown.
+
+    Args:
+        photos: the images of the results.
 
     Raises:
         HqsamError: there is something else of that name, or it cannot be written.
@@ -68,32 +75,35 @@ def write_report(
     if report.exists() and not (report / STATIC[0]).is_file() and (not report.is_dir() or any(report.iterdir())):
         raise HqsamError("is there, and is no report of this tool", file=report, remedy="rename it")
     try:
-        _write_static(report)  # first: by it the folder is known as a report
+        for name in STATIC:  # first: by them the folder is known as a report
+            write_file(report / name, _static(name))
         for name in FOLDERS:
             shutil.rmtree(report / name, ignore_errors=True)
-        looked, missing = [], 0
-        progress.on_start(len(results.images), 0)
-        for seen in _look_at_all(results.images, report, exif, max_pixels, workers):
+        looked = []
+        progress.on_start(len(photos), 0)
+        for seen in _look_at_all(photos, report, max_pixels, workers):
             if seen.problem is not None:
                 progress.on_problem(seen.problem)
-                missing += 1
             looked.append(seen)
             progress.advance()
         judged = judge(looked)
-        _write_table(report / TABLE, looked, judged, results.categories, run)
-        _write_data(report / "data", looked, judged, results, run)
-        _write_page(report)
+        names = {identifier(category["id"]): str(category["name"]) for category in results.categories}
+        _write_table(report / TABLE, looked, judged, names, run)
+        scripts = _write_data(report / "data", looked, judged, names, results.info, run)
+        tags = "\n".join(f'<script src="data/{name}"></script>' for name in scripts)
+        write_file(report / PAGE, _static(PAGE).replace(b"<!-- DATA -->", tags.encode()))
     except OSError as error:
         raise HqsamError(f"cannot be written ({error.strerror})", file=error.filename or report) from None
-    return report / PAGE, missing
+    return report / PAGE, sum(seen.problem is not None for seen in looked)
 
 
 def judge(looked: Sequence[LookedAt]) -> Judged:
     """The suspicion of all masks; what is usual for a category is known when all are."""
     measured = np.concatenate([np.zeros((0, len(PARTS))), *(seen.measured for seen in looked)])
-    pairs = [(a, seen.image.size) for seen in looked for a in seen.annotations if seen.image.size]
-    shares = np.array([a["area"] / (size[0] * size[1]) for a, size in pairs])
-    measured[:, list(PARTS).index("size")] = unusual_sizes(shares, np.array([str(a["category_id"]) for a, _ in pairs]))
+    pairs = [(own, seen.photo.record.size) for seen in looked for own in seen.annotations]
+    fractions = np.array([own["area"] / (size[0] * size[1]) for own, size in pairs if size])
+    categories = np.array([str(own["category_id"]) for own, _ in pairs])
+    measured[:, list(PARTS).index("size")] = unusual_sizes(fractions, categories)
     parts = suspicion_parts(measured)
     suspicion = join_parts(parts)
     ranks = np.empty(len(suspicion), np.int64)
@@ -101,120 +111,118 @@ def judge(looked: Sequence[LookedAt]) -> Judged:
     return Judged(parts, suspicion, ranks)
 
 
-def _look_at_all(
-    images: Sequence[ResultImage], report: Path, exif: str, max_pixels: int, workers: int
-) -> Iterator[LookedAt]:
+def _look_at_all(photos: Sequence[Photo], report: Path, max_pixels: int, workers: int) -> Iterator[LookedAt]:
     with ThreadPoolExecutor(workers, "look") as pool:
-        step = workers * AHEAD
-        for start in range(0, len(images), step):
-            numbered = enumerate(images[start : start + step], start)
-            yield from pool.map(
-                lambda pair: look_at(pair[1], pair[0], report, exif=exif, max_pixels=max_pixels), numbered
-            )
+        for chunk in _chunks(list(enumerate(photos)), workers * AHEAD):
+            yield from pool.map(lambda pair: look_at(pair[1], pair[0], report, max_pixels), chunk)
 
 
-def _write_table(path: Path, looked: Sequence[LookedAt], judged: Judged, categories: dict[Any, str], run: Path) -> None:
+def _write_table(
+    path: Path, looked: Sequence[LookedAt], judged: Judged, names: Mapping[Identifier | None, str], run: Path
+) -> None:
     """One row a mask, for other programs."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow((*TABLE_COLUMNS, *PARTS))
-    row = 0
-    for seen in looked:
-        image = seen.image
-        for a in seen.annotations:
-            mask = Path("masks", image.file_name, f"{a['id']}.png")
-            category = a["category_id"], categories.get(a["category_id"])
-            figures = a.get("score"), a.get("predicted_iou"), a["area"], *a["bbox"]
-            names = image.file_name, image.path, mask if (run / mask).is_file() else None
-            judgment = [f"{value:.4f}" for value in (judged.suspicion[row], *judged.parts[row])]
-            table.writerow((*names, image.image_id, a["id"], *category, *figures, judged.ranks[row] + 1, *judgment))
-            row += 1
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    masks = ((seen.photo, own) for seen in looked for own in seen.annotations)
+    for row, (photo, own) in enumerate(masks):
+        record = photo.record
+        mask = Path("masks", record.file_name, f"{own['id']}.png")
+        place = record.file_name, photo.path, mask if (run / mask).is_file() else None
+        category = own["category_id"], names.get(own["category_id"])
+        figures = own.get("score"), own.get("predicted_iou"), own["area"], *own["bbox"]
+        judgment = [f"{value:.4f}" for value in (judged.suspicion[row], *judged.parts[row])]
+        table.writerow((*place, record.image_id, own["id"], *category, *figures, judged.ranks[row] + 1, *judgment))
+    write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def _write_data(folder: Path, looked: Sequence[LookedAt], judged: Judged, results: Results, run: Path) -> None:
-    """The scripts of the page: the run, the photos, and the shapes by suspicion."""
+def _write_data(
+    folder: Path,
+    looked: Sequence[LookedAt],
+    judged: Judged,
+    names: Mapping[Identifier | None, str],
+    info: Mapping[str, Any],
+    run: Path,
+) -> list[str]:
+    """Write the scripts of the page: the run, the photos, and the shapes by suspicion; names of the first two."""
     shapes: list[list[str]] = [[] for _ in judged.ranks]
-    known: dict[Any, int] = {}
+    known: dict[Identifier | None, int] = {}
+    counts: Counter[Identifier | None] = Counter()
+    photos, row = [], 0
     for seen in looked:
-        for annotation in seen.annotations:
-            known.setdefault(annotation["category_id"], len(known))
-    rows, row = [], 0
-    for seen in looked:
-        image, masks = seen.image, []
-        for a in seen.annotations:
-            shapes[judged.ranks[row]] = [a["segmentation"]["counts"]]
-            if "sam" in a:
-                shapes[judged.ranks[row]].append(a["sam"]["segmentation"]["counts"])
-            figures = {
-                "id": a["id"],
-                "category": known[a["category_id"]],
-                "score": a.get("score"),
-                "iou": a.get("predicted_iou"),
-                "area": a["area"],
-                "box": a["bbox"],
-                "asked": a.get("prompt_box"),
-                "suspicion": round(float(judged.suspicion[row]), 4),
-                "rank": int(judged.ranks[row]),
-                "parts": [round(float(part), 3) for part in judged.parts[row]],
-                "sam": a["sam"]["bbox"] if "sam" in a else None,
-            }
-            masks.append([figures[name] for name in COLUMNS])
+        masks = []
+        for own in seen.annotations:
+            both = [own["segmentation"], own["sam"]["segmentation"]] if "sam" in own else [own["segmentation"]]
+            shapes[judged.ranks[row]] = [rle["counts"] for rle in both]
+            counts[own["category_id"]] += 1
+            ids = own["id"], known.setdefault(own["category_id"], len(known))
+            figures = own.get("score"), own.get("predicted_iou"), own["area"], own["bbox"], own.get("prompt_box")
+            judgment = round(float(judged.suspicion[row]), 4), int(judged.ranks[row])
+            parts = [round(float(part), 3) for part in judged.parts[row]]
+            sam_box = [int(n) for n in to_bbox(both[1])] if "sam" in own else None
+            masks.append([*ids, *figures, *judgment, parts, sam_box])  # as in COLUMNS
             row += 1
-        width, height = image.size or (None, None)
-        rows.append(
-            {
-                "file": image.file_name,
-                "id": image.image_id,
-                "path": image.path,
-                "url": seen.photo,
-                "thumb": seen.thumbnail,
-                "width": width,
-                "height": height,
-                "failure": None if image.error is None else {"text": image.error, **failure_of(image)._asdict()},
-                "seconds": dict(image.seconds),
-                "masks": masks,
-            }
-        )
-    _write_script(folder / "summary.js", "summary", _summary(rows, known, results, run))
-    for number, chunk in enumerate(_chunks(rows, PHOTOS_A_FILE)):
-        _write_script(folder / f"photos-{number}.js", "photos", chunk)
+        photos.append(_photo_data(seen, masks))
+    categories = [{"id": key, "name": names.get(key, f"category {key}"), "masks": counts[key]} for key in known]
+    scripts = {"summary.js": _script("summary", _summary(looked, categories, info, run))}
+    for number, chunk in enumerate(_chunks(photos, PHOTOS_A_FILE)):
+        scripts[f"photos-{number}.js"] = _script("photos", chunk)
+    for name, content in scripts.items():
+        write_file(folder / name, content)
     for number, chunk in enumerate(_chunks(shapes, SHAPES_A_FILE)):
-        _write_script(folder / f"shapes-{number}.js", "shapes", number, chunk)
+        write_file(folder / f"shapes-{number}.js", _script("shapes", number, chunk))
+    return list(scripts)
 
 
-def _summary(rows: Sequence[dict[str, Any]], known: dict[Any, int], results: Results, run: Path) -> dict[str, Any]:
-    info = results.info
-    failed = [row for row in rows if row["failure"]]
+def _photo_data(seen: LookedAt, masks: list[list[Any]]) -> dict[str, Any]:
+    record = seen.photo.record
+    width, height = record.size or (None, None)
+    failure = record.failure
+    return {
+        "file": record.file_name,
+        "id": record.image_id,
+        "path": seen.photo.path,
+        "url": seen.url,
+        "thumb": seen.thumbnail,
+        "width": width,
+        "height": height,
+        "failure": failure
+        and {"text": str(failure), "reason": failure.reason, "detail": failure.detail, "remedy": failure.remedy},
+        "seconds": dict(seen.photo.seconds),
+        "masks": masks,
+    }
+
+
+def _summary(
+    looked: Sequence[LookedAt], categories: list[dict[str, Any]], info: Mapping[str, Any], run: Path
+) -> dict[str, Any]:
     groups: dict[tuple[str, str], list[list[str]]] = {}
-    for row in failed:
-        failure = row["failure"]
-        groups.setdefault((failure["reason"], failure["remedy"]), []).append([row["file"], failure["detail"]])
-    masks = [len(row["masks"]) for row in rows if not row["failure"]]
-    in_category = np.bincount([mask[1] for row in rows for mask in row["masks"]], minlength=len(known))
-    title = run.resolve().name
+    masks = []
+    for seen in looked:
+        failure = seen.photo.record.failure
+        if failure is None:
+            masks.append(len(seen.annotations))
+        else:
+            group = groups.setdefault((failure.reason, failure.remedy), [])
+            group.append([seen.photo.record.file_name, failure.detail])
     made = [info.get("command"), info.get("date_created")]
     return {
-        "title": title,
+        "title": run.resolve().name,
         # Under which the browser keeps the marks.
         "name": hashlib.sha256(os.fsencode(run.resolve()) + str(made).encode()).hexdigest()[:16],
         "made": " · ".join(str(part) for part in made if part),
         "info": dict(info),
         "totals": [
-            ["photos", f"{len(rows)}"],
+            ["photos", f"{len(looked)}"],
             ["masks", f"{sum(masks)}"],
             ["masks a photo", f"{np.mean(masks):.1f}" if masks else "–"],
             ["without masks", f"{masks.count(0)}"],
-            ["failed", f"{len(failed)}"],
+            ["failed", f"{len(looked) - len(masks)}"],
         ],
         "failures": [{"reason": r, "remedy": m, "files": f} for (r, m), f in groups.items()],
-        "categories": [
-            {"id": key, "name": results.categories.get(key, f"category {key}"), "masks": int(in_category[index])}
-            for key, index in known.items()
-        ],
+        "categories": categories,
         "columns": COLUMNS,
-        "parts": [[name, ramp.words] for name, ramp in PARTS.items()],
+        "parts": [[name, ramp.text] for name, ramp in PARTS.items()],
         "shapes_a_file": SHAPES_A_FILE,
     }
 
@@ -223,27 +231,9 @@ def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _write_script(path: Path, function: str, *arguments: Any) -> None:
+def _script(function: str, *arguments: Any) -> bytes:
     given = ",".join(json.dumps(argument, separators=(",", ":")) for argument in arguments)
-    with atomic_file(path) as file:
-        file.write(f"hqsam.{function}({given});\n".encode("ascii"))
-
-
-def _write_static(report: Path) -> None:
-    """What is the same in all reports."""
-    for name in STATIC:
-        with atomic_file(report / name) as file:
-            file.write(_static(name))
-
-
-def _write_page(report: Path) -> None:
-    """The page itself, last."""
-    photos = range(len(list((report / "data").glob("photos-*.js"))))
-    scripts = "\n".join(
-        f'<script src="data/{name}.js"></script>' for name in ("summary", *map("photos-{}".format, photos))
-    )
-    with atomic_file(report / PAGE) as file:
-        file.write(_static(PAGE).replace(b"<!-- DATA -->", scripts.encode()))
+    return f"hqsam.{function}({given});\n".encode("ascii")
 
 
 def _static(name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What a photo says about a mask: whether its boundary is where the photo has edges, and its colors are its own."""
+"""Measures of a mask in its photo: whether its boundary is on edges, and its colors differ from those around it."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def photo_measures(mask: MaskCrop, photo: np.ndarray) -> dict[str, float]:
         within = (left <= column) & (column < right) & (top <= row) & (row < bottom)
         known.append(along[within])
         along = np.where(within, along, 1.0)
-        worst = max(worst, float(_doubts(along, WINDOW * length).max(initial=0.0)))
-        doubts = _doubts(along, LINE * length)
-        if len(doubts):
-            is_line = _is_straight(outline[:, 0], _span(LINE * length))
-            straight = max(straight, float(doubts.max(where=is_line, initial=0.0)))
+        worst = max(worst, float(_missing_edges(along, WINDOW * length).max(initial=0.0)))
+        missing = _missing_edges(along, LINE * length)
+        if len(missing):
+            is_line = _is_straight(outline[:, 0], max(round(LINE * length), FEWEST_POINTS))
+            straight = max(straight, float(missing.max(where=is_line, initial=0.0)))
     ranked = np.concatenate(known)
     if len(ranked) < FEWEST_POINTS:
         return {}
@@ -71,18 +71,13 @@ def photo_measures(mask: MaskCrop, photo: np.ndarray) -> dict[str, float]:
     return {**stretches, "holes": holes / max(float(small.sum()), 1.0), "foreign": _foreign(pixels, small)}
 
 
-def _span(length: float) -> int:
-    return max(round(length), FEWEST_POINTS)
-
-
-def _doubts(along: np.ndarray, length: float) -> np.ndarray:
+def _missing_edges(along: np.ndarray, length: float) -> np.ndarray:
     """1 - the mean rank of each stretch of a closed outline, by where it begins; empty where it is shorter."""
-    span = _span(length)
+    span = max(round(length), FEWEST_POINTS)
     if len(along) < span:
         return np.zeros(0)
     sums = np.r_[0.0, along, along[:span]].cumsum()
-    doubts: np.ndarray = 1 - (sums[span : span + len(along)] - sums[: len(along)]) / span
-    return doubts
+    return np.asarray(1 - (sums[span : span + len(along)] - sums[: len(along)]) / span)
 
 
 def _is_straight(outline: np.ndarray, span: int) -> np.ndarray:

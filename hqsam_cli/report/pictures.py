@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..errors import HqsamError
 from ..formats.overlay import overlay, titled
 from ..formats.picture_writer import draw, write_picture
 from ..formats.segmentation import decode_segmentation
-from .results import ResultImage, Results, read_photo
+from ..io.atomic import writing
+from .photos import Photo
 
 PANEL = 1000  # pixels of the longer side of a panel of a comparison, at most
 INSETS = 2  # below each panel: where SAM and HQ-SAM differ most
@@ -22,30 +24,29 @@ ONLY_HQ, ONLY_SAM = (40, 150, 255), (255, 140, 0)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
-def draw_image(image: ResultImage, path: Path, results: Results, *, compare: bool, max_pixels: int) -> None:
+def draw_image(photo: Photo, path: Path, names: Mapping[int, str], *, compare: bool, max_pixels: int) -> None:
     """Write the picture of an image of a run.
 
     Args:
+        names: of categories, by id.
         compare: SAM beside HQ-SAM.
 
     Raises:
         ImageError: its photo cannot be read, or the picture has no format.
         HqsamError: a segmentation is none, or the picture cannot be written.
     """
-    assert image.size is not None
-    photo = read_photo(image, exif=results.exif, max_pixels=max_pixels)
+    record = photo.record
+    assert record.size is not None
+    pixels = photo.read(max_pixels)
     try:
-        masks = [decode_segmentation(annotation["segmentation"], *image.size) for annotation in image.annotations]
-        pixels = (
-            compared(photo, masks, image.annotations)
-            if compare
-            else draw(photo, image.annotations, masks, results.categories)
+        masks = [decode_segmentation(annotation["segmentation"], *record.size) for annotation in record.annotations]
+        picture = (
+            compared(pixels, masks, record.annotations) if compare else draw(pixels, record.annotations, masks, names)
         )
-        write_picture(path, pixels)
     except (KeyError, ValueError) as error:
-        raise HqsamError(f"a segmentation {error}", file=image.file_name, remedy="run hqsam segment again") from None
-    except OSError as error:
-        raise HqsamError(f"cannot be written ({error.strerror})", file=path, remedy="give another `output`") from None
+        raise HqsamError(f"a segmentation {error}", file=record.file_name, remedy="run hqsam segment again") from None
+    with writing(path):
+        write_picture(path, picture)
 
 
 def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -57,7 +58,9 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
     height, width = photo.shape[:2]
     plain = [decode_segmentation(annotation["sam"]["segmentation"], width, height) for annotation in annotations]
     if (scale := PANEL / max(height, width)) > 1:  # lines are drawn afterwards, so that they are thin
-        photo, masks, plain = _enlarged(photo, scale), _all_enlarged(masks, scale), _all_enlarged(plain, scale)
+        enlarge = partial(cv2.resize, dsize=None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        photo = enlarge(photo)
+        masks, plain = ([enlarge(m.astype(np.float32)) > 0.5 for m in those] for those in (masks, plain))
     only_hq, only_sam = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
     for own, sam in zip(masks, plain, strict=True):
         only_hq |= own & ~sam
@@ -86,14 +89,6 @@ def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:
         found.append((x, y, side))
         sums[max(y - side + 1, 0) : y + side, max(x - side + 1, 0) : x + side] = -1
     return found
-
-
-def _enlarged(image: np.ndarray, scale: float) -> np.ndarray:
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-
-
-def _all_enlarged(masks: Sequence[np.ndarray], scale: float) -> list[np.ndarray]:
-    return [_enlarged(mask.astype(np.float32), scale) > 0.5 for mask in masks]
 
 
 def with_insets(image: np.ndarray, parts: Sequence[tuple[int, int, int]]) -> np.ndarray:

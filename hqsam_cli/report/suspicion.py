@@ -1,41 +1,37 @@
-"""How much speaks against a mask: measures that need no ground truth, and one figure of them to sort by.
+"""Suspicion of masks: measures that need no ground truth, and one figure of them to sort by.
 
-Each measure is a number that grows with doubt. A piecewise linear ramp turns it into a part from 0, as most good masks
-have it, to the most that this doubt alone may count; parts are joined as independent doubts are, 1 - prod(1 - part).
+A piecewise linear ramp turns each measure into a part, from 0, as for most good masks, to the maximum of that measure;
+parts are combined as independent probabilities, 1 - prod(1 - part).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from ..records import MaskCrop
+from ..records import RLE, Annotation, MaskCrop
 from .photo_measures import SIDE, photo_measures, resized
 
-FEWEST = 8  # masks of a category that say what is usual
+FEWEST = 8  # masks of a category, of which the median area is taken
 
 
 class Ramp(NamedTuple):
-    """A measure at `low` or under counts nothing, at `high` or over it counts `most`; NaN, unknown, counts nothing.
-
-    `words` say to people what is suspicious.
-    """
+    """0 up to `low` and for NaN, an unknown measure; `maximum` from `high` on. `text` says what is suspicious."""
 
     low: float
     high: float
-    most: float
-    words: str
+    maximum: float
+    text: str
 
     def __call__(self, value: np.ndarray) -> np.ndarray:
         known = np.nan_to_num(value, nan=self.low)
-        part: np.ndarray = self.most * np.clip((known - self.low) / (self.high - self.low), 0, 1)
-        return part
+        return np.asarray(self.maximum * np.clip((known - self.low) / (self.high - self.low), 0, 1))
 
 
-# What is measured, and from where to where it is a reason for doubt; `docs/report.md` says more.
+# By measure; see `docs/report.md`.
 PARTS = {
     "empty": Ramp(0.0, 1.0, 1.0, "is empty"),
     "confidence": Ramp(0.2, 0.6, 0.6, "the model is not sure"),
@@ -54,9 +50,7 @@ PARTS = {
 }
 
 
-def measure_masks(
-    annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop], photo: np.ndarray | None
-) -> np.ndarray:
+def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], photo: np.ndarray | None) -> np.ndarray:
     """The measures of the masks of one image, float (n, measures), in the order of `PARTS`; NaN where unknown.
 
     Args:
@@ -64,12 +58,12 @@ def measure_masks(
         photo: uint8 RGB (H, W, 3), if there is one.
     """
     measured = np.full((len(masks), len(PARTS)), np.nan)
-    shares = _duplicates(annotations, masks)
-    for row, annotation, mask, duplicate in zip(measured, annotations, masks, shares, strict=True):
+    duplicates = _duplicates(annotations, masks)
+    for row, annotation, mask, duplicate in zip(measured, annotations, masks, duplicates, strict=True):
         values = {"confidence": 1 - annotation.get("predicted_iou", np.nan), "duplicate": duplicate}
         if "sam" in annotation:
             values["disagreement"] = 1 - _iou(annotation["segmentation"], annotation["sam"]["segmentation"])
-        values["box"] = _off_the_box(annotation.get("prompt_box"), mask.tight_box())
+        values["box"] = _box_distance(annotation.get("prompt_box"), mask.tight_box())
         values |= _shape(mask)
         if photo is not None:
             values |= photo_measures(mask, photo)
@@ -77,8 +71,8 @@ def measure_masks(
     return measured
 
 
-def _duplicates(annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop]) -> np.ndarray:
-    """The largest IoU of each mask with another one of the image; the three masks of one prompt are no others."""
+def _duplicates(annotations: Sequence[Annotation], masks: Sequence[MaskCrop]) -> np.ndarray:
+    """The largest IoU of each mask with one of another prompt of the image, float (n,)."""
     from pycocotools import mask as coco_mask
 
     if len(masks) < 2:
@@ -87,11 +81,10 @@ def _duplicates(annotations: Sequence[dict[str, Any]], masks: Sequence[MaskCrop]
     ious = np.asarray(coco_mask.iou(rles, rles, [0] * len(rles)))
     prompts = np.array([annotation.get("prompt_id", -1 - n) for n, annotation in enumerate(annotations)])
     ious[prompts[:, None] == prompts] = 0
-    largest: np.ndarray = ious.max(axis=1)
-    return largest
+    return np.asarray(ious.max(axis=1))
 
 
-def _iou(first: dict[str, Any], second: dict[str, Any]) -> float:
+def _iou(first: RLE, second: RLE) -> float:
     """IoU of two masks, each compressed RLE; 1 where both are empty."""
     from pycocotools import mask as coco_mask
 
@@ -100,8 +93,8 @@ def _iou(first: dict[str, Any], second: dict[str, Any]) -> float:
     return float(both / either) if either else 1.0
 
 
-def _off_the_box(prompt_box: Sequence[float] | None, tight: tuple[int, int, int, int]) -> float:
-    """1 - IoU of the box that was asked for and the box of the mask."""
+def _box_distance(prompt_box: Sequence[float] | None, tight: tuple[int, int, int, int]) -> float:
+    """1 - IoU of the prompt box and the box of the mask."""
     if prompt_box is None:
         return np.nan
     (x0, y0, w0, h0), (x1, y1, w1, h1) = prompt_box, tight
@@ -112,7 +105,7 @@ def _off_the_box(prompt_box: Sequence[float] | None, tight: tuple[int, int, int,
 
 
 def _shape(mask: MaskCrop) -> dict[str, float]:
-    """What the outline alone says."""
+    """Measures of the mask alone."""
     x, y, width, height = mask.tight_box()
     if not width:
         return {"empty": 1.0}
@@ -138,30 +131,28 @@ def _shape(mask: MaskCrop) -> dict[str, float]:
     }
 
 
-def unusual_sizes(shares: np.ndarray, categories: np.ndarray) -> np.ndarray:
-    """How far each area is from its category's usual one, in robust deviations of the logarithm; float (n,).
+def unusual_sizes(fractions: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """Distance of each area from the median of its category, in robust deviations of the logarithm; float (n,).
 
     Args:
-        shares: of the image that each mask takes, float (n,).
+        fractions: of the image that each mask covers, float (n,).
         categories: an id each.
     """
-    far = np.full(len(shares), np.nan)
-    logs = np.log(np.maximum(shares, 1e-8))
+    distances = np.full(len(fractions), np.nan)
+    logs = np.log(np.maximum(fractions, 1e-8))
     for category in np.unique(categories):
         own = categories == category
         if own.sum() >= FEWEST:
-            middle = np.median(logs[own])
-            spread = 1.4826 * np.median(np.abs(logs[own] - middle))
-            far[own] = np.abs(logs[own] - middle) / max(spread, 0.1)
-    return far
+            deviations = np.abs(logs[own] - np.median(logs[own]))
+            distances[own] = deviations / max(1.4826 * np.median(deviations), 0.1)
+    return distances
 
 
 def suspicion_parts(measured: np.ndarray) -> np.ndarray:
-    """What each measure counts, float (n, measures), 0 to 1."""
+    """The part of each measure, float (n, measures), 0 to 1."""
     return np.stack([ramp(column) for ramp, column in zip(PARTS.values(), measured.T, strict=True)], axis=1)
 
 
 def join_parts(parts: np.ndarray) -> np.ndarray:
     """The suspicion of each mask, float (n,), 0 to 1."""
-    suspicion: np.ndarray = 1 - np.prod(1 - parts, axis=1)
-    return suspicion
+    return np.asarray(1 - np.prod(1 - parts, axis=1))

@@ -1,1 +1,1 @@
-"""Files of results that are there: joined, chosen from, split, counted and written otherwise, as streams."""
+"""Results of files and of runs, as streams: joined, filtered, split, counted and converted."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,53 +13,39 @@ from .stream import Results
 QUANTILES = (0.05, 0.5, 0.95)
 
 
-@dataclass(slots=True)
-class _Counts:
-    """Of one category."""
-
-    areas: array[float] = field(default_factory=lambda: array("f"))
-    scores: array[float] = field(default_factory=lambda: array("f"))
-
-    def summary(self) -> dict[str, Any]:
-        """As `stats` has it."""
-        return {
-            "annotations": len(self.areas),
-            "area": _quantiles(self.areas),
-            "score": _quantiles(self.scores),
-        }
-
-
 def stats(results: Results) -> dict[str, Any]:
     """Images, those with annotations, those that failed, annotations, and by category also quantiles of areas, scores.
 
-    Quantiles are `[0.05, 0.5, 0.95]` of areas in pixels, and of scores where there are any, else null.
+    Quantiles are `QUANTILES` of areas in pixels, and of scores where there are any, else null.
     """
     images = failed = 0
     for image in results.images():
         images += 1
         failed += image.get("error") is not None
-    names = {category["id"]: str(category.get("name")) for category in results.categories}
-    counts: dict[str, _Counts] = {name: _Counts() for name in names.values()}
-    busy = set()
+    names: dict[int | None, str] = {category["id"]: str(category.get("name")) for category in results.categories}
+    areas, scores = ({name: array("f") for name in names.values()} for _ in range(2))
+    with_annotations = set()
     for annotation in results.annotations():
         number = annotation.get("category_id")
-        own = counts.setdefault(names.get(number, f"category {number}"), _Counts())
-        own.areas.append(area(annotation))
-        if annotation.get("score") is not None:
-            own.scores.append(annotation["score"])
-        busy.add(annotation["image_id"])
-    categories = {name: own.summary() for name, own in counts.items()}
+        name = names.get(number, f"category {number}")
+        areas.setdefault(name, array("f")).append(area(annotation))
+        if (score := annotation.get("score")) is not None:
+            scores.setdefault(name, array("f")).append(score)
+        with_annotations.add(annotation["image_id"])
     return {
         "kind": results.kind,
-        "images": images or len(busy),
-        "with_annotations": len(busy),
+        "images": images or len(with_annotations),
+        "with_annotations": len(with_annotations),
         "failed": failed,
-        "annotations": sum(own["annotations"] for own in categories.values()),
-        "categories": categories,
+        "annotations": sum(map(len, areas.values())),
+        "categories": {
+            name: {"annotations": len(own), "area": _quantiles(own), "score": _quantiles(scores.get(name))}
+            for name, own in areas.items()
+        },
     }
 
 
-def _quantiles(values: array[float]) -> list[float] | None:
+def _quantiles(values: array[float] | None) -> list[float] | None:
     if not values:
         return None
     return [round(float(n), 4) for n in np.quantile(np.frombuffer(values, np.float32), QUANTILES)]

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import HqsamError
-from ..io.find import relative_name
-from ..io.names import ADDRESS, is_absolute, plain_name, tails
+from ..io.names import ADDRESS, is_absolute, plain_name, relative_name, tails
 
 
 @dataclass(frozen=True, slots=True)
 class ImageNames:
-    """Names of images below a folder; what is not in the tables is as the results have it.
+    """Names of images below a folder; names that are not in the tables stay.
 
     Attributes:
-        folder: where the images are, absolute.
-        names: by what the results call an image.
+        folder: of the images, absolute.
+        names: by the names in the results.
         places: absolute paths and addresses of images that are elsewhere, by their new names.
     """
 
     folder: str
-    names: dict[str, str]
-    places: dict[str, str]
+    names: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
     def name_of(self, name: str) -> str:
-        """The name of an image, relative, with `/` and without `..`, by that which the results have."""
+        """The relative name of an image, with `/` and without `..`, by that in the results."""
         return self.names.get(name, name)
 
     def path_of(self, name: str) -> str:
@@ -36,30 +35,30 @@ class ImageNames:
 
 
 def name_images(names: Iterable[str], images: Path | None) -> ImageNames:
-    """What images are called in a folder of labels.
+    """Names of images for a folder of labels.
 
-    A path that leads below the folder of the images is relative to it; so is the longest tail of another absolute path
-    that is there, when that path itself is not. What is left loses its root, drive, host and `..`.
+    A path below the folder of the images is made relative to it; so is the longest tail of another absolute path that
+    is there, when that path itself is not. Other names lose their root, drive, host and `..`.
 
     Args:
-        names: as the results have them.
+        names: as in the results.
         images: the folder that relative names are relative to; None for the working directory.
 
     Raises:
-        HqsamError: a name leads nowhere, or two images would have the same.
+        HqsamError: a name is none, or two images would have the same.
     """
     folder = os.path.abspath(images or "")
     roots = folder, os.path.realpath(folder)
-    found = ImageNames(folder, {}, {})
+    found = ImageNames(folder)
     given: dict[str, str] = {}
     for name in names:
-        safe, place = _named(name, roots)
+        safe, place = _relative(name, roots)
         if not safe:
-            raise HqsamError(f"{name!r} is no name of an image", remedy="mend its file_name")
+            raise HqsamError(f"{name!r} is no name of an image", remedy="fix its file_name")
         if given.get(safe) == name:
             raise HqsamError("two images have this name", file=name, remedy="join them by hqsam results merge")
         if safe in given:
-            raise HqsamError(f"would be called {safe}, as {given[safe]} is", file=name, remedy="mend its file_name")
+            raise HqsamError(f"would be called {safe}, as {given[safe]} is", file=name, remedy="fix its file_name")
         given[safe] = name
         if safe != name:
             found.names[name] = safe
@@ -68,11 +67,11 @@ def name_images(names: Iterable[str], images: Path | None) -> ImageNames:
     return found
 
 
-def _named(name: str, roots: tuple[str, str]) -> tuple[str, str | None]:
+def _relative(name: str, roots: tuple[str, str]) -> tuple[str, str | None]:
     """The relative name of an image, "" where it has none, and where the image is, unless it is below the folder.
 
     Args:
-        roots: the folder, and what it is when links are followed.
+        roots: the folder, and where its links lead.
     """
     is_here = name.startswith("/") or not is_absolute(name)  # rather than at an address or on a disk of Windows
     path = os.path.normpath(os.path.join(roots[0], name))
@@ -86,6 +85,4 @@ def _named(name: str, roots: tuple[str, str]) -> tuple[str, str | None]:
         for tail in (plain, *tails(plain)):
             if os.path.isfile(os.path.join(roots[0], tail)):
                 return tail, None
-    if is_here:
-        return plain, path
-    return plain, name if ADDRESS.match(name) else None
+    return plain, path if is_here else name if ADDRESS.match(name) else None

@@ -1,4 +1,4 @@
-"""Augmentation of an image and its mask: HQ-SAM's jitter, and a stronger one for data that is small."""
+"""Augmentation of an image and its mask: HQ-SAM's large-scale jitter, and a stronger one for small data sets."""
 
 from __future__ import annotations
 
@@ -9,30 +9,21 @@ import numpy as np
 
 from ..modeling.sam import PIXEL_MEAN
 
-JITTER = (0.1, 2.0)  # longest side over the model's input size, in HQ-SAM's training
+JITTER = (0.1, 2.0)  # longest side over the input size, in HQ-SAM's training
 JITTER_PADDING = 128
-BLURS = (0.1, 0.01)  # sides of the blurs that tell an object's colors from its background's, over the longest side
+BLURS = (0.1, 0.01)  # kernel sizes of blur fusion, over the longest side
 
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How strong the strong augmentation is.
+    """Parameters of the strong augmentation."""
 
-    Attributes:
-        scale: range of the longest side over the model's input size; log-uniform.
-        mosaic: probability of making the image one cell of a grid of images.
-        component: probability of asking for one part of a mask that falls into several large ones.
-        composite: probability of putting an image with an alpha matte onto another photo.
-        color: half range of brightness, contrast and saturation factors around 1.
-        least_object: share of the square that an object must cover after the crop.
-    """
-
-    scale: tuple[float, float] = (0.7, 1.8)
-    mosaic: float = 0.25
-    component: float = 0.4
-    composite: float = 0.85
-    color: float = 0.35
-    least_object: float = 0.0015
+    scale: tuple[float, float] = (0.7, 1.8)  # range of the longest side over the input size, log-uniform
+    mosaic: float = 0.25  # probability of a grid of four images
+    component: float = 0.4  # probability of one connected component instead of a mask of several
+    composite: float = 0.85  # probability of another background for an image with an alpha matte
+    color: float = 0.35  # half range of brightness, contrast and saturation factors around 1
+    min_area: float = 0.0015  # of an object after the crop, as a fraction of the input
 
 
 STRONG = Strength()
@@ -41,17 +32,16 @@ STRONG = Strength()
 def large_scale_jittered(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """HQ-SAM's augmentation: a flip, a scale of 0.1 to 2 of the square, a random crop, padding at right and bottom.
+    """HQ-SAM's augmentation: a flip, a scale of 0.1 to 2, a random crop, padding at right and bottom.
 
-    Both are resized bilinearly without anti-aliasing, as the authors do, so the mask has soft edges. The object
-    may be lost; whoever asks draws again.
+    Like the authors', the resize is bilinear without anti-aliasing, so the mask has soft edges. The object may be lost.
 
     Args:
         image: uint8 (H, W, 3).
         mask: uint8 0 / 1 (H, W).
 
     Returns:
-        The image in the square, uint8 (size, size, 3) padded with 128, and its mask, uint8 0 to 255 padded with 0.
+        The image, uint8 (size, size, 3) padded with 128, and its mask, uint8 0 to 255 padded with 0.
     """
     if rng.random() < 0.5:
         image, mask = image[:, ::-1], mask[:, ::-1]
@@ -69,10 +59,9 @@ def large_scale_jittered(
 def scaled_and_cropped(
     rng: np.random.Generator, image: np.ndarray, masks: list[np.ndarray], size: int, strength: Strength = STRONG
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Image and masks scaled at random into a square of `size`: cropped around the first object, or padded.
+    """Scale an image and its masks, uint8 0 / 1, at random, and crop them around the first object, or pad them.
 
-    The padding is the mean pixel, which is what padding holds after normalizing. Of the masks, uint8 0 / 1, those
-    are returned that cover `strength.least_object` of the square.
+    The padding is the mean pixel, 0 after normalization. Masks smaller than `strength.min_area` are dropped.
     """
     low, high = np.log(strength.scale)
     factor = float(np.exp(rng.uniform(low, high))) * size / max(image.shape[:2])
@@ -94,27 +83,27 @@ def scaled_and_cropped(
     for mask in scaled:
         target = np.zeros((size, size), np.uint8)
         target[yd, xd] = mask[ys, xs]
-        if cv2.countNonZero(target) >= max(1, strength.least_object * size**2):
+        if cv2.countNonZero(target) >= max(1, strength.min_area * size**2):
             targets.append(target)
     return square, targets
 
 
 def _resize_mask(mask: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
-    """A mask, uint8 0 / 1; the threshold after an anti-aliased resize keeps its edge in place to a part of a pixel."""
+    """Resize a mask, uint8 0 / 1, with anti-aliasing before the threshold, for subpixel accuracy."""
     return cv2.resize(mask * np.uint8(255), (width, height), interpolation=method) // 128
 
 
 def _offset(rng: np.random.Generator, length: int, size: int, first: int, last: int) -> int:
-    """Where the square begins along one axis; negative where padding comes first."""
+    """Start of the crop along an axis; negative where padding comes first."""
     if length <= size:
-        # Half of the time as at inference, where padding comes last.
+        # Half of the time padding comes last, as at inference.
         return 0 if rng.random() < 0.5 else -int(rng.integers(size - length + 1))
     center = int(rng.integers(first, last + 1))
     return int(np.clip(center - rng.integers(size // 4, size - size // 4), 0, length - size))
 
 
 def one_component(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
-    """One of the large connected parts of a mask, or the mask where there is only one."""
+    """A random large connected component of a mask, or the mask if there is only one."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
     large = [i for i in range(1, count) if areas[i - 1] > 0.15 * areas.sum()]
@@ -124,10 +113,9 @@ def one_component(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
 def mosaic(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, others: list[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """`image` in a random cell of a grid with three others: only the prompt tells which object is meant.
+    """An image in a random cell of a grid with three others, so that only the prompt identifies the object.
 
-    Returns:
-        The grid, and the masks of the objects seen in it, `image`'s first if it is.
+    Returns the grid, and the masks of its visible objects, that of `image` first.
     """
     side = max(image.shape[:2])
     y, x = (int(side * rng.uniform(0.3, 0.7)) for _ in range(2))
@@ -148,7 +136,7 @@ def mosaic(
 def _cover(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A random crop of that size from an image scaled just so that it covers it, and from its mask, uint8 0 / 1."""
+    """A random crop of an image scaled to cover a size, and of its mask, uint8 0 / 1."""
     scale = max(height / image.shape[0], width / image.shape[1])
     size = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -160,15 +148,9 @@ def _cover(
 def composite(
     rng: np.random.Generator, image: np.ndarray, alpha: np.ndarray, background: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The object of an alpha matte on another photo, and its mask, uint8 0 / 1.
+    """The object of an alpha matte, uint8 (H, W), on another background of any size, and its mask, uint8 0 / 1.
 
-    The colors of the object where it is transparent are estimated by blur fusion (Forte, 2021), so
-    hair does not bring its old background along.
-
-    Args:
-        image: uint8 (H, W, 3).
-        alpha: uint8 (H, W).
-        background: uint8, of any size; a random crop of it is taken.
+    Foreground colors are estimated by blur fusion (Forte, 2021), so that hair loses its old background.
     """
     own, share = image.astype(np.float32), alpha[..., None].astype(np.float32) / 255
     front = back = own
@@ -184,7 +166,7 @@ def composite(
 
 
 def color_jittered(rng: np.random.Generator, image: np.ndarray, strength: Strength = STRONG) -> np.ndarray:
-    """Brightness, contrast, saturation and channel gains changed at random; sometimes gray or blurred."""
+    """Random brightness, contrast, saturation and channel gains; sometimes gray, blur or noise."""
     x = image.astype(np.float32)
     gain, contrast, saturation = rng.uniform(1 - strength.color, 1 + strength.color, 3)
     gray = x.mean(axis=2, keepdims=True)

@@ -1,142 +1,124 @@
 """Training samples.
 
-A sample is a pure function of the run's seed and of its number, so a run that was killed goes on with what it
-would have seen, and several processes see together what one would have seen alone.
+A sample is a function of the random seed and of its number: a run that was killed resumes with the samples it would
+have seen, and several processes together see those that one would have seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from ..configs import Augmentation
-from ..data.pairs import ImageMaskFolder, read_alpha, read_image_and_mask
+from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
-from .augment import (
-    STRONG,
-    color_jittered,
-    composite,
-    large_scale_jittered,
-    mosaic,
-    one_component,
-    scaled_and_cropped,
-)
-from .encoding_cache import EncodingCache
+from ..io.masks import THRESHOLD
+from .augment import STRONG, color_jittered, composite, large_scale_jittered, mosaic, one_component, scaled_and_cropped
+from .encoding_cache import EncodedImage, EncodingCache
 from .losses import POINT_DRAWS
 from .prompts import paper_prompt, varied_prompt
 
-MOST_DRAWS = 50  # pairs tried for one view before the data is given up
-MOST_CROPS = 20  # crops tried before another pair is taken
-# These keep the random numbers of a sample's view, of its prompts, of an epoch's order, and of views that come
-# again apart.
-PROMPTS, EPOCH_ORDER, VIEW_ORDER = 1, 2, 3
+MAX_PAIRS = 50  # tried for one sample
+MAX_CROPS = 20  # tried of one pair
+# Streams of random numbers of a seed, beside that of the augmentation of a sample.
+PROMPTS, EPOCH_ORDER, CACHE_ORDER = 1, 2, 3
 
 
-class Drawn(NamedTuple):
-    """An augmented image, uint8 (S, S, 3), and the masks of K objects in it, uint8 0 to 255, (S, S) each."""
+class AugmentedImage(NamedTuple):
+    """An augmented image, uint8 RGB (S, S, 3), and the masks of K objects in it, uint8 0 to 255, (S, S) each."""
 
     image: np.ndarray
     masks: list[np.ndarray]
 
 
-class Samples(Dataset[dict[str, Any]]):
-    """Augmented images with P prompts each.
+class Batch(NamedTuple):
+    """N augmented images with P prompts each; a sample is a batch of one image."""
 
-    An item holds `number`, that of its view; `image`, uint8 (3, S, S), or `encoded`, what the cache has of it;
-    `objects`, bool (K, S, S), all masks of the view; of its prompts `mask`, uint8 0 to 255 (P, S, S), `points`
-    (P, T, 2), `labels` (P, T), `coarse` float (P, 1, S / 4, S / 4), 0 / 255, with `has_coarse` (P,), and `draws`
-    (P, POINT_DRAWS, 2), the random numbers of the point loss; `pick`, a random number for whoever has to choose
-    something of this sample; and `problems`, a line for each file that had to be skipped.
+    numbers: list[int]  # of the augmented images
+    images: list[Tensor | None]  # uint8 (3, S, S); None where it is encoded
+    encoded: list[EncodedImage | None]  # from the cache, or None
+    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image; None where it is encoded
+    picks: list[float]  # random numbers from 0 to 1, to choose an object of SAM
+    problems: list[str]  # a sentence for each file that was skipped
+    masks: Tensor  # uint8 0 to 255 (N P, S, S), the targets
+    points: Tensor  # (N P, T, 2)
+    labels: Tensor  # (N P, T)
+    coarse: Tensor  # float (N P, 1, S / 4, S / 4), 0 or 255, where `has_coarse` (N P,)
+    has_coarse: Tensor
+    draws: Tensor  # (N P, POINT_DRAWS, 2), the random numbers of the point loss
 
-    Args:
-        source: where views come from.
-        prompts: P. Where there are fewer objects, an object is asked for in several ways.
-        cache: views that come again and again; None makes a new one for each sample.
+
+class Samples(Dataset[Batch]):
+    """Augmented images with P prompts each: several of an object if there are fewer objects.
+
+    `cache` holds a fixed number of augmented images; None makes a new one for each sample.
     """
 
     def __init__(self, source: AugmentedPairs, seed: int, prompts: int = 1, cache: EncodingCache | None = None) -> None:
         self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
 
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        view = self._view_number(number)
-        rng = np.random.default_rng((self.seed, number, PROMPTS))
-        encoded = None if self.cache is None else self.cache.read(view)
-        item: dict[str, Any] = {"number": view, "encoded": encoded, "pick": float(rng.random()), "problems": []}
+    def __getitem__(self, index: int) -> Batch:
+        number = index  # of the augmented image: the sample's own, or of a random order of the cache
+        if self.cache is not None and index >= self.cache.images:
+            turn, place = divmod(index, self.cache.images)
+            order = np.random.default_rng((self.seed, turn, CACHE_ORDER)).permutation(self.cache.images)
+            number = int(order[place])
+        rng = np.random.default_rng((self.seed, index, PROMPTS))
+        encoded = None if self.cache is None else self.cache.read(number)
+        pick, problems = float(rng.random()), list[str]()
+        image = objects = None
+        masks: list[np.ndarray] = []
         if encoded is None:
-            image, masks = self._new_view(view, item["problems"])
-            item["image"] = torch.from_numpy(image).permute(2, 0, 1)
-            item["objects"] = np.stack([mask > 127 for mask in masks])
-        if self.cache is not None:  # which keeps bits, so a new view is seen without its soft edges too
-            objects = item["objects"] if encoded is None else encoded.objects
-            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in objects]
+            pixels, masks = self._augmented(number, problems)
+            image = torch.from_numpy(pixels).permute(2, 0, 1)
+            objects = np.stack([mask > 127 for mask in masks])
+        if self.cache is not None:  # it stores hard masks, so soft edges are dropped the first time too
+            hard = objects if encoded is None else encoded.objects
+            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in ([] if hard is None else hard)]
         order = rng.permutation(len(masks))
         chosen = [masks[order[i % len(masks)]] for i in range(self.prompts)]
         draw_prompt = paper_prompt if self.source.augmentation == "paper" else varied_prompt
         prompts = [draw_prompt(rng, mask) for mask in chosen]
-        return item | {
-            "mask": torch.from_numpy(np.stack(chosen)),
-            "points": torch.from_numpy(np.stack([prompt.points for prompt in prompts])),
-            "labels": torch.from_numpy(np.stack([prompt.labels for prompt in prompts])),
-            "coarse": torch.from_numpy(np.stack([prompt.coarse for prompt in prompts]))[:, None],
-            "has_coarse": torch.tensor([prompt.has_coarse for prompt in prompts]),
-            "draws": torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32)),
-        }
+        points, labels, coarse, has_coarse = (torch.from_numpy(np.stack(part)) for part in zip(*prompts, strict=True))
+        draws = torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32))
+        shown = [number], [image], [encoded], [objects], [pick], problems
+        return Batch(*shown, torch.from_numpy(np.stack(chosen)), points, labels, coarse[:, None], has_coarse, draws)
 
-    def _view_number(self, number: int) -> int:
-        """Which view a sample shows: its own, or, of a cache, each once before any comes again."""
-        if self.cache is None or number < self.cache.images:
-            return number
-        turn, place = divmod(number, self.cache.images)
-        return int(np.random.default_rng((self.seed, turn, VIEW_ORDER)).permutation(self.cache.images)[place])
-
-    def _new_view(self, number: int, problems: list[str]) -> Drawn:
+    def _augmented(self, number: int, problems: list[str]) -> AugmentedImage:
         rng = np.random.default_rng((self.seed, number))
-        wanted: int | None = number
-        for _ in range(MOST_DRAWS):
+        for attempt in range(MAX_PAIRS):
             try:
-                drawn = self.source.draw(rng, wanted)
+                augmented = self.source.draw(rng, None if attempt else number)
             except ImageError as error:
-                drawn = None
+                augmented = None
                 problems.append(str(error))
-            if drawn is not None:
-                return drawn
-            wanted = None
+            if augmented is not None:
+                return augmented
         last = problems[-1] if problems else "crops keep losing the object"
-        raise HqsamError(f"{MOST_DRAWS} pairs in a row were of no use, the last: {last}", remedy="check `data`")
+        raise HqsamError(f"{MAX_PAIRS} pairs in a row could not be used, the last: {last}", remedy="check `data`")
 
 
-def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Samples as one batch: what belongs to their N P prompts in one row each, lists of what belongs to a view."""
-    own = ("mask", "points", "labels", "coarse", "has_coarse", "draws")
-    rows: dict[str, Any] = {name: torch.cat([sample[name] for sample in samples]) for name in own}
-    views = {name: [sample.get(name) for sample in samples] for name in ("number", "encoded", "pick", "image")}
-    objects = [sample.get("objects") for sample in samples]
-    return {**rows, **views, "objects": objects, "problems": [text for s in samples for text in s["problems"]]}
+def collate(samples: list[Batch]) -> Batch:
+    """Samples as a batch."""
+    parts = zip(*samples, strict=True)
+    joined: Any = (torch.cat(own) if isinstance(own[0], Tensor) else [x for one in own for x in one] for own in parts)
+    return Batch(*joined)
 
 
 class AugmentedPairs:
-    """Augmented images of pairs: each pair once an epoch in random order.
+    """Augmented images of size S of pairs, in a random order per epoch; `batch` is samples per step of all processes.
 
-    A set's weight is how often each of its pairs comes in an epoch: 2 twice, 0.5 a random half of them. What is
-    left of an epoch after its last whole batch is dropped, as the authors do; it is another part each time.
+    The weight of a folder is how often each of its pairs is seen per epoch: 2 twice, 0.5 a random half of them. The
+    last incomplete batch of an epoch is dropped, as in the authors' code. Unlike there, a crop that lost the object
+    is drawn again, so that no mask is empty.
 
-    Unlike in the authors' code, a crop that lost the object is drawn again, so there are no boxes of empty masks.
-
-    Args:
-        folders: the sets.
-        size: the model's input size S in pixels.
-        batch: samples a step, of all processes together.
-        seed: of the order.
-        augmentation: `paper` is HQ-SAM's large-scale jitter and a flip; `strong` scales less widely and adds colors,
-            mosaics, single parts of masks, and alpha mattes on other photos.
-
-    Raises:
-        HqsamError: there are fewer pairs than make a batch.
+    `paper` is HQ-SAM's large-scale jitter and a flip; `strong` has a smaller range of scales, and color jitter,
+    mosaics, single components of masks, and alpha mattes on other images. Raises an HqsamError if pairs are fewer than
+    a batch.
     """
 
     def __init__(
@@ -152,26 +134,19 @@ class AugmentedPairs:
         if not self.epoch_length:
             raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}", remedy="lower `batch_size`")
 
-    def draw(self, rng: np.random.Generator, number: int | None) -> Drawn | None:
-        """The view of a sample, or None if the draw was of no use.
-
-        Args:
-            number: which sample; None for any, where that one turned out to be of no use.
-
-        Raises:
-            ImageError: a file was of no use.
-        """
+    def draw(self, rng: np.random.Generator, number: int | None) -> AugmentedImage | None:
+        """The augmented image of a number, or of a random pair; None if it lost its object. Raises an ImageError."""
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)
-        image, mask = read_image_and_mask(self.pairs[index])
-        for _ in range(MOST_CROPS):
+        image, mask = read_binary(self.pairs[index])
+        for _ in range(MAX_CROPS):
             square, target = large_scale_jittered(rng, image, mask, self.size)
             if (target > 127).any():
-                return Drawn(square, [target])
+                return AugmentedImage(square, [target])
         return None
 
-    def _strong(self, rng: np.random.Generator, index: int) -> Drawn | None:
+    def _strong(self, rng: np.random.Generator, index: int) -> AugmentedImage | None:
         image, mask = self._flipped(rng, index)
         if rng.random() < STRONG.component:
             mask = one_component(rng, mask)
@@ -182,56 +157,41 @@ class AugmentedPairs:
         if not masks:
             return None
         image, masks = scaled_and_cropped(rng, color_jittered(rng, image), masks, self.size)
-        return Drawn(image, [found * np.uint8(255) for found in masks]) if masks else None
+        return AugmentedImage(image, [found * np.uint8(255) for found in masks]) if masks else None
 
     def _flipped(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), flipped half of the time; mattes on other photos."""
+        """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), randomly flipped; mattes on other images."""
         pair = self.pairs[index]
-        image, mask = read_image_and_mask(pair)
+        image, mask = read_binary(pair)
         if pair.alpha is not None and rng.random() < STRONG.composite:
-            background, _ = read_image_and_mask(self.photos[rng.integers(len(self.photos))])
+            background, _ = read_binary(self.photos[rng.integers(len(self.photos))])
             image, mask = composite(rng, image, read_alpha(pair.alpha, image), background)
         if rng.random() < 0.5:
             image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
         return image, mask
 
     def _place(self, number: int) -> int:
-        """The pair of a sample."""
+        """The index of the pair of an augmented image."""
         epoch, place = divmod(number, self.epoch_length)
         if self.order is None or self.order[0] != epoch:
-            self.order = epoch, self._epoch_order(np.random.default_rng((self.seed, epoch, EPOCH_ORDER)))
+            rng = np.random.default_rng((self.seed, epoch, EPOCH_ORDER))
+            chosen, first = [], 0
+            for count, wanted in self.parts:
+                rounds, rest = divmod(wanted, count)
+                own = np.arange(first, first + count)
+                chosen += [own] * rounds + [rng.choice(own, rest, replace=False)]
+                first += count
+            self.order = epoch, rng.permutation(np.concatenate(chosen))
         return int(self.order[1][place])
 
-    def _epoch_order(self, rng: np.random.Generator) -> np.ndarray:
-        chosen, first = [], 0
-        for count, wanted in self.parts:
-            rounds, rest = divmod(wanted, count)
-            own = np.arange(first, first + count)
-            chosen += [own] * rounds + [rng.choice(own, rest, replace=False)]
-            first += count
-        return rng.permutation(np.concatenate(chosen))
+
+def read_binary(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """An image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
+    image, values = read_pair(pair)
+    return image, (values > THRESHOLD).astype(np.uint8)
 
 
-class Steps(Sampler[list[int]]):
-    """Numbers of the samples of steps `first` to `last`, those of one of `size` processes.
-
-    Args:
-        batch: samples a step of one process.
-        rank: which process.
-    """
-
-    def __init__(self, first: int, last: int, batch: int, rank: int = 0, size: int = 1) -> None:
-        self.first, self.last, self.batch, self.rank, self.size = first, last, batch, rank, size
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.last):
-            begin = (step * self.size + self.rank) * self.batch
-            yield list(range(begin, begin + self.batch))
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-
-def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """A batch whose tensors are on a device; those of views follow when they are needed."""
-    return {key: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for key, x in batch.items()}
+def step_batches(first: int, last: int, batch: int, rank: int = 0, size: int = 1) -> list[list[int]]:
+    """Numbers of the samples of each step from `first` to `last` of one process, with `batch` samples per step."""
+    begins = ((step * size + rank) * batch for step in range(first, last))
+    return [list(range(begin, begin + batch)) for begin in begins]

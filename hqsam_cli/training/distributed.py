@@ -1,4 +1,4 @@
-"""The processes that train together, as `torchrun` starts them; one alone is a world too."""
+"""Distributed training by `torchrun`; a single process is a world of size 1."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-# While the first process validates and writes, the others wait for it in their next step.
-PATIENCE = timedelta(hours=12)
+# The others wait in their next step while the main process validates and writes.
+TIMEOUT = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One process among `size`; the one of rank 0 is_main: it validates, writes and speaks."""
+    """A process of `size`; the main one, of rank 0, validates, writes and logs."""
 
     device: torch.device
     rank: int = 0
@@ -26,30 +26,26 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process speaks for all."""
+        """Whether this is rank 0."""
         return self.rank == 0
 
     def wrap(self, criterion: nn.Module, *, all_used: bool) -> nn.Module:
-        """The criterion with gradients averaged over the world.
-
-        Args:
-            all_used: every learned parameter takes part in every step.
-        """
+        """The criterion with averaged gradients; `all_used` says that each step uses every trained parameter."""
         if self.size == 1:
             return criterion
         own = [self.device.index] if self.device.type == "cuda" else None
-        # Buffers are frozen with the rest of SAM and equal everywhere.
+        # Buffers are frozen.
         return DistributedDataParallel(
             criterion, device_ids=own, broadcast_buffers=False, find_unused_parameters=not all_used
         )
 
     def wait(self) -> None:
-        """Go on when all are here."""
+        """A barrier."""
         if self.size > 1:
             distributed.barrier()
 
     def union(self, own: set[str]) -> set[str]:
-        """The sets of all processes together."""
+        """The union of the sets of all processes."""
         if self.size == 1:
             return own
         everyone: list[set[str]] = [set()] * self.size
@@ -59,7 +55,7 @@ class World:
 
 @contextmanager
 def join_world(device: torch.device) -> Iterator[World]:
-    """The world that the environment of `torchrun` tells of; each process takes the GPU of its local rank."""
+    """Join the process group of `torchrun`, if there is one, with the GPU of the local rank."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World(device)
@@ -68,10 +64,10 @@ def join_world(device: torch.device) -> Iterator[World]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         world = World(device, rank, size)
         yield world
-        world.wait()  # gloo now and then aborts a process that leaves while another still works
+        world.wait()  # gloo may abort a process that leaves before another
     finally:
         distributed.destroy_process_group()

@@ -1,7 +1,7 @@
-"""Images that were encoded once: what the frozen part of the model says of an augmented image, on disk.
+"""A cache of encoded images on disk.
 
-The image encoder never changes while the HQ modules learn, so an augmented image that went through it once serves
-many steps, each with other prompts; a step then costs the decoder alone. One takes about 3.5 MB at 1024 pixels.
+The image encoder is frozen while HQ modules are trained, so that an augmented image is encoded once and used in many
+steps, with other prompts in each; such a step runs the decoder alone. An image takes about 3.5 MB at 1024 pixels.
 """
 
 from __future__ import annotations
@@ -19,48 +19,35 @@ from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND
 from ..modeling.sam import HQSam, ImageFeatures
 from .saving import save_tensors
 
-POINTS = 4  # asked of SAM in an image; each that it is sure of gives an object
-SURE = 0.8  # SAM's own estimate of the IoU from which its mask counts
-LEAST_SIDE = 12  # of a box that SAM is asked to answer, in pixels of the model's input
+POINTS = 4  # random point prompts per image, for proposals of SAM
+PRED_IOU_THRESH = 0.8  # predicted IoU of a proposal
+MIN_SIDE = 12  # of the box of a proposal, in pixels of the model's input
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """What is remembered of an augmented image.
+    """An encoded augmented image."""
 
-    Attributes:
-        embedding: (256, S / 16, S / 16), half precision where it comes from a cache.
-        interm_embeddings: (C, h, w), early features of the encoder, likewise.
-        objects: bool array (K, S, S), the masks that prompts are drawn from.
-        boxes: (M, 4) x0, y0, x1, y1 in pixels of the square: objects that SAM finds by itself; M may be 0.
-        answers: bool (M, S / 4, S / 4), SAM's masks when it is asked with those boxes.
-    """
-
-    embedding: Tensor
-    interm_embeddings: Tensor
-    objects: np.ndarray
-    boxes: Tensor
-    answers: Tensor
+    embedding: Tensor  # (256, S / 16, S / 16), float16 from a cache
+    interm_embeddings: Tensor  # (C, h, w), early features of the encoder, likewise
+    objects: np.ndarray  # bool array (K, S, S), masks that prompts are drawn from
+    boxes: Tensor  # (M, 4) x0, y0, x1, y1 in pixels of the input, of objects that SAM proposes; M may be 0
+    sam_masks: Tensor  # bool (M, S / 4, S / 4), SAM's masks of those boxes
 
     def map_features(self, function: Callable[[Tensor], Tensor]) -> EncodedImage:
-        """With other features: what a function makes of each."""
+        """The image with a function applied to its features."""
         return replace(self, embedding=function(self.embedding), interm_embeddings=function(self.interm_embeddings))
 
 
 class EncodingCache:
-    """A folder of encoded images.
-
-    Args:
-        folder: where they lie, or will.
-        images: how many there are to be; when all are, nothing is encoded any more.
-    """
+    """A folder of encoded images, `images` of them once all are encoded."""
 
     def __init__(self, folder: Path, images: int) -> None:
         self.folder, self.images = folder, images
         folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, number: int) -> EncodedImage | None:
-        """One, or None if it has not been encoded yet."""
+        """An encoded image, or None if it is new."""
         from safetensors.torch import load_file
 
         path = self._path(number)
@@ -69,13 +56,13 @@ class EncodingCache:
         found = load_file(path)
         side = found["objects"].shape[-2]
         objects = np.unpackbits(found["objects"].numpy(), axis=2, count=side).astype(bool)
-        return EncodedImage(found["embedding"], found["interm_embeddings"], objects, found["boxes"], found["answers"])
+        return EncodedImage(found["embedding"], found["interm_embeddings"], objects, found["boxes"], found["sam_masks"])
 
-    def keep(self, number: int, image: EncodedImage) -> EncodedImage:
-        """Write one; returns it as it will be read, so that the first step it serves is no other than the next."""
+    def write(self, number: int, image: EncodedImage) -> EncodedImage:
+        """Write an image; returns it as it will be read, so that all its steps see the same features."""
         image = image.map_features(lambda x: x.half().cpu())
         tensors = {"embedding": image.embedding, "interm_embeddings": image.interm_embeddings}
-        tensors |= {"boxes": image.boxes, "answers": image.answers}
+        tensors |= {"boxes": image.boxes, "sam_masks": image.sam_masks}
         tensors["objects"] = torch.from_numpy(np.packbits(image.objects, axis=2))
         save_tensors(self._path(number), tensors, {})
         return image
@@ -85,24 +72,17 @@ class EncodingCache:
 
 
 def no_objects(model: HQSam) -> tuple[Tensor, Tensor]:
-    """Boxes and answers of an image in which SAM was not asked for objects."""
+    """Boxes and masks of an image without proposals."""
     side = model.image_size // 4
     return torch.zeros(0, 4), torch.zeros(0, side, side, dtype=torch.bool)
 
 
 @torch.no_grad()
-def sams_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-    """Objects of N images as SAM sees them, without the HQ token.
+def propose_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """Objects that plain SAM proposes in N images with embeddings (N, 256, S / 16, S / 16) and seeds.
 
-    At each of a few random points one of the masks that SAM is sure of, of a part or of a whole, gives a box; its
-    answer to the box is what counts.
-
-    Args:
-        embedding: (N, 256, S / 16, S / 16).
-        seeds: of the points of each image.
-
-    Returns:
-        For each image boxes (M, 4), and SAM's masks of these boxes, bool (M, h, w).
+    Each of a few random points gives three masks; the box of one of those with a high predicted IoU is a proposal, and
+    SAM's mask of that box its target: for each image boxes (M, 4), and masks, bool (M, h, w).
     """
     features = ImageFeatures(embedding.float(), None)
     boxes = [torch.unique(own, dim=0) for own in _boxes_at_points(model, features, seeds)]
@@ -111,23 +91,23 @@ def sams_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> list[
         return [no_objects(model) for _ in seeds]
     rows = torch.arange(len(boxes)).repeat_interleave(counts)
     prompts = box_prompts(torch.cat(boxes), rows, model.device)
-    answers, _ = model.predict(features, prompts, ["sam"])["sam"]
-    masks = (answers[:, 0] > 0).cpu().split(counts.tolist())
+    logits, _ = model.predict(features, prompts, ["sam"])["sam"]
+    masks = (logits[:, 0] > 0).cpu().split(counts.tolist())
     return list(zip(boxes, masks, strict=True))
 
 
 def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]) -> list[Tensor]:
-    """For each image boxes (M, 4) of masks that SAM is sure of, each at a random point."""
+    """For each image boxes (M, 4) of masks at random points, with a high predicted IoU."""
     draws = torch.cat([torch.rand(POINTS, 3, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     rows = torch.arange(len(seeds)).repeat_interleave(POINTS)
     places = draws[:, None, :2] * model.image_size
     points = torch.cat([places, torch.zeros_like(places)], dim=1)
     prompts = _prompts(points, (FOREGROUND_POINT, PADDING_POINT), rows, model.device)
     logits, estimates = model.predict(features, prompts, ["sam"], choice="all")["sam"]
-    sure = estimates.cpu() >= SURE
-    some = sure.any(dim=1)
-    rank = (draws[:, 2] * sure.sum(dim=1)).long()  # which of the sure ones
-    chosen = (sure.cumsum(dim=1) == rank[:, None] + 1).int().argmax(dim=1)
+    good = estimates.cpu() >= PRED_IOU_THRESH
+    some = good.any(dim=1)
+    rank = (draws[:, 2] * good.sum(dim=1)).long()  # a random one of the good masks
+    chosen = (good.cumsum(dim=1) == rank[:, None] + 1).int().argmax(dim=1)
     masks = logits[some.to(logits.device), chosen[some].to(logits.device)]
     found = zip(rows[some].tolist(), positive_regions(masks), strict=True)
     scale, boxes = model.image_size // logits.shape[-1], [torch.zeros(0, 4) for _ in seeds]
@@ -136,13 +116,13 @@ def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]
             continue
         top, bottom, left, right = region
         box = scale * torch.tensor([[left, top, right + 1, bottom + 1]], dtype=torch.float32)
-        if (box[:, 2:] - box[:, :2]).amin() >= LEAST_SIDE:
+        if (box[:, 2:] - box[:, :2]).amin() >= MIN_SIDE:
             boxes[row] = torch.cat([boxes[row], box])
     return boxes
 
 
 def box_prompts(boxes: Tensor, rows: Tensor, device: torch.device) -> PromptBatch:
-    """Boxes (M, 4) as a batch of prompts; `rows` (M,) says of which image each is."""
+    """Boxes (M, 4) as a batch of prompts; `rows` (M,) are the indices of their images."""
     return _prompts(boxes.view(-1, 2, 2), (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT), rows, device)
 
 

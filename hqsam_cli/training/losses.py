@@ -1,7 +1,7 @@
-"""Losses between mask logits and masks.
+"""Losses of mask logits.
 
-HQ-SAM is trained like Mask2Former, on points as PointRend draws them (Kirillov et al., CVPR 2020): three
-quarters of them are where the logits are least certain among three times as many, the rest anywhere.
+HQ-SAM is trained like Mask2Former, on points sampled as in PointRend (Kirillov et al., CVPR 2020): three quarters of
+them have the most uncertain logits among three times as many candidates, the rest is uniform.
 """
 
 from __future__ import annotations
@@ -17,17 +17,11 @@ CANDIDATES = 3 * POINTS
 UNCERTAIN = POINTS * 3 // 4
 POINT_DRAWS = CANDIDATES + POINTS - UNCERTAIN
 BOUNDARY = 0.02  # of the diagonal, as in boundary IoU
-CONTOUR = 2  # pixels of the logits on either side of another model's contour
+CONTOUR = 2  # pixels on either side of a contour that distillation ignores
 
 
 def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy plus dice of each row, (N,).
-
-    Args:
-        logits: (N, ...).
-        target: (N, ...) in 0 to 1.
-        weight: (N, ...) importance of each pixel in both terms, or None for 1.
-    """
+    """Binary cross-entropy plus dice of each row of logits, targets in 0 to 1 and weights, (N, ...): (N,)."""
     logits, target = logits.float().flatten(1), target.flatten(1)
     weight = torch.ones_like(target) if weight is None else weight.flatten(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
@@ -46,12 +40,10 @@ def at_points(maps: Tensor, points: Tensor) -> Tensor:
 
 @torch.no_grad()
 def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
-    """The points a loss is computed on, (N, POINTS, 2), x and y in 0 to 1.
+    """The points a loss of logits (N, h, w) is computed on, (N, POINTS, 2), x and y in 0 to 1.
 
-    Args:
-        logits: (N, h, w).
-        draws: (N, POINT_DRAWS, 2) uniform random numbers; the first `CANDIDATES` are candidates, of which the
-            `UNCERTAIN` with logits nearest to 0 are taken, the others are points as they are.
+    Of `draws`, (N, POINT_DRAWS, 2) uniform random numbers, the first are `CANDIDATES`, of which the `UNCERTAIN` with
+    logits nearest to 0 are taken.
     """
     candidates, anywhere = draws[:, :CANDIDATES], draws[:, CANDIDATES:]
     chosen = at_points(logits, candidates).abs().topk(UNCERTAIN, dim=1, largest=False).indices
@@ -61,11 +53,8 @@ def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
 def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: bool = False) -> Tensor:
     """Binary cross-entropy plus dice on PointRend's points, the mean over masks: a scalar.
 
-    Args:
-        logits: (N, h, w), at any resolution.
-        target: (N, H, W) in 0 to 1, at any other; places are compared in shares of the sides.
-        draws: random numbers, see `loss_points`.
-        boundary_only: count only points within 2 % of the diagonal from the target's contour.
+    Logits (N, h, w) and targets in 0 to 1, (N, H, W), have any resolution; for `draws` see `loss_points`. With
+    `boundary_only`, only points within 2 % of the diagonal from the target's contour count.
     """
     logits = logits.float()
     points = loss_points(logits, draws)
@@ -73,18 +62,14 @@ def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: 
     return mask_loss(at_points(logits, points), at_points(target, points), weight).mean()
 
 
-def kept_loss(logits: Tensor, answers: Tensor) -> Tensor:
-    """How far masks leave those of another model, the mean over masks: a scalar.
+def distillation_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy plus dice of logits (N, h, w) to the masks of another model, bool (N, h, w): a scalar.
 
-    Pixels next to the other's contour do not count: what lies there is what the HQ mask is to do better.
-
-    Args:
-        logits: (N, h, w).
-        answers: bool (N, h, w), the other's masks.
+    Pixels next to contours do not count, since those are what the HQ mask is to improve.
     """
-    if not len(answers):
-        return logits.float().sum()  # 0, and no gradient
-    target = answers.float()
+    if not len(targets):
+        return logits.float().sum()  # 0, without a gradient
+    target = targets.float()
     return mask_loss(logits, target, 1 - _band(target, CONTOUR)).mean()
 
 
@@ -100,7 +85,7 @@ def _band(target: Tensor, reach: int) -> Tensor:
 
 
 def _dilate(mask: Tensor, reach: int) -> Tensor:
-    """Dilate a 0 / 1 mask (N, H, W) by a square, one axis after the other."""
+    """Dilate masks 0 / 1 (N, H, W) by a square, one axis after the other."""
     side = 2 * reach + 1
     rows = functional.max_pool2d(mask, (side, 1), stride=1, padding=(reach, 0))
     return functional.max_pool2d(rows, (1, side), stride=1, padding=(0, reach))

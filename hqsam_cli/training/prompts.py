@@ -1,9 +1,9 @@
-"""Prompts drawn from a mask, as a user or a detector would give them."""
+"""Random prompts of a mask, as a detector or a user would give them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,12 +20,15 @@ from ..modeling.prompt_encoder import (
     PromptBatch,
 )
 
-MOST_POINTS = 10
+if TYPE_CHECKING:
+    from .data import Batch
+
+MAX_POINTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class PromptMix:
-    """Probabilities of the kinds of a varied prompt; what is left over is a box and points together."""
+    """Probabilities of the kinds of a varied prompt; the rest is a box with points."""
 
     box: float = 0.72
     points: float = 0.16
@@ -36,7 +39,7 @@ MIX = PromptMix()
 
 
 class SampledPrompt(NamedTuple):
-    """Points (T, 2) and labels (T,) with T = `MOST_POINTS` + 2, and a coarse mask (S / 4, S / 4), 0 / 255."""
+    """Points (T, 2) and labels (T,) with T = `MAX_POINTS` + 2, and a coarse mask (S / 4, S / 4), 0 / 255."""
 
     points: np.ndarray
     labels: np.ndarray
@@ -45,11 +48,7 @@ class SampledPrompt(NamedTuple):
 
 
 def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = MIX) -> SampledPrompt:
-    """A prompt as a detector or an impatient person would give it: boxes that are a little off, few points.
-
-    Args:
-        mask: uint8 0 to 255 (S, S), over 127 somewhere.
-    """
+    """A box with noise, a few points, or a coarse mask, of a mask uint8 0 to 255 (S, S), over 127 somewhere."""
     mask = (mask > 127).astype(np.uint8)
     size = mask.shape[0] // 4
     coarse = np.zeros((size, size), np.float32)
@@ -64,36 +63,33 @@ def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = M
     elif draw < mix.box + mix.points:
         points = [*_points(rng, mask), (0.0, 0.0, PADDING_POINT)]
     else:
-        points = [*_points(rng, mask)[:MOST_POINTS], *_box(rng, mask)]
+        points = [*_points(rng, mask)[:MAX_POINTS], *_box(rng, mask)]
     return _padded(points, coarse, has_coarse)
 
 
 def paper_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
-    """HQ-SAM's training prompt: evenly the tight box, ten points inside, or a noisy coarse mask alone.
+    """HQ-SAM's training prompt: with equal probability the tight box, ten points, or a noisy coarse mask.
 
-    An object of fewer than ten pixels gives as many points as it has. (In the authors' code that made the whole
-    batch lose its point prompts.)
-
-    Args:
-        mask: uint8 0 to 255 (S, S), over 127 somewhere.
+    The mask is uint8 0 to 255 (S, S), over 127 somewhere. An object of fewer than ten pixels gets a point per pixel.
+    (In the authors' code, the whole batch then loses its point prompts.)
     """
     kind = rng.integers(3)
     size = mask.shape[0] // 4
     no_mask = np.zeros((size, size), np.float32)
     rows, columns = np.nonzero(mask > 127)
     if kind == 0:
-        # Unlike elsewhere the far corner is the last pixel, not the edge behind it: so the weights were trained.
+        # Unlike elsewhere, the box ends on the last pixel, not after it, as in the authors' code.
         first, last = (columns.min(), rows.min(), BOX_TOP_LEFT), (columns.max(), rows.max(), BOX_BOTTOM_RIGHT)
         return _padded([first, last], no_mask, False)
     if kind == 1:
-        chosen = rng.choice(len(rows), min(MOST_POINTS, len(rows)), replace=False)
+        chosen = rng.choice(len(rows), min(MAX_POINTS, len(rows)), replace=False)
         points = [(columns[i], rows[i], FOREGROUND_POINT) for i in chosen]
         return _padded([*points, (0, 0, PADDING_POINT)], no_mask, False)
     return _padded([], paper_coarse_mask(rng, mask, size), True)
 
 
 def paper_coarse_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndarray:
-    """HQ-SAM's coarse mask, 0 / 255 float32 (size, size): noise wherever an eighth of the resolution loses detail."""
+    """HQ-SAM's coarse mask, 0 / 255 float32 (size, size): noise where an eighth of the resolution loses detail."""
     small = cv2.resize(mask.astype(np.float32) / 255, (size, size), interpolation=cv2.INTER_LINEAR)
     eighth = cv2.resize(small, (size // 8, size // 8), interpolation=cv2.INTER_LINEAR)
     lost = np.abs(small - cv2.resize(eighth, (size, size), interpolation=cv2.INTER_LINEAR)) >= 0.01
@@ -102,14 +98,14 @@ def paper_coarse_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> 
 
 
 def _padded(points: list[tuple[float, float, int]], coarse: np.ndarray, has_coarse: bool) -> SampledPrompt:
-    """A prompt whose list of points is filled up with absent ones."""
-    filled = np.full((MOST_POINTS + 2, 3), (0, 0, ABSENT), np.float32)
+    """A prompt whose points are padded with absent ones."""
+    filled = np.full((MAX_POINTS + 2, 3), (0, 0, ABSENT), np.float32)
     filled[: len(points)] = np.array(points, np.float32).reshape(-1, 3)
     return SampledPrompt(filled[:, :2].copy(), filled[:, 2].astype(np.int64), coarse, has_coarse)
 
 
 def _box(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float, int]]:
-    """The tight box: a third of the time exact, else moved by about 5 %, now and then by up to 20 %."""
+    """The tight box with probability 0.33, else with noise of about 5 %, rarely of up to 20 %."""
     x, y, width, height = cv2.boundingRect(mask)
     box = np.array([x, y, x + width, y + height], np.float64)
     sides = np.tile(box[2:] - box[:2], 2)
@@ -122,8 +118,8 @@ def _box(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float,
 
 
 def _points(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float, int]]:
-    """One to ten points; the first is inside, later ones are outside a third of the time."""
-    count = int(rng.integers(1, MOST_POINTS + 1))
+    """One to ten points; the first is in the foreground, each other one in the background with probability 0.3."""
+    count = int(rng.integers(1, MAX_POINTS + 1))
     inside, outside = np.argwhere(mask), np.argwhere(mask == 0)
     chosen = []
     for i in range(count):
@@ -139,7 +135,7 @@ def _points(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, flo
 
 
 def noisy_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndarray:
-    """A coarse version of `mask` as 0 / 255 float32 (size, size): swollen, shrunken, holes and bumps."""
+    """A coarse version of a mask, 0 / 255 float32 (size, size), dilated or eroded, with holes and bumps."""
     small = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     blurred = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.5, max(0.5, 0.03 * size)))
     noise = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), rng.uniform(1, 4))
@@ -147,23 +143,22 @@ def noisy_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndar
     return ((blurred + noise > rng.uniform(0.35, 0.65)) * 255).astype(np.float32)
 
 
-def prompt_batch(batch: dict[str, Any]) -> PromptBatch:
-    """The prompts of a collated batch of samples, equally many an image."""
-    count = len(batch["labels"])
-    longest = int((batch["labels"] != ABSENT).sum(dim=1).max())
-    has_coarse = batch["has_coarse"]
+def prompt_batch(batch: Batch) -> PromptBatch:
+    """The prompts of a batch, equally many per image."""
+    count = len(batch.labels)
+    longest = int((batch.labels != ABSENT).sum(dim=1).max())
     return PromptBatch(
-        image_index=torch.arange(count, device=has_coarse.device) // (count // len(batch["number"])),
-        points=batch["points"][:, :longest],
-        labels=batch["labels"][:, :longest],
-        masks=batch["coarse"] if bool(has_coarse.any()) else None,
-        has_mask=has_coarse,
+        image_index=torch.arange(count, device=batch.labels.device) // (count // len(batch.numbers)),
+        points=batch.points[:, :longest],
+        labels=batch.labels[:, :longest],
+        masks=batch.coarse if bool(batch.has_coarse.any()) else None,
+        has_mask=batch.has_coarse,
         ragged=True,
     )
 
 
 def join_prompts(first: PromptBatch, boxes: PromptBatch) -> PromptBatch:
-    """Prompts of the same images as one batch; the second are boxes alone."""
+    """Prompts and boxes of the same images as one batch."""
     width, added = max(first.labels.shape[1], boxes.labels.shape[1]), len(boxes.labels)
     gaps = [(batch, width - batch.labels.shape[1]) for batch in (first, boxes)]
     assert first.has_mask is not None

@@ -1,16 +1,16 @@
 """HQ-SAM's training from its files to its results: a few new modules on a frozen SAM (HQ-SAM, section 4.1).
 
-Adam at 1e-3, a tenth of it from the eleventh epoch on, 12 epochs, batches of 4 on each of 8 GPUs. The loss is of
-the HQ logits alone, at a quarter of the model's input size, against the mask at full resolution.
+Adam at 1e-3, divided by ten after ten epochs, 12 epochs, batches of 4 on each of 8 GPUs. The loss compares the HQ
+logits, at a quarter of the input size, with masks at the input size.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -19,38 +19,62 @@ from ..configs import VERSION, MaskOutput, TrainConfig, digest, identity
 from ..data.pairs import ImageMaskFolder
 from ..errors import UsageError
 from ..modeling.sam import HQSam
-from ..progress import Progress
+from ..progress import SILENT, Progress
 from ..weights.checkpoints import load_checkpoint, read_state
 from ..weights.conversion import HQ_KEY
 from ..weights.hub import file_hash
 from ..weights.registry import ARCHITECTURES, infer_architecture
+from .ablations import BASELINE, TABLES, AblationScores
 from .criterion import Criterion
 from .data import AugmentedPairs, Samples
 from .distributed import World
 from .encoding_cache import EncodingCache
+from .history import Epoch, History, mean_scores
 from .plot import save_plot
 from .saving import cannot_save, save_merged, save_tensors
-from .trainer import STATE, Trainer, read_run
-from .validate import mean_scores, validate
+from .trainer import Trainer
+from .validate import validate
 from .variants import prepare
 
 CHECKPOINT = "hqsam.safetensors"
 HQ_ONLY, LEARNED_ONLY = "hq_only.safetensors", "learned.safetensors"
 PLOT, CACHE = "metrics.png", "cache"
 RESULTS = (CHECKPOINT, HQ_ONLY, LEARNED_ONLY, PLOT)
-STRIDE = 32  # the model's input size must be a multiple
+CACHE_FORMAT = 2
+STRIDE = 32  # the input size is a multiple of it
+
+
+class Plan(NamedTuple):
+    """What a run would do: number of pairs, steps of all epochs, and steps that are done."""
+
+    pairs: int
+    steps: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """How a training ended: its plan, data sets, best epoch, and files; of a table its rows.
+
+    `skipped` are problems with files. Of the processes of `torchrun` only the main one has results.
+    """
+
+    plan: Plan | None = None
+    sets: list[ImageMaskFolder] = field(default_factory=list)
+    best: Epoch | None = None
+    skipped: list[str] = field(default_factory=list)
+    images_per_second: float = 0.0
+    files: list[Path] = field(default_factory=list)
+    table: list[AblationScores] = field(default_factory=list)
+    is_main: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRun:
-    """What to train, on which files, and where.
+    """A run: its config, its files and its progress.
 
-    Attributes:
-        base: checkpoint whose SAM is trained upon.
-        data, val: sets to learn from and to validate on; without the latter the last weights count as the best.
-        output: folder of the results; a run that is there is continued.
-        command: what the user ran, for the metadata.
-        scores_base: whether the base is validated before the first step.
+    SAM of the checkpoint `base` is frozen; with `scores_base` it is validated first. A run that is in `output` is
+    continued. `stop` says when to save and raise KeyboardInterrupt.
     """
 
     config: TrainConfig
@@ -58,10 +82,10 @@ class TrainRun:
     data: list[ImageMaskFolder]
     val: list[ImageMaskFolder]
     output: Path
-    workers: int = 4
-    checkpoint_steps: int = 200
     command: str = ""
     scores_base: bool = True
+    progress: Progress = SILENT
+    stop: Callable[[], bool] = lambda: False
 
     @property
     def mask_output(self) -> MaskOutput:
@@ -72,11 +96,11 @@ class TrainRun:
 
     @property
     def learned_file(self) -> Path:
-        """Where the best learned tensors go."""
+        """The best learned tensors."""
         return self.output / (HQ_ONLY if self.config.learn == "hq" else LEARNED_ONLY)
 
     def identity(self) -> dict[str, str]:
-        """What the weights depend on; the number of epochs may grow, unless the learning rate falls to the last."""
+        """What the weights depend on; the number of epochs may grow if the learning rate does not depend on it."""
         known = identity(
             self.config, model=file_hash(self.base)[:16], data=_sets_digest(self.data), val=_sets_digest(self.val)
         )
@@ -85,88 +109,32 @@ class TrainRun:
         return known
 
     def cache_folder(self) -> Path:
-        """Where encoded images lie: those of runs that encode others may lie beside them."""
+        """The folder of encoded images of this base, data and augmentation."""
         known = self.identity()
         keys = (VERSION, "model", "data", "batch_size", "image_size", "dtype", "seed", "augmentation")
-        return self.output / CACHE / digest(*(known[key] for key in keys), self.config.keep_sam > 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a run ended.
-
-    Attributes:
-        best: the best epoch, from 1, with its scores where there was validation (in the main process).
-        skipped: problems with files.
-        files: what was written for users.
-    """
-
-    best: dict[str, Any]
-    skipped: list[str]
-    images_per_second: float
-    files: list[Path]
-
-
-class Plan(NamedTuple):
-    """What a run would do: pairs, steps of an epoch, steps in all, and those that were done before."""
-
-    pairs: int
-    epoch_steps: int
-    steps: int
-    done: int
-
-
-def plan(run: TrainRun) -> Plan:
-    """What `train` would do, or refuse, before any model is loaded.
-
-    Raises:
-        UsageError: the run in the folder is another one, or what lies there is of no run.
-        HqsamError: there are too few pairs, or the state of the run is damaged.
-    """
-    config, state = run.config, run.output / STATE
-    pairs = AugmentedPairs(run.data, STRIDE, config.batch_size, config.seed, config.augmentation)
-    done = 0
-    if state.exists():
-        done = read_run(state, run.identity())["step"]
-    else:
-        there = [path for name in RESULTS if (path := run.output / name).is_file()]
-        if there:
-            raise UsageError(
-                "is there, and no run of this folder wrote it",
-                file=there[0],
-                remedy="pass `overwrite` to replace it, or choose another `output`",
-            )
-    return Plan(len(pairs.pairs), pairs.steps_per_epoch, config.epochs * pairs.steps_per_epoch, done)
+        key = digest(CACHE_FORMAT, *(known.get(key) for key in keys), self.config.keep_sam > 0)
+        return self.output / CACHE / key
 
 
 def prepare_model(run: TrainRun, device: torch.device) -> HQSam:
-    """The base with what is to be learned, on its device, in evaluation mode: SAM's statistics stay as they are.
+    """The model to train, on its device, in evaluation mode, which keeps the statistics of SAM's batch norms.
 
-    Raises:
-        UsageError: the base cannot work at `image_size`.
+    Raises a UsageError if the base cannot work at `image_size`.
     """
     config, model = run.config, load_checkpoint(run.base)
     size = config.image_size or model.image_size
     fixed = ARCHITECTURES[infer_architecture(model.state_dict()) or ""].fixed_size
     if size % STRIDE or (fixed and size != model.image_size):
-        wanted = f"is trained at {model.image_size}" if fixed else f"wants a multiple of {STRIDE}"
+        wanted = f"is trained at {model.image_size}" if fixed else f"needs a multiple of {STRIDE}"
         raise UsageError(f"{run.base} {wanted}", option="image_size", value=size)
     model.image_size = model.prompt_encoder.image_size = size
     prepare(model, config)
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
-def train(run: TrainRun, world: World, progress: Progress, stop: Callable[[], bool] = lambda: False) -> Result:
-    """Train to the end, or on from where a run was; every process of the world calls this.
-
-    The folder of results gets `hqsam.safetensors`, the base with the best epoch's learned tensors,
-    `hq_only.safetensors`, those alone, `metrics.jsonl`, `metrics.png`, and `train.pt` to continue from.
-
-    Raises:
-        HqsamError: an output cannot be written, or the run in the folder is another one.
-        KeyboardInterrupt: `stop` said so; the run is saved.
-    """
-    config = run.config
+def train_run(run: TrainRun, world: World) -> TrainResult:
+    """Train one run; see `train`."""
+    config, progress = run.config, run.progress
     try:
         run.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -184,90 +152,107 @@ def train(run: TrainRun, world: World, progress: Progress, stop: Callable[[], bo
         folder=run.output,
         world=world,
         progress=progress,
-        stop=stop,
-        workers=run.workers,
-        checkpoint_steps=run.checkpoint_steps,
+        stop=run.stop,
     )
+    history = trainer.history
+    history.command = history.command or run.command
     count = sum(p.numel() for p in trainer.learned.values())
     course = f"{config.epochs} epochs of {pairs.steps_per_epoch} steps"
-    progress.say(f"{count:,} parameters learn from {len(pairs.pairs)} pairs, {course}")
-    trainer.notes.setdefault("command", run.command)
-    if trainer.step < trainer.steps:
-        progress.on_start(trainer.steps, trainer.step, unit="step")
-    history = trainer.notes.setdefault("epochs", [])
-    if run.val and run.scores_base and trainer.step == 0 and world.is_main:
-        trainer.notes["base"] = _score_base(run, trainer)
-    for epoch in range(len(history), config.epochs):
+    progress.say(f"{count:,} trainable parameters, {len(pairs.pairs)} pairs, {course}")
+    if history.step < trainer.steps:
+        progress.on_start(trainer.steps, history.step, unit="step")
+    if run.val and run.scores_base and history.step == 0 and world.is_main:
+        history.base = _score_base(run, model)
+    for epoch in range(len(history.epochs), config.epochs):
         trainer.run((epoch + 1) * pairs.steps_per_epoch)
-        _close_epoch(run, trainer, epoch + 1)
-    best = max(history, key=_merit)
-    _say_best(best, trainer.notes.get("base"), progress)
+        _end_epoch(run, trainer, epoch + 1)
+    best = _best(history)
+    _report_best(best, history.base, progress)
     files = [run.learned_file, run.output / PLOT]
-    # A decoder with parts left out is for comparing; no other command knows it.
-    if config.variant == "full":
+    if config.variant == "full":  # no other command loads an ablated decoder
         files.insert(0, run.output / CHECKPOINT)
         if world.is_main:
-            learned, metadata = read_state(run.learned_file)
-            save_merged(files[0], run.base, learned, metadata)
-    return Result(best, sorted(trainer.skipped), trainer.images_per_second, files)
+            save_merged(files[0], run.base, *read_state(run.learned_file))
+    skipped = sorted(history.skipped)
+    return TrainResult(best=best, skipped=skipped, images_per_second=trainer.images_per_second, files=files)
 
 
-def _score_base(run: TrainRun, trainer: Trainer) -> dict[str, float]:
-    """How good the base is: its own masks of the kind that is trained, or SAM's where it has none."""
-    old = not run.config.fresh and HQ_KEY in read_state(run.base)[0]
-    output: MaskOutput = run.mask_output if old else "sam"
-    scores, _ = validate(trainer.model, run.val, mask_output=output, dtype=run.config.dtype)
+def train_table(name: str, run: TrainRun, world: World) -> TrainResult:
+    """Train the rows of an ablation table, each in a folder below the output, with new HQ modules."""
+    rows = []
+    skipped: set[str] = set()
+    for row in TABLES[name]:
+        # SAM's own masks are those of a model whose output token is trained for no step.
+        config = replace(
+            run.config, learn="token" if row.name == BASELINE else row.learn, variant=row.variant, fresh=True
+        )
+        own = replace(run, config=config, output=run.output / row.name, scores_base=False)
+        run.progress.say(f"table {name}: {row.title}")
+        miou, mbiou, epoch = None, None, None
+        if row.name != BASELINE:
+            result = train_run(own, world)
+            skipped.update(result.skipped)
+            if result.best is not None and result.best.scores is not None:
+                (miou, mbiou, _), epoch = result.best.scores, result.best.epoch
+        elif world.is_main:
+            scores, _ = validate(prepare_model(own, world.device), run.val, mask_output="sam", dtype=config.dtype)
+            miou, mbiou, _ = mean_scores(scores)
+        rows.append(AblationScores(row.name, row.title, miou, mbiou, epoch, *row.paper))
+    return TrainResult(skipped=sorted(skipped), table=rows)
+
+
+def _score_base(run: TrainRun, model: HQSam) -> dict[str, float]:
+    """Scores of the base: of its own masks of the kind that is trained, or of SAM's if it has none."""
+    has_own = not run.config.fresh and HQ_KEY in read_state(run.base)[0]
+    output: MaskOutput = run.mask_output if has_own else "sam"
+    scores, _ = validate(model, run.val, mask_output=output, dtype=run.config.dtype)
     mean = mean_scores(scores)
-    trainer.progress.say(f"the base, {output}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
+    run.progress.say(f"the base, {output}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
     return {"miou": mean.miou, "mbiou": mean.mbiou}
 
 
-def _say_best(best: dict[str, Any], base: dict[str, float] | None, progress: Progress) -> None:
-    """Which epoch was kept, and whether it was worth it."""
-    if "miou" not in best:
-        progress.say(f"kept epoch {best['epoch']}, the last, for want of `val`")
+def _best(history: History) -> Epoch:
+    return max(history.epochs, key=lambda epoch: epoch.validation_score)
+
+
+def _report_best(best: Epoch, base: dict[str, float] | None, progress: Progress) -> None:
+    """Say which epoch was kept, and whether it is better than the base."""
+    if best.scores is None:
+        progress.say(f"kept epoch {best.epoch}, the last, since there is no `val`")
         return
-    progress.say(f"kept epoch {best['epoch']}: mIoU {best['miou']:.2f}, mBIoU {best['mbiou']:.2f}")
-    if base is not None and _merit(best) < base["miou"] + base["mbiou"]:
+    progress.say(f"kept epoch {best.epoch}: mIoU {best.scores.miou:.2f}, mBIoU {best.scores.mbiou:.2f}")
+    if base is not None and best.validation_score < base["miou"] + base["mbiou"]:
         progress.on_problem(
             f"the result is worse than the base ({base['miou']:.2f}, {base['mbiou']:.2f}): "
-            "use the base, or train longer, on more like the photos of `val`, or with a lower `lr`"
+            "use the base, or train longer, on more images like those of `val`, or with a lower `lr`"
         )
 
 
-def _close_epoch(run: TrainRun, trainer: Trainer, epoch: int) -> None:
-    """Validate, keep the learned tensors if they are the best so far, and remember all that."""
-    entry: dict[str, Any] = {"epoch": epoch, "step": trainer.step}
-    history = trainer.notes["epochs"]
-    history.append(entry)
-    if not trainer.world.is_main:
-        return
-    if run.val:
+def _end_epoch(run: TrainRun, trainer: Trainer, number: int) -> None:
+    """Validate, save the learned tensors if they are the best so far, and the state of the run."""
+    history = trainer.history
+    epoch = Epoch(number, history.step)
+    if run.val and trainer.world.is_main:
         with trainer.averaged():
             scores, problems = validate(trainer.model, run.val, mask_output=run.mask_output, dtype=run.config.dtype)
         trainer.note_problems(problems)
-        mean = mean_scores(scores)
-        entry.update(miou=mean.miou, mbiou=mean.mbiou, sets={name: list(found) for name, found in scores.items()})
+        epoch, mean = replace(epoch, sets=scores), mean_scores(scores)
         given = sum(len(folder.pairs) for folder in run.val)
-        trainer.progress.say(
-            f"epoch {epoch} of {run.config.epochs}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f} "
+        run.progress.say(
+            f"epoch {number} of {run.config.epochs}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f} "
             f"on {mean.images} of {given} images"
         )
-    if entry is max(history, key=_merit):
-        save_tensors(run.learned_file, trainer.result, _metadata(run, trainer, entry))
-    trainer.save()
-    trainer.write_metrics(entry)
-    save_plot(trainer.metrics, history, run.output / PLOT)
+    history.epochs.append(epoch)
+    if trainer.world.is_main:
+        if epoch is _best(history):
+            save_tensors(run.learned_file, trainer.result, _metadata(run, trainer, epoch))
+        trainer.save()
+        trainer.write_metrics(epoch.to_dict())
+        save_plot(trainer.metrics, history.epochs, run.output / PLOT)
 
 
-def _merit(epoch: dict[str, Any]) -> float:
-    """What the best epoch has most of; without validation the last is the best."""
-    value: float = epoch["miou"] + epoch["mbiou"] if "miou" in epoch else epoch["epoch"]
-    return value
-
-
-def _metadata(run: TrainRun, trainer: Trainer, entry: dict[str, Any]) -> dict[str, str]:
-    """What a loader must know, and how the weights came to be."""
+def _metadata(run: TrainRun, trainer: Trainer, epoch: Epoch) -> dict[str, str]:
+    """What loading the weights needs, and how they were trained."""
     return {
         "architecture": str(infer_architecture(trainer.model.state_dict())),
         "image_size": str(trainer.model.image_size),
@@ -275,12 +260,12 @@ def _metadata(run: TrainRun, trainer: Trainer, entry: dict[str, Any]) -> dict[st
         "base_sha256": file_hash(run.base),
         "data": ", ".join(f"{folder.name} ({len(folder.pairs)} x {folder.weight:g})" for folder in run.data),
         "command": run.command,
-        "result": json.dumps(entry),
+        "result": json.dumps(epoch.to_dict()),
         "images_per_second": f"{trainer.images_per_second:.2f}",
         "version": __version__,
     }
 
 
 def _sets_digest(folders: list[ImageMaskFolder]) -> str:
-    """The file names and weights of sets, wherever they lie."""
+    """A hash of the file names and weights of data sets."""
     return digest(*([folder.weight, *(pair.image.name for pair in folder.pairs)] for folder in folders))

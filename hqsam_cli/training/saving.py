@@ -1,11 +1,10 @@
-"""What a run leaves behind: its state, the learned tensors, the checkpoint; each is there whole or not at all."""
+"""Files of a run: its state, learned tensors, checkpoints. Each is written atomically."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -18,20 +17,13 @@ from ..weights.conversion import is_hq
 
 
 def cannot_save(path: Path, error: OSError) -> HqsamError:
-    """The fatal error of something that cannot be written."""
-    return HqsamError(
-        f"cannot be written ({error.strerror})",
-        file=path,
-        remedy="what was saved before is kept: make room and run the same command, which continues",
-    )
+    """The error of a file that cannot be written."""
+    remedy = "what was saved before is kept: make room and run the same command, which continues"
+    return HqsamError(f"cannot be written ({error.strerror})", file=path, remedy=remedy)
 
 
 def write_whole(path: Path, content: Callable[[], bytes | memoryview]) -> None:
-    """Put a file in the place of what was there, which stays where that fails.
-
-    Raises:
-        HqsamError: it cannot be written.
-    """
+    """Replace a file; if that fails, the old one stays. Raises an HqsamError."""
     try:
         with atomic_file(path) as file:
             file.write(content())
@@ -39,13 +31,13 @@ def write_whole(path: Path, content: Callable[[], bytes | memoryview]) -> None:
         raise cannot_save(path, error) from None
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
+def save_state(path: Path, state: Mapping[str, object]) -> None:
     """Write the state of a run, tensors and plain values, as a torch file."""
 
     def content() -> memoryview:
-        # Through memory: torch's own writer does not survive a disk that fills up.
+        # In memory: torch's own writer aborts on a full disk.
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save(dict(state), buffer)
         return buffer.getbuffer()
 
     write_whole(path, content)
@@ -58,9 +50,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
 
 
 def save_merged(path: Path, base: Path, learned: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a checkpoint of the base's tensors, bit for bit and in their own dtype, with the learned ones in place.
+    """Write a checkpoint of the base's tensors, unchanged, and the learned ones.
 
-    The base's HQ modules, where it has any, go: the learned tensors either hold new ones or belong to a plain SAM.
+    HQ modules of the base are dropped: the learned tensors have their own, or are of a plain SAM.
     """
     kept = {key: tensor for key, tensor in read_checkpoint(base).state.items() if not is_hq(key)}
     save_tensors(path, {**kept, **learned}, metadata)

@@ -1,40 +1,29 @@
-"""How good a model is on folders of images with masks."""
+"""Validation on folders of images with masks."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
 
 import torch
 
 from ..configs import MaskOutput
 from ..data.pairs import ImageMaskFolder
-from ..errors import HqsamError, ImageError
-from ..evaluation.mask_sets import MaskSetScorer
+from ..errors import HqsamError
+from ..evaluation.mask_sets import MaskSet
 from ..evaluation.prompts import prompt_rules
 from ..evaluation.protocols import Evaluator
-from ..evaluation.report import mask_set_rows
-from ..evaluation.runner import Record
+from ..evaluation.scores import score_image
 from ..inference.predictor import Predictor
 from ..modeling.sam import HQSam
-
-
-class Scores(NamedTuple):
-    """Mean IoU and mean boundary IoU in percent, and of how many images."""
-
-    miou: float
-    mbiou: float
-    images: int
+from .history import Scores
 
 
 def validate(
     model: HQSam, folders: list[ImageMaskFolder], *, mask_output: MaskOutput, dtype: str
 ) -> tuple[dict[str, Scores], list[str]]:
-    """What `hqsam eval --protocol deploy` says of each folder, and of the pairs that cannot be scored, which it omits.
+    """Scores of each folder by `hqsam eval --protocol deploy`, and the errors of pairs that cannot be scored.
 
-    Folders of equal names are told apart by numbers.
-
-    Raises:
-        HqsamError: no pair of a folder can be scored.
+    Folders of equal names get a number. Raises an HqsamError if no pair of a folder can be scored.
     """
     evaluator = Evaluator(Predictor(model, dtype=getattr(torch, dtype)), "deploy", [mask_output])
     scores: dict[str, Scores] = {}
@@ -42,34 +31,12 @@ def validate(
     for number, folder in enumerate(folders):
         same = [before.name for before in folders[:number]].count(folder.name)
         name = f"{folder.name} ({same + 1})" if same else folder.name
-        scores[name], own = _scores(evaluator, folder)
-        problems += own
+        task = MaskSet(key=name, items=folder.pairs, evaluator=evaluator, rules=prompt_rules("box"))
+        images = [score_image(task, pair, partial(task.load, pair)) for pair in folder.pairs]
+        errors = [image.error for image in images if image.error is not None]
+        (row,) = task.rows(images)
+        if not row.n:
+            raise HqsamError(f"no pair of it can be scored, the last: {errors[-1]}", option="val", value=folder.name)
+        scores[name] = Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n)
+        problems += errors
     return scores, problems
-
-
-def mean_scores(scores: dict[str, Scores]) -> Scores:
-    """The paper's headline: the mean over the sets, each of equal weight."""
-    sets = list(scores.values())
-    return Scores(
-        sum(s.miou for s in sets) / len(sets), sum(s.mbiou for s in sets) / len(sets), sum(s.images for s in sets)
-    )
-
-
-def _scores(evaluator: Evaluator, folder: ImageMaskFolder) -> tuple[Scores, list[str]]:
-    rules = prompt_rules("box")
-    scorer = MaskSetScorer(evaluator, rules)
-    records: list[Record] = []
-    for pair in folder.pairs:
-        record: Record = {"file_name": pair.name, "error": None}
-        try:
-            record |= scorer.record(pair, scorer.loaded(pair))
-        except ImageError as error:
-            record["error"] = str(error)
-        records.append(record)
-    (row,) = mask_set_rows(folder.name, "", records, rules, evaluator.outputs, ())
-    if not row.n:
-        raise HqsamError(
-            f"no pair of it can be scored, the last: {records[-1]['error']}", option="val", value=folder.name
-        )
-    problems = [record["error"] for record in records if record["error"] is not None]
-    return Scores(row.figures["mIoU"], row.figures["mBIoU"], row.n), problems

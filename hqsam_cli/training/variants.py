@@ -1,15 +1,14 @@
-"""The ablations of HQ-SAM: its tables 2 to 4, as decoders with parts left out or exchanged, and other things learned.
+"""Ablations of HQ-SAM (tables 2 to 4): decoders without some parts, and other parameters to train.
 
-What the paper leaves open was decided so:
+What the paper does not specify:
 
-- *context tokens*: three learned tokens stand in the decoder's sequence where the HQ token would; the mask is
-  made by SAM's own single-mask token and its MLP, both frozen, which see them through attention.
-- *scaled output token*: the HQ token, after the transformer, attends to SAM's four mask tokens by scaled
-  dot-product attention without projections, and what it finds is added to it.
-- *boundary loss*: the loss counts only points within 2 % of the diagonal from the contour of the ground truth.
-- *fusion sources*: `none` is SAM's mask feature as it is, without the convolutions of `embedding_maskfeature`;
-  `decoder` is those convolutions alone. The paper's figures of the rows between are taken for `early` and
-  `final`; it gives none for `decoder`.
+- *context tokens*: three learned tokens replace the HQ token in the decoder; the mask comes from SAM's frozen
+  single-mask token and its MLP, which attend to them.
+- *scaled output token*: after the transformer, the HQ token attends to SAM's four mask tokens by scaled dot-product
+  attention without projections, with a residual connection.
+- *boundary loss*: only points within 2 % of the diagonal of the contour of the ground truth count.
+- *fusion sources*: `none` is SAM's mask feature without the convolutions of `embedding_maskfeature`; `decoder` is those
+  convolutions alone, for which the paper has no figures.
 - *output token learned*: the embedding of SAM's mask tokens and the MLP of the single mask.
 - *decoder learned*: all of SAM's mask decoder; *all*: every parameter of SAM, batch norms keeping their statistics.
 """
@@ -37,7 +36,7 @@ FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's deco
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What makes the HQ mask: which token, from which features, and whether only boundaries count in the loss."""
+    """The token and the features of the HQ mask, and whether the loss is of boundaries only."""
 
     token: Token = "hq"
     fusion: Fusion = "full"
@@ -60,14 +59,14 @@ VARIANTS = {
 
 
 def is_learned(name: str, learn: Learn) -> bool:
-    """Whether a parameter is learned; the others are frozen."""
+    """Whether a parameter is trained; others are frozen."""
     if learn == "hq":
         return is_hq(name)
     return name.startswith({"all": ("",), "decoder": ("mask_decoder.",), "token": OUTPUT_TOKEN}[learn])
 
 
 class AblatedDecoder(MaskDecoder):
-    """The HQ decoder with some of its parts left out or exchanged; see the head of this module."""
+    """The HQ decoder with parts left out or replaced; see the docstring of the module."""
 
     def __init__(self, embed_dim: int, interm_dim: int, variant: Variant) -> None:
         super().__init__(embed_dim, interm_dim)
@@ -83,7 +82,7 @@ class AblatedDecoder(MaskDecoder):
             del self.embedding_encoder
 
     def hq_features(self, embedding: Tensor, interm_embeddings: Tensor) -> Tensor:
-        """As in `MaskDecoder`, from the sources there are; zeros where there are none."""
+        """See `MaskDecoder`; of the sources of the variant, or zeros."""
         batch, channels, height, width = embedding.shape
         features = embedding.new_zeros(batch, channels // 8, 4 * height, 4 * width)
         if self.variant.fusion in ("final", "full"):
@@ -111,11 +110,10 @@ class AblatedDecoder(MaskDecoder):
 
 
 def prepare(model: HQSam, config: TrainConfig) -> None:
-    """Give a model the decoder that is to be trained, and freeze what is not learned.
+    """Replace the decoder of a model by the one to train, and freeze all other parameters.
 
-    SAM's part keeps its weights. HQ modules are new where the model has none, where they are not those of a whole
-    HQ-SAM, and where `config.fresh` asks for it: as PyTorch makes them, which is the paper's way, or such that
-    their mask is SAM's.
+    SAM's weights are kept. HQ modules are new if the model has none, if `config.fresh` says so, and in ablations:
+    initialized by PyTorch, as in the paper, or by `init_as_sam`.
     """
     dim = model.interm_dim
     torch.manual_seed(config.seed)
@@ -132,20 +130,20 @@ def prepare(model: HQSam, config: TrainConfig) -> None:
         decoder.load_state_dict({**decoder.state_dict(), **sam})
         model.mask_decoder, model.has_hq = decoder, decoder.has_hq
         if config.init == "sam" and decoder.has_hq:
-            begin_as_sam(model)
+            init_as_sam(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_learned(name, learn))
 
 
 @torch.no_grad()
-def begin_as_sam(model: HQSam) -> None:
-    """Give the HQ modules weights with which the HQ mask is SAM's, to the pixel where their token is present.
+def init_as_sam(model: HQSam) -> None:
+    """Initialize the HQ modules such that the HQ mask is SAM's.
 
-    From there a short training only has to learn what is better. The token and its MLP are copies of SAM's. Of each
-    of SAM's mask features x the HQ features hold x and -x, so their mean is 0, the layer norm divides them by their
-    size, and the second convolution takes their difference: gelu(x) - gelu(-x) = x. A mask is where the product of
-    token and features is positive, which no size changes. As the features grow to 1, so the token shrinks: with
-    smaller ones the first steps of Adam undo all this. The encoder's two features begin with weight 0.
+    The token and its MLP are copies of SAM's. For each of SAM's mask features x, the HQ features hold x and -x: their
+    mean is 0, the layer norm only scales them, and the second convolution takes their difference,
+    gelu(x) - gelu(-x) = x. The product of token and features keeps its sign; as the features are scaled up, the last
+    layer of the token's MLP is scaled down, since Adam's first steps would destroy smaller features. The two features
+    of the encoder start with weight 0.
     """
     decoder = model.mask_decoder
     decoder.hf_token.weight.copy_(decoder.mask_tokens.weight[:1])

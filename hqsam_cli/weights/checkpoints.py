@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import HqsamError, first_line
 from ..inference.predictor import prepare_for_inference
-from ..io.stand_ins import HEAD, describe_stand_in
+from ..io.file_types import HEAD, describe_placeholder
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
 from .hub import find_checkpoint
@@ -91,7 +91,9 @@ def load_checkpoint(path: Path) -> HQSam:
     model = checkpoint.model
     if model is None:
         raise HqsamError(
-            f"{checkpoint.kind} alone", file=path, remedy=f"put it into its SAM: hqsam weights merge SAM {path} -o OUT"
+            f"{checkpoint.kind} without SAM weights",
+            file=path,
+            remedy=f"merge them first: hqsam weights merge SAM {path} -o OUT",
         )
     state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
     model.load_state_dict(state, assign=True)
@@ -117,9 +119,9 @@ def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> 
     if architecture is None:
         first = next(iter(state), "none")
         raise HqsamError(
-            f"holds no SAM or HQ-SAM model (first key: {first})",
+            f"contains no SAM or HQ-SAM model (first key: {first})",
             file=path,
-            remedy=f"give a checkpoint of {', '.join(ARCHITECTURES)}",
+            remedy=f"pass a checkpoint of {', '.join(ARCHITECTURES)}",
         )
     kind = "HQ-SAM" if HQ_KEY in state else "SAM"
     size = metadata.get("image_size", DEFAULT_IMAGE_SIZE)
@@ -141,18 +143,18 @@ def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
     """
     base, added = read_checkpoint(sam), read_checkpoint(hq_only)
     if base.model is None:
-        raise HqsamError(f"{base.kind} alone", file=sam, remedy="the SAM comes first, then that")
+        raise HqsamError(f"{base.kind} without SAM weights", file=sam, remedy="pass the SAM first, then the HQ modules")
     if added.model is not None:
         raise HqsamError(
-            f"a whole {added.kind}",
+            f"a complete {added.kind} checkpoint",
             file=hq_only,
-            remedy=f"give a file of mask_decoder.{{{','.join(HQ_MODULES)}}} or of a decoder",
+            remedy=f"pass a file with mask_decoder.{{{','.join(HQ_MODULES)}}} or of a decoder",
         )
     if base.architecture != added.architecture:
         raise HqsamError(
             f"HQ modules of {added.architecture}, but {sam} is {base.architecture}",
             file=hq_only,
-            remedy="give the SAM they were trained on",
+            remedy="pass the SAM they were trained on",
         )
     state = {key: tensor for key, tensor in base.state.items() if not is_hq(key)}
     unexpected = [key for key in added.state if not is_hq(key) and key not in state]
@@ -172,10 +174,10 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             head = file.read(HEAD)
     except OSError as error:
         raise HqsamError(
-            f"cannot be read ({error.strerror})", file=path, remedy="give a model name or a checkpoint"
+            f"cannot be read ({error.strerror})", file=path, remedy="pass a model name or a checkpoint"
         ) from None
-    if stand_in := describe_stand_in(head):
-        raise HqsamError(stand_in, file=path)
+    if placeholder := describe_placeholder(head):
+        raise HqsamError(placeholder, file=path)
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
     try:
@@ -183,18 +185,18 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except pickle.UnpicklingError as error:
         if "numpy" in str(error):
             raise HqsamError(
-                "holds numpy objects besides tensors, which are not loaded, since unpickling them can run code",
+                "contains numpy objects, which are unsafe to unpickle and are not loaded",
                 file=path,
-                remedy="save the model's state dict alone: torch.save(model.state_dict(), OUT)",
+                remedy="save only the model's state dict: torch.save(model.state_dict(), OUT)",
             ) from None
         raise HqsamError(
-            "not a plain torch checkpoint: damaged, or unpickling it would run code, which is refused",
+            "not a plain torch checkpoint: damaged, or unsafe to unpickle",
             file=path,
-            remedy="fetch it again, or convert it to .safetensors if you trust it",
+            remedy="download it again, or convert it to .safetensors if you trust it",
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise HqsamError(
-            f"not a checkpoint that torch can read ({first_line(error)})", file=path, remedy="fetch it again"
+            f"not a checkpoint that torch can read ({first_line(error)})", file=path, remedy="download it again"
         ) from None
     metadata = content.get(METADATA, {}) if isinstance(content, dict) else {}
     for wrapper in WRAPPERS:
@@ -203,7 +205,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not isinstance(content, dict) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     ):
-        raise HqsamError("holds no dictionary of tensors", file=path, remedy="give a model's state dict")
+        raise HqsamError("contains no state dict", file=path, remedy="pass the state dict of a model")
     content = plain_names(content)
     return content, {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
 
@@ -219,7 +221,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 key: value for key, value in (file.metadata() or {}).items() if key != "format"
             }
     except SafetensorError as error:
-        raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="fetch it again") from None
+        raise HqsamError(f"damaged safetensors file ({error})", file=path, remedy="download it again") from None
 
 
 def write_checkpoint(
@@ -267,12 +269,14 @@ def _check_tensors(path: Path, name: str, wanted: Mapping[str, Tensor], state: M
             if keys
         ]
         raise HqsamError(
-            f"looks like {name} but does not fit it: {'; '.join(parts)}", file=path, remedy="fetch the whole file"
+            f"looks like {name} but does not match it: {'; '.join(parts)}",
+            file=path,
+            remedy="download the complete file",
         )
     for key, tensor in wanted.items():
         if tensor.shape != state[key].shape:
             raise HqsamError(
                 f"looks like {name}, but {key} is {tuple(state[key].shape)}, not {tuple(tensor.shape)}",
                 file=path,
-                remedy="only models of the official sizes can be used",
+                remedy="only models of the official sizes are supported",
             )

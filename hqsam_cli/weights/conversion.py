@@ -122,7 +122,7 @@ def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[s
     vits = [name for name, entry in ARCHITECTURES.items() if entry.vit is not None]
     if architecture not in vits:
         raise HqsamError(
-            f"transformers has no {architecture} in its layout, only {', '.join(vits)}",
+            f"transformers does not support {architecture}, only {', '.join(vits)}",
             remedy="write a .pth or .safetensors",
         )
     return {transformers_key(key): tensor for key, tensor in state.items()}

@@ -1,8 +1,8 @@
-"""Download official weights from the Hugging Face hub by name, and verify their hash.
+"""Official weights: download from the Hugging Face hub by name, and verification of their hash.
 
-Downloads are left to `huggingface_hub`, so its cache, mirrors, tokens and offline mode work as usual. Since the hash
-pins the content, a cached file is used without a request to the hub. It is hashed once per process: a run needs the
-hash for its identity anyway, and it takes a second or two per gigabyte, less than loading. Needs no torch.
+`huggingface_hub` downloads, retries and caches, so its variables work as usual. Since the hash pins the content, a
+cached file is used without a request to the hub. It is hashed once per process: a run needs the hash for its identity
+anyway, and it takes a second or two per gigabyte, less than loading. Needs no torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..io.digest import file_digest
 from .registry import PACKAGED, WEIGHTS, WeightsFile
 
 TRANSFORMERS_FILE = "model.safetensors"
-ATTEMPTS = 3  # the client resumes most interrupted downloads itself; these are for the others
+ATTEMPTS = 3  # the client resumes downloads that end early, but not those whose connection is reset
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
@@ -39,29 +39,19 @@ def find_checkpoint(model: str, say: Say | None = None) -> Path:
         UsageError: neither a name nor a file.
         HqsamError: the download fails, or the file is not the official one.
     """
-    if model in WEIGHTS:
-        return download(model, say)
-    return local_path(model)
+    return download(model, say) if model in WEIGHTS else local_path(model)
 
 
 def local_path(model: str) -> Path:
-    """The local file of a model name or path, without download or verification.
-
-    Raises:
-        UsageError: neither a name nor a file.
-        HqsamError: official weights that are not in the cache.
-    """
+    """The local file of a model name or path, neither downloaded nor verified; a UsageError or an HqsamError."""
     if model in PACKAGED:
         return PACKAGED[model]
     if model in WEIGHTS:
         path = cache_path(WEIGHTS[model])
-        if not path.is_file():
-            raise HqsamError(
-                f"{WEIGHTS[model].file} is not on this machine",
-                value=model,
-                remedy=f"get it: hqsam weights pull {model}",
-            )
-        return path
+        if path.is_file():
+            return path
+        reason = f"{WEIGHTS[model].file} is not downloaded"
+        raise HqsamError(reason, value=model, remedy=f"download it: hqsam weights pull {model}")
     path = Path(model)
     if (path / TRANSFORMERS_FILE).is_file():
         return path / TRANSFORMERS_FILE
@@ -76,27 +66,22 @@ def official_sha256(model: str) -> str | None:
 
 
 def cache_path(weights: WeightsFile) -> Path:
-    """Path of the file in the cache of `huggingface_hub`, where a file can also be put by hand."""
-    from huggingface_hub import constants
+    """Path of the file in the cache of `huggingface_hub`, or the path there where it can be put by hand."""
+    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.file_download import repo_folder_name
 
-    repository = Path(constants.HF_HUB_CACHE).expanduser() / f"models--{weights.repository.replace('/', '--')}"
-    try:
-        revision = (repository / "refs" / "main").read_text().strip()
-    except OSError:
-        revision = "main"
-    return repository / "snapshots" / revision / weights.path
+    cached = try_to_load_from_cache(weights.repository, weights.path)
+    if isinstance(cached, str):
+        return Path(cached)
+    folder = repo_folder_name(repo_id=weights.repository, repo_type="model")
+    return Path(constants.HF_HUB_CACHE, folder, "snapshots/main", weights.path)
 
 
 def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
-    """The verified official file of a name, from the cache or the hub.
+    """The verified official file of a name in `WEIGHTS`, from the cache or the hub; errors as in `find_checkpoint`.
 
     Args:
-        name: one of `WEIGHTS`.
-        say: as in `find_checkpoint`.
         repair: download a cached file again if it is not the official one, instead of an error.
-
-    Raises:
-        HqsamError: the download fails, or the file is not the official one.
     """
     weights = WEIGHTS[name]
     path = cache_path(weights)
@@ -112,11 +97,8 @@ def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path
     elif not path.is_file():
         path = _download(name, say)
     if problem := mismatch(path, weights):
-        raise HqsamError(
-            f"not the official {weights.file}: {problem}",
-            file=path,
-            remedy=f"fetch it again with hqsam weights pull {name}, or from another place and pass its path as `model`",
-        )
+        remedy = f"download it again with hqsam weights pull {name}, or from elsewhere and pass its path as `model`"
+        raise HqsamError(f"not the official {weights.file}: {problem}", file=path, remedy=remedy)
     return path
 
 
@@ -146,18 +128,11 @@ def inventory() -> list[dict[str, Any]]:
         weights = WEIGHTS.get(name)
         path = cache_path(weights) if weights else PACKAGED[name]
         size = path.stat().st_size if path.is_file() else None
-        is_whole = weights is None or size == weights.size
-        rows.append(
-            {
-                "name": name,
-                "repository": weights and weights.repository,
-                "file": weights.file if weights else path.name,
-                "bytes": weights.size if weights else size,
-                "sha256": weights and weights.sha256,
-                "state": "absent" if size is None else "here" if is_whole else "damaged",
-                "path": None if size is None else str(path),
-            }
-        )
+        official = (weights.repository, weights.file, weights.size, weights.sha256) if weights else None
+        repository, file, expected, sha256 = official or (None, path.name, size, None)
+        row = {"name": name, "repository": repository, "file": file, "bytes": expected, "sha256": sha256}
+        state = "absent" if size is None else "here" if size == expected else "damaged"
+        rows.append({**row, "state": state, "path": None if size is None else str(path)})
     return rows
 
 
@@ -173,7 +148,7 @@ def _hash_of_state(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
-    """Download a file into the cache with the hub client; `force` even if it is cached."""
+    """Download a file into the cache; `force` even if it is cached."""
     from huggingface_hub import constants, hf_hub_download, utils
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -183,24 +158,18 @@ def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
     if say is None:
         disable_progress_bars()
     else:
-        say(f"fetching {weights.file} ({weights.size / 1e6:,.0f} MB) from {constants.ENDPOINT}/{weights.repository}")
+        say(f"downloading {weights.file} ({weights.size / 1e6:,.0f} MB) from {constants.ENDPOINT}/{weights.repository}")
     for left in reversed(range(ATTEMPTS)):
         try:
-            _check_space(weights)
+            folder = next(parent for parent in cache_path(weights).parents if parent.exists())
+            if shutil.disk_usage(folder).free < weights.size:  # of which the client only warns
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
             return Path(hf_hub_download(weights.repository, weights.path, force_download=force))
-        except (OSError, ValueError) as error:
-            raise _download_error(name, error) from None
-        except Exception as error:  # an interrupted connection; the class is of the client's HTTP library
-            if not left:
+        except Exception as error:  # of a connection that was reset it is one of the client's HTTP library
+            if not left or isinstance(error, OSError | ValueError):
                 raise _download_error(name, error) from None
         time.sleep(1)
     raise AssertionError
-
-
-def _check_space(weights: WeightsFile) -> None:
-    folder = next(parent for parent in cache_path(weights).parents if parent.exists())
-    if shutil.disk_usage(folder).free < weights.size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _download_error(name: str, error: Exception) -> HqsamError:
@@ -213,26 +182,25 @@ def _download_error(name: str, error: Exception) -> HqsamError:
         kind = f"has no room for {weights.size:,} bytes"
         kind = kind if error.errno in NO_SPACE else f"cannot be written ({error.strerror})"
         return HqsamError(
-            f"{weights.file} cannot be kept: {constants.HF_HUB_CACHE} {kind}",
+            f"{weights.file} cannot be stored: {constants.HF_HUB_CACHE} {kind}",
             value=name,
             remedy="free space or fix permissions, or set HF_HOME to a folder on another disk",
         )
     status = getattr(getattr(cause, "response", None), "status_code", None)
+    refused = f"denies access ({status}); set HF_TOKEN to a token with read access"
+    known = {401: refused, 403: refused, 404: "has no such file (404)"}
     if isinstance(cause, OfflineModeIsEnabled):
         reason = "offline mode is on (HF_HUB_OFFLINE)"
     elif isinstance(cause, FileMetadataError):
         reason = f"{constants.ENDPOINT} is not a Hugging Face hub; check HF_ENDPOINT"
-    elif status in (401, 403):
-        reason = f"{constants.ENDPOINT} refuses it ({status}); HF_TOKEN must be a token that may read it"
-    elif status == 404:
-        reason = f"{constants.ENDPOINT} has no such file (404)"
     elif status is not None:
-        reason = f"{constants.ENDPOINT} fails ({status})"
+        reason = f"{constants.ENDPOINT} {known.get(status, f'failed ({status})')}"
     else:
-        reason = f"{constants.ENDPOINT} cannot be reached, or broke off ({type(cause).__name__}: {first_line(cause)})"
+        detail = f"{type(cause).__name__}: {first_line(cause)}"
+        reason = f"{constants.ENDPOINT} cannot be reached, or the connection was lost ({detail})"
     return HqsamError(
         f"{weights.file} is not in the cache, and {reason}",
         value=name,
-        remedy=f"fetch {weights.path} ({weights.size:,} bytes) of {weights.repository} elsewhere, "
-        f"and put it at {cache_path(weights)}, or anywhere and pass `model` PATH",
+        remedy=f"download {weights.path} ({weights.size:,} bytes) of {weights.repository} elsewhere, "
+        f"and put it at {cache_path(weights)}, or pass its path as `model`",
     )

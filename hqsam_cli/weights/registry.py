@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -183,6 +185,12 @@ def infer_architecture(state: Mapping[str, Tensor]) -> str | None:
 def architecture_of_hq(interm_dim: int) -> str | None:
     """The architecture of HQ modules that fuse early features of `interm_dim` channels, or None."""
     return next((name for name, entry in ARCHITECTURES.items() if entry.interm_dim == interm_dim), None)
+
+
+def check_hq(model: str, output: str) -> None:
+    """Raise a UsageError, before anything is downloaded, if a named model is a plain SAM and has no such masks."""
+    if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
+        raise UsageError(no_hq_message(model, output))
 
 
 def no_hq_message(checkpoint: Path | str, output: str) -> str:

@@ -16,13 +16,14 @@ from hqsam_cli.batch import object_journal
 from hqsam_cli.batch.job import Job, PromptsByName, Summary
 from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.pipeline import make_worker, run_images
-from hqsam_cli.batch.steps import Segment
-from hqsam_cli.configs import JOURNAL, JOURNAL_FOLDER, PolygonConfig, SegmentConfig
+from hqsam_cli.batch.steps import Segment, Step
+from hqsam_cli.configs import PolygonConfig, SegmentConfig
 from hqsam_cli.inference.preprocess import ResizedImage
+from hqsam_cli.io.addresses import is_address
 from hqsam_cli.io.find import find_images
-from hqsam_cli.io.places import is_address
-from hqsam_cli.progress import Silent
-from hqsam_cli.records import ImagePrompts, Instance, MaskCrop, Prompt, RawPrompt
+from hqsam_cli.io.run_folder import JOURNAL, JOURNAL_FOLDER
+from hqsam_cli.progress import Progress, Silent
+from hqsam_cli.records import Category, ImagePrompts, ImageRecord, Instance, MaskCrop, Prompt, RawPrompt
 
 
 class BoxPredictor:
@@ -53,7 +54,7 @@ class BoxPredictor:
 class TwoBoxes:
     """Two prompts for every image."""
 
-    categories: list[dict[str, Any]] = [{"id": 1, "name": "object"}]  # noqa: RUF012
+    categories: list[Category] = [{"id": 1, "name": "object"}]  # noqa: RUF012
 
     def for_image(self, file_name: str) -> ImagePrompts:
         number = int.from_bytes(file_name.encode("utf-8", "surrogateescape")[-6:], "big")
@@ -65,14 +66,14 @@ class Heard(Silent):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
+        self.records: list[ImageRecord] = []
         self.problems: list[str] = []
         self.already_done = 0
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
         self.already_done = done
 
-    def on_record(self, record: dict[str, Any]) -> None:
+    def on_record(self, record: ImageRecord) -> None:
         self.records.append(record)
 
     def on_problem(self, text: str) -> None:
@@ -111,7 +112,13 @@ def run(
     job = make_job(images, output, **options)
     config = SegmentConfig(polygons=PolygonConfig(tolerance=tolerance))
     step = Segment(predictor or BoxPredictor(), TwoBoxes.categories, config)
-    return run_images(job, LocalEngine(make_worker(job, step), threads), reporter), reporter
+    return run_job(job, step, threads, reporter), reporter
+
+
+def run_job(job: Job, step: Step[Any], threads: int, progress: Progress) -> Summary:
+    """One run, in this process."""
+    outputs = job.outputs()
+    return run_images(job, outputs, LocalEngine(make_worker(job, outputs, step), threads), progress)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class KilledPredictor(BoxPredictor):
 
 
 def build(job: Job, predictor: BoxPredictor) -> Worker:
-    return make_worker(job, Segment(predictor, TwoBoxes.categories))
+    return make_worker(job, job.outputs(), Segment(predictor, TwoBoxes.categories))
 
 
 def build_nothing(_job: Job, _predictor: BoxPredictor) -> Worker:

@@ -23,18 +23,16 @@ import pytest
 
 from hqsam_cli.batch import fingerprint
 from hqsam_cli.batch.fingerprint import stamped
-from hqsam_cli.batch.local import LocalEngine
-from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.plan import plan_of
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.inference.preprocess import ResizedImage
+from hqsam_cli.io.files import InputFile, Location
 from hqsam_cli.io.find import SourceImage, find_images, walk_order
-from hqsam_cli.io.places import LocalFile, Stored
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts, Instance, Prompt
-from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run, run_job
 from tests.http_server import HttpServer
 from tests.io.files import photo, tar_of
 from tests.s3_server import BUCKET, S3Server
@@ -109,7 +107,7 @@ def test_a_run_outlives_its_server(s3: S3Server, tmp_path: Path, imgs: Path) -> 
 def test_what_a_server_does_not_give_is_named_and_the_same_command_continues(
     s3: S3Server, tmp_path: Path, imgs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01, 0.01))
     put(fsspec.filesystem("s3"), f"{BUCKET}/imgs")
     s3.trouble = lambda _method, path: 503 if path.endswith("/2.png") else None
     summary, _ = run(f"s3://{BUCKET}/imgs", tmp_path / "out")
@@ -207,8 +205,8 @@ def test_labels_of_others_stay_and_those_of_photos_that_are_gone_go(
     (imgs / "4.png").unlink()
     (imgs / "6.png").write_bytes(b"broken")
     run(imgs, "memory://bucket/out", formats=voc)
-    assert before - labels() == {"0.png.xml", "4.xml", "6.xml"}
-    assert b"<filename>0.png</filename>" in memory.cat_file("/bucket/out/voc/0.xml")
+    assert before - labels() == {"0.xml", "4.xml", "6.xml"}
+    assert b"<filename>0.png</filename>" in memory.cat_file("/bucket/out/voc/0.png.xml")
     assert {memory.cat_file(f"/bucket/out/voc/{name}.xml") for name in ("mine", "new")} == {b"mine"}
     run(imgs, "memory://bucket/out", formats=voc, overwrite=True)
     assert memory.cat_file("/bucket/out/voc/mine.xml") == b"mine"
@@ -218,10 +216,10 @@ def test_other_runs_and_other_peoples_objects_are_refused(
     memory: fsspec.AbstractFileSystem, tmp_path: Path, imgs: Path
 ) -> None:
     memory.pipe_file("/bucket/out/masks/0.png/1.png", b"somebody's")
-    with pytest.raises(UsageError, match="memory://bucket/out/masks: is there, and no run of this tool wrote it"):
+    with pytest.raises(UsageError, match=r"memory://bucket/out/masks/0.png/1.png: is there, and no run of this tool"):
         run(imgs, "memory://bucket/out")
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].exit_code == 0
-    with pytest.raises(UsageError, match="memory://bucket/out/journal holds results of another run"):
+    with pytest.raises(UsageError, match="memory://bucket/out/journal contains results of another run"):
         run(imgs, "memory://bucket/out", identity={"model": "other", "mask_output": "sum"})
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].done == COUNT
     assert len(journal_of(memory, "/bucket/out")) == 1
@@ -280,10 +278,10 @@ def test_a_run_outlives_the_server_it_writes_to(s3: S3Server, tmp_path: Path, im
 def test_a_server_that_takes_nothing_ends_the_run_which_continues(
     s3: S3Server, tmp_path: Path, imgs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01,))
     s3.trouble = lambda method, path: 503 if method == "PUT" and "masks/4.png" in path else None
     with pytest.raises(
-        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; mend that and run the same"
+        HqsamError, match=r"s3://bucket/out/masks/4\.png/\d+\.png: cannot be written .*; fix that and run the same"
     ):
         run(imgs, f"s3://{BUCKET}/out")
     s3.trouble = lambda _method, _path: None
@@ -361,7 +359,7 @@ def test_a_photo_that_was_put_again_is_fetched_once(
     memory.pipe_file("/bucket/imgs/2.png", photo(70))
     asked = counted(monkeypatch, "cat_file")
     job = make_job("memory://bucket/imgs", tmp_path / "out", TwoBoxes())
-    assert len(plan_of(job).done) == COUNT - 1
+    assert len(plan_of(job, job.outputs()).done) == COUNT - 1
     assert run("memory://bucket/imgs", tmp_path / "out", identity={})[0].already_done == COUNT - 1
     assert sorted(set(asked)) == sorted(f"/bucket/imgs/{name}" for name in IMAGES)
     assert len([path for path in asked if not path.endswith("/2.png")]) == COUNT - 1
@@ -377,7 +375,7 @@ def test_a_file_that_was_touched_is_read_once(tmp_path: Path, imgs: Path, monkey
         os.utime(path, (1, 1))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
     fingerprint._digest_at.cache_clear()
-    monkeypatch.setattr(LocalFile, "digest", lambda self: pytest.fail(f"{self.path} is read"))
+    monkeypatch.setattr(InputFile, "digest", lambda self: pytest.fail(f"{self.path} is read"))
     assert run(imgs, tmp_path / "out")[0].already_done == COUNT
 
 
@@ -397,10 +395,10 @@ def test_a_photo_over_http_is_asked_for_once(tmp_path: Path, mark: str) -> None:
         def go_on() -> tuple[int, Counter[str], set[str]]:
             asked.clear()
             fingerprint._digest_at.cache_clear()
-            images = [SourceImage(f"{address}/{n}", n, Stored(f"{address}/{n}")) for n in IMAGES]
+            images = [SourceImage(f"{address}/{n}", n, Location(f"{address}/{n}")) for n in IMAGES]
             job = replace(make_job(tmp_path, tmp_path / "out", TwoBoxes()), images=stamped(images))
-            already = len(plan_of(job).done)
-            run_images(job, LocalEngine(make_worker(job, Segment(BoxPredictor(), [])), 2), Silent())
+            already = len(plan_of(job, job.outputs()).done)
+            run_job(job, Segment(BoxPredictor(), []), 2, Silent())
             return already, Counter(name for _, name in asked), {method for method, _ in asked}
 
         assert go_on()[0] == 0
@@ -443,6 +441,6 @@ def test_results_stay_while_nobody_can_be_asked(http: HttpServer, tmp_path: Path
 
 def test_the_status_of_a_bucket_asks_no_other_bucket(s3: S3Server) -> None:
     asked = len(s3.asked)
-    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: no run has written here"):
+    with pytest.raises(UsageError, match=f"s3://{BUCKET}/: not the output of a run"):
         read_status(f"s3://{BUCKET}/")
     assert all(path.startswith(f"/{BUCKET}/") or path == f"/{BUCKET}" for _, path in s3.asked[asked:])

@@ -11,20 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.batch.local import LocalEngine
-from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.steps import Detect, DetectAndSegment
 from hqsam_cli.configs import SegmentConfig
 from hqsam_cli.prompts.select import Selection
 from hqsam_cli.prompts.table import PromptTable
-from hqsam_cli.records import Prompt
-from tests.batch.boxes_as_masks import BoxPredictor, Heard, make_job, run
+from hqsam_cli.records import Category, Prompt
+from tests.batch.boxes_as_masks import BoxPredictor, Heard, make_job, run, run_job
 
 
 class CornerDetector:
     """Finds the upper left quarter, and all but a margin; raises on a green image."""
 
-    categories: list[dict[str, Any]] = [{"id": 1, "name": "object"}]  # noqa: RUF012
+    categories: list[Category] = [{"id": 1, "name": "object"}]  # noqa: RUF012
 
     def __init__(self) -> None:
         self.groups: list[int] = []
@@ -60,7 +58,7 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, H
     else:
         step = DetectAndSegment(detector, predictor, SegmentConfig())
     job = make_job(images, output, PromptTable(), **{"categories": step.categories, **changes})
-    return run_images(job, LocalEngine(make_worker(job, step), 2), reporter), reporter, detector
+    return run_job(job, step, 2, reporter), reporter, detector
 
 
 def test_what_it_finds_is_segmented_in_the_same_groups(images: Path, tmp_path: Path) -> None:
@@ -68,7 +66,7 @@ def test_what_it_finds_is_segmented_in_the_same_groups(images: Path, tmp_path: P
     summary, reporter, detector = detecting(images, tmp_path / "out", predictor=predictor)
     assert (summary.exit_code, summary.done, summary.masks) == (0, 5, 10)
     assert detector.groups == predictor.groups == [2, 2, 1]
-    boxes = [a["bbox"] for record in reporter.records for a in record["annotations"]]
+    boxes = [a["bbox"] for record in reporter.records for a in record.annotations]
     assert boxes == [[0, 0, 20, 15], [5, 5, 35, 25]] * 5
     again, _, idle = detecting(images, tmp_path / "out")
     assert (again.already_done, idle.groups) == (5, [])
@@ -79,10 +77,10 @@ def test_an_image_it_fails_on_harms_no_other(images: Path, tmp_path: Path) -> No
     (images / "3.png").write_bytes(b"")
     summary, reporter, detector = detecting(images, tmp_path / "out")
     assert (summary.exit_code, summary.done, summary.masks) == (3, 3, 6)
-    assert "1.png: the model failed on it (cannot bear green)" in summary.failed[0]
+    assert "1.png: the model failed (cannot bear green)" in summary.failed[0]
     assert "3.png" in summary.failed[1]
     assert detector.groups == [2, 1, 1, 1, 1]
-    assert [len(record["annotations"]) for record in reporter.records] == [2, 0, 2, 0, 2]
+    assert [len(record.annotations) for record in reporter.records] == [2, 0, 2, 0, 2]
 
 
 def test_boxes_are_the_results_where_nothing_segments(images: Path) -> None:

@@ -90,7 +90,7 @@ def test_what_was_edited_stays_when_a_box_moves_and_when_the_photo_goes(
     (imgs / "a.png").unlink()
     caplog.clear()
     out_of(imgs, out, 4)
-    assert "images that are gone, results removed: 1 (a.png)" in caplog.text and "kept: 5 (" in caplog.text
+    assert "images that no longer exist, results removed: 1 (a.png)" in caplog.text and "kept: 5 (" in caplog.text
     assert [path.read_bytes() for path in edited] == [b"mine"] * 5
     assert not list((out / "crops").rglob("a.png/*")) and "a.png" not in (out / "instances.json").read_text()
 
@@ -223,9 +223,10 @@ def test_many_images_do_not_lose_their_results_at_once(
     with pytest.raises(HqsamError, match="20 of 24 images"):
         run(imgs, out, formats=kinds, prompts=AllBut("2", none=True))
     assert {**files_of(out), "journal": (out / "journal.ndjson").read_bytes()} == before
-    assert len(plan_of(make_job(imgs, out, AllBut("2", none=True), identity=IDENTITY)).emptied) == 20
+    job = make_job(imgs, out, AllBut("2", none=True), identity=IDENTITY)
+    assert len(plan_of(job, job.outputs()).emptied) == 20
     run(imgs, out, formats=kinds, prompts=AllBut("2", none=True), prune=True)
-    assert len(files_of(out)) == 5 and "no prompts any more, results removed: 20 (00.png" in caplog.text
+    assert len(files_of(out)) == 5 and "no longer have prompts, results removed: 20 (00.png" in caplog.text
 
 
 IDENTITY = {"model": "box", "mask_output": "sum"}
@@ -250,7 +251,7 @@ def test_images_that_no_prompt_file_mentions_keep_their_results(folder: Folder, 
     folder("c.png")
     summary, heard = run(imgs, out, prompts=AllBut("c", none=False))
     assert (summary.done, summary.already_done) == (1, 2)
-    assert heard.problems == ["images that no prompt file mentions, whose results stay: 2 (a.png, b.png)"]
+    assert heard.problems == ["images that no prompt file mentions, results kept: 2 (a.png, b.png)"]
     after = files_of(out)
     assert {name: after[name] for name in before if name != "instances.json"} == {
         name: content for name, content in before.items() if name != "instances.json"

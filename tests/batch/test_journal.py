@@ -13,22 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hqsam_cli.batch.journal import Beginning, Journal, Origin, read_journal
 from hqsam_cli.batch.lock import is_gone, start_of
-from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.formats.annotations import make_image_record
+from hqsam_cli.io.run_folder import JOURNAL
+from hqsam_cli.records import Failure, ImageRecord
 from tests.full_disk import files_of_at_most
 
 FLAGS = {"mask_output": "sum", "boxes": "none"}
 
 
-def record(name: str, error: str | None = None) -> dict[str, Any]:
-    return make_image_record(name, 1, (4, 3), [{"id": 1, "score": 0.5}] if error is None else [], error)
+def record(name: str, reason: str | None = None) -> ImageRecord:
+    if reason is not None:
+        return ImageRecord(
+            name, 1, (4, 3), [], Failure(f"imgs/{name}", reason, "of bytes", "fetch it"), f"/imgs/{name}"
+        )
+    return ImageRecord(name, 1, (4, 3), [{"id": 1, "score": 0.5}], None, f"/imgs/{name}")
 
 
 @contextmanager
@@ -53,9 +56,12 @@ def test_the_last_word_on_an_image_counts(tmp_path: Path) -> None:
         first.append([(Origin("1"), record("a.jpg")), (Origin("1"), record("b.jpg", "broken"))])
         first.append([(Origin("2"), record("a.jpg", "broken now")), (Origin("2"), record("b.jpg"))])
     with journal(tmp_path) as again:
-        assert again.entries["a.jpg"].error == "broken now"
+        failure = Failure("imgs/a.jpg", "broken now", "of bytes", "fetch it")
+        assert (
+            again.entries["a.jpg"].failure == failure and str(failure) == "imgs/a.jpg: broken now (of bytes); fetch it"
+        )
         assert again.entries["b.jpg"].fingerprint == "2"
-        assert [r["error"] for r in again.records(["a.jpg", "b.jpg"])] == ["broken now", None]
+        assert [r.failure for r in again.records(["a.jpg", "b.jpg"])] == [failure, None]
 
 
 @pytest.mark.parametrize("cut", [1, 20])
@@ -131,7 +137,19 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
         first.append([(Origin("f"), record(name))])
     with journal(tmp_path) as again:
-        assert next(again.records([name]))["file_name"] == name
+        assert next(again.records([name])).file_name == name
+
+
+def test_a_journal_of_the_version_before_is_read(tmp_path: Path) -> None:
+    line: dict[str, object] = {"fingerprint": "f", "path": "/a.jpg", "lost": 0, "seconds": None}
+    line |= {"file_name": "a.jpg", "image_id": 1}
+    error = "a.jpg: broken image (cut); fetch it again"
+    line |= {"width": None, "height": None, "annotations": [], "error": error}
+    lines = [{"identity": FLAGS | {"version": "0.1.0"}, "info": {}}, line]
+    (tmp_path / JOURNAL).write_text("".join(json.dumps(own) + "\n" for own in lines))
+    with journal(tmp_path) as again:
+        (own,) = again.records(["a.jpg"])
+        assert str(own.failure) == str(again.entries["a.jpg"].failure) == error
 
 
 def test_a_refusal_says_which_command_made_the_results(tmp_path: Path) -> None:
@@ -151,7 +169,9 @@ def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pyte
         assert lock.exists()
     assert not lock.exists()
     lock.write_text("elsewhere 1")
-    with pytest.raises(HqsamError, match=r"another run is writing here \(elsewhere 1, says journal.ndjson.lock\)"):
+    with pytest.raises(
+        HqsamError, match=r"another run is writing here \(elsewhere 1, according to journal.ndjson.lock\)"
+    ):
         Journal(tmp_path / JOURNAL, FLAGS, overwrite=False)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

@@ -13,9 +13,7 @@ import fsspec
 import pytest
 from PIL import Image
 
-from hqsam_cli.batch.local import LocalEngine
 from hqsam_cli.batch.merge import merge_shards
-from hqsam_cli.batch.pipeline import make_worker, run_images
 from hqsam_cli.batch.shard import Shard, inputs_digest
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
@@ -24,7 +22,7 @@ from hqsam_cli.io.copies import below
 from hqsam_cli.io.find import find_images
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import ImagePrompts
-from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run, run_job
 
 IDENTITY = {"model": "box", "format": "coco,idmap,ndjson,png"}
 FORMATS = frozenset(IDENTITY["format"].split(","))
@@ -52,7 +50,7 @@ def make_shard(
     job = make_job(images, place, prompts or TwoBoxes(), identity=identity, formats=formats)
     own = replace(job, images=shard.images(found), inputs=inputs_digest(found))
     step = Segment(BoxPredictor(), TwoBoxes.categories)
-    run_images(own, LocalEngine(make_worker(own, step), 2), Silent())
+    run_job(own, step, 2, Silent())
     return Path(place)
 
 
@@ -139,9 +137,9 @@ def test_gaps_twins_and_other_flags_are_refused(images: Path, shards: list[Path]
         assert not (tmp_path / "all").exists()
         return str(error.value)
 
-    assert "3/3 is missing" in refused(*shards[:2])
+    assert "missing shards: 3/3" in refused(*shards[:2])
     shutil.copytree(shards[0], tmp_path / "copy")
-    assert f"shard 1/3, as {shards[0]} is" in refused(shards[0], tmp_path / "copy", shards[1])
+    assert f"the same shard as {shards[0]} (1/3)" in refused(shards[0], tmp_path / "copy", shards[1])
     hq = make_shard(images, tmp_path / "hq", 3, model="hq")
     assert "`model` was box, is hq" in refused(*shards[:2], hq)
     four = make_shard(images, tmp_path / "four", 3, 4)
@@ -162,7 +160,7 @@ def test_a_shard_of_other_inputs_and_one_that_is_not_finished_are_refused(
     journal.write_bytes(kept)
     Image.new("RGB", (40, 30)).save(images / "new.jpg")
     make_shard(images, tmp_path / "parts", 2)
-    with pytest.raises(UsageError, match="made of other inputs"):
+    with pytest.raises(UsageError, match="made from other inputs"):
         merge_shards(shards, tmp_path / "all", {})
     for index in (1, 3):
         make_shard(images, tmp_path / "parts", index)
@@ -172,7 +170,7 @@ def test_a_shard_of_other_inputs_and_one_that_is_not_finished_are_refused(
 def test_results_of_somebody_else_are_not_replaced(shards: list[Path], tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     (tmp_path / "all" / "instances.json").write_text("mine")
-    with pytest.raises(UsageError, match="no run of this tool wrote it"):
+    with pytest.raises(UsageError, match="was not written by hqsam"):
         merge_shards(shards, tmp_path / "all", {})
     merge_shards(shards, tmp_path / "all", {"command": "hqsam merge"}, overwrite=True)
     assert json.loads((tmp_path / "all" / "instances.json").read_text())["info"]["command"] == "hqsam merge"
@@ -298,7 +296,7 @@ def test_another_run_in_the_output_is_taken_away(images: Path, shards: list[Path
     other.mkdir()
     Image.new("RGB", (40, 30)).save(other / "x.jpg")
     run(other, tmp_path / "all", formats=frozenset({"png", "crop"}))
-    with pytest.raises(UsageError, match="holds results of another run"):
+    with pytest.raises(UsageError, match="contains results of another run"):
         merge_shards(shards, tmp_path / "all", {})
     merge_shards(shards, tmp_path / "all", {}, overwrite=True)
     run(images, tmp_path / "whole", identity=IDENTITY, formats=FORMATS)

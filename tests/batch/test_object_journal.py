@@ -16,7 +16,7 @@ from hqsam_cli.batch.journal import Beginning, Origin
 from hqsam_cli.batch.object_journal import JournalCopy, ObjectJournal, journal_contents, journal_of
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.formats.annotations import make_image_record
+from hqsam_cli.records import ImageRecord
 from tests.batch.boxes_as_masks import run
 from tests.io.files import photo
 from tests.s3_server import BUCKET, S3Server
@@ -28,7 +28,7 @@ System: TypeAlias = fsspec.AbstractFileSystem
 
 def note(journal: ObjectJournal, *names: str) -> None:
     for name in names:
-        journal.append([(Origin("stamp content prompts"), make_image_record(name, 1, (4, 3), []))])
+        journal.append([(Origin("stamp content prompts"), ImageRecord(name, 1, (4, 3)))])
 
 
 def names_of(memory: System) -> list[str]:

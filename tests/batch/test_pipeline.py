@@ -21,8 +21,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from hqsam_cli.batch.journal import Journal
-from hqsam_cli.configs import JOURNAL
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.io.run_folder import JOURNAL
 from hqsam_cli.records import ImagePrompts, RawPrompt
 from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
 
@@ -50,7 +50,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_whole_run(images: Path, tmp_path: Path) -> None:
     summary, reporter = run(images, tmp_path / "out")
     assert (summary.exit_code, summary.done, summary.masks) == (0, 7, 14)
-    names = [record["file_name"] for record in reporter.records]
+    names = [record.file_name for record in reporter.records]
     assert names == ["000.jpg", "002.jpg", "004.jpg", "006.jpg", "sub/001.png", "sub/003.png", "sub/005.png"]
     coco = COCO(str(tmp_path / "out/instances.json"))
     assert [image["file_name"] for image in coco.dataset["images"]] == names
@@ -292,7 +292,7 @@ def test_photos_that_are_gone_leave_the_results_and_those_that_are_elsewhere_do_
 def test_a_file_that_no_run_wrote_is_not_replaced_unasked(images: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/instances.json").write_text("mine")
-    with pytest.raises(UsageError, match=r"instances\.json: is there.*`overwrite`"):
+    with pytest.raises(UsageError, match=r"instances\.json: already exists.*`overwrite`"):
         run(images, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == ["instances.json"]
     assert (tmp_path / "out/instances.json").read_text() == "mine"
@@ -304,7 +304,7 @@ def test_masks_that_no_run_made_are_not_taken_away_unasked(images: Path, tmp_pat
     mine = tmp_path / "out/masks/000.jpg/7.png"
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"mine")
-    with pytest.raises(UsageError, match=r"7\.png: is there"):
+    with pytest.raises(UsageError, match=r"7\.png: already exists"):
         run(images, tmp_path / "out")
     assert mine.read_bytes() == b"mine" and not (tmp_path / "out/journal.ndjson").exists()
     run(images, tmp_path / "out", overwrite=True)

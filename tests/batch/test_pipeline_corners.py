@@ -187,7 +187,7 @@ def test_a_name_too_long_for_its_outputs_fails_that_image_alone(photos: Path, tm
     photograph(photos / ("n" * 250 + ".png"))
     summary, _ = run(photos, tmp_path / "out", formats=frozenset({"idmap"}))
     assert (summary.done, len(summary.failed)) == (5, 1)
-    assert "rename it" in summary.failed[0]
+    assert "rename the image" in summary.failed[0]
 
 
 def test_lines_of_a_stream_come_in_input_order_and_before_the_end(photos: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def run_in_processes(
     job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
     heard = Heard()
     builds = [partial(how, job.without_images(), predictor) for predictor in predictors]
-    return run_images(job, ProcessEngine(builds, 2), heard), heard
+    return run_images(job, job.outputs(), ProcessEngine(builds, 2), heard), heard
 
 
 def test_the_bytes_are_those_of_one_process(mixed_images: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_an_image_that_kills_three_processes_fails_by_name(mixed_images: Path, t
     predictors = KilledPredictor(), KilledPredictor()
     summary, _ = run_in_processes(mixed_images, tmp_path / "out", *predictors, batch_size=3)
     assert (summary.exit_code, summary.done) == (3, 8)
-    assert f"{mixed_images}/sub/5.png: it killed 3 processes (signal 9); see whether there is memory enough" in (
+    assert f"{mixed_images}/sub/5.png: it killed 3 processes (signal 9); check that there is enough memory" in (
         summary.failed
     )
     again, _ = run_in_processes(mixed_images, tmp_path / "out", BoxPredictor(), retry_failed=True)
@@ -68,7 +68,7 @@ def test_an_image_that_kills_three_processes_fails_by_name(mixed_images: Path, t
     ("how", "message"),
     [
         (build_nothing, r"^model.pth: no model; fetch it$"),
-        (build_killed, r"^a process died while it loaded the models \(signal 9\); see whether there is memory enough$"),
+        (build_killed, r"^a process died while loading the models \(signal 9\); check that there is enough memory$"),
     ],
 )
 def test_what_is_wrong_with_a_model_is_said_once_and_nothing_is_begun(

@@ -31,7 +31,7 @@ from tests.batch.other_processes import KilledPredictor, build
 
 job = make_job(sys.argv[1], None, TwoBoxes(), stream=sys.stdout.buffer)
 engine = RayEngine(partial(build, job.without_images(), KilledPredictor()), "local", 1, 9, on_gpu=False)
-sys.exit(run_images(job, engine, Heard()).exit_code)
+sys.exit(run_images(job, job.outputs(), engine, Heard()).exit_code)
 """
 
 
@@ -48,7 +48,7 @@ def run_on_ray(
     job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
     make = partial(how, job.without_images(), predictor or BoxPredictor())
     heard = Heard()
-    return run_images(job, RayEngine(make, None, 1, len(job.images), on_gpu=False), heard), heard
+    return run_images(job, job.outputs(), RayEngine(make, None, 1, len(job.images), on_gpu=False), heard), heard
 
 
 def test_the_bytes_are_those_of_this_process(mixed_images: Path, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_an_image_that_kills_three_actors_fails_by_name(mixed_images: Path, tmp_
     summary, _ = run_on_ray(mixed_images, tmp_path / "out", KilledPredictor(), batch_size=3)
     assert (summary.exit_code, summary.done) == (3, 8)
     (failure,) = (text for text in summary.failed if "sub/5.png" in text)
-    assert "sub/5.png: it killed 3 processes (The actor is dead because its worker process has died); see" in failure
+    assert "sub/5.png: it killed 3 processes (The actor is dead because its worker process has died); check" in failure
 
 
 def test_ray_says_nothing_where_results_go(mixed_images: Path) -> None:

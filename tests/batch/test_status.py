@@ -76,7 +76,7 @@ def _host(lines: list[str]) -> str:
 
 
 def test_where_no_run_was(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run has written here"):
+    with pytest.raises(UsageError, match="not the output of a run"):
         read_status(tmp_path)
 
 
@@ -84,14 +84,14 @@ def test_of_a_file_of_results_it_says_to_give_the_folder(images: Path, tmp_path:
     run(images, tmp_path / "out")
     masks = tmp_path / "out" / "masks"
     for path in (tmp_path / "out" / "instances.json", next(file for file in masks.rglob("*.png") if file.is_file())):
-        with pytest.raises(UsageError, match="is no journal of a run; give the folder") as error:
+        with pytest.raises(UsageError, match="not a journal; pass the output folder") as error:
             read_status(path)
         assert str(path) in str(error.value) and "overwrite" not in str(error.value)
     copy = tmp_path / "copy"  # by whatever name
     copy.write_bytes((tmp_path / "out" / "journal.ndjson").read_bytes())
     assert read_status(copy).done == 6
     (tmp_path / "out" / "journal.ndjson").write_bytes(b"damaged\n")
-    with pytest.raises(HqsamError, match="line 1 is not of a journal"):
+    with pytest.raises(HqsamError, match="line 1 is not a journal entry"):
         read_status(tmp_path / "out" / "journal.ndjson")
 
 
@@ -99,7 +99,7 @@ def test_the_folder_of_a_file_of_boxes_is_that_file(images: Path, tmp_path: Path
     run(images, tmp_path / "found/dets.json", journal=tmp_path / "found/dets.json.journal.ndjson", formats=frozenset())
     assert read_status(tmp_path / "found") == read_status(tmp_path / "found/dets.json")
     (tmp_path / "found/more.json.journal.ndjson").write_text("{}\n")
-    with pytest.raises(UsageError, match="no run has written here"):
+    with pytest.raises(UsageError, match="not the output of a run"):
         read_status(tmp_path / "found")
 
 

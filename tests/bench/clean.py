@@ -54,7 +54,7 @@ def counts(mask: np.ndarray) -> tuple[int, int]:
 def rows(folder: Path, predictor: Predictor) -> dict[str, np.ndarray]:
     """By setting: IoU and boundary IoU in percent, parts and holes, means over the images."""
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in SETTINGS}
-    for pair in tqdm(dataset_pairs(find_dataset(str(folder), folder)), desc=folder.name, disable=None):
+    for pair in tqdm(dataset_pairs(find_dataset(str(folder), folder)).pairs, desc=folder.name, disable=None):
         image, values = read_pair(pair)
         gt = values > THRESHOLD
         x0, y0, x1, y1 = tight_box(gt)

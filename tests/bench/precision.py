@@ -39,7 +39,7 @@ def main() -> None:
         table.add_column(column, justify="right" if column else "left")
     for folder in arguments.folders:
         rows = []
-        pairs = list(islice(dataset_pairs(find_dataset(str(folder), folder)), arguments.limit))
+        pairs = list(islice(dataset_pairs(find_dataset(str(folder), folder)).pairs, arguments.limit))
         for pair in tqdm(pairs, desc=folder.name, disable=None):
             image, values = read_pair(pair)
             gt = values > THRESHOLD

@@ -22,7 +22,8 @@ import numpy as np
 from hqsam_cli.cli.console import ConsoleReporter
 from hqsam_cli.records import MaskCrop
 from hqsam_cli.report.page import write_report
-from hqsam_cli.report.results import read_results
+from hqsam_cli.report.photos import read_photos
+from hqsam_cli.results.stream import open_results
 
 WIDTH, HEIGHT, CATEGORIES = 640, 480, 80
 WATCH = """() => {
@@ -92,8 +93,9 @@ def main() -> None:
         folder = Path(name)
         make_run(folder, arguments.photos, arguments.masks)
         began, progress = time.monotonic(), ConsoleReporter()
-        results = read_results(folder, folder / "imgs")
-        page, _ = write_report(results, folder, exif="apply", max_pixels=10**6, workers=4, progress=progress)
+        results = open_results(folder)
+        photos = read_photos(results, folder / "imgs")
+        page, _ = write_report(results, photos, folder, max_pixels=10**6, workers=4, progress=progress)
         progress.close()
         print(f"report: {time.monotonic() - began:.0f} s")
         chromium = shutil.which("chromium") or shutil.which("google-chrome")

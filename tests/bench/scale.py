@@ -14,23 +14,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from hqsam_cli.batch.journal import Journal, Origin, read_journal, read_records
-from hqsam_cli.configs import JOURNAL
+from hqsam_cli.io.run_folder import JOURNAL
+from hqsam_cli.records import ImageRecord
 
 PROGRAM = "from hqsam_cli.cli import main; main()"
 MILLION = 1_000_000
 
 
-def records_of(journal: Path) -> list[tuple[Origin, dict[str, Any]]]:
+def records_of(journal: Path) -> list[tuple[Origin, ImageRecord]]:
     """The records of a run that have no error, each with its origin."""
     entries = read_journal(journal).entries
-    return [(origin, record) for origin, record in read_records(journal, entries, entries) if not record["error"]]
+    return [(origin, record) for origin, record in read_records(journal, entries, entries) if not record.failure]
 
 
 def main() -> None:
@@ -49,11 +50,11 @@ def main() -> None:
         whole = time.perf_counter() - began
         records = records_of(out / JOURNAL)
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file() and path.name != JOURNAL)
-        masks = sum(len(record["annotations"]) for _, record in records)
+        masks = sum(len(record.annotations) for _, record in records)
         noted = Journal(Path(folder, JOURNAL), {}, overwrite=False)
         began = time.perf_counter()
         for n, (origin, record) in enumerate(itertools.islice(itertools.cycle(records), arguments.records)):
-            noted.append([(origin, {**record, "file_name": f"{n:07d}.jpg"})])
+            noted.append([(origin, replace(record, file_name=f"{n:07d}.jpg"))])
         writing = (time.perf_counter() - began) / arguments.records
         noted.close()
         journal_size = Path(folder, JOURNAL).stat().st_size / arguments.records

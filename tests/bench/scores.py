@@ -53,7 +53,7 @@ def model_method(predictor: Predictor) -> Method:
 def scores(folder: Path, methods: dict[str, Method]) -> dict[str, tuple[float, float]]:
     """Mean IoU and mean boundary IoU of each method, in percent."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    for pair in tqdm(dataset_pairs(find_dataset(str(folder), folder)), desc=folder.name, disable=None):
+    for pair in tqdm(dataset_pairs(find_dataset(str(folder), folder)).pairs, desc=folder.name, disable=None):
         image, values = read_pair(pair)
         gt = values > THRESHOLD
         x0, y0, x1, y1 = tight_box(gt)

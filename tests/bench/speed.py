@@ -19,7 +19,6 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -33,12 +32,12 @@ from hqsam_cli.configs import MaskOutput
 from hqsam_cli.inference.device import resolve_compute
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.inference.speed import peak_memory, random_boxes
-from hqsam_cli.records import Prompt
+from hqsam_cli.records import RLE, Prompt
 from hqsam_cli.weights.checkpoints import load_model, read_checkpoint
 
 MEGAPIXELS = (1, 12)
 Work = list[tuple[np.ndarray, list[Prompt]]]  # photos, and their boxes
-Masks = list[list[dict[str, Any]]]  # of each photo, RLEs
+Masks = list[list[RLE]]  # of each photo, RLEs
 
 
 def work_on(images: int, boxes: int, sizes: tuple[float, float] = MEGAPIXELS) -> Work:

@@ -159,7 +159,7 @@ def measured(scene: Scene, masks: list[np.ndarray], rng: np.random.Generator) ->
     """The measures of masks of a scene, prompted by the boxes of the good ones."""
     height, width = scene.photo.shape[:2]
     crops = [MaskCrop(mask, 0, 0, width, height) for mask in masks]
-    annotations = []
+    annotations: list[Any] = []
     for good, crop in zip(scene.masks, crops, strict=True):
         x, y, w, h = MaskCrop(good, 0, 0, width, height).tight_box()
         x0, y0, x1, y1 = np.array([x, y, x + w, y + h]) + rng.uniform(-0.05, 0.05, 4) * [w, h, w, h]

@@ -38,7 +38,7 @@ def test_images_and_boxes_at_addresses_make_the_masks_of_files(
     assert hqsam(*command).code == 0
     here, there = (json.loads(Path(name, "instances.json").read_text()) for name in ("here", "there"))
     assert here["annotations"] == there["annotations"] and here["images"] == there["images"]
-    assert "2 done before" in hqsam(*command).err
+    assert "2 already done" in hqsam(*command).err
 
 
 def test_a_folder_of_labels_may_be_at_an_address(hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem) -> None:
@@ -78,7 +78,7 @@ def test_a_broken_tar_is_a_failure_and_the_rest_is_done(hqsam: Run, photos: Path
         (["memory://bucket/none", "--frame"], 4, "no image in memory://bucket/none"),
         (["nobody://host/imgs", "--frame"], 2, "nobody://host/imgs: no address that fsspec knows"),
         (["imgs", "--boxes", "memory://bucket/none.json"], 1, "memory://bucket/none.json: no such file"),
-        (["memory://bucket/imgs", "--frame", "-f", "yolo-seg"], 2, "yolo-seg links to images"),
+        (["memory://bucket/imgs", "--frame", "-f", "yolo-seg"], 2, "yolo-seg needs local image files"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -105,16 +105,19 @@ def test_results_at_an_address_are_those_in_a_folder(
         assert memory.cat_file(f"/bucket/out/{path.relative_to('here')}") == path.read_bytes()
     there = json.loads(memory.cat_file("/bucket/out/instances.json"))
     assert there["annotations"] == json.loads(Path("here/instances.json").read_text())["annotations"]
-    assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out").err
+    assert "2 already done" in hqsam(*command, "-o", "memory://bucket/out").err
     assert "finished" in hqsam("status", "memory://bucket/out").out
     assert "left     0" in hqsam(*command, "-o", "memory://bucket/out", "--dry-run").out
 
     memory.rm("/bucket/out/journal", recursive=True)
     refused = hqsam(*command, "-o", "memory://bucket/out")
-    assert refused.code == 2 and "memory://bucket/out/instances.json: is there, and no run" in refused.err
+    assert (
+        refused.code == 2
+        and "memory://bucket/out/instances.json: already exists, and was not written by hqsam" in refused.err
+    )
     assert hqsam(*command, "-o", "memory://bucket/out", "--overwrite", "--journal", "notes").code == 0
     assert Path("notes/journal.ndjson").is_file() and not memory.exists("/bucket/out/journal")
-    assert "2 done before" in hqsam(*command, "-o", "memory://bucket/out", "--journal", "notes").err
+    assert "2 already done" in hqsam(*command, "-o", "memory://bucket/out", "--journal", "notes").err
     other = hqsam(*command, "-o", "memory://bucket/other", "--journal", "notes")
     assert other.code == 2 and "--output was memory://bucket/out, is memory://bucket/other" in other.err
 
@@ -123,7 +126,7 @@ def test_addresses_of_files_are_addresses(hqsam: Run, photos: Path, tmp_path: Pa
     there = f"file://{tmp_path}/new/out"
     command = ("segment", f"file://{photos}", "--boxes", f"file://{tmp_path}/dets.json", "-o", there)
     assert hqsam(*command).code == 0
-    assert "2 done before" in hqsam(*command).err
+    assert "2 already done" in hqsam(*command).err
     assert len(json.loads((tmp_path / "new/out/instances.json").read_text())["images"]) == 2
     assert sum(path.is_file() for path in (tmp_path / "new/out/masks").rglob("*.png")) == 3
 
@@ -147,16 +150,16 @@ def test_boxes_go_to_an_address(
     for path in files:
         own, other = path.read_text(), memory.cat_file(f"/bucket/d/{path.relative_to('here')}").decode()
         assert own.partition('"images"')[2] == other.partition('"images"')[2] if form == "coco" else own == other
-    assert "2 done before" in hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", output).err
+    assert "2 already done" in hqsam("detect", photos, "--score-threshold", "0.01", "-f", form, "-o", output).err
     assert "finished" in hqsam("status", output).out
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-o", "memory://bucket/out", "-f", "labelme"], "files of labelme say where images are"),
-        (["-o", "memory://bucket/out", "-f", "yolo-seg"], "files of yolo-seg say where images are"),
-        (["-o", "out", "--journal", "notes"], "--journal notes: is for an output at an address"),
+        (["-o", "memory://bucket/out", "-f", "labelme"], "labelme stores relative image paths"),
+        (["-o", "memory://bucket/out", "-f", "yolo-seg"], "yolo-seg stores relative image paths"),
+        (["-o", "out", "--journal", "notes"], "--journal notes: applies to an output at a URL only"),
         (["-o", "nobody://out"], "no address that fsspec knows"),
     ],
 )
@@ -166,7 +169,7 @@ def test_outputs_that_cannot_be_are_one_line(hqsam: Run, photos: Path, arguments
 
 
 def test_a_server_that_takes_nothing_is_one_line(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hqsam_cli.io.places.PAUSES", (0.01,))
+    monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01,))
     ended = hqsam("segment", photos, "--frame", "-o", "http://127.0.0.1:1/out")
     assert (ended.code, ended.err.count("\n")) == (1, 1) and "http://127.0.0.1:1/out" in ended.err
 
@@ -212,7 +215,7 @@ def test_an_address_is_never_a_path_of_this_machine(
         ended = hqsam(*command.split(), *given)
         takes_it = about.name in TAKEN.get(command, ())
         assert ended.code in ((1, 2, 4) if takes_it else (2,)), (given, ended)
-        is_refused = f"{NOWHERE}: an address, which is not taken here; give a path of this machine" in ended.err
+        is_refused = f"{NOWHERE}: a URL, which is not supported here; pass a local path" in ended.err
         is_no_word = any(text in ended.err for text in ("must be", "is not one of", "valid"))
         assert (takes_it or is_refused or is_no_word) and ended.err.count("\n") == 1, (given, ended)
         assert list(tmp_path.iterdir()) == []
@@ -244,14 +247,14 @@ def test_results_are_read_from_addresses_and_written_to_them(
         made, other = Path(name).read_text(), memory.cat_file(f"/bucket/made/{name}").decode()
         assert made.partition('"images"')[2] == other.partition('"images"')[2]
         refused = hqsam("results", *there, "-o", f"memory://bucket/made/{name}")
-        assert refused.code == 2 and f"memory://bucket/made/{name}: is there; pass --overwrite" in refused.err
+        assert refused.code == 2 and f"memory://bucket/made/{name}: already exists; pass --overwrite" in refused.err
         assert hqsam("results", *there, "-o", f"memory://bucket/made/{name}", "--overwrite").code == 0
     split = ("results", "split", out, "--parts", "a=0.5,b=0.5", "-o", "memory://bucket/parts")
     assert hqsam(*split).code == 0 and len(memory.ls("/bucket/parts")) == 2
     refused = hqsam("results", "convert", out, "-f", "voc", "--images", photos, "-o", "memory://bucket/voc")
-    assert refused.code == 2 and "an address, where voc is not written" in refused.err
+    assert refused.code == 2 and "a URL, which is not supported for voc" in refused.err
     refused = hqsam("results", "filter", out, "--min-score", "0.1", "-o", out)
-    assert refused.code == 2 and "memory://bucket/out: a folder" in refused.err
+    assert refused.code == 2 and "memory://bucket/out: is a folder" in refused.err
     memory.pipe_file("/bucket/odd.json", b'{"images": [{"id": 1}]}')
     assert "memory://bucket/odd.json: entry 1 of images" in hqsam("results", "stats", "memory://bucket/odd.json").err
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("memory")]
@@ -271,7 +274,7 @@ def test_a_run_at_an_address_and_a_copy_of_it_are_drawn_and_reported(
     assert hqsam("report", "copy").code == 0
     assert len(Path("copy/report/instances.csv").read_text().splitlines()) == 4
     shutil.rmtree("copy/journal")
-    assert "no instances.json and no journal.ndjson in it" in hqsam("report", "copy").err
+    assert "has no instances.json, instances.ndjson or journal.ndjson" in hqsam("report", "copy").err
 
 
 def test_a_page_of_photos_at_an_address_has_them(hqsam: Run, photos: Path, memory: fsspec.AbstractFileSystem) -> None:

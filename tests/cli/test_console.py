@@ -13,11 +13,11 @@ import sys
 import termios
 import time
 from importlib import import_module
-from typing import Any
 
 import pytest
 
 from hqsam_cli.cli.console import ConsoleReporter, sentence
+from hqsam_cli.records import Failure, ImageRecord
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def test_what_breaks_lines_is_written_out() -> None:
     assert sentence("a\nb.jpg: broken") == "a\\nb.jpg: broken"
 
 
-def records() -> list[dict[str, Any]]:
+def records() -> list[ImageRecord]:
     """Three images of two masks each, and one that failed."""
-    done: list[dict[str, Any]] = [{"file_name": f"{n}.jpg", "annotations": [{}, {}], "error": None} for n in range(3)]
-    return [*done, {"file_name": "torn.jpg", "annotations": [], "error": "torn.jpg: broken"}]
+    done = [ImageRecord(f"{n}.jpg", n, (4, 3), [{"id": 1}, {"id": 2}]) for n in range(3)]
+    return [*done, ImageRecord("torn.jpg", 9, failure=Failure("torn.jpg", "broken"))]
 
 
 @pytest.mark.parametrize("columns", [100, 30])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,12 @@ import pytest
 from torch import nn
 
 from hqsam_cli import formats
+from hqsam_cli.configs import formats as format_names
 from hqsam_cli.data import sets
 from hqsam_cli.evaluation import metrics
-from hqsam_cli.formats import label_writer, prompt_file
+from hqsam_cli.formats import label_writer
+from hqsam_cli.io import copies
+from hqsam_cli.prompts import prompt_file, readers
 from hqsam_cli.weights import registry
 from tests.cli.conftest import Run
 
@@ -64,9 +69,13 @@ def test_an_encoder() -> None:
 
 
 def test_a_prompt_format_reads_corners_and_names_what_it_leaves_out(
-    hqsam: Run, photos: Path, put_in: Any, tmp_path: Path
+    hqsam: Run, photos: Path, put_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_in(formats.READERS, {"shapes": added("A prompt format", prompt_file)["READERS"]["shapes"]})
+    own = added("A prompt format", prompt_file, format_names)
+    monkeypatch.setitem(
+        sys.modules, "hqsam_cli.prompts.readers.shapes", SimpleNamespace(read_shapes=own["read_shapes"])
+    )
+    put_in(readers.READERS, {"shapes": readers.load_reader(own["JSON_PROMPTS"]["shapes"])})
     shape = {"image": "a.jpg", "corners": [10, 20, 60, 50], "label": "cat"}
     (tmp_path / "shapes.json").write_text(json.dumps({"shapes": [shape, "junk", {"corners": [1, 2, 3, 4]}]}))
     ended = hqsam("segment", photos, "--boxes", "shapes.json", "-o", "-", "--strict")
@@ -76,8 +85,12 @@ def test_a_prompt_format_reads_corners_and_names_what_it_leaves_out(
     assert found["prompt_box"] == [10, 20, 50, 30]
 
 
-def test_an_output_format_is_written_and_kept(hqsam: Run, photos: Path, put_in: Any, tmp_path: Path) -> None:
-    put_in(formats.WRITERS, {"areas": added("An output format", label_writer)["WRITERS"]["areas"]})
+def test_an_output_format_is_written_and_kept(
+    hqsam: Run, photos: Path, put_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = added("An output format", label_writer, copies, format_names)
+    monkeypatch.setitem(sys.modules, "hqsam_cli.formats.areas", SimpleNamespace(AreaWriter=own["AreaWriter"]))
+    put_in(formats.WRITERS, {"areas": formats.load_writer(own["MASK_FORMATS"]["areas"])})
     command = ("segment", photos, "--boxes", "dets.json", "-f", "areas", "-f", "coco", "-o", "out")
     assert hqsam(*command).code == hqsam(*command).code == 0
     results = json.loads((tmp_path / "out/instances.json").read_text())

@@ -77,7 +77,7 @@ def test_the_chain_continues_and_an_added_photo_changes_no_id(hqsam: Run, photos
     # Without how it ended, and the last image.
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-2]))
     again = hqsam(*arguments)
-    assert "2 of 3 images were done before" in again.err
+    assert "2 of 3 images already done" in again.err
     assert contents(Path("out")) == whole
     changed = hqsam(*arguments, "--iou", "0.5")
     assert changed.code == 2
@@ -125,15 +125,15 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     monkeypatch.setattr(files, "EMBEDDED_PATH", object_detector)
     result = hqsam("segment", photos, "--score-threshold", "0.001", "-o", "-")
     assert result.code == 0
-    assert "no prompts given: segmenting what up to 8 x 8 points find" in result.err
-    assert "what the detector object of this package finds" in result.err and "--everything" in result.err
+    found_by = "up to 8 x 8 points and the detector object of this package"
+    assert f"no prompts: segmenting objects found by {found_by}" in result.err and "--everything" in result.err
     boxed = hqsam("segment", photos, "--detector", "object", "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert "points" not in boxed.err
     for line, alone in zip(result.lines, boxed.lines, strict=True):
         assert alone["annotations"][0]["segmentation"] in [own["segmentation"] for own in line["annotations"]]
         ids = [annotation["id"] for annotation in line["annotations"]]
         assert ids == list(range(ids[0], ids[0] + len(ids))) and len(alone["annotations"]) == 1 < len(ids)
-    assert hqsam("segment", photos, "--dry-run").out.count("what object finds") == 1
+    assert hqsam("segment", photos, "--dry-run").out.count("boxes of the detector object") == 1
     found = hqsam("detect", photos, "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]
 
@@ -146,15 +146,15 @@ def test_no_prompts_at_all_means_the_embedded_detector(
         (["detect", "imgs", "--detector", "evil.pt"], 2, "--trust-detector"),
         (["detect", "imgs", "--detector", "evil.pt", "--trust-detector"], 1, "cannot load it"),
         (["detect", "nothing*.jpg", "--detector", "object.safetensors"], 4, "no image"),
-        (["detect", "imgs", "--detector", "object.safetensors", "-o", "-", "-f", "coco"], 2, "NDJSON alone"),
-        (["detect", "imgs", "--detector", "object.safetensors", "-o", "imgs"], 2, "a folder"),
+        (["detect", "imgs", "--detector", "object.safetensors", "-o", "-", "-f", "coco"], 2, "only NDJSON"),
+        (["detect", "imgs", "--detector", "object.safetensors", "-o", "imgs"], 2, "is a folder"),
         (["detect", "imgs", "--detector", "object.safetensors", "-o", "dets.json/x"], 1, "cannot be written"),
-        (["segment", "imgs", "--detector", "object.safetensors", "--frame"], 2, "--detector finds the boxes"),
-        (["segment", "imgs", "--detector", "object.safetensors", "--boxes", "dets.json"], 2, "--detector finds"),
+        (["segment", "imgs", "--detector", "object.safetensors", "--frame"], 2, "--detector predicts the boxes"),
+        (["segment", "imgs", "--detector", "object.safetensors", "--boxes", "dets.json"], 2, "--detector predicts"),
         (
             ["segment", "imgs", "--boxes", "dets.json", "--iou", "0.5"],
             2,
-            "--iou: for a detector",
+            "--iou: applies to a detector",
         ),
         (["segment", "imgs", "--detector", "object.safetensors", "--half"], 2, "--half"),
     ],
@@ -195,7 +195,7 @@ def test_without_an_output_it_writes_to_a_folder_of_its_own(
     assert Path("dets.json").read_bytes() == mine
     assert len(COCO("hqsam_detect/dets.json").imgs) == 2
     refused = hqsam("detect", photos, *ARGUMENTS, "-o", "dets.json")
-    assert refused.code == 2 and "dets.json: is there, and no run of this tool wrote it" in refused.err
+    assert refused.code == 2 and "dets.json: already exists, and was not written by hqsam" in refused.err
     assert Path("dets.json").read_bytes() == mine
     assert hqsam("detect", photos, *ARGUMENTS, "-o", "dets.json", "--overwrite").code == 0
     assert hqsam("detect", photos, *ARGUMENTS, "-o", "dets.json").code == 0
@@ -207,7 +207,7 @@ def test_it_goes_on_where_it_stopped_and_does_new_photos_alone(hqsam: Run, photo
     command = ("detect", photos, *ARGUMENTS, "--output", detected)
     assert hqsam(*command, "--dry-run").out.split()[:6] == ["images", "4", "done", "3", "left", "1"]
     again = hqsam(*command)
-    assert "3 of 4 images were done before" in again.err
+    assert "3 of 4 images already done" in again.err
     after = json.loads(detected.read_text())
     assert [image for image in after["images"] if image["file_name"] != "0.png"] == before["images"]
     changed = hqsam(*command, "--score-threshold", "0.5")
@@ -253,7 +253,11 @@ def test_labels_of_others_stay_and_those_of_photos_that_are_gone_go(
     Path("labels").mkdir()
     Path("labels/a.txt").write_text("mine")
     refused = hqsam(*command)
-    assert refused.code == 2 and "labels/a.txt: is there" in refused.err and Path("labels/a.txt").read_text() == "mine"
+    assert (
+        refused.code == 2
+        and "labels/a.txt: already exists" in refused.err
+        and Path("labels/a.txt").read_text() == "mine"
+    )
     assert hqsam(*command, "--overwrite").code == 0 and Path("labels/a.txt").read_text() != "mine"
     Path("labels/sub/b.txt").write_text("corrected by hand")
     (photos / "a.jpg").unlink()
@@ -269,7 +273,7 @@ def test_a_label_that_is_there_before_its_photo_stays(hqsam: Run, photos: Path) 
     Path("labels/c.txt").write_text("made by hand")
     before = Path("labels/a.txt").read_text()
     ended = hqsam(*command)
-    assert ended.code == 0 and "c.txt: left as it is" in ended.err and "a.txt" not in ended.err
+    assert ended.code == 0 and "c.txt: not overwritten" in ended.err and "a.txt" not in ended.err
     assert Path("labels/c.txt").read_text() == "made by hand" and Path("labels/a.txt").read_text() == before
     assert Path("labels/a.png.txt").read_text() == Path("labels/sub/b.txt").read_text()
     assert hqsam(*command, "--overwrite").code == 0

@@ -45,7 +45,7 @@ def test_the_table_names_versions_devices_cache_and_weights(hqsam: Run, tmp_path
         ("Python", platform.python_version()),
         ("cpu", "bfloat16"),
         ("hub cache", str(tmp_path / "cache")),
-        ("weights here", "lite"),
+        ("weights", "lite"),
     ):
         assert value in lines[name]
 

@@ -61,6 +61,6 @@ def test_a_bug_is_one_line_too(hqsam: Run, photos: Path, monkeypatch: pytest.Mon
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("hqsam_cli.io.find.find_images", broken)
+    monkeypatch.setattr("hqsam_cli.batch.inputs.find_images", broken)
     ended = hqsam("segment", photos, "--frame")
     assert (ended.code, ended.err.count("\n")) == (1, 1) and "unexpected ZeroDivisionError (oh)" in ended.err

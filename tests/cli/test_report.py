@@ -47,7 +47,7 @@ def test_photos_that_were_moved(hqsam: Run, photos: Path, tmp_path: Path) -> Non
     photos.rename(tmp_path / "moved")
     result = hqsam("report", "out")
     assert result.code == 0
-    assert "photos that cannot be shown: 2 of 2; pass --images" in said(result.err)
+    assert "images that cannot be shown: 2 of 2; pass their folder as --images" in said(result.err)
     result = hqsam("report", "out", "--images", "moved")
     assert result.code == 0
     assert "cannot be shown" not in result.err
@@ -75,7 +75,7 @@ def test_thumbnails_of_the_run_stand_for_photos_that_are_elsewhere(hqsam: Run, p
     assert not (tmp_path / "out" / "report" / "thumbnails").exists()
 
     (tmp_path / made[0]).write_bytes(b"broken")
-    assert "photos that cannot be shown: 1 of 2" in said(hqsam("report", "out").err)
+    assert "images that cannot be shown: 1 of 2" in said(hqsam("report", "out").err)
     (tmp_path / made[0]).unlink()
     assert "1 of 2 images" in hqsam(*arguments).err
     assert (tmp_path / made[0]).is_file()
@@ -86,7 +86,7 @@ def test_what_cannot_be_reported_on(hqsam: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = hqsam("report", "empty")
     assert result.code == 1
-    assert "empty: no instances.json and no journal.ndjson in it; give the output folder" in said(result.err)
+    assert "empty: has no instances.json, instances.ndjson or journal.ndjson; give COCO instances" in said(result.err)
     own = tmp_path / "own"
     (own / "report").mkdir(parents=True)
     (own / "report" / "sales.txt").write_text("mine")

@@ -54,14 +54,14 @@ def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("merge 1.json 2.json -o 2.json", "2.json: is there; pass --overwrite"),
-        ("filter 1.json -o x.json", "nothing says what to keep"),
+        ("merge 1.json 2.json -o 2.json", "2.json: already exists; pass --overwrite"),
+        ("filter 1.json -o x.json", "no filter; pass --min-score"),
         ("filter 1.json --categories bird -o x.json", "--categories bird: no such category; there are cat, dog"),
-        ("split 1.json --parts train=0.8 -o x", "--parts: shares come to 0.8"),
-        ("split 1.json --parts train=a,b=1 -o x", "--parts train=a: no share of a part"),
+        ("split 1.json --parts train=0.8 -o x", "--parts: fractions sum to 0.8, not 1"),
+        ("split 1.json --parts train=a,b=1 -o x", "--parts train=a: not NAME=FRACTION"),
         ("convert 1.json -f labelme -o x", "pass --images DIR"),
-        ("convert 1.json -f yolo --segmentation rle -o x", "--segmentation: is for COCO and NDJSON"),
-        ("convert 1.json -f yolo -o 2.json", "2.json: is there"),
+        ("convert 1.json -f yolo --segmentation rle -o x", "--segmentation: applies to COCO and NDJSON only"),
+        ("convert 1.json -f yolo -o 2.json", "2.json: already exists"),
     ],
 )
 def test_mistakes_are_usage(hqsam: Run, sets: None, arguments: str, said: str) -> None:
@@ -91,7 +91,7 @@ def test_a_split_replaces_all_or_nothing(hqsam: Run, sets: None) -> None:
     Path("parts/val.json").write_text("mine")
     arguments = ("results", "split", "1.json", "--parts", "train=0.5,val=0.5", "--output", "parts")
     refused = hqsam(*arguments)
-    assert (refused.code, "parts/val.json: is there; pass --overwrite" in refused.err) == (2, True), refused.err
+    assert (refused.code, "parts/val.json: already exists; pass --overwrite" in refused.err) == (2, True), refused.err
     assert [path.name for path in Path("parts").iterdir()] == ["val.json"]
     assert hqsam(*arguments, "--overwrite").code == 0
     assert COCO("parts/val.json").imgs is not None

@@ -21,7 +21,7 @@ def test_two_shards_merged_are_one_run(hqsam: Run, photos: Path) -> None:
     for index in (1, 2):
         made = hqsam(*command, "--shard", f"{index}/2", "-o", f"part{index}")
         assert made.code == 0 and "no prompt file mentions" not in made.err
-    assert "of the shards 1/2 is missing" in hqsam("merge", "all", "part2").err
+    assert "missing shards: 1/2" in hqsam("merge", "all", "part2").err
     merged = hqsam("merge", "all", "part1", "part2")
     assert merged.code == 0 and "2 images, 3 masks" in merged.err and merged.out == ""
     one, joined = (json.loads(Path(name, "instances.json").read_text()) for name in ("whole", "all"))
@@ -31,7 +31,7 @@ def test_two_shards_merged_are_one_run(hqsam: Run, photos: Path) -> None:
     masks = [sorted(filter(Path.is_file, Path(name, "masks").rglob("*.png"))) for name in ("whole", "all")]
     assert len(masks[0]) == 3
     assert [path.read_bytes() for path in masks[0]] == [path.read_bytes() for path in masks[1]]
-    assert "2 of 2 images were done before" in hqsam(*command, "-o", "all").err
+    assert "2 of 2 images already done" in hqsam(*command, "-o", "all").err
 
 
 def test_a_process_on_each_device_makes_what_one_makes(hqsam: Run, photos: Path) -> None:
@@ -43,16 +43,16 @@ def test_a_process_on_each_device_makes_what_one_makes(hqsam: Run, photos: Path)
     assert several.code == 0 and "2 of 2 images, 3 masks" in several.err
     one, two = (json.loads(Path(name, "instances.json").read_text())["annotations"] for name in ("one", "two"))
     assert one == two
-    assert "2 of 2 images were done before" in hqsam(*command, "--device", "cpu", "-o", "two").err
+    assert "2 of 2 images already done" in hqsam(*command, "--device", "cpu", "-o", "two").err
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--devices", "0,1,9", "--engine", "ray"), "--devices: says where to compute, and so does --engine"),
-        (("--devices", "0", "--device", "cpu"), "--devices: says where to compute, and so does --device"),
-        (("--devices", "cpu,tpu"), "no such device"),
-        (("--devices", "999"), "cuda:999: this machine shows"),
+        (("--devices", "0,1,9", "--engine", "ray"), "--devices: cannot be combined with --engine"),
+        (("--devices", "0", "--device", "cpu"), "--devices: cannot be combined with --device"),
+        (("--devices", "cpu,tpu"), "unknown device"),
+        (("--devices", "999"), "cuda:999: this machine has"),
     ],
 )
 def test_devices_that_cannot_be_meant(hqsam: Run, photos: Path, options: tuple[str, ...], expected: str) -> None:
@@ -70,7 +70,10 @@ def test_status_says_what_failed_and_why(hqsam: Run, photos: Path) -> None:
     found = json.loads(hqsam("status", "hqsam_out", "--json").out)
     assert (found["images"], found["done"], found["left"], found["reasons"][0]["images"]) == (3, 2, 0, 1)
     again = hqsam("segment", photos, "--boxes", "dets.json", "--max-errors", "50%")
-    assert again.code == 3 and "1 failed before and are what they were: --retry-failed tries them again" in again.err
+    assert (
+        again.code == 3
+        and "1 unchanged images failed in an earlier run, not retried; pass --retry-failed to retry" in again.err
+    )
     assert "1 failed" in hqsam("segment", photos, "--boxes", "dets.json", "--retry-failed").err
     assert hqsam("status", "imgs").code == 2
 

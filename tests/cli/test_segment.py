@@ -62,7 +62,7 @@ def test_again_is_already_done_and_other_flags_are_refused_by_name(hqsam: Run, p
     before = Path("hqsam_out/instances.json").read_bytes()
     again = hqsam(*arguments)
     assert again.code == 0
-    assert "2 of 2 images were done before" in again.err
+    assert "2 of 2 images already done" in again.err
     assert Path("hqsam_out/instances.json").read_bytes() == before
     changed = hqsam(*arguments, "--mask-output", "hq")
     assert changed.code == 2
@@ -173,7 +173,7 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--frame", "--model", "vit_x"], 2, "vit_x"),
         (["imgs", "--frame", "--mask-output", "best"], 2, "best"),
         (["imgs", "--frame", "--model", "sam_vit_h"], 2, "pass --mask-output sam"),
-        (["imgs", "--images-json", "dets.json"], 2, "pass --boxes"),
+        (["imgs", "--images-json", "dets.json"], 2, "add --boxes"),
         (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
         (["gone.jpg", "--frame"], 4, "gone.jpg"),
         (["film.mp4", "--frame"], 4, "a video"),
@@ -181,7 +181,7 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--frame", "--batch-size", "0"], 2, "--batch-size: must be"),
         (["imgs", "--boxs", "dets.json"], 2, "--boxes"),
         ([], 2, "missing argument 'INPUT'"),
-        (["imgs", "--boxes", "-", "--images-json", "-"], 2, "stdin can be read once"),
+        (["imgs", "--boxes", "-", "--images-json", "-"], 2, "stdin can only be read once"),
     ],
 )
 def test_mistakes_end_in_one_line_and_their_exit_code(
@@ -266,7 +266,7 @@ def test_boxes_that_come_later_are_no_other_run(hqsam: Run, photos: Path) -> Non
     assert hqsam(*command).code == 0
     Path("dets.json").write_text(json.dumps(document))
     again = hqsam(*command)
-    assert again.code == 0 and "1 of 2 images were done before" in again.err
+    assert again.code == 0 and "1 of 2 images already done" in again.err
     assert sorted(COCO("hqsam_out/instances.json").anns) == [5, 7, 8]
     assert Path("hqsam_out/masks/sub/b.png/8.png").exists()
 
@@ -312,7 +312,7 @@ def test_help_speaks_of_values_and_not_of_types(hqsam: Run, monkeypatch: pytest.
         text = hqsam(command, "--help").out
         assert not re.search(r"<(bool|str|int|float|list|tuple|Path)", text)
         assert max(map(len, text.splitlines())) <= 80
-    assert "[[x, y, 1 or 0]" in " ".join(hqsam("segment", "--help").out.replace("│", "").split())
+    assert "[[x, y, label]" in " ".join(hqsam("segment", "--help").out.replace("│", "").split())
 
 
 def test_help_is_quick_because_torch_stays_out() -> None:
@@ -323,7 +323,7 @@ def test_help_is_quick_because_torch_stays_out() -> None:
 def test_an_output_among_the_inputs_is_none_of_them(hqsam: Run, photos: Path) -> None:
     arguments = ("segment", photos, "--boxes", "dets.json", "--format", "png", "--output", photos)
     assert hqsam(*arguments).code == 0
-    assert "2 of 2 images were done before" in hqsam(*arguments).err
+    assert "2 of 2 images already done" in hqsam(*arguments).err
 
 
 def test_a_reader_that_leaves_and_a_closed_stderr_are_no_failures(photos: Path) -> None:
@@ -370,7 +370,7 @@ def test_an_upgrade_continues_unless_its_results_are_others(
     assert hqsam(*arguments).code == 0
     monkeypatch.setattr("hqsam_cli.configs.run_identity.__version__", "9.9.9")
     continued = hqsam(*arguments)
-    assert continued.code == 0 and "2 done before" in continued.err
+    assert continued.code == 0 and "2 already done" in continued.err
     monkeypatch.setattr("hqsam_cli.configs.run_identity.RESULTS_REVISION", 10**6)
     refused = hqsam(*arguments)
     assert refused.code == 2 and "results_revision was" in refused.err and str(10**6) in refused.err

@@ -21,7 +21,7 @@ def test_everything_needs_no_prompts(hqsam: Run, photos: Path) -> None:
         assert annotation["predicted_iou"] > 0.2 and annotation["stability_score"] >= 0.2
         name = coco.imgs[annotation["image_id"]]["file_name"]
         assert Path(f"hqsam_out/masks/{name}/{annotation['id']}.png").exists()
-    assert "2 of 2 images were done before" in hqsam(*command, *loose).err
+    assert "2 of 2 images already done" in hqsam(*command, *loose).err
     assert "--pred-iou-thresh was 0.2, is 0.88" in hqsam(*command, *loose[2:]).err
     one = hqsam(*command[:5], *loose, "--max-det", "1", "-o", "-")
     assert all(len(line["annotations"]) <= 1 for line in one.lines)
@@ -30,10 +30,10 @@ def test_everything_needs_no_prompts(hqsam: Run, photos: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--everything", "--boxes", "dets.json"], "--everything asks for no prompts"),
-        (["--everything", "--detector", "object"], "--everything asks for no prompts"),
-        (["--everything", "--multimask"], "leave --multimask out"),
-        (["--boxes", "dets.json", "--points-per-side", "8"], "--points-per-side: for everything mode"),
+        (["--everything", "--boxes", "dets.json"], "--everything takes no prompts"),
+        (["--everything", "--detector", "object"], "--everything takes no prompts"),
+        (["--everything", "--multimask"], "omit --multimask"),
+        (["--boxes", "dets.json", "--points-per-side", "8"], "--points-per-side: applies to everything mode only"),
     ],
 )
 def test_everything_and_prompts_do_not_mix(hqsam: Run, photos: Path, arguments: list[str], said: str) -> None:

@@ -13,8 +13,8 @@ import torch
 from pycocotools import mask as coco_mask
 from safetensors.torch import save_file
 
-from hqsam_cli.configs import JOURNAL
 from hqsam_cli.formats import WRITERS
+from hqsam_cli.io.run_folder import JOURNAL
 from hqsam_cli.weights.registry import build_model
 from tests.cli.conftest import Run
 
@@ -52,7 +52,7 @@ def test_every_format_is_written_and_the_same_command_keeps_it(hqsam: Run, photo
         assert np.count_nonzero(again & mask) / np.count_nonzero(again | mask) > 0.98
     before = contents(Path("hqsam_out"))
     again = hqsam(*command)
-    assert "2 of 2 images were done before" in again.err
+    assert "2 of 2 images already done" in again.err
     assert contents(Path("hqsam_out")) == before
 
 
@@ -118,15 +118,15 @@ def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--min-region", "much"), "--min-region much: is no area; give pixels, or a share such as 0.5%"),
-        (("--fill-holes", "-3"), "--fill-holes -3: is no area"),
-        (("--largest-part", "--min-region", "9"), "leave --min-region out"),
-        (("--soft",), "--soft: is for cut-outs"),
-        (("--background", "white"), "--background: is for cut-outs and crops"),
-        (("--format", "cutout", "--background", "whiteish"), "--background whiteish: no color"),
-        (("--format", "png", "--segmentation", "polygon"), "--segmentation: is for COCO and NDJSON"),
-        (("--tolerance", "1"), "--tolerance: is for polygons"),
-        (("--format", "yolo"), "there are coco, png, idmap, ndjson, yolo-seg"),
+        (("--min-region", "much"), "--min-region much: not an area; pass pixels or a percentage, such as 0.5%"),
+        (("--fill-holes", "-3"), "--fill-holes -3: not an area"),
+        (("--largest-part", "--min-region", "9"), "omit --min-region"),
+        (("--soft",), "--soft: applies to cut-outs only"),
+        (("--background", "white"), "--background: applies to cut-outs and crops only"),
+        (("--format", "cutout", "--background", "whiteish"), "--background whiteish: not a color"),
+        (("--format", "png", "--segmentation", "polygon"), "--segmentation: applies to COCO and NDJSON only"),
+        (("--tolerance", "1"), "--tolerance: applies to polygons only"),
+        (("--format", "yolo"), "choose from coco, png, idmap, ndjson, yolo-seg"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(

@@ -100,7 +100,7 @@ def test_a_dry_run_says_what_is_left_and_what_would_be_refused(hqsam: Run, data:
 def test_a_file_that_no_run_wrote_is_not_replaced_unasked(hqsam: Run, data: Path) -> None:
     Path("hqsam.safetensors").write_bytes(b"mine")
     refused = hqsam("train", "--data", data, "--epochs", 1, *SMALL, "-o", ".")
-    assert refused.code == 2 and "hqsam.safetensors: is there" in refused.err
+    assert refused.code == 2 and "hqsam.safetensors: exists" in refused.err
     assert Path("hqsam.safetensors").read_bytes() == b"mine"
 
 
@@ -131,7 +131,7 @@ def test_killed_in_mid_epoch_and_continued_gives_the_weights_of_an_unbroken_run(
 
     continued = hqsam("train", *arguments, "-o", "killed")
     assert continued.code == 0, continued.err
-    assert f"{step} of 120 steps were done before" in continued.err
+    assert f"{step} of 120 steps already done" in continued.err
     assert hqsam("train", *arguments, "-o", "unbroken").code == 0
     for name in ("hq_only.safetensors", "hqsam.safetensors"):
         assert equal(tensors(tmp_path / "killed" / name), tensors(tmp_path / "unbroken" / name))
@@ -181,8 +181,8 @@ def test_bad_pairs_are_skipped_counted_and_told(hqsam: Run, data: Path, tmp_path
     (folder / "2.png").unlink()
     ended = hqsam("train", "--data", folder, "--epochs", 3, *SMALL, "-o", "run", "--json")
     assert ended.code == 3
-    assert "left out for want of a mask: 1, first" in ended.err
-    for words in ("0.jpg", "the mask is empty", "2 pairs were of no use and were skipped"):
+    assert "images without a mask, left out: 1, first" in ended.err
+    for words in ("0.jpg", "the mask is empty", "2 pairs could not be used and were skipped"):
         assert words in ended.err
     assert ended.lines[0]["skipped"] == 2
     for name in ("0.jpg", "1.jpg"):
@@ -215,7 +215,7 @@ def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
     assert rows[1]["paper_miou"] == 38.0
     shown = hqsam(*arguments)  # all is done, so this only prints
     assert shown.code == 0, shown.err
-    assert "all of SAM learns" in shown.out
+    assert "all of SAM, fine-tuned" in shown.out
     assert "12.2" in shown.out
 
 
@@ -223,10 +223,10 @@ def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
     "arguments, words",
     [
         ((), "--data FOLDER"),
-        (("--data", "nowhere"), "nowhere: no pair in it"),
+        (("--data", "nowhere"), "nowhere: no image-mask pairs"),
         (
             ("--data", str(ROOT / "sample_data")),
-            "no image in images/ and masks/ has a file as its mask, such as bicycle.png",
+            "no image in images/ and masks/ has a mask, such as bicycle.png",
         ),
         (("--hqseg", "nowhere"), "no set of HQSeg-44K"),
         (("--data", "DATA:0"), "the weight must be over 0"),
@@ -255,7 +255,7 @@ def test_a_set_to_validate_on_is_looked_at_before_the_first_step(hqsam: Run, dat
     cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.zeros((20, 20), np.uint8))
     ended = hqsam("train", "--data", data, "--val", "val", *SMALL, "-o", "run")
     assert ended.code == 1
-    assert "val: no pair of it can be read" in ended.err and "the mask is empty" in ended.err
+    assert "val: no image-mask pair can be read" in ended.err and "the mask is empty" in ended.err
     assert not (tmp_path / "run").exists()
     cv2.imwrite(str(tmp_path / "val/masks/a.png"), np.eye(20, dtype=np.uint8))  # of 0 and 1
     assert hqsam("train", "--data", data, "--val", "val", "--epochs", 1, *SMALL, "-o", "run").code == 0

@@ -66,11 +66,11 @@ def test_the_list_says_what_is_here(hqsam: Run, hub: LocalHub) -> None:
     assert pulled.code == 0
     paths = pulled.out.splitlines()
     assert [Path(path).name for path in paths] == ["hq.pth", "sam.pt"]
-    assert "fetching hq.pth" in pulled.err
+    assert "downloading hq.pth" in pulled.err
     after = {row["name"]: row for row in json.loads(hqsam("weights", "list", "--json").out)}
     assert [after[name]["path"] for name in ("vit_tiny", "mobile_sam")] == paths
     table = {line.split()[0]: line.split() for line in hqsam("weights", "list").out.splitlines() if line.strip()}
-    assert table["vit_tiny"][4] == "here"
+    assert table["vit_tiny"][4] == "available"
     assert table["vit_l"][4] == "-"
 
 
@@ -87,7 +87,7 @@ def test_segment_fetches_on_first_use_and_needs_no_hub_after(
     command = ("segment", photos, "--boxes", "dets.json", "--format", "coco")
     first = hqsam(*command, "--model", "vit_tiny", "-o", "one")
     assert first.code == 0, first.err
-    assert "fetching hq.pth (21 MB)" in first.err
+    assert "downloading hq.pth (21 MB)" in first.err
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert hqsam(*command, "--model", "vit_tiny", "-o", "two").code == 0
     assert hqsam(*command, "-o", "three").code == 0
@@ -99,10 +99,10 @@ def test_segment_fetches_on_first_use_and_needs_no_hub_after(
 def test_a_dry_run_fetches_nothing(hqsam: Run, hub: LocalHub, photos: Path, tmp_path: Path) -> None:
     result = hqsam("segment", photos, "--boxes", "dets.json", "--model", "vit_tiny", "--dry-run")
     assert result.code == 0 and "left     2" in result.out
-    assert "is not on this machine" in hqsam("weights", "info", "vit_tiny").err
+    assert "not downloaded" in hqsam("weights", "info", "vit_tiny").err
     trained = hqsam("train", "--model", "vit_tiny", "--data", photos, "--dry-run")
     assert trained.code in (1, 4)
-    assert "is not on this machine" in hqsam("detect", photos, "--detector", "yolo11n", "--dry-run").err
+    assert "not downloaded" in hqsam("detect", photos, "--detector", "yolo11n", "--dry-run").err
 
 
 def test_a_plain_sam_by_name_makes_sam_masks(hqsam: Run, hub: LocalHub, photos: Path) -> None:

@@ -102,7 +102,7 @@ def test_mattes_lie_beside_the_masks_and_are_of_their_images(tmp_path: Path, squ
     assert first.alpha is not None
     assert second.alpha is None
     assert np.array_equal(read_alpha(first.alpha, np.zeros((20, 30, 3))), square // 2)
-    with pytest.raises(ImageError, match=r"a\.png: the mask is 30x20, its photo 31x20"):
+    with pytest.raises(ImageError, match=r"a\.png: the mask is 30x20, its image 31x20"):
         read_alpha(first.alpha, np.zeros((20, 31, 3)))
 
 
@@ -189,5 +189,5 @@ def test_masks_of_any_kind_of_file_belong_to_their_images(tmp_path: Path, square
     found = find_pairs(tmp_path)
     assert [pair.mask.name for pair in found.pairs] == ["a.PNG", "b.png", "c.jpg.png"]
     assert [path.name for path in found.missing] == ["d.jpg"]
-    assert sorted(path.name for path in found.idle) == ["b.jpg", "x.tif"]
+    assert sorted(path.name for path in found.unmatched) == ["b.jpg", "x.tif"]
     assert all((read_pair(pair)[1] > 128).sum() > 50 for pair in found.pairs)

@@ -129,10 +129,10 @@ def test_safetensors_are_validated(object_detector: Path, tmp_path: Path) -> Non
     content = object_detector.read_bytes()
     other = tmp_path / "other.safetensors"
     other.write_bytes(content.replace(b"yolo11n", b"yolov8n"))
-    with pytest.raises(HqsamError, match="not those of yolov8n"):
+    with pytest.raises(HqsamError, match="do not match yolov8n"):
         read_detector(other)
     other.write_bytes(content.replace(b"yolo11n", b"../evil"))
-    with pytest.raises(HqsamError, match="holds no detector"):
+    with pytest.raises(HqsamError, match="contains no detector"):
         read_detector(other)
 
 

@@ -39,7 +39,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_unknown_pickle_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
     path.write_bytes(pickle.dumps(_Evil(tmp_path / "ran")))
-    with pytest.raises(UsageError, match=r"best\.pt: .*run code.*`trust_detector`.*ONNX.*`boxes`"):
+    with pytest.raises(UsageError, match=r"best\.pt: .*run arbitrary code.*`trust_detector`.*ONNX.*`boxes`"):
         detector_file(str(path), trusted=False)
     assert detector_file(str(path), trusted=True) == path
     assert not (tmp_path / "ran").exists()
@@ -89,10 +89,10 @@ def test_a_known_name_is_downloaded_once_and_verified(release: Path) -> None:
 
 def test_failed_downloads_are_explained(release: Path, tmp_path: Path) -> None:
     (release / "yolo11n.pt").write_bytes(b"cut")
-    with pytest.raises(HqsamError, match="not the file that is known"):
+    with pytest.raises(HqsamError, match="not the expected file"):
         detector_file("yolo11n.pt", trusted=True)
     (release / "yolo11n.pt").unlink()
-    with pytest.raises(HqsamError, match=r"cannot be fetched .* fetch it elsewhere and put it there"):
+    with pytest.raises(HqsamError, match=r"cannot be fetched .* download it elsewhere and put it there"):
         detector_file("yolo11n.pt", trusted=False)
     assert not list((tmp_path / "torch").rglob("yolo11n.pt*"))
 

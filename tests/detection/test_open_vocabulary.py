@@ -119,14 +119,14 @@ def test_missing_files_and_packages_are_explained(
     with pytest.raises(UsageError, match=r"mobileclip_blt\.ts: .*without a published SHA-256; pass `trust_detector`"):
         Detector(yoloe, words, CPU)
     encoders["ViT-B-32.pt"].write_bytes(b"another")
-    with pytest.raises(HqsamError, match=r"ViT-B-32\.pt: not the file that is known"):
+    with pytest.raises(HqsamError, match=r"ViT-B-32\.pt: not the expected file"):
         Detector(world, words, CPU)
     encoders["ViT-B-32.pt"].unlink()
-    with pytest.raises(HqsamError, match="a dry run fetches nothing"):
+    with pytest.raises(HqsamError, match="a dry run downloads nothing"):
         Detector(world, words, CPU, may_fetch=False)
     gone = TextEncoder("ViT-B-32.pt", (tmp_path / "nothing").as_uri(), "0")
     monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", gone)
-    with pytest.raises(HqsamError, match=r"checkpoints/ViT-B-32\.pt: not on this machine, .* put it there$"):
+    with pytest.raises(HqsamError, match=r"checkpoints/ViT-B-32\.pt: not downloaded, .* put it there$"):
         Detector(world, words, CPU)
     encoders["mobileclip_blt.ts"].write_bytes(b"no encoder")
     with pytest.raises(HqsamError, match="cannot be run as a text encoder"):

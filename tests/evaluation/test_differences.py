@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hqsam_cli.evaluation.differences import differences, paired_interval, table_of_differences
-from hqsam_cli.evaluation.report import Row, Samples
+from hqsam_cli.evaluation.rows import Row, Samples
 
 
 def samples(values: np.ndarray) -> Samples:

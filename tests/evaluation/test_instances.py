@@ -12,7 +12,9 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.errors import HqsamError, ImageError
-from hqsam_cli.evaluation.instances import InstanceScorer, instance_set
+from hqsam_cli.evaluation.coco_set import CocoSet, read_coco_set
+from hqsam_cli.evaluation.instances import InstanceTask
+from hqsam_cli.evaluation.scores import ImageScores
 
 from .conftest import KnownMasks, dataset, encoded
 
@@ -47,27 +49,31 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def score_first(coco_set: CocoSet, evaluator: KnownMasks, *, from_gt: bool) -> ImageScores:
+    images = coco_set.images
+    task = InstanceTask(key="own", items=images, evaluator=evaluator, coco_set=coco_set, from_gt=from_gt)
+    return task.score(images[0], task.load(images[0]))
+
+
 def test_boxes_of_the_gt_score_each_object(folder: Path, box_filler: KnownMasks) -> None:
-    (image,) = instance_set(dataset(folder), None).images
-    assert len(image.boxes) == 2, "a crowd is no prompt"
-    scorer = InstanceScorer(box_filler, from_gt=True)
-    record = scorer.record(image, scorer.loaded(image))
-    assert [(scores["IoU"], scores["BIoU"]) for scores in record["scores"]["sum"]] == [(1.0, 1.0)] * 2
-    assert [scores["IoU"] for scores in record["scores"]["sam"]] == [pytest.approx(0.5)] * 2
-    assert [result["score"] for result in record["results"]["sum"]] == [0.5, 0.5]
+    coco_set = read_coco_set(dataset(folder), None)
+    assert len(coco_set.images[0].boxes) == 2, "a crowd is no prompt"
+    image = score_first(coco_set, box_filler, from_gt=True)
+    sam, both = image.scores
+    assert [(own["IoU"], own["BIoU"]) for own in both.objects] == [(1.0, 1.0)] * 2
+    assert [own["IoU"] for own in sam.objects] == [pytest.approx(0.5)] * 2
+    assert [detection["score"] for detection in image.detections["sum"]] == [0.5, 0.5]
 
 
 def test_a_detectors_score_is_multiplied_by_sams(folder: Path, box_filler: KnownMasks) -> None:
     detections = folder / "dets.json"
     boxes = [{"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 30], "score": 0.8}]
     detections.write_text(json.dumps(boxes))
-    (image,) = instance_set(dataset(folder), detections).images
-    scorer = InstanceScorer(box_filler, from_gt=False)
-    record = scorer.record(image, scorer.loaded(image))
-    (result,) = record["results"]["sum"]
-    assert result["score"] == pytest.approx(0.4)
-    assert coco_mask.decode(result["segmentation"]).sum() == 40 * 30
-    assert record["scores"]["sum"] == []
+    image = score_first(read_coco_set(dataset(folder), detections), box_filler, from_gt=False)
+    (detection,) = image.detections["sum"]
+    assert detection["score"] == pytest.approx(0.4)
+    assert coco_mask.decode(detection["segmentation"]).sum() == 40 * 30
+    assert [score.objects for score in image.scores] == [[], []]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +93,7 @@ def test_a_detectors_score_is_multiplied_by_sams(folder: Path, box_filler: Known
 def test_detections_of_something_else(folder: Path, content: str, message: str) -> None:
     (folder / "dets.json").write_text(content)
     with pytest.raises(HqsamError, match=message):
-        instance_set(dataset(folder), folder / "dets.json")
+        read_coco_set(dataset(folder), folder / "dets.json")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +111,7 @@ def test_what_a_data_set_lacks_is_said_at_once(folder: Path, place: str, changes
     document[place][0] |= changes
     (folder / "a.json").write_text(json.dumps(document))
     with pytest.raises(HqsamError, match=message):
-        instance_set(dataset(folder), None)
+        read_coco_set(dataset(folder), None)
 
 
 @pytest.mark.parametrize("shape", [None, [], [[1, 2, 3, 4]]])
@@ -114,8 +120,8 @@ def test_an_object_without_a_mask_is_left_out_and_counted(folder: Path, shape: A
     whole = len(document["annotations"])
     document["annotations"].append({**document["annotations"][0], "id": 99, "segmentation": shape})
     (folder / "a.json").write_text(json.dumps(document))
-    found = instance_set(dataset(folder), None)
-    assert len(found.document["annotations"]) == whole
+    found = read_coco_set(dataset(folder), None)
+    assert sum(len(image.objects) for image in found.images) == whole
     assert "annotations without a box and a mask, left out: 1 (annotation 99)" in found.problems[0]
 
 
@@ -126,20 +132,18 @@ def test_what_exporters_leave_out_or_write_otherwise(folder: Path) -> None:
     twin = {**image, "id": "again", "width": str(image["width"]), "height": float(image["height"])}
     document["images"] = [{"id": image["id"], "file_name": f"images\\{image['file_name']}"}, twin]
     (folder / "a.json").write_text(json.dumps(document))
-    found = instance_set(dataset(folder), None)
+    found = read_coco_set(dataset(folder), None)
     first, second = found.images
     assert first.path == second.path and first.path.exists() and first.name != second.name
-    assert [(i["width"], i["height"]) for i in found.document["images"]] == [(image["width"], image["height"])] * 2
+    assert [i.size for i in found.images] == [(image["width"], image["height"])] * 2
 
 
 def test_a_photo_of_another_size_is_no_photo_of_the_data_set(folder: Path, box_filler: KnownMasks) -> None:
     document = json.loads((folder / "a.json").read_text())
     document["images"][0]["width"] += 1
     (folder / "a.json").write_text(json.dumps(document))
-    (image,) = instance_set(dataset(folder), None).images
-    scorer = InstanceScorer(box_filler, from_gt=True)
     with pytest.raises(ImageError, match="in the data set"):
-        scorer.record(image, scorer.loaded(image))
+        score_first(read_coco_set(dataset(folder), None), box_filler, from_gt=True)
 
 
 @pytest.mark.parametrize("name", ["../1.jpg", "/etc/passwd"])
@@ -148,7 +152,7 @@ def test_paths_in_json_stay_in_the_folder(folder: Path, name: str) -> None:
     document["images"][0]["file_name"] = name
     (folder / "a.json").write_text(json.dumps(document))
     with pytest.raises(HqsamError, match="outside its folder"):
-        instance_set(dataset(folder), None)
+        read_coco_set(dataset(folder), None)
 
 
 def test_frames_of_videos_are_images(folder: Path) -> None:
@@ -165,6 +169,6 @@ def test_frames_of_videos_are_images(folder: Path) -> None:
         "categories": [{"id": 2, "name": "cat"}],
     }
     (folder / "a.json").write_text(json.dumps(document))
-    images = instance_set(dataset(folder), None).images
+    images = read_coco_set(dataset(folder), None).images
     assert [image.name for image in images] == ["v/0.jpg", "v/1.jpg", "w/0.jpg"]
-    assert [[box["bbox"] for box in image.boxes] for image in images] == [[], [[1, 2, 3, 4]], [[5, 6, 7, 8]]]
+    assert [[box.bbox for box in image.boxes] for image in images] == [[], [[1, 2, 3, 4]], [[5, 6, 7, 8]]]

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.evaluation.instances import InstanceSet, instance_set
+from hqsam_cli.evaluation.coco_set import CocoSet, read_coco_set
 from hqsam_cli.evaluation.metrics import boundary, boundary_width, iou
 from hqsam_cli.evaluation.precision import precision_figures
+from hqsam_cli.evaluation.scores import ImageScores
 
 from .conftest import dataset, encoded
 
@@ -66,6 +67,18 @@ def random_case(classes: int = 3) -> tuple[dict[str, Any], list[dict[str, Any]]]
                     }
                 )
     return document, results
+
+
+def coco_set(folder: Path, document: dict[str, Any], **options: Any) -> CocoSet:
+    (folder / "a.json").write_text(json.dumps(document))
+    return read_coco_set(dataset(folder, **options), None)
+
+
+def scored(results: list[dict[str, Any]], ids: range) -> list[ImageScores]:
+    return [
+        ImageScores(f"{n}.jpg", [], {"sum": [r for r in results if r["image_id"] == n]}, n)  # type: ignore[misc]
+        for n in ids
+    ]
 
 
 def literal_ap(
@@ -126,12 +139,8 @@ def literal_ap(
 @pytest.mark.parametrize("agnostic", [False, True])
 def test_average_precision_is_the_definition(tmp_path: Path, agnostic: bool) -> None:
     document, results = random_case()
-    whole = InstanceSet(dataset(tmp_path, class_agnostic=agnostic), document, [])
-    records = [
-        {"error": None, "image_id": i["id"], "results": {"sum": [r for r in results if r["image_id"] == i["id"]]}}
-        for i in document["images"]
-    ]
-    figures = precision_figures(whole, records, "sum")
+    whole = coco_set(tmp_path, document, class_agnostic=agnostic)
+    figures = precision_figures(whole, scored(results, range(1, 13)), "sum")
     assert 2 < figures["AP_B strict"] < figures["AP_B"] < figures["AP"] < 95
     assert figures["AP"] == pytest.approx(literal_ap(document, results, None, agnostic=agnostic), abs=1e-6)
     assert figures["AP_B"] == pytest.approx(literal_ap(document, results, 0.02, agnostic=agnostic), abs=1e-6)
@@ -145,12 +154,9 @@ def test_only_scored_images_count(tmp_path: Path) -> None:
         for a in document["annotations"]
         if a["image_id"] <= 4
     ]
-    records = [
-        {"error": None, "image_id": n, "results": {"sum": [r for r in perfect if r["image_id"] == n]}}
-        for n in range(1, 5)
-    ] + [{"error": "unreadable", "image_id": 5}]
-    whole = InstanceSet(dataset(tmp_path), document, [])
-    assert precision_figures(whole, records, "sum")["AP"] == pytest.approx(100)
+    images = [*scored(perfect, range(1, 5)), ImageScores("5.jpg", error="unreadable")]
+    whole = coco_set(tmp_path, document)
+    assert precision_figures(whole, images, "sum")["AP"] == pytest.approx(100)
 
 
 @pytest.mark.parametrize("write", [lambda n: n - 1, lambda n: -n, lambda n: f"x{n}", lambda n: n + 2**60, str, float])
@@ -158,13 +164,7 @@ def test_figures_do_not_depend_on_how_ids_are_numbered(tmp_path: Path, write: An
     document, results = random_case()
 
     def figures(document: dict[str, Any]) -> dict[str, float]:
-        (tmp_path / "a.json").write_text(json.dumps(document))
-        whole = instance_set(dataset(tmp_path), None)
-        records = [
-            {"image_id": n, "error": None, "results": {"sum": [r for r in results if r["image_id"] == n]}}
-            for n in range(1, 13)
-        ]
-        return precision_figures(whole, records, "sum")
+        return precision_figures(coco_set(tmp_path, document), scored(results, range(1, 13)), "sum")
 
     plain = figures(document)
     renamed = {
@@ -187,10 +187,6 @@ def test_categories_without_results_count_and_those_without_objects_do_not(tmp_p
     ]
     document["categories"].append({"id": 4, "name": "4"})
     stray = {**perfect[0], "category_id": 4}
-    whole = InstanceSet(dataset(tmp_path), document, [])
+    whole = coco_set(tmp_path, document)
     for results in (perfect, [*perfect, stray]):
-        records = [
-            {"error": None, "image_id": n, "results": {"sum": [r for r in results if r["image_id"] == n]}}
-            for n in range(1, 13)
-        ]
-        assert precision_figures(whole, records, "sum")["AP"] == pytest.approx(200 / 3)
+        assert precision_figures(whole, scored(results, range(1, 13)), "sum")["AP"] == pytest.approx(200 / 3)

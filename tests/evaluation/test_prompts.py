@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from hqsam_cli.errors import UsageError
-from hqsam_cli.evaluation.clicks import MOST_CLICKS, click_ious, clicks_until
-from hqsam_cli.evaluation.prompts import draw_prompt, prompt_rules, random_generator, tight_box
+from hqsam_cli.evaluation.prompts import (
+    CLICKS,
+    clicks_until,
+    draw_prompt,
+    next_click,
+    prompt_rules,
+    random_generator,
+    tight_box,
+)
 from hqsam_cli.records import Prompt
 
 
@@ -86,27 +93,17 @@ def test_a_tiny_object_gives_each_pixel_once() -> None:
 
 def test_clicks_go_to_the_middle_of_the_largest_error(gt: np.ndarray) -> None:
     """A model that paints a square around each click, and unpaints one around a negative click."""
-    seen: list[np.ndarray] = []
-
-    def mask_of(prompt: Prompt) -> np.ndarray:
-        assert prompt.points is not None
-        seen.append(prompt.points)
-        mask = np.zeros_like(gt)
-        for x, y, label in prompt.points.astype(int):
-            mask[max(0, y - 25) : y + 25, max(0, x - 25) : x + 25] = label
-        return mask
-
-    ious = click_ious(mask_of, gt)
-    assert len(ious) == MOST_CLICKS
-    x, y, label = seen[0][0]
+    mask, not_clicked = np.zeros_like(gt), np.ones(gt.shape, np.float32)
+    clicks = []
+    for _ in range(CLICKS):
+        x, y, label = next_click(mask, gt, not_clicked)
+        assert gt[y, x] == label and mask[y, x] != label, "a click is on an error and says what is right"
+        clicks.append((x, y, label))
+        mask[max(0, y - 25) : y + 25, max(0, x - 25) : x + 25] = label
+    x, y, label = clicks[0]
     assert label == 1 and 39 <= y <= 40 and 49 <= x <= 70  # as deep as any pixel of the rectangle
-    clicks = seen[-1].astype(int)
-    for n in range(1, MOST_CLICKS):
-        before = mask_of(Prompt(1, points=clicks[:n]))
-        x, y, label = clicks[n]
-        assert gt[y, x] == label and before[y, x] != label, "a click is on an error and says what is right"
-    assert {0, 1} == set(clicks[:, 2])
-    assert len({tuple(click[:2]) for click in clicks}) == MOST_CLICKS
+    assert {0, 1} == {click[2] for click in clicks}
+    assert len({click[:2] for click in clicks}) == CLICKS
 
 
 def test_the_number_of_clicks() -> None:

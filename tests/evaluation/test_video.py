@@ -12,7 +12,8 @@ from PIL import Image
 
 from hqsam_cli.data.sets import find_dataset
 from hqsam_cli.errors import HqsamError, ImageError
-from hqsam_cli.evaluation.video import VideoScorer, frame_boxes, video_figures, video_frames
+from hqsam_cli.evaluation.scores import ImageScores
+from hqsam_cli.evaluation.video import VideoTask, frame_boxes, video_figures, video_frames
 
 from .conftest import KnownMasks
 
@@ -39,10 +40,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def records(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> list[dict[str, object]]:
-    scorer = VideoScorer(evaluator, None if boxes is None else frame_boxes(boxes))
+def task_of(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> VideoTask:
     frames = video_frames(find_dataset("davis", root))
-    return [{"file_name": f.name, "error": None, **scorer.record(f, scorer.loaded(f))} for f in frames]
+    return VideoTask(
+        key="davis", items=frames, evaluator=evaluator, boxes=None if boxes is None else frame_boxes(boxes)
+    )
+
+
+def records(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> list[ImageScores]:
+    task = task_of(root, evaluator, boxes)
+    return [task.score(frame, task.load(frame)) for frame in task.items]
 
 
 def test_frames_come_by_sequence_without_the_first_and_the_last(root: Path) -> None:
@@ -56,7 +63,7 @@ def test_frames_come_by_sequence_without_the_first_and_the_last(root: Path) -> N
 
 def test_means_are_over_objects(root: Path, box_filler: KnownMasks) -> None:
     made = records(root, box_filler)
-    assert list(made[2]["objects"]["sum"]) == ["1", "2"]  # type: ignore[index]
+    assert [own.prompt for own in made[2].scores if own.mask_output == "sum"] == ["object 1", "object 2"]
     assert video_figures(made, "sum") == {"J&F": 100.0, "J": 100.0, "F": 100.0}
     half = video_figures(made, "sam")
     # Two objects are half found; the third in one of its frames, and rightly not at all in the other.
@@ -80,7 +87,7 @@ def test_what_is_no_davis(root: Path, box_filler: KnownMasks, tmp_path: Path) ->
     with Image.open(frame.ids) as palette:
         palette.convert("RGB").save(frame.ids)
     with pytest.raises(ImageError, match="colors instead of object ids"):
-        VideoScorer(box_filler, None).loaded(frame)
+        task_of(root, box_filler).load(frame)
     (tmp_path / "boxes.json").write_text("[1]")
     with pytest.raises(HqsamError, match="its form is"):
         frame_boxes(tmp_path / "boxes.json")

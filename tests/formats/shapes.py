@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from hqsam_cli.configs import PolygonConfig, SegmentationKind
-from hqsam_cli.formats.annotations import make_annotation, make_image_record
+from hqsam_cli.configs import DEFAULT_TOLERANCE, SegmentationKind
+from hqsam_cli.formats import MakeWriter
+from hqsam_cli.formats.annotations import make_annotation
+from hqsam_cli.formats.image_writer import ImageWriter
 from hqsam_cli.formats.run_records import RunRecords
-from hqsam_cli.records import Instance, MaskCrop, Prompt
+from hqsam_cli.records import Category, Failure, ImageRecord, Instance, MaskCrop, Prompt
 
 WIDTH, HEIGHT = 160, 120
 FAILED = "failed.jpg"
-CATEGORIES: list[dict[str, Any]] = [{"id": 4, "name": "wheel"}, {"id": 9, "name": "cat & dog"}]
+CATEGORIES: list[Category] = [{"id": 4, "name": "wheel"}, {"id": 9, "name": "cat & dog"}]
 
 
 def crop(bits: np.ndarray) -> MaskCrop:
@@ -48,24 +49,31 @@ def a_run(
     folder: Path, names: tuple[str, ...] = ("a.jpg", "sub/b.png"), segmentation: SegmentationKind = "rle"
 ) -> RunRecords:
     """A run over photos in a folder, each with all of these masks; and an image that failed."""
-    paths, records = {}, []
+    records = []
     number = 0
     for name in (*names, FAILED):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 40)).save(path)
-        paths[name] = str(path)
     for image_id, name in enumerate(names, 1):
         annotations = []
         for place, mask in enumerate(drawn().values()):
             number += 1
             instance = Instance(Prompt(number, CATEGORIES[place % 2]["id"]), mask, 0.75)
-            annotations.append(
-                make_annotation(instance, image_id, multimask=False, tolerance=PolygonConfig().tolerance)
-            )
-        records.append(make_image_record(name, image_id, (WIDTH, HEIGHT), annotations))
-    records.append(make_image_record(FAILED, 99, (WIDTH, HEIGHT), [], f"{FAILED}: the model failed"))
-    return RunRecords(lambda: records, CATEGORIES, segmentation=segmentation, path_of=paths.__getitem__)
+            annotations.append(make_annotation(instance, image_id, multimask=False, tolerance=DEFAULT_TOLERANCE))
+        records.append(ImageRecord(name, image_id, (WIDTH, HEIGHT), annotations, path=str(folder / name)))
+    failure = Failure(FAILED, "the model failed")
+    records.append(ImageRecord(FAILED, 99, (WIDTH, HEIGHT), failure=failure, path=str(folder / FAILED)))
+    return RunRecords(lambda: records, CATEGORIES, segmentation=segmentation)
+
+
+def written(make: MakeWriter, run: RunRecords, output: Path) -> Path:
+    """Where a format that needs nothing but records writes those of a run."""
+    writer = make(output, run.categories)
+    assert not isinstance(writer, ImageWriter)
+    writer.close(run)
+    assert isinstance(writer.path, Path)
+    return writer.path
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -12,8 +12,8 @@ from PIL import Image
 from hqsam_cli.formats.annotations import make_annotation
 from hqsam_cli.formats.cutouts import CropWriter, CutoutWriter, object_alpha
 from hqsam_cli.formats.ownership import ImageFiles
-from hqsam_cli.formats.run_records import ImageResult, RunRecords
-from hqsam_cli.records import Instance, MaskCrop, ProbabilityCrop, Prompt
+from hqsam_cli.formats.run_records import ImageResult
+from hqsam_cli.records import ImageRecord, Instance, MaskCrop, ProbabilityCrop, Prompt
 
 WIDTH, HEIGHT = 60, 40
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -24,8 +24,9 @@ MASK = MaskCrop(BITS, 25, 10, WIDTH, HEIGHT)
 
 def written(writer: CutoutWriter | CropWriter, *instances: Instance) -> list[np.ndarray]:
     annotations = [make_annotation(instance, 1, multimask=False) for instance in instances]
-    writer.write(ImageResult("sub/a.jpg", (WIDTH, HEIGHT), list(instances), annotations, PHOTO))
+    writer.write(ImageResult(ImageRecord("sub/a.jpg", 1, (WIDTH, HEIGHT), annotations), list(instances), PHOTO))
     assert writer.is_complete("sub/a.jpg", len(instances))
+    assert isinstance(writer.path, Path)
     pictures = []
     for annotation in annotations:
         with Image.open(writer.path / "sub/a.jpg" / f"{annotation['id']}.png") as image:
@@ -35,19 +36,15 @@ def written(writer: CutoutWriter | CropWriter, *instances: Instance) -> list[np.
     return pictures
 
 
-def run() -> RunRecords:
-    return RunRecords(lambda: (), [])
-
-
 def test_a_cutout_is_the_photo_and_nothing_around_it(tmp_path: Path) -> None:
-    (picture,) = written(CutoutWriter(tmp_path, run()), Instance(Prompt(7), MASK, 0.9))
+    (picture,) = written(CutoutWriter(tmp_path, []), Instance(Prompt(7), MASK, 0.9))
     assert picture.shape == (HEIGHT, WIDTH, 4)
     assert np.array_equal(picture[..., :3], PHOTO)
     assert np.array_equal(picture[..., 3] == 255, MASK.full()) and set(np.unique(picture[..., 3])) == {0, 255}
 
 
 def test_a_color_is_around_what_is_cut_out(tmp_path: Path) -> None:
-    (picture,) = written(CutoutWriter(tmp_path, run(), background=(255, 0, 9)), Instance(Prompt(7), MASK, 0.9))
+    (picture,) = written(CutoutWriter(tmp_path, [], background=(255, 0, 9)), Instance(Prompt(7), MASK, 0.9))
     assert np.array_equal(picture, np.where(MASK.full()[..., None], PHOTO, (255, 0, 9)))
 
 
@@ -58,11 +55,11 @@ def test_crops_are_the_tight_box(tmp_path: Path) -> None:
         Instance(Prompt(8, box=(3.5, 4, 9.2, 8)), empty, 0.1),
         Instance(Prompt(9), empty, 0.1),
     )
-    first, asked, whole = written(CropWriter(tmp_path, run()), *instances)
+    first, asked, whole = written(CropWriter(tmp_path, []), *instances)
     assert np.array_equal(first, PHOTO[10:22, 25:45])
     assert np.array_equal(asked, PHOTO[4:8, 3:10])
     assert np.array_equal(whole, PHOTO)
-    (colored,) = written(CropWriter(tmp_path, run(), background=(1, 2, 3)), instances[0])
+    (colored,) = written(CropWriter(tmp_path, [], background=(1, 2, 3)), instances[0])
     assert np.array_equal(colored, np.where(BITS[..., None], PHOTO[10:22, 25:45], (1, 2, 3)))
 
 

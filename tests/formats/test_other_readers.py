@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from hqsam_cli.detection.yolo import ultralytics
-from hqsam_cli.formats.annotations import make_annotation, make_detection, make_image_record
+from hqsam_cli.formats.annotations import make_annotation, make_detection
 from hqsam_cli.formats.coco import write_coco, write_results
 from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.formats.yolo import YoloWriter
-from hqsam_cli.records import Instance, MaskCrop, Prompt
+from hqsam_cli.records import Category, ImageRecord, Instance, MaskCrop, Prompt
 from tests.formats.readers import ask_readers
+from tests.formats.shapes import written
 
-CATEGORIES: list[dict[str, Any]] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+CATEGORIES: list[Category] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
 NAMES = ("a.jpg", "sub/b.jpg")
 WIDTH, HEIGHT = 60, 40
 COCO_MASKS = """
@@ -53,7 +55,7 @@ def masks() -> RunRecords:
             for n in (1, 2)
         ]
         annotations = [make_annotation(instance, image_id, multimask=False) for instance in own]
-        records.append(make_image_record(name, image_id, (WIDTH, HEIGHT), annotations))
+        records.append(ImageRecord(name, image_id, (WIDTH, HEIGHT), annotations))
     return RunRecords(lambda: records, CATEGORIES)
 
 
@@ -63,7 +65,7 @@ def boxes() -> RunRecords:
     for image_id, name in enumerate(NAMES, 7):
         found = [Prompt(10 * image_id + n, n, box=(10.0, 5.0, 30.0 + n, 15.0 + n), score=0.25 * n) for n in (1, 2)]
         annotations = [make_detection(prompt, image_id, CATEGORIES[prompt.category_id - 1]["name"]) for prompt in found]
-        records.append(make_image_record(name, image_id, (WIDTH, HEIGHT), annotations))
+        records.append(ImageRecord(name, image_id, (WIDTH, HEIGHT), annotations))
     return RunRecords(lambda: records, CATEGORIES)
 
 
@@ -78,7 +80,7 @@ def test_labels_that_ultralytics_takes_for_training(tmp_path: Path, photos: Path
     ultralytics()  # before its parts, so that it leaves other libraries alone
     from ultralytics.data.utils import verify_image_label
 
-    YoloWriter(tmp_path / "labels", boxes()).close()
+    written(YoloWriter, boxes(), tmp_path / "labels")
     for name in NAMES:
         label = (tmp_path / "labels" / name).with_suffix(".txt")
         assert all(len(line.split()) == 5 for line in label.read_text().splitlines())
@@ -88,7 +90,7 @@ def test_labels_that_ultralytics_takes_for_training(tmp_path: Path, photos: Path
         assert (Path(path), tuple(shape)) == (photos / name, (HEIGHT, WIDTH))
         assert rows[:, 0].tolist() == [0, 1]
         assert rows[0, 1:] * [WIDTH, HEIGHT, WIDTH, HEIGHT] == pytest.approx([20.5, 10.5, 21, 11], abs=1e-4)
-    YoloWriter(tmp_path / "scored", boxes(), confidence=True).close()
+    written(partial(YoloWriter, confidence=True), boxes(), tmp_path / "scored")
     assert [line.split()[-1] for line in (tmp_path / "scored/a.txt").read_text().splitlines()] == ["0.25", "0.5"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,23 +11,27 @@ from PIL import Image
 
 from hqsam_cli.errors import ImageError
 from hqsam_cli.formats.annotations import make_annotation
-from hqsam_cli.formats.idmap import write_id_map
-from hqsam_cli.formats.png import PngWriter, remove_masks
-from hqsam_cli.formats.run_records import ImageResult, RunRecords
-from hqsam_cli.records import Instance, MaskCrop, Prompt
+from hqsam_cli.formats.idmap import IdMapWriter
+from hqsam_cli.formats.image_writer import ImageWriter
+from hqsam_cli.formats.ownership import ImageFiles
+from hqsam_cli.formats.png import PngWriter
+from hqsam_cli.formats.run_records import ImageResult
+from hqsam_cli.records import ImageRecord, Instance, MaskCrop, Prompt
 
 
-def with_annotations(masks: list[MaskCrop], scores: list[float]) -> tuple[list[Instance], list[dict[str, Any]]]:
-    instances = [Instance(Prompt(10 + n), m, s) for n, (m, s) in enumerate(zip(masks, scores, strict=True))]
-    return instances, [make_annotation(i, 1, multimask=False) for i in instances]
+def instances_of(masks: list[MaskCrop], scores: list[float]) -> list[Instance]:
+    return [Instance(Prompt(10 + n), m, s) for n, (m, s) in enumerate(zip(masks, scores, strict=True))]
 
 
-def write_masks(folder: Path, instances: list[Instance], annotations: list[dict[str, Any]]) -> None:
-    """Masks of an image, right in a folder."""
+def write(writer: ImageWriter, instances: list[Instance]) -> None:
+    """What is written of an image `a.jpg`."""
     size = (instances[0].mask.width, instances[0].mask.height)
-    writer = PngWriter(folder.parent, RunRecords(lambda: (), []))
-    writer.path = folder.parent
-    writer.write(ImageResult(folder.name, size, instances, annotations))
+    annotations = [make_annotation(instance, 1, multimask=False) for instance in instances]
+    writer.write(ImageResult(ImageRecord("a.jpg", 1, size, annotations), instances))
+
+
+def id_map(output: Path) -> np.ndarray:
+    return np.asarray(cv2.imread(str(output / "idmaps/a.jpg.png"), cv2.IMREAD_UNCHANGED))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 5), (33, 1), (1, 40), (250, 130)])
@@ -37,10 +40,10 @@ def test_masks_are_one_bit_and_exact(tmp_path: Path, size: tuple[int, int]) -> N
     bits = np.random.default_rng(0).random((height, width)) < 0.5
     corner = MaskCrop(np.ones((1, 1), bool), width - 1, height - 1, width, height)
     empty = MaskCrop(np.zeros((0, 0), bool), 0, 0, width, height)
-    instances, annotations = with_annotations([MaskCrop(bits, 0, 0, width, height), corner, empty], [0.9] * 3)
-    write_masks(tmp_path / "a.jpg", instances, annotations)
+    instances = instances_of([MaskCrop(bits, 0, 0, width, height), corner, empty], [0.9] * 3)
+    write(PngWriter(tmp_path, []), instances)
     for instance in instances:
-        path = tmp_path / "a.jpg" / f"{instance.prompt.annotation_id}.png"
+        path = tmp_path / "masks/a.jpg" / f"{instance.prompt.annotation_id}.png"
         with Image.open(path) as image:
             assert image.mode == "1"
             assert np.array_equal(np.asarray(image), instance.mask.full())
@@ -50,39 +53,40 @@ def test_masks_are_one_bit_and_exact(tmp_path: Path, size: tuple[int, int]) -> N
 
 def test_only_masks_of_this_run_stay(tmp_path: Path) -> None:
     mask = MaskCrop(np.ones((1, 1), bool), 0, 0, 4, 4)
-    write_masks(tmp_path, *with_annotations([mask, mask], [0.9, 0.9]))
-    (tmp_path / "notes.txt").write_text("mine")
-    write_masks(tmp_path, *with_annotations([mask], [0.9]))
-    assert {path.name for path in tmp_path.iterdir()} == {"10.png", "notes.txt"}
+    write(PngWriter(tmp_path, []), instances_of([mask, mask], [0.9, 0.9]))
+    (tmp_path / "masks/a.jpg/notes.txt").write_text("mine")
+    write(PngWriter(tmp_path, []), instances_of([mask], [0.9]))
+    assert {path.name for path in (tmp_path / "masks/a.jpg").iterdir()} == {"10.png", "notes.txt"}
 
 
 def test_in_an_id_map_the_higher_score_is_on_top_then_the_earlier(tmp_path: Path) -> None:
     strips = [MaskCrop(np.ones((1, 3), bool), x, 0, 6, 1) for x in (0, 1, 2, 3)]
-    write_id_map(tmp_path / "a.png", *with_annotations(strips, [0.5, 0.9, 0.5, 0.5]), (6, 1))
-    ids = np.asarray(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED))
+    write(IdMapWriter(tmp_path, []), instances_of(strips, [0.5, 0.9, 0.5, 0.5]))
+    ids = id_map(tmp_path)
     assert ids.dtype == np.uint16
     assert ids.tolist() == [[1, 2, 2, 2, 3, 4]]
 
 
 def test_ids_beyond_8_bits_and_beyond_16(tmp_path: Path) -> None:
     dots = [MaskCrop(np.ones((1, 1), bool), n, 0, 300, 1) for n in range(300)]
-    instances, annotations = with_annotations(dots, [0.9] * 300)
-    write_id_map(tmp_path / "a.png", instances, annotations, (300, 1))
-    ids = np.asarray(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED))
-    assert ids.tolist() == [list(range(1, 301))]
+    instances = instances_of(dots, [0.9] * 300)
+    write(IdMapWriter(tmp_path, []), instances)
+    assert id_map(tmp_path).tolist() == [list(range(1, 301))]
     with pytest.raises(ImageError, match="65536 masks"):
-        write_id_map(tmp_path / "b.png", instances[:1] * 65_536, annotations[:1] * 65_536, (300, 1))
-    assert not (tmp_path / "b.png").exists()
+        write(IdMapWriter(tmp_path / "other", []), instances[:1] * 65_536)
+    assert not (tmp_path / "other/idmaps/a.jpg.png").exists()
 
 
 def test_a_photo_wider_than_png_can_be_fails_alone(tmp_path: Path) -> None:
     wide = MaskCrop(np.ones((1, 1), bool), 0, 0, 1_000_001, 1)
     with pytest.raises(ImageError, match="1000001 x 1 pixels as PNG"):
-        write_masks(tmp_path / "w.tif", *with_annotations([wide], [0.9]))
+        write(PngWriter(tmp_path, []), instances_of([wide], [0.9]))
 
 
 def test_only_masks_of_this_package_are_ever_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "masks/a.jpg"
+    folder.mkdir(parents=True)
     for name in ("7.png", "-3.png", "photo.png", "7a.png"):
-        (tmp_path / name).write_bytes(b"")
-    remove_masks(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["7a.png", "photo.png"]
+        (folder / name).write_bytes(b"")
+    PngWriter(tmp_path, []).remove("a.jpg", ImageFiles())
+    assert sorted(path.name for path in folder.iterdir()) == ["7a.png", "photo.png"]

@@ -14,9 +14,8 @@ from pycocotools.coco import COCO
 
 from hqsam_cli.configs import SegmentationKind
 from hqsam_cli.formats import WRITERS
-from hqsam_cli.formats.run_records import RunRecords
 from tests.formats.readers import ask_readers
-from tests.formats.shapes import CATEGORIES, HEIGHT, WIDTH, a_run, drawn, iou
+from tests.formats.shapes import CATEGORIES, HEIGHT, WIDTH, a_run, drawn, iou, written
 
 NAMES = [category["name"] for category in CATEGORIES]
 EXPECTED = [mask.full() for mask in drawn().values()]
@@ -33,13 +32,6 @@ tasks = json.load(open(sys.argv[2]))
 print(json.dumps([interface.validate_prediction(task["predictions"][0], return_errors=True) for task in tasks]))
 """
 SAME = 0.99  # IoU of a mask and of what is drawn again; a reader may add a line between parts
-
-
-def written(name: str, run: RunRecords, output: Path) -> Path:
-    """What a format writes of a run."""
-    writer = WRITERS[name](output, run)
-    writer.close()
-    return writer.path
 
 
 def check(masks: list[np.ndarray], same: float = SAME) -> None:
@@ -75,7 +67,7 @@ def test_ultralytics_takes_the_data_set_for_training(tmp_path: Path) -> None:
     from ultralytics.data.utils import check_det_dataset, polygon2mask
 
     names = ("a.jpg", "a.png", "train/images/b.jpg", "labels/c.jpg")
-    folder = written("yolo-seg", a_run(tmp_path / "imgs", names), tmp_path / "out")
+    folder = written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs", names), tmp_path / "out")
     moved = folder.rename(tmp_path / "moved")
     data = check_det_dataset(str(moved / "data.yaml"), autodownload=False)
     assert data["names"] == dict(enumerate(NAMES))
@@ -93,7 +85,7 @@ def test_ultralytics_takes_the_data_set_for_training(tmp_path: Path) -> None:
 
 def test_supervision_reads_the_data_set(tmp_path: Path) -> None:
     supervision = pytest.importorskip("supervision")
-    folder = written("yolo-seg", a_run(tmp_path / "imgs"), tmp_path)
+    folder = written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs"), tmp_path)
     places = {"images": folder / "images", "annotations": folder / "labels", "data_yaml": folder / "data.yaml"}
     options = {f"{name}_path" if "yaml" in name else f"{name}_directory_path": str(p) for name, p in places.items()}
     dataset = supervision.DetectionDataset.from_yolo(**options, force_masks=True)
@@ -105,7 +97,7 @@ def test_supervision_reads_the_data_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("segmentation", ["polygon", "both"])
 def test_polygons_in_coco(tmp_path: Path, segmentation: SegmentationKind) -> None:
-    path = written("coco", a_run(tmp_path / "imgs", segmentation=segmentation), tmp_path)
+    path = written(WRITERS["coco"], a_run(tmp_path / "imgs", segmentation=segmentation), tmp_path)
     coco = COCO(str(path))
     annotations = coco.loadAnns(coco.getAnnIds(imgIds=[1]))
     assert all(isinstance(a["segmentation"], list) and "polygons" not in a for a in annotations)
@@ -113,18 +105,18 @@ def test_polygons_in_coco(tmp_path: Path, segmentation: SegmentationKind) -> Non
     assert all(("rle" in a) == (segmentation == "both") for a in annotations)
     if segmentation == "both":
         check([coco_mask.decode(a["rle"]).astype(bool) for a in annotations], 1 - 1e-9)
-    lines = written("ndjson", a_run(tmp_path / "imgs", segmentation=segmentation), tmp_path).read_text()
+    lines = written(WRITERS["ndjson"], a_run(tmp_path / "imgs", segmentation=segmentation), tmp_path).read_text()
     assert json.loads(lines.splitlines()[0])["annotations"] == annotations
 
 
 def test_run_lengths_are_as_they_were(tmp_path: Path) -> None:
-    document = json.loads(written("coco", a_run(tmp_path / "imgs"), tmp_path).read_text())
+    document = json.loads(written(WRITERS["coco"], a_run(tmp_path / "imgs"), tmp_path).read_text())
     assert all(isinstance(a["segmentation"], dict) and "polygons" not in a for a in document["annotations"])
 
 
 def test_supervision_reads_polygons_of_coco(tmp_path: Path) -> None:
     supervision = pytest.importorskip("supervision")
-    path = written("coco", a_run(tmp_path / "imgs", segmentation="polygon"), tmp_path)
+    path = written(WRITERS["coco"], a_run(tmp_path / "imgs", segmentation="polygon"), tmp_path)
     dataset = supervision.DetectionDataset.from_coco(str(tmp_path / "imgs"), str(path), force_masks=True)
     masks = [list(found.mask) for _, _, found in dataset if len(found)]
     assert len(masks) == 2
@@ -134,7 +126,7 @@ def test_supervision_reads_polygons_of_coco(tmp_path: Path) -> None:
 
 def test_sahi_reads_polygons_of_coco(tmp_path: Path) -> None:
     sahi = pytest.importorskip("sahi.utils.coco")
-    path = written("coco", a_run(tmp_path / "imgs", segmentation="polygon"), tmp_path)
+    path = written(WRITERS["coco"], a_run(tmp_path / "imgs", segmentation="polygon"), tmp_path)
     images = sahi.Coco.from_coco_dict_or_path(str(path)).images
     for annotation, expected in zip(images[0].annotations, EXPECTED, strict=True):
         outlines, _ = cv2.findContours(expected.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -144,7 +136,7 @@ def test_sahi_reads_polygons_of_coco(tmp_path: Path) -> None:
 
 def test_pylabel_reads_polygons_of_coco(tmp_path: Path) -> None:
     importer = pytest.importorskip("pylabel.importer")
-    path = written("coco", a_run(tmp_path / "imgs", segmentation="polygon"), tmp_path)
+    path = written(WRITERS["coco"], a_run(tmp_path / "imgs", segmentation="polygon"), tmp_path)
     table = importer.ImportCoco(str(path)).df
     rows = table[table.img_filename == "a.jpg"]
     parts = [coco_mask.frPyObjects(parts, HEIGHT, WIDTH) for parts in rows.ann_segmentation]
@@ -154,7 +146,7 @@ def test_pylabel_reads_polygons_of_coco(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves files open
 def test_pylabel_reads_boxes_of_voc(tmp_path: Path) -> None:
     importer = pytest.importorskip("pylabel.importer")
-    voc = written("voc", a_run(tmp_path / "imgs", ("a.jpg",)), tmp_path)
+    voc = written(WRITERS["voc"], a_run(tmp_path / "imgs", ("a.jpg",)), tmp_path)
     rows = importer.ImportVOC(str(voc)).df
     assert rows.cat_name.tolist() == [NAMES[n] for n in (0, 1, 0, 1, 0)]
     assert (rows.ann_bbox_xmin.tolist()[4], rows.ann_bbox_xmax.tolist()[4]) == (51, 53)
@@ -162,7 +154,7 @@ def test_pylabel_reads_boxes_of_voc(tmp_path: Path) -> None:
 
 def test_supervision_reads_boxes_of_voc(tmp_path: Path) -> None:
     supervision = pytest.importorskip("supervision")
-    folder = written("voc", a_run(tmp_path / "imgs", ("a.jpg",)), tmp_path)
+    folder = written(WRITERS["voc"], a_run(tmp_path / "imgs", ("a.jpg",)), tmp_path)
     dataset = supervision.DetectionDataset.from_pascal_voc(str(tmp_path / "imgs"), str(folder))
     (_, _, annotations) = next(iter(dataset))
     assert [dataset.classes[n] for n in annotations.class_id] == [NAMES[n] for n in (0, 1, 0, 1, 0)]
@@ -174,7 +166,7 @@ def test_labelme_reads_its_files(tmp_path: Path) -> None:
     labelme = pytest.importorskip("labelme._label_file", exc_type=ImportError)  # Qt needs libraries of the system
     drawing = labelme._utils if hasattr(labelme, "_utils") else labelme.utils  # public before labelme 7
 
-    folder = written("labelme", a_run(tmp_path / "imgs"), tmp_path)
+    folder = written(WRITERS["labelme"], a_run(tmp_path / "imgs"), tmp_path)
     data = labelme.read_label_file(filename=str(folder / "sub/b.json"))
     assert len(data.image_data) > 0
     assert [shape["label"] for shape in data.shapes] == [NAMES[n] for n in (0, 1, 0, 0, 0, 1, 0)]
@@ -184,7 +176,7 @@ def test_labelme_reads_its_files(tmp_path: Path) -> None:
 
 
 def test_datumaro_reads_what_cvat_does(tmp_path: Path) -> None:
-    found = ask_readers(CVAT_ANNOTATIONS, written("cvat", a_run(tmp_path / "images"), tmp_path))
+    found = ask_readers(CVAT_ANNOTATIONS, written(WRITERS["cvat"], a_run(tmp_path / "images"), tmp_path))
     assert [label for label, _, _ in found] == [0, 1, 0, 0, 0, 1, 0]
     keys = [group or -number for number, (_, group, _) in enumerate(found)]
     drawn_again = [coco_mask.decode(coco_mask.frPyObjects([points], HEIGHT, WIDTH))[..., 0] for _, _, points in found]
@@ -192,12 +184,12 @@ def test_datumaro_reads_what_cvat_does(tmp_path: Path) -> None:
 
 
 def test_label_studio_takes_the_predictions(tmp_path: Path) -> None:
-    path = written("labelstudio", a_run(tmp_path / "imgs"), tmp_path)
+    path = written(WRITERS["labelstudio"], a_run(tmp_path / "imgs"), tmp_path)
     assert ask_readers(LABEL_STUDIO_ERRORS, tmp_path / "labelstudio.xml", path) == [[], []]
 
 
 def test_percentages_of_label_studio_are_the_masks(tmp_path: Path) -> None:
-    (first, _) = json.loads(written("labelstudio", a_run(tmp_path / "imgs"), tmp_path).read_text())
+    (first, _) = json.loads(written(WRITERS["labelstudio"], a_run(tmp_path / "imgs"), tmp_path).read_text())
     assert first["data"]["image"] == f"/data/local-files/?d={str(tmp_path)[1:]}/imgs/a.jpg"
     parts = []
     for region in first["predictions"][0]["result"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,15 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import DEFAULT_TOLERANCE as TOLERANCE
-from hqsam_cli.formats.polygons import SMALLEST, PolygonCost, join, mask_polygons
+from hqsam_cli.formats.polygons import (
+    SMALLEST,
+    Edge,
+    PolygonCost,
+    _nearest_first,
+    _spanning_tree,
+    join,
+    mask_polygons,
+)
 from hqsam_cli.inference.regions import fill_holes, remove_small_regions
 from hqsam_cli.records import MaskCrop
 from tests.formats.shapes import crop, drawn, iou
@@ -93,3 +103,32 @@ def test_rings_are_joined_at_their_nearest_corners() -> None:
     steps = np.abs(np.diff(joined, axis=0)).sum(axis=1)
     assert sorted(steps[steps != 9]) == [0, 0, 2, 2]
     assert set(map(tuple, joined.tolist())) == {(x, y) for x in (0, 9, 11, 20, 29) for y in (0, 9)}
+
+
+def squares(count: int) -> list[np.ndarray]:
+    """Small rectangles in a large field; some touch, and some have corners in common."""
+    random = np.random.default_rng(0)
+    corners = random.integers(0, 40 * int(count**0.5), (count, 2)).astype(float)
+    sizes = random.integers(1, 9, (count, 2))
+    return [
+        np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
+        for (x, y), (w, h) in zip(corners, sizes, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 3, 30, 90])
+def test_many_rings_are_joined_by_lines_as_short_as_few_are(count: int) -> None:
+    rings = squares(count)
+
+    def length(edges: Iterable[Edge]) -> float:
+        return sum(float(np.hypot(*(rings[a][i] - rings[b][j]))) for (a, i), (b, j) in edges)
+
+    assert length(_spanning_tree(rings)) == pytest.approx(length(_nearest_first(rings)))
+    assert {ring for _, (ring, _) in _spanning_tree(rings)} == set(range(1, count))
+
+
+def test_an_outline_of_thousands_of_parts_passes_all_corners_of_each() -> None:
+    rings = squares(3000)
+    joined = join(rings)
+    assert len(joined) == sum(map(len, rings)) + 2 * (len(rings) - 1)
+    assert {tuple(corner) for corner in joined.tolist()} == {tuple(c) for ring in rings for c in ring.tolist()}

@@ -32,7 +32,7 @@ def test_bytes_equal_pycocotools() -> None:
 
 def test_a_crop_comes_back_tight() -> None:
     for crop in crops():
-        read = decode_crop(crop.rle, crop.width, crop.height)
+        read = decode_crop(dict(crop.rle), crop.width, crop.height)
         assert np.array_equal(read.full(), crop.full())
         assert read.bits.shape == crop.tight_box()[:1:-1]
 

@@ -7,21 +7,20 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from hqsam_cli.formats.annotations import json_line, make_annotation, make_image_record
+from hqsam_cli.formats.annotations import json_line, make_annotation
 from hqsam_cli.formats.coco import write_coco
 from hqsam_cli.formats.ndjson import write_ndjson
 from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.io.atomic import atomic_file
-from hqsam_cli.records import Instance, MaskCrop, Prompt
+from hqsam_cli.records import Category, Failure, ImageRecord, Instance, MaskCrop, Prompt
 
-CATEGORIES = [{"id": 4, "name": "kite"}]
+CATEGORIES: list[Category] = [{"id": 4, "name": "kite"}]
 
 
 def made(number: int, *, score: float | None = None, predicted_iou: float = 0.9, mask_index: int = 0) -> Instance:
@@ -32,10 +31,10 @@ def made(number: int, *, score: float | None = None, predicted_iou: float = 0.9,
     )
 
 
-def records() -> list[dict[str, Any]]:
-    first = make_image_record("a.jpg", 7, (20, 10), [make_annotation(made(n), 7, multimask=False) for n in (1, 2)])
-    known = make_image_record("b.jpg", 8, (20, 10), [], "b.jpg: the model failed")
-    unknown = make_image_record("c.jpg", 9, None, [], "c.jpg: the file is empty")
+def records() -> list[ImageRecord]:
+    first = ImageRecord("a.jpg", 7, (20, 10), [make_annotation(made(n), 7, multimask=False) for n in (1, 2)])
+    known = ImageRecord("b.jpg", 8, (20, 10), failure=Failure("b.jpg", "the model failed"))
+    unknown = ImageRecord("c.jpg", 9, failure=Failure("c.jpg", "the file is empty"))
     return [first, known, unknown]
 
 
@@ -93,10 +92,10 @@ def test_no_images_at_all_are_a_file_still(tmp_path: Path) -> None:
 
 def test_lines_are_the_records_whatever_the_name(tmp_path: Path) -> None:
     name = b"caf\xe9\n\xf0\x9f\xaa\x81.jpg".decode("utf-8", "surrogateescape")
-    record = make_image_record(name, 1, (2, 2), [])
+    record = ImageRecord(name, 1, (2, 2))
     write_ndjson(tmp_path / "lines", RunRecords(lambda: [record, record], []))
     lines = (tmp_path / "lines").read_bytes().split(b"\n")
-    assert lines == [json_line(record)[:-1]] * 2 + [b""]
+    assert lines == [json_line(record.to_dict())[:-1]] * 2 + [b""]
     assert os.fsencode(json.loads(lines[0])["file_name"]) == os.fsencode(name)
 
 
@@ -104,7 +103,7 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path
     path = tmp_path / "instances.json"
     path.write_text("old")
 
-    def broken() -> Iterator[dict[str, Any]]:
+    def broken() -> Iterator[ImageRecord]:
         yield records()[0]
         raise KeyboardInterrupt
 

@@ -145,6 +145,17 @@ def test_a_folder_that_is_an_output_too_gives_its_photos_and_not_its_masks(tree:
     assert names(["imgs"]) == before
 
 
+def test_a_run_that_was_downloaded_from_an_address_is_an_output_too(tree: Path) -> None:
+    before = names(["imgs"])
+    for name in ("masks/a.jpg/1.png", "overlays/a.jpg", "journal/notes.txt"):
+        (tree / "imgs/run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "imgs/run" / name).write_bytes(b"")
+    assert len(names(["imgs"])) == len(before) + 2
+    (tree / "imgs/run/journal/000000000-000000007.ndjson").write_bytes(b"")
+    assert names(["imgs"]) == before
+    assert not [name for name in names(["imgs/**/*g"]) if "run" in name]
+
+
 def test_images_of_kinds_that_are_not_read_are_counted(tree: Path) -> None:
     for name in ("a.psd", "b.CR2", "notes.txt", "new.avif", "new.jfif", "new.jp2"):
         (tree / "imgs" / name).write_bytes(b"")

@@ -93,20 +93,20 @@ def with_void(void: int) -> np.ndarray:
 
 
 OTHERS = {
-    "ids.png": (Image.fromarray(IDS), "map of several objects"),
-    "deep ids.png": (Image.fromarray(IDS.astype(np.uint16)), "map of several objects"),
-    "sparse ids.png": (Image.fromarray(IDS.astype(np.uint16) * 300), "map of several objects"),
-    "many ids.png": (Image.fromarray(np.arange(160, dtype=np.uint8).reshape(10, 16)), "map of several objects"),
-    "void.png": (Image.fromarray(with_void(255).astype(np.uint8)), "map of several objects"),
-    "deep void.png": (Image.fromarray(with_void(65535).astype(np.uint16)), "map of several objects"),
-    "trimap.png": (Image.fromarray(np.array([0, 128, 255, 255], np.uint8)[IDS]), "map of several objects"),
-    "levels.png": (Image.fromarray(np.array([0, 85, 170, 255], np.uint8)[IDS]), "map of several objects"),
+    "ids.png": (Image.fromarray(IDS), "map of several instances"),
+    "deep ids.png": (Image.fromarray(IDS.astype(np.uint16)), "map of several instances"),
+    "sparse ids.png": (Image.fromarray(IDS.astype(np.uint16) * 300), "map of several instances"),
+    "many ids.png": (Image.fromarray(np.arange(160, dtype=np.uint8).reshape(10, 16)), "map of several instances"),
+    "void.png": (Image.fromarray(with_void(255).astype(np.uint8)), "map of several instances"),
+    "deep void.png": (Image.fromarray(with_void(65535).astype(np.uint16)), "map of several instances"),
+    "trimap.png": (Image.fromarray(np.array([0, 128, 255, 255], np.uint8)[IDS]), "map of several instances"),
+    "levels.png": (Image.fromarray(np.array([0, 85, 170, 255], np.uint8)[IDS]), "map of several instances"),
     "few green.png": (
         Image.fromarray(np.where(IDS[..., None] == 1, (0, 255, 0), colored((255, 0, 0), (0, 0, 0))).astype(np.uint8)),
         "several colors",
     ),
     "alike.png": (Image.fromarray(ALIKE[IDS]), "several colors"),
-    "palette.png": (Image.fromarray(IDS).quantize(4), "map of several objects"),
+    "palette.png": (Image.fromarray(IDS).quantize(4), "map of several instances"),
     "colored palette.png": (with_colors(IDS), "palette of 4 classes"),
     "colors.png": (
         Image.fromarray(np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)[IDS]),
@@ -114,8 +114,8 @@ OTHERS = {
     ),
     "no black.png": (Image.fromarray(colored((255, 0, 0), (0, 0, 255))), "neither of them black"),
     "photo.png": (Image.fromarray(PHOTO), "several colors"),
-    "two.png": (Image.fromarray(np.where(OBJECT, 2, 1).astype(np.uint8)), "neither is 0"),
-    "nan.tif": (Image.fromarray(np.full((4, 4), np.nan, np.float32)), "no numbers"),
+    "two.png": (Image.fromarray(np.where(OBJECT, 2, 1).astype(np.uint8)), "neither of which is 0"),
+    "nan.tif": (Image.fromarray(np.full((4, 4), np.nan, np.float32)), "NaN or infinity"),
 }
 
 

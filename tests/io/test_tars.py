@@ -19,7 +19,7 @@ import pytest
 from hqsam_cli.errors import HqsamError, ImageError, UsageError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.images import read_image
-from hqsam_cli.io.tars import is_image_gone
+from hqsam_cli.io.tars import gone_images
 from tests.io.files import photo, tar_of
 from tests.s3_server import BUCKET, S3Server
 
@@ -49,9 +49,8 @@ def test_images_of_a_tar_are_those_of_a_folder(
     assert found.beside == {"x/1.png": FILES["x/1.json"]}
     assert len(found.passed) == 2 and len(found.unread) == 1 and not found.broken
     for image, name in zip(found.images, ("x/1.png", "./x/photo.v2.png", "../../2.jpg"), strict=True):
-        with image.place().open() as file:
-            assert file.read() == FILES[name]
-        assert read_image(image.place()).shape[2] == 3
+        assert image.file().content == FILES[name]
+        assert read_image(image.file()).shape[2] == 3
 
 
 def test_tars_that_a_glob_means_are_folders_of_their_names(
@@ -91,11 +90,11 @@ def test_a_tar_that_grew_since_is_read_where_its_images_are(tmp_path: Path) -> N
     (before,) = find_images([str(path)]).images
     path.write_bytes(tar_of({"1.png": photo(8), "2.png": photo(9)}))
     after, _ = find_images([str(path)]).images
-    assert before.place().stamp() != after.place().stamp()
-    assert before.place().digest() == after.place().digest()
+    assert before.file().stamp() != after.file().stamp()
+    assert before.file().digest() == after.file().digest()
     path.write_bytes(b"")
     with pytest.raises(ImageError, match="empty"):
-        read_image(after.place())
+        read_image(after.file())
 
 
 def test_what_is_in_a_tar_is_there_while_the_tar_is_unless_it_was_looked_for(tmp_path: Path) -> None:
@@ -103,9 +102,9 @@ def test_what_is_in_a_tar_is_there_while_the_tar_is_unless_it_was_looked_for(tmp
     (tmp_path / "a.tar").mkdir()
     (tmp_path / "a.tar/1.jpg").write_bytes(b"1")
     member = f"{tmp_path}/0.tar/x/1.jpg"
-    assert not is_image_gone(member) and not is_image_gone(f"{tmp_path}/a.tar/1.jpg")
-    assert is_image_gone(member, {f"{tmp_path}/0.tar"})
-    assert is_image_gone(f"{tmp_path}/a.tar/2.jpg") and is_image_gone(f"{tmp_path}/1.tar/x/1.jpg")
+    assert not gone_images([member, f"{tmp_path}/a.tar/1.jpg"])
+    assert gone_images([member], {f"{tmp_path}/0.tar"}) == {member}
+    assert len(gone_images([f"{tmp_path}/a.tar/2.jpg", f"{tmp_path}/1.tar/x/1.jpg"])) == 2
 
 
 def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: object) -> None:
@@ -141,9 +140,9 @@ def test_a_tar_holds_what_tar_would_extract(tmp_path: Path) -> None:
     for image in found.images:
         if image.file_name in ("nowhere.png", "round.png"):
             with pytest.raises(ImageError, match="empty"):
-                read_image(image.place())
+                read_image(image.file())
         else:
-            assert image.place().digest() == extracted[image.file_name].place().digest()
+            assert image.file().digest() == extracted[image.file_name].file().digest()
 
 
 @pytest.mark.parametrize("name", ["0.tar.gz", "0.TGZ", "0.tar.zst", "*.tar.xz", "memory://bucket/0.tar.gz", "0.tar"])
@@ -200,10 +199,10 @@ def test_a_server_that_sends_whole_files_alone_is_named(tmp_path: Path, padding:
     assert str(refused.value) == (f"{address}/0.tar: its server does not send parts of a file; download the tar first")
     with served(tmp_path, Parts) as address:
         (image,) = find_images([f"{address}/0.tar"]).images
-        assert image.place().open().read() == photo(8)
+        assert image.file().content == photo(8)
 
 
 def test_an_empty_member_of_a_tar_in_a_bucket_is_empty(s3: S3Server) -> None:
     fsspec.filesystem("s3").pipe_file(f"{BUCKET}/0.tar", tar_of({"1.png": photo(8), "2.png": b""}))
     one, two = find_images([f"s3://{BUCKET}/0.tar"]).images
-    assert one.place().open().read() == photo(8) and two.place().open().read() == b""
+    assert one.file().content == photo(8) and two.file().content == b""

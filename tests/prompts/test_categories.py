@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from hqsam_cli.formats.prompt_file import FileAnnotation, PromptFile
 from hqsam_cli.prompts.categories import Categories
+from hqsam_cli.prompts.prompt_file import FileAnnotation, PromptFile
 
 
 def numbers(*files: tuple[list[dict[str, Any]], list[tuple[Any, str | None]]]) -> tuple[list[int], dict[int, str]]:
     """Ids of the annotations' categories, and the names by id; of files as categories and (category, name)."""
-    read = [
-        PromptFile("x", "box", {}, [FileAnnotation(1, None, None, key, name) for key, name in used], listed)
-        for listed, used in files
-    ]
+    read = []
+    for listed, used in files:
+        own = [FileAnnotation(1, "box", (0, 0, 1, 1), None, key, name) for key, name in used]
+        read.append(PromptFile("x", "box", {}, own, listed))
     categories = Categories(read)
     found = [categories.number(place, a) for place, file in enumerate(read) for a in file.annotations]
     return found, {category["id"]: category["name"] for category in categories.complete()}

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.configs import Exif
+from hqsam_cli.configs import Exif, PromptConfig
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage, find_images
 from hqsam_cli.prompts.check import check_fits
+from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.select import Selection
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts
 
 ORIENTATION = 0x0112
 
@@ -29,7 +30,9 @@ def table_of(folder: Path) -> tuple[PromptTable, list[SourceImage]]:
     (folder / "masks/a.jpg").mkdir(parents=True)
     Image.fromarray(mask).save(folder / "masks/a.jpg/1.png")
     images = find_images([str(folder / "imgs")]).images
-    return bind_prompts(read_prompts(coarse_masks=str(folder / "masks")), images, Selection(None, None)), images
+    return bind_prompts(
+        read_prompts(PromptConfig(coarse_masks=str(folder / "masks"))), images, Selection(None, None)
+    ), images
 
 
 @pytest.mark.parametrize("exif", ["apply", "ignore"])

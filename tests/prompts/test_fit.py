@@ -41,7 +41,7 @@ def test_a_box_outside_is_dropped_and_named(box: tuple[float, float, float, floa
 
 
 def test_frame_is_a_box_around_the_image() -> None:
-    assert fitted(RawPrompt(1, whole_image=True))[0][0].box == (0, 0, 60, 40)
+    assert fitted(RawPrompt(1, xyxyn=(0, 0, 1, 1)))[0][0].box == (0, 0, 60, 40)
 
 
 def test_points_outside_are_dropped_and_named() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hqsam_cli.formats.prompt_file import FileImage, NameKind, PromptFile
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.match import Matches, match_images
+from hqsam_cli.prompts.prompt_file import FileImage, NameKind, PromptFile
 
 
 def match(written: list[str], names: list[str], root: str = "/data/imgs", **more: Any) -> Matches:
@@ -53,7 +53,7 @@ def test_unicode_in_either_form() -> None:
 def test_letter_case_only_where_it_is_of_one_file() -> None:
     assert match(["A.jpg"], ["a.jpg", "A.jpg"]).names == {0: "A.jpg"}
     several = match(["A.JPG"], ["a.jpg", "A.jpg"])
-    assert several.names == {} and "A.JPG could be any of a.jpg, A.jpg" in several.doubts[0]
+    assert several.names == {} and "A.JPG could be any of a.jpg, A.jpg" in several.ambiguous[0]
 
 
 def test_names_that_hold_what_others_use_as_signs() -> None:

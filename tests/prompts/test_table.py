@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqsam_cli.configs import PromptConfig
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.formats.prompt_file import Notes
 from hqsam_cli.io.find import SourceImage
+from hqsam_cli.prompts.check import check_used
+from hqsam_cli.prompts.prompt_file import Notes
+from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.select import Selection, first_id
-from hqsam_cli.prompts.table import PromptTable, bind_prompts, check_used, read_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts
 from hqsam_cli.records import Prompt
 
 
@@ -44,7 +47,7 @@ def bound(tmp_path: Path) -> Any:
                 options[option] = str(path)
         selection = Selection(options.pop("score_threshold", None), options.pop("max_det", None))
         images = [SourceImage(str(tmp_path / "photos" / name), name) for name in file_names]
-        return bind_prompts(read_prompts(**options), images, selection)
+        return bind_prompts(read_prompts(PromptConfig(**options)), images, selection)
 
     return table_of
 
@@ -266,9 +269,9 @@ def test_a_folder_of_masks_alone_or_joined(bound: Any, tmp_path: Path) -> None:
 
 def test_frame_is_a_prompt_for_every_image(bound: Any) -> None:
     table = bound(["b.jpg", "a.jpg"], frame=True)
-    assert [(ids(table, name), table.for_image(name).prompts[0].whole_image) for name in ("b.jpg", "a.jpg")] == [
-        ([first_id("b.jpg")], True),
-        ([first_id("a.jpg")], True),
+    assert [(ids(table, name), table.for_image(name).prompts[0].xyxyn) for name in ("b.jpg", "a.jpg")] == [
+        ([first_id("b.jpg")], (0, 0, 1, 1)),
+        ([first_id("a.jpg")], (0, 0, 1, 1)),
     ]
     assert table.notes == Notes()
 
@@ -301,7 +304,7 @@ def test_results_name_images_by_text_in_any_spelling(bound: Any) -> None:
 def test_a_threshold_that_lets_nothing_through_is_what_is_named(tmp_path: Path) -> None:
     path = tmp_path / "scored.json"
     path.write_text(json.dumps(instances([(1, 1, 0.3)], {1: "a.jpg"})))
-    given = read_prompts(boxes=str(path))
+    given = read_prompts(PromptConfig(boxes=str(path)))
     images = [SourceImage("a.jpg", "a.jpg")]
     with pytest.raises(HqsamError, match="`score_threshold` lets none through"):
         check_used(given, bind_prompts(given, images, Selection(score_threshold=0.5)), images)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.records import MaskCrop
+from hqsam_cli.records import Failure, MaskCrop
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -23,8 +24,8 @@ ATTACK = "<img src=x onerror=alert(1)>.jpg"
 CATEGORIES = [{"id": 3, "name": "disc"}, {"id": 9, "name": "</script><b>ring"}]
 NAMES = ["a.jpg", "sub/b.jpg", ATTACK, 'a "quoted", name.jpg', "empty one.jpg", "plain.jpg"]
 FAILED = {
-    "torn.jpg": "broken image (it ends too soon); fetch it again",
-    "void.jpg": "the file is empty; fetch it again",
+    "torn.jpg": ("broken image", "it ends too soon", "fetch it again"),
+    "void.jpg": ("the file is empty", "", "fetch it again"),
 }
 
 
@@ -80,10 +81,11 @@ def run(tmp_path: Path) -> Path:
             | {"seconds": {"decode": 0.01, "model": 0.5, "write": 0.02}}
             | {"width": SIZE[0], "height": SIZE[1], "annotations": [] if "empty" in name else own, "error": None}
         )
-    for number, (name, reason) in enumerate(FAILED.items(), len(NAMES) + 1):
+    for number, (name, parts) in enumerate(FAILED.items(), len(NAMES) + 1):
+        failure = Failure(f"imgs/{name}", *parts)
         lines.append(
             {"path": str(photos / name), "fingerprint": "", "lost": 0, "file_name": name, "image_id": number}
-            | {"width": None, "height": None, "annotations": [], "error": f"imgs/{name}: {reason}"}
+            | {"width": None, "height": None, "annotations": [], "error": str(failure), "failure": astuple(failure)}
         )
     (out / "journal.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     document = {

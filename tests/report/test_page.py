@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 
 from hqsam_cli.progress import Silent
 from hqsam_cli.report.page import write_report
-from hqsam_cli.report.results import read_results
+from hqsam_cli.report.photos import read_photos
+from hqsam_cli.results.stream import open_results
 
 from .conftest import ATTACK, NAMES
 
@@ -26,7 +27,9 @@ MASKS = 10
 
 
 def report_on(run: Path, images: Path | None = None) -> Path:
-    page, _ = write_report(read_results(run, images), run, exif="apply", max_pixels=10**6, workers=2, progress=Silent())
+    results = open_results(run)
+    photos = read_photos(results, images)
+    page, _ = write_report(results, photos, run, max_pixels=10**6, workers=2, progress=Silent())
     return page
 
 

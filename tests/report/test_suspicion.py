@@ -33,7 +33,9 @@ def parts_of(*masks: np.ndarray, **more: Any) -> list[dict[str, float]]:
     """The parts of masks in the photo, each asked for by the box of the good one."""
     crops = [MaskCrop(mask, 0, 0, WIDTH, HEIGHT) for mask in masks]
     box = [50.0, 40.0, 120.0, 120.0]
-    annotations = [{"segmentation": crop.rle, "prompt_box": box, "predicted_iou": 0.95, **more} for crop in crops]
+    annotations: list[Any] = [
+        {"segmentation": crop.rle, "prompt_box": box, "predicted_iou": 0.95, **more} for crop in crops
+    ]
     rows = suspicion_parts(measure_masks(annotations, crops, photo()))
     return [dict(zip(PARTS, row.tolist(), strict=True)) for row in rows]
 

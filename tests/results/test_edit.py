@@ -93,7 +93,7 @@ def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> N
         list(open_results(tmp_path / "x.json").images())
     with pytest.raises(HqsamError, match="cannot be read"):
         open_results(tmp_path / "none.json")
-    with pytest.raises(HqsamError, match=r"neither instances\.json nor"):
+    with pytest.raises(HqsamError, match=r"has no instances\.json, instances\.ndjson or"):
         open_results(tmp_path)
 
 
@@ -105,7 +105,7 @@ def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> N
         ("images", "file_name", None, "entry 2 of images has no file_name"),
         ("annotations", "image_id", None, "entry 2 of annotations has no image_id"),
         ("categories", "id", None, "entry 2 of categories has no id"),
-        ("annotations", "category_id", {}, "entry 2 of annotations has a category_id that is none"),
+        ("annotations", "category_id", {}, "entry 2 of annotations has an invalid category_id"),
         ("annotations", None, "x", "entry 2 of annotations is no object"),
     ],
 )
@@ -114,7 +114,7 @@ def test_an_entry_that_lacks_something_is_named(
 ) -> None:
     made = document("ab", first=5)
     made[listed][1] = {**made[listed][1], key: value} if key else value
-    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; mend"):
+    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; fix"):
         stats(saved(tmp_path / "x.json", made))
     if listed == "images" or key is None:
         return
@@ -122,10 +122,10 @@ def test_an_entry_that_lacks_something_is_named(
     if key == "category_id":  # which results need not have
         assert stats(saved(tmp_path / "x.json", made))["annotations"] == 4
         return
-    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; mend"):
+    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; fix"):
         merge([saved(tmp_path / "x.json", made)] * 2)
     if listed == "annotations":
-        with pytest.raises(HqsamError, match=rf"x\.json: {reason.replace('annotations', 'the list')}; mend"):
+        with pytest.raises(HqsamError, match=rf"x\.json: {reason.replace('annotations', 'the list')}; fix"):
             list(saved(tmp_path / "x.json", made["annotations"]).annotations())
 
 
@@ -134,7 +134,7 @@ def test_annotations_of_a_line_that_are_none_are_named(tmp_path: Path, annotatio
     (tmp_path / "x.ndjson").write_text(
         '{"file_name": "a.jpg"}\n' + json.dumps({"file_name": "b.jpg", "annotations": annotations})
     )
-    with pytest.raises(HqsamError, match=r"x\.ndjson: line 2 has annotations that are none; mend"):
+    with pytest.raises(HqsamError, match=r"x\.ndjson: line 2 has invalid annotations; fix"):
         open_results(tmp_path / "x.ndjson")
 
 

@@ -87,7 +87,7 @@ def test_a_name_that_leads_nowhere_is_named(images: Path, name: str) -> None:
 
 
 def test_no_two_images_have_one_name(images: Path) -> None:
-    with pytest.raises(HqsamError, match=r"/x/sub/\.\./a\.jpg: would be called a\.jpg, as a\.jpg is; mend"):
+    with pytest.raises(HqsamError, match=r"/x/sub/\.\./a\.jpg: would be called a\.jpg, as a\.jpg is; fix"):
         name_images(["a.jpg", "/x/sub/../a.jpg"], images)
     with pytest.raises(HqsamError, match=r"a\.jpg: two images have this name; join them"):
         name_images(["a.jpg", "a.jpg"], images)

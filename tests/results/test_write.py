@@ -11,38 +11,34 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.configs import SegmentationKind
+from hqsam_cli.configs import DEFAULT_TOLERANCE, SegmentationKind
+from hqsam_cli.configs.formats import FOLDERS
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
 from hqsam_cli.results.stream import open_results
-from hqsam_cli.results.write import FOLDERS, write_as, write_same
-from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou
+from hqsam_cli.results.write import write_as, write_same
+from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 from tests.results.conftest import document
-
-TOLERANCE = 0.35
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """`instances.json` of a run."""
-    writer = WRITERS["coco"](tmp_path, a_run(tmp_path / "imgs"))
-    writer.close()
-    return writer.path
+    return written(WRITERS["coco"], a_run(tmp_path / "imgs"), tmp_path)
 
 
 @pytest.mark.parametrize("form", sorted(set(FOLDERS) - {"yolo"}))
 def test_labels_are_those_that_the_run_would_have_written(tmp_path: Path, made: Path, form: str) -> None:
     images = tmp_path / "imgs"
-    path, cost = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
-    run = WRITERS[form](tmp_path / "own", a_run(images))
-    run.close()
+    path, cost = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)
+    run = written(WRITERS[form], a_run(images), tmp_path / "own")
     assert (cost.masks > 0) == (form != "voc")
-    for own in [run.path] if run.path.is_file() else [p for p in run.path.rglob("*") if p.suffix in (".txt", ".xml")]:
-        new = path if run.path.is_file() else path / own.relative_to(run.path)
-        written, expected = new.read_text().splitlines(), own.read_text().splitlines()
+    for own in [run] if run.is_file() else [p for p in run.rglob("*") if p.suffix in (".txt", ".xml")]:
+        new = path if run.is_file() else path / own.relative_to(run)
+        found, expected = new.read_text().splitlines(), own.read_text().splitlines()
         if form in ("labelstudio", "cvat"):  # they have a place for the image that failed: COCO does not say it did
-            written, expected = ([line.rstrip(",") for line in lines[1:3]] for lines in (written, expected))
-        assert written == expected
+            found, expected = ([line.rstrip(",") for line in lines[1:3]] for lines in (found, expected))
+        assert found == expected
 
 
 @pytest.mark.parametrize("segmentation", ["polygon", "both", "rle", None])
@@ -50,10 +46,12 @@ def test_masks_change_their_form_and_come_back(
     tmp_path: Path, made: Path, segmentation: SegmentationKind | None
 ) -> None:
     lines, cost = write_as(
-        "ndjson", tmp_path / "x.ndjson", open_results(made), {}, segmentation=segmentation, tolerance=TOLERANCE
+        "ndjson", tmp_path / "x.ndjson", open_results(made), {}, segmentation=segmentation, tolerance=DEFAULT_TOLERANCE
     )
     assert (cost.masks > 0) == (segmentation in ("polygon", "both"))
-    back, _ = write_as("coco", tmp_path / "x.json", open_results(lines), {}, segmentation="rle", tolerance=TOLERANCE)
+    back, _ = write_as(
+        "coco", tmp_path / "x.json", open_results(lines), {}, segmentation="rle", tolerance=DEFAULT_TOLERANCE
+    )
     annotations = json.loads(back.read_text())["annotations"]
     for annotation, mask in zip(annotations, [*drawn().values()] * 2, strict=True):
         again = coco_mask.decode(annotation["segmentation"])
@@ -68,7 +66,7 @@ def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     scattered["annotations"] = [scattered["annotations"][n] for n in random.permutation(8)]
     (tmp_path / "x.json").write_text(json.dumps(scattered))
-    path, _ = write_as("yolo", tmp_path / "labels", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+    path, _ = write_as("yolo", tmp_path / "labels", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     assert sorted(p.name for p in path.iterdir()) == [
         "a.txt",
         "b.txt",
@@ -90,7 +88,7 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path, made: Path, form:
     value["images"][2]["file_name"] = str(tmp_path / "c.jpg")
     made.write_text(json.dumps(value))
     before = set(tmp_path.rglob("*"))
-    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)
     new = set(tmp_path.rglob("*")) - before
     assert new and all(own.is_relative_to(tmp_path / "new") for own in new)
     if path.is_dir():
@@ -109,7 +107,7 @@ def test_labels_that_are_there_are_written_anew(tmp_path: Path, made: Path, form
     images = tmp_path / "imgs"
 
     def labels(folder: Path) -> dict[str, bytes]:
-        path, _ = write_as(form, folder, open_results(made), {}, images=images, tolerance=TOLERANCE)
+        path, _ = write_as(form, folder, open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)
         files = {str(own.relative_to(path)): own for own in path.rglob("*") if own.is_file() or own.is_symlink()}
         return {
             name: os.fsencode(own.readlink()) if own.is_symlink() else own.read_bytes() for name, own in files.items()
@@ -129,7 +127,11 @@ def test_labels_that_somebody_edited_stay(
     tmp_path: Path, made: Path, form: str, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def written(*, edited: bool = False) -> bytes:
-        options: dict[str, Any] = {"images": tmp_path / "imgs", "tolerance": TOLERANCE, "overwrite_edited": edited}
+        options: dict[str, Any] = {
+            "images": tmp_path / "imgs",
+            "tolerance": DEFAULT_TOLERANCE,
+            "overwrite_edited": edited,
+        }
         write_as(form, tmp_path / "new", open_results(made), {}, **options)
         return (tmp_path / "new" / place).read_bytes()
 
@@ -143,34 +145,36 @@ def test_labels_that_somebody_edited_stay(
 @pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
 def test_labels_of_images_that_failed_go(tmp_path: Path, made: Path, form: str) -> None:
     images = tmp_path / "imgs"
-    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)
     assert any(own.stem == "b" for own in path.rglob("*"))
     names = [(image["id"], image["file_name"]) for image in json.loads(made.read_text())["images"]]
     lines = [{"image_id": n, "file_name": name, "width": 9, "height": 9, "error": "no memory"} for n, name in names]
     (tmp_path / "x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_as(form, tmp_path / "new", open_results(tmp_path / "x.ndjson"), {}, images=images, tolerance=TOLERANCE)
+    write_as(
+        form, tmp_path / "new", open_results(tmp_path / "x.ndjson"), {}, images=images, tolerance=DEFAULT_TOLERANCE
+    )
     assert not any(own.stem in ("a", "b") for own in path.rglob("*"))
 
 
 def test_pictures_that_somebody_put_there_stay(tmp_path: Path, made: Path) -> None:
     images = tmp_path / "imgs"
-    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)
     link = tmp_path / "new/yolo-seg/images/a.jpg"
     link.unlink()
     link.write_bytes(b"a picture")
-    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=TOLERANCE)
+    write_as("yolo-seg", tmp_path / "new", open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)
     assert link.read_bytes() == b"a picture"
 
 
 def test_labels_stay_where_new_ones_cannot_be_made(tmp_path: Path, made: Path) -> None:
-    path, _ = write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=TOLERANCE)
+    path, _ = write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=DEFAULT_TOLERANCE)
     before = {own: own.read_bytes() for own in path.iterdir() if own.is_file()}
     value = json.loads(made.read_text())
     value["annotations"] = []
     value["images"].append({"id": 77, "file_name": "z.jpg"})
     made.write_text(json.dumps(value))
-    with pytest.raises(HqsamError, match="whose size nobody says"):
-        write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=TOLERANCE)
+    with pytest.raises(HqsamError, match="of unknown size"):
+        write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=DEFAULT_TOLERANCE)
     assert {own: own.read_bytes() for own in path.iterdir() if own.is_file()} == before
 
 
@@ -182,33 +186,33 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is of 9 x 9 pixels"),
         ({"category_id": 7}, "yolo", "annotation 10 is of category 7, which is not listed; list it"),
         ({"category_id": "1"}, "labelstudio", "annotation 10 is of category '1', which is not listed; list it"),
-        ({"category_id": None}, "cvat", "annotation 10 has no category_id; mend the file"),
-        ({"bbox": None}, "yolo", "annotation 10 has no bbox; mend the file"),
-        ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; mend the file"),
+        ({"category_id": None}, "cvat", "annotation 10 has no category_id; fix the file"),
+        ({"bbox": None}, "yolo", "annotation 10 has no bbox; fix the file"),
+        ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; fix the file"),
     ]
     for change, form, said in cases:
         changed = {**value, "annotations": [{**value["annotations"][0], **change}]}
         (tmp_path / "x.json").write_text(json.dumps(changed))
         with pytest.raises(HqsamError, match=rf"x\.json: {said}"):
-            write_as(form, tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+            write_as(form, tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     (tmp_path / "x.json").write_text(json.dumps(value["annotations"]))
     with pytest.raises(HqsamError, match="no names of images"):
-        write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+        write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     for listed in ([*value["images"] * 2], [*value["images"], {**value["images"][0], "file_name": "b.jpg"}]):
         (tmp_path / "x.json").write_text(json.dumps({**value, "images": listed}))
         with pytest.raises(HqsamError, match=r"x\.json: image id 5 is listed twice; hqsam results merge joins"):
-            write_as("coco", tmp_path / "z.json", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+            write_as("coco", tmp_path / "z.json", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     unsized = {**value, "images": [{"id": 5, "file_name": "a.jpg"}]}
     (tmp_path / "x.json").write_text(json.dumps(unsized))
-    with pytest.raises(HqsamError, match=r"a\.jpg: an image whose size nobody says"):
-        write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=TOLERANCE)
+    with pytest.raises(HqsamError, match=r"a\.jpg: an image of unknown size"):
+        write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
 
 
 def test_an_image_that_failed_and_was_done_again_has_its_annotations(tmp_path: Path) -> None:
     done = {"file_name": "a.jpg", "width": 20, "height": 10}
     lines = [{**done, "error": "no memory"}, {**done, "annotations": [{"category_id": 1, "bbox": [1, 1, 2, 2]}]}]
     (tmp_path / "x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    path, _ = write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.ndjson"), {}, tolerance=TOLERANCE)
+    path, _ = write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.ndjson"), {}, tolerance=DEFAULT_TOLERANCE)
     assert (path / "a.txt").read_text() == "0 0.10000000 0.20000000 0.10000000 0.20000000\n"
     assert {own.name for own in path.iterdir()} == {"a.txt", "classes.txt", "labels.sha256"}
 
@@ -222,6 +226,6 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path, made: Path) -> None:
         (tmp_path / "new", "yolo", r"new/classes\.txt: cannot be written \(.*\); give another path"),
     ):
         with pytest.raises(HqsamError, match=said):
-            write_as(form, path, open_results(made), {}, tolerance=TOLERANCE)
+            write_as(form, path, open_results(made), {}, tolerance=DEFAULT_TOLERANCE)
     with pytest.raises(HqsamError, match=r"file/x: cannot be written"):
         write_same(tmp_path / "file/x", open_results(made), {})

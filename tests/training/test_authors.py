@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from hqsam_cli.configs import TrainConfig
 from hqsam_cli.modeling.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.training.criterion import Criterion
+from hqsam_cli.training.data import Batch
 from hqsam_cli.training.losses import POINT_DRAWS
 from hqsam_cli.training.variants import prepare
 from hqsam_cli.weights.conversion import HQ_MODULES
@@ -92,7 +94,7 @@ def literal_loss(logits: Tensor, target: Tensor, draws: Tensor) -> Tensor:
     return entropy.mean() + dice
 
 
-def batch_of_three(side: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def batch_of_three(side: int) -> tuple[Batch, list[dict[str, Any]]]:
     """A box, four points and a coarse mask, for us and for them, with soft targets and random loss points."""
     generator = torch.Generator().manual_seed(3)
     frame = 16 * side
@@ -103,18 +105,20 @@ def batch_of_three(side: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     points[0, :2], labels[0, :2] = box, torch.tensor([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT])
     points[1, :4], labels[1, :4], labels[1, 4] = four, FOREGROUND_POINT, PADDING_POINT
     blobs = nn.functional.interpolate(torch.rand(3, 1, 5, 5, generator=generator), (frame, frame), mode="bicubic")
-    ours = {
-        "number": [0, 1, 2],
-        "image": [torch.zeros(3, 8, 8, dtype=torch.uint8)] * 3,
-        "objects": [None] * 3,
-        "encoded": [None] * 3,
-        "mask": (((blobs[:, 0] - 0.5) * 20).sigmoid() * 255).to(torch.uint8),
-        "points": points,
-        "labels": labels,
-        "coarse": torch.cat([torch.zeros(2, 1, frame // 4, frame // 4), coarse]),
-        "has_coarse": torch.tensor([False, False, True]),
-        "draws": torch.rand(3, POINT_DRAWS, 2, generator=generator),
-    }
+    ours = Batch(
+        numbers=[0, 1, 2],
+        images=[torch.zeros(3, 8, 8, dtype=torch.uint8)] * 3,
+        encoded=[None] * 3,
+        objects=[np.zeros((1, 8, 8), bool)] * 3,
+        picks=[0.0] * 3,
+        problems=[],
+        masks=(((blobs[:, 0] - 0.5) * 20).sigmoid() * 255).to(torch.uint8),
+        points=points,
+        labels=labels,
+        coarse=torch.cat([torch.zeros(2, 1, frame // 4, frame // 4), coarse]),
+        has_coarse=torch.tensor([False, False, True]),
+        draws=torch.rand(3, POINT_DRAWS, 2, generator=generator),
+    )
     theirs: list[dict[str, Any]] = [
         {"points": None, "boxes": box.view(1, 4), "masks": None},
         {"points": (four[None], torch.ones(1, 4)), "boxes": None, "masks": None},
@@ -147,8 +151,8 @@ def test_losses_equal_the_authors(side: int, steps: int, one_thread: None) -> No
         parts = [
             literal_loss(
                 theirs.logits(embedding[i : i + 1], early[i : i + 1], given[i]),
-                batch["mask"][i] / 255,
-                batch["draws"][i],
+                batch.masks[i] / 255,
+                batch.draws[i],
             )
             for i in range(3)
         ]

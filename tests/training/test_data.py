@@ -22,7 +22,7 @@ from hqsam_cli.modeling.prompt_encoder import (
     PADDING_POINT,
 )
 from hqsam_cli.training.augment import Strength, composite, large_scale_jittered, mosaic
-from hqsam_cli.training.data import AugmentedPairs, Samples, Steps, collate
+from hqsam_cli.training.data import AugmentedPairs, Samples, collate, step_batches
 from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
 
 SIZE = 96
@@ -39,13 +39,14 @@ def test_a_sample_depends_on_seed_and_number_alone(folder: ImageMaskFolder, augm
     first, second = (samples_of(folder, augmentation=augmentation) for _ in range(2))
     for number in reversed(range(12)):
         one, same = first[number], second[number]
-        assert one.pop("problems") == same.pop("problems") == []
-        for key, value in one.items():
-            equal = torch.equal(value, same[key]) if isinstance(value, torch.Tensor) else np.all(value == same[key])
-            assert equal, key
-        assert one["image"].shape == (3, SIZE, SIZE)
-        assert int(one["mask"].max()) == 255
-    assert not torch.equal(first[0]["image"], first[1]["image"])
+        assert one.problems == same.problems == []
+        for name in one._fields:
+            values = zip(getattr(one, name), getattr(same, name), strict=True)
+            assert all(np.array_equal(a, b) for a, b in values), name
+        assert one.images[0] is not None and one.images[0].shape == (3, SIZE, SIZE)
+        assert int(one.masks.max()) == 255
+    images = [first[number].images[0] for number in range(2)]
+    assert images[0] is not None and images[1] is not None and not torch.equal(images[0], images[1])
 
 
 def test_an_epoch_has_every_pair_once_and_another_order_each_time(folder: ImageMaskFolder) -> None:
@@ -71,8 +72,8 @@ def test_fewer_pairs_than_a_batch_are_refused(folder: ImageMaskFolder) -> None:
 
 
 def test_two_processes_see_what_one_would() -> None:
-    alone = list(Steps(3, 5, 4))
-    world = [list(Steps(3, 5, 2, rank, 2)) for rank in range(2)]
+    alone = step_batches(3, 5, 4)
+    world = [step_batches(3, 5, 2, rank, 2) for rank in range(2)]
     assert [left + right for left, right in zip(*world, strict=True)] == alone
 
 
@@ -98,7 +99,7 @@ def test_a_crop_without_the_object_is_drawn_again(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), mask)
     pair = Pair("a", tmp_path / "a.jpg", tmp_path / "a.png")
     samples = samples_of(ImageMaskFolder("corner", [pair]), batch=1)
-    assert all((samples[number]["mask"] > 127).any() for number in range(40))
+    assert all((samples[number].masks > 127).any() for number in range(40))
 
 
 def test_paper_prompts_are_the_papers() -> None:
@@ -153,9 +154,9 @@ def test_varied_prompts_are_of_the_object() -> None:
 
 
 def test_a_batch_of_prompts_is_as_long_as_its_longest(folder: ImageMaskFolder) -> None:
-    batch = next(iter(DataLoader(samples_of(folder), batch_sampler=Steps(0, 1, 8), collate_fn=collate)))
+    batch = next(iter(DataLoader(samples_of(folder), batch_sampler=step_batches(0, 1, 8), collate_fn=collate)))
     prompts = prompt_batch(batch)
-    assert prompts.labels.shape == (8, int((batch["labels"] != ABSENT).sum(1).max()))
+    assert prompts.labels.shape == (8, int((batch.labels != ABSENT).sum(1).max()))
 
 
 def test_prompts_of_one_image_are_of_objects_in_it(folder: ImageMaskFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,14 +165,14 @@ def test_prompts_of_one_image_are_of_objects_in_it(folder: ImageMaskFolder, monk
     samples = samples_of(folder, augmentation="strong", prompts=3)
     batch = collate([samples[number] for number in range(6)])
     prompts = prompt_batch(batch)
-    assert len(batch["image"]) == 6
+    assert len(batch.images) == 6
     assert prompts.image_index.tolist() == [i // 3 for i in range(18)]
-    for mask, corners in zip(batch["mask"], prompts.points, strict=True):
+    for mask, corners in zip(batch.masks, prompts.points, strict=True):
         y, x = torch.nonzero(mask > 127, as_tuple=True)
         tight = torch.stack([torch.stack([x.min(), y.min()]), torch.stack([x.max(), y.max()]) + 1])
         sides = (tight[1] - tight[0]).clamp(min=1)
         assert ((corners - tight).abs() <= 0.2 * sides + 1).all()
-    different = [len({mask.numpy().tobytes() for mask in masks}) for masks in batch["mask"].unflatten(0, (6, 3))]
+    different = [len({mask.numpy().tobytes() for mask in masks}) for masks in batch.masks.unflatten(0, (6, 3))]
     assert max(different) > 1
 
 
@@ -201,9 +202,9 @@ def test_bad_pairs_are_replaced_and_named(folder: ImageMaskFolder, tmp_path: Pat
     mixed = ImageMaskFolder("mixed", [Pair("b", broken, mask), Pair("e", image, empty), *folder.pairs])
     samples = samples_of(mixed)
     found = [samples[number] for number in range(6)]
-    problems = {text for sample in found for text in sample["problems"]}
+    problems = {text for sample in found for text in sample.problems}
     assert all(any(name in text for text in problems) for name in ("broken.jpg", "empty.png"))
-    assert all((sample["mask"] > 127).any() for sample in found)
+    assert all((sample.masks > 127).any() for sample in found)
     hopeless = Samples(AugmentedPairs([ImageMaskFolder("bad", [Pair("b", broken, mask)])], SIZE, 1, seed=0), seed=0)
     with pytest.raises(HqsamError, match=r"in a row.*broken\.jpg"):
         hopeless[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from hqsam_cli.configs import Augmentation, TrainConfig, Trained
 from hqsam_cli.data.pairs import ImageMaskFolder
 from hqsam_cli.modeling.sam import HQSam, normalize
 from hqsam_cli.training.criterion import Criterion
-from hqsam_cli.training.data import AugmentedPairs, Samples, collate
-from hqsam_cli.training.encoding_cache import EncodingCache, sams_objects
+from hqsam_cli.training.data import AugmentedPairs, Batch, Samples, collate
+from hqsam_cli.training.encoding_cache import EncodingCache, propose_objects
 from hqsam_cli.training.variants import prepare
 
 from .conftest import small_model
@@ -29,7 +29,7 @@ def model() -> HQSam:
 
 def batch_of(
     folder: ImageMaskFolder, cache: EncodingCache | None, numbers: range, augmentation: Augmentation = "strong"
-) -> dict[str, Any]:
+) -> Batch:
     samples = Samples(
         AugmentedPairs([folder], 64, 2, seed=1, augmentation=augmentation), seed=1, prompts=2, cache=cache
     )
@@ -43,9 +43,9 @@ def test_an_image_from_the_cache_gives_the_loss_it_gave_when_it_was_new(
     config = TrainConfig(mask_output="both", keep_sam=0.5, seed=1)
     criterion = Criterion(model, config, cache)
     first, log = criterion(batch_of(folder, cache, range(2)))
-    assert set(log) == {"iou", "kept"}
+    assert set(log) == {"iou", "distillation_loss"}
     again = batch_of(folder, cache, range(2))
-    assert all(image is None for image in again["image"])
+    assert all(image is None for image in again.images)
     assert torch.equal(criterion(again)[0], first)
 
     plain = Criterion(model, config)
@@ -58,29 +58,29 @@ def test_each_image_comes_once_before_any_comes_again(folder: ImageMaskFolder, m
     criterion(batch_of(folder, cache, range(4)))
     assert len(list(tmp_path.iterdir())) == 4
     turns = [batch_of(folder, cache, range(4 * turn, 4 * turn + 4)) for turn in (1, 2, 3)]
-    assert all(sorted(turn["number"]) == [0, 1, 2, 3] for turn in turns)
-    assert not all(torch.equal(turn["points"], turns[0]["points"]) for turn in turns)  # other prompts each time
+    assert all(sorted(turn.numbers) == [0, 1, 2, 3] for turn in turns)
+    assert not all(torch.equal(turn.points, turns[0].points) for turn in turns)  # other prompts each time
 
 
 def test_an_unbounded_source_never_repeats(folder: ImageMaskFolder) -> None:
-    assert batch_of(folder, None, range(9, 13))["number"] == [9, 10, 11, 12]
+    assert batch_of(folder, None, range(9, 13)).numbers == [9, 10, 11, 12]
 
 
 @torch.no_grad()
 def test_objects_that_sam_finds_are_its_answers_to_boxes(
     folder: ImageMaskFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.training.encoding_cache.SURE", -np.inf)
-    monkeypatch.setattr("hqsam_cli.training.encoding_cache.LEAST_SIDE", 1)
-    images = torch.stack(batch_of(folder, None, range(2))["image"])
+    monkeypatch.setattr("hqsam_cli.training.encoding_cache.PRED_IOU_THRESH", -np.inf)
+    monkeypatch.setattr("hqsam_cli.training.encoding_cache.MIN_SIDE", 1)
+    images = torch.stack([image for image in batch_of(folder, None, range(2)).images if image is not None])
     embedding, _ = model.image_encoder(normalize(images))
-    found = sams_objects(model, embedding, [3, 4])
+    found = propose_objects(model, embedding, [3, 4])
     for boxes, answers in found:
         assert len(boxes)
         assert boxes.shape == (len(answers), 4)
         assert (boxes[:, 2:] > boxes[:, :2]).all()
         assert answers.dtype == torch.bool
-    alone = [sams_objects(model, embedding[n : n + 1], [seed])[0] for n, seed in enumerate((3, 4))]
+    alone = [propose_objects(model, embedding[n : n + 1], [seed])[0] for n, seed in enumerate((3, 4))]
     assert all(
         torch.equal(a, b) for own, other in zip(found, alone, strict=True) for a, b in zip(own, other, strict=True)
     )
@@ -89,10 +89,10 @@ def test_objects_that_sam_finds_are_its_answers_to_boxes(
 def test_nothing_is_kept_where_sam_is_sure_of_nothing(
     folder: ImageMaskFolder, model: HQSam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hqsam_cli.training.encoding_cache.SURE", np.inf)
+    monkeypatch.setattr("hqsam_cli.training.encoding_cache.PRED_IOU_THRESH", np.inf)
     loss, log = Criterion(model, TrainConfig(keep_sam=1.0))(batch_of(folder, None, range(2)))
     assert torch.isfinite(loss)
-    assert float(log["kept"]) == 0
+    assert float(log["distillation_loss"]) == 0
     loss.backward()
 
 
@@ -114,5 +114,5 @@ def test_a_sample_is_the_same_before_and_after_its_image_was_encoded(
     before = batch_of(folder, cache, range(2), augmentation)
     Criterion(model, TrainConfig(), cache)(before)
     after = batch_of(folder, cache, range(2), augmentation)
-    for name in ("mask", "points", "labels", "coarse", "draws"):
-        assert torch.equal(before[name], after[name]), name
+    for name in ("masks", "points", "labels", "coarse", "draws"):
+        assert torch.equal(getattr(before, name), getattr(after, name)), name

@@ -12,7 +12,7 @@ from hqsam_cli.training.losses import (
     UNCERTAIN,
     at_points,
     boundary_band,
-    kept_loss,
+    distillation_loss,
     loss_points,
     mask_loss,
     point_loss,
@@ -73,8 +73,10 @@ def test_boundary_loss_ignores_what_lies_inside() -> None:
 
 
 def test_what_another_model_says_counts_but_for_its_contour() -> None:
-    answers = disc(64, 0.3) > 0.5
+    targets = disc(64, 0.3) > 0.5
     wider, elsewhere = disc(64, 0.3 + 1.5 / 64), torch.roll(disc(64, 0.3), 12, dims=2)
-    right, finer, wrong = (float(kept_loss(20 * (mask - 0.5), answers)) for mask in (answers.float(), wider, elsewhere))
+    right, finer, wrong = (
+        float(distillation_loss(20 * (mask - 0.5), targets)) for mask in (targets.float(), wider, elsewhere)
+    )
     assert finer == pytest.approx(right, abs=1e-6)
     assert wrong > right + 1

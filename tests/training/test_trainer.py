@@ -28,7 +28,7 @@ def training(
     folder: ImageMaskFolder, out: Path, *, stop_at: int | None = None, identity: dict[str, str] | None = None
 ) -> Trainer:
     """Six steps of two images on a small model, saved every two."""
-    config = TrainConfig(epochs=1, batch_size=2, seed=1)
+    config = TrainConfig(epochs=1, batch_size=2, seed=1, dtype="float32", workers=0, checkpoint_steps=2)
     model = small_model()
     prepare(model, config)
     made: Trainer = Trainer(
@@ -41,8 +41,7 @@ def training(
         folder=out,
         world=CPU,
         progress=Silent(),
-        stop=lambda: made.step == stop_at,
-        checkpoint_steps=2,
+        stop=lambda: made.history.step == stop_at,
     )
     return made
 
@@ -55,7 +54,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(folder: ImageMaskFold
     with pytest.raises(KeyboardInterrupt):
         training(folder, tmp_path / "b", stop_at=3).run(6)
     continued = training(folder, tmp_path / "b")
-    assert continued.step == 3
+    assert continued.history.step == 3
     continued.run(6)
     assert equal(copied(unbroken.model), copied(continued.model))
     steps = [json.loads(line)["step"] for line in (tmp_path / "b" / "metrics.jsonl").read_text().splitlines()]
@@ -85,7 +84,7 @@ def test_a_full_disk_keeps_the_last_good_state(folder: ImageMaskFolder, tmp_path
     with files_of_at_most(100_000), pytest.raises(HqsamError, match=r"train\.pt: cannot be written"):
         going_on.run(4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "train.pt"]
-    assert training(folder, tmp_path).step == 2
+    assert training(folder, tmp_path).history.step == 2
 
 
 def test_metrics_that_cannot_grow_are_one_error_too(folder: ImageMaskFolder, tmp_path: Path) -> None:

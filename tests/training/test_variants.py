@@ -8,7 +8,7 @@ import torch
 from hqsam_cli.configs import Learn, TrainConfig
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.modeling.sam import HQSam
-from hqsam_cli.training.tables import TABLES
+from hqsam_cli.training.ablations import TABLES
 from hqsam_cli.training.variants import VARIANTS, prepare
 from hqsam_cli.weights.conversion import HQ_MODULES, is_hq
 

@@ -131,7 +131,7 @@ def test_a_decoder_of_the_authors_training(tmp_path: Path, tiny: dict[str, Tenso
     decoder = {key.removeprefix("mask_decoder."): x for key, x in tiny.items() if key.startswith("mask_decoder.")}
     torch.save({f"module.{key}": value for key, value in decoder.items()}, tmp_path / "epoch_11.pth")
     assert read_checkpoint(tmp_path / "epoch_11.pth").kind == "HQ decoder"
-    with pytest.raises(HqsamError, match=r"HQ decoder alone.*weights merge"):
+    with pytest.raises(HqsamError, match=r"HQ decoder without SAM weights.*weights merge"):
         load_model(tmp_path / "epoch_11.pth")
     torch.save(merge_checkpoint(parts[0], tmp_path / "epoch_11.pth").state, tmp_path / "merged.pth")
     assert same(tmp_path / "merged.pth", tiny)
@@ -141,7 +141,7 @@ def test_a_decoder_of_the_authors_training(tmp_path: Path, tiny: dict[str, Tenso
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer.*git lfs pull"),
-        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"\n<!DOCTYPE html><html>", "HTML page"),
         (pickle.dumps({"model": {"w": np.float64(3)}}, protocol=2), "numpy objects.*state_dict"),
     ],
 )
@@ -153,7 +153,7 @@ def test_placeholders_are_recognized(tmp_path: Path, content: bytes, said: str) 
 
 def test_numpy_objects_are_reported(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
     torch.save({"model": tiny, "best": np.float64(0.5)}, tmp_path / "x.pth")
-    with pytest.raises(HqsamError, match=r"x\.pth: holds numpy objects"):
+    with pytest.raises(HqsamError, match=r"x\.pth: contains numpy objects"):
         load_model(tmp_path / "x.pth")
 
 
@@ -235,10 +235,10 @@ def test_incompatible_files_are_not_merged(
     torch.save(dict(list(modules.items())[:-1]), tmp_path / "short.pth")
     torch.save({key: value for key, value in tiny.items() if "iou_token" not in key}, tmp_path / "part.pth")
     for base, added, said in (
-        (sam, tmp_path / "whole.pth", "whole.pth: a whole HQ-SAM"),
+        (sam, tmp_path / "whole.pth", "whole.pth: a complete HQ-SAM"),
         (sam, tmp_path / "short.pth", "short.pth: .*1 keys missing"),
         (tmp_path / "part.pth", hq, "part.pth: .*iou_token"),
-        (hq, hq, "hq.safetensors: HQ modules alone"),
+        (hq, hq, "hq.safetensors: HQ modules without SAM weights"),
         (tmp_path / "vit_b.pth", hq, "hq.safetensors: HQ modules of vit_tiny.*vit_b"),
     ):
         with pytest.raises(HqsamError, match=said):

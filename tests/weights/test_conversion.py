@@ -124,7 +124,7 @@ def test_unexpected_and_missing_keys_are_reported(tmp_path: Path, state: dict[st
 
 
 def test_other_architectures_are_rejected() -> None:
-    with pytest.raises(HqsamError, match=r"no vit_tiny.*vit_b"):
+    with pytest.raises(HqsamError, match=r"does not support vit_tiny.*vit_b"):
         transformers_state({}, "vit_tiny")
 
 

@@ -1,0 +1,203 @@
+"""Scores of images: the records, the log of them on disk, and the loop over a data set."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from ..batch.interrupt import Interrupt
+from ..errors import HqsamError, ImageError
+from ..progress import Progress
+from ..records import Annotation
+from .plots import Comparison
+from .protocols import Evaluator
+from .rows import Row
+
+log = logging.getLogger(__name__)
+READ_AHEAD = 4  # images
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Metrics of each object of an image, 0 to 1, for one prompt and one mask output; of drawn prompts the mean.
+
+    `curve` is the boundary IoU at each width, or the IoU after each click.
+    """
+
+    prompt: str
+    mask_output: str
+    objects: list[Metrics]
+    curve: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScores:
+    """All scores of an image, or its error; its detections are by mask output, for average precision."""
+
+    name: str
+    scores: list[Score] = field(default_factory=list)
+    detections: dict[str, list[Annotation]] = field(default_factory=dict)
+    image_id: int | None = None
+    error: str | None = None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ImageScores:
+        """The record of a line of the log."""
+        return cls(**{**values, "scores": [Score(**score) for score in values["scores"]]})
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLine:
+    """Mean metrics of an image for a model, a prompt and a mask output, or its error."""
+
+    model: str
+    dataset: str
+    image: str
+    prompt: str = ""
+    mask_output: str = ""
+    metrics: Metrics = field(default_factory=dict)
+    error: str = ""
+
+
+def image_lines(model: str, dataset: str, images: Sequence[ImageScores]) -> Iterator[ImageLine]:
+    """The lines of a data set."""
+    for image in images:
+        if image.error is not None:
+            yield ImageLine(model, dataset, image.name, error=image.error)
+        for own in image.scores:
+            names = own.objects[0] if own.objects else ()
+            metrics = {name: float(np.mean([one[name] for one in own.objects])) for name in names}
+            yield ImageLine(model, dataset, image.name, own.prompt, own.mask_output, metrics)
+
+
+class Named(Protocol):
+    """An image of a data set."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Named)
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(ABC, Generic[Item, Loaded]):
+    """A data set and a model to score on it; `problems` say what of the ground truth is not scored."""
+
+    key: str
+    items: Sequence[Item]
+    evaluator: Evaluator
+    problems: Sequence[str] = ()
+
+    @abstractmethod
+    def load(self, item: Item) -> Loaded:
+        """Read an image and its ground truth; thread-safe. Raises an ImageError."""
+
+    @abstractmethod
+    def score(self, item: Item, loaded: Loaded) -> ImageScores:
+        """Predict masks of an image and score them. Raises an ImageError."""
+
+    def comparison(self, item: Item) -> Comparison:
+        """An image beside its ground truth and its masks; not of videos."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def rows(self, images: Sequence[ImageScores]) -> list[Row]:
+        """The lines of the table, from the images that could be scored."""
+
+
+class ScoreLog:
+    """Scores on disk, a JSON line per image, so that an interrupted evaluation can resume.
+
+    With `resume`, `images` are those of an earlier evaluation, without the failed ones. Raises an HqsamError if the
+    file cannot be written then.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path: Path | None = path
+        self.images: dict[str, ImageScores] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_bytes().splitlines(keepends=True) if resume and path.exists() else []
+            kept = b"".join(self._read(lines))
+            path.write_bytes(kept)
+        except OSError as error:
+            if resume:
+                raise HqsamError(f"cannot be written ({error.strerror})", file=path) from None
+            log.warning("%s cannot be written; set XDG_CACHE_HOME to be able to `resume`", path)
+            self.path = None
+
+    def _read(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """Take in whole lines; yields those without an error."""
+        for line in lines:
+            try:
+                image = ImageScores.from_dict(json.loads(line))
+            except (ValueError, TypeError, KeyError):  # torn by a crash
+                return
+            if image.error is None:
+                self.images[image.name] = image
+                yield line
+
+    def append(self, image: ImageScores) -> None:
+        """Add an image; on disk when this returns."""
+        self.images[image.name] = image
+        if self.path is None:
+            return
+        try:
+            with open(self.path, "ab") as file:
+                file.write(json.dumps(asdict(image)).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise HqsamError(f"cannot be written ({error.strerror})", file=self.path, remedy="make room") from None
+
+
+def score_task(task: Task[Any, Any], scores: ScoreLog, limit: int | None, progress: Progress) -> list[ImageScores]:
+    """Scores of the images of a task, in order; those that the log has are not scored again.
+
+    Raises a KeyboardInterrupt after SIGINT or SIGTERM, once the current image is logged.
+    """
+    items = task.items[:limit]
+    with ThreadPoolExecutor(READ_AHEAD) as pool, Interrupt() as interrupt:
+        for item, loaded in _read_ahead(pool, items, task.load, scores.images):
+            if loaded is not None:
+                scores.append(score_image(task, item, loaded.result))
+            if (error := scores.images[item.name].error) is not None:
+                progress.on_failure(error)
+            progress.advance()
+            if interrupt.wanted:
+                pool.shutdown(cancel_futures=True)
+                raise KeyboardInterrupt
+    return [scores.images[item.name] for item in items]
+
+
+def score_image(task: Task[Item, Loaded], item: Item, load: Callable[[], Loaded]) -> ImageScores:
+    """Scores of one image, or its error."""
+    try:
+        return task.score(item, load())
+    except ImageError as error:
+        return ImageScores(item.name, error=str(error))
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, items: Iterable[Item], load: Callable[[Item], Loaded], known: dict[str, ImageScores]
+) -> Iterator[tuple[Item, Future[Loaded] | None]]:
+    """Each item with its content, read on a thread a few items ahead; None for known ones."""
+    waiting: deque[tuple[Item, Future[Loaded] | None]] = deque()
+    for item in items:
+        waiting.append((item, None if item.name in known else pool.submit(load, item)))
+        if len(waiting) > READ_AHEAD:
+            yield waiting.popleft()
+    yield from waiting

@@ -1,0 +1,178 @@
+"""Addresses that fsspec knows, such as `s3://bucket/a.jpg`: their file systems, retries, and what servers answer."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import HqsamError, UsageError, first_line
+from .names import ADDRESS
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds
+RETRY_TIMEOUT = 60.0  # seconds after which nothing is retried: client libraries retry slow servers by themselves
+TRY_AGAIN = "the same command tries it again"
+UNKNOWN = "-"  # a stamp that says nothing
+# Keys under which the file systems of fsspec have the modification time and the version of an object, best first.
+MODIFIED = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "created")
+VERSION = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", *MODIFIED)
+TRANSIENT_STATUS = (408, 429)  # of HTTP, and all from 500 on
+GONE_STATUS = (404, 410)  # no other status says that there is no such file
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
+PERMANENT = (HqsamError, *NO_FILE, PermissionError, ValueError, MemoryError)
+PERMANENT_NAMES = (
+    *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError"),  # of botocore
+    "error_perm",  # of ftplib
+)
+
+
+def is_address(path: str) -> bool:
+    """Whether a path is an address, not a file of this machine."""
+    return bool(ADDRESS.match(path)) and not os.path.lexists(path)
+
+
+def path_or_address(name: str) -> Path | str:
+    """A path of this machine, or an address as text."""
+    return name if is_address(name) else Path(name)
+
+
+def absolute_path(path: str) -> str:
+    """A path that is valid in any working directory; an address unchanged."""
+    return path if is_address(path) else os.path.abspath(path)
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """The address of the parent folder, and the name in it; "" of a bucket, which is in none."""
+    protocol, _, rest = address.rstrip("/").partition("://")
+    above, _, last = rest.rpartition("/")
+    return (f"{protocol}://{above}", last) if above.strip("/") else (f"{protocol}://{rest}", "")
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The fsspec file system of an address and the path in it; a UsageError if it is unknown or needs a package."""
+    import fsspec
+
+    # Otherwise gcsfs asks over gRPC what kind of bucket it is at each call, and says on stderr that it cannot.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    # Listings are made once, and may have a million names. The file system of SSH does not have the option.
+    options: dict[str, Any] = {} if address.startswith(("sftp://", "ssh://")) else {"use_listings_cache": False}
+    if address.startswith(("file://", "local://")):  # objects need no folders; those of files are made with them
+        options["auto_mkdir"] = True
+    if address.startswith(("s3://", "s3a://")):  # otherwise s3fs asks for the size of an object before it reads it
+        options["max_concurrency"] = 1
+    try:
+        system, path = fsspec.core.url_to_fs(address, **options)
+    except ImportError as error:
+        raise UsageError(
+            f"an address that needs a package ({first_line(error)})",
+            file=address,
+            remedy="pip install 'hqsam-cli[cloud]' for s3 and http, gcsfs for gs, adlfs for az",
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"no address that fsspec knows ({first_line(error)})", file=address) from None
+    return system, str(path)
+
+
+def connect(address: str) -> tuple[Any, str]:
+    """See `file_system`; it may connect, as over FTP, which is retried and then an HqsamError."""
+    try:
+        return with_retries(lambda: file_system(address))
+    except HqsamError:
+        raise
+    except Exception as error:
+        raise HqsamError(f"cannot be reached ({first_line(error)})", file=address, remedy=TRY_AGAIN) from None
+
+
+def speaks(system: Any, protocol: str) -> bool:
+    """Whether a file system is the one of a protocol."""
+    return protocol in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
+
+
+def with_retries(call: Callable[[], T]) -> T:
+    """What a call returns; transient errors are retried for a while, then raised."""
+    start = time.monotonic()
+    for delay in RETRY_DELAYS:
+        try:
+            return call()
+        except Exception as error:
+            if not is_transient(error) or time.monotonic() - start > RETRY_TIMEOUT:
+                raise
+            log.debug("retried in %s s", delay, exc_info=True)
+        time.sleep(delay)
+    return call()
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether an error may go away by itself, such as that of a server that restarts or is overloaded."""
+    if isinstance(error, PERMANENT) or type(error).__name__ in PERMANENT_NAMES:
+        return False
+    status = http_status(error)
+    return status is None or status >= 500 or status in TRANSIENT_STATUS
+
+
+def http_status(error: BaseException) -> int | None:
+    """The HTTP status that an error of a client library is about, or None."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # of botocore
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status if isinstance(status, int) else None
+    found = (getattr(own, name, None) for own in (error, response) for name in ("status", "status_code", "code"))
+    return next((status for status in found if isinstance(status, int)), None)
+
+
+def exists(path: str) -> bool:
+    """Whether there is something at a path or an address; raises any error of servers and disks that do not tell."""
+    try:
+        if is_address(path):
+            info_of(*file_system(path))
+        else:
+            os.lstat(path)
+    except NotADirectoryError:
+        return False
+    except FileNotFoundError as error:
+        if not _is_definite(error):
+            raise
+        return False
+    return True
+
+
+def info_of(system: Any, path: str) -> Mapping[str, Any]:
+    """What a file system says of a file.
+
+    A FileNotFoundError means that there is none. fsspec over HTTP raises it for other errors too, which are restored.
+    """
+    try:
+        info: Mapping[str, Any] = system.info(path)
+    except FileNotFoundError as error:
+        if speaks(system, "ftp"):
+            check_ftp_listing(system, path.rpartition("/")[0])
+        elif error.__cause__ is not None and not _is_definite(error):
+            raise error.__cause__ from None
+        raise
+    return info
+
+
+def _is_definite(error: FileNotFoundError) -> bool:
+    """Whether an error comes from the answer that there is no such file, not from another problem."""
+    cause = error.__cause__
+    local = (FileNotFoundError, LookupError, StopIteration)  # of file systems that look a name up in a listing
+    return cause is None or isinstance(cause, local) or http_status(cause) in GONE_STATUS
+
+
+def check_ftp_listing(system: Any, folder: str) -> None:
+    """Raise if an FTP server refuses to list a folder, which fsspec takes for an empty one."""
+    system.ftp.retrlines(f"LIST {folder or '/'}", lambda _line: None)
+
+
+def stamp_of(info: Mapping[str, Any]) -> str:
+    """A stamp that changes with an object, of what its file system says of it; see `InputFile.stamp`."""
+    version = next((info[key] for key in VERSION if info.get(key)), None)
+    if version is None:
+        return UNKNOWN
+    return hashlib.sha256(f"{info.get('size')} {version}".encode()).hexdigest()[:16]

@@ -1,0 +1,28 @@
+"""Types of files by their suffixes, and placeholders of files: Git LFS pointers and HTML error pages."""
+
+from __future__ import annotations
+
+HEIF_SUFFIXES = (".heic", ".heif", ".hif", ".heics")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo"),
+    *(".png", ".apng", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif", ".avifs", ".dib"),
+    *(".jp2", ".j2k", ".j2c", ".jpf", ".jpx"),
+)
+OTHER_IMAGES = (
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".crw", ".raw", ".3fr", ".iiq"),
+    *(".psd", ".xcf", ".svg", ".eps", ".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".dds", ".qoi", ".ico"),
+    *(".exr", ".hdr", ".fits", ".dcm", ".jxl", ".jxr"),
+)
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts")
+LFS = b"version https://git-lfs"
+HTML = (b"<!doctype html", b"<html", b"<head", b"<!--")
+HEAD = 64  # bytes that tell
+
+
+def describe_placeholder(head: bytes) -> str | None:
+    """What a file that begins so is, and what to do; None if it is no placeholder."""
+    if head.startswith(LFS):
+        return "a Git LFS pointer, not the file itself; fetch it with git lfs pull"
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):
+        return "an HTML page, not the file itself; the download failed, perhaps without a login; fetch it again"
+    return None

@@ -1,0 +1,155 @@
+"""Files to read, each once: of this machine, at an address, or a member of a tar at either."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from ..errors import HqsamError, ImageError, first_line
+from .addresses import TRY_AGAIN, file_system, info_of, is_address, is_transient, stamp_of, with_retries
+
+T = TypeVar("T")
+HEAD = 1 << 16  # bytes in which most images have their size and EXIF orientation
+# Addresses that failed after all retries. They are asked for again, but no longer waited for.
+_unavailable: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the bytes of an image are that is no file of this machine.
+
+    Attributes:
+        url: its address, or the path or the address of the tar that it is a member of.
+        stamp: see `InputFile.stamp`; None if no listing said it.
+        start, size: range of bytes at `url`; without a size up to the end.
+    """
+
+    url: str
+    stamp: str | None = None
+    start: int = 0
+    size: int | None = None
+
+
+class InputFile:
+    """A file of this machine, read when its content is first needed, and kept in memory as long as this object.
+
+    Attributes:
+        path: its path or address, as in messages.
+
+    Raises:
+        OSError, ImageError: by every method, if it cannot be read; a pipe, which might never end, is not.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @cached_property
+    def content(self) -> bytes:
+        """All bytes."""
+        with self.head() as file:
+            return file.read()
+
+    def head(self) -> BinaryIO:
+        """The file from its beginning, perhaps only its first `HEAD` bytes."""
+        if is_special(self.path):
+            raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
+        return open(self.path, "rb")
+
+    def stamp(self) -> str:
+        """A text that changes when the file is written; found without reading it."""
+        status = os.stat(self.path)
+        # Files that are renamed keep their times.
+        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+    def digest(self) -> str:
+        """SHA-256 of the content, 64 hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+class RemoteFile(InputFile):
+    """An object at an address, or a member of a tar; it is not asked for again after an error."""
+
+    def __init__(self, path: str, location: Location) -> None:
+        super().__init__(path)
+        self.location = location
+        self._failure: ImageError | None = None
+
+    @cached_property
+    def content(self) -> bytes:
+        """See `InputFile`."""
+        return self._read(self.location.size)
+
+    def head(self) -> BinaryIO:
+        """See `InputFile`."""
+        return io.BytesIO(self.content if "content" in self.__dict__ else self._head)
+
+    @cached_property
+    def _head(self) -> bytes:
+        size = self.location.size
+        return self._read(HEAD if size is None else min(HEAD, size))
+
+    def stamp(self) -> str:
+        """See `InputFile`."""
+        return stamp_of(self._request(info_of)) if self.location.stamp is None else self.location.stamp
+
+    def _read(self, size: int | None) -> bytes:
+        start = self.location.start
+        if size == 0:  # a range without bytes means all of them
+            return b""
+        if not is_address(self.location.url):
+            with open(self.location.url, "rb") as file:
+                file.seek(start)
+                return file.read(-1 if size is None else size)
+        limits = {} if size is None else {"start": start, "end": start + size}
+        return bytes(self._request(lambda system, path: system.cat_file(path, **limits)))
+
+    def _request(self, request: Callable[[Any, str], T]) -> T:
+        """What a request for the address returns, with retries."""
+        if self._failure is not None:
+            raise self._failure
+        url = self.location.url
+        try:
+            retry = with_retries if url not in _unavailable else lambda call: call()
+            result = retry(lambda: request(*file_system(url)))
+            _unavailable.discard(url)
+            return result
+        except (FileNotFoundError, IsADirectoryError):
+            self._failure = ImageError("no such file", file=self.path, remedy="check the path")
+        except HqsamError as error:
+            self._failure = ImageError(error.reason, file=self.path, detail=error.detail, remedy=error.remedy)
+        except Exception as error:
+            if is_transient(error):
+                _unavailable.add(url)
+            self._failure = ImageError("cannot be fetched", file=self.path, detail=first_line(error), remedy=TRY_AGAIN)
+        raise self._failure
+
+
+def input_file(path: str | InputFile) -> InputFile:
+    """The file at a path or an address."""
+    if isinstance(path, InputFile):
+        return path
+    return RemoteFile(path, Location(path)) if is_address(path) else InputFile(path)
+
+
+def read_bytes(address: str) -> bytes:
+    """All bytes at an address, or an HqsamError."""
+    try:
+        return RemoteFile(address, Location(address)).content
+    except ImageError as error:
+        raise HqsamError(error.reason, file=address, detail=error.detail, remedy=error.remedy) from None
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether there is a device, a pipe or a socket, neither a file nor a folder."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,0 +1,272 @@
+"""What a prompt file says, whatever its format: images and annotations, every number checked.
+
+Nothing in a file is believed. What is wrong with one entry is a note; what is wrong with the whole file is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from ..configs import BoxFormat
+from ..formats.segmentation import bounding_box, enclosing_box
+from ..formats.values import Identifier, identifier, integer, number_or_none, read_numbers, short, some_of
+from ..records import Box, NormalizedPolygon, Segmentation
+from .boxes import NORMALIZED, Size, corners
+
+Use = Literal["box", "points", "mask"]
+COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
+NameKind = Literal["name", "path_stem", "stem"]
+Shape: TypeAlias = tuple[Box | None, Segmentation | None]  # corners, and what is within them
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """An image of a prompt file.
+
+    Attributes:
+        key: what annotations of the file call it.
+        name: what the image file is called.
+        kind: whether that is its name, its path without the suffix, or the stem of its name alone.
+        image_id: the id the results keep, or None where it is no integer.
+        size: (width, height) in pixels, or None.
+    """
+
+    key: Identifier
+    name: str
+    kind: NameKind = "name"
+    image_id: int | None = None
+    size: Size | None = None
+
+    @property
+    def label(self) -> str:
+        """What people know it by."""
+        return f"image id {self.key}" if self.kind == "stem" else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnnotation:
+    """One object of a prompt file.
+
+    Attributes:
+        key: of its image.
+        field: of `RawPrompt`, that `value` is.
+        category: what the file calls its category, by id or by name, or None.
+        category_name: that goes with the id, where the annotation has one itself.
+    """
+
+    key: Identifier
+    field: Literal["box", "xyxyn", "points", "mask"]
+    value: Any
+    annotation_id: Identifier | None = None
+    category: Identifier | None = None
+    category_name: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What people should know: sentences about prompts that will not be used, and about everything else."""
+
+    lost: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def note(sentences: list[str], what: str, where: Sequence[str]) -> None:
+    """A sentence that counts and names, where there is something to count."""
+    if where:
+        sentences.append(f"{what}: {len(where)} ({some_of(where)})")
+
+
+@dataclass(slots=True)
+class PromptFile:
+    """All that a file or a folder says; a reader fills it.
+
+    Attributes:
+        path: for messages.
+        use: what annotations are read for; None reads images and categories alone.
+        categories: COCO categories; their `id` is an `Identifier`.
+        given_format: what the user says that the four numbers of a box are, or None.
+        listed: the file that lists the images of a results list, or None.
+        kind: what it was recognized as.
+        box_format: what the four numbers are if the user does not say it.
+        unlisted: whether images are named by annotations alone.
+        numbered: whether people gave the annotations ids; else those here only join what is read of a file twice.
+        entries: how many annotations it has, valid or not.
+        unread: images of which it does not say what is in them, or not in a way that can be read.
+        ambiguous: boxes whose format follows from the file alone, with the size of the image.
+        lost, remarks: where it was noted, by what; see `Notes`.
+    """
+
+    path: str
+    use: Use | None
+    images: dict[Identifier, FileImage] = field(default_factory=dict)
+    annotations: list[FileAnnotation] = field(default_factory=list)
+    categories: Sequence[Mapping[str, Any]] = ()
+    given_format: BoxFormat | None = None
+    listed: PromptFile | None = None
+    kind: str = ""
+    box_format: BoxFormat = "xywh"
+    unlisted: bool = False
+    numbered: bool = True
+    entries: int = 0
+    unread: set[Identifier] = field(default_factory=set)
+    ambiguous: list[tuple[list[float], Size | None]] = field(default_factory=list)
+    lost: dict[str, list[str]] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+    _groups: dict[object, int] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> Notes:
+        """A sentence for each kind of note."""
+        notes = Notes()
+        for sentences, kinds in ((notes.lost, self.lost), (notes.remarks, self.remarks)):
+            for what, where in kinds.items():
+                note(sentences, f"{self.path}: {what}", where)
+        return notes
+
+    @property
+    def silent(self) -> set[Identifier]:
+        """Images whose objects it does not say, or says in annotations of which none can be used."""
+        return self.unread.difference(annotation.key for annotation in self.annotations)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it was read for prompts, has none, and does not say so of any image."""
+        return self.use is not None and not self.entries and self.unread.issuperset(self.images)
+
+    def lose(self, what: str, where: str, image: Identifier | None = None) -> None:
+        """Note what will not be used, of an image if that is known; `--strict` takes it for a failure."""
+        self.lost.setdefault(what, []).append(where)
+        self.unread |= set() if image is None else {image}
+
+    def remark(self, what: str, where: str) -> None:
+        """Note what people should know."""
+        self.remarks.setdefault(what, []).append(where)
+
+    def skip(self, what: str, where: str, image: Identifier | None = None) -> None:
+        """Note an annotation that cannot be read."""
+        self.entries += 1
+        self.lose(what, where, image)
+
+    def add_image(
+        self,
+        key: object,
+        name: object,
+        where: str,
+        size: tuple[object, object] = (None, None),
+        image_id: object = None,
+        kind: NameKind = "name",
+    ) -> None:
+        """Add an image; `where` is what to call it in notes. Again with the same key and name, it changes nothing."""
+        own = identifier(key)
+        if own is None or not isinstance(name, str) or not name:
+            self.lose("images without an id or a file_name, left out", where)
+        elif own not in self.images:
+            width, height = (integer(n) or 0 for n in size)
+            known = (width, height) if width > 0 and height > 0 else None
+            self.images[own] = FileImage(own, name, kind, integer(image_id), known)
+            if image_id is not None and self.images[own].image_id is None:
+                self.remark("image ids that are no integers, given anew", name)
+        elif self.images[own].name != name:
+            self.lose("images with the id of an earlier one, left out", where)
+
+    def add(
+        self,
+        image: object,
+        annotation_id: object = None,
+        category_name: str | None = None,
+        *,
+        category: object = None,
+        box: object = None,
+        box_format: BoxFormat | None = None,
+        points: object = None,
+        segmentation: object = None,
+        score: object = None,
+        crowd: bool = False,
+        group: Hashable | None = None,
+    ) -> None:
+        """Add an annotation with values as the file has them; what is wrong with it is noted.
+
+        Args:
+            image: key of an image that was added.
+            category: as in `FileAnnotation`.
+            box: four numbers; where there are none, the box is that of the segmentation.
+            box_format: what these are, where the format of the file leaves no doubt.
+            points: a list of [x, y, 1 or 0].
+            segmentation: COCO's, or a `NormalizedPolygon`.
+            group: polygons of an image with the same label and group are parts of one annotation.
+        """
+        key, number = identifier(image), identifier(annotation_id)
+        part = (image, category_name, group) if group is not None and isinstance(segmentation, list) else None
+        known = self._groups.get(part)
+        self.entries += known is None
+        if self.use is None:
+            return
+        entry, name = f"entry {self.entries}", COCO_FIELDS[self.use]
+        if key is None or key not in self.images:
+            what, where = ("without image_id", entry) if key is None else ("of unlisted images", f"image id {key}")
+            self.lose(f"annotations {what}, left out", where)
+            return
+        where = f"{entry if number is None else f'annotation {number}'} of {self.images[key].label}"
+        if crowd:
+            self.remark("crowd regions, left out", where)
+            return
+        given = {"box": box, "points": points, "mask": segmentation}[self.use]
+        if given in (None, []) and not (self.use == "box" and segmentation):
+            self.lose(f"annotations without {name}, left out", where, key)
+            return
+        try:
+            field, value = self._read_value(given, box_format, segmentation, self.images[key].size)
+        except ValueError as error:
+            self.lose(f"annotations whose {name} {error}, left out", f"{where}, {short(given)}", key)
+            return
+        confidence = number_or_none(score)
+        if confidence is None and score is not None:
+            self.remark("scores that are no numbers, ignored", where)
+        if known is None:
+            own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence)
+            self.annotations.append(own)
+            self._groups |= {} if part is None else {part: len(self.annotations) - 1}
+        elif self.use == "mask":
+            self.annotations[known].value.extend(value)
+        else:
+            whole = self.annotations[known]
+            self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
+
+    def _read_value(
+        self, given: object, box_format: BoxFormat | None, segmentation: object, size: Size | None
+    ) -> tuple[Literal["box", "xyxyn", "points", "mask"], Any]:
+        """The field and the value of an annotation; a ValueError says what is wrong, as the end of a sentence."""
+        if self.use == "points":
+            return "points", _read_points(given)
+        if self.use == "mask":
+            is_rle = isinstance(given, dict) and "counts" in given and "size" in given
+            if not is_rle and not isinstance(given, list | NormalizedPolygon):
+                raise ValueError("is neither RLE nor polygons")
+            return "mask", given  # checked when it is drawn
+        numbers = read_numbers(given, 4)
+        if box_format is None and numbers is not None:
+            self.ambiguous.append((numbers, size))
+        form = box_format or self.given_format or self.box_format
+        try:
+            return "xyxyn" if form in NORMALIZED else "box", corners(numbers, form)
+        except ValueError:
+            if isinstance(segmentation, NormalizedPolygon):
+                return "xyxyn", enclosing_box(segmentation.xyn)
+            around = bounding_box(segmentation, size)
+            if around is None:
+                raise
+            return "box", around
+
+
+def _read_points(value: object) -> np.ndarray:
+    """Points as float32 (n, 3): x, y, label."""
+    rows = [read_numbers(row, 3) for row in value] if isinstance(value, list) else [None]
+    known = [row for row in rows if row is not None and row[2] in (0, 1)]
+    if len(known) < len(rows):
+        raise ValueError("is not a list of [x, y, 1 or 0]")
+    return np.array(known, np.float32)

@@ -1,0 +1,87 @@
+"""Tables with a box a row, CSV or Parquet, as prompts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from ...formats.values import number_or_none, text_of
+from ..prompt_file import PromptFile
+
+# What columns are called; the first names are those of the documents.
+FILE = ("file", "file_name", "filename", "image", "image_path", "path")
+CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
+LABEL = ("label", "class", "class_name", "category", "name")
+SCORE = ("score", "confidence", "conf")
+BARE = ("file", "x0", "y0", "x1", "y1", "label", "score")  # the columns of a table without a head
+DELIMITERS = ",;\t"
+PARQUET = b"PAR1"
+
+
+def read_csv(content: bytes, file: PromptFile) -> bool:
+    """Boxes of a CSV, with a head or with the columns of `BARE`.
+
+    Raises:
+        ValueError: a table, but not of boxes.
+    """
+    text = text_of(content)
+    first = text.lstrip().partition("\n")[0]
+    delimiter = max(DELIMITERS, key=first.count)
+    if first.startswith(("{", "[", "<")) or delimiter not in first:
+        return False
+    try:
+        head, *rows = csv.reader(io.StringIO(text.lstrip()), delimiter=delimiter)
+    except csv.Error:
+        return False
+    columns = [name.strip().lower() for name in head]
+    if len(head) > 4 and all(not n.strip() or number_or_none(n) is not None for n in head[1:5]):
+        columns, rows = list(BARE[: len(head)]), [head, *rows]
+    return _read_rows(columns, (dict(zip(columns, row, strict=False)) for row in rows if any(row)), file)
+
+
+def read_parquet(content: bytes, file: PromptFile) -> bool:
+    """Boxes of a Parquet file.
+
+    Raises:
+        ValueError: pyarrow is not installed, or the table is not of boxes.
+    """
+    if not content.startswith(PARQUET):
+        return False
+    if find_spec("pyarrow") is None:
+        raise ValueError("Parquet, which needs pyarrow; pip install 'hqsam-cli[parquet]'")
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(content))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"Parquet that cannot be read ({error})") from None
+    columns = [name.strip().lower() for name in table.column_names]
+    return _read_rows(columns, table.rename_columns(columns).to_pylist(), file)
+
+
+def _read_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: PromptFile) -> bool:
+    """Boxes of rows by column, if there is a column of files or of corners.
+
+    A row whose corners are all empty says that its image has no box.
+    """
+    named = next((name for name in FILE if name in columns), None)
+    corners = next((names for names in CORNERS if set(names) <= set(columns)), None)
+    if named is None and corners is None:
+        return False
+    if named is None or corners is None:
+        raise ValueError(f"a table without the columns file, x0, y0, x1, y1; it has {', '.join(columns)}")
+    label, score = (next((name for name in names if name in columns), "") for names in (LABEL, SCORE))
+    file.box_format = "xyxy"
+    for number, row in enumerate(rows, 1):
+        name = str(row.get(named) or "").strip()
+        file.add_image(name, name, f"row {number}", (row.get("width"), row.get("height")))
+        box = [row.get(corner) for corner in corners]
+        if any(value not in (None, "") for value in box):
+            category, confidence = (None if row.get(column) == "" else row.get(column) for column in (label, score))
+            own = None if category is None else str(category).strip()
+            file.add(name, None, own, box=box, score=confidence)
+    return True

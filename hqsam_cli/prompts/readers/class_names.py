@@ -1,0 +1,63 @@
+"""Names of the classes of a YOLO data set: `data.yaml`, `classes.txt` or `obj.names`, in any encoding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...errors import HqsamError
+from ...formats.values import integer, text_of
+from ...formats.yolo import CLASSES
+
+LISTS = (CLASSES, "obj.names")
+YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
+LEVELS = 2  # above the labels, as in data/labels/train
+
+
+def class_names(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
+    """Names by class, and how many key points of how many numbers an object has, as far as anything says so.
+
+    Raises:
+        HqsamError: the file cannot be read.
+    """
+    names: dict[int, str] = {}
+    shape: tuple[int, int] | None = None
+    for place in [folder, *folder.resolve().parents[:LEVELS]]:
+        for path in (place / name for name in (*LISTS, *YAMLS) if (place / name).is_file()):
+            try:
+                text = text_of(path.read_bytes())
+            except OSError as error:
+                raise HqsamError(
+                    f"cannot be read ({error.strerror})", file=path, remedy="check its permissions"
+                ) from None
+            if path.name in LISTS:
+                names = names or {n: line.strip() for n, line in enumerate(text.splitlines()) if line.strip()}
+            else:
+                own, known = _read_yaml(text)
+                names, shape = names or own, shape or known
+        if names:
+            break
+    return names, shape
+
+
+def _read_yaml(text: str) -> tuple[dict[int, str], tuple[int, int] | None]:
+    """Names and shape of the key points of a data set's YAML, as far as it has them."""
+    try:
+        document: Any = yaml.load(text.expandtabs(), _Lenient)
+    except (yaml.YAMLError, RecursionError):
+        return {}, None
+    names, shape = (document.get(key) if isinstance(document, dict) else None for key in ("names", "kpt_shape"))
+    entries = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
+    numbered = ((integer(key), str(name)) for key, name in entries)
+    points, numbers = map(integer, shape) if isinstance(shape, list) and len(shape) == 2 else (None, None)
+    known = (points, numbers) if points and numbers else None
+    return {key: name for key, name in numbered if key is not None}, known
+
+
+class _Lenient(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain values; tags that it does not know are nothing."""
+
+
+_Lenient.add_constructor(None, lambda _loader, _node: None)

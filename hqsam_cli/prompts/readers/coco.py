@@ -1,0 +1,90 @@
+"""COCO JSON as prompts: instances and lists of results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...formats.coco import image_name
+from ...formats.values import Identifier, identifier, integer, is_set, short
+from ..prompt_file import NameKind, PromptFile
+
+CATEGORY_NAMES = ("category", "category_name")
+
+
+def read_instances(document: Any, file: PromptFile) -> bool:
+    """COCO instances."""
+    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
+        return False
+    annotations = document.get("annotations", [])
+    if not isinstance(annotations, list):
+        raise ValueError("its annotations are no list; give COCO instances JSON")
+    for number, item in enumerate(document["images"], 1):
+        add_image(file, item.get("id") if isinstance(item, dict) else None, item, f"image entry {number}")
+    if "annotations" not in document:
+        file.unread.update(file.images)
+    _add_categories(file, document.get("categories"))
+    for item in annotations:
+        add_annotation(file, item)
+    return True
+
+
+def read_results(document: Any, file: PromptFile) -> bool:
+    """A COCO results list, with the images that are listed elsewhere, else whatever its ids name.
+
+    A list is one if any entry has an image id, be some of them damaged; an empty list is one too.
+    """
+    named = isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document)
+    if not named and document != []:
+        return False
+    if file.listed is not None:
+        file.images.update(file.listed.images)
+        file.categories = file.listed.categories
+    else:
+        file.unlisted = True
+        # A number is the stem of a name, a text the name itself, with its suffix or without.
+        kinds: tuple[NameKind, NameKind] = ("stem", "path_stem")
+        keys = dict.fromkeys(identifier(item.get("image_id")) for item in document if isinstance(item, dict))
+        for key in (key for key in keys if key is not None):
+            file.add_image(key, str(key), str(key), image_id=integer(key), kind=kinds[isinstance(key, str)])
+    file.unread.update(file.images)
+    for item in document:
+        add_annotation(file, item)
+    return True
+
+
+def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
+    """Add an image with COCO's fields."""
+    item = item if isinstance(item, dict) else {}
+    size = item.get("width"), item.get("height")
+    file.add_image(key, image_name(item), where, size, item.get("id", item.get("image_id")))
+
+
+def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
+    """Add an annotation with COCO's fields, of an image that it names if it is not given."""
+    item = item if isinstance(item, dict) else {}
+    file.add(
+        item.get("image_id") if image is None else image,
+        item.get("id"),
+        next((item[name] for name in CATEGORY_NAMES if isinstance(item.get(name), str)), None),
+        category=item.get("category_id"),
+        box=item.get("bbox"),
+        points=item.get("points"),
+        segmentation=item.get("segmentation"),
+        score=item.get("score"),
+        crowd=is_set(item.get("iscrowd")),
+    )
+
+
+def _add_categories(file: PromptFile, listed: Any) -> None:
+    """Categories with what they are called as `id`, each once."""
+    categories: dict[Identifier, dict[str, Any]] = {}
+    for item in listed if isinstance(listed, list) else []:
+        key = identifier(item.get("id")) if isinstance(item, dict) else None
+        what = "categories without an id of their own, left out"
+        if key is None:
+            file.remark(what, short(item))
+        elif key not in categories:
+            categories[key] = {**item, "id": key, "name": str(item.get("name") or f"category {key}")}
+        elif item.get("name") not in (None, categories[key]["name"]):
+            file.remark(what, f"{short(item)} has the id of {categories[key]['name']}")
+    file.categories = list(categories.values())

@@ -1,0 +1,74 @@
+"""The images of a run with what its journal says of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..batch.object_journal import journal_contents
+from ..errors import ImageError
+from ..io.images import read_image
+from ..records import ImageRecord
+from ..results.group import by_image
+from ..results.stream import Results, journal_records
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """An image of a run.
+
+    Attributes:
+        path: absolute, or an address; None where it is unknown.
+        exif: whether the run rotated it by its EXIF orientation, `apply`, or not, `ignore`.
+        seconds: that each stage took, where the journal says so.
+    """
+
+    record: ImageRecord
+    path: str | None = None
+    exif: str = "apply"
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def read(self, max_pixels: int) -> np.ndarray:
+        """The pixels, uint8 RGB (H, W, 3).
+
+        Raises:
+            ImageError: it is gone, broken, or another one.
+        """
+        if self.path is None:
+            raise ImageError("the path of its photo is unknown", file=self.record.file_name, remedy="pass `images`")
+        pixels = read_image(self.path, exif=self.exif, max_pixels=max_pixels)
+        if pixels.shape[1::-1] != self.record.size:
+            reason = "is another photo than the one that was segmented, of another size"
+            raise ImageError(reason, file=self.path, remedy="pass `images`, or segment it again")
+        return pixels
+
+
+def read_photos(results: Results, images: Path | None = None) -> list[Photo]:
+    """The images of results, in the order of the run; those that failed are in its journal.
+
+    Args:
+        images: the folder of the photos, where they are not where the journal says, or there is none.
+
+    Raises:
+        HqsamError: the results or the journal are damaged.
+    """
+    with tempfile.TemporaryFile() as spool:
+        found = {record.file_name: Photo(record) for record in by_image(results, spool)()}
+    photos: dict[str, Photo] = {}
+    if results.journal is not None:
+        exif = journal_contents(results.journal).identity.get("exif", "apply")
+        for origin, record in journal_records(results.journal):
+            known = found.pop(record.file_name, None)
+            if known is None and record.failure is None:
+                continue
+            own = record if known is None or record.failure is not None else known.record
+            photos[own.file_name] = Photo(own, record.path or None, exif, origin.seconds or {})
+    every = [*photos.values(), *found.values()]
+    if images is None:
+        return every
+    return [replace(photo, path=os.path.abspath(images / photo.record.file_name)) for photo in every]

@@ -1,0 +1,82 @@
+"""The annotations of a file of results by image, in whatever order they are listed."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Callable, Iterator
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+
+from ..errors import HqsamError
+from ..formats.annotations import json_line
+from ..records import Annotation, CocoImage, Failure, ImageRecord
+from .stream import Results
+
+Size: TypeAlias = tuple[int, int] | None
+Change: TypeAlias = Callable[[Annotation, Size], Annotation]
+
+
+def by_image(
+    results: Results, spool: IO[bytes], change: Change = lambda annotation, _: annotation
+) -> Callable[[], Iterator[ImageRecord]]:
+    """What gives the records of the images, in their order, any number of times.
+
+    Annotations without an id get the number of their place.
+
+    Args:
+        spool: a temporary file, which takes the annotations.
+        change: called once with each annotation, and with the (width, height) of its image if the file says it.
+
+    Raises:
+        HqsamError: an image id is listed twice.
+    """
+    sizes: dict[Any, Size] = {}
+    for image in results.images():
+        if image["id"] in sizes:
+            reason = f"image id {image['id']} is listed twice"
+            raise HqsamError(reason, file=results.path, remedy="hqsam results merge joins images of one name")
+        sizes[image["id"]] = _size(image)
+    places: dict[Any, int] = {}
+    owners, starts = array("q"), array("q")
+    end = 0
+    for number, annotation in enumerate(results.annotations(), 1):
+        image_id = annotation["image_id"]
+        numbered: Annotation = {"id": number, **annotation}
+        line = json_line(change(numbered, sizes.get(image_id)))
+        spool.write(line)
+        owners.append(places.setdefault(image_id, len(places)))
+        starts.append(end)
+        end += len(line)
+    owner = np.asarray(owners, np.int64)
+    order = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[order], np.arange(len(places) + 1))
+
+    def annotations_of(image_id: int) -> Iterator[Annotation]:
+        place = places.get(image_id)
+        for index in () if place is None else order[bounds[place] : bounds[place + 1]]:
+            spool.seek(starts[index])
+            yield json.loads(spool.readline())
+
+    def records() -> Iterator[ImageRecord]:
+        for image in results.images():
+            own = list(annotations_of(image["id"]))
+            error = image.get("error")
+            # An image that failed and has annotations was processed again.
+            failure = None if own or error is None else Failure("", error)
+            yield ImageRecord(image["file_name"], image["id"], _size(image) or _mask_size(own), own, failure)
+
+    return records
+
+
+def _size(image: CocoImage) -> Size:
+    """(width, height) of an image as the file says."""
+    return (image["width"], image["height"]) if image.get("width") and image.get("height") else None
+
+
+def _mask_size(annotations: list[Annotation]) -> Size:
+    """(width, height) of an image by the RLE of its masks."""
+    shapes = (annotation.get("segmentation") for annotation in annotations)
+    found = next((shape["size"] for shape in shapes if isinstance(shape, dict)), None)
+    return None if found is None else (found[1], found[0])
