@@ -48,10 +48,11 @@ lint: $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff format --check .
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 11))' || { set -x; $(BIN)/mypy; }
 
-# Programs that tests open what is written with, and that need another OpenCV.
+# Programs that tests open what is written with, and that need another OpenCV: of each, the newest release whose NumPy
+# has a wheel for this Python.
 $(VENV)/readers/.done: $(BIN)/hqsam
 	$(PYTHON) -m venv $(VENV)/readers
-	$(VENV)/readers/bin/pip install --quiet --disable-pip-version-check datumaro label-studio-sdk
+	$(VENV)/readers/bin/pip install --quiet --disable-pip-version-check --only-binary numpy datumaro label-studio-sdk
 	@touch $@
 
 test: lint $(VENV)/readers/.done ## ruff, mypy and the test suite
