@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -62,6 +61,8 @@ def environment() -> dict[str, Any]:
 
 def _version(*distributions: str) -> str | None:
     """Of the first distribution that is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in distributions:
         try:
             return version(name)
