@@ -96,6 +96,10 @@ def test_a_folder_of_this_machine_is_searched_by_its_address_too(tmp_path: Path)
     [
         ("abfss://C@ACC.dfs.core.windows.net/imgs", "s/a b.jpg", "abfss://C@ACC.dfs.core.windows.net/imgs/s/a b.jpg"),
         ("ftp://me@host:2121", "a.jpg", "ftp://me@host:2121/a.jpg"),
+        ("sftp://me@host:2222/imgs", "s/a.jpg", "sftp://me@host:2222/imgs/s/a.jpg"),
+        ("smb://me@host:445/share/imgs", "a.jpg", "smb://me@host:445/share/imgs/a.jpg"),
+        ("hdfs://host:8020/imgs", "a.jpg", "hdfs://host:8020/imgs/a.jpg"),
+        ("github://org:repo@main/imgs", "a.jpg", "github://org:repo@main/imgs/a.jpg"),
         ("simplecache::s3://bucket/imgs/", "a.jpg", "simplecache::s3://bucket/imgs/a.jpg"),
         ("zip://::https://host/x.zip", "a.jpg", "zip://a.jpg::https://host/x.zip"),
         ("zip://imgs::https://host/x.zip", "a.jpg", "zip://imgs/a.jpg::https://host/x.zip"),
