@@ -19,15 +19,14 @@ import cv2
 import numpy as np
 
 from ..inference.regions import fill_holes, remove_small_regions
-from ..records import DECIMALS, Annotation, MaskCrop
-from ..records import Polygons as PolygonRecord
+from ..records import DECIMALS, Annotation, MaskCrop, Polygons
 
 SMALLEST = 10  # pixels; parts and holes of fewer are skipped
 BLOCK = 1_000_000  # distances that are looked at together
 FEW = 100  # rings, of which all distances are looked at
 
 
-class Polygons(NamedTuple):
+class MaskPolygons(NamedTuple):
     """A mask as polygons.
 
     Attributes:
@@ -40,7 +39,7 @@ class Polygons(NamedTuple):
     iou: float
     dropped: int
 
-    def record(self) -> PolygonRecord:
+    def record(self) -> Polygons:
         """As a run keeps them beside an annotation."""
         return {"parts": self.parts, "iou": round(self.iou, DECIMALS), "dropped": self.dropped}
 
@@ -68,7 +67,7 @@ class PolygonCost:
         return f"polygons: mean IoU with the masks {mean:.4f}, lowest {self.lowest:.4f}{left_out}"
 
 
-def mask_polygons(mask: MaskCrop, tolerance: float) -> Polygons:
+def mask_polygons(mask: MaskCrop, tolerance: float) -> MaskPolygons:
     """A mask as polygons, a part each; holes are cut open by a line to the nearest corner around them.
 
     Args:
@@ -79,7 +78,7 @@ def mask_polygons(mask: MaskCrop, tolerance: float) -> Polygons:
     bits, holes = fill_holes(bits, SMALLEST)
     found = [join(rings) + np.array([mask.x, mask.y]) for rings in _rings(bits, tolerance)]
     polygons = [ring.ravel().tolist() for ring in found]
-    return Polygons(polygons, _iou(mask, polygons), parts + holes)
+    return MaskPolygons(polygons, _iou(mask, polygons), parts + holes)
 
 
 def _rings(bits: np.ndarray, tolerance: float) -> list[list[np.ndarray]]:

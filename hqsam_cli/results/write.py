@@ -16,7 +16,7 @@ from ..formats import BOX_WRITERS, WRITERS
 from ..formats.coco import write_document, write_list
 from ..formats.label_writer import LabelWriter
 from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
-from ..formats.polygons import PolygonCost, Polygons, mask_polygons
+from ..formats.polygons import MaskPolygons, PolygonCost, mask_polygons
 from ..formats.run_records import RecordsWriter, RunRecords
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
@@ -204,7 +204,7 @@ class _Masks:
         changed: Annotation = {**annotation}
         try:
             if isinstance(shape, list) and not self.to_rle:
-                polygons = Polygons(sound_polygons(shape), 1.0, 0)
+                polygons = MaskPolygons(sound_polygons(shape), 1.0, 0)
             elif size is None:
                 raise ValueError("belongs to an image of unknown size")
             else:

@@ -44,7 +44,7 @@ CACHE_FORMAT = 2
 STRIDE = 32  # the input size is a multiple of it
 
 
-class Plan(NamedTuple):
+class TrainPlan(NamedTuple):
     """What a run would do: number of pairs, steps of all epochs, and steps that are done."""
 
     pairs: int
@@ -59,7 +59,7 @@ class TrainResult:
     `skipped` are problems with files. Of the processes of `torchrun` only the main one has results.
     """
 
-    plan: Plan | None = None
+    plan: TrainPlan | None = None
     sets: list[ImageMaskFolder] = field(default_factory=list)
     best: Epoch | None = None
     skipped: list[str] = field(default_factory=list)

@@ -23,7 +23,7 @@ from .ablations import TABLES
 from .data import AugmentedPairs
 from .distributed import join_world
 from .history import History
-from .run import RESULTS, STRIDE, Plan, TrainResult, TrainRun, train_run, train_table
+from .run import RESULTS, STRIDE, TrainPlan, TrainResult, TrainRun, train_run, train_table
 from .trainer import METRICS, STATE, read_run
 from .variants import VARIANTS
 
@@ -132,7 +132,7 @@ def _folder_and_weight(text: str) -> tuple[Path, float]:
     return Path(folder or text), weight
 
 
-def plan(run: TrainRun) -> Plan:
+def plan(run: TrainRun) -> TrainPlan:
     """What a run would do, before any model is loaded.
 
     Raises a UsageError if the folder has another run, or files of no run; an HqsamError if there are too few pairs, or
@@ -145,4 +145,4 @@ def plan(run: TrainRun) -> Plan:
     if there:
         remedy = "pass `overwrite` to replace it, or choose another `output`"
         raise UsageError("already exists, and was not written by a run in this folder", file=there[0], remedy=remedy)
-    return Plan(len(pairs.pairs), config.epochs * pairs.steps_per_epoch, done)
+    return TrainPlan(len(pairs.pairs), config.epochs * pairs.steps_per_epoch, done)
