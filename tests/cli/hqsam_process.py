@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from hqsam_cli.cli import main
 
-main()
+if __name__ == "__main__":  # workers import this again where they are not forked, as on Python 3.14
+    main()
