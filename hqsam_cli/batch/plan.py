@@ -27,6 +27,7 @@ class Plan:
 
     Attributes:
         known: number of images in the journal.
+        has_results: some of them have results.
         done: names of images that are done.
         failed: names of unchanged images that failed.
         left: images to process.
@@ -39,6 +40,7 @@ class Plan:
     """
 
     known: int = 0
+    has_results: bool = False
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     left: list[SourceImage] = field(default_factory=list)
@@ -74,7 +76,8 @@ def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -
     Args:
         entries: of earlier runs.
     """
-    plan = Plan(known=len(entries), gone=_gone(job.images, entries))
+    has_results = any(entry.results for entry in entries.values())
+    plan = Plan(len(entries), has_results, gone=_gone(job.images, entries))
     for source, fingerprint in _fingerprints(job, entries):
         name = source.file_name
         entry = entries.get(name)

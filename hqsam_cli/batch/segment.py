@@ -151,7 +151,7 @@ def prepare_segment(
 
     outputs = job.outputs()
     plan = plan_of(job, outputs)
-    if plan.unmentioned or (job.overwrite and job.journal is not None and has_journal(job.journal)):
+    if plan.has_results or (job.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 
     def engine() -> Any:

@@ -52,6 +52,8 @@ def test_a_file_that_says_nothing_takes_nothing_away(hqsam: Run, photos: Path, t
             ended = hqsam("segment", photos, "--boxes", given, "-o", "out", *option)
             assert ended.code == 1 and f"error: {given}" in ended.err, (name, option, ended.err)
             assert files(tmp_path / "out") == before, (name, option)
+    ended = hqsam("segment", "imgs/a.jpg", "--boxes", "wrong/empty.json", "-o", "out")  # by another name
+    assert ended.code == 1 and files(tmp_path / "out") == before, ended.err
 
 
 def test_what_is_said_to_be_empty_goes_and_is_named(hqsam: Run, photos: Path, tmp_path: Path) -> None:
