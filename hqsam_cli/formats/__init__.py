@@ -27,7 +27,7 @@ MakeWriter = Callable[[Path | str, list[Category]], Writer]
 
 
 def load_writer(own: MaskFormat) -> MakeWriter:
-    """What makes the writer of a format."""
+    """Load the factory of the writer of a format."""
     module, _, name = own.writer.partition(".")
     made = getattr(import_module(f"{__name__}.{module}"), name)
     return partial(_of_records, made, name=own.file, beside=own.beside) if own.file else cast(MakeWriter, made)
@@ -39,9 +39,9 @@ def _of_records(
     return RecordsWriter(below(output, name) if name else output, write, beside)
 
 
-# Of masks, into a folder.
+# Mask formats, written to a folder.
 WRITERS = {name: load_writer(own) for name, own in MASK_FORMATS.items()}
-# Of boxes, to the path that people give.
+# Box formats, written to the path given by the user.
 BOX_WRITERS: dict[str, MakeWriter] = {
     "coco": partial(_of_records, write_coco),
     "results": partial(_of_records, write_results),

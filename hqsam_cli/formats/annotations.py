@@ -1,4 +1,4 @@
-"""Annotations of results, as written to files."""
+"""Annotations as written to result files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .polygons import mask_polygons
 def make_annotation(
     instance: Instance, image_id: int, *, multimask: bool, tolerance: float | None = None
 ) -> Annotation:
-    """`Instance.to_coco`; with a `tolerance` it also has `polygons`, as `mask_polygons` makes them."""
+    """`Instance.to_coco`, plus `polygons` from `mask_polygons` if a `tolerance` is given."""
     annotation = instance.to_coco(image_id, multimask=multimask)
     if tolerance is not None:
         annotation["polygons"] = mask_polygons(instance.mask, tolerance).record()
@@ -22,9 +22,9 @@ def make_annotation(
 
 
 def make_detection(prompt: Prompt, image_id: int, category: str | None) -> Annotation:
-    """One COCO annotation of a box that a detector found, as precise as the detector gives it.
+    """COCO annotation of a detected box, at the precision of the detector.
 
-    It carries the name of its category, since a line of NDJSON may be all that a reader gets.
+    It includes the category name, so that a line of NDJSON is self-contained.
     """
     assert prompt.box is not None
     x0, y0, x1, y1 = prompt.box
@@ -42,9 +42,9 @@ def make_detection(prompt: Prompt, image_id: int, category: str | None) -> Annot
 
 
 def shown(record: ImageRecord, segmentation: SegmentationKind) -> dict[str, Any]:
-    """The record of an image as files of results have it: without `polygons`, or with them as the segmentation.
+    """The record of an image as written to result files: `polygons` removed, or used as the segmentation.
 
-    A mask that is empty has no polygon and stays what it is.
+    An empty mask has no polygon and keeps its RLE.
     """
     return {**record.to_dict(), "annotations": [shown_annotation(own, segmentation) for own in record.annotations]}
 
@@ -60,5 +60,5 @@ def shown_annotation(annotation: Annotation, segmentation: SegmentationKind) -> 
 
 
 def json_line(value: Mapping[str, Any]) -> bytes:
-    """A value as one line of ASCII; bytes of a name that are not UTF-8 survive as lone surrogates."""
+    """Encode a value as one ASCII line; undecodable bytes in names are kept as lone surrogates."""
     return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"

@@ -1,4 +1,4 @@
-"""COCO JSON: instances and lists of results."""
+"""COCO JSON: instances and results lists."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ INSTANCES = MASK_FORMATS["coco"].file  # of a run
 
 
 def image_name(item: Mapping[str, Any]) -> str | None:
-    """The name of an image that a file lists; LVIS gives a COCO address instead."""
+    """The file name of an image entry; LVIS has `coco_url` instead of `file_name`."""
     names = (item.get(key) for key in ("file_name", "coco_url"))
     return next((name for name in names if isinstance(name, str) and name), None)
 
 
 def write_coco(path: Path, run: RunRecords) -> None:
-    """COCO instances JSON; images that failed are in it when their size is known."""
+    """Write COCO instances JSON; failed images are included if their size is known."""
     images = (
         {"id": record.image_id, "file_name": record.file_name, "width": record.size[0], "height": record.size[1]}
         for record in run.records()
@@ -40,7 +40,7 @@ def write_document(
     annotations: Iterable[Any],
     categories: Sequence[Mapping[str, Any]],
 ) -> None:
-    """COCO instances JSON of streams."""
+    """Write COCO instances JSON from iterables."""
     info = {"description": f"hqsam {__version__}", "version": __version__, **info}
     with atomic_file(path) as file:
         file.write(b'{"info":' + _json(info) + b',\n"images":[\n')
@@ -51,14 +51,14 @@ def write_document(
 
 
 def write_results(path: Path, run: RunRecords) -> None:
-    """A COCO results list, as `pycocotools` and its kin read it beside the ground truth."""
+    """Write a COCO results list, as loaded by `COCO.loadRes` of `pycocotools`."""
     kept = ("image_id", "category_id", "bbox", "segmentation", "score")
     annotations: Iterator[Mapping[str, Any]] = (own for record in run.records() for own in record.annotations)
     write_list(path, ({key: own[key] for key in kept if key in own} for own in annotations))
 
 
 def write_list(path: Path, items: Iterable[Any]) -> None:
-    """A JSON list of a stream."""
+    """Write a JSON list from an iterable."""
     with atomic_file(path) as file:
         file.write(b"[\n")
         _write_items(file, items)

@@ -1,4 +1,4 @@
-"""Results files, COCO or NDJSON, gzipped or not, streamed: they may be larger than memory."""
+"""Read result files, COCO or NDJSON, optionally gzipped; streamed, as they may be larger than memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ..errors import HqsamError
 from ..io.copies import LocalCopy
 from ..io.gzipped import GZIP
 
-ID = int | float | str  # what an id may be
+ID = int | float | str  # types of ids
 Kind = Literal["COCO instances", "COCO results", "NDJSON", "journal"]
-# By a key and the JSON path of the object that has it.
+# By the JSON path of an object and a key in it.
 KINDS: dict[tuple[str, str], Kind] = {
     ("item", "image_id"): "COCO results",
     ("", "file_name"): "NDJSON",
     ("", "images"): "COCO instances",
 }
-# The lists of a file: their names in messages, and the keys that each entry must have, by the JSON path of entries.
+# Lists of a file, by the JSON path of their entries: name in messages, and required keys of each entry.
 ENTRIES = {
     "images.item": ("images", ("id", "file_name")),
     "annotations.item": ("annotations", ("image_id",)),
@@ -39,10 +39,10 @@ REMEDY = "pass COCO instances, a COCO results list, NDJSON, or the output of a r
 
 @contextmanager
 def opened(file: LocalCopy) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unzipped, without a byte-order mark.
+    """Open a file, decompressed and without a byte-order mark.
 
     Raises:
-        HqsamError: the file cannot be read, or the block found that it is not JSON.
+        HqsamError: the file cannot be read, or reading it in the block fails because it is not JSON.
     """
     try:
         with open(file.path, "rb") as raw:
@@ -59,16 +59,16 @@ def opened(file: LocalCopy) -> Iterator[IO[bytes]]:
 
 
 def read_whole(file: LocalCopy) -> Any:
-    """The JSON document of a file, in memory; NaN and infinities are null."""
+    """Load the JSON document of a file into memory; NaN and infinities are null."""
     with opened(file) as stream:
         return json.load(stream, parse_constant=lambda _: None)
 
 
 def kind_of(file: LocalCopy) -> Kind:
-    """The kind of a file, by its first keys; `annotations` alone, which NDJSON has too, do not tell.
+    """Determine the kind of a file by its first keys; `annotations` is ambiguous, as NDJSON has it too.
 
     Raises:
-        HqsamError: it cannot be read, or is of none of these kinds.
+        HqsamError: the file cannot be read, or is of an unknown kind.
     """
     before, has_annotations = None, False
     for prefix, event, value in parsed(file, "parse", multiple_values=True):
@@ -86,10 +86,10 @@ def kind_of(file: LocalCopy) -> Kind:
 
 
 def entries(file: LocalCopy, prefix: str) -> Iterator[Any]:
-    """The entries of a list of a file, see `ENTRIES`, in its order.
+    """Yield the entries of a list of a file, see `ENTRIES`.
 
     Raises:
-        HqsamError: the file is not JSON; an entry is no object, or lacks a key.
+        HqsamError: the file is not JSON, or an entry is not an object or lacks a key.
     """
     name, needed = ENTRIES[prefix]
     for number, entry in enumerate(parsed(file, "items", prefix), 1):
@@ -99,7 +99,7 @@ def entries(file: LocalCopy, prefix: str) -> Iterator[Any]:
 
 
 def defect(entry: Any, *needed: str) -> str | None:
-    """What is wrong with an entry, as the end of a sentence; None where it has the keys that it needs."""
+    """Describe what is wrong with an entry, as the end of a sentence; None if it has all required keys."""
     if not isinstance(entry, dict):
         return "is not an object"
     for key in needed:
@@ -109,7 +109,7 @@ def defect(entry: Any, *needed: str) -> str | None:
 
 
 def parsed(file: LocalCopy, method: str, *arguments: Any, **options: Any) -> Iterator[Any]:
-    """What a method of ijson yields for a file."""
+    """Yield the items of an ijson method for a file."""
     with opened(file) as stream:
         start, done = stream.tell(), 0
         try:
@@ -119,10 +119,10 @@ def parsed(file: LocalCopy, method: str, *arguments: Any, **options: Any) -> Ite
         except (UnicodeDecodeError, ijson.JSONError) as error:
             stream.seek(start)
             if isinstance(error, UnicodeDecodeError):
-                # A name that is not UTF-8 has lone surrogates, which only the slow backend can read.
+                # Names that are not UTF-8 have lone surrogates, which only the pure Python backend can read.
                 backend, source = PYTHON, stream
             elif "lexical error" in str(error):
-                # NaN and infinities, which Python's writers put into JSON, are null.
+                # NaN and infinities, as written by Python's json module, become null.
                 document = json.load(stream, parse_constant=lambda _: None)
                 backend, source = ijson, io.BytesIO(json.dumps(document).encode())
             else:

@@ -14,14 +14,14 @@ from .png import png_bytes
 from .run_records import ImageResult
 
 Color = tuple[int, int, int]  # RGB
-REACH = 64  # a soft border is no wider than the longer side of the photo by this
+REACH = 64  # a soft border is at most the longer side of the photo divided by this
 
 
 class PhotoWriter(ImageWriter):
-    """A picture of a part of the photo for each mask.
+    """One picture per mask, cut from the photo.
 
     Args:
-        background: color around the object, or None for none.
+        background: color around the object, or None.
     """
 
     def __init__(self, output: Path | str, categories: list[Category], *, background: Color | None = None) -> None:
@@ -35,12 +35,12 @@ class PhotoWriter(ImageWriter):
             yield png_bytes(self.part(result.pixels, instance))
 
     def part(self, photo: np.ndarray, instance: Instance) -> np.ndarray:
-        """The picture of a mask, uint8 in OpenCV's order of colors, of a photo, uint8 RGB (H, W, 3)."""
+        """The picture of a mask, uint8 BGR or BGRA, from a photo, uint8 RGB (H, W, 3)."""
         raise NotImplementedError
 
 
 class CutoutWriter(PhotoWriter):
-    """The photo in its size, transparent around the object; opaque where there is a background color."""
+    """The photo at full size, transparent around the object; opaque with a background color."""
 
     folder = "cutouts"
 
@@ -53,9 +53,9 @@ class CutoutWriter(PhotoWriter):
 
 
 class CropWriter(PhotoWriter):
-    """The photo within the tight box of each mask, all of it, or on a background color.
+    """The photo cropped to the tight box of each mask, optionally on a background color.
 
-    Of an empty mask it is the box that was asked, else the photo.
+    For an empty mask, the prompt box is used, or the whole photo.
     """
 
     folder = "crops"
@@ -74,10 +74,10 @@ class CropWriter(PhotoWriter):
 
 
 def object_alpha(instance: Instance) -> np.ndarray:
-    """How opaque each pixel of an object is, uint8 (H, W): 0 or 255 by its mask, or as sure as the model is of it.
+    """Alpha of an object, uint8 (H, W): 0 or 255 by its mask, or the predicted probability.
 
-    Where the mask was cleaned it has the last word: a pixel of it is at least half opaque, and any other is not, nor is
-    what lies far from it.
+    The mask takes precedence where it was cleaned: its pixels are at least half opaque, other pixels are less, and
+        pixels far from it are transparent.
     """
     mask = instance.mask.full()
     opaque = mask.astype(np.uint8) * 255
@@ -94,6 +94,6 @@ def object_alpha(instance: Instance) -> np.ndarray:
 
 
 def on_color(photo: np.ndarray, alpha: np.ndarray, color: Color) -> np.ndarray:
-    """A photo, RGB uint8 (H, W, 3), on a color by its alpha, uint8 (H, W)."""
+    """Blend a photo, uint8 RGB (H, W, 3), onto a color by alpha, uint8 (H, W)."""
     share = alpha[..., None].astype(np.float32) / 255
     return np.rint(photo * share + np.array(color, np.float32) * (1 - share)).astype(np.uint8)

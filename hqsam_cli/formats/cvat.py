@@ -13,7 +13,7 @@ from .xml_text import xml_bytes
 
 
 def write_cvat(path: Path, run: RunRecords) -> None:
-    """A polygon for each part of a mask; those of one object are a group, by their place in the image."""
+    """Write one polygon per mask part; parts of an object share a group id, its 1-based index in the image."""
     names = {category["id"]: str(category["name"]) for category in run.categories}
     meta = ElementTree.Element("meta")
     labels = ElementTree.SubElement(ElementTree.SubElement(meta, "task"), "labels")

@@ -13,16 +13,16 @@ MAX_ID = 65_535
 
 
 class IdMapWriter(ImageWriter):
-    """Pixels are 0, or the place (from 1) of the instance among the image's annotations.
+    """Pixels are 0, or the 1-based index of the instance among the annotations of the image.
 
-    Where masks overlap, the one with the higher score is on top, then the earlier one.
+    Overlapping masks are drawn by score, the highest on top; of equal scores, the first.
     """
 
     folder = "idmaps"
     suffix = ".png"
 
     def pictures(self, result: ImageResult) -> list[bytes]:
-        """See `ImageWriter`; an ImageError where 16 bits cannot count the instances."""
+        """See `ImageWriter`; raises an ImageError if there are too many instances for 16 bits."""
         instances, scores = result.instances, [annotation["score"] or 0.0 for annotation in result.annotations]
         if len(instances) > MAX_ID:
             reason = f"{len(instances)} masks do not fit a 16-bit id map"

@@ -1,4 +1,4 @@
-"""Formats with image files, written as soon as the masks of an image are predicted."""
+"""Formats of picture files, written as soon as the masks of an image are predicted."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ MASK_NAME = re.compile(r"-?\d+\.png")
 class ImageWriter:
     """Pictures of the images of a run.
 
-    One an image, `<folder>/<path of the image><suffix>`, or, without a suffix, one a mask,
+    One per image, `<folder>/<path of the image><suffix>`, or without a suffix one per mask,
     `<folder>/<path of the image>/<annotation id>.png`.
 
-    Called from several threads, in whatever process works on the images.
+    Called from several threads, in any process that works on the images.
 
     Args:
-        output: the folder of the results, or its address.
-        categories: of the results.
+        output: path or URL of the output folder.
+        categories: categories of the results.
 
     Attributes:
-        path: the folder that people look for.
+        path: folder shown to the user.
     """
 
     folder: ClassVar[str]
@@ -45,20 +45,20 @@ class ImageWriter:
         self.categories = categories
 
     def pictures(self, result: ImageResult) -> Iterable[bytes]:
-        """The content of the picture of an image, or of those of its masks, in their order."""
+        """The encoded picture of an image, or those of its masks, in order."""
         raise NotImplementedError
 
     def foreign(self) -> str | None:
-        """An existing picture, if no run wrote it."""
+        """An existing picture, to report if no run wrote it; None if there is none."""
         found = (name for name in sorted(self._output.names()) if self._is_picture(name))
         return next((self._output.place(name) for name in found), None)
 
     def is_complete(self, file_name: str, count: int) -> bool:
-        """Whether the pictures of an image with so many masks are all there."""
-        return len(self.names(file_name)) >= (count if self.suffix is None else 1)  # more, where somebody edited one
+        """Whether all pictures of an image with `count` masks exist."""
+        return len(self.names(file_name)) >= (count if self.suffix is None else 1)  # more if edited ones were kept
 
     def write(self, result: ImageResult) -> None:
-        """Put the pictures of an image in place, and remove those of an earlier run; what somebody edited stays."""
+        """Write the pictures of an image and remove those of an earlier run, except those edited by hand."""
         name, files = result.file_name, result.files
         if self.suffix is None:
             own = [f"{name}/{annotation['id']}.png" for annotation in result.annotations]
@@ -70,17 +70,17 @@ class ImageWriter:
             files.put(self._output, some)
 
     def remove(self, file_name: str, files: ImageFiles) -> None:
-        """Remove the pictures of an image; what somebody edited stays."""
+        """Remove the pictures of an image, except those edited by hand."""
         files.remove(self._output, self.names(file_name))
 
     def take(self, file_name: str, source: ImageWriter, files: ImageFiles) -> None:
-        """Have the pictures of an image that another output has, instead of its own; what somebody edited stays."""
+        """Replace the pictures of an image by those of another output, except those edited by hand."""
         self.remove(file_name, files)
         for name in source.names(file_name):
             self._output.take(name, source._output)
 
     def names(self, file_name: str) -> list[str]:
-        """Names, in the folder of the format, of the pictures of an image that are there."""
+        """Names of the existing pictures of an image, relative to the folder of the format."""
         if isinstance(self._output, LocalFolder):
             if self.suffix is not None:
                 name = f"{file_name}{self.suffix}"
@@ -91,7 +91,7 @@ class ImageWriter:
 
     @cached_property
     def _listed(self) -> Mapping[str, list[str]]:
-        """What there was at an address when it was first asked for, by the image."""
+        """Existing pictures at a URL by image, listed once."""
         images = defaultdict(list)
         for name in filter(self._is_picture, self._output.names()):
             images[posixpath.dirname(name) if self.suffix is None else name.removesuffix(self.suffix)].append(name)

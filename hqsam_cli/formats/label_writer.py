@@ -1,4 +1,4 @@
-"""Folders with a label file per image, written at the end of a run."""
+"""Folders with one label file per image, written at the end of a run."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from .run_records import RunRecords
 
 
 class LabelWriter:
-    """A folder of labels.
+    """A folder of label files.
 
-    `<path of the image without its suffix>.<suffix>` stands for each image that did not fail. Of images that differ in
-    their suffix alone, all but the first keep it: `a.txt`, `a.png.txt`. Which one an image has stays as it is, whatever
-    images come or go later.
+    `<path of the image without its suffix>.<suffix>` is written for each image that did not fail. Of images that differ
+    only in their suffix, all but the first keep it: `a.txt`, `a.png.txt`. The label name of an image never changes,
+    even if other images are added or removed.
 
     Args:
-        folder: where the labels lie, a path or an address.
+        folder: path or URL of the labels.
         categories: of the results.
 
     Attributes:
-        path: the folder that people look for.
-        suffix: of the files.
-        taken: names that no label may have.
-        written: names of the labels that `close` wrote.
+        path: folder shown to the user.
+        suffix: suffix of the label files.
+        taken: reserved file names.
+        written: label files written by `close`.
     """
 
     suffix: ClassVar[str]
@@ -41,28 +41,28 @@ class LabelWriter:
         self.folder = open_folder(folder)
         self.number(categories)
         self.written: list[str] = []
-        self._earlier: dict[str, str] = {}  # names of labels by images, of those that had results before
-        self._used: set[str] = set()  # these names
-        self._new: set[str] = set()  # images without results before: an existing label is not of a run
+        self._earlier: dict[str, str] = {}  # label names by image, for images with results of an earlier run
+        self._used: set[str] = set()  # label names in use
+        self._new: set[str] = set()  # images without earlier results: an existing label was not written by a run
 
     def number(self, categories: list[Category]) -> None:
-        """Number classes as a list of categories has them."""
+        """Number classes by their order in a list of categories."""
         self.classes = {category["id"]: number for number, category in enumerate(categories)}
         self.names = {category["id"]: str(category["name"]) for category in categories}
 
     def label(self, record: ImageRecord, place: str) -> bytes:
-        """What the file of an image holds, which will be at `place`."""
+        """The content of the label file of an image, to be written to `place`."""
         raise NotImplementedError
 
     def beside(self, record: ImageRecord, name: str) -> None:
-        """Put in place what an image has beside its label."""
+        """Write other files that belong to the label of an image."""
 
     def foreign(self) -> str | None:
-        """An existing label, if no run wrote it."""
+        """An existing label file, to report if no run wrote it; None if there is none."""
         return next((self.folder.place(name) for name in sorted(self._there) if name.endswith(self.suffix)), None)
 
     def begin(self, known: Iterable[str]) -> None:
-        """Find the labels of images that have results, in their order; the longest name is nobody else's."""
+        """Find the labels of images with earlier results, in order; unique names are tried first."""
         for image in known:
             names = reversed(self.label_names(image))
             own = (name for name in names if name in self._there and name not in self._used)
@@ -71,14 +71,14 @@ class LabelWriter:
                 self._used.add(name)
 
     def has(self, file_name: str) -> bool:
-        """Whether an image that had results before has a label."""
+        """Whether an image with earlier results has a label file."""
         return file_name in self._earlier
 
     def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
-        """Note what the label of an image will be; that of an earlier run goes, lest it stays if this one breaks off.
+        """Record the digest of a new label, and remove the old one, so that an aborted run leaves no outdated label.
 
         Args:
-            is_new: the image had no results before.
+            is_new: the image has no earlier results.
         """
         name = self._earlier.get(record.file_name) or self._free_name(record.file_name)
         if is_new:
@@ -89,14 +89,14 @@ class LabelWriter:
             self._there.difference_update(files.remove(self.folder, [name], self.suffix))
 
     def remove(self, file_name: str, files: ImageFiles) -> None:
-        """Remove the label of an image that had results before and has none any more, unless somebody edited it."""
+        """Remove the label of an image without results in this run, unless it was edited by hand."""
         name = self._earlier.pop(file_name, None)
         if name is not None:
             self._used.discard(name)
             self._there.difference_update(files.remove(self.folder, [name], self.suffix))
 
     def close(self, run: RunRecords) -> None:
-        """Write missing labels; existing ones may be edited, or not written by a run."""
+        """Write missing labels; existing ones are kept, as they may be edited by hand or not written by a run."""
         for record in run.records():
             if record.failure is not None:
                 continue
@@ -115,10 +115,10 @@ class LabelWriter:
 
     @cached_property
     def _there(self) -> set[str]:
-        """What there is in the folder."""
+        """Names of existing files in the folder."""
         return set(self.folder.names())
 
     def label_names(self, file_name: str) -> tuple[str, ...]:
-        """What the label of an image may be called, the first that is free."""
+        """Candidate names for the label of an image; the first free one is used."""
         stem = os.path.splitext(file_name)[0]
         return f"{stem}{self.suffix}", f"{file_name}{self.suffix}", f"{file_name}.{digest(file_name)}{self.suffix}"

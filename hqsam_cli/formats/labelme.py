@@ -1,4 +1,4 @@
-"""labelme JSON: a file per image, with shapes."""
+"""labelme JSON: one file of shapes per image."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..io.copies import below
 from ..records import Annotation, Category, ImageRecord
 from .label_writer import LabelWriter
 
-VERSION = "5.5.0"  # of the form of the files
+VERSION = "5.5.0"  # of the file format
 
 
 class LabelmeWriter(LabelWriter):
-    """`labelme/<path of the image without its suffix>.json`: a polygon a part; parts of an object are a group."""
+    """`labelme/<path of the image without its suffix>.json`: one polygon per mask part, grouped by object."""
 
     suffix = ".json"
 

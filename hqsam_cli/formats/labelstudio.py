@@ -15,12 +15,12 @@ from ..records import ImageRecord
 from .run_records import RunRecords
 from .xml_text import xml_bytes
 
-LOCAL_FILES = "/data/local-files/?d="  # Label Studio serves what lies below LOCAL_FILES_DOCUMENT_ROOT there
-FROM, TO = "label", "image"  # what the interface calls its labels and its image
+LOCAL_FILES = "/data/local-files/?d="  # where Label Studio serves files below LOCAL_FILES_DOCUMENT_ROOT
+FROM, TO = "label", "image"  # names in the labeling interface
 
 
 def write_tasks(path: Path, run: RunRecords) -> None:
-    """A task an image; and beside `path`, as XML, the labeling interface that has their labels."""
+    """Write one task per image, and the labeling interface as XML next to `path`."""
     names = {category["id"]: str(category["name"]) for category in run.categories}
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", {"name": TO, "value": f"${TO}"})
@@ -43,7 +43,7 @@ def write_tasks(path: Path, run: RunRecords) -> None:
 
 
 def _results(record: ImageRecord, names: dict[int, str]) -> Iterator[dict[str, Any]]:
-    """A polygon for each part of a mask, in percent of the image; `meta` says which object it is of."""
+    """One polygon per mask part, in percent of the image size; `meta` names its annotation."""
     assert record.size is not None
     width, height = record.size
     for annotation in record.annotations:

@@ -1,4 +1,4 @@
-"""NDJSON: a line per image."""
+"""NDJSON: one line per image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INSTANCES = MASK_FORMATS["ndjson"].file  # of a run
 
 
 def write_ndjson(path: Path, run: RunRecords) -> None:
-    """A line an image."""
+    """Write one line per image."""
     with atomic_file(path) as file:
         for record in run.records():
             file.write(json_line(shown(record, run.segmentation)))

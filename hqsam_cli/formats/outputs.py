@@ -1,4 +1,4 @@
-"""The outputs of a run: image files with each image, label files and other files at its end."""
+"""The outputs of a run: picture files written per image, label files and other files written at the end."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .run_records import RecordsWriter, RunRecords
 
 
 class Outputs:
-    """The writers of a run, built once.
+    """The writers of a run.
 
     Args:
-        place: the folder of the results, or the path of what is one file, or the address of either.
-        makers: of all formats.
-        formats: those that are wanted.
-        categories: of the results.
+        place: output folder, or the output file of a single-file format; a path or URL.
+        makers: factories of the writers of all formats.
+        formats: selected formats.
+        categories: categories of the results.
 
     Attributes:
-        pictures, labels, files: the writers of the formats that are wanted.
+        pictures, labels, files: writers of the selected formats, by kind.
     """
 
     def __init__(
@@ -39,15 +39,14 @@ class Outputs:
         self.pictures = [own for own in self.writers if isinstance(own, ImageWriter)]
         self.labels = [own for own in self.writers if isinstance(own, LabelWriter)]
         self.files = [own for own in self.writers if isinstance(own, RecordsWriter)]
-        # Those that are not wanted may have files of an earlier run to remove. At an address they would have to be
-        # asked for each.
+        # Other formats may have files of an earlier run to remove. At a URL, looking for them would take requests.
         unwanted = [name for name in makers if name not in formats] if isinstance(place, Path) else []
         others = [makers[name](place, categories) for name in unwanted]
         self._all_pictures = [*self.pictures, *(own for own in others if isinstance(own, ImageWriter))]
         self._all_labels = [*self.labels, *(own for own in others if isinstance(own, LabelWriter))]
 
     def check_not_foreign(self) -> None:
-        """Raise a UsageError where files would be replaced, for those who know that no run wrote them."""
+        """Raise a UsageError if output files exist; for callers that know that no run wrote them."""
         for writer in self.writers:
             if (path := writer.foreign()) is not None:
                 raise UsageError(
@@ -57,18 +56,18 @@ class Outputs:
                 )
 
     def is_complete(self, file_name: str, count: int) -> bool:
-        """Whether the pictures of an image with so many results are all there."""
+        """Whether all pictures of an image with `count` results exist."""
         return all(writer.is_complete(file_name, count) for writer in self.pictures)
 
     def begin(self, known: Collection[str], categories: list[Category]) -> None:
-        """Make folders, so that what is wrong with them is no image's fault, and find the labels of earlier runs.
+        """Create folders, so that their errors are not reported per image, and find the labels of earlier runs.
 
         Args:
-            known: the images that have results, in their order.
-            categories: as labels count them, those of earlier runs first.
+            known: images with results, in order.
+            categories: in the order of class numbers, those of earlier runs first.
 
         Raises:
-            OSError: a folder cannot be made.
+            OSError: a folder cannot be created.
         """
         for pictures in self.pictures:
             if isinstance(pictures.path, Path):
@@ -78,29 +77,29 @@ class Outputs:
             labels.begin(known)
 
     def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
-        """Note what the labels of an image will be; see `LabelWriter.note`."""
+        """Record the labels of an image; see `LabelWriter.note`."""
         for writer in self.labels:
             writer.note(record, files, is_new=is_new)
 
     def remove(self, file_name: str, files: ImageFiles, *, pictures: bool = True) -> None:
-        """Remove what an image that had results has, in whatever format; what somebody edited stays.
+        """Remove the output files of an image in every format, except those edited by hand.
 
         Args:
-            pictures: its pictures too, not only its labels.
+            pictures: also remove its pictures, not only its labels.
         """
         self._remove(file_name, files, [*(self._all_pictures if pictures else ()), *self._all_labels])
 
     def remove_unnoted(self, file_name: str, files: ImageFiles) -> None:
-        """Remove the pictures of an image that had no results: a run that was killed may have left some."""
+        """Remove pictures of an image without results, which a killed run may have left."""
         self._remove(file_name, files, self.pictures)
 
     def _remove(self, file_name: str, files: ImageFiles, writers: Sequence[ImageWriter | LabelWriter]) -> None:
         for writer in writers:
-            with suppress(OSError):  # where nothing can be removed, nothing was written
+            with suppress(OSError):  # if nothing can be removed, nothing was written
                 writer.remove(file_name, files)
 
     def close(self, run: RunRecords, cannot_write: Callable[[Path | str, OSError], HqsamError]) -> list[Path | str]:
-        """Write what is about all images together; where people find all that was written."""
+        """Write labels and files about all images; return the paths or URLs of all outputs."""
         at_the_end: list[LabelWriter | RecordsWriter] = [*self.labels, *self.files]
         for writer in at_the_end:
             try:

@@ -1,4 +1,4 @@
-"""An image with its masks drawn over it."""
+"""Draw masks on an image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-FILL = 0.45  # of a color over what is under it
+FILL = 0.45  # opacity of a mask
 DARK, LIGHT = (20, 20, 20), (255, 255, 255)
 
 
@@ -18,14 +18,14 @@ def overlay(
     labels: Sequence[str] | None = None,
     boxes: Sequence[Sequence[float] | None] | None = None,
 ) -> np.ndarray:
-    """The image with each mask in a color of its own, outlined, with its box and its label if any: uint8 RGB.
+    """Draw each mask in its own color, outlined, with its box and label if given: uint8 RGB.
 
-    Lines and labels grow with the image, and have a dark rim, so that they are seen on light and dark ground.
+    Lines and labels scale with the image and have a dark rim, visible on light and dark backgrounds.
 
     Args:
         image: (H, W, 3) uint8 RGB; the result has its size.
         masks: bool (H, W) each.
-        boxes: x, y, width, height in pixels, or None, of each mask.
+        boxes: x, y, width, height in pixels, or None, per mask.
     """
     drawn = image.copy()
     line = max(1, round(max(image.shape[:2]) / 500))
@@ -44,14 +44,14 @@ def overlay(
 
 
 def instance_color(index: int) -> tuple[int, int, int]:
-    """RGB that differs however many there are: hues a golden section apart; those of the page of a report."""
+    """Distinct RGB color of an instance, by golden-ratio hue steps; the same as on the report page."""
     hue = int(180 * ((0.58 + 0.618034 * index) % 1))
     r, g, b = cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].tolist()
     return r, g, b
 
 
 def titled(image: np.ndarray, title: str) -> np.ndarray:
-    """The image on white, with a title above: uint8 RGB."""
+    """Add a title above an image, on white: uint8 RGB."""
     height = max(22, round(image.shape[0] / 16))
     page = np.pad(image, ((height, 6), (3, 3), (0, 0)), constant_values=255)
     canvas = Image.fromarray(page)
@@ -63,7 +63,7 @@ def titled(image: np.ndarray, title: str) -> np.ndarray:
 
 
 def _labeled(drawn: np.ndarray, masks: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
-    """Labels on dark plates with a rim of the color, each at the top of its mask, within the image."""
+    """Draw labels on dark plates with a colored rim, at the top of each mask and within the image."""
     height, width = drawn.shape[:2]
     canvas = Image.fromarray(drawn)
     pen = ImageDraw.Draw(canvas)

@@ -14,17 +14,17 @@ from ..io.output_folder import OutputFolder
 from .values import some_of
 
 log = logging.getLogger(__name__)
-LENGTH = 16  # digits of a digest, of which so many are of a name:
-OF_NAME = 6
-MOST = 10  # photos that may leave at once, and one of so many of those that are known
+LENGTH = 16  # hexadecimal digits of a digest
+OF_NAME = 6  # of them, those that identify the name
+MOST = 10  # images that may lose their results at once; beyond it, at most one in this many
 
 
 def digest_of(name: str, sha256: str) -> str:
-    """What is noted of a file of an image: of what tells it from the others of the image, and of its content.
+    """Digest of an output file of an image: of its key among the files of the image, and of its content.
 
     Args:
-        name: of a picture, its file name; of a label, whose name depends on those of other images, its suffix.
-        sha256: of the content, 64 digits.
+        name: file name of a picture; suffix of a label, whose name depends on the names of other images.
+        sha256: SHA-256 of the content, 64 digits.
     """
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:OF_NAME] + sha256[: LENGTH - OF_NAME]
 
@@ -36,13 +36,13 @@ def content_digest(name: str, content: bytes) -> str:
 
 @dataclass(slots=True)
 class ImageFiles:
-    """The files of one image in an output, as one run writes and removes them.
+    """The output files of one image that a run writes and removes.
 
     Attributes:
-        noted: digests of files that runs wrote; None: all existing files of the image may be replaced.
-        written: digests of what this run writes.
-        kept: files that would have been replaced or removed, and are somebody's.
-        foreign_too: files of names that no run wrote may be replaced, since the run begins again.
+        noted: recorded digests of files written by runs; None if all existing files of the image may be replaced.
+        written: digests of files written by this run.
+        kept: files not replaced or removed, because they were edited by hand or not written by a run.
+        foreign_too: also replace files without a recorded digest of their name, as the run starts over.
     """
 
     noted: Collection[str] | None = None
@@ -51,23 +51,23 @@ class ImageFiles:
     foreign_too: bool = False
 
     def put(self, folder: OutputFolder, files: Mapping[str, bytes], key: str | None = None) -> None:
-        """Write files, each whole or not at all, unless there are somebody's.
+        """Write files atomically, except where existing ones must be kept.
 
         Args:
-            files: their contents by their names in the folder.
-            key: see `digest_of`; None for their own file names.
+            files: contents by name in the folder.
+            key: `name` of `digest_of`; None for the file names.
         """
         self.written += [content_digest(key or posixpath.basename(name), files[name]) for name in files]
         folder.put({name: files[name] for name in self._replaceable(folder, files, key)})
 
     def remove(self, folder: OutputFolder, names: Iterable[str], key: str | None = None) -> list[str]:
-        """Remove files that are there, unless they are somebody's; names of those that went."""
+        """Remove existing files, except those that must be kept; return the names of removed files."""
         removed = self._replaceable(folder, names, key)
         folder.remove(removed)
         return removed
 
     def _replaceable(self, folder: OutputFolder, names: Iterable[str], key: str | None) -> list[str]:
-        """Those of files that are the run's or not there; what is somebody's, or cannot be read, is noted as kept."""
+        """Names of files that are missing or written by a run; others, and unreadable files, are added to `kept`."""
         names = list(names)
         if self.noted is None:
             return names
@@ -77,7 +77,7 @@ class ImageFiles:
     def _is_ours(self, folder: OutputFolder, name: str, sha256: str, key: str | None) -> bool:
         assert self.noted is not None
         digest = digest_of(key or posixpath.basename(name), sha256)
-        # What is to be written may be there: of a run that was killed.
+        # A killed run may already have written the new content.
         if digest in self.noted or digest in self.written:
             return True
         if self.foreign_too and not any(known[:OF_NAME] == digest[:OF_NAME] for known in self.noted):
@@ -88,7 +88,7 @@ class ImageFiles:
 
 
 def tell_kept(kept: Iterable[str]) -> None:
-    """Say which files of somebody stayed where a run would have replaced or removed its own."""
+    """Warn about files that were kept because they were edited by hand or not written by hqsam."""
     if files := list(dict.fromkeys(kept)):
         log.warning(
             "files edited by hand or not written by hqsam, kept: %s (%s); `overwrite_edited` replaces them",
@@ -98,12 +98,12 @@ def tell_kept(kept: Iterable[str]) -> None:
 
 
 def tell_foreign(path: object) -> None:
-    """Warn that a label is not written, since hqsam did not write the existing one."""
+    """Warn that a label is not written, because the existing file was not written by hqsam."""
     log.warning("%s: not overwritten, since it was not written by hqsam", path)
 
 
 def tell_removed(why: str, names: Sequence[str]) -> None:
-    """Warn which images lose their results, before they are removed."""
+    """Warn about images whose results are about to be removed."""
     if names:
         log.warning("%s, results removed: %s (%s)", why, len(names), some_of(names))
 
@@ -112,8 +112,8 @@ def check_removal(known: int, leaving: Sequence[str], *, prune: bool) -> None:
     """Raise an HqsamError if suspiciously many images would lose their results at once.
 
     Args:
-        known: how many images have results.
-        leaving: those whose photos are gone, or whose prompts are.
+        known: number of images with results.
+        leaving: images whose files or prompts no longer exist.
     """
     if not prune and len(leaving) > MOST and MOST * len(leaving) > known:
         raise HqsamError(

@@ -1,4 +1,4 @@
-"""Pictures of the images of a run: drawn masks, and thumbnails."""
+"""Overlays and thumbnails of the images of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_SIDE = 480  # of a thumbnail, pixels
 
 
 class OverlayWriter(ImageWriter):
-    """`overlays/<path of the image>.jpg`: the images of a run with their masks drawn over them."""
+    """`overlays/<path of the image>.jpg`: images with masks drawn on them."""
 
     folder = "overlays"
     suffix = ".jpg"
@@ -35,7 +35,7 @@ class OverlayWriter(ImageWriter):
 
 
 class ThumbnailWriter(ImageWriter):
-    """`thumbnails/<path of the image>.jpg`, made while the photos are in memory anyway."""
+    """`thumbnails/<path of the image>.jpg`, written while the photos are in memory."""
 
     folder = "thumbnails"
     suffix = ".jpg"
@@ -47,20 +47,20 @@ class ThumbnailWriter(ImageWriter):
 
 
 def thumbnail_of_run(run: Path, file_name: str) -> Path | None:
-    """The thumbnail that a run made of an image, if it made one."""
+    """The thumbnail of an image in the output of a run, or None."""
     path = run / ThumbnailWriter.folder / f"{file_name}.jpg"
     return path if path.is_file() else None
 
 
 def thumbnail_bytes(pixels: np.ndarray) -> bytes:
-    """A JPEG of a photo, uint8 RGB (H, W, 3), made small."""
+    """Thumbnail of a photo, uint8 RGB (H, W, 3), as JPEG."""
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     return picture_bytes(".jpg", cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), THUMBNAIL_QUALITY)
 
 
 def read_thumbnail(path: Path, size: tuple[int, int]) -> np.ndarray | None:
-    """A thumbnail as large as its photo, (width, height), was: uint8 RGB (H, W, 3); None where it is broken."""
+    """Read a thumbnail, resized to (width, height) of its photo: uint8 RGB (H, W, 3); None if it is broken."""
     try:
         small = read_image(str(path), max_pixels=LONGEST_SIDE**2)
     except ImageError:
@@ -71,11 +71,11 @@ def read_thumbnail(path: Path, size: tuple[int, int]) -> np.ndarray | None:
 def draw(
     photo: np.ndarray, annotations: Sequence[Annotation], masks: list[np.ndarray], names: Mapping[int, str]
 ) -> np.ndarray:
-    """A photo with masks, the boxes that were asked for, and labels: uint8 RGB of its size.
+    """Draw masks, prompt boxes and labels on a photo: uint8 RGB of the same size.
 
     Args:
-        masks: of the annotations, bool (H, W) each.
-        names: of categories, by id.
+        masks: one per annotation, bool (H, W).
+        names: category names by id.
     """
     labels = []
     for annotation in annotations:
@@ -87,19 +87,19 @@ def draw(
 
 
 def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -> None:
-    """Write uint8 RGB (H, W, 3) in the format of the path's suffix; see `picture_bytes`."""
+    """Write uint8 RGB (H, W, 3) in the format of the suffix; see `picture_bytes`."""
     write_file(path, picture_bytes(path.suffix.lower(), pixels, quality, path))
 
 
 def picture_bytes(suffix: str, pixels: np.ndarray, quality: int = JPEG_QUALITY, path: Path | None = None) -> bytes:
-    """Pixels, uint8 RGB (H, W, 3), as a file of the format of a suffix.
+    """Encode pixels, uint8 RGB (H, W, 3), in the format of a suffix.
 
     Args:
-        quality: of JPEG.
-        path: of the file, for the error.
+        quality: JPEG quality.
+        path: file named in the error.
 
     Raises:
-        ImageError: there is no such format.
+        ImageError: the format is not supported.
     """
     try:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]

@@ -13,7 +13,7 @@ from .run_records import ImageResult
 
 
 class PngWriter(ImageWriter):
-    """A PNG a mask."""
+    """One PNG per mask."""
 
     folder = "masks"
 
@@ -24,7 +24,7 @@ class PngWriter(ImageWriter):
 
 
 def png_bytes(pixels: np.ndarray, options: Sequence[int] = ()) -> bytes:
-    """A PNG of OpenCV, whose order of colors the pixels have."""
+    """Encode pixels, in OpenCV's channel order, as PNG."""
     done, encoded = cv2.imencode(".png", pixels, options)
     if not done:
         height, width = pixels.shape[:2]

@@ -1,10 +1,10 @@
 """Masks as polygons, for formats without RLE.
 
-Readers draw polygons in two ways. `pycocotools`, and CVAT with it, sets the pixels whose centers are inside; OpenCV
-and Pillow, and so ultralytics, supervision and labelme, set every pixel that the outline touches. An outline along the
-borders of the pixels is right for the first and a pixel too large for the others; one through their centers is right
-for the others and half a pixel too small for the first. Here it runs between the two, a quarter of a pixel inside the
-border, which gives all of them the same pixels.
+Readers rasterize polygons in two ways: `pycocotools` and CVAT set the pixels whose centers are inside; OpenCV and
+    Pillow, and thus ultralytics, supervision and labelme, set every pixel that the outline touches. An outline along
+    pixel borders is correct for the first and one pixel too large for the second; one through pixel centers is correct
+    for the second and half a pixel too small for the first. Outlines here run a quarter of a pixel inside the border,
+    where both give the same pixels.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 from ..inference.regions import fill_holes, remove_small_regions
 from ..records import DECIMALS, Annotation, MaskCrop, Polygons
 
-SMALLEST = 10  # pixels; parts and holes of fewer are skipped
-BLOCK = 1_000_000  # distances that are looked at together
-FEW = 100  # rings, of which all distances are looked at
+SMALLEST = 10  # pixels; smaller parts and holes are skipped
+BLOCK = 1_000_000  # distances computed at once
+FEW = 100  # rings up to which all distances are computed
 
 
 class MaskPolygons(NamedTuple):
@@ -31,8 +31,8 @@ class MaskPolygons(NamedTuple):
 
     Attributes:
         parts: x, y, x, y, … of each part, in pixels from the upper left corner of the image.
-        iou: of the mask and the polygons, as `pycocotools` draws them; 1 where both are empty.
-        dropped: how many parts and holes of the mask were too small.
+        iou: IoU of the mask and the polygons rasterized by `pycocotools`; 1 if there are no polygons.
+        dropped: number of parts and holes skipped as too small.
     """
 
     parts: list[list[float]]
@@ -40,13 +40,13 @@ class MaskPolygons(NamedTuple):
     dropped: int
 
     def record(self) -> Polygons:
-        """As a run keeps them beside an annotation."""
+        """The `polygons` of an annotation."""
         return {"parts": self.parts, "iou": round(self.iou, DECIMALS), "dropped": self.dropped}
 
 
 @dataclass(slots=True)
 class PolygonCost:
-    """What polygons cost the masks of a run."""
+    """Accuracy of the polygons of a run compared to the masks."""
 
     masks: int = 0
     ious: float = 0.0
@@ -54,7 +54,7 @@ class PolygonCost:
     dropped: int = 0
 
     def add(self, annotations: Iterable[Annotation]) -> None:
-        """Count annotations, as far as they have polygons."""
+        """Add the annotations that have polygons."""
         for polygons in (annotation["polygons"] for annotation in annotations if "polygons" in annotation):
             self.masks += 1
             self.ious += polygons["iou"]
@@ -68,11 +68,11 @@ class PolygonCost:
 
 
 def mask_polygons(mask: MaskCrop, tolerance: float) -> MaskPolygons:
-    """A mask as polygons, a part each; holes are cut open by a line to the nearest corner around them.
+    """Convert a mask to polygons, one per part; holes are connected to the nearest corner by a line.
 
     Args:
-        tolerance: how far an outline may be from the mask's, in pixels. Half a square root of a half, 0.35, makes
-            stairs straight and changes next to no pixel.
+        tolerance: maximum distance from the mask outline in pixels. 0.35, half of √½, straightens staircases and
+            changes almost no pixel.
     """
     bits, parts = remove_small_regions(mask.bits, SMALLEST, keep_largest=True)
     bits, holes = fill_holes(bits, SMALLEST)
@@ -82,8 +82,8 @@ def mask_polygons(mask: MaskCrop, tolerance: float) -> MaskPolygons:
 
 
 def _rings(bits: np.ndarray, tolerance: float) -> list[list[np.ndarray]]:
-    """The outline of each part of a mask, and of the holes in it, float (n, 2), n at least 3."""
-    # Of every pixel the four quarters: contours run through the centers of the outermost of them.
+    """The outlines of each part of a mask and of its holes, float (n, 2), n >= 3."""
+    # Upsampled twice: contours run through the centers of the outermost quarter pixels.
     quarters = bits.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     contours, hierarchy = cv2.findContours(quarters, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     parts: dict[int, list[np.ndarray]] = {}
@@ -95,7 +95,7 @@ def _rings(bits: np.ndarray, tolerance: float) -> list[list[np.ndarray]]:
 
 
 def _simplified(contour: np.ndarray, tolerance: float) -> np.ndarray:
-    """Corners (n, 2) of a contour (m, 1, 2) from which no point of it is further; of what is thin, closer."""
+    """Simplify a contour (m, 1, 2) to at least 3 corners (n, 2); the tolerance is halved for thin shapes."""
     ring = cv2.approxPolyDP(contour, tolerance, True)
     while len(ring) < 3:
         tolerance /= 2
@@ -104,29 +104,28 @@ def _simplified(contour: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def join(rings: Sequence[np.ndarray]) -> np.ndarray:
-    """Rings (n, 2) as one, cut open and joined by lines between their nearest corners, there and back.
+    """Join rings (n, 2) into one by lines between nearest corners, there and back.
 
-    The first is where it begins. Each of the others is joined to what is nearest to it of those that are joined: the
-    lines are a minimum spanning tree.
+    It starts with the first ring. The lines are a minimum spanning tree of the rings.
     """
     tree = _nearest_first(rings) if len(rings) <= FEW else _spanning_tree(rings)
-    joined_to: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)  # rings with a corner, by such
+    joined_to: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)  # by (ring, corner): (ring, corner)
     for place, ring in tree:
         joined_to[place].append(ring)
 
     def outline(ring: int, first: int) -> Iterator[np.ndarray | tuple[int, int]]:
-        """Corners from one on, and after each the rings that are joined to it, the latest first."""
+        """Yield the corners of a ring from `first` on, each followed by the rings joined to it, the latest first."""
         corners = rings[ring]
         for corner in (*range(first, len(corners)), *range(first)):
             yield corners[corner]
             for other in reversed(joined_to[ring, corner]):
                 yield other
                 yield corners[corner]
-        if ring:  # the outermost is closed by those who read it
+        if ring:  # the outermost ring is closed implicitly
             yield corners[first]
 
     made: list[np.ndarray] = []
-    outlines = [outline(0, 0)]  # not by recursion, which may be as deep as there are rings
+    outlines = [outline(0, 0)]  # no recursion, whose depth could be the number of rings
     while outlines:
         item = next(outlines[-1], None)
         if item is None:
@@ -138,13 +137,13 @@ def join(rings: Sequence[np.ndarray]) -> np.ndarray:
     return np.array(made)
 
 
-Edge: TypeAlias = tuple[tuple[int, int], tuple[int, int]]  # a ring and its corner, and those of what is joined to it
+Edge: TypeAlias = tuple[tuple[int, int], tuple[int, int]]  # (parent ring, its corner), (joined ring, its corner)
 
 
 def _nearest_first(rings: Sequence[np.ndarray]) -> Iterator[Edge]:
-    """Edges of a minimum spanning tree of rings, by all distances: quadratic in the number of rings."""
+    """Minimum spanning tree of rings by all distances: quadratic in the number of rings."""
     added = 0
-    nearest: dict[int, tuple[float, int, tuple[int, int]]] = {}  # distance, own corner, and the other ring's
+    nearest: dict[int, tuple[float, int, tuple[int, int]]] = {}  # distance, own corner, (other ring, its corner)
     left = list(range(1, len(rings)))
     while left:
         for number in left:
@@ -158,13 +157,13 @@ def _nearest_first(rings: Sequence[np.ndarray]) -> Iterator[Edge]:
 
 
 def _spanning_tree(rings: Sequence[np.ndarray]) -> Iterator[Edge]:
-    """The same in n log n: a minimum spanning tree of points is part of their Delaunay triangulation."""
+    """The same in O(n log n): a minimum spanning tree of points is a subgraph of their Delaunay triangulation."""
     from scipy.spatial import Delaunay
 
     points = np.concatenate(rings)
     owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
     corner = np.concatenate([np.arange(len(ring)) for ring in rings])
-    # Coordinates that several corners have are one point of the triangulation; what lies on a line has none.
+    # Corners with equal coordinates are merged. A box is added, as collinear points have no triangulation.
     unique, first, inverse = np.unique(points, axis=0, return_index=True, return_inverse=True)
     box = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]) * 4 * (1 + np.abs(points).max())
     triangles = Delaunay(np.concatenate([unique, box])).simplices
@@ -189,7 +188,7 @@ def _spanning_tree(rings: Sequence[np.ndarray]) -> Iterator[Edge]:
 
 
 def _nearest(ring: np.ndarray, other: np.ndarray) -> tuple[float, int, int]:
-    """The least squared distance between corners of two rings, and the places of these."""
+    """The smallest squared distance between corners of two rings, and the indices of these corners."""
     best = (np.inf, 0, 0)
     rows = max(BLOCK // len(other), 1)
     for start in range(0, len(ring), rows):

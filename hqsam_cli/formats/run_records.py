@@ -21,10 +21,10 @@ class ImageResult:
     """The results of one image, in memory.
 
     Attributes:
-        record: what is noted of it.
-        instances: its masks, in the order of the annotations of the record.
-        pixels: of the image, uint8 RGB (H, W, 3), for writers that draw.
-        files: of the image in the output.
+        record: its record in the journal.
+        instances: masks in the order of `record.annotations`.
+        pixels: the image, uint8 RGB (H, W, 3), for writers that draw.
+        files: its output files.
     """
 
     record: ImageRecord
@@ -34,7 +34,7 @@ class ImageResult:
 
     @property
     def file_name(self) -> str:
-        """Of the image: relative, with `/`."""
+        """Relative file name of the image, with `/`."""
         return self.record.file_name
 
     @property
@@ -45,19 +45,19 @@ class ImageResult:
 
     @property
     def annotations(self) -> list[Annotation]:
-        """Of the masks."""
+        """Annotations of the masks."""
         return self.record.annotations
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecords:
-    """What is known of all images when a run ends.
+    """The records of all images at the end of a run.
 
     Attributes:
-        records: called as often as a writer likes; each time the records of all images in order.
+        records: returns the records of all images in order; may be called repeatedly.
         categories: COCO categories.
-        info: what made the results, as COCO's `info`.
-        segmentation: how annotations give their masks; see `annotations.shown`.
+        info: COCO `info`, which describes how the results were made.
+        segmentation: encoding of masks; see `annotations.shown`.
     """
 
     records: Callable[[], Iterable[ImageRecord]]
@@ -70,19 +70,19 @@ WriteRecords: TypeAlias = Callable[[Path, RunRecords], None]
 
 
 class RecordsWriter:
-    """A format that is one file about all images, written when a run ends.
+    """A format with one file for all images, written at the end of a run.
 
     Args:
-        path: of the file, or its address.
-        write: called with a path of that name, and the records; may write another file beside it,
-        beside: whose suffix is this.
+        path: path or URL of the file.
+        write: function of a local path and the records; may write another file next to it.
+        beside: suffix of that other file.
     """
 
     def __init__(self, path: Path | str, write: WriteRecords, beside: str | None = None) -> None:
         self.path, self._write, self._beside = path, write, beside
 
     def foreign(self) -> str | None:
-        """An existing file, if no run wrote it."""
+        """An existing file, to report if no run wrote it; None if there is none."""
         if isinstance(self.path, str):
             return self.path if AddressFolder(self.path).names() else None
         places = [self.path, *([] if self._beside is None else [self.path.with_suffix(self._beside)])]
@@ -101,7 +101,7 @@ class RecordsWriter:
 
 
 def split_address(address: str) -> tuple[str, str]:
-    """The address of the folder that something is in, and its name there; a bucket is in none."""
+    """Split a URL into the URL of the parent folder and the name; "" if it is a bucket."""
     protocol, _, rest = address.rstrip("/").partition("://")
     above, _, last = rest.rpartition("/")
     return (f"{protocol}://{above}", last) if above.strip("/") else (f"{protocol}://{rest}", "")

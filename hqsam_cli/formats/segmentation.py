@@ -11,14 +11,14 @@ from ..configs import DEFAULT_MAX_PIXELS
 from ..records import Box, MaskCrop, Segmentation
 from .values import integer, number_or_none
 
-REACH = 10  # a polygon may leave the image by so many times its longer side
+REACH = 10  # coordinates may be at most the longer side of the image times this
 
 
 def decode_segmentation(segmentation: Segmentation, width: int, height: int) -> np.ndarray:
-    """The mask of a segmentation, bool (height, width).
+    """Decode a segmentation to a mask, bool (height, width).
 
     Raises:
-        ValueError: what is wrong with it, as the end of a sentence.
+        ValueError: the segmentation is invalid; the message is the end of a sentence.
     """
     if isinstance(segmentation, dict):
         return _decode_rle(segmentation, width, height)
@@ -26,7 +26,7 @@ def decode_segmentation(segmentation: Segmentation, width: int, height: int) -> 
 
 
 def decode_crop(segmentation: Segmentation, width: int, height: int) -> MaskCrop:
-    """The mask of a segmentation as its tight crop; of RLE no more is drawn than the columns where it is.
+    """Decode a segmentation to its tight crop; of RLE, only non-empty columns are decoded.
 
     Raises:
         ValueError: as `decode_segmentation`.
@@ -40,7 +40,7 @@ def decode_crop(segmentation: Segmentation, width: int, height: int) -> MaskCrop
             return MaskCrop(np.zeros((0, 0), bool), 0, 0, width, height)
         first, last = int(borders[0]) // height, -(-int(borders[len(runs) // 2 * 2 - 1]) // height)
         runs[0] -= first * height
-        runs[-1] -= runs.sum() - (last - first) * height  # of the zeros at the end, if there are any
+        runs[-1] -= runs.sum() - (last - first) * height  # trailing zeros, if any
         bits = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(last - first, height).T
     x, y, w, h = MaskCrop(bits, first, 0, width, height).tight_box()
     return MaskCrop(np.ascontiguousarray(bits[y : y + h, x - first : x - first + w]), x, y, width, height)
@@ -52,12 +52,12 @@ def _decode_rle(rle: Mapping[str, Any], width: int, height: int) -> np.ndarray:
 
 
 def _sound_runs(rle: Mapping[str, Any], width: int, height: int) -> np.ndarray:
-    """Run lengths that make up an image of that size, zeros first, int64."""
+    """Validated run lengths of an image of that size, zeros first, int64."""
     size, counts = rle.get("size"), rle.get("counts")
     size = [integer(n, 2**31) or 0 for n in size] if isinstance(size, list) else []
     if len(size) != 2 or min(size) <= 0:
         raise ValueError("is RLE without a size [height, width]")
-    if size != [height, width]:  # before its runs are drawn: a few bytes can claim gigabytes
+    if size != [height, width]:  # checked before decoding: a few bytes can claim gigabytes
         raise ValueError(f"is {size[1]} x {size[0]} pixels, the image {width} x {height}")
     runs = _run_lengths(counts) if isinstance(counts, str) else _counted_runs(counts)
     if (runs < 0).any() or runs.sum() != height * width:
@@ -76,9 +76,9 @@ def _counted_runs(counts: Any) -> np.ndarray:
 def _run_lengths(text: str) -> np.ndarray:
     """Run lengths of a compressed RLE.
 
-    A number is groups of 5 bits, lowest first, each a character from `0` on with 32 added where more follow,
-    in two's complement; from the fourth run on it is the difference to the run two before. pycocotools would
-    fill a mask from too few runs with whatever the memory held, so runs are looked at before they are drawn.
+    A number is groups of 5 bits, lowest first, each a character from `0` on with 32 added if more follow, in two's
+    complement; from the fourth run on, it is the difference to the run two before. pycocotools would fill a mask with
+    uninitialized memory if there are too few runs, so runs are validated before decoding.
     """
     codes = np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.int64) - 48
     if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
@@ -108,12 +108,12 @@ def _decode_polygons(polygons: Any, width: int, height: int) -> np.ndarray:
 
 
 def sound_polygons(polygons: Any) -> list[list[float]]:
-    """Polygons as x, y, x, y, …, without the parts that have no area: of fewer than three points.
+    """Validated polygons as x, y, x, y, …, without parts of fewer than three points.
 
-    One polygon may stand for a list of it, and points may be pairs.
+    A single polygon is accepted instead of a list, and points may be pairs.
 
     Raises:
-        ValueError: nothing is left, or a number is none.
+        ValueError: no polygon is left, or a coordinate is invalid.
     """
     if not isinstance(polygons, list) or not polygons:
         raise ValueError("is neither RLE nor polygons")
@@ -140,10 +140,10 @@ def enclosing_box(points: Sequence[float]) -> Box:
 
 
 def bounding_box(segmentation: Any, size: tuple[int, int] | None) -> Box | None:
-    """The corners of the box around a segmentation in pixels; None where it cannot be drawn, or has no area.
+    """The box around a segmentation in pixels, (x0, y0, x1, y1); None if it is invalid or has no area.
 
     Args:
-        size: (width, height) of the image; where it is unknown, an RLE says it.
+        size: (width, height) of the image; if None, the size of an RLE.
     """
     try:
         if isinstance(segmentation, list):

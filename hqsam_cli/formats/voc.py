@@ -1,4 +1,4 @@
-"""Pascal VOC XML: a file per image, with a box per object."""
+"""Pascal VOC XML: one file per image, one box per object."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class VocWriter(LabelWriter):
-    """`voc/<path of the image without its suffix>.xml`: the tight box of each mask that has one.
+    """`voc/<path of the image without its suffix>.xml`: the tight box of each mask that is not empty.
 
-    Corners are pixels, counted from 1 and inside the box, as the VOC development kit has them.
+    Corners are 1-based inclusive pixel indices, as in the VOC development kit.
     """
 
     suffix = ".xml"

@@ -12,13 +12,13 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def xml_bytes(element: ElementTree.Element) -> bytes:
-    """An element in ASCII; characters that XML cannot hold, such as bytes of a name that are not UTF-8, are `?`."""
+    """Serialize an element as ASCII; characters not allowed in XML, such as undecodable bytes, become `?`."""
     text = NOT_XML.sub("?", ElementTree.tostring(element, encoding="unicode"))
     return text.encode("ascii", "xmlcharrefreplace") + b"\n"
 
 
 def read_xml(content: bytes) -> ElementTree.Element | None:
-    """The root of a file, tags without namespaces; None of what is no XML, or declares entities."""
+    """Parse XML and return its root, tags without namespaces; None if it is not XML or declares entities."""
     if b"<!ENTITY" in content:
         return None
     declared = re.match(rb"<\?xml[^>]*encoding=[\"']([\w.-]+)", content)
@@ -33,7 +33,7 @@ def read_xml(content: bytes) -> ElementTree.Element | None:
 
 
 def _decoded(content: bytes, encoding: str | None) -> str:
-    """The text of a file without its declaration, in an encoding that the parser does not know."""
+    """Decode XML in an encoding unknown to the parser, and remove its declaration."""
     try:
         text = text_of(content) if encoding is None else content.decode(encoding, "replace")
     except LookupError:

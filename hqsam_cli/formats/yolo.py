@@ -1,4 +1,4 @@
-"""YOLO label files: a text file per image, a line per object, in normalized coordinates."""
+"""YOLO label files: one text file per image, one line per object, in normalized coordinates."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .label_writer import LabelWriter
 from .run_records import RunRecords
 
 CLASSES = "classes.txt"
-LABELS = "labels"  # of a data set of ultralytics, beside `images`
+LABELS = "labels"  # in an ultralytics dataset, next to `images`
 DECIMALS = 8  # less than a thousandth of a pixel of the largest image
 
 
 class YoloWriter(LabelWriter):
-    """A folder of labels and `classes.txt`, written when a run ends.
+    """A folder of label files and `classes.txt`, written at the end of a run.
 
-    A line is class, center and size, the five columns that training takes, and with `confidence` the score; the class
-    is the place of the category.
+    A line is `class x_center y_center width height`, as used for training, and the score if `confidence` is set. The
+    class is the index of the category.
     """
 
     suffix = ".txt"
@@ -40,7 +40,7 @@ class YoloWriter(LabelWriter):
 
 
 def class_lines(run: RunRecords) -> bytes:
-    """The names of the classes, a line each."""
+    """The class names, one per line."""
     return "".join(f"{category['name']}\n" for category in run.categories).encode()
 
 

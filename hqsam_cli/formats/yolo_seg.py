@@ -1,4 +1,4 @@
-"""A segmentation data set for ultralytics: `yolo-seg/data.yaml`, labels, classes, and links to images."""
+"""Segmentation dataset for ultralytics: `yolo-seg/data.yaml`, labels, classes, and links to images."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from .polygons import join
 from .run_records import RunRecords
 from .yolo import CLASSES, LABELS, class_lines
 
-IMAGES = "images"  # for which ultralytics puts `labels`, to find the labels of an image
-DECIMALS = 6  # a hundredth of a pixel of a large image
+IMAGES = "images"  # ultralytics replaces it by `labels` in the path of an image
+DECIMALS = 6  # about a hundredth of a pixel in a large image
 
 
 class YoloSegWriter(LabelWriter):
-    """`labels/`, and beside it `images/` with a link to each image, since ultralytics looks for labels by their path.
+    """`labels/`, and next to it `images/` with a link per image, as ultralytics derives label paths from image paths.
 
-    A line is an object: its class, which is the place of the category, and one outline, in which lines there and back
-    join the parts of a mask, as ultralytics converts COCO. A mask without any pixel has no line.
+    A line is an object: its class, the index of the category, and one outline in which lines there and back join the
+        parts of a mask, as in ultralytics' conversion of COCO. Empty masks have no line.
 
-    Corners are pixels rather than places between them: ultralytics takes the whole pixels of coordinates, and sets all
-    that the outline touches. A quarter of a pixel more lets those who round get the same ones.
+    Coordinates are pixel indices, not positions between pixels: ultralytics truncates coordinates and sets all pixels
+        that the outline touches. A quarter of a pixel is added, so that readers which round get the same pixels.
     """
 
     suffix = ".txt"
 
     def __init__(self, output: Path | str, categories: list[Category]) -> None:
-        assert isinstance(output, Path)  # links are of this machine
+        assert isinstance(output, Path)  # links need a local folder
         super().__init__(output / "yolo-seg" / LABELS, categories)
         self.path = self.root = output / "yolo-seg"
 
@@ -51,7 +51,7 @@ class YoloSegWriter(LabelWriter):
         return "".join(lines).encode()
 
     def beside(self, record: ImageRecord, name: str) -> None:
-        """The image, under the name of its label: a link, or a copy where the disk knows no links."""
+        """Link the image under the name of its label, or copy it if the file system has no links."""
         link = self._image(name, record.file_name)
         if link.is_symlink():
             if os.readlink(link) == record.path:
@@ -80,7 +80,7 @@ class YoloSegWriter(LabelWriter):
         """See `LabelWriter`."""
         super().close(run)
         write_file(self.root / CLASSES, class_lines(run))
-        # Without `path` it is where this file is, so the folder can be moved.
+        # Without `path`, the root is the folder of this file, so it can be moved.
         data = {"train": IMAGES, "val": IMAGES, "names": dict(enumerate(self.names.values()))}
         comment = b"# The same images twice: split them before you trust what training says of itself.\n"
         write_file(
@@ -90,14 +90,14 @@ class YoloSegWriter(LabelWriter):
     def _remove_links(self, file_name: str) -> None:
         for name in self.label_names(file_name):
             link = self._image(name, file_name)
-            if link.is_symlink():  # a photo that somebody put there stays
+            if link.is_symlink():  # photos added by hand are kept
                 link.unlink()
 
     def _image(self, name: str, file_name: str) -> Path:
-        """Where ultralytics looks for the image of a label."""
+        """The image path that ultralytics expects for a label."""
         return self.root / IMAGES / f"{name.removesuffix(self.suffix)}{PurePosixPath(file_name).suffix}"
 
     def label_names(self, file_name: str) -> tuple[str, ...]:
-        """See `LabelWriter`; without folders called `images`, of which ultralytics replaces the last."""
+        """See `LabelWriter`; without folders named `images`, of which ultralytics replaces the last."""
         name = "/".join(part for part in file_name.split("/") if part != IMAGES)
         return *super().label_names(name)[:2], f"{name}.{digest(file_name)}{self.suffix}"

@@ -14,14 +14,14 @@ from .addresses import NO_FILE, TRY_AGAIN, connect, speaks, with_retries
 from .listing import address_below, files_below
 
 T = TypeVar("T")
-PROBE = ".hqsam"  # an object that is written, and removed, to see whether one can be
+PROBE = ".hqsam"  # written and removed to check write access
 AT_ONCE = 16  # parallel requests
 
 
 class AddressFolder:
-    """A folder at an address, see `connect`. Names are relative to it; "" is the address itself.
+    """A folder at a URL, see `connect`. Names are relative to it; "" is the URL itself.
 
-    Every method raises an HqsamError if the server cannot be reached or refuses.
+    Every method raises an HqsamError if the server cannot be reached or refuses access.
     """
 
     def __init__(self, address: str) -> None:
@@ -30,23 +30,23 @@ class AddressFolder:
         self._root = root.rstrip("/")
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write objects, each whole or not at all."""
+        """Write objects, each atomically."""
         self._map(lambda name: self._write(name, lambda path: self._system.pipe_file(path, files[name])), files)
 
     def put_file(self, name: str, path: Path) -> None:
-        """Upload a file of this machine, of any size."""
+        """Upload a local file of any size."""
         self._write(name, lambda remote: self._system.put_file(str(path), remote))
 
     def put_new(self, name: str, content: bytes) -> bool:
-        """Write an object unless it exists with other content; whether it has this content then."""
+        """Write an object unless it exists; return whether it has this content afterwards."""
         try:
             self._write(name, lambda path: self._system.pipe_file(path, content, mode="create"))
             return True
-        except FileExistsError:  # perhaps by an earlier try whose answer was lost
+        except FileExistsError:  # maybe written by an attempt whose response was lost
             return self.read([name])[0] == content
 
     def fetch(self, name: str, path: Path) -> bool:
-        """Download an object, of any size, to a file of this machine; whether there is one."""
+        """Download an object of any size to a local file; return whether it exists."""
         with suppress(*NO_FILE):
             self._request("read", name, lambda remote: self._system.get_file(remote, str(path)), *NO_FILE)
             return path.is_file()
@@ -57,11 +57,11 @@ class AddressFolder:
         return self._map(lambda name: bytes(self._request("read", name, self._system.cat_file)), names)
 
     def read_existing(self, names: Iterable[str]) -> list[bytes | None]:
-        """The contents of objects, None of those that do not exist."""
+        """The contents of objects, None for those that do not exist."""
         return self._map(self._read_existing, names)
 
     def names(self, below: str = "") -> dict[str, Mapping[str, Any]]:
-        """What the file system says of all objects below this folder, or below the one of that name."""
+        """fsspec's `info` of all objects below this folder, or a subfolder, by name."""
         files = files_below(address_below(self.address, below) if below else self.address)
         return {f"{below}/{file.name}".strip("/"): file.info for file in files}
 
@@ -75,7 +75,7 @@ class AddressFolder:
         self.remove([PROBE])
 
     def _map(self, call: Callable[[str], T], names: Iterable[str]) -> list[T]:
-        """The results of a call for each name, several at once."""
+        """Call a function for each name, in parallel."""
         names = list(names)
         if len(names) < 2:
             return [call(name) for name in names]
@@ -98,7 +98,7 @@ class AddressFolder:
     def _request(
         self, done: str, name: str, request: Callable[[str], T], *raised: type[OSError], remedy: str = TRY_AGAIN
     ) -> T:
-        """What a request for an object returns, with retries; errors not in `raised` say what could not be `done`."""
+        """Request an object, with retries; errors other than `raised` become an HqsamError that says `done`."""
         path = quote(name, errors="surrogateescape") if speaks(self._system, "http") else name
         try:
             return with_retries(lambda: request(f"{self._root}/{path}" if path else self._root))

@@ -18,12 +18,12 @@ T = TypeVar("T")
 RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds
 RETRY_TIMEOUT = 60.0  # seconds after which nothing is retried: client libraries retry slow servers by themselves
 TRY_AGAIN = "run the same command again to retry"
-UNKNOWN = "-"  # a stamp that says nothing
-# Keys under which the file systems of fsspec have the modification time and the version of an object, best first.
+UNKNOWN = "-"  # a stamp without information
+# Keys of the modification time and the version of an object in fsspec's `info`, best first.
 MODIFIED = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "created")
 VERSION = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", *MODIFIED)
-TRANSIENT_STATUS = (408, 429)  # of HTTP, and all from 500 on
-GONE_STATUS = (404, 410)  # no other status says that there is no such file
+TRANSIENT_STATUS = (408, 429)  # HTTP status codes; also all from 500 on
+GONE_STATUS = (404, 410)  # no other status means that a file does not exist
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
 PERMANENT = (HqsamError, *NO_FILE, PermissionError, ValueError, MemoryError)
 PERMANENT_NAMES = (
@@ -33,38 +33,38 @@ PERMANENT_NAMES = (
 
 
 def is_address(path: str) -> bool:
-    """Whether a path is an address, not a file of this machine."""
+    """Whether a path is a URL, not a local file."""
     return bool(ADDRESS.match(path)) and not os.path.lexists(path)
 
 
 def path_or_address(name: str) -> Path | str:
-    """A path of this machine, or an address as text."""
+    """A local path, or a URL as a string."""
     return name if is_address(name) else Path(name)
 
 
 def absolute_path(path: str) -> str:
-    """A path that is valid in any working directory; an address unchanged."""
+    """A path that is valid in any working directory; URLs are unchanged."""
     return path if is_address(path) else os.path.abspath(path)
 
 
 def split_address(address: str) -> tuple[str, str]:
-    """The address of the parent folder, and the name in it; "" of a bucket, which is in none."""
+    """Split a URL into the URL of the parent folder and the name; "" if it is a bucket."""
     protocol, _, rest = address.rstrip("/").partition("://")
     above, _, last = rest.rpartition("/")
     return (f"{protocol}://{above}", last) if above.strip("/") else (f"{protocol}://{rest}", "")
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """The fsspec file system of an address and the path in it; a UsageError if it is unknown or needs a package."""
+    """The fsspec file system of a URL and the path in it; raises a UsageError if it is unknown or needs a package."""
     import fsspec
 
-    # Otherwise gcsfs asks over gRPC what kind of bucket it is at each call, and says on stderr that it cannot.
+    # Otherwise gcsfs queries the bucket type over gRPC at each call, and prints on stderr that it cannot.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    # Listings are made once, and may have a million names. The file system of SSH does not have the option.
+    # Listings are made once, and may have a million names. The SSH file system does not have the option.
     options: dict[str, Any] = {} if address.startswith(("sftp://", "ssh://")) else {"use_listings_cache": False}
-    if address.startswith(("file://", "local://")):  # objects need no folders; those of files are made with them
+    if address.startswith(("file://", "local://")):  # create folders with files, as objects need none
         options["auto_mkdir"] = True
-    if address.startswith(("s3://", "s3a://")):  # otherwise s3fs asks for the size of an object before it reads it
+    if address.startswith(("s3://", "s3a://")):  # otherwise s3fs requests the size of an object before reading it
         options["max_concurrency"] = 1
     try:
         system, path = fsspec.core.url_to_fs(address, **options)
@@ -80,7 +80,7 @@ def file_system(address: str) -> tuple[Any, str]:
 
 
 def connect(address: str) -> tuple[Any, str]:
-    """See `file_system`; it may connect, as over FTP, which is retried and then an HqsamError."""
+    """`file_system` with retries, as it may connect (FTP); raises an HqsamError if that fails."""
     try:
         return with_retries(lambda: file_system(address))
     except HqsamError:
@@ -90,12 +90,12 @@ def connect(address: str) -> tuple[Any, str]:
 
 
 def speaks(system: Any, protocol: str) -> bool:
-    """Whether a file system is the one of a protocol."""
+    """Whether a file system implements a protocol."""
     return protocol in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
 
 def with_retries(call: Callable[[], T]) -> T:
-    """What a call returns; transient errors are retried for a while, then raised."""
+    """Call a function; transient errors are retried for a while, then raised."""
     start = time.monotonic()
     for delay in RETRY_DELAYS:
         try:
@@ -109,7 +109,7 @@ def with_retries(call: Callable[[], T]) -> T:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether an error may go away by itself, such as that of a server that restarts or is overloaded."""
+    """Whether an error may be temporary, such as of a server that restarts or is overloaded."""
     if isinstance(error, PERMANENT) or type(error).__name__ in PERMANENT_NAMES:
         return False
     status = http_status(error)
@@ -117,7 +117,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def http_status(error: BaseException) -> int | None:
-    """The HTTP status that an error of a client library is about, or None."""
+    """The HTTP status of an error of a client library, or None."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # of botocore
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -127,7 +127,7 @@ def http_status(error: BaseException) -> int | None:
 
 
 def exists(path: str) -> bool:
-    """Whether there is something at a path or an address; raises any error of servers and disks that do not tell."""
+    """Whether a path or URL exists; raises errors of servers and disks that leave it unknown."""
     try:
         if is_address(path):
             info_of(*file_system(path))
@@ -143,9 +143,9 @@ def exists(path: str) -> bool:
 
 
 def info_of(system: Any, path: str) -> Mapping[str, Any]:
-    """What a file system says of a file.
+    """fsspec's `info` of a file.
 
-    A FileNotFoundError means that there is none. fsspec over HTTP raises it for other errors too, which are restored.
+    A FileNotFoundError means that it does not exist. fsspec also raises it for other HTTP errors, which are restored.
     """
     try:
         info: Mapping[str, Any] = system.info(path)
@@ -159,19 +159,19 @@ def info_of(system: Any, path: str) -> Mapping[str, Any]:
 
 
 def _is_definite(error: FileNotFoundError) -> bool:
-    """Whether an error comes from the answer that there is no such file, not from another problem."""
+    """Whether an error definitely means that the file does not exist."""
     cause = error.__cause__
-    local = (FileNotFoundError, LookupError, StopIteration)  # of file systems that look a name up in a listing
+    local = (FileNotFoundError, LookupError, StopIteration)  # from file systems that look names up in a listing
     return cause is None or isinstance(cause, local) or http_status(cause) in GONE_STATUS
 
 
 def check_ftp_listing(system: Any, folder: str) -> None:
-    """Raise if an FTP server refuses to list a folder, which fsspec takes for an empty one."""
+    """Raise if an FTP server refuses to list a folder, which fsspec treats as empty."""
     system.ftp.retrlines(f"LIST {folder or '/'}", lambda _line: None)
 
 
 def stamp_of(info: Mapping[str, Any]) -> str:
-    """A stamp that changes with an object, of what its file system says of it; see `InputFile.stamp`."""
+    """A stamp that changes with an object, from its `info`; see `InputFile.stamp`."""
     version = next((info[key] for key in VERSION if info.get(key)), None)
     if version is None:
         return UNKNOWN

@@ -17,13 +17,13 @@ from .files import is_special
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that replaces `path` when the block ends without an error, and is removed otherwise.
+    """A binary file that replaces `path` if the block raises no error, and is removed otherwise.
 
-    A device or a pipe is an OSError.
+    Raises an OSError if `path` is a device or a pipe.
     """
     _check_is_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A hash is not too long for a name, and the same after a crash, so that temporary files do not pile up.
+    # A hash fits the maximum name length, and is the same after a crash, so that temporary files do not pile up.
     temporary = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp"
     try:
         with open(temporary, "wb") as file:
@@ -45,13 +45,13 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _check_is_file(path: Path) -> None:
-    """Raise an OSError if there is something that is neither a file nor a folder."""
+    """Raise an OSError if the path exists and is neither a file nor a folder."""
     if is_special(path):
         raise OSError(errno.EEXIST, "a device or a pipe, not a file", str(path))
 
 
 def check_can_write(path: Path) -> None:
-    """Raise an HqsamError unless a file could be written there; an existing one stays."""
+    """Raise an HqsamError unless the file can be written; an existing file is not changed."""
     with writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -63,7 +63,7 @@ def check_can_write(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise an HqsamError about `path`, or a file below it, where the block cannot write."""
+    """Convert an OSError of the block to an HqsamError about `path`, or a file below it."""
     try:
         yield
     except OSError as error:

@@ -13,12 +13,12 @@ from .address_folder import AddressFolder
 
 
 class LocalCopy:
-    """A file to read: one of this machine, or a download of one at an address, removed with this object.
+    """A file to read: a local file, or a download from a URL, removed with this object.
 
     Attributes:
-        name: its path, or its address as text.
-        path: of the local file.
-        is_there: whether the file exists; an HqsamError if that is unknown.
+        name: its path, or its URL as a string.
+        path: path of the local file.
+        is_there: whether the file exists; the constructor raises an HqsamError if that is unknown.
     """
 
     def __init__(self, name: Path | str) -> None:
@@ -34,7 +34,7 @@ class LocalCopy:
 
 @contextmanager
 def written_to(output: Path | str) -> Iterator[Path]:
-    """A local path to write a file to; it is uploaded if the output is an address and the block raises no error."""
+    """A local path to write a file to; uploaded if the output is a URL and the block raises no error."""
     if isinstance(output, Path):
         yield output
         return
@@ -45,5 +45,5 @@ def written_to(output: Path | str) -> Iterator[Path]:
 
 
 def below(folder: Path | str, name: str) -> Path | str:
-    """The path or address of a name in a folder."""
+    """The path or URL of a name in a folder."""
     return folder / name if isinstance(folder, Path) else f"{folder.rstrip('/')}/{name}"

@@ -1,4 +1,4 @@
-"""Numbers and texts from SHA-256."""
+"""SHA-256 of files, and numbers derived from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BLOCK = 1 << 20  # bytes
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits, or an OSError."""
+    """SHA-256 of a file, 64 hexadecimal digits; raises an OSError."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK):

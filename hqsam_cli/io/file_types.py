@@ -1,4 +1,4 @@
-"""Types of files by their suffixes, and placeholders of files: Git LFS pointers and HTML error pages."""
+"""File types by suffix, and placeholder files: Git LFS pointers and HTML error pages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ OTHER_IMAGES = (
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts")
 LFS = b"version https://git-lfs"
 HTML = (b"<!doctype html", b"<html", b"<head", b"<!--")
-HEAD = 64  # bytes that tell
+HEAD = 64  # bytes needed to recognize a placeholder
 
 
 def describe_placeholder(head: bytes) -> str | None:
-    """What a file that begins so is, and what to do; None if it is no placeholder."""
+    """Describe a placeholder by its first bytes, with a remedy; None if it is none."""
     if head.startswith(LFS):
         return "a Git LFS pointer, not the file itself; download it with git lfs pull"
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):

@@ -16,19 +16,19 @@ from ..errors import HqsamError, ImageError, first_line
 from .addresses import TRY_AGAIN, file_system, info_of, is_address, is_transient, stamp_of, with_retries
 
 T = TypeVar("T")
-HEAD = 1 << 16  # bytes in which most images have their size and EXIF orientation
-# Addresses that failed after all retries. They are asked for again, but no longer waited for.
+HEAD = 1 << 16  # bytes that contain the size and EXIF orientation of most images
+# URLs that failed after all retries. They are requested again, but without retries.
 _unavailable: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the bytes of an image are that is no file of this machine.
+    """Location of the bytes of an image that is not a local file.
 
     Attributes:
-        url: its address, or the path or the address of the tar that it is a member of.
-        stamp: see `InputFile.stamp`; None if no listing said it.
-        start, size: range of bytes at `url`; without a size up to the end.
+        url: its URL, or the path or URL of the tar that contains it.
+        stamp: see `InputFile.stamp`; None if unknown from a listing.
+        start, size: byte range at `url`; a size of None means up to the end.
     """
 
     url: str
@@ -38,13 +38,13 @@ class Location:
 
 
 class InputFile:
-    """A file of this machine, read when its content is first needed, and kept in memory as long as this object.
+    """A local file, read when its content is first needed, and kept in memory with this object.
 
     Attributes:
-        path: its path or address, as in messages.
+        path: its path or URL, as in messages.
 
     Raises:
-        OSError, ImageError: by every method, if it cannot be read; a pipe, which might never end, is not.
+        OSError, ImageError: by every method, if the file cannot be read, or is a pipe, which might never end.
     """
 
     def __init__(self, path: str) -> None:
@@ -57,15 +57,15 @@ class InputFile:
             return file.read()
 
     def head(self) -> BinaryIO:
-        """The file from its beginning, perhaps only its first `HEAD` bytes."""
+        """The file opened at its beginning, possibly only its first `HEAD` bytes."""
         if is_special(self.path):
             raise ImageError("a device or a pipe, not a file", file=self.path, remedy="save it as a file first")
         return open(self.path, "rb")
 
     def stamp(self) -> str:
-        """A text that changes when the file is written; found without reading it."""
+        """A string that changes when the file is written; does not read the file."""
         status = os.stat(self.path)
-        # Files that are renamed keep their times.
+        # The inode is included, as renamed files keep their times.
         return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
     def digest(self) -> str:
@@ -74,7 +74,7 @@ class InputFile:
 
 
 class RemoteFile(InputFile):
-    """An object at an address, or a member of a tar; it is not asked for again after an error."""
+    """An object at a URL, or a member of a tar; not requested again after an error."""
 
     def __init__(self, path: str, location: Location) -> None:
         super().__init__(path)
@@ -101,7 +101,7 @@ class RemoteFile(InputFile):
 
     def _read(self, size: int | None) -> bytes:
         start = self.location.start
-        if size == 0:  # a range without bytes means all of them
+        if size == 0:  # an empty range would request all bytes
             return b""
         if not is_address(self.location.url):
             with open(self.location.url, "rb") as file:
@@ -111,7 +111,7 @@ class RemoteFile(InputFile):
         return bytes(self._request(lambda system, path: system.cat_file(path, **limits)))
 
     def _request(self, request: Callable[[Any, str], T]) -> T:
-        """What a request for the address returns, with retries."""
+        """Request the URL, with retries."""
         if self._failure is not None:
             raise self._failure
         url = self.location.url
@@ -134,14 +134,14 @@ class RemoteFile(InputFile):
 
 
 def input_file(path: str | InputFile) -> InputFile:
-    """The file at a path or an address."""
+    """The file at a path or URL."""
     if isinstance(path, InputFile):
         return path
     return RemoteFile(path, Location(path)) if is_address(path) else InputFile(path)
 
 
 def read_bytes(address: str) -> bytes:
-    """All bytes at an address, or an HqsamError."""
+    """Read all bytes at a URL; raises an HqsamError."""
     try:
         return RemoteFile(address, Location(address)).content
     except ImageError as error:
@@ -149,7 +149,7 @@ def read_bytes(address: str) -> bytes:
 
 
 def is_special(path: str | Path) -> bool:
-    """Whether there is a device, a pipe or a socket, neither a file nor a folder."""
+    """Whether a path is a device, a pipe or a socket, neither a file nor a folder."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):

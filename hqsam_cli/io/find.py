@@ -1,4 +1,4 @@
-"""Images of the inputs of a command, and their names in the results."""
+"""Find the images of the inputs of a command, and their names in the results."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from .names import link_with_path, relative_name
 from .run_folder import JOURNAL, JOURNAL_FOLDER, OUTPUTS, is_run_folder, run_of_journal
 from .tars import SUFFIX, check_not_compressed, is_tar, read_tar
 
-# Folders of thumbnails, deleted files and snapshots on servers and desktops, in lower case; so are those that begin
-# with a dot.
+# Folders of thumbnails, deleted files and snapshots on servers and desktops, in lower case, besides hidden ones.
 JUNK = (
     *("@eadir", "@recycle", "@tmp", "#recycle", "#snapshot", "__macosx", "$recycle.bin"),
     *("system volume information", "lost+found"),
@@ -36,9 +35,9 @@ class SourceImage:
     """An image to process.
 
     Attributes:
-        path: its path or address; bytes that are not UTF-8 are surrogate escapes.
+        path: its path or URL; undecodable bytes are surrogate escapes.
         file_name: its name in the results: relative, with `/`, without `..`.
-        location: where its bytes are; None of a file of this machine.
+        location: where its bytes are; None for a local file.
     """
 
     path: str
@@ -47,11 +46,11 @@ class SourceImage:
 
     @property
     def absolute(self) -> str:
-        """Its absolute path, or its address."""
+        """Its absolute path or URL."""
         return absolute_path(self.path)
 
     def file(self) -> InputFile:
-        """Its file, not read yet."""
+        """Its file, read lazily."""
         return InputFile(self.path) if self.location is None else RemoteFile(self.path, self.location)
 
 
@@ -60,10 +59,10 @@ class Found:
     """Images and other files of the inputs.
 
     Attributes:
-        images: in a stable order, each once.
-        unread: paths of images in formats that are not read.
-        passed: paths of folders and files that were skipped: thumbnails, hidden files, outputs of runs.
-        broken: a sentence for each tar that could not be read to its end, and for each folder that could not be listed.
+        images: unique images in a stable order.
+        unread: paths of images in unsupported formats.
+        passed: paths of skipped folders and files: thumbnails, hidden files, outputs of runs.
+        broken: error messages of tars that could not be read to the end, and of folders that could not be listed.
         beside: JSON sidecars of images in tars, by the name of the image.
     """
 
@@ -81,21 +80,21 @@ def find_images(
     null_separated: bool = False,
     exclude: list[str] | None = None,
 ) -> Found:
-    """All images of the inputs.
+    """Find all images of the inputs.
 
-    A folder is searched recursively, links included but each folder once, and its images are named relative to it; so
-    are those of a tar, and of an address. A file, a match of a glob and a path from stdin are named relative to the
-    working directory (outside it: by their absolute path without the leading slash). A missing file and a folder
-    without permission are kept as images, so that the run reports them.
+    Folders are searched recursively, following links but entering each folder once. Images of a folder, a tar or a URL
+    are named relative to it; files, glob matches and paths from stdin relative to the working directory (outside it: by
+    their absolute path without the leading slash). Missing files and folders without permission are kept as images, so
+    that the run reports them.
 
     Args:
-        inputs: files, folders, globs, tars, addresses of any of these, or `-` for paths from `stdin`.
-        null_separated: paths on `stdin` end in NUL rather than in a newline.
-        exclude: folders below an input that are skipped, such as the output.
+        inputs: files, folders, globs, tars, URLs of any of these, or `-` for paths from `stdin`.
+        null_separated: paths on `stdin` are separated by NUL instead of newlines.
+        exclude: folders to skip below an input, such as the output.
 
     Raises:
-        UsageError: two images would have the same name in the results, or an input is wrong.
-        HqsamError: an address cannot be listed.
+        UsageError: two images would have the same name in the results, or an input is invalid.
+        HqsamError: a URL cannot be listed.
     """
     excluded = {folder if is_address(folder) else os.path.realpath(folder) for folder in exclude or []}
     result = Found()
@@ -128,7 +127,7 @@ def _images_of(
         for path in _paths(stdin, null_separated):
             if is_address(path):
                 yield SourceImage(path, named_by_address(path), Location(path))
-            else:  # a folder among the paths is an image that cannot be read, which the run reports
+            else:  # a folder is kept as an unreadable image, which the run reports
                 yield SourceImage(path, named_by_path(path))
     elif is_address(item):
         yield from _at_address(item, excluded, result)
@@ -159,7 +158,7 @@ def _paths(stdin: BinaryIO, null_separated: bool) -> Iterator[str]:
 
 
 def _walk(folder: str, excluded: set[str], result: Found) -> Iterator[str]:
-    """Image files below a folder, sorted, then folders that cannot be read."""
+    """Yield image files below a folder, sorted, then unreadable folders."""
     unreadable: list[str] = []
     entered = {os.path.realpath(folder)}
     walk = os.walk(folder, followlinks=True, onerror=lambda error: unreadable.append(error.filename))
@@ -190,12 +189,12 @@ def _walk(folder: str, excluded: set[str], result: Found) -> Iterator[str]:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a folder of that name is hidden, or holds thumbnails or deleted files."""
+    """Whether a folder name is hidden, or that of thumbnails or deleted files."""
     return name.startswith(".") or name.lower() in JUNK
 
 
 def _matches(pattern: str, excluded: set[str], result: Found) -> Iterator[str]:
-    """Image files and tars that match a glob, sorted, without those in excluded folders below its fixed part."""
+    """Yield image files and tars matching a glob, sorted, except in excluded folders below its fixed part."""
     fixed = os.path.dirname(re.split(r"[*?[]", pattern, maxsplit=1)[0])
     below = os.path.join(os.path.realpath(fixed), "")
     inner = tuple(os.path.join(folder, "") for folder in excluded if folder.startswith(below))
@@ -210,13 +209,13 @@ def _matches(pattern: str, excluded: set[str], result: Found) -> Iterator[str]:
 
 
 def _is_output(folder: str, fixed: str) -> bool:
-    """Whether a folder is, or is in, a folder of images of a run, below `fixed`."""
+    """Whether a folder is in an image folder of a run, or one itself, below `fixed`."""
     outputs = (own for own in (PurePath(folder), *PurePath(folder).parents) if own.name in OUTPUTS)
     return any(len(str(own)) > len(fixed) and is_run_folder(str(own.parent)) for own in outputs)
 
 
 def _at_address(item: str, excluded: set[str], result: Found) -> Iterator[SourceImage]:
-    """Images at an address: one, those of a tar, those that match a glob, or all below it."""
+    """Yield images at a URL: a single one, those of a tar, those matching a glob, or all below it."""
     link = link_with_path(item)
     address = link.partition("?")[0] if link.startswith("http") else link
     if glob.has_magic(address):
@@ -226,7 +225,7 @@ def _at_address(item: str, excluded: set[str], result: Found) -> Iterator[Source
         if address.startswith("http"):
             pattern = unquote(pattern, errors="surrogateescape")
         files = files_below(folder, pattern, result.broken)
-        if files:  # else the brackets are part of a name
+        if files:  # otherwise the brackets are part of a name
             yield from _listed(folder, files, excluded, result, is_glob=True)
             return
     elif is_tar(address):
@@ -241,7 +240,7 @@ def _at_address(item: str, excluded: set[str], result: Found) -> Iterator[Source
 def _listed(
     item: str, files: list[StoredFile], excluded: set[str], result: Found, *, is_glob: bool = False
 ) -> Iterator[SourceImage]:
-    """Images below an address, in the order of a search in a folder."""
+    """Yield images below a URL, in the order of a folder search."""
     outside = tuple(_names_below(item, excluded))
     named = [file._replace(name=relative_name(file.name)) for file in files if file.name]
     if not named and files:  # an image without a suffix
@@ -263,12 +262,12 @@ def _listed(
 
 
 def _stamp(info: Mapping[str, Any]) -> str | None:
-    """The stamp of a listed file; None if the listing has names alone."""
+    """The stamp of a listed file; None if the listing has only names."""
     return stamp_of(info) if info.get("size") is not None else None
 
 
 def _names_below(item: str, folders: set[str]) -> Iterator[str]:
-    """The names of folders, relative to an address, with a slash at the end; without those outside it."""
+    """Names of folders relative to a URL, with a trailing slash; those outside it are skipped."""
     protocol = item.partition("://")[0]
     for folder in folders:
         if folder.startswith(f"{protocol}://"):
@@ -284,9 +283,9 @@ def _is_hidden(name: str) -> bool:
 
 
 def _in_tar(path: str, prefix: str, result: Found) -> Iterator[SourceImage]:
-    """Images of a tar, named with a prefix, and their JSON sidecars.
+    """Yield images of a tar, named with a prefix, and record their JSON sidecars.
 
-    Files of one name up to the first dot are a sample of WebDataset: `a.jpg` is its image, `a.mask.png` is not.
+    Files with the same name up to the first dot are a WebDataset sample: `a.jpg` is its image, `a.mask.png` is not.
     """
     tar = read_tar(path)
     result.broken.extend([tar.problem] if tar.problem else [])
@@ -314,18 +313,18 @@ def _is_image(name: str) -> bool:
 
 
 def _is_unread(name: str) -> bool:
-    """Whether a name is that of an image in a format that needs a package or is not read."""
+    """Whether a name is that of an image whose format needs a package or is unsupported."""
     return name.lower().endswith((*HEIF_SUFFIXES, *OTHER_IMAGES))
 
 
 def walk_order(file_name: str) -> list[tuple[bool, str]]:
-    """A sort key for the order of a search in a folder: its files, then its folders."""
+    """Sort key for the order of a folder search: files, then subfolders."""
     *folders, name = file_name.split("/")
     return [*((True, folder) for folder in folders), (False, name)]
 
 
 def named_by_address(address: str) -> str:
-    """The name of an image given by its address: its path without the host or the bucket."""
+    """The name of an image given by its URL: the path without host or bucket."""
     link = link_with_path(address)
     rest = link.partition("://")[2]
     if link.startswith("http"):
@@ -334,7 +333,7 @@ def named_by_address(address: str) -> str:
 
 
 def named_by_path(path: str) -> str:
-    """The name of an image given by its path, which does not lead above the folder it is joined to."""
+    """The name of an image given by its path; it does not lead above the folder it is joined to."""
     absolute = os.path.normpath(os.path.join(os.getcwd(), path))
     relative = os.path.relpath(absolute, os.getcwd())
     if relative in (os.curdir, os.pardir) or relative.startswith(os.pardir + os.sep):

@@ -12,7 +12,7 @@ LARGEST = 2**32  # bytes of a decompressed file
 
 
 def unzipped(content: bytes, path: str | os.PathLike[str]) -> bytes:
-    """The content of a file, decompressed if it is gzip; an HqsamError if that is damaged or too large."""
+    """Decompress content if it is gzip; raises an HqsamError if it is damaged or too large."""
     if not content.startswith(GZIP):
         return content
     parts: list[bytes] = []

@@ -20,11 +20,11 @@ from .file_types import HEAD, HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES, descr
 from .files import InputFile, input_file
 from .repair import png_depth, repaired
 
-# Decoders that a folder of photos needs; the rest of Pillow's are attack surface.
+# Decoders needed for photos; Pillow's other decoders are attack surface.
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
-DEPTH, INVERTED, NO_ALPHA, ORIENTATION = "bit_depth", "min_is_white", "no_alpha", "orientation"  # in `info` of an image
+DEPTH, INVERTED, NO_ALPHA, ORIENTATION = "bit_depth", "min_is_white", "no_alpha", "orientation"  # keys of `Image.info`
 WHITE = (255, 255, 255)
-# Files that begin so and cannot be decoded are most likely damaged: offset, bytes, format.
+# Files with these magic bytes that cannot be decoded are most likely damaged: offset, bytes, format.
 DAMAGED = (
     (0, b"II+\0", "a BigTIFF"),
     (0, b"MM\0+", "a BigTIFF"),
@@ -34,7 +34,7 @@ DAMAGED = (
     (8, b"WEBP", "a WebP"),
 )
 
-# What turns stored pixels upright, and its inverse, by EXIF orientation; 1 and unknown values turn nothing.
+# Transpose that turns stored pixels upright, and its inverse, by EXIF orientation; none for 1 and unknown values.
 TRANSPOSED = 5  # the first orientation that swaps width and height
 TURNS = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_LEFT_RIGHT),
@@ -46,7 +46,7 @@ TURNS = {
     8: (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270),
 }
 
-# Warnings of Pillow about metadata are irrelevant to users, and those about sizes are errors here.
+# Pillow's warnings about metadata are irrelevant to users, and those about sizes are errors here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 _limit = threading.Lock()
 
@@ -66,44 +66,44 @@ class ImageHeader(NamedTuple):
     orientation: int
 
     def size(self, exif: str) -> tuple[int, int]:
-        """Width and height as `read_image` reads it."""
+        """(width, height) as returned by `read_image`."""
         turned = exif == "apply" and self.orientation in TURNS and self.orientation >= TRANSPOSED
         return (self.height, self.width) if turned else (self.width, self.height)
 
 
 def read_image(path: str | InputFile, *, exif: str = "apply", max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
-    """The pixels of a photo, uint8 RGB (H, W, 3).
+    """Read the pixels of a photo, uint8 RGB (H, W, 3).
 
-    Gray and palette images become RGB, 16 bits become 8 by their full range, transparency lies on white as
-    viewers show it, and an animation is its first frame.
+    Gray and palette images become RGB, 16 bits are scaled to 8 by their full range, transparency is composited on
+    white, and of an animation, the first frame is read.
 
     Args:
-        path: a path, an address, or the file of either.
+        path: a path, a URL, or an `InputFile`.
         exif: `apply` rotates and flips the photo by its EXIF orientation, `ignore` leaves it as stored.
-        max_pixels: a larger image is refused by its header, before it is decoded.
+        max_pixels: larger images are rejected by their header, before decoding.
 
     Raises:
-        ImageError: the file cannot be read; the text names it and what to do.
+        ImageError: the file cannot be read; the message names it and a remedy.
     """
     return read_oriented(path, exif=exif, max_pixels=max_pixels)[0]
 
 
 def read_oriented(path: str | InputFile, *, exif: str, max_pixels: int) -> tuple[np.ndarray, int]:
-    """The pixels of a photo, see `read_image`, and its EXIF orientation."""
+    """Read the pixels of a photo, see `read_image`, and its EXIF orientation."""
     file = input_file(path)
     with open_image(file, exif=exif, max_pixels=max_pixels) as image:
         return _rgb(image, file.path), image.info[ORIENTATION]
 
 
 def read_stored(path: str) -> tuple[np.ndarray, Image.Transpose | None]:
-    """The pixels of a photo as stored, see `read_image`, and what turns them upright by EXIF orientation, or None."""
+    """Read the pixels of a photo as stored, see `read_image`, and the transpose that turns them upright, or None."""
     pixels, orientation = read_oriented(path, exif="ignore", max_pixels=DEFAULT_MAX_PIXELS)
     return pixels, mask_turn(orientation, "apply")
 
 
 @contextmanager
 def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
-    """The loaded image of a file; any error of the block is raised as an ImageError. Arguments as in `read_image`."""
+    """Load an image; any error in the block is raised as an ImageError. Arguments as in `read_image`."""
     file = input_file(path)
     path = file.path
     try:
@@ -134,7 +134,7 @@ def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator
 
 
 def _decode(file: InputFile, exif: str, max_pixels: int) -> Image.Image:
-    """The loaded image of a file; if that fails, of the file repaired, or through OpenCV."""
+    """Load an image; if that fails, the repaired file, or with OpenCV."""
     try:
         return _load(file.content, exif, max_pixels)
     except (Image.DecompressionBombError, MemoryError):
@@ -162,7 +162,7 @@ def _load(content: bytes, exif: str, max_pixels: int) -> Image.Image:
 
 
 def _unidentified(file: InputFile) -> str:
-    """What is wrong with a file that no decoder takes."""
+    """Describe a file that no decoder recognizes."""
     if placeholder := describe_placeholder(file.content[:HEAD]):
         return placeholder
     for offset, magic, kind in DAMAGED:
@@ -178,7 +178,7 @@ def _unidentified(file: InputFile) -> str:
 
 
 def _raise_pillow_limit(max_pixels: int) -> None:
-    """Let Pillow open images of that many pixels; its limit, one for the process, is never lowered."""
+    """Raise Pillow's pixel limit, which is global; it is never lowered."""
     with _limit:
         if Image.MAX_IMAGE_PIXELS is not None:
             Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
@@ -203,7 +203,7 @@ def _oriented(image: Image.Image, exif: str) -> Image.Image:
 
 
 def read_header(path: str | InputFile) -> ImageHeader | None:
-    """The header of an image, of which the rest is not read if it need not be; None if there is none."""
+    """Read the header of an image, and the rest only if needed; None if it has no valid header."""
     file = input_file(path)
     for opened in (file.head, lambda: io.BytesIO(file.content), lambda: io.BytesIO(repaired(file.content) or b"")):
         with suppress(Exception), opened() as stream, Image.open(stream, formats=FORMATS) as image:
@@ -212,7 +212,7 @@ def read_header(path: str | InputFile) -> ImageHeader | None:
 
 
 def mask_turn(orientation: int, exif: str) -> Image.Transpose | None:
-    """What aligns a mask drawn in the other orientation than the photo is read in; None if both are the same."""
+    """Transpose that aligns a mask drawn in the other orientation than the photo is read in, or None."""
     turns = TURNS.get(orientation)
     return None if turns is None else turns[0 if exif == "apply" else 1]
 

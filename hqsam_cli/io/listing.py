@@ -1,8 +1,8 @@
 """Files below a URL.
 
-fsspec's `find` silently skips folders that cannot be listed, so it is used only where it lists all keys below a prefix
-at once, as in object stores. Elsewhere each folder is listed, and over HTTP pages of links are parsed here: fsspec
-neither decodes names nor skips links that sort the page.
+fsspec's `find` silently skips folders that cannot be listed, so it is used only for file systems that list all keys
+below a prefix at once, such as object stores. Elsewhere each folder is listed, and over HTTP pages of links are parsed
+here: fsspec neither decodes names nor skips links that sort the page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .names import link_with_path
 
 
 class StoredFile(NamedTuple):
-    """A file below an address: its path below it, not percent-encoded, or ""; its address; fsspec's `info` of it."""
+    """A file below a URL: its relative path, not percent-encoded, or ""; its URL; fsspec's `info` of it."""
 
     name: str
     address: str
@@ -43,15 +43,14 @@ class StoredFile(NamedTuple):
 
 
 def files_below(address: str, pattern: str | None = None, refused: list[str] | None = None) -> list[StoredFile]:
-    """All files below an address, or the file at it; an empty list if there is nothing.
+    """List all files below a URL, or the file at it; empty if there is none.
 
     Args:
-        pattern: a glob for their names; folders without matches are not listed.
-        refused: takes an error message for each folder below the address that the server refuses to list, which
-            otherwise is an error.
+        pattern: a glob for names; folders without matches are not listed.
+        refused: receives an error message for each subfolder that the server refuses to list; None raises the error.
 
     Raises:
-        HqsamError: the address, or a folder below it, cannot be listed.
+        HqsamError: the URL, or a folder below it, cannot be listed.
     """
     system, root = connect(address)
     if _lists_prefixes(system) and (pattern is None or "**" in pattern):
@@ -70,7 +69,7 @@ def files_below(address: str, pattern: str | None = None, refused: list[str] | N
             continue
         for entry in entries:
             file = entry._replace(name=f"{folder.name}/{entry.name}".lstrip("/") if folder.name else entry.name)
-            # On this machine a link may lead to a folder above.
+            # A local link may lead to a parent folder.
             key = os.path.realpath(file_system(file.address)[1]) if speaks(system, "file") else file.address
             if not file.is_folder:
                 files.append(file)
@@ -81,7 +80,7 @@ def files_below(address: str, pattern: str | None = None, refused: list[str] | N
 
 
 def address_below(address: str, name: str) -> str:
-    """The address of a name below another address."""
+    """The URL of a name below another URL."""
     link = link_with_path(address)
     if link.startswith("http"):
         name = quote(name, errors="surrogateescape")
@@ -89,13 +88,13 @@ def address_below(address: str, name: str) -> str:
 
 
 def is_folder_marker(file: StoredFile) -> bool:
-    """Whether an empty object marks a folder; adlfs lists it without a slash at its end."""
+    """Whether an empty object marks a folder; adlfs lists it without a trailing slash."""
     if file.info.get("size") != 0:
         return False
     try:
         return bool(info_of(*file_system(file.address)).get("type") == "directory")
     except Exception:
-        return False  # reading it will tell
+        return False  # reported when it is read
 
 
 class _RefusedError(HqsamError):
@@ -103,7 +102,7 @@ class _RefusedError(HqsamError):
 
 
 def _list(address: str, entries: Callable[[str], Iterator[StoredFile]]) -> list[StoredFile]:
-    """The entries of a folder, with retries; none if it does not exist. A `_RefusedError` or another HqsamError."""
+    """List a folder, with retries; empty if it does not exist. Raises a `_RefusedError` or another HqsamError."""
     try:
         return with_retries(lambda: list(entries(address)))
     except FileNotFoundError:
@@ -127,13 +126,13 @@ def _lists_prefixes(system: Any) -> bool:
 def _find(system: Any, root: str, address: str) -> Iterator[StoredFile]:
     """All objects below a prefix."""
     infos = system.find(root, detail=True)
-    if not isinstance(infos, dict):  # adlfs lists the name of a single blob
+    if not isinstance(infos, dict):  # adlfs returns a list of names for a single blob
         infos = {path: system.info(path) for path in infos}
     return (_stored_file(system, root, address, path, info) for path, info in infos.items())
 
 
 def _list_folder(address: str) -> Iterator[StoredFile]:
-    """The entries of a folder; over FTP by a new connection at each retry."""
+    """List a folder; FTP uses a new connection for each retry."""
     system, root = file_system(address)
     try:
         infos = system.ls(root, detail=True)
@@ -146,9 +145,9 @@ def _list_folder(address: str) -> Iterator[StoredFile]:
 
 
 def _stored_file(system: Any, root: str, address: str, path: str, info: Mapping[str, Any]) -> StoredFile:
-    """A file of a file system, with the host and account of the address that was listed."""
+    """A file of a file system, with the host and account of the listed URL."""
     name = path.removeprefix(root.rstrip("/")).removeprefix("/")
-    if speaks(system, "file"):  # absolute, even if the address is relative
+    if speaks(system, "file"):  # absolute, even if the URL is relative
         return StoredFile(name, system.unstrip_protocol(path), info)
     return StoredFile(name, address_below(address, name) if name else address, info)
 
@@ -160,7 +159,7 @@ def _matches(name: str, pattern: str | None) -> bool:
 
 
 def _may_contain(folder: str, pattern: str | None) -> bool:
-    """Whether files that match may be in a folder."""
+    """Whether a folder may contain matching files."""
     if pattern is None or "**" in pattern:
         return True
     parts, depth = pattern.split("/"), folder.count("/") + 1
@@ -168,7 +167,7 @@ def _may_contain(folder: str, pattern: str | None) -> bool:
 
 
 def _list_links(address: str) -> Iterator[StoredFile]:
-    """The links of a page to what is below it; the file at the address if it is no page."""
+    """Yield the links of an HTML page to URLs below it, or the file at the URL if it is not HTML."""
     from fsspec.asyn import sync
 
     system, _ = file_system(address)
@@ -181,7 +180,7 @@ def _list_links(address: str) -> Iterator[StoredFile]:
     links.feed(text)
     top = unquote(urlsplit(url).path, errors="surrogateescape")
     seen = set()
-    for link in sorted(links.found, key=lambda link: "?" in link):  # without a query if there are several
+    for link in sorted(links.found, key=lambda link: "?" in link):  # prefer links without a query
         try:
             parts = urlsplit(urljoin(url, link.strip()))
         except ValueError:
@@ -196,7 +195,7 @@ def _list_links(address: str) -> Iterator[StoredFile]:
 
 
 async def _fetch_page(system: Any, address: str) -> tuple[str, str] | None:
-    """The URL of a page of links, with a slash at its end, and its text; None if it is not HTML."""
+    """The URL of an HTML page, with a trailing slash, and its text; None if it is not HTML."""
     session = await system.set_session()
     async with session.get(system.encode_url(address), **system.kwargs) as answer:
         if answer.status in GONE_STATUS:
@@ -206,7 +205,7 @@ async def _fetch_page(system: Any, address: str) -> tuple[str, str] | None:
             return None
         asked, final = urlsplit(address), urlsplit(str(answer.url))
         same = (asked.hostname, asked.port) == (final.hostname, final.port)
-        host = asked.netloc if same else final.netloc  # the answer has no user and password
+        host = asked.netloc if same else final.netloc  # the response URL has no user and password
         return f"{final.scheme}://{host}{final.path.rstrip('/')}/", await answer.text(errors="ignore")
 
 

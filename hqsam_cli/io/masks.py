@@ -18,7 +18,7 @@ from .images import open_image
 
 THRESHOLD = 128  # brighter is foreground, as in the reference implementation
 MAX_IDS = 200  # values 0, 1, 2, … up to here are instance IDs; more are shades
-MAX_PLATEAUS = 64  # of so few values, one in between with more pixels than an edge is another instance
+MAX_PLATEAUS = 64  # up to here, a value in between with more pixels than an edge is another instance
 WHITE = 0.95  # of the range
 LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
 EDGE = 0.002  # of the pixels
@@ -32,15 +32,15 @@ REMEDY, ONE_OBJECT = "convert it to a mask of 0 and 255", "convert it to a mask 
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """The mask of a file, bool (H, W); see `read_mask_values`."""
+    """Read a mask, bool (H, W); see `read_mask_values`."""
     return read_mask_values(path) > THRESHOLD
 
 
 def read_mask_values(path: Path) -> np.ndarray:
-    """The mask of a file as stored, uint8 (H, W): 255 is foreground, 0 background, with shades in between.
+    """Read a mask as stored, uint8 (H, W): 255 is foreground, 0 background, with shades in between.
 
     Raises:
-        ImageError: missing, unreadable, or not the mask of one object.
+        ImageError: the file is missing, unreadable, or not the mask of one object.
     """
     if not path.exists():
         raise ImageError("the mask is missing", file=path)
@@ -49,7 +49,7 @@ def read_mask_values(path: Path) -> np.ndarray:
 
 
 def read_matte(path: Path) -> np.ndarray:
-    """An alpha matte, uint8 (H, W), or an ImageError; 16 bits by their full range."""
+    """Read an alpha matte, uint8 (H, W); 16 bits are scaled by their full range. Raises an ImageError."""
     with open_image(str(path), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         if image.mode.startswith("I;16"):
             return (np.asarray(image) // 257).astype(np.uint8)
@@ -75,7 +75,7 @@ def _object(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarray:
-    """Of two values the higher is foreground; more are shades up to the highest."""
+    """Of two values, the higher is foreground; more values are shades up to the highest."""
     if not np.isfinite(values).all():
         raise ImageError("contains NaN or infinity", file=path, remedy=REMEDY)
     if values.dtype.kind == "f" and values.max() <= 1:
@@ -117,7 +117,7 @@ def _levels(values: np.ndarray) -> np.ndarray:
 
 
 def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
-    """Of two colors the one that is not black is foreground, or the second."""
+    """Of two colors, the second is foreground, or the first if the second is black."""
     palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
     indices = np.asarray(image)
     used = np.unique(indices)
@@ -132,7 +132,7 @@ def _from_palette(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _from_colors(colors: np.ndarray, path: Path, lossy: bool) -> np.ndarray:
-    """One color on black is a mask, even with the artifacts of JPEG."""
+    """One color on black is a mask, even with JPEG artifacts."""
     bright: np.ndarray = colors.max(axis=2)
     if len(np.unique(colors.reshape(-1, 3)[:: max(1, bright.size // SAMPLE)], axis=0)) == 2:
         if not (bright == 0).any():

@@ -8,32 +8,32 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-ADDRESS = re.compile(r"(?:[A-Za-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")  # perhaps chained as in fsspec
+ADDRESS = re.compile(r"(?:[A-Za-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")  # possibly chained, as in fsspec
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def plain_name(name: str) -> str:
-    """A name with `/`, percent-decoded, in Unicode form NFC, without host, drive and detours.
+    """Normalize a name: with `/`, percent-decoded, Unicode NFC, without host, drive and `.` or `..` inside.
 
     `C:\\imgs\\a%20b.jpg`, `https://host/imgs/a%20b.jpg?width=9` and `x/../imgs/a b.jpg` are all `imgs/a b.jpg`.
-    A relative name that leads out of its folder keeps its `..`.
+    A relative name that leads out of its folder keeps its leading `..`.
     """
     if ADDRESS.match(name):
         name = link_with_path(name)
         try:
             name = urlsplit(name).path
-        except ValueError:  # such as an address with half a bracket
+        except ValueError:  # such as a URL with an unmatched bracket
             name = name.split("://", 1)[1].partition("/")[2]
     return unicodedata.normalize("NFC", _slashes(unquote(name, errors="surrogateescape").strip()))
 
 
 def link_with_path(address: str) -> str:
-    """The first of chained addresses with a path: the second of `simplecache::s3://bucket/a`."""
+    """The first of chained URLs that has a path: `s3://bucket/a` of `simplecache::s3://bucket/a`."""
     return next((link for link in address.split("::") if ADDRESS.match(link)), address)
 
 
 def host_of(path: str) -> str:
-    """The protocol with the host, account or bucket of an address; "" of a path."""
+    """The protocol with the host, account or bucket of a URL; "" for a path."""
     link = link_with_path(path)
     return "/".join(link.split("/", 3)[:3]) if ADDRESS.match(link) else ""
 
@@ -44,7 +44,7 @@ def relative_name(name: str) -> str:
 
 
 def _slashes(name: str) -> str:
-    """A path of Windows or POSIX, normalized and relative."""
+    """Normalize a Windows or POSIX path to a relative one with `/`."""
     return posixpath.normpath(DRIVE.sub("", name).replace("\\", "/")).lstrip("/") or "."
 
 
@@ -54,7 +54,7 @@ def leaves_folder(name: str) -> bool:
 
 
 def is_absolute(name: str) -> bool:
-    """Whether a name is an absolute path or an address."""
+    """Whether a name is an absolute path or a URL."""
     return name.startswith(("/", "\\")) or bool(DRIVE.match(name) or ADDRESS.match(name))
 
 

@@ -19,9 +19,9 @@ NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EML
 
 
 class LocalFolder:
-    """A folder of this machine; names in it are relative, with `/`."""
+    """A local folder; names in it are relative, with `/`."""
 
-    at_once = 1  # files that are put together
+    at_once = 1  # files written per call of `put`
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,14 +31,14 @@ class LocalFolder:
         return str(self.path / name)
 
     def names(self, below: str = "") -> set[str]:
-        """Names of the files in a folder of this one and in those below it."""
+        """Names of all files below this folder, or a subfolder."""
         root = self.path / below
         return {
             Path(folder, name).relative_to(self.path).as_posix() for folder, _, files in os.walk(root) for name in files
         }
 
     def digests(self, names: Iterable[str]) -> dict[str, str]:
-        """SHA-256 of those files that are there, 64 digits; "" of what cannot be read."""
+        """SHA-256 of existing files by name, 64 digits; "" for unreadable files."""
         found = {}
         for name in names:
             if os.path.isfile(path := self.path / name):
@@ -49,7 +49,7 @@ class LocalFolder:
         return found
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write files, each whole or not at all; an OSError where one cannot be written."""
+        """Write files, each atomically; raises an OSError if one cannot be written."""
         for name, content in files.items():
             write_file(self.path / name, content)
 
@@ -70,22 +70,22 @@ class LocalFolder:
             shutil.copy2(source.path / name, target, follow_symlinks=False)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, and folders of this one that are empty then; an OSError where one cannot be removed."""
+        """Remove files, and their subfolder if it becomes empty; raises an OSError if one cannot be removed."""
         for name in names:
             path = self.path / name
             path.unlink(missing_ok=True)
             if path.parent != self.path:
-                with suppress(OSError):  # it holds something else
+                with suppress(OSError):  # not empty
                     path.parent.rmdir()
 
 
 class RemoteFolder(AddressFolder):
-    """See `LocalFolder`; an HqsamError where a server refuses."""
+    """A folder at a URL; see `LocalFolder`, but methods raise an HqsamError as in `AddressFolder`."""
 
     at_once = 16
 
     def place(self, name: str) -> str:
-        """The address of an object."""
+        """The URL of an object."""
         return f"{self.address}/{name}"
 
     def take(self, name: str, source: OutputFolder) -> None:
@@ -106,5 +106,5 @@ OutputFolder: TypeAlias = LocalFolder | RemoteFolder
 
 
 def open_folder(place: Path | str) -> OutputFolder:
-    """The folder at a path, or at an address as a text."""
+    """The folder at a path, or at a URL given as a string."""
     return LocalFolder(place) if isinstance(place, Path) else RemoteFolder(place)

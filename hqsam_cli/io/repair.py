@@ -1,6 +1,6 @@
-"""Repair of PNG and JPEG files whose pixels are complete, though something else in them is damaged.
+"""Repair PNG and JPEG files that are damaged but have complete pixels.
 
-No library does it: Pillow refuses these files; with LOAD_TRUNCATED_IMAGES, and as OpenCV, it makes up missing pixels.
+No library does it: Pillow rejects these files; with LOAD_TRUNCATED_IMAGES, like OpenCV, it makes up missing pixels.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import IO
 from PIL import Image
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-# Chunks of a PNG with pixels, transparency and orientation. Text, profiles and times do not matter here.
+# PNG chunks with pixels, transparency and orientation. Text, profiles and times are irrelevant here.
 OPTIONAL = (b"tRNS", b"eXIf")
 NEEDED = (b"IHDR", b"PLTE", b"IDAT", *OPTIONAL)
 IEND = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
-BLOCK = 1 << 20  # bytes of pixels that are decompressed at once
+BLOCK = 1 << 20  # bytes decompressed at once
 EOI = b"\xff\xd9"
-PADDINGS = (b"\x00", b"\x55", b"\xaa")  # each gives other pixels where those of a JPEG are cut off
+PADDINGS = (b"\x00", b"\x55", b"\xaa")  # each gives different pixels where a JPEG is cut off
 
 
 def repaired(content: bytes) -> bytes | None:
-    """A valid file with the same pixels; None if pixels are missing, or it is neither PNG nor JPEG."""
+    """Return a valid file with the same pixels; None if pixels are missing, or it is neither PNG nor JPEG."""
     if content.startswith(PNG):
         chunks = list(_needed_chunks(content))
         return PNG + b"".join(chunks) + IEND if _has_all_pixels(chunks) else None
@@ -32,7 +32,7 @@ def repaired(content: bytes) -> bytes | None:
 
 
 def png_depth(file: IO[bytes]) -> int | None:
-    """The significant bits of a PNG's samples, of its chunk sBIT; the position in the file stays."""
+    """Significant bits of PNG samples, from the sBIT chunk; the file position is restored."""
     position = file.tell()
     try:
         file.seek(len(PNG))
@@ -49,7 +49,7 @@ def png_depth(file: IO[bytes]) -> int | None:
 
 
 def _needed_chunks(content: bytes) -> Iterator[bytes]:
-    """The valid chunks of a PNG that matter, up to the first invalid one that is not optional."""
+    """Yield the needed valid chunks of a PNG, up to the first invalid one that is not optional."""
     position = len(PNG)
     while position + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -63,7 +63,7 @@ def _needed_chunks(content: bytes) -> Iterator[bytes]:
 
 
 def _has_all_pixels(chunks: list[bytes]) -> bool:
-    """Whether the compressed pixels of a PNG end as they should."""
+    """Whether the compressed pixels of a PNG are complete."""
     stream = zlib.decompressobj()
     try:
         for data in (chunk[8:-4] for chunk in chunks if chunk[4:8] == b"IDAT"):
@@ -76,9 +76,9 @@ def _has_all_pixels(chunks: list[bytes]) -> bool:
 
 
 def _with_end(content: bytes) -> bytes | None:
-    """A JPEG with the end marker that it lacks, or None if pixels are missing.
+    """Add the missing end marker to a JPEG; None if pixels are missing.
 
-    Decoders take whatever follows for the missing pixels, so these are there if different paddings give equal ones.
+    Decoders take padding for missing pixels, so the pixels are complete if different paddings give equal ones.
     """
     content = content.rstrip(b"\xff")
     try:

@@ -6,13 +6,13 @@ import os
 import re
 
 JOURNAL = "journal.ndjson"
-JOURNAL_FOLDER = "journal"  # of the objects of a journal, if the output is an address
+JOURNAL_FOLDER = "journal"  # of journal objects, if the output is a URL
 JOURNAL_OBJECT = re.compile(r"(\d{9})(?:-(\d{9}))?\.ndjson")
 OUTPUTS = ("masks", "idmaps", "yolo-seg", "cutouts", "crops", "overlays", "thumbnails", "report")  # with images
 
 
 def is_run_folder(path: str) -> bool:
-    """Whether a folder is the output of a run, written here or downloaded."""
+    """Whether a folder is the output of a run, written locally or downloaded."""
     if os.path.isfile(os.path.join(path, JOURNAL)):
         return True
     try:
@@ -22,7 +22,7 @@ def is_run_folder(path: str) -> bool:
 
 
 def run_of_journal(name: str) -> str | None:
-    """The output folder whose journal, or an object of it, has that name; None of any other file."""
+    """The output folder of a journal, or of an object of one; None for any other file."""
     *folders, last = name.split("/")
     if last == JOURNAL:
         return "/".join(folders)

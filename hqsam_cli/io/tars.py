@@ -1,6 +1,6 @@
-"""Tars of images, such as WebDataset shards: read in place, never extracted.
+"""Tar archives of images, such as WebDataset shards: read in place, never extracted.
 
-Their content is what tar would extract: of members of one name the last, and links to members as these.
+As if extracted by tar, the last of several members of one name counts, and links stand for their targets.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .names import host_of, relative_name
 
 SUFFIX = ".tar"
 SIDECAR = ".json"
-BLOCK = 1 << 16  # bytes of a request: the headers of several small members, or of one large member
+BLOCK = 1 << 16  # bytes per request: headers of several small members, or of one large member
 MAX_SIDECAR = 1 << 24  # bytes
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 COMPRESSED_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-MAX_LINKS = 40  # from link to link, as in Linux
+MAX_LINKS = 40  # followed in a chain of links, as in Linux
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in a tar: its normalized name, its range of bytes (empty for a broken link), and the content of JSON."""
+    """A file in a tar: normalized name, byte range (empty for a broken link), and content if it is JSON."""
 
     name: str
     start: int
@@ -38,7 +38,7 @@ class Member:
 
 @dataclass(slots=True)
 class Tar:
-    """The files of a tar by name, in its order; its stamp; and the problem that hides further ones, if any."""
+    """The files of a tar by name, in order; its stamp; and the error that ended reading, if any."""
 
     stamp: str = ""
     members: dict[str, Member] = field(default_factory=dict)
@@ -46,24 +46,24 @@ class Tar:
 
 
 def is_tar(path: str) -> bool:
-    """Whether the name of a path or an address is that of a tar."""
+    """Whether a path or URL is named like a tar."""
     return path.partition("?")[0].lower().endswith(SUFFIX)
 
 
 def check_not_compressed(path: str, magic: bytes = b"") -> None:
-    """Raise a UsageError if a tar is compressed, by its name or first bytes: its members cannot be read in place."""
+    """Raise a UsageError if a tar is compressed, by name or magic bytes: members cannot be read in place."""
     if path.partition("?")[0].lower().endswith(COMPRESSED) or magic.startswith(COMPRESSED_MAGIC):
         remedy = "decompress it first (gunzip, bunzip2, unxz, unzstd)"
         raise UsageError("a compressed tar, which cannot be read in parts", file=path, remedy=remedy)
 
 
 def gone_images(paths: Iterable[str], listed: Collection[str] = ()) -> set[str]:
-    """Those of images, files or members of tars, that no longer exist; unknown is not gone.
+    """The images, files or members of tars, that no longer exist; images with an unknown state are not included.
 
-    A server that does not answer for one image is not asked for others.
+    After a server fails to respond for one image, it is not queried for others.
 
     Args:
-        listed: tars whose members are known; the images are none of them.
+        listed: tars whose members are known, and do not include the images.
     """
     silent: set[str] = set()
 
@@ -90,7 +90,7 @@ def gone_images(paths: Iterable[str], listed: Collection[str] = ()) -> set[str]:
 
 
 def read_tar(path: str) -> Tar:
-    """The members of a tar, of whose bytes little more than the headers is read; an HqsamError if that cannot be."""
+    """Read the members of a tar, little more than its headers; errors are stored in `problem`."""
     tar = Tar()
     try:
         tar.stamp, file = with_retries(lambda: _open(path))
@@ -100,7 +100,7 @@ def read_tar(path: str) -> Tar:
             with tarfile.open(fileobj=file, mode="r:") as opened:
                 _read_members(opened, tar.members)
                 file.seek(opened.offset)
-                if any(file.read(tarfile.BLOCKSIZE)):  # where tarfile ends without an error
+                if any(file.read(tarfile.BLOCKSIZE)):  # tarfile stops here without an error
                     raise tarfile.ReadError(f"no header after {len(tar.members)} files")
     except HqsamError:
         raise
@@ -139,14 +139,14 @@ def _open(path: str) -> tuple[str, Any]:
             file.seek(1)
             file.read(1)
             file.seek(0)
-        except ValueError:  # the whole file in answer to a range
+        except ValueError:  # the response to a range request is the whole file
             reason = "its server does not send parts of a file"
             raise HqsamError(reason, file=path, remedy="download the tar first") from None
     return stamp, file
 
 
 def _read_members(opened: tarfile.TarFile, members: dict[str, Member]) -> None:
-    """Add the files of a tar, and the targets of its links, to a dict, up to an error."""
+    """Add the files of a tar, and the targets of its links, to a dict, until an error."""
     links: dict[str, str] = {}
     try:
         while (info := opened.next()) is not None:

@@ -1,6 +1,6 @@
-"""TIFF files that Pillow does not read correctly: read by OpenCV, or refused with a description.
+"""TIFF files that Pillow does not read correctly: read by OpenCV, or rejected with a description.
 
-tifffile would not do it in fewer lines: without imagecodecs it decompresses neither LZW nor JPEG.
+tifffile would not make it shorter: without imagecodecs it decompresses neither LZW nor JPEG.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ KINDS = {1: "whole", 2: "signed", 3: "float", 5: "complex", 6: "complex"}  # of 
 JPEG_2000 = "JPEG 2000"
 COMPRESSIONS = {33003: JPEG_2000, 33005: JPEG_2000, 34712: JPEG_2000, 50000: "ZSTD", 50001: "WebP", 52546: "JPEG XL"}
 MAGIC = (b"II*\0", b"MM\0*")
-OPENCV_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946)  # of others OpenCV makes black pixels
+OPENCV_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946)  # OpenCV reads others as black pixels
 MAX_BANDS = 4
 OFFSETS, COUNTS = (273, 324), (279, 325)  # of strips and of tiles
 
-# Errors here are exceptions, so OpenCV is silent; the name of the function depends on its version.
+# Errors are raised as exceptions, so OpenCV's log is silenced; the function name depends on its version.
 set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
 set_log_level(0)
 
 
 def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image | None:
-    """A TIFF as an 8-bit image, RGB or gray; None if the content is not a TIFF.
+    """Read a TIFF as an 8-bit image, RGB or gray; None if the content is not a TIFF.
 
     Raises:
-        ImageError: OpenCV does not read it either; the text says what it is.
+        ImageError: OpenCV does not read it either; the message describes the TIFF.
         DecompressionBombError: it has too many pixels.
     """
     if content[:4] not in MAGIC:
@@ -68,7 +68,7 @@ def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image |
 
 
 def _is_complete(tags: Tags, size: int) -> bool:
-    """Whether all pixels lie within a file of that size in bytes."""
+    """Whether all pixels are within a file of `size` bytes."""
     for offsets, counts in zip(OFFSETS, COUNTS, strict=True):
         if offsets in tags and counts in tags:
             starts, sizes = (own if isinstance(own, tuple) else (own,) for own in (tags[offsets], tags[counts]))
@@ -84,14 +84,14 @@ def _describe(tags: Tags) -> str:
 
 
 def is_misread(tags: Tags) -> bool:
-    """Whether Pillow decodes a TIFF wrong: colors of 16 bits in planes, or with fewer significant bits."""
+    """Whether Pillow misreads a TIFF: 16-bit colors in planes, or with fewer significant bits."""
     if _first(tags.get(BITS, 1)) != 16 or tags.get(BANDS, 1) < 3:
         return False
     return tags.get(PLANES, 1) == 2 or bit_depth(tags) < 16
 
 
 def bit_depth(tags: Tags) -> int:
-    """The significant bits of a sample: its size, or less if the file names the largest value."""
+    """Significant bits of a sample: its size, or less if the file gives the largest value."""
     largest = _first(tags.get(LARGEST, 0)) or 0
     return min(_first(tags.get(BITS, 1)), max(int(largest).bit_length(), 0) or 32)
 
@@ -102,9 +102,9 @@ def _first(value: object) -> int:
 
 
 def eight_bits(values: np.ndarray, path: str, depth: int = 16) -> np.ndarray:
-    """Values as uint8: of uint16 by their bit depth, others by their minimum and maximum."""
+    """Scale values to uint8: uint16 by its bit depth, others by their minimum and maximum."""
     if values.dtype == np.uint16:
-        if values.max(initial=0) >= 2**depth:  # scaled to the whole range, whatever the file says of its depth
+        if values.max(initial=0) >= 2**depth:  # values use the whole range, contrary to the stated depth
             depth = 16
         return np.minimum(np.round(values * np.float32(255 / (2**depth - 1))), 255).astype(np.uint8)
     values = values.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Conversion of boxes in files to corners."""
+"""Convert boxes in files to corners."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..records import Box
 
 Size: TypeAlias = tuple[int, int]  # width, height
 NORMALIZED: tuple[BoxFormat, ...] = ("xyxyn", "cxcywhn")  # coordinates from 0 to 1
-TOLERANCE = 0.01  # by which normalized coordinates may leave 0 to 1
-MOST = 0.9  # of the boxes; a few may be anything
+TOLERANCE = 0.01  # of normalized coordinates outside 0 to 1
+MOST = 0.9  # of the boxes; a few outliers are allowed
 
 
 def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
-    """Four numbers as x0, y0, x1, y1, in the unit of the format.
+    """Convert four numbers to x0, y0, x1, y1, in the unit of the format.
 
     Raises:
-        ValueError: what is wrong with them, as the end of a sentence.
+        ValueError: the box is invalid; the message is the end of a sentence.
     """
     if numbers is None:
         raise ValueError("is not four finite numbers")
@@ -36,7 +36,7 @@ def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
 
 
 def rotated_box(box: Box, degrees: float, pivot: tuple[float, float]) -> Box:
-    """The box around a box that is rotated clockwise about a point."""
+    """The box enclosing a box rotated clockwise about a point."""
     if not degrees:
         return box
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -46,10 +46,10 @@ def rotated_box(box: Box, degrees: float, pivot: tuple[float, float]) -> Box:
 
 
 def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_format: BoxFormat, path: str) -> None:
-    """Raise an HqsamError where boxes of a file, in the format that nobody said, cannot be in pixels, or are corners.
+    """Raise an HqsamError if boxes in the default format cannot be in pixels, or are corners.
 
     Args:
-        boxes: four numbers each, and the size of the image where it is known.
+        boxes: four numbers each, and the image size if known.
     """
     sized = [(numbers, size) for numbers, size in boxes if numbers[2] > 0 and numbers[3] > 0]
     small = [box for box, _ in sized if all(-TOLERANCE <= n <= 1 + TOLERANCE for n in box)]
@@ -66,7 +66,7 @@ def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_f
 
 
 def check_no_corners(boxes: Sequence[tuple[Box, Size]], total: str, path: str | None = None) -> None:
-    """Raise an HqsamError where boxes that were read as x, y, width, height leave their images, and are corners."""
+    """Raise an HqsamError if boxes read as x, y, width, height leave their images and must be corners."""
     leave = sum(x1 > width + 1 or y1 > height + 1 for (_, _, x1, y1), (width, height) in boxes)
     fit = sum(x0 < x1 - x0 <= width + 1 and y0 < y1 - y0 <= height + 1 for (x0, y0, x1, y1), (width, height) in boxes)
     if 2 * leave > len(boxes) and fit >= MOST * len(boxes):

@@ -13,12 +13,12 @@ DEFAULT_CATEGORY: Category = {"id": 1, "name": "object"}
 
 
 class Categories:
-    """One list of categories for all files of a run; what a category is called in its file decides, not the number.
+    """One list of categories for all files of a run, merged by name, not by id.
 
-    Integers are kept. A category that has none, or one that another file gave to another, gets a new one.
+    Integer ids are kept. A category without one, or with one already used by another category, gets a new id.
 
     Args:
-        files: of which categories and annotations will be asked for.
+        files: the prompt files.
     """
 
     def __init__(self, files: Sequence[PromptFile]) -> None:
@@ -34,7 +34,7 @@ class Categories:
         self._count = len(self.listed)
 
     def number(self, file: int, annotation: FileAnnotation) -> int:
-        """The id of the category of an annotation of the n-th file."""
+        """The category id of an annotation of the n-th file."""
         key, name = annotation.category, annotation.category_name
         known = self._files[file]
         if key is None:
@@ -43,18 +43,18 @@ class Categories:
             if key in known:
                 return known[key]
             return self._named(key) if isinstance(key, str) else self._numbered(key, name)
-        # A line of NDJSON lists no categories, but its annotations may say both.
+        # NDJSON lists no categories, but its annotations may have id and name.
         if isinstance(key, str):
             return self._named(name or key)
         return self._numbered(key, name)
 
     def complete(self) -> list[Category]:
-        """All categories, at least one: those of the files in their order, then the others by number."""
+        """All categories, at least one: those listed by files in order, then others by id."""
         rest = sorted(self.listed[self._count :], key=lambda category: category["id"])
         return [*self.listed[: self._count], *rest] or [DEFAULT_CATEGORY]
 
     def default(self) -> int:
-        """The category of what has none: the only one there is, else one of its own."""
+        """The category id of prompts without one: the only category, else a separate one."""
         if self._count == 1:
             return int(self.listed[0]["id"])
         return self._named(DEFAULT_CATEGORY["name"], 1)
@@ -68,7 +68,7 @@ class Categories:
         return self._named(name, number)
 
     def _named(self, name: str, number: int | None = None) -> int:
-        """The category of a name; new, with that number if it is free, where there is none."""
+        """The category id of a name; if new, `number` if it is free."""
         if name not in self._by_name:
             self._add(
                 {"id": number if number is not None and number not in self._by_id else self._free(), "name": name}
@@ -76,7 +76,7 @@ class Categories:
         return int(self._by_name[name]["id"])
 
     def _listed(self, category: Mapping[str, Any]) -> int:
-        """Where a category of a file's own list has its place."""
+        """The category id of an entry of a file's list."""
         number, name = integer(category["id"]), category["name"]
         known = self._by_name.get(name)
         if known is not None and (number is None or known["id"] == number or number in self._by_id):
@@ -99,10 +99,10 @@ class Categories:
 def renumber_categories(
     own: Sequence[Category], known: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[int, int], list[Category]]:
-    """Ids of some categories as another file has them, by name; those that it lacks come after its own.
+    """Renumber categories by the names of another file; categories it lacks are appended.
 
     Returns:
-        The new id by the old one, and the categories with their new ids.
+        New ids by old ids, and the categories with new ids.
     """
     if not known:
         return {category["id"]: category["id"] for category in own}, list(own)

@@ -20,13 +20,13 @@ SAMPLE = 50  # images whose headers are read
 
 
 def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *, pixels_assumed: bool) -> None:
-    """Raise where it is plain from the first images that no prompt lies in its image, or that boxes are corners.
+    """Raise if, by the first images, no prompt is within its image, or boxes are evidently corners.
 
     Args:
-        pixels_assumed: boxes were read as x, y, width and height because nobody said what they are.
+        pixels_assumed: boxes were read as x, y, width, height by default.
 
     Raises:
-        HqsamError: what is wrong, and what to pass.
+        HqsamError: the prompts do not fit; the message says which option to pass.
     """
     asked = [image for image in images if table.for_image(image.file_name).prompts]
     sized: list[tuple[ImagePrompts, int, int]] = []
@@ -34,7 +34,7 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
     for image in islice(asked, SAMPLE):
         header = read_header(image.file())
         if header is None:
-            return  # the run will say what is wrong with it
+            return  # reported by the run
         headers.append(header)
         sized.append((table.for_image(image.file_name), *header.size(exif)))
     if pixels_assumed:
@@ -56,7 +56,7 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
 
 
 def check_speaks(sources: PromptSources) -> None:
-    """Raise an HqsamError where prompts are to be of images that have results, and a file of them says nothing."""
+    """Raise an HqsamError if a file that was read for prompts contains none."""
     for file in sources.files:
         if file.says_nothing:
             raise HqsamError(
@@ -68,7 +68,7 @@ def check_speaks(sources: PromptSources) -> None:
 
 
 def check_used(sources: PromptSources, table: PromptTable, images: Sequence[SourceImage]) -> None:
-    """Raise an HqsamError where prompts were given and all of them are lost, whatever the reason."""
+    """Raise an HqsamError if prompts were given and none of them can be used, for any reason."""
     if sources.frame or not sources.entries or any(own.prompts for own in table.images.values()):
         return
     if dropped := sum(own.dropped for own in table.images.values()):

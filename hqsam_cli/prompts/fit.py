@@ -1,4 +1,4 @@
-"""Fit prompts to a decoded image: clip and check them, and read their masks."""
+"""Fit prompts to a decoded image: clip and validate them, and read their masks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ..records import Box, ImagePrompts, NormalizedPolygon, Prompt, RawPrompt, S
 def fit_prompts(
     image: ImagePrompts, width: int, height: int, turn: Image.Transpose | None = None
 ) -> tuple[list[Prompt], list[str]]:
-    """Prompts that can be asked of an image of that size, and a sentence for each part that cannot.
+    """Fit prompts to an image size; return usable prompts, and a message per dropped part.
 
-    Boxes are clipped to the image, normalized boxes become pixels, points outside are
-    dropped, coarse masks become arrays. A prompt stays while a part of it does.
+    Boxes are clipped to the image, normalized boxes become pixels, points outside are dropped, and coarse masks become
+    arrays. A prompt is kept if any part of it is usable.
 
     Args:
-        turn: what a mask that lies as the photo did otherwise needs: if the photo was turned as EXIF says, the same;
-            if it was not, the inverse.
+        turn: transpose of masks drawn in the other orientation than the photo was read in: its EXIF transpose if that
+            was applied to the photo, otherwise the inverse.
 
     Raises:
-        ImageError: the prompts are for an image of another size, so nothing in them would fit.
+        ImageError: the prompts are for an image of another size.
     """
     if image.prompts and image.size is not None and image.size != (width, height):
         turned = image.size == (height, width)
@@ -48,7 +48,7 @@ def fit_prompts(
 
 
 def _fit(raw: RawPrompt, width: int, height: int, turn: Image.Transpose | None) -> tuple[Prompt, list[str]]:
-    """What of a prompt is within the image, and what is lost."""
+    """The parts of a prompt within the image, and messages about dropped parts."""
     lost = []
     box, points, mask = raw.box, raw.points, None
     if raw.xyxyn is not None:
@@ -73,7 +73,7 @@ def _fit(raw: RawPrompt, width: int, height: int, turn: Image.Transpose | None) 
 
 
 def _clip(box: Box, width: int, height: int) -> Box | None:
-    """The part of a box within the image; None where there is none."""
+    """Clip a box to the image; None if it is outside."""
     x0, y0, x1, y1 = max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 

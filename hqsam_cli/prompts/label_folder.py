@@ -1,4 +1,4 @@
-"""Folders with a label file per image, in any format."""
+"""Folders with one label file per image, in any format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .prompt_file import PromptFile
 
 
 def label_contents(paths: list[Path], file: PromptFile) -> Iterator[tuple[Path, bytes]]:
-    """Label files that can be read, and what is in them."""
+    """Yield readable label files with their content."""
     for path in paths:
         try:
             content = path.read_bytes()
@@ -22,9 +22,9 @@ def label_contents(paths: list[Path], file: PromptFile) -> Iterator[tuple[Path, 
 
 
 def add_label_image(file: PromptFile, folder: Path, path: Path, size: tuple[object, object] = (None, None)) -> str:
-    """Add the image of a label file, whose path below the folder it has but for the suffix; its key."""
+    """Add the image of a label file, which has the same relative path except for the suffix; return its key."""
     *folders, name = path.relative_to(folder).with_suffix("").parts
-    # As ultralytics has it: train/labels/a.txt is of train/images/a.jpg.
+    # As in ultralytics: train/labels/a.txt belongs to train/images/a.jpg.
     own = "/".join([*("images" if part == LABELS else part for part in folders), name])
     key = path.relative_to(folder).as_posix()
     file.add_image(key, own, path.name, size, kind="path_stem")
@@ -32,11 +32,11 @@ def add_label_image(file: PromptFile, folder: Path, path: Path, size: tuple[obje
 
 
 def is_root(folder: Path) -> bool:
-    """Whether a folder is the root of a data set, with its labels in `labels`."""
+    """Whether a folder is the root of a dataset, with labels in `labels`."""
     return (folder / LABELS).is_dir()
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Files with one of these suffixes, sorted, without what systems leave behind."""
+    """Files with one of the suffixes, sorted, without system files."""
     found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and not path.is_dir()]
     return [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]

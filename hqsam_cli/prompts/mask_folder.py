@@ -17,8 +17,8 @@ class MaskFolder:
     """A folder of coarse masks.
 
     Attributes:
-        paths: of its masks, relative to it, with `/`, by themselves without the suffix; of two kinds the PNG counts.
-        twins: those that have the name of another kind.
+        paths: relative paths of masks, with `/`, by path without suffix; PNG takes precedence.
+        twins: ignored masks whose name exists with another suffix.
     """
 
     folder: Path
@@ -27,7 +27,7 @@ class MaskFolder:
 
     @classmethod
     def of(cls, folder: Path) -> MaskFolder:
-        """What lies in a folder."""
+        """Find the masks of a folder."""
         found = [path.relative_to(folder) for path in files_below(folder, READ_SUFFIXES)]
         paths: dict[str, str] = {}
         for path in sorted(found, key=lambda path: (path.suffix.lower() != ".png", path)):
@@ -36,7 +36,7 @@ class MaskFolder:
         return cls(folder, paths, tuple(sorted(twins)))
 
     def of_images(self, names: Sequence[str]) -> Iterator[tuple[str, int | None, str]]:
-        """For each mask of an image: the image, the annotation it is of or None for the image as a whole, its path."""
+        """Yield the image, the annotation id (None for the whole image) and the path of each mask."""
         within: dict[str, dict[int, str]] = {}
         for stem, path in sorted(self.paths.items()):
             image, _, own = stem.rpartition("/")

@@ -17,12 +17,12 @@ from .prompt_file import FileImage, NameKind, PromptFile
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What the images of a file are in a run.
+    """Images of a prompt file matched to images of a run.
 
     Attributes:
-        names: of images of the run by the keys the file has for them.
-        ambiguous: a sentence for each image that could be several.
-        outside: a sentence for each name that leads out of the folder of the images.
+        names: names of images of the run by their key in the file.
+        ambiguous: a message per image with several matches.
+        outside: a message per name that leads out of the image folder.
     """
 
     names: dict[Identifier, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Matches:
     outside: list[str] = field(default_factory=list)
 
 
-# What makes two names the same, the strictest first; each is asked of what those before left over.
+# Normalizations under which names are compared, strictest first; each is tried on images left by those before.
 SPELLINGS: tuple[Callable[[str], str], ...] = (
     lambda name: str(PurePosixPath(name)),
     plain_name,
@@ -39,13 +39,12 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
 
 
 def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
-    """Images of the run by the keys the file has for them.
+    """Match images of a prompt file to images of the run.
 
     A name matches itself; else the longest name it ends with (`a.jpg` in the file, `imgs/a.jpg` in the run); else the
-    one that ends with it (`val/a.jpg` in the file, `a.jpg` in the run). A path without a suffix, as label files have
-    it, does so whatever the suffix of the image. An image without a name matches by its id as the stem, with or
-    without leading zeros. Names that are written otherwise but are the same file match if nothing else does: with
-    backslashes, as addresses, in another Unicode form, and in other letter case.
+    one that ends with it (`val/a.jpg` in the file, `a.jpg` in the run). Paths without suffix, as from label files,
+    match any suffix. An image without a name matches by its id as the stem, with or without leading zeros. If nothing
+    else matches, names are compared normalized: backslashes, URLs, Unicode form and letter case.
     """
     matches = Matches()
     places = {os.path.abspath(image.path): image.file_name for image in images}
@@ -63,14 +62,14 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
         else:
             shortest = image.name if ADDRESS.match(image.name) else str(PurePosixPath(image.name))
             keys[image.kind, shortest].append(image.key)
-    written: dict[tuple[NameKind, str], str] = {}  # names of images by what they are called in plain
+    written: dict[tuple[NameKind, str], str] = {}  # image names by their plain name
     for spelling in SPELLINGS:
         settled = set(matches.names.values())
         asked = [FileImage(own[0], name, kind) for (kind, name), own in keys.items()]
         left = [name for name in names if name not in settled]
         found, ambiguous = _match_once(asked, left, spelling, matches.ambiguous)
         written |= {(image.kind, plain_name(image.name)): name for image, name in found.items()}
-        # One image may be written in several ways in one file.
+        # A file may spell one image in several ways.
         for image in (image for image in asked if image not in ambiguous):
             own = found.get(image) or written.get((image.kind, plain_name(image.name)))
             if own is not None:
@@ -81,7 +80,7 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
 
 
 def _led_to(name: str, folders: set[str], places: dict[str, str]) -> str | None:
-    """The image that a path with detours or from the root leads to from one of the folders; None where it is none."""
+    """The image that an absolute path, or one with `..`, leads to from one of the folders, or None."""
     path = name.replace("\\", "/")
     if "\0" in name or not (path.startswith("/") or ".." in path.split("/")):
         return None
@@ -92,7 +91,7 @@ def _led_to(name: str, folders: set[str], places: dict[str, str]) -> str | None:
 def _match_once(
     images: list[FileImage], names: list[str], spelling: Callable[[str], str], sentences: list[str]
 ) -> tuple[dict[FileImage, str], set[FileImage]]:
-    """The names of images that one spelling settles, and the images that could be several."""
+    """The names of images matched by one normalization, and the ambiguous images."""
     known: dict[tuple[str, str], list[FileImage]] = defaultdict(list)
     ending: dict[tuple[str, str], list[FileImage]] = defaultdict(list)
     for image in images:
@@ -128,7 +127,7 @@ def _match_once(
 
 
 def _forms(name: str) -> Iterator[tuple[str, str]]:
-    """What a file may call an image, best first."""
+    """Yield the names that a file may use for an image, best first."""
     for tail in (name, *tails(name)):
         yield "name", tail
         yield "path_stem", tail
@@ -137,5 +136,5 @@ def _forms(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _stem(stem: str) -> str:
-    """A stem without leading zeros if it is a number."""
+    """Remove leading zeros from a numeric stem."""
     return (stem.lstrip("0") or "0") if stem.isascii() and stem.isdigit() else stem

@@ -1,6 +1,6 @@
 """The content of a prompt file in any format: images and annotations, validated.
 
-Nothing in a file is believed. What is wrong with one entry is a note; what is wrong with the whole file is an error.
+All input is validated. A problem of a single entry is noted; a problem of the whole file is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .boxes import NORMALIZED, Size, corners
 Use = Literal["box", "points", "mask"]
 COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
 NameKind = Literal["name", "path_stem", "stem"]
-Shape: TypeAlias = tuple[Box | None, Segmentation | None]  # corners, and what is within them
+Shape: TypeAlias = tuple[Box | None, Segmentation | None]  # x0, y0, x1, y1, and the segmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class FileImage:
     """An image of a prompt file.
 
     Attributes:
-        key: what annotations of the file call it.
-        name: what the image file is called.
-        kind: whether that is its name, its path without the suffix, or the stem of its name alone.
-        image_id: the id the results keep, or None where it is no integer.
+        key: identifier in annotations of the file.
+        name: name of the image file.
+        kind: whether `name` is the name, the path without suffix, or only the stem of the name.
+        image_id: id kept in the results, or None if it is not an integer.
         size: (width, height) in pixels, or None.
     """
 
@@ -43,7 +43,7 @@ class FileImage:
 
     @property
     def label(self) -> str:
-        """What people know it by."""
+        """Name of the image in messages."""
         return f"image id {self.key}" if self.kind == "stem" else self.name
 
 
@@ -52,10 +52,10 @@ class FileAnnotation:
     """One object of a prompt file.
 
     Attributes:
-        key: of its image.
-        field: of `RawPrompt`, that `value` is.
-        category: what the file calls its category, by id or by name, or None.
-        category_name: that goes with the id, where the annotation has one itself.
+        key: key of its image.
+        field: field of `RawPrompt` for `value`.
+        category: id or name of its category in the file, or None.
+        category_name: name next to the category id, if the annotation has one.
     """
 
     key: Identifier
@@ -69,36 +69,38 @@ class FileAnnotation:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What people should know: sentences about prompts that will not be used, and about everything else."""
+    """Messages for the user: about prompts that are not used, and other remarks."""
 
     lost: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
 def note(sentences: list[str], what: str, where: Sequence[str]) -> None:
-    """A sentence that counts and names, where there is something to count."""
+    """Append a message with the count and examples of `where`, if it is not empty."""
     if where:
         sentences.append(f"{what}: {len(where)} ({some_of(where)})")
 
 
 @dataclass(slots=True)
 class PromptFile:
-    """All that a file or a folder says; a reader fills it.
+    """The content of a prompt file or folder, filled by a reader.
 
     Attributes:
-        path: for messages.
-        use: what annotations are read for; None reads images and categories alone.
+        path: path in messages.
+        use: purpose of the annotations; None reads only images and categories.
+
         categories: COCO categories; their `id` is an `Identifier`.
-        given_format: what the user says that the four numbers of a box are, or None.
+        given_format: box format set by the user, or None.
         listed: the file that lists the images of a results list, or None.
-        kind: what it was recognized as.
-        box_format: what the four numbers are if the user does not say it.
-        unlisted: whether images are named by annotations alone.
-        numbered: whether people gave the annotations ids; else those here only join what is read of a file twice.
-        entries: how many annotations it has, valid or not.
-        unread: images of which it does not say what is in them, or not in a way that can be read.
-        ambiguous: boxes whose format follows from the file alone, with the size of the image.
-        lost, remarks: where it was noted, by what; see `Notes`.
+        kind: recognized file format.
+        box_format: default box format of the file.
+        unlisted: whether images are named only by annotations.
+        numbered: whether annotation ids come from the file; otherwise they only join prompts of a file that is read
+            twice.
+        entries: number of annotations, valid or not.
+        unread: images whose objects are missing or unreadable.
+        ambiguous: boxes in the default format of the file, with the image size.
+        lost, remarks: places by message; see `Notes`.
     """
 
     path: str
@@ -121,7 +123,7 @@ class PromptFile:
 
     @property
     def notes(self) -> Notes:
-        """A sentence for each kind of note."""
+        """One message per kind of note."""
         notes = Notes()
         for sentences, kinds in ((notes.lost, self.lost), (notes.remarks, self.remarks)):
             for what, where in kinds.items():
@@ -130,25 +132,25 @@ class PromptFile:
 
     @property
     def silent(self) -> set[Identifier]:
-        """Images whose objects it does not say, or says in annotations of which none can be used."""
+        """Images whose objects are missing, or whose annotations are all unusable."""
         return self.unread.difference(annotation.key for annotation in self.annotations)
 
     @property
     def says_nothing(self) -> bool:
-        """Whether it was read for prompts, has none, and does not say so of any image."""
+        """Whether it was read for prompts, but has none, and lists no image as empty."""
         return self.use is not None and not self.entries and self.unread.issuperset(self.images)
 
     def lose(self, what: str, where: str, image: Identifier | None = None) -> None:
-        """Note what will not be used, of an image if that is known; `--strict` takes it for a failure."""
+        """Note an unused prompt, with its image if known; a failure with `--strict`."""
         self.lost.setdefault(what, []).append(where)
         self.unread |= set() if image is None else {image}
 
     def remark(self, what: str, where: str) -> None:
-        """Note what people should know."""
+        """Note a remark for the user."""
         self.remarks.setdefault(what, []).append(where)
 
     def skip(self, what: str, where: str, image: Identifier | None = None) -> None:
-        """Note an annotation that cannot be read."""
+        """Note an unreadable annotation."""
         self.entries += 1
         self.lose(what, where, image)
 
@@ -161,7 +163,7 @@ class PromptFile:
         image_id: object = None,
         kind: NameKind = "name",
     ) -> None:
-        """Add an image; `where` is what to call it in notes. Again with the same key and name, it changes nothing."""
+        """Add an image, named `where` in notes. Adding the same key and name again has no effect."""
         own = identifier(key)
         if own is None or not isinstance(name, str) or not name:
             self.lose("images without an id or a file_name, skipped", where)
@@ -189,16 +191,16 @@ class PromptFile:
         crowd: bool = False,
         group: Hashable | None = None,
     ) -> None:
-        """Add an annotation with values as the file has them; what is wrong with it is noted.
+        """Add an annotation with unvalidated values; problems are noted.
 
         Args:
-            image: key of an image that was added.
+            image: key of an added image.
             category: as in `FileAnnotation`.
-            box: four numbers; where there are none, the box is that of the segmentation.
-            box_format: what these are, where the format of the file leaves no doubt.
+            box: four numbers; None uses the box of the segmentation.
+            box_format: box format, if the file format defines it.
             points: a list of [x, y, 1 or 0].
-            segmentation: COCO's, or a `NormalizedPolygon`.
-            group: polygons of an image with the same label and group are parts of one annotation.
+            segmentation: COCO segmentation, or a `NormalizedPolygon`.
+            group: polygons of an image with equal label and group are parts of one annotation.
         """
         key, number = identifier(image), identifier(annotation_id)
         part = (image, category_name, group) if group is not None and isinstance(segmentation, list) else None
@@ -240,14 +242,14 @@ class PromptFile:
     def _read_value(
         self, given: object, box_format: BoxFormat | None, segmentation: object, size: Size | None
     ) -> tuple[Literal["box", "xyxyn", "points", "mask"], Any]:
-        """The field and the value of an annotation; a ValueError says what is wrong, as the end of a sentence."""
+        """The field and value of an annotation; raises a ValueError whose message is the end of a sentence."""
         if self.use == "points":
             return "points", _read_points(given)
         if self.use == "mask":
             is_rle = isinstance(given, dict) and "counts" in given and "size" in given
             if not is_rle and not isinstance(given, list | NormalizedPolygon):
                 raise ValueError("is neither RLE nor polygons")
-            return "mask", given  # checked when it is drawn
+            return "mask", given  # validated when decoded
         numbers = read_numbers(given, 4)
         if box_format is None and numbers is not None:
             self.ambiguous.append((numbers, size))

@@ -31,14 +31,14 @@ from .readers.ndjson import Lines, read_lines
 
 ZIP = b"PK\x03\x04"
 LABEL_FILES = (*FOLDER_READERS, ".yaml", ".yml", ".names")
-# NaN and the infinities, which Python writes and JSON does not know, are null.
+# NaN and infinities, which Python writes although JSON lacks them, become null.
 _parse = partial(json.loads, parse_constant=lambda _name: None)
 KINDS_OF_FILES = f"pass one of these: {', '.join((*READERS, *FILE_READERS))}"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSources:
-    """Everything the command line names, read; with `frame`, every image itself is the prompt."""
+    """All prompt sources of a command; with `frame`, the image frame is the prompt."""
 
     files: tuple[PromptFile, ...] = ()
     listed: PromptFile | None = None
@@ -47,7 +47,7 @@ class PromptSources:
 
     @property
     def recognized(self) -> list[str]:
-        """What each file was taken for."""
+        """The recognized format of each file."""
         things: dict[Use, str] = {"box": "boxes", "points": "points", "mask": "masks"}
         return [
             f"{file.path}: {file.kind}; images: {len(file.images)}, {things[file.use]}: {len(file.annotations)}"
@@ -57,7 +57,7 @@ class PromptSources:
 
     @property
     def entries(self) -> list[tuple[str, int, list[str]]]:
-        """What was given: path, how many prompts, and names of what they are for."""
+        """Path, number of prompts, and names of their images, for each source."""
         given = [(file.path, file.entries, [image.label for image in file.images.values()]) for file in self.files]
         if self.masks is not None:
             given.append((str(self.masks.folder), len(self.masks.paths), sorted(self.masks.paths.values())))
@@ -67,13 +67,13 @@ class PromptSources:
 def read_prompts(
     config: PromptConfig, *, beside: Mapping[str, bytes] | None = None, stdin: BinaryIO | None = None
 ) -> PromptSources:
-    """Everything that a config names, read; `-` is `stdin`, and an address is of a folder if its name has no suffix.
+    """Read all prompt sources of a config; `-` is `stdin`, and a URL without a suffix is a folder.
 
     Args:
-        beside: the JSON that tars have beside images, whose boxes count where nothing else is given.
+        beside: JSON sidecars of images in tars, whose boxes are used if no other prompts are given.
 
     Raises:
-        HqsamError: a file cannot be read, or is of another kind.
+        HqsamError: a file cannot be read, or has another format.
     """
     listed = None if config.images_json is None else read_prompt_file(config.images_json, None, stdin=stdin)
     masks = None
@@ -101,15 +101,15 @@ def read_prompt_file(
     listed: PromptFile | None = None,
     box_format: BoxFormat | None = None,
 ) -> PromptFile:
-    """What a file says, or a folder with a file of labels an image, or the root of a data set.
+    """Read a prompt file, a folder with one label file per image, or the root of a dataset.
 
     Args:
-        use: what its annotations are read for; None reads images and categories alone.
+        use: purpose of the annotations; None reads only images and categories.
         listed: the file that lists the images of a results list.
-        box_format: of its boxes; by default that of the kind of file, and boxes that cannot be meant so are refused.
+        box_format: box format; None uses the default of the file format, and rejects boxes that contradict it.
 
     Raises:
-        HqsamError: unreadable, of no kind that is known, or without a word about objects.
+        HqsamError: the file is unreadable, has an unknown format, or has no prompts.
     """
     file = PromptFile("stdin" if path == STDIN else path, use, given_format=box_format, listed=listed)
     if is_address(path) and not PurePosixPath(path).suffix:
@@ -123,7 +123,7 @@ def read_prompt_file(
             raise HqsamError(str(error), file=file.path) from None
         if box_format is None:
             check_box_format(file.ambiguous, file.box_format, file.path)
-    # One that is empty may be meant so.
+    # An empty file may be intended.
     if file.says_nothing and file.kind != "COCO results" and (file.images or file.lost):
         lost = [text.removeprefix(f"{file.path}: ") for text in file.notes.lost]
         raise HqsamError(
@@ -135,10 +135,10 @@ def read_prompt_file(
 
 
 def _read_content(content: bytes, file: PromptFile) -> str:
-    """Read a file with the first reader that knows its format, and return what that is called.
+    """Read a file with the first reader that accepts it; return the format name.
 
     Raises:
-        ValueError: what it is instead, and what to give.
+        ValueError: the format is unknown; the message says what it is and what to pass.
     """
     if placeholder := describe_placeholder(content[:HEAD]):
         raise ValueError(placeholder)
@@ -159,7 +159,7 @@ def _read_content(content: bytes, file: PromptFile) -> str:
 
 
 def _read_beside(beside: Mapping[str, bytes], box_format: BoxFormat | None) -> PromptFile:
-    """Boxes of the JSON beside images, by the name of the image: a line of NDJSON, or its list of annotations alone."""
+    """Read JSON sidecars by image name: an NDJSON line, or only its list of annotations."""
     file = PromptFile("tars", "box", given_format=box_format, kind="JSON beside images")
     lines = Lines()
     for name, content in beside.items():
@@ -177,7 +177,7 @@ def _read_beside(beside: Mapping[str, bytes], box_format: BoxFormat | None) -> P
 
 
 def _read_folder(folder: Path, file: PromptFile) -> None:
-    """Read the labels that most files of a folder are."""
+    """Read labels in the format of most files of a folder."""
     place = folder / LABELS if is_root(folder) else folder
     paths = files_below(place, FOLDER_READERS)
     if not paths:
@@ -192,7 +192,7 @@ def _read_folder(folder: Path, file: PromptFile) -> None:
 
 
 def _read_address(address: str, file: PromptFile) -> None:
-    """Read a folder of labels at an address; its labels, and the names of classes in it, are fetched."""
+    """Read a folder of labels at a URL; labels and class name files are downloaded."""
     there = AddressFolder(address)
     names = [name for name in there.names() if PurePosixPath(name).suffix.lower() in LABEL_FILES]
     with TemporaryDirectory(prefix="hqsam-") as here:
@@ -216,21 +216,21 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
 
 
 def _document(content: bytes) -> Any:
-    """The JSON document, or the `Lines` of several.
+    """Parse a JSON document, or `Lines` of several.
 
     Raises:
-        ValueError: neither, with what to give.
+        ValueError: it is neither; the message says what to pass.
     """
     try:
         text = content.decode(json.detect_encoding(content), "surrogatepass")
         return _parse(text)
     except RecursionError:
         raise ValueError(f"JSON nested too deeply to be COCO; {KINDS_OF_FILES}") from None
-    except UnicodeDecodeError as error:  # before ValueError, which it is
+    except UnicodeDecodeError as error:  # before ValueError, its base class
         raise ValueError(f"not JSON ({error}); {KINDS_OF_FILES}") from None
     except ValueError as whole:
         lines = Lines()
-        # Not str.splitlines, which splits at what may stand in a name.
+        # Not str.splitlines, which also splits at characters that names may contain.
         for number, line in enumerate(text.split("\n"), 1):
             try:
                 lines += [_parse(line)] if line.strip() else []

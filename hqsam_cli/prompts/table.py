@@ -19,21 +19,21 @@ from .prompt_file import Notes, PromptFile, note
 from .read import PromptSources
 from .select import Selection, first_id, hash_id
 
-LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt, whose three masks have ids of their own
-Key = Identifier | tuple[int, int]  # what files call a prompt, or the file and the entry where it has no id
-WHOLE: Key = (-1, 0)  # of what is asked of an image as a whole
+LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt; its three masks have separate ids
+Key = Identifier | tuple[int, int]  # id of a prompt in files, or file and entry if it has none
+WHOLE: Key = (-1, 0)  # of prompts for the whole image
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTable:
-    """What each image of a run is asked.
+    """The prompts of each image of a run.
 
     Attributes:
-        images: by name, those that a file speaks of.
-        from_files: whether files say what there is in images; of those that they do not mention nobody knows.
-        categories: COCO categories the results keep.
-        notes: what is lost, and what else people should know.
-        outside: sentences about names that leave the image folder; the run ends with exit code 3.
+        images: images mentioned in a file, by name.
+        from_files: whether prompts come from files; objects in images they do not mention are unknown.
+        categories: COCO categories of the results.
+        notes: messages about unused prompts, and other remarks.
+        outside: messages about names that lead out of the image folder; the run ends with exit code 3.
     """
 
     images: Mapping[str, ImagePrompts] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class PromptTable:
     from_files: bool = False
 
     def for_image(self, file_name: str) -> ImagePrompts:
-        """Prompts of an image; none where no file speaks of it."""
+        """The prompts of an image; empty if no file mentions it."""
         return self.images.get(file_name) or ImagePrompts(
             file_name, hash_id(file_name), mentioned=False if self.from_files else None
         )
@@ -51,7 +51,7 @@ class PromptTable:
 
 @dataclass(slots=True)
 class _Joined:
-    """One image while its prompts are joined: prompts and the ids they keep, by key."""
+    """An image whose prompts are being joined: prompts and the ids they keep, by key."""
 
     image_id: int | None = None
     size: tuple[int, int] | None = None
@@ -63,13 +63,13 @@ class _Joined:
 def bind_prompts(
     sources: PromptSources, images: Sequence[SourceImage], selection: Selection | None = None
 ) -> PromptTable:
-    """The prompts of each image of the run: what files say of one object, by its id, is one prompt.
+    """Combine the prompts of each image of the run; entries with equal ids are one prompt.
 
-    An id stays what it is if it is an integer and of one image; all others follow from the name of the image and the
-    place of the prompt in it. So nothing about an image depends on which others are in the run.
+    An id is kept if it is an integer and used by one image; others are derived from the image name and the index of the
+    prompt. So the results of an image do not depend on other images of the run.
 
     Raises:
-        HqsamError: a results list without images has no image id that is the stem of an image.
+        HqsamError: no image id of a results list without images is the stem of an image.
     """
     selection = selection or Selection()
     binder = _Binder(sources)
@@ -108,19 +108,19 @@ def bind_prompts(
 
 
 class _Binder:
-    """Joins what files say to the prompts of each image."""
+    """Joins the content of files to the prompts of each image."""
 
     def __init__(self, sources: PromptSources) -> None:
         self.notes, self.outside = Notes(), list[str]()
         self.joined: dict[str, _Joined] = defaultdict(_Joined)
         self.categories = Categories(sources.files)
-        self._owners: dict[int, str] = {}  # images by the ids of prompts that results keep
+        self._owners: dict[int, str] = {}  # images by kept prompt ids
         for notes in [file.notes for file in (*filter(None, [sources.listed]), *sources.files)]:
             self.notes.lost.extend(notes.lost)
             self.notes.remarks.extend(notes.remarks)
 
     def add_file(self, number: int, file: PromptFile, images: Sequence[SourceImage]) -> None:
-        """Join the annotations of the n-th file, if it was read for any."""
+        """Join the annotations of the n-th file, if it was read for them."""
         matches = match_images(file, images)
         self.notes.lost.extend(f"{file.path}: {text}" for text in matches.ambiguous)
         self.outside.extend(matches.outside)
@@ -136,7 +136,7 @@ class _Binder:
             own.image_id = image.image_id if own.image_id is None else own.image_id
             own.size = own.size or image.size
             own.mentioned = own.mentioned or image_key not in silent
-        # Whether ids begin again with each image, and so are no ids of a run.
+        # Whether ids restart with each image, and so are not unique in the run.
         pairs = {(a.annotation_id, a.key) for a in file.annotations if a.annotation_id is not None}
         shared = len({own_id for own_id, _ in pairs}) < len(pairs)
         met: set[tuple[str, Identifier]] = set()
@@ -164,7 +164,7 @@ class _Binder:
         note(self.notes.remarks, what, renumbered)
 
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
-        """Join coarse masks to the prompts of their ids; one for an image as a whole belongs to its only prompt."""
+        """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""
         found = list(masks.of_images(names))
         counts = Counter(number for _, number, _ in found)
         for name, number, path in found:
@@ -181,19 +181,19 @@ class _Binder:
         note(self.notes.lost, f"{masks.folder}: masks that match no input", [*unmatched, *masks.twins])
 
     def add_part(self, name: str, key: Key, part: str, value: Any) -> None:
-        """Add a field of a prompt of an image; a new one is of the default category."""
+        """Set a field of a prompt of an image; a new prompt has the default category."""
         prompts = self.joined[name].prompts
         prompts[key] = replace(prompts.get(key) or RawPrompt(0, self.categories.default()), **{part: value})
 
     def _can_stay(self, number: int, name: str) -> bool:
-        """Whether a result of an image can have an id that a file gives it: of another image's prompt, it cannot."""
+        """Whether a prompt can keep its id from a file: not if another image uses it."""
         return abs(number) < LARGEST_ANNOTATION_ID and self._owners.setdefault(number, name) == name
 
 
 def number_images(listed: PromptFile | None, images: Sequence[SourceImage]) -> PromptTable:
-    """A table without prompts, for image ids that another file knows: those that it lists, else numbers as stems.
+    """A table without prompts, for image ids: those listed in another file, else numeric stems.
 
-    `000000000139.jpg` is 139. Where two would share a number, and where the stem is none, the id follows from the name.
+    `000000000139.jpg` is 139. If two images share a number, or the stem is not one, the id is derived from the name.
     """
     table = bind_prompts(PromptSources(() if listed is None else (listed,)), images)
     if listed is not None:

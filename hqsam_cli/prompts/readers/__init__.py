@@ -1,7 +1,7 @@
-"""Formats of prompts, one module each, with an entry in a table of `configs.formats`.
+"""Prompt formats, one module each, with an entry in a table of `configs.formats`.
 
-A reader fills a `PromptFile`. It returns whether the document, or the content of the file, has its format; if not, it
-adds nothing. It raises a ValueError if the file has its format but is unusable.
+A reader fills a `PromptFile` and returns whether the content has its format; if not, it adds nothing. It raises a
+ValueError if the content has its format but is unusable.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..prompt_file import PromptFile
 
 
 def load_reader(reader: str) -> Any:
-    """The reader of a format."""
+    """Load the reader of a format."""
     module, _, name = reader.partition(".")
     return getattr(import_module(f"{__name__}.{module}"), name)
 

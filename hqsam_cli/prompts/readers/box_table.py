@@ -1,4 +1,4 @@
-"""Tables with a box per row, CSV or Parquet, as prompts."""
+"""Tables with one box per row, CSV or Parquet, as prompts."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from ...formats.values import number_or_none, text_of
 from ..prompt_file import PromptFile
 
-# What columns are called; the first names are those of the documents.
+# Column names; the documented names are first.
 FILE = ("file", "file_name", "filename", "image", "image_path", "path")
 CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
 LABEL = ("label", "class", "class_name", "category", "name")
 SCORE = ("score", "confidence", "conf")
-BARE = ("file", "x0", "y0", "x1", "y1", "label", "score")  # the columns of a table without a head
+BARE = ("file", "x0", "y0", "x1", "y1", "label", "score")  # the columns of a table without a header
 DELIMITERS = ",;\t"
 PARQUET = b"PAR1"
 
 
 def read_csv(content: bytes, file: PromptFile) -> bool:
-    """Boxes of a CSV, with a head or with the columns of `BARE`.
+    """Read boxes of a CSV, with a header or with the columns of `BARE`.
 
     Raises:
-        ValueError: a table, but not of boxes.
+        ValueError: it is a table, but not of boxes.
     """
     text = text_of(content)
     first = text.lstrip().partition("\n")[0]
@@ -43,7 +43,7 @@ def read_csv(content: bytes, file: PromptFile) -> bool:
 
 
 def read_parquet(content: bytes, file: PromptFile) -> bool:
-    """Boxes of a Parquet file.
+    """Read boxes of a Parquet file.
 
     Raises:
         ValueError: pyarrow is not installed, or the table is not of boxes.
@@ -64,9 +64,9 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
 
 
 def _read_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: PromptFile) -> bool:
-    """Boxes of rows by column, if there is a column of files or of corners.
+    """Read boxes from rows, if there is a column of files or corners.
 
-    A row whose corners are all empty says that its image has no box.
+    A row with only empty corners means that its image has no box.
     """
     named = next((name for name in FILE if name in columns), None)
     corners = next((names for names in CORNERS if set(names) <= set(columns)), None)

@@ -1,4 +1,4 @@
-"""Names of the classes of a YOLO data set: `data.yaml`, `classes.txt` or `obj.names`, in any encoding."""
+"""Class names of a YOLO dataset: `data.yaml`, `classes.txt` or `obj.names`, in any encoding."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...formats.yolo import CLASSES
 
 LISTS = (CLASSES, "obj.names")
 YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
-LEVELS = 2  # above the labels, as in data/labels/train
+LEVELS = 2  # parent folders searched, as in data/labels/train
 
 
 def class_names(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
-    """Names by class, and how many key points of how many numbers an object has, as far as anything says so.
+    """Class names by index, and the key point shape (number of points, numbers per point), as far as known.
 
     Raises:
         HqsamError: the file cannot be read.
@@ -43,7 +43,7 @@ def class_names(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
 
 
 def _read_yaml(text: str) -> tuple[dict[int, str], tuple[int, int] | None]:
-    """Names and shape of the key points of a data set's YAML, as far as it has them."""
+    """Class names and key point shape of a dataset YAML, as far as it has them."""
     try:
         document: Any = yaml.load(text.expandtabs(), _Lenient)
     except (yaml.YAMLError, RecursionError):
@@ -57,7 +57,7 @@ def _read_yaml(text: str) -> tuple[dict[int, str], tuple[int, int] | None]:
 
 
 class _Lenient(yaml.SafeLoader):  # type: ignore[misc]
-    """Plain values; tags that it does not know are nothing."""
+    """Loads plain values; unknown tags become None."""
 
 
 _Lenient.add_constructor(None, lambda _loader, _node: None)

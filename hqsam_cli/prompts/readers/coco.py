@@ -1,4 +1,4 @@
-"""COCO JSON as prompts: instances and lists of results."""
+"""COCO JSON as prompts: instances and results lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CATEGORY_NAMES = ("category", "category_name")
 
 
 def read_instances(document: Any, file: PromptFile) -> bool:
-    """COCO instances."""
+    """Read COCO instances."""
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
         return False
     annotations = document.get("annotations", [])
@@ -29,9 +29,9 @@ def read_instances(document: Any, file: PromptFile) -> bool:
 
 
 def read_results(document: Any, file: PromptFile) -> bool:
-    """A COCO results list, with the images that are listed elsewhere, else whatever its ids name.
+    """Read a COCO results list; images are those of another file, or identified by their ids.
 
-    A list is one if any entry has an image id, be some of them damaged; an empty list is one too.
+    A list qualifies if it is empty or any entry has an image id, even if others are damaged.
     """
     named = isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document)
     if not named and document != []:
@@ -41,7 +41,7 @@ def read_results(document: Any, file: PromptFile) -> bool:
         file.categories = file.listed.categories
     else:
         file.unlisted = True
-        # A number is the stem of a name, a text the name itself, with its suffix or without.
+        # A number is the stem of a name, a string the name itself, with or without suffix.
         kinds: tuple[NameKind, NameKind] = ("stem", "path_stem")
         keys = dict.fromkeys(identifier(item.get("image_id")) for item in document if isinstance(item, dict))
         for key in (key for key in keys if key is not None):
@@ -53,14 +53,14 @@ def read_results(document: Any, file: PromptFile) -> bool:
 
 
 def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
-    """Add an image with COCO's fields."""
+    """Add an image with COCO fields."""
     item = item if isinstance(item, dict) else {}
     size = item.get("width"), item.get("height")
     file.add_image(key, image_name(item), where, size, item.get("id", item.get("image_id")))
 
 
 def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
-    """Add an annotation with COCO's fields, of an image that it names if it is not given."""
+    """Add an annotation with COCO fields, to `image` or that of its `image_id`."""
     item = item if isinstance(item, dict) else {}
     file.add(
         item.get("image_id") if image is None else image,
@@ -76,7 +76,7 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
 
 
 def _add_categories(file: PromptFile, listed: Any) -> None:
-    """Categories with what they are called as `id`, each once."""
+    """Add categories by their normalized `id`, each once."""
     categories: dict[Identifier, dict[str, Any]] = {}
     for item in listed if isinstance(listed, list) else []:
         key = identifier(item.get("id")) if isinstance(item, dict) else None

@@ -1,4 +1,4 @@
-"""Exports "CVAT for images 1.1", one XML, as prompts."""
+""" "CVAT for images 1.1" exports, one XML file, as prompts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .voc import CVAT, ROOT
 
 
 def read_cvat(content: bytes, file: PromptFile) -> bool:
-    """Boxes, polygons and masks; polygons of one label and one group are one object.
+    """Read boxes, polygons and masks; polygons with equal label and group are one object.
 
     Raises:
-        ValueError: another XML, with what to do.
+        ValueError: it is another XML format; the message has a remedy.
     """
     if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return False
@@ -51,7 +51,7 @@ def read_cvat(content: bytes, file: PromptFile) -> bool:
 
 
 def _read_shape(element: ElementTree.Element, width: int, height: int) -> Shape | None:
-    """Corners and segmentation; None of what has no area."""
+    """Box and segmentation; None if it has no area."""
 
     def numbers(*names: str) -> list[float] | None:
         return read_numbers([element.get(name) for name in names], len(names))
@@ -75,10 +75,7 @@ def _read_shape(element: ElementTree.Element, width: int, height: int) -> Shape 
 
 
 def _read_mask(rle: str, place: tuple[int, int, int, int], width: int, height: int) -> MaskCrop | None:
-    """A mask of run lengths along the rows of its place, x, y, width and height; None of what is none.
-
-    The first run is of what is not set.
-    """
+    """A mask from row-major run lengths, background first, within x, y, width, height; None if invalid."""
     x, y, columns, rows = place
     texts = rle.split(",")
     runs = read_numbers(texts, len(texts))

@@ -1,4 +1,4 @@
-"""Folders of labelme JSON, a file per image, as prompts."""
+"""Folders of labelme JSON, one file per image, as prompts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..prompt_file import PromptFile, Shape
 
 
 def read_labelme_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
-    """Rectangles and polygons of the shapes; polygons of one label and one `group_id` are one object."""
+    """Read rectangles and polygons; polygons with equal label and `group_id` are one object."""
     file.numbered = False
     for path, content in label_contents(paths, file):
         try:
@@ -37,7 +37,7 @@ def read_labelme_folder(folder: Path, paths: list[Path], file: PromptFile) -> No
 
 
 def _read_shape(shape: Any) -> Shape | None:
-    """Corners of a rectangle, which is two opposite corners, or a polygon; None of what has no area."""
+    """The box of a rectangle, given by two opposite corners, or a polygon; None if it has no area."""
     points = shape.get("points") if isinstance(shape, dict) else None
     if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
         return None

@@ -1,4 +1,4 @@
-"""Exports of Label Studio, JSON or JSON-MIN, as prompts."""
+"""Label Studio exports, JSON or JSON-MIN, as prompts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ...io.names import plain_name
 from ..boxes import rotated_box
 from ..prompt_file import PromptFile, Shape
 
-OBJECT = re.compile(r"annotation (-?\d+)")  # what the parts of an object say in their `meta`
-UPLOAD = re.compile(r".*/data/upload/\d+/[0-9a-f]{8}-")  # before the name of a file that somebody uploaded
+OBJECT = re.compile(r"annotation (-?\d+)")  # in `meta` of the parts of an object
+UPLOAD = re.compile(r".*/data/upload/\d+/[0-9a-f]{8}-")  # prefix of uploaded files
 LABELS = ("rectanglelabels", "polygonlabels", "labels")
-SHAPES = {"x", "points", "rle", "vertices"}  # values of results that are drawn, and no text, choice or relation
+SHAPES = {"x", "points", "rle", "vertices"}  # keys of drawn regions, not text, choices or relations
 
 
 def read_tasks(document: Any, file: PromptFile) -> bool:
-    """Rectangles and polygons of tasks; people's annotation counts, and where there is none the prediction."""
+    """Read rectangles and polygons of tasks: annotations, or predictions if there are none."""
     if not isinstance(document, list) or not any(isinstance(task, dict) and _regions(task) for task in document):
         return False
     file.numbered = False
@@ -64,7 +64,7 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
 
 
 def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, str | None] | None:
-    """The regions of a task, or None where nothing is said of it, and what to remark; None of what is none."""
+    """The regions of a task (None if unlabeled) and a remark; None if it is not a task."""
     if isinstance(task.get("data"), dict):
         drawn = [a for a in _dicts(task.get("annotations")) if not a.get("was_cancelled")]
         chosen = drawn or _dicts(task.get("predictions"))
@@ -73,13 +73,13 @@ def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, str | N
         several = "tasks with several annotations, of which the first counts" if len(drawn) > 1 else None
         remark = several if drawn else "tasks that nobody annotated, whose predictions count"
         return _dicts(chosen[0].get("result")), remark
-    # JSON-MIN: results by the name of their control, values without a frame.
+    # JSON-MIN: results by control name, without a `value` wrapper.
     lists = [region for value in task.values() for region in _dicts(value) if "original_width" in region]
     return ([{**region, "value": region} for region in lists], None) if lists else None
 
 
 def _read_region(region: dict[str, Any]) -> Shape | None:
-    """Corners or a polygon in pixels; None of what is neither a rectangle nor a polygon."""
+    """A box or polygon in pixels; None if it is neither a rectangle nor a polygon."""
     value = region.get("value")
     width, height = (integer(region.get(f"original_{name}")) for name in ("width", "height"))
     if not isinstance(value, dict) or not width or not height:
@@ -98,7 +98,7 @@ def _read_region(region: dict[str, Any]) -> Shape | None:
 
 
 def _image(task: dict[str, Any]) -> str | None:
-    """The image of a task, as whoever imported it called it."""
+    """The image of a task, as named at import."""
     data = task["data"] if isinstance(task.get("data"), dict) else task
     for value in (value for value in (data.get("file_name"), *data.values()) if isinstance(value, str)):
         name = unquote(value.partition(LOCAL_FILES)[2]) or UPLOAD.sub("", value)
@@ -112,6 +112,6 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def _first(value: Any) -> str:
-    """A text, or the first of a list of them."""
+    """A string, or the first of a list of strings."""
     value = value[0] if isinstance(value, list) and value else value
     return value if isinstance(value, str) else ""

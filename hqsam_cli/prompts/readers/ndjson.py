@@ -1,4 +1,4 @@
-"""NDJSON as prompts: a line per image, with its annotations."""
+"""NDJSON as prompts: one line per image, with its annotations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Lines(list[Any]):
 
 
 def read_lines(document: Any, file: PromptFile) -> bool:
-    """`Lines`, or one image, which is NDJSON of one line; what is the same image in two lines is two."""
+    """Read `Lines`, or a single image as NDJSON of one line; equal images in two lines count as two."""
     if isinstance(document, dict) and "file_name" in document:
         document = Lines([document])
     if not isinstance(document, Lines):

@@ -1,4 +1,4 @@
-"""Folders of Pascal VOC XML, a file per image, as prompts."""
+"""Folders of Pascal VOC XML, one file per image, as prompts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ...formats.xml_text import read_xml
 from ..label_folder import add_label_image, label_contents
 from ..prompt_file import PromptFile
 
-ROOT, CVAT = "annotation", "annotations"  # the tags of the whole
+ROOT, CVAT = "annotation", "annotations"  # tags of the root element
 
 
 def read_voc_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
-    """Boxes of the objects. An XML that declares entities, which VOC has none of, is refused."""
+    """Read boxes of objects. XML with entity declarations, which VOC does not use, is rejected."""
     file.numbered = False
     for path, content in label_contents(paths, file):
         root = read_xml(content)

@@ -1,4 +1,4 @@
-"""Folders of YOLO labels as prompts: a text file per image, a line per object, in normalized coordinates."""
+"""Folders of YOLO labels as prompts: one text file per image, one line per object, in normalized coordinates."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ..label_folder import add_label_image, label_contents
 from ..prompt_file import PromptFile
 from .class_names import class_names
 
-LARGEST = 2  # coordinate; some tools let objects leave the image
-NO_LABELS = ("readme", "license", "train", "val", "test", "notes", "requirements")  # .txt, beside labels
-POSE = 4 + 17 * 3  # numbers of a person's box and COCO's key points
+LARGEST = 2  # largest coordinate; some tools let objects leave the image
+NO_LABELS = ("readme", "license", "train", "val", "test", "notes", "requirements")  # .txt files next to labels
+POSE = 4 + 17 * 3  # numbers of a box and COCO key points
 
 
 def read_yolo_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
-    """Objects of label files of every kind that ultralytics reads or writes; an empty file says that there is nothing.
+    """Read label files of every kind that ultralytics reads or writes; an empty file means no objects.
 
-    A line is the class, then a box (center and size), an oriented box (four corners), a polygon, or a box with key
-    points; then maybe a score, and a track id. Categories are classes plus one.
+    A line is the class; a box (center and size), an oriented box (four corners), a polygon, or a box with key points;
+    and optionally a score and a track id. Category ids are class indices plus one.
     """
     names, key_point_shape = class_names(folder)
     file.categories = [{"id": number + 1, "name": name} for number, name in names.items()]
     file.numbered, file.box_format = False, "cxcywhn"
     for path, content in label_contents([path for path in paths if path.name != CLASSES], file):
         lines = [(n, line.split()) for n, line in enumerate(text_of(content).splitlines(), 1) if line.strip()]
-        # A coordinate can be 1 at the border, but is never more: then the last number is a track id, in all lines.
+        # Coordinates are at most 1, so a larger last number is a track id, in all lines.
         tracked = any(_is_id(fields[-1]) for _, fields in lines if len(fields) > 5)
         found = [(n, _read_line(fields, key_point_shape, tracked)) for n, fields in lines]
         if found and not any(label for _, label in found) and path.stem.lower().startswith(NO_LABELS):
-            continue  # a text about the labels
+            continue  # a text file about the labels
         key = add_label_image(file, folder, path)
         for n, label in found:
             if label is None:
@@ -50,13 +50,13 @@ def _is_id(field: str) -> bool:
 def _read_line(
     fields: list[str], key_point_shape: tuple[int, int] | None, tracked: bool
 ) -> tuple[int, list[float] | None, NormalizedPolygon | None, float | None] | None:
-    """Class, box or polygon, and score; None of what is no label."""
+    """Class, box or polygon, and score; None if it is not a label."""
     values = read_numbers(fields, len(fields))
     if values is None or len(values) < 5 or values[0] < 0 or values[0] % 1:
         return None
     numbers, score = _split_score(values[1:], fields[-1], key_point_shape, tracked)
     if max(map(abs, numbers[:4])) > LARGEST:
-        return None  # in pixels, which a label has not
+        return None  # pixels, not normalized
     if len(numbers) == 4 or _is_pose(numbers, key_point_shape):
         return (int(values[0]), numbers[:4], None, score) if min(numbers[2:4]) > 0 else None
     x0, y0, x1, y1 = enclosing_box(numbers)
@@ -66,10 +66,10 @@ def _read_line(
 def _split_score(
     numbers: list[float], last: str, key_point_shape: tuple[int, int] | None, tracked: bool
 ) -> tuple[list[float], float | None]:
-    """Coordinates, and the score that may follow them; a track id, a whole number after all, goes."""
+    """Split off an optional score from the coordinates, and remove a track id, an integer at the end."""
 
     def whole(count: int) -> bool:
-        """Whether so many numbers are an object without score or id."""
+        """Whether `count` numbers are an object without score or id."""
         points = count - 4
         if key_point_shape is not None and points > 0:
             return points == key_point_shape[0] * key_point_shape[1]
@@ -91,13 +91,13 @@ def _split_score(
 
 
 def _is_within(numbers: list[float]) -> bool:
-    """Whether numbers begin with a box, center and size, that lies in the image."""
+    """Whether numbers begin with a box, center and size, within the image."""
     x, y, w, h = numbers[:4]
     return min(x - w / 2, y - h / 2) >= -TOLERANCE and max(x + w / 2, y + h / 2) <= 1 + TOLERANCE
 
 
 def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> bool:
-    """Whether numbers are a box and key points: as the data set says, COCO's, or points with a visibility 0, 1 or 2."""
+    """Whether numbers are a box and key points: of the dataset's shape, COCO's, or with a visibility of 0, 1 or 2."""
     points = len(numbers) - 4
     if key_point_shape is not None:
         return points == key_point_shape[0] * key_point_shape[1]
@@ -106,7 +106,7 @@ def _is_pose(numbers: list[float], key_point_shape: tuple[int, int] | None) -> b
 
 
 def _has_points_inside(numbers: list[float]) -> bool:
-    """Whether numbers are a box and several points x, y, visibility, of which those that are seen lie in it."""
+    """Whether numbers are a box and several points x, y, visibility, whose visible ones are within it."""
     x, y, w, h = numbers[:4]
     points = [numbers[n : n + 3] for n in range(4, len(numbers), 3)]
     seen = [(px, py) for px, py, visibility in points if visibility and (px or py)] if len(numbers) % 3 == 1 else []
