@@ -100,7 +100,7 @@ def draw_prompt(
 
 
 def _noisy(box: np.ndarray, noise: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """DN-DETR box noise: shift the center by up to half of `noise`, and scale by up to `noise`, relative to the size."""
+    """DN-DETR box noise: shift the center by up to `noise` / 2 and scale by up to `noise`, relative to the size."""
     size = box[2:] - box[:2]
     center = (box[:2] + box[2:]) / 2 + rng.uniform(-1, 1, 2) * size * noise / 2
     size = size + rng.uniform(-1, 1, 2) * size * noise
