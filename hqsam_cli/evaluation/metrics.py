@@ -77,9 +77,7 @@ def contour_f(predicted: np.ndarray, gt: np.ndarray, ratio: float = CONTOUR_RATI
 
 
 def _contour(mask: np.ndarray) -> np.ndarray:
-    """Pixels that differ from the right, lower or lower right neighbor; the last row and column compare along one
-    axis.
-    """
+    """Pixels unlike the right, lower or lower right neighbor; the last row and column compare along one axis."""
     east, south, both = mask.copy(), mask.copy(), mask.copy()
     east[:, :-1] = mask[:, 1:]
     south[:-1] = mask[1:]

@@ -30,8 +30,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Per-object metrics of an image, 0 to 1, for a prompt and mask output; the mean if prompts are sampled
-    repeatedly.
+    """Per-object metrics of an image, 0 to 1, for a prompt and mask output; means over sampled prompts.
 
     `curve` is the boundary IoU at each width, or the IoU after each click.
     """
