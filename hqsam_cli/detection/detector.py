@@ -1,4 +1,4 @@
-"""Detect boxes in images with a model of ultralytics."""
+"""Object detection in images with an ultralytics model."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ..weights.hub import file_hash
 from .open_vocabulary import is_open_vocabulary, set_classes
 from .yolo import keep_threads, read_detector, ultralytics
 
-TASKS = ("detect", "segment", "pose")  # of ultralytics, those with axis-aligned boxes
+TASKS = ("detect", "segment", "pose")  # ultralytics tasks with axis-aligned boxes
 PIXEL_DECIMALS, SCORE_DECIMALS = 2, 6
 SHOWN_CLASSES = 10
 
 
 class Detector:
-    """A detection, segmentation, pose or open-vocabulary model of ultralytics.
+    """An ultralytics detection, segmentation, pose or open-vocabulary model.
 
     Args:
-        path: a `.pt`, an `.onnx` or a `.safetensors`; see `detector_file` for which are safe to load.
-        trusted, may_fetch: of the text encoder of an open-vocabulary model; see `set_classes`.
+        path: a `.pt`, `.onnx` or `.safetensors` file; see `detector_file` for which are safe to load.
+        trusted, may_fetch: for the text encoder of an open-vocabulary model; see `set_classes`.
 
     Attributes:
         categories: COCO categories; ids are the model's class indices plus one.
-        config: the settings, with the model's defaults where the user gave none.
-        sha256: of its file.
-        identity: hashes of the files its boxes depend on: the model, and the text encoder if there is one.
+        config: the settings, with the model's defaults for unset values.
+        sha256: of the model file.
+        identity: hashes of the files its boxes depend on: the model, and the text encoder if any.
 
     Raises:
         HqsamError: the file is not a detector.
@@ -91,13 +91,13 @@ class Detector:
             device=device,
             verbose=False,
             save=False,
-            # Otherwise ultralytics takes the model's defaults.
+            # Otherwise ultralytics uses the model's defaults.
             **({} if settings.imgsz is None else {"imgsz": settings.imgsz}),
             **({"half": True} if settings.half else {}),
         )
 
     def detect(self, images: list[np.ndarray]) -> list[list[Prompt]]:
-        """Boxes of each image, by descending score, with annotation ids from 1.
+        """Detect boxes in each image, by descending score, with annotation ids from 1.
 
         Args:
             images: RGB uint8 (H, W, 3), of any sizes; predicted in one batch.
@@ -115,14 +115,14 @@ def _loaded(path: Path) -> Any:
         return read_detector(path)
     try:
         return ultralytics().YOLO(str(path))
-    except Exception as error:  # unpickling can raise anything
+    except Exception as error:  # unpickling can raise any exception
         raise HqsamError(
             f"ultralytics cannot load it ({first_line(error)})", file=path, remedy="pass a detection model"
         ) from None
 
 
 def _new_classes(wanted: tuple[str, ...], names: dict[int, str]) -> list[str]:
-    """The unique classes wanted, if the model does not have all of them; else none."""
+    """Unique requested classes if the model lacks any of them; else an empty list."""
     known = {name.casefold() for name in names.values()} | set(map(str, names))
     if all(text.strip().casefold() in known for text in wanted):
         return []
@@ -131,7 +131,7 @@ def _new_classes(wanted: tuple[str, ...], names: dict[int, str]) -> list[str]:
 
 
 def _class_indices(wanted: tuple[str, ...], names: dict[int, str], path: Path) -> list[int]:
-    """Sorted indices of classes: a text is a name, ignoring case, else an index, else a comma-separated list of these.
+    """Sorted class indices; a string is a case-insensitive name, else an index, else a comma-separated list of these.
 
     Raises:
         UsageError: the model has no such class.
@@ -159,14 +159,14 @@ def _class_indices(wanted: tuple[str, ...], names: dict[int, str], path: Path) -
 
 
 def _prompts(result: Any) -> list[Prompt]:
-    """The boxes of a result as prompts, rounded to hundredths of a pixel, so that a file reproduces them."""
+    """Convert the boxes of a result to prompts, rounded to 0.01 pixels, so that a file reproduces them."""
     height, width = result.orig_shape
     corners = result.boxes.xyxy.double().cpu().numpy().clip(0, [width, height, width, height])
     prompts: list[Prompt] = []
     for (x0, y0, x1, y1), score, category in zip(
         corners.round(PIXEL_DECIMALS).tolist(), result.boxes.conf.tolist(), result.boxes.cls.tolist(), strict=True
     ):
-        # Corners are computed from x, y, width and height, as a reader of a COCO file will do.
+        # Corners are computed from x, y, width and height, as when reading a COCO file.
         w, h = round(x1 - x0, PIXEL_DECIMALS), round(y1 - y0, PIXEL_DECIMALS)
         if w > 0 and h > 0:
             box = (x0, y0, x0 + w, y0 + h)

@@ -1,7 +1,7 @@
-"""Find a detector's file by name, and check whether it is safe to load.
+"""Locate a detector's file by name, and check that it is safe to load.
 
-A detector's `.pt` is a pickle, which can run any code when it is loaded. One is therefore accepted only if its hash is
-known or the user trusts it. ONNX and safetensors hold only tensors.
+A `.pt` detector is a pickle, which can execute any code when loaded. It is only accepted if its hash is known or the
+user trusts it. ONNX and safetensors hold only tensors.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ SAFE_WAYS = "export it to ONNX in a sandbox, or pass its predictions as `boxes`"
 
 
 def has_embedded() -> bool:
-    """Whether this installation contains the embedded detector."""
+    """Whether this installation includes the embedded detector."""
     return EMBEDDED_PATH.is_file()
 
 
 def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
-    """The file of a detector that is safe to load.
+    """Return the file of a detector that is safe to load.
 
     Args:
-        name: `object` for the embedded one, a path, or a model of ultralytics with a known hash, which is downloaded on
-            first use.
+        name: `object` for the embedded detector, a path, or an ultralytics model with a known hash, downloaded on first
+            use.
         trusted: the user trusts a `.pt` of unknown hash.
         may_fetch: see `download`.
 
     Raises:
-        UsageError: no such detector, or a `.pt` that is not trusted.
+        UsageError: unknown detector, or an untrusted `.pt`.
         HqsamError: the download fails, or a package is not installed.
     """
     if name == EMBEDDED:
@@ -104,18 +104,18 @@ def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
 
 
 def cache_path(name: str) -> Path:
-    """Path of a file in torch's cache, whether it exists or not."""
+    """Path of a file in torch's cache, existing or not."""
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 def download(name: str, url: str, sha256: str | None, *, may_fetch: bool) -> Path:
-    """A file from torch's cache, downloaded on first use.
+    """Return a file from torch's cache, downloaded on first use.
 
     Args:
         sha256: expected hash; None for any.
-        may_fetch: False in a dry run, where a file that is not cached is an error.
+        may_fetch: False in a dry run, where an uncached file is an error.
 
     Raises:
         HqsamError: the download fails, or the hash differs.

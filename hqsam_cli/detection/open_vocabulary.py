@@ -13,17 +13,17 @@ from ..weights.hub import file_hash
 from .files import ASSETS_URL, cache_path, download
 from .yolo import ultralytics
 
-CLIP_PACKAGE = "git+https://github.com/ultralytics/CLIP.git"  # as ultralytics requires
+CLIP_PACKAGE = "git+https://github.com/ultralytics/CLIP.git"  # required by ultralytics
 CLIP_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 
 
 class TextEncoder(NamedTuple):
-    """The file of a text encoder.
+    """File of a text encoder.
 
     Attributes:
-        file: its name.
-        url: where it is published.
-        sha256: as published; None if it is not, then the user has to trust the file.
+        file: file name.
+        url: download URL.
+        sha256: as published; if None, the user has to trust the file.
     """
 
     file: str
@@ -31,7 +31,7 @@ class TextEncoder(NamedTuple):
     sha256: str | None = None
 
 
-# By the names of ultralytics.
+# Keyed by ultralytics' names.
 ENCODERS = {
     "clip:ViT-B/32": TextEncoder(
         "ViT-B-32.pt", f"https://openaipublic.azureedge.net/clip/models/{CLIP_SHA256}/ViT-B-32.pt", CLIP_SHA256
@@ -42,7 +42,7 @@ ENCODERS = {
 
 
 def is_open_vocabulary(model: Any) -> bool:
-    """Whether the classes of a model can be set; not of a prompt-free YOLOE, nor of an ONNX."""
+    """Whether a model's classes can be set; not for prompt-free YOLOE or ONNX models."""
     tasks = ultralytics().nn.tasks
     if isinstance(model, tasks.WorldModel):
         return True
@@ -85,7 +85,7 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
             model.names = dict(enumerate(classes))
         else:
             model.set_classes(classes, model.get_text_pe(classes, cache_clip_model=True))
-    except Exception as error:  # the file may be anything
+    except Exception as error:  # an arbitrary file can raise any exception
         raise HqsamError(
             f"cannot be run as a text encoder ({first_line(error)})", file=path, remedy="download it again"
         ) from None
@@ -95,7 +95,7 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
 
 
 def _encoder_file(encoder: TextEncoder, *, trusted: bool, may_fetch: bool) -> Path:
-    """The file of a text encoder, in torch's cache."""
+    """Return the file of a text encoder, in torch's cache."""
     if encoder.sha256 is None and not trusted:
         raise UsageError(
             "a text encoder without a published SHA-256",

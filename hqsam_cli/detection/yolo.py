@@ -1,4 +1,4 @@
-"""The only module that imports ultralytics: without side effects; and its models as `.safetensors`."""
+"""Import of ultralytics without side effects, only here; and its models as `.safetensors`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..errors import HqsamError
 from ..io.atomic import atomic_file
 
 METADATA = "hqsam_detector"
-# Configuration files of ultralytics itself: a bare name could be a file in the working directory.
+# Config files shipped with ultralytics: a bare name could match a file in the working directory.
 ARCHITECTURES = {"yolo11n": "cfg/models/11/yolo11.yaml", "yolov8n": "cfg/models/v8/yolov8.yaml"}
 
 
 def ultralytics() -> ModuleType:
-    """The package; see `_imported` and `keep_threads`."""
+    """Import the package; see `_imported` and `keep_threads`."""
     package = _imported()
     keep_threads()
     return package
@@ -37,8 +37,8 @@ def ultralytics() -> ModuleType:
 def _imported() -> ModuleType:
     """Import ultralytics: quiet, offline, without installing packages, and without changes to other libraries.
 
-    It reads environment variables at import and writes its settings to a folder. What it patches in other libraries is
-    restored: without that, a broken image would make Pillow look for a plugin to install.
+    It reads environment variables at import and writes its settings to a folder. Its patches of other libraries are
+    reverted: otherwise, a broken image would make Pillow look for a plugin to install.
     """
     os.environ |= {"YOLO_VERBOSE": "False", "YOLO_AUTOINSTALL": "False", "YOLO_OFFLINE": "True"}
     if "YOLO_CONFIG_DIR" not in os.environ:
@@ -66,8 +66,8 @@ def _imported() -> ModuleType:
 def keep_threads() -> None:
     """Keep torch's number of threads when ultralytics selects a device.
 
-    On a CPU it sets one thread fewer than there are cores, for the whole process: on two cores, everything else takes
-    twice as long from then on.
+    On a CPU it sets one thread fewer than there are cores, for the whole process: on two cores, everything else then
+    takes twice as long.
     """
     from ultralytics.utils import torch_utils
 
@@ -81,7 +81,7 @@ def write_detector(
 
     Args:
         model: of that architecture, not fused, with `names` by class index.
-        imgsz: input size of its training in pixels.
+        imgsz: training input size in pixels.
         conf, iou: default thresholds; see `DetectorConfig`.
     """
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
@@ -89,15 +89,15 @@ def write_detector(
     defaults = {"imgsz": imgsz, "conf": conf, "iou": iou}
     about = {"architecture": architecture, "names": list(names.values()), "defaults": defaults}
     with atomic_file(path) as file:
-        # A single entry, since the order of several is not deterministic.
+        # A single entry, because the order of several is not deterministic.
         file.write(save({key: tensor.contiguous() for key, tensor in state.items()}, {METADATA: json.dumps(about)}))
 
 
 def read_detector(path: Path) -> Any:
-    """Read a file of `write_detector` as an ultralytics `YOLO`.
+    """Read a file written by `write_detector` as an ultralytics `YOLO`.
 
     Raises:
-        HqsamError: the file is not one of these.
+        HqsamError: any other file.
     """
     try:
         with safe_open(path, framework="pt") as file:

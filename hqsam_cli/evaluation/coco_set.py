@@ -1,7 +1,6 @@
-"""Ground truth with many objects per image: COCO, LVIS, UVO, YouTube-VIS frame by frame, and any COCO-style JSON.
+"""Ground truth with many objects per image: COCO, LVIS, UVO, YouTube-VIS (frame by frame) and other COCO-style JSON.
 
-Ids are renumbered from 1: COCO's evaluation reads an id of 0 as "no match", so without this figures would depend on
-the numbering of a file.
+Ids are renumbered from 1, because COCO's evaluation reads an id of 0 as "no match".
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from ..io.images import read_header
 from ..io.names import ADDRESS, is_absolute, leaves_folder, plain_name, tails
 from ..records import Segmentation
 
-CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # LVIS, of an image
+CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # per image, in LVIS
 Json = dict[str, Any]
 
 
 class GTObject(NamedTuple):
-    """An annotation in COCO's form; `name` is its id in the file."""
+    """A COCO-style annotation; `name` is its id in the file."""
 
     id: int
     image_id: int
@@ -43,7 +42,7 @@ class GTObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PromptBox:
-    """A box x, y, width, height that prompts the model: of a detector, or of an object of the ground truth."""
+    """A box prompt in XYWH format, from a detector or from the ground truth."""
 
     bbox: list[float]
     category_id: int
@@ -53,9 +52,10 @@ class PromptBox:
 
 @dataclass(frozen=True, slots=True)
 class GTImage:
-    """An image, its objects, and the boxes that prompt the model.
+    """An image with its objects and box prompts.
 
-    Sizes are (width, height); `given_size` is that of the file. `category_lists` are LVIS' lists of category ids.
+    Sizes are (width, height); `given_size` is the size in the JSON file. `category_lists` are LVIS' lists of category
+    ids.
     """
 
     name: str
@@ -70,7 +70,10 @@ class GTImage:
 
 @dataclass(frozen=True, slots=True)
 class CocoSet:
-    """A COCO-style data set: `categories` are LVIS' frequencies or None by id, `problems` say what was skipped."""
+    """A COCO-style dataset.
+
+    `categories` maps ids to LVIS frequencies or None; `problems` describe skipped entries.
+    """
 
     dataset: Dataset
     images: list[GTImage]
@@ -79,9 +82,9 @@ class CocoSet:
 
 
 def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
-    """Read a data set's JSON, and a detector's boxes instead of those of the ground truth if a file is given.
+    """Read a dataset's JSON file; box prompts come from `detections` if given, else from the ground truth.
 
-    Raises an HqsamError if an entry lacks something, or detections are of other images.
+    Raises an HqsamError for incomplete entries, or detections of other images.
     """
     path = dataset.gt
     document = _frames_as_images(read_whole(LocalCopy(Path(path))))
@@ -103,7 +106,7 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
         file_name = image_name(item)
         if file_name is None:
             raise HqsamError(f"image {key} has no file_name", file=path, remedy="fix its JSON")
-        file_name = plain_name(file_name) if ADDRESS.match(file_name) else file_name  # LVIS gives a COCO address
+        file_name = plain_name(file_name) if ADDRESS.match(file_name) else file_name  # LVIS stores a COCO URL
         seen[file_name] += 1
         title = f"{file_name} ({seen[file_name]})" if seen[file_name] > 1 else file_name
         own = objects[image_ids[key]]
@@ -127,7 +130,7 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
 
 
 def _by_id(path: str, what: str, entries: Sequence[Any]) -> dict[Identifier, Json]:
-    """Entries by their id in the file."""
+    """Map ids to entries."""
     found: dict[Identifier, Json] = {}
     for number, entry in enumerate(entries, 1):
         key = _key(path, f"{what} {number}", entry, "id")
@@ -138,7 +141,6 @@ def _by_id(path: str, what: str, entries: Sequence[Any]) -> dict[Identifier, Jso
 
 
 def _key(path: str, what: str, entry: Any, field: str) -> Identifier:
-    """An id in an entry."""
     key = identifier(entry.get(field)) if isinstance(entry, dict) else None
     if key is None:
         raise HqsamError(f"{what} has no {field}", file=path, remedy="fix it, or download the file again")
@@ -153,7 +155,7 @@ def _read_objects(
     names: dict[str, int],
     problems: list[str],
 ) -> dict[int, list[GTObject]]:
-    """The annotations of each image; those that cannot be scored are counted in `problems`."""
+    """Group annotations by image; those that cannot be scored are counted in `problems`."""
     objects: dict[int, list[GTObject]] = defaultdict(list)
     unlisted, shapeless = 0, []
     for number, entry in enumerate(entries, 1):
@@ -181,7 +183,7 @@ def _read_objects(
 
 
 def _read_object(number: int, entry: Json, image_id: int, category_id: int) -> GTObject | None:
-    """An annotation; None where it lacks a box or a mask."""
+    """Parse an annotation; None if it has no box or mask."""
     shape = entry.get("segmentation")
     if isinstance(shape, list):
         try:
@@ -201,10 +203,10 @@ def _read_object(number: int, entry: Json, image_id: int, category_id: int) -> G
 
 
 def _path_below(root: Path, name: str) -> Path:
-    """The path of an image below a folder, however its name is written; an HqsamError if it leads elsewhere."""
+    """Resolve an image path inside a folder. Raises an HqsamError if the path escapes the folder."""
     inside = os.path.join(os.path.abspath(root), "")
     plain = plain_name(name)
-    # A name that leads out of the folder is no image in it, however it ends.
+    # A path that escapes the folder is not an image of the dataset, whatever its extension.
     for written in (name, plain, *(() if leaves_folder(name) else tails(plain))):
         path: Path = root / written
         if os.path.abspath(path).startswith(inside) and path.exists():
@@ -217,7 +219,7 @@ def _path_below(root: Path, name: str) -> Path:
 def _read_detections(
     path: Path, image_ids: dict[Identifier, int], category_ids: dict[Identifier, int] | None
 ) -> dict[int, list[PromptBox]]:
-    """Boxes of COCO results, or of the annotations of a COCO file, by image; `category_ids` None ignores classes."""
+    """Group boxes of COCO results, or of a COCO file's annotations, by image; `category_ids=None` ignores classes."""
     content = read_whole(LocalCopy(path))
     entries = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not all(isinstance(item, dict) and "bbox" in item for item in entries):
@@ -243,7 +245,7 @@ def _read_detections(
 
 
 def _frames_as_images(document: Any) -> Json:
-    """A YouTube-VIS document with frames as images, and the masks of a track as annotations; others unchanged."""
+    """Convert a YouTube-VIS document to one image per frame and one annotation per mask; others are unchanged."""
     if not isinstance(document, dict):
         return {}
     if "videos" not in document:

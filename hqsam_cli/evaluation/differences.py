@@ -1,4 +1,4 @@
-"""Differences of rows with confidence intervals, by a paired bootstrap over images (Efron, 1979)."""
+"""Differences between rows with confidence intervals, by paired bootstrap over images (Efron, 1979)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CHUNK = 100  # rounds per array
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The difference of a figure of two rows of the same data set and prompt, over `images` that both have.
+    """Difference of a metric between two rows of the same dataset and prompt, over the `images` that both have.
 
-    `low` and `high` are the ends of its interval, in the unit of the figure.
+    `low` and `high` bound the confidence interval, in the unit of the metric.
     """
 
     row: Row
@@ -30,7 +30,7 @@ class Difference:
     images: int
 
     def to_dict(self) -> dict[str, object]:
-        """The difference as JSON."""
+        """Convert to a JSON object."""
         row, against = self.row, self.against
         return {
             "model": row.model,
@@ -47,7 +47,7 @@ class Difference:
 
 
 def table_of_differences(found: Sequence[Difference]) -> Table:
-    """A line for each pair of rows."""
+    """Format the differences as a table, one line per pair of rows."""
     metrics = list(dict.fromkeys(difference.metric for difference in found))
     several = len({row.model for difference in found for row in (difference.row, difference.against)}) > 1
     lines: dict[tuple[int, int], dict[str, Difference]] = {}
@@ -65,9 +65,9 @@ def table_of_differences(found: Sequence[Difference]) -> Table:
 
 
 def differences(rows: Sequence[Row], seed: int) -> list[Difference]:
-    """Differences of each row to SAM's row of its model, and to the row of the first model.
+    """Compare each row with SAM's row of the same model, and with the row of the first model.
 
-    Figures that no single image has, such as AP, are left out.
+    Metrics without per-image values, such as AP, are left out.
     """
     found = []
     first = rows[0].model if rows else ""
@@ -88,7 +88,7 @@ def differences(rows: Sequence[Row], seed: int) -> list[Difference]:
 
 
 def paired_interval(ours: Samples, theirs: Samples, seed: int) -> tuple[float, float, float]:
-    """The difference of two means over objects, and its interval, of the same images."""
+    """Return the difference of two means over objects of the same images, and its interval."""
     a, b = (np.array([samples[image] for image in ours], float) for samples in (ours, theirs))
     value = _mean(a) - _mean(b)
     rng = np.random.default_rng(seed)
@@ -101,6 +101,6 @@ def paired_interval(ours: Samples, theirs: Samples, seed: int) -> tuple[float, f
 
 
 def _mean(scores: np.ndarray) -> np.ndarray:
-    """Means over objects, (…), of sums and counts (…, images, 2)."""
+    """Means over objects, shape (…), from sums and counts, shape (…, images, 2)."""
     totals = scores.sum(axis=-2)
     return np.asarray(totals[..., 0] / totals[..., 1])

@@ -1,4 +1,4 @@
-"""An evaluation from its config to its rows: every model on every data set."""
+"""Run an evaluation: every model on every dataset."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from .scores import ImageLine, ImageScores, ScoreLog, Task, image_lines, score_t
 from .video import VideoTask, frame_boxes, video_frames
 
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
-SCHEMA = 1  # of the JSON; see docs/evaluate.md
+SCHEMA = 1  # version of the JSON schema, see docs/evaluate.md
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """A model: `name` as given, SHA-256 of the checkpoint, input size in pixels."""
+    """A model: its name as given, the SHA-256 of its checkpoint, and its input size in pixels."""
 
     name: str
     architecture: str
@@ -54,22 +54,22 @@ class EvaluatedModel:
 
 @dataclass(slots=True)
 class Evaluation:
-    """The results of an evaluation; `problems` are kinds of skipped ground truth, such as unmatched masks."""
+    """Results of an evaluation; `problems` describe skipped ground truth, such as unmatched masks."""
 
     config: EvalConfig
-    datasets: list[str]  # as given
+    datasets: list[str]  # names as given
     compute: Compute
     models: list[EvaluatedModel] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)  # the table
     differences: list[Difference] = field(default_factory=list)  # to SAM and to the first model
     lines: list[ImageLine] = field(default_factory=list)  # scores of each image
-    failed: list[str] = field(default_factory=list)  # a sentence for each image without scores
+    failed: list[str] = field(default_factory=list)  # one message per image without scores
     problems: list[str] = field(default_factory=list)
-    logs: list[ScoreLog] = field(default_factory=list)  # scores on disk, which `resume` would read
-    written: list[Path] = field(default_factory=list)  # the files of `config.output`
+    logs: list[ScoreLog] = field(default_factory=list)  # per-image scores on disk, for `resume`
+    written: list[Path] = field(default_factory=list)  # output files
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON that docs/evaluate.md describes."""
+        """Convert to the JSON object described in docs/evaluate.md."""
         config = self.config
         return {
             "schema": SCHEMA,
@@ -92,21 +92,21 @@ class Evaluation:
         }
 
     def remove_logs(self) -> None:
-        """Delete the files that `resume` would read, after the results are written."""
+        """Delete the score logs used by `resume`, after the results are written."""
         for path in (log.path for log in self.logs if log.path is not None):
             path.unlink(missing_ok=True)
 
 
 def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress: Progress = SILENT) -> Evaluation:
-    """Evaluate models on data sets.
+    """Evaluate models on datasets.
 
     Args:
-        datasets: names of data sets (`hqsam eval --list`), or folders.
+        datasets: dataset names (`hqsam eval --list`), or folders.
 
     Raises:
-        UsageError: options that exclude each other, or no such data set or model.
-        HqsamError: files are missing or damaged, or none of the images of a data set can be scored.
-        KeyboardInterrupt: SIGINT or SIGTERM; `resume` continues.
+        UsageError: conflicting options, or an unknown dataset or model.
+        HqsamError: files are missing or damaged, or no image of a dataset can be scored.
+        KeyboardInterrupt: on SIGINT or SIGTERM; `resume` continues.
     """
     config = config or EvalConfig()
     output = config.output
@@ -121,11 +121,11 @@ def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress
     compute = resolve_compute(config.device, config.dtype)
     result = Evaluation(config, names, compute, written=written)
     pictures: dict[str, list[Path]] = {}
-    for model in dict.fromkeys(config.model):  # one after another, so that only one is in memory
+    for model in dict.fromkeys(config.model):  # sequentially, so that only one is in memory
         loaded = load_evaluator(model, config, compute, result, progress)
         first, tasks = len(result.lines), {}
         for name in names:
-            evaluator = copy(loaded)  # images are drawn after all data sets are scored
+            evaluator = copy(loaded)  # images are rendered after all datasets are scored
             evaluator.protocol = protocols[name]
             groups = []
             for dataset in sets[name]:
@@ -153,7 +153,7 @@ def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress
 
 
 def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: Iterable[Protocol]) -> None:
-    """Raise a UsageError for options that exclude each other, before anything is loaded."""
+    """Raise a UsageError for conflicting options, before anything is loaded."""
     clicks, wanted = rules[0].kind == "clicks", config.mask_output
     if unknown := [name for name in wanted if name not in get_args(MaskOutput)]:
         raise UsageError("use sum, hq or sam", option="mask_output", value=unknown[0])
@@ -168,7 +168,7 @@ def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: It
 
 
 def output_paths(output: EvalOutput) -> list[Path]:
-    """All files and folders of an output. Raises an HqsamError unless they can be written."""
+    """Return all output files and folders. Raises an HqsamError if they cannot be written."""
     if output.plot is not None and output.plot.suffix.lower() not in PLOT_SUFFIXES:
         raise UsageError("use .png, .pdf or .svg", option="plot", value=output.plot)
     page = None if output.report is None else output.report / PAGE
@@ -180,9 +180,9 @@ def output_paths(output: EvalOutput) -> list[Path]:
 
 
 def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[PromptRule]) -> dict[str, list[Dataset]]:
-    """The data sets of each name: of the registry, `hq4`, or a folder; folders of equal names get their path as key.
+    """Find the datasets of each name: a registered dataset, `hq4`, or a folder (keyed by path if names collide).
 
-    Raises an HqsamError if files are missing, a UsageError for options that are not for a data set.
+    Raises an HqsamError if files are missing, a UsageError for options that do not apply to a dataset.
     """
     sets = {
         name: [find_dataset(own, config.data_root) for own in (HQ4 if name == "hq4" else (name,))] for name in names
@@ -210,7 +210,7 @@ def find_datasets(names: Sequence[str], config: EvalConfig, rules: Sequence[Prom
 def load_evaluator(
     name: str, config: EvalConfig, compute: Compute, result: Evaluation, progress: Progress
 ) -> Evaluator:
-    """Load a model and add it to the result. Raises a UsageError where it lacks a mask output."""
+    """Load a model and add it to the result. Raises a UsageError if it lacks a mask output."""
     checkpoint = find_checkpoint(name, progress.say)
     model = load_checkpoint(checkpoint)
     available: list[MaskOutput] = ["sam", "hq", "sum"] if model.has_hq else ["sam"]
@@ -228,7 +228,7 @@ def load_evaluator(
 def make_task(
     dataset: Dataset, evaluator: Evaluator, config: EvalConfig, rules: Sequence[PromptRule], *, curves: bool
 ) -> Task[Any, Any]:
-    """What scores a data set of its kind."""
+    """Create the task that scores a dataset of its kind."""
     if dataset.kind == "instances":
         coco_set = read_coco_set(dataset, config.detections)
         return InstanceTask(
@@ -260,7 +260,7 @@ def make_task(
 def _score(
     task: Task[Any, Any], dataset: Dataset, log: ScoreLog, limit: int | None, result: Evaluation, progress: Progress
 ) -> list[ImageScores]:
-    """Scores of the images of a data set; failures and problems are added to the result."""
+    """Score the images of a dataset; failures and problems are added to the result."""
     for text in task.problems:
         progress.on_problem(text)
     result.problems += task.problems
@@ -275,7 +275,7 @@ def _score(
 
 
 def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation) -> Path:
-    """The file of the scores of a data set, in the user's cache: another for everything that scores depend on."""
+    """Path of a dataset's score log in the user cache, unique to everything that affects the scores."""
     config = result.config
     resolved = replace(
         config,
@@ -295,7 +295,7 @@ def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation) -> Pat
         coarse="" if config.coarse_masks is None else str(config.coarse_masks.resolve()),
         detections="" if config.detections is None else file_hash(config.detections),
     )
-    del known[VERSION]  # an upgrade is the same evaluation
+    del known[VERSION]  # resume also after an upgrade
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "hqsam" / "eval" / digest(*sorted(known.items())) / "scores.ndjson"
 
@@ -303,7 +303,7 @@ def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation) -> Pat
 def draw_images(
     folder: Path, count: int, lines: Sequence[ImageLine], tasks: Mapping[str, Task[Any, Any]], *, best: bool = False
 ) -> list[Path]:
-    """Draw the images with the lowest IoU of the last mask output, or the highest: image, ground truth and masks."""
+    """Render the images with the lowest (or highest) IoU of the last mask output: image, ground truth and masks."""
     scored = [line for line in lines if "IoU" in line.metrics]
     own = [line for line in scored if line.prompt == scored[0].prompt]
     ious: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
@@ -322,7 +322,7 @@ def draw_images(
 
 
 def _write(result: Evaluation, rules: Sequence[PromptRule], pictures: Mapping[str, Sequence[Path]]) -> None:
-    """Write the files that were asked for."""
+    """Write the requested output files."""
     output = result.config.output
     points = rules[0].kind in ("clicks", "points")
     axes = (rules[0].kind, "mIoU") if points else ("boundary width, fraction of the diagonal", "mBIoU")
@@ -340,7 +340,7 @@ def _write(result: Evaluation, rules: Sequence[PromptRule], pictures: Mapping[st
 
 
 def write_csv(path: Path, lines: Sequence[ImageLine]) -> None:
-    """A line for each image, prompt and mask output, with a column for each metric."""
+    """Write a CSV line per image, prompt and mask output, with one column per metric."""
     metrics = list(dict.fromkeys(name for line in lines for name in line.metrics))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

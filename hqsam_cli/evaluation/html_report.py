@@ -1,4 +1,4 @@
-"""The HTML report of an evaluation: tables, plots, and the worst and best images. It needs no server."""
+"""HTML report of an evaluation: tables, plots, and the worst and best images. It needs no server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def write_page(
     facts: Mapping[str, str],
     axes: tuple[str, str],
 ) -> None:
-    """Write `index.html` and its plots: `pictures` are images in the folder by title, `axes` label the curves."""
+    """Write `index.html` and its plots.
+
+    `pictures` maps titles to images in the folder; `axes` label the curves.
+    """
     about = " · ".join(f"{escape(name)} {escape(value)}" for name, value in facts.items())
     parts = [f"<h1>Evaluation</h1><p>{about}</p>", _table("Scores", "gains over SAM in brackets", table_of(rows))]
     if compared:
@@ -66,7 +69,7 @@ def write_page(
 
 
 def _points(lines: Sequence[ImageLine]) -> dict[str, list[tuple[float, float]]]:
-    """IoU of SAM and of the last mask output of each image, in percent, by model, data set, prompt and output."""
+    """Per-image IoU of SAM and of the last mask output, in percent, by model, dataset, prompt and output."""
     ious: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
     for line in lines:
         if "IoU" in line.metrics:

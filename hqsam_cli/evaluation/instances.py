@@ -1,6 +1,6 @@
-"""Data sets with many objects per image, prompted by boxes.
+"""Datasets with many objects per image, prompted with boxes.
 
-The score of a mask is the score of its box times the predicted IoU (HQ-SAM, supplement).
+The score of a mask is its box score times the predicted IoU (HQ-SAM, supplement).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .scores import ImageScores, Score, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceTask(Task[GTImage, np.ndarray]):
-    """Images of a COCO-style data set; `from_gt` says that boxes are those of the ground truth, each with its mask."""
+    """Evaluation on a COCO-style dataset; with `from_gt` the prompts are ground truth boxes, each with its mask."""
 
     coco_set: CocoSet
     from_gt: bool
     exif: Exif = "apply"
 
     def load(self, item: GTImage) -> np.ndarray:
-        """The pixels of an image, uint8 RGB (H, W, 3), in the orientation of the size in the JSON."""
+        """Read an image as uint8 RGB (H, W, 3), in the orientation of the size in the JSON file."""
         if item.given_size is None:
             return read_image(str(item.path), exif=self.exif)
         return read_fitting(item.path, item.given_size[::-1], self.exif)
@@ -63,7 +63,7 @@ class InstanceTask(Task[GTImage, np.ndarray]):
         return ImageScores(item.name, scores, detections, item.image_id)
 
     def _masks(self, item: GTImage, pixels: np.ndarray) -> dict[MaskOutput, Masks]:
-        """Masks and predicted IoUs of the boxes, by mask output."""
+        """Masks and predicted IoUs for the boxes, by mask output."""
         if not item.boxes:
             return {output: ([], []) for output in self.evaluator.outputs}
         corners = [(x, y, x + width, y + height) for x, y, width, height in (box.bbox for box in item.boxes)]
@@ -71,7 +71,7 @@ class InstanceTask(Task[GTImage, np.ndarray]):
         return self.evaluator.masks(self.evaluator.prepare(pixels), prompts)
 
     def rows(self, images: Sequence[ImageScores]) -> list[Row]:
-        """See `Task`: average precision, and means over objects where each mask has its ground truth."""
+        """See `Task`: average precision, and means over objects if each mask has its ground truth."""
         made = []
         prompt = "ground-truth boxes" if self.from_gt else "detections"
         for output in self.evaluator.outputs:
@@ -82,14 +82,14 @@ class InstanceTask(Task[GTImage, np.ndarray]):
         return made
 
     def comparison(self, item: GTImage) -> Comparison:
-        """An image with its objects and the masks of its boxes."""
+        """Return an image with its objects and the predicted masks."""
         pixels = self.load(item)
         gts = _gt_masks(item, [o for o in item.objects if not o.iscrowd], (pixels.shape[1], pixels.shape[0]))
         return Comparison(pixels, gts, {output: masks for output, (masks, _) in self._masks(item, pixels).items()})
 
 
 def _gt_masks(image: GTImage, objects: Sequence[GTObject], size: tuple[int, int]) -> list[np.ndarray]:
-    """The masks of objects, bool (H, W)."""
+    """Decode the masks of objects, bool (H, W)."""
     masks = []
     for item in objects:
         try:

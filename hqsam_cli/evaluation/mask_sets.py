@@ -1,4 +1,4 @@
-"""Data sets with one object per image: the four sets of the paper, BIG, and any folder of images and masks."""
+"""Datasets with one object per image: the paper's four sets, BIG, and folders of images and masks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .refine import REFINED, RefineMask
 from .rows import Row, Samples, select_scores, summarize
 from .scores import ImageScores, Metrics, Score, Task
 
-BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)  # widths of the curve, as fractions of the diagonal
+BOUNDARY_RATIOS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)  # boundary widths of the curve, as fractions of the diagonal
 
 
 class LoadedPair(NamedTuple):
     """An image, uint8 RGB (H, W, 3), and its mask, bool (H, W).
 
-    Prompts are drawn from `prompt_mask`, bool, in the pixels of the protocol, as is the coarse mask, if one is needed.
+    Prompts are sampled from `prompt_mask`, bool, in the protocol's pixel coordinates, as is the coarse mask, if any.
     """
 
     image: np.ndarray
@@ -39,9 +39,9 @@ class LoadedPair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskSet(Task[Pair, LoadedPair]):
-    """Pairs of an image and a mask, with prompts drawn from the mask by `rules`, `seed` and the name of the image.
+    """Evaluation on image and mask pairs, with prompts sampled from the mask by `rules`, `seed` and the image name.
 
-    `curves` also scores boundaries of several widths; `refine` adds rows of SAM's masks after refinement.
+    `curves` adds scores at several boundary widths; `refine` adds rows for refined SAM masks.
     """
 
     rules: Sequence[PromptRule]
@@ -85,7 +85,7 @@ class MaskSet(Task[Pair, LoadedPair]):
     def _masks(
         self, rule: PromptRule, loaded: LoadedPair, prepared: PreparedImage, rng: np.random.Generator
     ) -> dict[str, list[np.ndarray]]:
-        """Masks of the trials of a rule, bool (H, W), by mask output."""
+        """Masks for each trial of a rule, bool (H, W), by mask output."""
         inclusive = self.evaluator.protocol == "paper"
         prompts = [
             draw_prompt(rule, loaded.prompt_mask, rng, inclusive=inclusive, coarse=loaded.coarse)
@@ -99,7 +99,7 @@ class MaskSet(Task[Pair, LoadedPair]):
         return masks
 
     def _click_ious(self, output: MaskOutput, gt: np.ndarray, prepared: PreparedImage) -> list[float]:
-        """IoU after each of `CLICKS` clicks, each in the middle of the largest error."""
+        """IoU after each of `CLICKS` clicks, each at the center of the largest error region."""
         mask, not_clicked = np.zeros_like(gt), np.ones(gt.shape, np.float32)
         clicks: list[tuple[int, int, int]] = []
         ious = []
@@ -112,7 +112,7 @@ class MaskSet(Task[Pair, LoadedPair]):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Mask outputs, with that of refined masks."""
+        """Mask outputs, including refined masks."""
         return (*self.evaluator.outputs, *((REFINED,) if self.refine else ()))
 
     def rows(self, images: Sequence[ImageScores]) -> list[Row]:
@@ -135,7 +135,7 @@ class MaskSet(Task[Pair, LoadedPair]):
         return made
 
     def comparison(self, item: Pair) -> Comparison:
-        """An image with its mask and the masks of its first prompt."""
+        """Return an image with its ground truth and the masks of its first prompt."""
         loaded, rule = self.load(item), self.rules[0]
         outputs: dict[str, list[np.ndarray]] = {}
         if rule.kind != "clicks":
@@ -146,7 +146,7 @@ class MaskSet(Task[Pair, LoadedPair]):
 
 
 def click_figures(ious: Sequence[Sequence[float]]) -> Metrics:
-    """NoC at each target, and how many objects do not reach 90 before the last click, as RITM counts."""
+    """NoC at each target IoU, and the number of objects below 90 after the last click, as in RITM."""
     if not ious:
         return {}
     clicks = {target: [clicks_until(own, target) for own in ious] for target in TARGETS}

@@ -1,4 +1,4 @@
-"""IoU, boundary IoU and contour accuracy of binary masks, as the authors of each protocol compute them."""
+"""IoU, boundary IoU and contour accuracy of binary masks, as in each protocol's reference code."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ CONTOUR_RATIO = 0.008
 
 
 def iou(predicted: np.ndarray, gt: np.ndarray) -> float:
-    """Intersection over union of two bool masks (H, W); 1 where both are empty."""
+    """Intersection over union of two bool masks (H, W); 1 if both are empty."""
     union = np.count_nonzero(predicted | gt)
     return np.count_nonzero(predicted & gt) / union if union else 1.0
 
 
 def boundary_width(height: int, width: int, ratio: float = DILATION_RATIO) -> int:
-    """Width of the boundary in pixels: `ratio` of the diagonal, at least 1 (Boundary IoU, Cheng et al., CVPR 2021)."""
+    """Boundary width in pixels: `ratio` of the image diagonal, at least 1 (Boundary IoU, Cheng et al., CVPR 2021)."""
     return max(1, round(ratio * float(np.hypot(height, width))))
 
 
 def boundary(mask: np.ndarray, width: int) -> np.ndarray:
-    """Pixels of a mask, bool (H, W), within `width` of the background, which includes the outside of the image.
+    """Pixels of a bool mask (H, W) within `width` of the background; everything outside the image is background.
 
-    Equal bit for bit to the mask minus its `width`-fold 3 x 3 erosion on a zero-padded copy. The erosion is separable:
-    it is done along columns and then rows, on bits, and only in the bounding box of the mask.
+    Equals the mask minus `width` iterations of 3 x 3 erosion with zero padding, bit for bit. The erosion is separable:
+    it runs on columns, then rows, on packed bits within the mask's bounding box.
     """
     result = np.zeros_like(mask)
     x, y, box_width, box_height = cv2.boundingRect(mask.view(np.uint8))
@@ -36,7 +36,7 @@ def boundary(mask: np.ndarray, width: int) -> np.ndarray:
     inside: np.ndarray = mask[box].view(np.uint8)
     for _ in range(2):
         runs = np.pad(np.packbits(inside, axis=1), ((width, width), (0, 0)))
-        # An erosion of twice the length is the intersection of two shifted ones.
+        # Eroding by twice the length is the intersection of two shifted erosions.
         length, wanted = 1, 2 * width + 1
         while 2 * length <= wanted:
             runs = runs[:-length] & runs[length:]
@@ -50,16 +50,16 @@ def boundary(mask: np.ndarray, width: int) -> np.ndarray:
 
 
 def boundary_iou(predicted: np.ndarray, gt: np.ndarray, ratio: float = DILATION_RATIO) -> float:
-    """IoU of the boundaries of two bool masks (H, W); 1 where both are empty."""
+    """Boundary IoU of two bool masks (H, W); 1 if both are empty."""
     width = boundary_width(gt.shape[0], gt.shape[1], ratio)
     return iou(boundary(predicted, width), boundary(gt, width))
 
 
 def contour_f(predicted: np.ndarray, gt: np.ndarray, ratio: float = CONTOUR_RATIO) -> float:
-    """DAVIS' contour accuracy F of two bool masks (H, W) (Perazzi et al., CVPR 2016).
+    """DAVIS contour accuracy F of two bool masks (H, W) (Perazzi et al., CVPR 2016).
 
-    F-score of the fractions of each contour within `ratio` of the diagonal of the other; 1 where both are empty, 0
-    where one is.
+    The F-score of the fractions of each contour within `ratio` of the diagonal of the other; 1 if both masks are empty,
+    0 if only one is.
     """
     ours, theirs = _contour(predicted), _contour(gt)
     radius = int(np.ceil(ratio * float(np.hypot(*gt.shape))))
@@ -77,7 +77,7 @@ def contour_f(predicted: np.ndarray, gt: np.ndarray, ratio: float = CONTOUR_RATI
 
 
 def _contour(mask: np.ndarray) -> np.ndarray:
-    """Pixels that differ from their neighbor to the right, below, or both; the last row and column look one way."""
+    """Pixels unlike the right, lower or lower right neighbor; the last row and column compare along one axis."""
     east, south, both = mask.copy(), mask.copy(), mask.copy()
     east[:, :-1] = mask[:, 1:]
     south[:-1] = mask[1:]
@@ -91,12 +91,11 @@ def _contour(mask: np.ndarray) -> np.ndarray:
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
-# Metrics of a mask and its ground truth, 0 to 1; the table has their means in percent, as mIoU. To add one, write a
-# function and name it here.
+# Per-mask metrics from 0 to 1; tables report means in percent, such as mIoU. Add a metric by registering a function.
 METRICS: dict[str, Metric] = {"IoU": iou, "BIoU": boundary_iou}
 VIDEO_METRICS: dict[str, Metric] = {"J": iou, "F": contour_f}
 
 
 def score(predicted: np.ndarray, gt: np.ndarray, metrics: dict[str, Metric] = METRICS) -> dict[str, float]:
-    """Each metric of a mask, bool (H, W), against its ground truth, by name."""
+    """Compute each metric of a mask against its ground truth, bool (H, W)."""
     return {name: metric(predicted, gt) for name, metric in metrics.items()}

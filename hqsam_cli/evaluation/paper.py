@@ -1,6 +1,6 @@
-"""Figures of the paper (HQ-SAM, NeurIPS 2023, main paper and supplement), in percent.
+"""Results reported in the paper (HQ-SAM, NeurIPS 2023, main paper and supplement), in percent.
 
-Keys: data set, architecture, label of the prompt. Values: of SAM and of HQ-SAM, by metric.
+Keyed by dataset, architecture and prompt label; values are the metrics of SAM and of HQ-SAM.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def _region(sam: tuple[float, float], hq: tuple[float, float]) -> tuple[Figures,
 
 
 def _precision(sam: str, hq: str) -> tuple[Figures, Figures]:
-    """Of texts such as `AP 44.4, AP_B 28.2`."""
+    """Parse strings such as `AP 44.4, AP_B 28.2`."""
     pairs = ([part.rsplit(maxsplit=1) for part in text.split(", ")] for text in (sam, hq))
     sam_figures, hq_figures = ({metric: float(value) for metric, value in own} for own in pairs)
     return sam_figures, hq_figures
@@ -64,13 +64,13 @@ PAPER: dict[tuple[str, str, str], tuple[Figures, Figures]] = {
 }
 
 
-CASCADEPSP = {"mIoU": 80.9, "mBIoU": 74.6}  # SAM's masks refined: hq4 with vit_l and boxes
+CASCADEPSP = {"mIoU": 80.9, "mBIoU": 74.6}  # refined SAM masks: hq4 with vit_l and boxes
 
 
 def paper_figures(dataset: str, architecture: str, prompt: str, output: str) -> Figures:
-    """The figures of the paper for a row, or none.
+    """Return the paper's metrics for a row, or an empty dict.
 
-    HQ-SAM there is the HQ token alone on data sets with one object per image, and the sum of logits elsewhere.
+    The paper's HQ-SAM uses the HQ token alone on datasets with one object per image, and the sum of logits elsewhere.
     """
     found = PAPER.get((dataset, architecture, prompt))
     if found is None:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL_HEIGHT, SCREEN_WIDTH = 480, 1920
-LINES = ("-", "--", ":", "-.")  # data sets and models
+LINES = ("-", "--", ":", "-.")  # line styles of datasets and models
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An image, uint8 RGB (H, W, 3), its ground truth and the masks of each mask output, bool (H, W)."""
+    """An image, uint8 RGB (H, W, 3), with its ground truth and predicted masks, bool (H, W), by mask output."""
 
     image: np.ndarray
     gts: list[np.ndarray]
@@ -34,7 +34,7 @@ class Comparison:
 
 
 def write_curves(path: Path, rows: Sequence[Row], axes_labels: tuple[str, str]) -> None:
-    """Plot the curves of the rows, with a color per mask output; the points of several prompts form one curve."""
+    """Plot the rows' curves with one color per mask output; points of several prompts form one curve."""
     figure = _figure((7, 4.5))
     axes = figure.add_subplot()
     curves: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
@@ -58,7 +58,7 @@ def write_curves(path: Path, rows: Sequence[Row], axes_labels: tuple[str, str]) 
 
 
 def write_scatter(path: Path, title: str, points: Sequence[tuple[float, float]]) -> None:
-    """Plot IoU against SAM's IoU, in percent, with a dot per image; above the diagonal SAM is worse."""
+    """Plot IoU against SAM's IoU, in percent, one dot per image; above the diagonal SAM is worse."""
     figure = _figure((5.5, 5.5))
     axes = figure.add_subplot()
     x, y = zip(*points, strict=True)
@@ -66,7 +66,7 @@ def write_scatter(path: Path, title: str, points: Sequence[tuple[float, float]])
     axes.scatter(x, y, s=14, alpha=0.5)
     low = max(0.0, min(*x, *y) - 3)
     axes.set(xlim=(low, 100.5), ylim=(low, 100.5), xlabel="IoU of SAM, %", ylabel="IoU, %")
-    # A dollar sign in a file name does not start a formula.
+    # Escape dollar signs in file names, which would start a formula.
     axes.set_title(title, fontsize="medium", wrap=True, parse_math=False)
     axes.grid(alpha=0.3)
     _save(figure, path)
@@ -89,9 +89,9 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, float]) -> None:
-    """Write a PNG of the image, its ground truth and its masks; below each is its worst part, magnified.
+    """Write a PNG of the image, ground truth and masks, each above a magnified crop of its worst region.
 
-    `scores` are IoUs by mask output, 0 to 1.
+    `scores` are IoUs from 0 to 1 by mask output.
     """
     image = compared.image
     empty = np.zeros((1, *image.shape[:2]), bool)
@@ -111,7 +111,7 @@ def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, floa
 
 
 def _cell(image: np.ndarray, title: str) -> np.ndarray:
-    """The image scaled to a cell, with a title."""
+    """Scale an image to a cell and add a title."""
     scale = min(CELL_HEIGHT / image.shape[0], SCREEN_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     cell = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Average precision by `faster-coco-eval`: of masks, and of boundaries (Cheng et al., CVPR 2021)."""
+"""Mask AP and boundary AP (Cheng et al., CVPR 2021), computed by `faster-coco-eval`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .coco_set import CocoSet, GTImage, GTObject
 from .scores import ImageScores
 
 STRICT_RATIO = 0.01  # of the diagonal: the paper's "strict" boundary AP
-COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # detections per image
-# The kind of IoU, the name of the figure, and the width of the boundary as a fraction of the diagonal.
+COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300  # maximum detections per image
+# IoU type, metric name, and boundary width as a fraction of the diagonal.
 KINDS = (("segm", "AP", 0.02), ("boundary", "AP_B", 0.02), ("boundary", "AP_B strict", STRICT_RATIO))
-SIZES = {"": "all", "_S": "small", "_M": "medium", "_L": "large"}  # of objects, for AP
+SIZES = {"": "all", "_S": "small", "_M": "medium", "_L": "large"}  # object sizes for AP
 NAMES = (*(f"AP{ending}" for ending in SIZES), "AP_B", "AP_B strict")
 
 
 def precision_figures(coco_set: CocoSet, images: Sequence[ImageScores], output: str) -> dict[str, float]:
-    """AP of masks (and by size), and of boundaries of 2 and of 1 percent of the diagonal, in percent.
+    """Mask AP (also by object size), and boundary AP at 2 and 1 percent of the diagonal, in percent.
 
-    Only scored images count, so that a part of a data set can be measured. Categories are evaluated one after
-    another, since the library keeps an array for each pair of an image and a category.
+    Only scored images count, so that subsets can be evaluated. Categories are evaluated one at a time, because the
+    library allocates an array per image and category.
     """
     detections = [own for image in images if image.error is None for own in image.detections[output]]
     if not detections:
@@ -43,7 +43,7 @@ def precision_figures(coco_set: CocoSet, images: Sequence[ImageScores], output: 
 def _by_category(
     coco_set: CocoSet, images: Sequence[GTImage], detections: Sequence[Annotation]
 ) -> Iterator[tuple[int | None, list[GTObject], list[Annotation]]]:
-    """Objects and detections of each category; of all together, as None, where the data set is class-agnostic."""
+    """Objects and detections by category; all under None if the dataset is class-agnostic."""
     agnostic = coco_set.dataset.class_agnostic
     objects: dict[int | None, list[GTObject]] = defaultdict(list)
     found: dict[int | None, list[Annotation]] = defaultdict(list)
@@ -62,7 +62,7 @@ def _document(
     objects: Sequence[GTObject],
     detections: Sequence[Annotation],
 ) -> dict[str, Any]:
-    """A COCO document of a category, with the images that have an object or a detection of it."""
+    """Build a COCO document of one category, with the images that have an object or a detection of it."""
     used = {item.image_id for item in objects} | {own["image_id"] for own in detections}
     return {
         "images": [
@@ -82,13 +82,13 @@ def _document(
 def _precisions(
     document: dict[str, Any], detections: Sequence[Annotation], coco_set: CocoSet
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The precisions that each figure is the mean of, -1 where there is no object."""
+    """The precisions that each metric averages, -1 where there is no object."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     gt = COCO()
     gt.dataset = document
     gt.createIndex()
-    found = gt.loadRes([{**own} for own in detections])  # the library adds keys
+    found = gt.loadRes([{**own} for own in detections])  # copies, because the library adds keys
     lvis = coco_set.dataset.lvis
     for kind, name, ratio in KINDS:
         evaluation = COCOeval_faster(

@@ -1,8 +1,8 @@
-"""Prompts drawn from the ground truth, as the paper draws them (HQ-SAM, section 4 and its supplement).
+"""Prompts sampled from the ground truth, as in the paper (HQ-SAM, section 4 and supplement).
 
-`box` is the tight box; `box-noise:0.2` moves and scales it as DN-DETR does; `points:1,3,5+5` are foreground points
-and, after the plus, background points; `mask` is a coarse mask from a file; `clicks` simulates interactive
-segmentation (RITM, Sofiiuk et al., ICIP 2022).
+`box` is the tight box; `box-noise:0.2` shifts and scales it like DN-DETR; `points:1,3,5+5` are foreground points
+and, after the plus, background points; `mask` is a coarse mask file; `clicks` simulates interactive segmentation
+(RITM, Sofiiuk et al., ICIP 2022).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ..errors import UsageError
 from ..records import Prompt
 
 POINT_TRIALS = 3
-CLICKS = 20  # of interactive segmentation
-TARGETS = (0.80, 0.85, 0.90)  # IoUs that clicks are counted for
+CLICKS = 20  # per object in interactive segmentation
+TARGETS = (0.80, 0.85, 0.90)  # target IoUs for the number of clicks (NoC)
 PromptKind = Literal["box", "box-noise", "points", "mask", "clicks"]
 FORMS = "box, box-noise:0.2, points:1,3,5,5+5, mask or clicks"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRule:
-    """How to draw the prompt of an object, called `label` in the table; scores are averaged over `trials`.
+    """How to sample a prompt; `label` names it in tables, and scores are averaged over `trials`.
 
-    `noise` is a fraction of the size of the box; `inside` and `outside` are numbers of points.
+    `noise` is a fraction of the box size; `inside` and `outside` are numbers of points.
     """
 
     kind: PromptKind
@@ -63,19 +63,19 @@ def _points_rule(text: str) -> PromptRule:
     count, negatives = int(inside), int(outside or 0)
     if count < 1 or negatives < 0:
         raise ValueError(text)
-    # A single point is the center of the object, without randomness.
+    # A single point is the object's center and not random.
     trials = 1 if (count, negatives) == (1, 0) else POINT_TRIALS
     label = f"{text} point" + ("" if text == "1" else "s")
     return PromptRule("points", label, trials, inside=count, outside=negatives)
 
 
 def random_generator(seed: int, name: str) -> np.random.Generator:
-    """The random generator of an image, independent of other images."""
+    """Return the random generator of an image, independent of other images."""
     return np.random.default_rng((seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))))
 
 
 def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Box x0, y0, x1, y1 of a bool mask (H, W) that is not empty; the corners are pixels of the mask."""
+    """Box x0, y0, x1, y1 of a non-empty bool mask (H, W); corners are inclusive."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return x, y, x + width - 1, y + height - 1
 
@@ -83,7 +83,7 @@ def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 def draw_prompt(
     rule: PromptRule, gt: np.ndarray, rng: np.random.Generator, *, inclusive: bool, coarse: np.ndarray | None
 ) -> Prompt:
-    """A prompt for an object, bool (H, W), in the pixel coordinates of the prompt.
+    """Sample a prompt for an object mask, bool (H, W), in prompt pixel coordinates.
 
     With `inclusive` the box ends on the last pixel of the mask, as in the authors' evaluation, not after it.
     """
@@ -100,7 +100,7 @@ def draw_prompt(
 
 
 def _noisy(box: np.ndarray, noise: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """DN-DETR's noise: the center moves by up to half of `noise` of the size, the size changes by up to `noise`."""
+    """DN-DETR box noise: shift the center by up to `noise` / 2 and scale by up to `noise`, relative to the size."""
     size = box[2:] - box[:2]
     center = (box[:2] + box[2:]) / 2 + rng.uniform(-1, 1, 2) * size * noise / 2
     size = size + rng.uniform(-1, 1, 2) * size * noise
@@ -109,7 +109,7 @@ def _noisy(box: np.ndarray, noise: float, shape: tuple[int, ...], rng: np.random
 
 
 def _points(rule: PromptRule, gt: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Points (n, 3) of x, y, label; at most one for each pixel of the mask."""
+    """Sample points (n, 3) of x, y, label; at most one per pixel of the mask."""
     if (rule.inside, rule.outside) == (1, 0):
         return np.array([[*innermost_pixel(depth(gt)), 1]], float)
     parts = []
@@ -122,18 +122,18 @@ def _points(rule: PromptRule, gt: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def depth(region: np.ndarray) -> np.ndarray:
-    """Distance transform of a bool region (H, W), float32; outside the image is background."""
+    """Distance transform of a bool region (H, W), float32; everything outside the image is background."""
     return cv2.distanceTransform(np.pad(region.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
 
 
 def innermost_pixel(depths: np.ndarray) -> tuple[int, int]:
-    """x, y of the largest distance."""
+    """Return x, y of the largest distance."""
     y, x = np.unravel_index(int(depths.argmax()), depths.shape)
     return int(x), int(y)
 
 
 def next_click(mask: np.ndarray, gt: np.ndarray, not_clicked: np.ndarray) -> tuple[int, int, int]:
-    """x, y, label of the next click: the innermost pixel of the false negatives, or of the false positives.
+    """Return x, y, label of the next click: the innermost pixel of the false negatives or false positives.
 
     Masks are bool (H, W); `not_clicked`, float32 (H, W), is set to 0 at each click.
     """
@@ -146,5 +146,5 @@ def next_click(mask: np.ndarray, gt: np.ndarray, not_clicked: np.ndarray) -> tup
 
 
 def clicks_until(ious: Sequence[float], target: float) -> int:
-    """The number of clicks to reach an IoU, at most `CLICKS`."""
+    """Number of clicks to reach an IoU, at most `CLICKS`."""
     return next((n for n, value in enumerate(ious, 1) if value >= target), CLICKS)

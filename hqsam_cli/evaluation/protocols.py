@@ -1,9 +1,9 @@
-"""The two evaluation protocols, which give different numbers.
+"""The two evaluation protocols, which give different results.
 
-`paper` is the authors' evaluation of the four sets (`train.py --eval` of their repository): the image is resized to a
-square regardless of its aspect ratio, boxes come from the ground truth resized likewise, and logits are upsampled to
-the image's size in one step. `deploy` is what `hqsam segment` does: the longest side is resized, prompts are in pixels
-of the image, logits are upsampled in two steps. An image is encoded once for SAM, HQ-SAM and their sum.
+`paper` follows the authors' evaluation of the four sets (`train.py --eval` of their repository): images are resized
+to a square regardless of aspect ratio, ground truth boxes are resized likewise, and logits are upsampled to the image
+size in one step. `deploy` follows `hqsam segment`: the longest side is resized, prompts are in image pixels, and
+logits are upsampled in two steps. An image is encoded once for SAM, HQ-SAM and their sum.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Masks = tuple[list[np.ndarray], list[float]]  # bool (H, W), and predicted IoUs
 
 
 class PreparedImage(NamedTuple):
-    """An encoded image, and its size (height, width)."""
+    """An encoded image and its size (height, width)."""
 
     encoded: EncodedImages
     size: tuple[int, int]
 
 
 class Evaluator:
-    """A model under a protocol, with the mask outputs to predict; `hq` and `sum` need the HQ token."""
+    """A model under a protocol, with the mask outputs to predict; `hq` and `sum` require the HQ token."""
 
     def __init__(self, predictor: Predictor, protocol: Protocol, outputs: Sequence[MaskOutput]) -> None:
         self.predictor = predictor
@@ -51,9 +51,9 @@ class Evaluator:
         return PreparedImage(EncodedImages(features, [ResizeLongestSide.of(side, side, side)]), (height, width))
 
     def to_prompt_pixels(self, values: np.ndarray) -> np.ndarray:
-        """A mask of the image, uint8 0 to 255 (H, W), in the pixel coordinates of prompts: bool.
+        """Resize a mask, uint8 0 to 255 (H, W), to prompt pixel coordinates: bool.
 
-        Like the authors, `paper` resizes before thresholding, which moves the box of a mask with soft edges.
+        Like the authors, `paper` resizes before thresholding, which shifts the box of a mask with soft edges.
         """
         if self.protocol == "paper":
             values = resize_square(values, self.predictor.model.image_size)
@@ -62,7 +62,7 @@ class Evaluator:
     def masks(
         self, image: PreparedImage, prompts: list[Prompt], outputs: Sequence[MaskOutput] | None = None
     ) -> dict[MaskOutput, Masks]:
-        """For each mask output (all of the evaluator's by default) the masks and predicted IoUs of the prompts."""
+        """Predict masks and IoUs for prompts, by mask output (default: all of the evaluator's)."""
         wanted = self.outputs if outputs is None else tuple(outputs)
         result: dict[MaskOutput, Masks] = {name: ([], []) for name in wanted}
         for _, found in self.predictor.logits(image.encoded, [(0, prompt) for prompt in prompts], wanted):
@@ -72,7 +72,7 @@ class Evaluator:
                 estimates += predicted_iou[:, 0].tolist()
                 if self.protocol == "deploy":
                     masks += [crop.full() for crop in mask_crops(rows, image.encoded.resizes * len(rows))]
-                else:  # one at a time: a mask of twelve megapixels takes 48 MB as logits
+                else:  # one at a time: logits of a 12-megapixel mask take 48 MB
                     masks += [
                         (functional.interpolate(row[None, None], image.size, mode="bilinear")[0, 0] > 0).cpu().numpy()
                         for row in rows
@@ -81,7 +81,7 @@ class Evaluator:
 
 
 def resize_square(image: np.ndarray, side: int) -> np.ndarray:
-    """An image uint8 (H, W) or (H, W, C) resized to a square, float32 0 to 255, without anti-aliasing."""
+    """Resize an image, uint8 (H, W) or (H, W, C), to a float32 0 to 255 square, without anti-aliasing."""
     pixels = torch.from_numpy(np.ascontiguousarray(image)).float()
     planes = pixels[None, None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
     resized = functional.interpolate(planes, (side, side), mode="bilinear", align_corners=False)[0]

@@ -1,4 +1,4 @@
-"""Refinement of SAM's masks by CascadePSP, which the paper compares with (table 4)."""
+"""Refinement of SAM masks by CascadePSP, a baseline of the paper (table 4)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ RefineMask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def cascadepsp(device: str) -> RefineMask:
-    """A function that refines a mask, bool (H, W), of an image, uint8 RGB (H, W, 3).
+    """Return a function that refines a mask, bool (H, W), of an image, uint8 RGB (H, W, 3).
 
-    Raises a UsageError if the package `segmentation-refinement` is not installed, an HqsamError if the weights that it
-    downloads on first use cannot be loaded.
+    Raises a UsageError if the package `segmentation-refinement` is not installed, an HqsamError if its weights, which
+    are downloaded on first use, cannot be loaded.
     """
     try:
         import segmentation_refinement
@@ -29,7 +29,7 @@ def cascadepsp(device: str) -> RefineMask:
         with contextlib.redirect_stdout(sys.stderr):
             refiner = segmentation_refinement.Refiner(device=device)
     except Exception as error:
-        # Any error there, from the network to the pickle, has the same remedy.
+        # All errors here, from network to unpickling, have the same remedy.
         reason = f"CascadePSP's weights cannot be loaded ({first_line(error)})"
         remedy = "put them at ~/.segmentation-refinement/model"
         raise HqsamError(reason, option="refine", remedy=remedy) from None

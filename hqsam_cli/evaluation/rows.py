@@ -1,4 +1,4 @@
-"""Rows of an evaluation: computed from scores, printed, written as JSON and read back."""
+"""Rows of an evaluation table: computed from scores, printed, and stored as JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..errors import HqsamError
 if TYPE_CHECKING:
     from .scores import ImageScores, Score
 
-# By image, the sum of a metric over its objects, in percent, and the number of objects.
+# Per image: the sum of a metric over objects, in percent, and the number of objects.
 Samples: TypeAlias = dict[str, tuple[float, float]]
-# Names in JSON, and of the fields of a row.
+# JSON keys of row fields.
 _FIELDS = {name: name for name in ("model", "dataset", "protocol", "prompt")} | {"mask_output": "output"}
 _FIELDS |= {name: name for name in ("n", "figures", "paper", "curve")} | {"images": "samples"}
 Table: TypeAlias = tuple[list[str], list[list[str]]]  # headings and cells
@@ -26,9 +26,9 @@ Table: TypeAlias = tuple[list[str], list[list[str]]]  # headings and cells
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Figures of a data set, a prompt and a mask output: percent, or a number of clicks, over `n` images.
+    """Metrics of a dataset, prompt and mask output, in percent or clicks, over `n` images.
 
-    `curve` has x and y of a plot: boundary width and mBIoU, or clicks or points and mIoU.
+    `curve` holds x and y of a plot: boundary width and mBIoU, or clicks or points and mIoU.
     """
 
     dataset: str
@@ -36,14 +36,14 @@ class Row:
     output: str
     n: int
     figures: dict[str, float]
-    paper: dict[str, float] = field(default_factory=dict)  # what the paper reports
+    paper: dict[str, float] = field(default_factory=dict)  # reported in the paper
     curve: dict[str, list[float]] = field(default_factory=dict)
-    samples: dict[str, Samples] = field(default_factory=dict, repr=False)  # by metric, the scores of each image
+    samples: dict[str, Samples] = field(default_factory=dict, repr=False)  # per-image scores by metric
     model: str = ""
     protocol: str = ""
 
     def to_dict(self) -> dict[str, object]:
-        """The row as JSON; figures are not rounded, and null where there is none."""
+        """Convert to a JSON object; values are not rounded, and null if missing."""
         values = {key: getattr(self, name) for key, name in _FIELDS.items()}
         return {**values, "figures": {m: value if math.isfinite(value) else None for m, value in self.figures.items()}}
 
@@ -57,7 +57,7 @@ class Row:
 
 
 def select_scores(images: Iterable[ImageScores], prompt: str, output: str) -> dict[str, Score]:
-    """The scores of a prompt and a mask output, by image."""
+    """Scores of a prompt and mask output, by image."""
     return {
         image.name: score
         for image in images
@@ -67,7 +67,7 @@ def select_scores(images: Iterable[ImageScores], prompt: str, output: str) -> di
 
 
 def summarize(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, Samples]]:
-    """The mean of each metric over the objects of all images, in percent, and what it is the mean of."""
+    """Mean of each metric over all objects, in percent, and its samples."""
     objects = [own for score in scores.values() for own in score.objects]
     figures, samples = {}, {}
     for name in objects[0] if objects else ():
@@ -81,7 +81,7 @@ def summarize(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, 
 
 
 def mean_rows(name: str, sets: Sequence[Sequence[Row]]) -> list[Row]:
-    """The unweighted means over data sets, row by row; the paper's headline."""
+    """Unweighted means over datasets, row by row, as in the paper's main results."""
     rows = []
     for group in zip(*sets, strict=True):
         first = group[0]
@@ -91,7 +91,7 @@ def mean_rows(name: str, sets: Sequence[Sequence[Row]]) -> list[Row]:
 
 
 def table_of(rows: Sequence[Row]) -> Table:
-    """Each figure with its gain over SAM's row of the same model, and the paper's figures."""
+    """Format rows as a table, with the gain over SAM's row of the same model and the paper's results."""
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.figures))
     several, with_paper = len({row.model for row in rows}) > 1, any(row.paper for row in rows)
     columns = [*(["model"] if several else []), "data set", "n", "prompt", "masks", *metrics]
@@ -112,7 +112,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a JSON file of an evaluation. Raises an HqsamError: it is none."""
+    """Read the rows of an evaluation's JSON file. Raises an HqsamError for other files."""
     try:
         return [Row.from_dict(row) for row in json.loads(path.read_bytes())["rows"]]
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Scores of images: the records, the log of them on disk, and the loop over a data set."""
+"""Image scores: records, the log on disk, and the loop over a dataset."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Metrics of each object of an image, 0 to 1, for one prompt and one mask output; of drawn prompts the mean.
+    """Per-object metrics of an image, 0 to 1, for a prompt and mask output; means over sampled prompts.
 
     `curve` is the boundary IoU at each width, or the IoU after each click.
     """
@@ -43,7 +43,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ImageScores:
-    """All scores of an image, or its error; its detections are by mask output, for average precision."""
+    """All scores of an image, or its error; detections, for average precision, are by mask output."""
 
     name: str
     scores: list[Score] = field(default_factory=list)
@@ -53,13 +53,13 @@ class ImageScores:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageScores:
-        """The record of a line of the log."""
+        """Parse a record of the log."""
         return cls(**{**values, "scores": [Score(**score) for score in values["scores"]]})
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLine:
-    """Mean metrics of an image for a model, a prompt and a mask output, or its error."""
+    """Mean metrics of an image for a model, prompt and mask output, or its error."""
 
     model: str
     dataset: str
@@ -71,7 +71,7 @@ class ImageLine:
 
 
 def image_lines(model: str, dataset: str, images: Sequence[ImageScores]) -> Iterator[ImageLine]:
-    """The lines of a data set."""
+    """Yield the lines of a dataset."""
     for image in images:
         if image.error is not None:
             yield ImageLine(model, dataset, image.name, error=image.error)
@@ -82,7 +82,7 @@ def image_lines(model: str, dataset: str, images: Sequence[ImageScores]) -> Iter
 
 
 class Named(Protocol):
-    """An image of a data set."""
+    """An image of a dataset."""
 
     @property
     def name(self) -> str: ...
@@ -94,7 +94,7 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(ABC, Generic[Item, Loaded]):
-    """A data set and a model to score on it; `problems` say what of the ground truth is not scored."""
+    """A dataset and a model to evaluate on it; `problems` describe ground truth that is not scored."""
 
     key: str
     items: Sequence[Item]
@@ -107,22 +107,22 @@ class Task(ABC, Generic[Item, Loaded]):
 
     @abstractmethod
     def score(self, item: Item, loaded: Loaded) -> ImageScores:
-        """Predict masks of an image and score them. Raises an ImageError."""
+        """Predict and score the masks of an image. Raises an ImageError."""
 
     def comparison(self, item: Item) -> Comparison:
-        """An image beside its ground truth and its masks; not of videos."""
+        """Return an image with its ground truth and masks; not available for videos."""
         raise NotImplementedError
 
     @abstractmethod
     def rows(self, images: Sequence[ImageScores]) -> list[Row]:
-        """The lines of the table, from the images that could be scored."""
+        """Compute the table rows from the images that could be scored."""
 
 
 class ScoreLog:
-    """Scores on disk, a JSON line per image, so that an interrupted evaluation can resume.
+    """Scores on disk, one JSON line per image, to resume an interrupted evaluation.
 
-    With `resume`, `images` are those of an earlier evaluation, without the failed ones. Raises an HqsamError if the
-    file cannot be written then.
+    With `resume`, `images` holds earlier scores, without failed images. Raises an HqsamError if the file cannot be
+    written.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
@@ -140,18 +140,18 @@ class ScoreLog:
             self.path = None
 
     def _read(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Take in whole lines; yields those without an error."""
+        """Parse complete lines; yields the lines without an error."""
         for line in lines:
             try:
                 image = ImageScores.from_dict(json.loads(line))
-            except (ValueError, TypeError, KeyError):  # torn by a crash
+            except (ValueError, TypeError, KeyError):  # truncated by a crash
                 return
             if image.error is None:
                 self.images[image.name] = image
                 yield line
 
     def append(self, image: ImageScores) -> None:
-        """Add an image; on disk when this returns."""
+        """Add an image; flushed to disk on return."""
         self.images[image.name] = image
         if self.path is None:
             return
@@ -167,9 +167,9 @@ class ScoreLog:
 
 
 def score_task(task: Task[Any, Any], scores: ScoreLog, limit: int | None, progress: Progress) -> list[ImageScores]:
-    """Scores of the images of a task, in order; those that the log has are not scored again.
+    """Score the images of a task, in order, skipping those in the log.
 
-    Raises a KeyboardInterrupt after SIGINT or SIGTERM, once the current image is logged.
+    Raises a KeyboardInterrupt on SIGINT or SIGTERM, after the current image is logged.
     """
     items = task.items[:limit]
     with ThreadPoolExecutor(READ_AHEAD) as pool, Interrupt() as interrupt:
@@ -186,7 +186,7 @@ def score_task(task: Task[Any, Any], scores: ScoreLog, limit: int | None, progre
 
 
 def score_image(task: Task[Item, Loaded], item: Item, load: Callable[[], Loaded]) -> ImageScores:
-    """Scores of one image, or its error."""
+    """Score an image, or record its error."""
     try:
         return task.score(item, load())
     except ImageError as error:
@@ -196,7 +196,7 @@ def score_image(task: Task[Item, Loaded], item: Item, load: Callable[[], Loaded]
 def _read_ahead(
     pool: ThreadPoolExecutor, items: Iterable[Item], load: Callable[[Item], Loaded], known: dict[str, ImageScores]
 ) -> Iterator[tuple[Item, Future[Loaded] | None]]:
-    """Each item with its content, read on a thread a few items ahead; None for known ones."""
+    """Yield items with their content, read ahead on a thread; None for known ones."""
     waiting: deque[tuple[Item, Future[Loaded] | None]] = deque()
     for item in items:
         waiting.append((item, None if item.name in known else pool.submit(load, item)))

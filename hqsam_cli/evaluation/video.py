@@ -1,6 +1,6 @@
-"""DAVIS: region similarity J and contour accuracy F of the objects of a video (Perazzi et al., CVPR 2016).
+"""DAVIS: region similarity J and contour accuracy F of video objects (Perazzi et al., CVPR 2016).
 
-HQ-SAM has no memory of earlier frames: each frame is an image of its own, prompted by boxes.
+HQ-SAM has no memory: each frame is segmented independently, prompted with boxes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .protocols import Masks
 from .rows import Row
 from .scores import ImageScores, Metrics, Score, Task
 
-VOID = 255  # DAVIS: pixels to ignore
+VOID = 255  # DAVIS ignore label
 Boxes = dict[int, tuple[float, float, float, float]]  # x0, y0, x1, y1 by object id
 
 
 class VideoFrame(NamedTuple):
-    """A frame; `name` is `sequence/stem`, `objects` are the ids in the first frame of its sequence."""
+    """A frame; `name` is `sequence/stem`, `objects` are the ids in the sequence's first frame."""
 
     name: str
     image: Path
@@ -42,10 +42,10 @@ class VideoFrame(NamedTuple):
 
 
 def video_frames(dataset: Dataset) -> list[VideoFrame]:
-    """All frames but the first and the last of each sequence, as in DAVIS' own evaluation.
+    """Return all frames except the first and last of each sequence, as in the DAVIS evaluation.
 
-    If there is `ImageSets/2017/val.txt` beside the folders of images, it lists the sequences. Raises an HqsamError if
-    no frame is left, an ImageError if the first frame of a sequence cannot be read.
+    `ImageSets/2017/val.txt` beside the image folders, if present, lists the sequences. Raises an HqsamError if no frame
+    is left, an ImageError if the first frame of a sequence cannot be read.
     """
     root, gt = Path(dataset.images), Path(dataset.gt)
     chosen = root.parents[1] / "ImageSets" / "2017" / "val.txt"
@@ -66,7 +66,7 @@ def video_frames(dataset: Dataset) -> list[VideoFrame]:
 
 
 def object_ids(path: Path) -> np.ndarray:
-    """The id of the object at each pixel of an annotated frame, (H, W). Raises an ImageError."""
+    """Read the object id of each pixel of an annotated frame, (H, W). Raises an ImageError."""
     try:
         with Image.open(path) as file:
             ids = np.array(file)
@@ -78,7 +78,7 @@ def object_ids(path: Path) -> np.ndarray:
 
 
 def frame_boxes(path: Path) -> dict[str, Boxes]:
-    """Boxes by frame, of a JSON file `{"sequence/stem": {"1": [x, y, w, h], …}, …}`. Raises an HqsamError."""
+    """Read boxes by frame from JSON: `{"sequence/stem": {"1": [x, y, w, h], …}, …}`. Raises an HqsamError."""
     content = read_whole(LocalCopy(path))
     try:
         return {
@@ -90,12 +90,12 @@ def frame_boxes(path: Path) -> dict[str, Boxes]:
         raise HqsamError("contains no boxes by frame and object", file=path, remedy=f"expected: {form}") from None
 
 
-LoadedFrame = tuple[np.ndarray, np.ndarray]  # uint8 RGB (H, W, 3), and the id of the object at each pixel (H, W)
+LoadedFrame = tuple[np.ndarray, np.ndarray]  # uint8 RGB (H, W, 3), and object ids (H, W)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTask(Task[VideoFrame, LoadedFrame]):
-    """Frames of videos, prompted by `boxes`, or by those of the ground truth if None."""
+    """Evaluation on video frames, prompted with `boxes`, or with ground truth boxes if None."""
 
     boxes: dict[str, Boxes] | None = None
 
@@ -107,7 +107,7 @@ class VideoTask(Task[VideoFrame, LoadedFrame]):
         return image, ids
 
     def score(self, item: VideoFrame, loaded: LoadedFrame) -> ImageScores:
-        """J and F of each object. One without a box has an empty mask, which is right where it is not visible."""
+        """J and F of each object. Without a box the mask is empty, which is correct if the object is not visible."""
         image, ids = loaded
         boxes = self._boxes(item, ids)
         prompts = [Prompt(n, box=boxes[n]) for n in item.objects if n in boxes]

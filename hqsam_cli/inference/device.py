@@ -1,4 +1,4 @@
-"""Device and precision of inference; torch is imported on first use only."""
+"""Device and precision of inference; torch is only imported on first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # torch takes a second to import, and `--help` should not
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
-BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # of x86 and ARM, as named by torch
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # x86 and ARM features, as named by torch
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 LARGEST_INT = 2**31 - 1
 
@@ -26,25 +26,25 @@ class Compute(NamedTuple):
 
     @property
     def dtype_name(self) -> str:
-        """`float32` and so on."""
+        """Name of the dtype, such as `float32`."""
         return str(self.dtype).removeprefix("torch.")
 
     @property
     def batch_size(self) -> int:
-        """Default number of images in a batch."""
+        """Default number of images per batch."""
         return 1 if self.device.type == "cpu" else 4
 
     @property
     def prompts_per_batch(self) -> int:
-        """Default number of prompts decoded in a batch."""
+        """Default number of prompts decoded per batch."""
         return 8 if self.device.type == "cpu" else 32
 
 
 def resolve_compute(device: str, dtype: str) -> Compute:
-    """Resolve `--device` and `--dtype`; on a CPU also tunes the allocator of this process.
+    """Resolve `--device` and `--dtype`; on a CPU also tunes the memory allocator of this process.
 
     Raises:
-        UsageError: no such device or precision.
+        UsageError: unknown or unavailable device or precision.
     """
     resolved = resolve_device(device)
     if resolved.type == "cpu":
@@ -87,7 +87,7 @@ def resolve_devices(names: str) -> list[torch.device]:
     """Resolve `--devices`: `all` GPUs of this machine, or a list such as `0,1`.
 
     Raises:
-        UsageError: a device is not available, or they are of different types.
+        UsageError: a device is not available, or device types are mixed.
     """
     import torch
 
@@ -107,7 +107,7 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """Resolve `--dtype`; `auto` is bfloat16 if the device supports it natively, else float32.
 
     Raises:
-        UsageError: no such precision.
+        UsageError: unknown precision.
     """
     import torch
 
@@ -127,7 +127,7 @@ def supports_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    # Older versions of torch do not have it.
+    # Missing in older torch versions.
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
 

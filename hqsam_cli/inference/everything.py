@@ -1,7 +1,7 @@
-"""Masks of everything in an image, from a grid of point prompts, as SAM's automatic mask generator makes them.
+"""Automatic mask generation from a grid of point prompts, as in SAM's automatic mask generator.
 
-The steps and their order are SAM's (SAM, appendix B), so the masks are the same. Masks that a score filters out are
-never computed, and the others are upsampled only around the mask.
+The steps and their order are SAM's (SAM, appendix B), so the masks are the same. Masks that are filtered out by a score
+are never computed, and the others are upsampled only around the mask.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CropBox = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A mask that passed its scores: its box, both corners included, in pixels of the image, and its crop."""
+    """A mask that passed the score filters: its box in image pixels, corners inclusive, and its crop."""
 
     instance: Instance
     box: tuple[int, int, int, int]
@@ -37,7 +37,7 @@ class _Candidate:
 
 
 def choice_at_points(mask_output: MaskOutput) -> MaskChoice:
-    """HQ-SAM's generator takes the best of the three masks at a point, SAM's takes all of them."""
+    """Masks to keep per point: HQ-SAM's generator keeps the best of three, SAM's keeps all."""
     return "all" if mask_output == "sam" else "best"
 
 
@@ -45,16 +45,16 @@ class MaskGenerator:
     """Segments everything in images.
 
     Args:
-        predictor: its `choice` is that of `choice_at_points`.
+        predictor: its `choice` must match `choice_at_points`.
     """
 
     def __init__(self, predictor: Predictor, config: EverythingConfig) -> None:
         self.predictor, self.config = predictor, config
 
     def generate(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
-        """Instances of each image, RGB uint8 (H, W, 3), by descending predicted IoU within a crop.
+        """Generate instances for images, RGB uint8 (H, W, 3), by descending predicted IoU within a crop.
 
-        Their prompts are the points; `more` has SAM's `point_coords`, `stability_score` and `crop_box`.
+        Their prompts are the points; `more` holds SAM's `point_coords`, `stability_score` and `crop_box`.
         """
         if len(images) > 1 and self.predictor.on_cpu:  # see `Predictor.predict_batch`
             return [self.generate([image])[0] for image in images]
@@ -68,7 +68,7 @@ class MaskGenerator:
         return [[candidate.instance for candidate in self._merged(own)] for own in found]
 
     def _crop_boxes(self, image: np.ndarray) -> Iterator[tuple[CropBox, int]]:
-        """The box of the image and those of its crops, each with its layer."""
+        """Yield the full image box and the crop boxes, each with its layer."""
         height, width = image.shape[:2]
         yield (0, 0, width, height), 0
         for layer in range(1, self.config.crop_n_layers + 1):
@@ -82,7 +82,7 @@ class MaskGenerator:
     def _process_crops(
         self, images: Sequence[np.ndarray], crops: Sequence[tuple[int, CropBox, int]]
     ) -> list[list[_Candidate]]:
-        """The candidates of each crop (index of its image, box, layer)."""
+        """Candidates of each crop (image index, box, layer)."""
         cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
         encoded = self.predictor.encode(cropped)
         prompts = [
@@ -116,7 +116,7 @@ class MaskGenerator:
         crop: CropBox,
         size: tuple[int, int],
     ) -> _Candidate | None:
-        """The mask of logits (S / 4, S / 4) in an image of `size` (H, W), unless it is unstable or near a crop edge."""
+        """Mask of logits (S / 4, S / 4) in an image of `size` (H, W); None if unstable or near a crop edge."""
         offset = self.config.stability_score_offset
         (found,) = logit_crops(logits[None], [resize], threshold=-offset)
         union = int((found.values > 0).sum())
@@ -140,14 +140,14 @@ class MaskGenerator:
         return _Candidate(Instance(replace(prompt, points=points), mask, predicted_iou, more=more), box, crop)
 
     def _merged(self, found: list[_Candidate]) -> list[_Candidate]:
-        """The candidates of all crops of an image, without duplicates and small regions."""
+        """Merge the candidates of all crops of an image, without duplicates and small regions."""
         if self.config.crop_n_layers:
             scores = [1 / ((c.crop[2] - c.crop[0]) * (c.crop[3] - c.crop[1])) for c in found]
             found = _nms(found, scores, self.config.crop_nms_thresh)
         return self._without_small_regions(found) if self.config.min_mask_region_area else found
 
     def _without_small_regions(self, found: list[_Candidate]) -> list[_Candidate]:
-        """Candidates without small holes and regions; of new duplicates the unchanged mask is kept."""
+        """Remove small holes and regions; among resulting duplicates the unchanged mask is kept."""
         area, cleaned, scores = self.config.min_mask_region_area, [], []
         for candidate in found:
             full = candidate.instance.mask.full()
@@ -165,25 +165,25 @@ class MaskGenerator:
 
 
 def point_grid(points_per_side: int) -> np.ndarray:
-    """An even grid of points (n, 2), x and y in normalized coordinates, row by row."""
+    """Evenly spaced points (n, 2), x and y in normalized coordinates, row by row."""
     line = (np.arange(points_per_side) + 0.5) / points_per_side
     return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
 
 
 def point_prompt(x: float, y: float) -> Prompt:
-    """The prompt of a foreground point in pixels."""
+    """Create a prompt from a foreground point in pixels."""
     return Prompt(points=np.array([[x, y, 1.0]]))
 
 
 def is_box_near_crop_edge(box: tuple[int, int, int, int], crop: CropBox, size: tuple[int, int]) -> bool:
-    """Whether a side of a box is near an edge of its crop that is not near an edge of the image of `size` (H, W)."""
+    """Whether a box side is near a crop edge that is not near an edge of the image of `size` (H, W)."""
     edges = zip(box, crop, (0, 0, size[1], size[0]), strict=True)
     return any(abs(side - edge) <= EDGE_TOLERANCE < abs(side - border) for side, edge, border in edges)
 
 
 def _nms(found: list[_Candidate], scores: list[float], iou_threshold: float) -> list[_Candidate]:
-    """Non-maximum suppression by boxes; the candidates that are kept, by descending score."""
-    from torchvision.ops import nms  # here, since the import is slow
+    """Box-based non-maximum suppression; returns the kept candidates by descending score."""
+    from torchvision.ops import nms  # lazy, because the import is slow
 
     boxes = torch.tensor([candidate.box for candidate in found], dtype=torch.float32).reshape(len(found), 4)
     return [found[n] for n in nms(boxes, torch.tensor(scores), iou_threshold).tolist()]

@@ -1,7 +1,7 @@
-"""Objects of an image without prompts: proposed by a grid of points, and boxes of a detector.
+"""Object proposals without prompts, from a grid of points and a detector's boxes.
 
-Point prompts are cheap while only SAM's own three masks are needed, at the resolution of the decoder. Masks with a high
-predicted IoU and a high stability score that are not duplicates become box prompts, as the boxes of a detector.
+Point prompts are cheap while only SAM's own three masks are needed, at decoder resolution. Masks with a high predicted
+IoU and stability score become box prompts, like a detector's boxes, unless they are duplicates.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from .postprocess import SCALE
 from .predictor import AnyImage, EncodedImages, Predictor
 from .preprocess import ResizedImage, ResizeLongestSide
 
-STABILITY_OFFSET = 1.0  # of logits, as in SAM's automatic mask generator
+STABILITY_OFFSET = 1.0  # logit offset, as in SAM's automatic mask generator
 
 
 class ObjectPredictor:
-    """Predicts masks of the objects that a grid of points proposes, and of the prompts that are not among them.
+    """Predicts masks of the objects proposed by a grid of points, and of prompts that are not among them.
 
-    Objects of points come first because their boxes are tight: a small detector's box of the same object is looser, and
-    its box of a group hides the members.
+    Point proposals come first because their boxes are tight: a small detector's box of the same object is looser, and
+    its
+    box of a group hides the members.
 
     Args:
         predictor: with `choice` `single`.
@@ -60,11 +61,11 @@ class ObjectPredictor:
         ]
 
     def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = ()) -> list[Box]:
-        """Boxes of the objects that points propose, in pixels of the image.
+        """Propose boxes, in image pixels, from point prompts.
 
         Args:
             encoded: a single image.
-            known: masks in that image; their points are skipped, and duplicates and parts of them not proposed.
+            known: masks in that image; their points are skipped, and their duplicates and parts are not proposed.
         """
         (resize,) = encoded.resizes
         height, width = (-(-length // SCALE) for length in (resize.input_height, resize.input_width))
@@ -97,7 +98,7 @@ class ObjectPredictor:
 def distinct(
     masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0, wholes: int | None = None
 ) -> list[int]:
-    """Indices of the masks to keep: no duplicate of an earlier one, and no small part of another.
+    """Indices of masks to keep, without duplicates of earlier masks and small parts of others.
 
     Args:
         known: the first `known` masks are kept even if they are parts.
@@ -111,7 +112,7 @@ def distinct(
     rles = [mask.rle for mask in masks]
     areas = np.array([np.count_nonzero(mask.bits) for mask in masks])  # `coco_mask.area` takes up to 255 at once
     iou = coco_mask.iou(rles, rles, [0] * len(rles))
-    contained = coco_mask.iou(rles, rles, [1] * len(rles))  # share of the first mask that lies in the second
+    contained = coco_mask.iou(rles, rles, [1] * len(rles))  # fraction of the first mask inside the second
     kept: list[int] = []
     for n in range(len(masks)):
         if areas[n] and not (iou[n, kept] > config.duplicate_iou).any():
@@ -129,18 +130,18 @@ def distinct(
 
 
 def _stability_score(logits: Tensor) -> Tensor:
-    """IoU of the masks of logits (N, h, w) thresholded at plus and at minus `STABILITY_OFFSET`: (N,)."""
+    """IoU of the masks of logits (N, h, w) thresholded at plus and minus `STABILITY_OFFSET`: (N,)."""
     return (logits > STABILITY_OFFSET).sum(dim=(1, 2)) / (logits > -STABILITY_OFFSET).sum(dim=(1, 2)).clamp(min=1)
 
 
 def _to_low_res(mask: MaskCrop, height: int, width: int) -> MaskCrop:
-    """A mask at the resolution of the decoder."""
+    """Downscale a mask to decoder resolution."""
     low_res = cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return MaskCrop.whole(low_res.view(bool))
 
 
 def _to_image_box(mask: MaskCrop, resize: ResizeLongestSide) -> Box:
-    """The tight box of a low-resolution mask, in pixels of the image."""
+    """Tight box of a low-resolution mask, in image pixels."""
     x, y, width, height = mask.tight_box()
     scale_x, scale_y = SCALE * resize.width / resize.input_width, SCALE * resize.height / resize.input_height
     x1, y1 = min((x + width) * scale_x, resize.width), min((y + height) * scale_y, resize.height)

@@ -1,9 +1,9 @@
-"""From low-resolution logits to masks at the original image size, computed only around the mask.
+"""Upsample low-resolution logits to masks at the original image size, only around the mask.
 
-SAM upsamples logits twice, bilinearly: by four to the model's input size, then (without the padding) to the original
-size. Interpolation between negative logits is negative, so only the neighborhood of positive logits needs either step.
-Every pixel equals that of the two full upsamplings, because both keep the coordinates of the full input. Where the
-crop is a large part of the image, and on a GPU, the two full upsamplings are faster.
+SAM upsamples logits twice, bilinearly: by four to the model's input size, then (without padding) to the original size.
+Interpolation between negative logits is negative, so only the neighborhood of positive logits needs either step. Every
+pixel equals that of two full upsamplings, because the coordinates of the full input are kept. For crops that are a
+large part of the image, and on a GPU, full upsampling is faster.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch.nn import functional
 from ..records import MaskCrop, ProbabilityCrop
 from .preprocess import ResizeLongestSide
 
-MARGIN = 2  # logits around the positive ones; with one, the second upsampling can miss a tap
+MARGIN = 2  # logits around the positive ones; with a margin of one, the second upsampling can miss a tap
 MIN_LOGIT = math.log(0.5 / 254.5)  # the logit whose probability is 0.5 / 255
 SCALE = 4  # from low-resolution logits to the model's input
-FULL_UPSAMPLING_SHARE = 0.2  # of the image area; a larger crop is faster by torch's own upsampling of the full image
-MAX_BATCH_PIXELS = 2**26  # of full-size logits on the device; each takes four bytes, and four more during upsampling
+FULL_UPSAMPLING_SHARE = 0.2  # fraction of the image area; for larger crops torch's full upsampling is faster
+MAX_BATCH_PIXELS = 2**26  # full-size logits on the device; each takes four bytes, and four more during upsampling
 Region: TypeAlias = tuple[int, int, int, int]
 
 
 def positive_regions(logits: Tensor) -> list[Region | None]:
-    """Bounds of the positive logits, for each of (N, h, w): first and last row, first and last column, or None."""
+    """Bounds of the positive logits for each of (N, h, w): first and last row, first and last column, or None."""
     positive = logits > 0
     rows, columns = positive.any(dim=2), positive.any(dim=1)
     height, width = logits.shape[1:]
@@ -48,7 +48,7 @@ def positive_regions(logits: Tensor) -> list[Region | None]:
 
 
 class LogitCrop(NamedTuple):
-    """Logits minus a threshold at the original image size, cropped; negative outside of the crop.
+    """Logits minus a threshold at the original image size, cropped; negative outside the crop.
 
     Attributes:
         values: float (h, w).
@@ -76,9 +76,9 @@ def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCro
 
 
 def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
-    """Same as `mask_crops`, by upsampling batches of full masks, which is faster on a GPU.
+    """Same as `mask_crops`, but upsamples batches of full masks, which is faster on a GPU.
 
-    Only the crops are copied from the device, all in one transfer.
+    Only the crops are copied from the device, in one transfer.
     """
     if not resizes:
         return []
@@ -119,7 +119,7 @@ def _to_uint8(probabilities: Tensor) -> np.ndarray:
 
 
 def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, threshold: float = 0.0) -> list[LogitCrop]:
-    """Logits minus `threshold` at the original size of each image, where they are positive."""
+    """Logits minus `threshold` at the original size of each image, cropped to the positive region."""
     logits = logits - threshold if threshold else logits
     regions = positive_regions(logits)
     return [_crop(row, region, resize) for row, region, resize in zip(logits, regions, resizes, strict=True)]
@@ -134,8 +134,8 @@ def _crop(logits: Tensor, region: Region | None, resize: ResizeLongestSide) -> L
         values = _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
         return LogitCrop(values, columns.out_first, rows.out_first)
     low_res = logits[None, None, rows.first : rows.last, columns.first : columns.last]
-    # The crop starts on a sample, so upsampling it by four has the phase of the full upsampling; values that are
-    # clamped differently lie beside negative logits only.
+    # The crop starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are clamped
+    # differently are next to negative logits only.
     at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
     low, high, weight = columns.taps(logits.device)
     across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
@@ -154,7 +154,7 @@ def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
 
 
 def _axes(region: Region | None, shape: Sequence[int], resize: ResizeLongestSide) -> tuple[_Axis, _Axis] | None:
-    """Rows and columns of the crop around a region of logits of that shape (h, w); None if it has no pixels."""
+    """Rows and columns of the crop around a region of logits of shape (h, w); None if it has no pixels."""
     if region is None:
         return None
     top, bottom, left, right = region
@@ -164,19 +164,19 @@ def _axes(region: Region | None, shape: Sequence[int], resize: ResizeLongestSide
 
 
 class _Axis:
-    """One axis of a crop: the logits it is computed from, and the pixels of the original image it covers.
+    """One axis of a crop: its logits and the pixels of the original image it covers.
 
     Args:
-        first, last: positive logits, both included.
-        samples: length of the axis in logits.
-        inner: its length in the model's input, without padding.
-        length: its length in the original image.
+        first, last: positive logits, inclusive.
+        samples: axis length in logits.
+        inner: axis length in the model's input, without padding.
+        length: axis length in the original image.
     """
 
     def __init__(self, first: int, last: int, samples: int, inner: int, length: int) -> None:
-        self.first, self.last = max(first - MARGIN, 0), min(last + MARGIN + 1, samples)  # last excluded
+        self.first, self.last = max(first - MARGIN, 0), min(last + MARGIN + 1, samples)  # last is exclusive
         self.inner, self.scale = inner, inner / length
-        # Pixels whose two taps both lie inside the crop.
+        # Pixels with both taps inside the crop.
         begin, end = self.first * SCALE, min(self.last * SCALE, inner)
         low = 0 if self.first == 0 else int(np.ceil((begin + 0.5) / self.scale - 0.5))
         high = length if end >= inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
@@ -184,11 +184,11 @@ class _Axis:
 
     @property
     def pixels(self) -> slice:
-        """The pixels of the original image that the crop covers."""
+        """Pixels of the original image covered by the crop."""
         return slice(self.out_first, self.out_last)
 
     def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Lower tap, upper tap (indices into the crop at input resolution) and weight of the upper, for each pixel."""
+        """Lower tap, upper tap (indices into the crop at input resolution) and weight of the upper tap, per pixel."""
         pixel = torch.arange(self.out_first, self.out_last, dtype=torch.float32)
         source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
         low = source.floor().clamp(max=self.inner - 1)

@@ -1,4 +1,4 @@
-"""Predict masks from images and prompts; used by runs, evaluation, training and as a library."""
+"""Mask prediction from images and prompts, for runs, evaluation, training and library use."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ AnyImage: TypeAlias = np.ndarray | ResizedImage
 def prepare_for_inference(model: HQSam, device: str | torch.device, dtype: torch.dtype = torch.float32) -> HQSam:
     """Fuse batch norms, precompute attention biases, and move the model to the device in channels-last format.
 
-    The logits stay equal to 1e-5 of their range; the state keys do not, so the model can no longer be trained or saved.
+    Logits stay equal to 1e-5 of their range; state keys change, so the model can no longer be trained or saved.
 
     Args:
-        dtype: of the matrix products. Autocast would cast their weights at every call, which on a GPU takes longer
-            than many of the products.
+        dtype: of the matrix products. Autocast would cast their weights at every call, which on a GPU takes longer than
+            many of the products.
     """
     model.eval().requires_grad_(False)
     for module in list(model.modules()):
@@ -46,7 +46,7 @@ def prepare_for_inference(model: HQSam, device: str | torch.device, dtype: torch
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The n predicted masks of one image as arrays, named as in `supervision.Detections`.
+    """The n predicted masks of an image as arrays, named as in `supervision.Detections`.
 
     Attributes:
         instances: the masks as crops.
@@ -61,13 +61,13 @@ class Prediction:
 
     @property
     def xyxy(self) -> np.ndarray:
-        """Tight boxes of the masks, float32 (n, 4) x0, y0, x1, y1 in pixels; zeros where a mask is empty."""
+        """Tight boxes of the masks, float32 (n, 4) x0, y0, x1, y1 in pixels; zeros for empty masks."""
         boxes = [instance.mask.tight_box() for instance in self.instances]
         return np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
 
     @property
     def mask(self) -> np.ndarray:
-        """bool (n, H, W)."""
+        """Masks, bool (n, H, W)."""
         full = [instance.mask.full() for instance in self.instances]
         return np.stack(full) if full else np.zeros((0, *self.shape), bool)
 
@@ -78,23 +78,23 @@ class Prediction:
 
     @property
     def class_id(self) -> np.ndarray:
-        """int (n,)."""
+        """Class ids, int (n,)."""
         return np.array([instance.prompt.category_id for instance in self.instances], int)
 
     def to_coco(self, image_id: int = 1) -> list[Annotation]:
-        """COCO annotations with compressed RLE."""
+        """Convert to COCO annotations with compressed RLE."""
         return [instance.to_coco(image_id) for instance in self.instances]
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImages:
-    """Features of images, and the resize of each to the model's input."""
+    """Features of images, and each image's resize to the model's input."""
 
     features: ImageFeatures
     resizes: list[ResizeLongestSide]
 
     def image(self, row: int) -> EncodedImages:
-        """One of the images, as views."""
+        """Select one of the images, as views."""
         return EncodedImages(self.features.rows(row, row), [self.resizes[row]])
 
 
@@ -102,14 +102,14 @@ class Predictor:
     """Predicts masks with a model.
 
     Args:
-        model: of `load_model`, in evaluation mode.
-        mask_output: `sum` of SAM's logits and those of the HQ token, `hq` those of the HQ token only, `sam` plain SAM.
+        model: from `load_model`, in evaluation mode.
+        mask_output: `sum` of SAM's and the HQ token's logits, `hq` the HQ token only, `sam` plain SAM.
         choice: `single` mask, or `all` three masks of multimask output.
-        compare_sam: instances also have plain SAM's masks of their prompts.
+        compare_sam: also predict plain SAM's masks for the same prompts.
         dtype: precision of the computation; masks are thresholded from float32 logits.
-        prompts_per_batch: prompts decoded in one batch, of one or more images; determines the memory needed. Halved
-            when the device runs out of memory.
-        soft: instances also have probability maps.
+        prompts_per_batch: prompts decoded per batch, of one or more images; determines memory use. Halved when the
+            device runs out of memory.
+        soft: also return probability maps.
     """
 
     def __init__(
@@ -153,11 +153,11 @@ class Predictor:
             boxes: (n, 4) x0, y0, x1, y1 in pixels.
             points: n arrays (k, 3) of x, y and label, 1 foreground, 0 background.
             masks: bool (n, H, W), coarse masks to refine.
-            scores: (n,) of a detector; the confidence of a mask is its score times its predicted IoU.
+            scores: (n,) detector scores; a mask's confidence is its score times its predicted IoU.
             class_id: (n,) integers, copied to the result.
 
         Raises:
-            ValueError: no prompts are given, or different numbers of them.
+            ValueError: no prompts are given, or their numbers differ.
         """
         given = [x for x in (boxes, points, masks, scores, class_id) if x is not None]
         counts = {len(x) for x in given}
@@ -178,17 +178,17 @@ class Predictor:
         return Prediction(self.predict_batch([image], [prompts])[0], image.shape[:2])
 
     def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
-        """Instances of each image, in the order of its prompts.
+        """Predict instances for each image, in the order of its prompts.
 
         Args:
-            images: RGB uint8 (H, W, 3), of any sizes, or of `resize`.
-            prompts: of each image; an image without prompts is not encoded.
+            images: RGB uint8 (H, W, 3), of any sizes, or from `resize`.
+            prompts: for each image; images without prompts are not encoded.
 
         Raises:
-            MemoryError: the device's memory does not suffice for one image or one prompt.
+            MemoryError: the device runs out of memory for one image or one prompt.
         """
         if len(images) > 1 and self.on_cpu:
-            # A batch is no faster on a CPU, and logits would depend on the other images in their last bits.
+            # Batches are no faster on a CPU, and the last bits of logits would depend on the other images.
             pairs = zip(images, prompts, strict=True)
             return [self.predict_batch([image], [image_prompts])[0] for image, image_prompts in pairs]
         rows = [i for i, image_prompts in enumerate(prompts) if image_prompts]
@@ -200,7 +200,7 @@ class Predictor:
         return results
 
     def decode(self, encoded: EncodedImages, prompts: Sequence[Sequence[Prompt]]) -> list[list[Instance]]:
-        """Instances of the prompts of each encoded image."""
+        """Predict instances for the prompts of each encoded image."""
         outputs: list[MaskOutput] = [self.mask_output, "sam"] if self.compare_sam else [self.mask_output]
         results: list[list[Instance]] = [[] for _ in prompts]
         flat = [(n, prompt) for n, image_prompts in enumerate(prompts) for prompt in image_prompts]
@@ -215,11 +215,11 @@ class Predictor:
         return results
 
     def resize(self, image: np.ndarray) -> ResizedImage:
-        """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, since it takes long for photos."""
+        """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
         return ResizedImage.of(image, self.model.image_size)
 
     def encode(self, images: Sequence[AnyImage], *, hq: bool | None = None) -> EncodedImages:
-        """Encode images; `hq` False without the HQ features, None if `mask_output` does not need them."""
+        """Encode images; `hq=False` skips the HQ features, None skips them if `mask_output` does not need them."""
         hq = self.mask_output != "sam" if hq is None else hq
         resized = [image if isinstance(image, ResizedImage) else self.resize(image) for image in images]
         features = self.encode_resized([image.pixels for image in resized], hq=hq)
@@ -227,7 +227,7 @@ class Predictor:
 
     @torch.inference_mode()
     def encode_resized(self, images: list[np.ndarray], *, hq: bool) -> ImageFeatures:
-        """Features of resized images; halves the batch when the device runs out of memory."""
+        """Encode resized images; halves the batch when the device runs out of memory."""
         model = self.model
         try:
             with self._autocast():
@@ -251,7 +251,7 @@ class Predictor:
         *,
         iou_threshold: float | None = None,
     ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Tensor, Tensor]]]]:
-        """Batches of prompts, and for each output their logits (P, K, S / 4, S / 4) and predicted IoUs (P, K).
+        """Yield batches of prompts, with the logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of each output.
 
         Args:
             prompts: (row of the encoded image, prompt), in ascending order of rows.
@@ -284,7 +284,7 @@ class Predictor:
         return torch.autocast(self.model.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def _halve_prompts(self) -> None:
-        """Halve the batch size of prompts; raises a MemoryError at one."""
+        """Halve the prompt batch size; raises a MemoryError at one."""
         if self.prompts_per_batch == 1:
             raise MemoryError("not enough device memory for one prompt: use a smaller `model`")
         self.prompts_per_batch //= 2
@@ -300,7 +300,7 @@ def _instances(
     *,
     soft: bool = False,
 ) -> list[tuple[int, Instance]]:
-    """Instances of logits (P, K, S / 4, S / 4) and predicted IoUs (P, K), each with the row of its image."""
+    """Convert logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) to instances, each with its image row."""
     masks_per_prompt = values.shape[1]
     flat, repeated = values.flatten(0, 1), [resizes[row] for row, _ in chunk for _ in range(masks_per_prompt)]
     masks = mask_crops(flat, repeated)

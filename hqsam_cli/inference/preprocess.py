@@ -1,7 +1,7 @@
-"""Resize, normalize and pad images, and transform prompts to the model's input coordinates, as SAM does.
+"""Image resizing, normalization and padding, and transforms of prompts to the model's input coordinates, as in SAM.
 
-The longest side is resized to the model's input size S; the input is padded with zeros at the right and the bottom to
-(S, S) after normalization.
+The longest side is resized to the model's input size S; the input is zero-padded at the right and bottom to (S, S)
+after normalization.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ..records import Prompt
 
 @dataclass(frozen=True, slots=True)
 class ResizeLongestSide:
-    """The resize of one image to the model's input.
+    """Resize of an image to the model's input.
 
     Attributes:
         height, width: original size in pixels.
-        input_height, input_width: size after the resize, before padding.
+        input_height, input_width: size after resizing, before padding.
         side: the model's input size S.
     """
 
@@ -46,9 +46,9 @@ class ResizeLongestSide:
 
     @classmethod
     def of(cls, height: int, width: int, side: int) -> ResizeLongestSide:
-        """The resize of an image of (height, width) pixels."""
+        """Create the resize of an image of (height, width) pixels."""
         scale = side / max(height, width)
-        # SAM's rounding, but at least one pixel: an image of a single row would round to zero.
+        # SAM's rounding, but at least one pixel: a one-row image would round to zero.
         input_height, input_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
         return cls(height, width, input_height, input_width, side)
 
@@ -60,7 +60,7 @@ class ResizeLongestSide:
     def apply_image(self, image: np.ndarray) -> np.ndarray:
         """Resize an image, uint8 (H, W) or (H, W, 3).
 
-        Pillow's bilinear filter is anti-aliased when it shrinks, as in training.
+        Pillow's bilinear filter is anti-aliased when downscaling, as in training.
         """
         if image.shape[:2] == (self.input_height, self.input_width):
             return image
@@ -73,7 +73,7 @@ class ResizedImage(NamedTuple):
 
     Attributes:
         pixels: RGB uint8 (input_height, input_width, 3).
-        resize: the resize that was applied.
+        resize: the applied resize.
     """
 
     pixels: np.ndarray
@@ -96,7 +96,7 @@ def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -
 
 
 def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> Tensor:
-    """A coarse mask, bool (H, W), as the mask prompt of HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
+    """Convert a coarse mask, bool (H, W), to a mask prompt as in HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
     resized = resize.apply_image(mask.astype(np.uint8) * 255)
     padded = torch.zeros(1, 1, resize.side, resize.side)
     padded[0, 0, : resized.shape[0], : resized.shape[1]] = torch.from_numpy(resized / np.float32(255))
@@ -108,12 +108,12 @@ def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> Tensor:
 def make_prompt_batch(
     prompts: list[Prompt], resizes: list[ResizeLongestSide], image_index: list[int], device: torch.device
 ) -> PromptBatch:
-    """Transform P prompts to input coordinates and collate them into one flat batch.
+    """Transform P prompts to input coordinates and collate them into a flat batch.
 
     Args:
         prompts: in pixels of their images.
         resizes: of the image of each prompt.
-        image_index: index of the image of each prompt among the features.
+        image_index: feature index of each prompt's image.
     """
     rows = [_labeled_points(prompt, resize) for prompt, resize in zip(prompts, resizes, strict=True)]
     longest = max(len(row) for row in rows)
@@ -141,7 +141,7 @@ def make_prompt_batch(
 
 
 def _labeled_points(prompt: Prompt, resize: ResizeLongestSide) -> np.ndarray:
-    """The points and box corners of a prompt, (T, 3) of x, y, label in input coordinates, in SAM's order."""
+    """Points and box corners of a prompt, (T, 3) of x, y, label in input coordinates, in SAM's order."""
     parts = [np.zeros((0, 3))]
     if prompt.points is not None and len(prompt.points):
         labels = np.where(prompt.points[:, 2:] > 0.5, FOREGROUND_POINT, BACKGROUND_POINT)

@@ -1,4 +1,4 @@
-"""Connected components and holes of masks, removed and filled, and smooth outlines; needs no torch."""
+"""Removal of small connected components, hole filling and outline smoothing of masks; does not import torch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from ..configs import CleanConfig
 from ..records import MaskCrop
 
-WINDOW = 5  # of the median filter, pixels
+WINDOW = 5  # size of the median filter, in pixels
 
 
 def remove_small_regions(bits: np.ndarray, area: float, *, keep_largest: bool) -> tuple[np.ndarray, int]:
-    """Remove the 8-connected components of a bool mask (H, W) with an area below `area` pixels.
+    """Remove the 8-connected components of a bool mask (H, W) smaller than `area` pixels.
 
     Args:
         keep_largest: if all are smaller, keep the largest.
 
     Returns:
-        The mask, and how many components were removed.
+        The mask, and the number of removed components.
     """
-    if not bits.size:  # OpenCV crashes
+    if not bits.size:  # OpenCV crashes on empty arrays
         return bits, 0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(bits.astype(np.uint8), connectivity=8)
     sizes = stats[:, cv2.CC_STAT_AREA]
@@ -33,10 +33,10 @@ def remove_small_regions(bits: np.ndarray, area: float, *, keep_largest: bool) -
 
 
 def fill_holes(bits: np.ndarray, area: float) -> tuple[np.ndarray, int]:
-    """Fill the holes of a bool mask (H, W) with an area below `area` pixels; background at the border is no hole.
+    """Fill the holes of a bool mask (H, W) smaller than `area` pixels; background at the border is not a hole.
 
     Returns:
-        The mask, and how many holes were filled.
+        The mask, and the number of filled holes.
     """
     background = np.pad(~bits, 1, constant_values=True)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(background.astype(np.uint8), connectivity=8)
@@ -50,7 +50,8 @@ def smooth(bits: np.ndarray) -> np.ndarray:
     """Smooth the outline of a bool mask (H, W) with a 5 x 5 median filter that preserves thin structures.
 
     A median removes lines and gaps of one or two pixels, so these are restored; bumps and dents of fewer than five
-    pixels are not.
+    pixels
+    are not.
     """
     if not bits.size:
         return bits
@@ -59,18 +60,18 @@ def smooth(bits: np.ndarray) -> np.ndarray:
 
 
 def _thin(bits: np.ndarray) -> np.ndarray:
-    """The components of at least `WINDOW` pixels that an opening with a 3 x 3 square removes from a mask."""
+    """Components of at least `WINDOW` pixels that an opening with a 3 x 3 square removes from a mask."""
     opened = cv2.morphologyEx(bits.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
     return remove_small_regions(bits & ~opened, WINDOW, keep_largest=False)[0]
 
 
 def clean(mask: MaskCrop, config: CleanConfig) -> MaskCrop:
-    """Smooth a mask, fill its holes and remove its small regions; a mask that is not empty does not become empty."""
+    """Smooth a mask, fill its holes and remove its small regions; a non-empty mask never becomes empty."""
     bits, x, y = mask.bits, mask.x, mask.y
     if not bits.any():
         return mask
     if config.smooth:
-        # The outline may grow beyond the crop, but not beyond the image, whose border pixels the median repeats.
+        # The outline may grow beyond the crop, but not beyond the image, whose border pixels the median filter repeats.
         rows, columns = bits.shape
         left, top = max(x - WINDOW, 0), max(y - WINDOW, 0)
         right, bottom = min(x + columns + WINDOW, mask.width), min(y + rows + WINDOW, mask.height)
@@ -88,5 +89,5 @@ def clean(mask: MaskCrop, config: CleanConfig) -> MaskCrop:
 
 
 def _area(text: str, bits: np.ndarray) -> float:
-    """An area in pixels: a number, or with `%` relative to the area of the mask."""
+    """Parse an area in pixels: a number, or with `%` relative to the mask area."""
     return float(text[:-1]) / 100 * np.count_nonzero(bits) if text.endswith("%") else float(text)

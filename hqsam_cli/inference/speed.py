@@ -1,4 +1,4 @@
-"""Time the stages of a model on this machine, and relate them to its matrix multiplication throughput."""
+"""Benchmark of the model stages on this machine, relative to its matrix multiplication throughput."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class StageTimes:
     """Medians over images, in seconds.
 
     Attributes:
-        encode: of an image, including its resize.
-        decode: of a prompt, from the features to the mask at the original size.
-        write: of a mask, to RLE.
-        image: of an image with all its prompts, sequentially.
-        operations: FLOPs of an image with all its prompts.
-        rate: FLOPs per second, of encoder and decoder together.
+        encode: per image, including the resize.
+        decode: per prompt, from features to the mask at the original size.
+        write: per mask, to RLE.
+        image: per image with all its prompts, sequentially.
+        operations: FLOPs per image with all its prompts.
+        rate: FLOPs per second of encoder and decoder together.
     """
 
     encode: float
@@ -53,7 +53,7 @@ def random_boxes(width: int, height: int, count: int) -> list[Prompt]:
 
 
 def random_photo(width: int, height: int) -> np.ndarray:
-    """A random image of smooth colors, RGB uint8 (H, W, 3), with a fixed seed."""
+    """Random image of smooth colors, RGB uint8 (H, W, 3), with a fixed seed."""
     import cv2
 
     coarse = np.random.default_rng(SEED).integers(0, 256, (8, 12, 3), np.uint8)
@@ -61,7 +61,7 @@ def random_photo(width: int, height: int) -> np.ndarray:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOPs per second of the product of large square matrices; the best of several trials."""
+    """FLOPs per second of large square matrix products; the best of several trials."""
     side = MATRIX_SIDE.get(device.type, MATRIX_SIDE["cpu"])
     left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
     times = []
@@ -111,14 +111,14 @@ def _convolution_operations(
 
 
 def _now(device: torch.device) -> float:
-    """Seconds, after synchronizing the device."""
+    """Time in seconds, after synchronizing the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def peak_memory(device: torch.device) -> int:
-    """Peak memory of this process in bytes: allocated on the device for CUDA, else resident."""
+    """Peak memory of this process in bytes: allocated device memory for CUDA, else resident memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

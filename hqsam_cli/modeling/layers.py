@@ -1,4 +1,4 @@
-"""Layers that the parts of SAM share."""
+"""Layers shared by the parts of SAM."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ HAS_CONV_GELU = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldn
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of an NCHW tensor, eps 1e-6 as in SAM.
 
-    Computed over the last axis of the permuted tensor, which is several times faster than over axis 1, and needs no
-    copy of channels-last tensors.
+    Computed over the last axis of the permuted tensor, which is several times faster than over axis 1, and avoids
+    copying
+    channels-last tensors.
     """
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
@@ -30,7 +31,7 @@ class LayerNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape in channels-last; statistics are computed in float32."""
         last = x.permute(0, 2, 3, 1)
-        # Only the CPU kernels accept float32 weights with inputs of another dtype.
+        # Only CPU kernels accept float32 weights with inputs of another dtype.
         dtype = torch.float32 if x.is_cpu else x.dtype
         weight, bias = self.weight.to(dtype), self.bias.to(dtype)
         # Autocast would cast everything to float32 and back; meta tensors have no autocast.

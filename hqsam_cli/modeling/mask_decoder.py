@@ -34,7 +34,7 @@ class MaskDecoder(nn.Module):
     Args:
         embed_dim: channels C of the image embedding.
         interm_dim: channels of the early encoder features.
-        has_hq: with the five HQ modules; without them this is SAM's decoder.
+        has_hq: whether to add the five HQ modules; without them this is SAM's decoder.
     """
 
     def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True) -> None:
@@ -101,19 +101,18 @@ class MaskDecoder(nn.Module):
         mask_tokens: Sequence[int],
         is_wanted: Callable[[Tensor], Tensor] | None = None,
     ) -> MaskLogits:
-        """Logits of P prompts of B images.
+        """Compute logits for P prompts of B images.
 
         Args:
             pixels: embedding plus dense prompt embedding, (B, C, H, W) if `pixels_per_image`, else (P, C, H, W).
             pixel_pe: (1, C, H, W) positional encoding.
-            hq_features: (B, C / 8, 4H, 4W) of `hq_features`, or None for plain SAM, without the HQ token, whose
+            hq_features: (B, C / 8, 4H, 4W) from `hq_features`, or None for plain SAM, without the HQ token, whose
                 presence changes SAM's own masks.
             image_index: long (P,).
             tokens: (P, T, C) prompt tokens.
             valid: bool (P, T), False for padding tokens; None without padding.
             mask_tokens: indices of SAM's four mask tokens.
-            is_wanted: from `iou`, for which prompts to compute logits, bool (P,); those of the others are 0. None for
-                all.
+            is_wanted: maps `iou` to bool (P,), the prompts to compute logits for; others are 0. None for all.
         """
         height, width = pixels.shape[-2:]
         outputs = [self.iou_token.weight, self.mask_tokens.weight]
@@ -162,7 +161,7 @@ class MaskDecoder(nn.Module):
         return sam, self._hq_logits(self._hq_weights(hidden), upscaled, hq_features, image_index)
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:
-        """The output of the HQ token's MLP, (P, C / 8), from the transformer's tokens (P, 6 + T, C)."""
+        """Output of the HQ token's MLP, (P, C / 8), from the transformer's tokens (P, 6 + T, C)."""
         out: Tensor = self.hf_mlp(hidden[:, 1 + MASK_TOKENS])
         return out
 
@@ -170,7 +169,8 @@ class MaskDecoder(nn.Module):
         """token · (embedding_maskfeature(upscaled) + hq_features), contracted with the token first.
 
         The last convolution of `embedding_maskfeature` is linear, so its weight is multiplied with the token and one
-        output channel remains: nine matrix products and nine shifted additions per prompt.
+        output
+        channel remains: nine matrix products and nine shifted additions per prompt.
         """
         first, norm, gelu, last = self.embedding_maskfeature
         assert isinstance(last, nn.Conv2d) and last.bias is not None
@@ -189,7 +189,7 @@ class MaskDecoder(nn.Module):
 def products(features: Tensor, weights: Tensor) -> Tensor:
     """Dot products of feature maps (P, C, H, W) with K vectors (P, K, C): (P, K, H, W).
 
-    Pixels are the rows of the matrix product, so channels-last features and their gradients need no copy.
+    Pixels are the rows of the matrix product, so channels-last features and their gradients are not copied.
     """
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)
     out: Tensor = (rows @ weights.transpose(1, 2)).transpose(1, 2).unflatten(2, features.shape[-2:])

@@ -21,12 +21,12 @@ class PromptBatch:
     """P prompts of B images, flattened.
 
     Attributes:
-        image_index: long (P,), index of the image of each prompt, 0 to B - 1.
+        image_index: long (P,), image index of each prompt, 0 to B - 1.
         points: float (P, T, 2), x and y in pixels of the model's input (S, S).
         labels: long (P, T), one of the labels above; rows are padded with `ABSENT`.
         masks: float (P, 1, S / 4, S / 4) mask prompts, 0 or 255, or logits; None if no prompt has one.
         has_mask: bool (P,), which rows of `masks` are mask prompts; None for all.
-        ragged: whether any label is `ABSENT`, stored here to avoid a device synchronization.
+        ragged: whether any label is `ABSENT`, stored to avoid a device synchronization.
     """
 
     image_index: Tensor
@@ -38,7 +38,7 @@ class PromptBatch:
 
 
 class RandomFourierPositions(nn.Module):
-    """Positional encoding by random Fourier features; SAM stores the projection."""
+    """Positional encoding with random Fourier features; SAM stores the projection."""
 
     positional_encoding_gaussian_matrix: Tensor
 
@@ -47,13 +47,13 @@ class RandomFourierPositions(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
 
     def forward(self, positions: Tensor) -> Tensor:
-        """(..., 2) normalized x and y to (..., channels); in float32 under autocast too."""
+        """(..., 2) normalized x and y to (..., channels); in float32 even under autocast."""
         with torch.autocast(positions.device.type, enabled=False):
             angles = (2 * positions.float() - 1) @ self.positional_encoding_gaussian_matrix.float() * (2 * math.pi)
             return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def grid(self, height: int, width: int) -> Tensor:
-        """Encoding of the cell centers of a grid: (1, channels, height, width)."""
+        """Encode the cell centers of a grid: (1, channels, height, width)."""
         device = self.positional_encoding_gaussian_matrix.device
         y = (torch.arange(height, device=device) + 0.5) / height
         x = (torch.arange(width, device=device) + 0.5) / width
@@ -63,7 +63,7 @@ class RandomFourierPositions(nn.Module):
 
 
 class PromptEncoder(nn.Module):
-    """Points, boxes and masks as tokens and dense embeddings (SAM, section 3 and appendix A).
+    """Encodes points, boxes and masks as tokens and dense embeddings (SAM, section 3 and appendix A).
 
     Args:
         embed_dim: channels of the image embedding.

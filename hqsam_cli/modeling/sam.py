@@ -37,7 +37,7 @@ class ImageFeatures(NamedTuple):
     hq: Tensor | None
 
     def rows(self, first: int, last: int) -> ImageFeatures:
-        """Features of images `first` to `last`, both included, as views."""
+        """Features of images `first` to `last`, inclusive, as views."""
         hq = None if self.hq is None else self.hq[first : last + 1]
         return ImageFeatures(self.embedding[first : last + 1], hq)
 
@@ -74,11 +74,11 @@ class HQSam(nn.Module):
         return self.mask_decoder.iou_token.weight.device
 
     def encode(self, images: Tensor, *, hq: bool = True) -> ImageFeatures:
-        """Features of normalized images (B, 3, S, S); `hq` False without the HQ features."""
+        """Encode normalized images (B, 3, S, S); `hq=False` skips the HQ features."""
         return self.fused(*self.image_encoder(images), hq=hq)
 
     def fused(self, embedding: Tensor, interm_embeddings: Tensor, *, hq: bool) -> ImageFeatures:
-        """Features from the outputs of the image encoder."""
+        """Compute features from the outputs of the image encoder."""
         return ImageFeatures(embedding, self.mask_decoder.hq_features(embedding, interm_embeddings) if hq else None)
 
     def decode(
@@ -89,10 +89,10 @@ class HQSam(nn.Module):
         mask_tokens: Sequence[int] = (0,),
         is_wanted: Callable[[Tensor], Tensor] | None = None,
     ) -> MaskLogits:
-        """Low-resolution logits of a flat batch of prompts; the HQ token is used if `features` has HQ features.
+        """Decode a flat batch of prompts to low-resolution logits; uses the HQ token if `features` has HQ features.
 
         Args:
-            features: of B images, which `prompts.image_index` refers to.
+            features: of B images, indexed by `prompts.image_index`.
             prompts: P prompts.
             mask_tokens: indices of SAM's four mask tokens; may be empty.
             is_wanted: see `MaskDecoder.forward`.
@@ -125,14 +125,14 @@ class HQSam(nn.Module):
         choice: MaskChoice = "single",
         iou_threshold: float | None = None,
     ) -> dict[MaskOutput, tuple[Tensor, Tensor]]:
-        """Mask logits and predicted IoUs of each output.
+        """Predict mask logits and IoUs for each output.
 
         Args:
             features: with HQ features unless `sam` is the only output.
-            outputs: `hq` the logits of the HQ token, `sum` SAM's plus those, `sam` SAM's, decoded without the HQ token.
-            choice: `single` mask token 0; `best` that of tokens 1 to 3 with the highest predicted IoU (the authors'
-                multimask output); `all` three of them.
-            iou_threshold: the logits of prompts without a predicted IoU above it are not computed, and 0.
+            outputs: `hq` the HQ token's logits, `sum` SAM's plus those, `sam` SAM's, decoded without the HQ token.
+            choice: `single` mask token 0; `best` of tokens 1 to 3 by predicted IoU (the authors' multimask output);
+                `all` three of them.
+            iou_threshold: logits of prompts without a predicted IoU above it are 0 and not computed.
 
         Returns:
             Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K); K is 3 for `all`, else 1.

@@ -1,6 +1,6 @@
-"""TinyViT, the image encoder of MobileSAM and of light HQ-SAM (`vit_tiny`).
+"""TinyViT, the image encoder of MobileSAM and light HQ-SAM (`vit_tiny`).
 
-State keys are those of the official checkpoints, with their unused classification head.
+State keys match the official checkpoints, including their unused classification head.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 EXPANSION = 4
 CLASSES = 1000
-BIAS_ROW_MULTIPLE = 8  # alignment that the fused attention kernels of GPUs need
+BIAS_ROW_MULTIPLE = 8  # alignment required by the fused attention kernels of GPUs
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias and batch norm; the state keys are `c` and `bn`.
+    """Convolution without bias, and batch norm; the state keys are `c` and `bn`.
 
     Attributes:
-        float32_on_cpu: computes in float32 under autocast on a CPU. These convolutions are depthwise or memory-bound,
-            so bfloat16 is hardly faster, and its rounding errors there cost most of the accuracy.
+        float32_on_cpu: compute in float32 under autocast on a CPU. These convolutions are depthwise or memory-bound, so
+            bfloat16 is hardly faster, and its rounding errors there cause most of the accuracy loss.
     """
 
     float32_on_cpu = True
@@ -49,7 +49,7 @@ class ConvNorm(nn.Sequential):
         return out
 
     def gelu(self, x: Tensor) -> Tensor:
-        """GELU of `forward`; one fused kernel after `fuse` on CPUs with oneDNN."""
+        """GELU of `forward`; a single fused kernel after `fuse` on CPUs with oneDNN."""
         if x.is_cpu and isinstance(self.bn, nn.Identity) and HAS_CONV_GELU:
             return conv_gelu(self.c, x.float())
         return functional.gelu(self(x))

@@ -1,8 +1,8 @@
 """SAM's two-way transformer between prompt tokens and image pixels.
 
-It has two exact optimizations. Without mask prompts, the image side of the first layer is the same for all prompts of
-an image: it is computed once per image and gathered by `image_index`. Without gradients, attention between few tokens
-and many pixels multiplies the tokens with the projection weights of the pixels; training rounds as the authors' does.
+Two optimizations are exact. Without mask prompts, the image side of the first layer is the same for all prompts of an
+image: it is computed once per image and gathered by `image_index`. Without gradients, attention between few tokens and
+many pixels multiplies the tokens with the projection weights of the pixels; training rounds like the authors' code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .layers import MLPBlock
 
 
 def per_prompt(x: Tensor, image_index: Tensor | None) -> Tensor:
-    """Gather a per-image tensor (B, ...) for each prompt, (P, ...); with index None `x` is per prompt already.
+    """Gather a per-image tensor (B, ...) for each prompt, (P, ...); with index None `x` is already per prompt.
 
     For a single image the result is a view.
     """
@@ -53,7 +53,7 @@ class Attention(nn.Module):
         Args:
             q: (P, N, C), or (B, N, C) with `q_index`.
             k, v: (P, M, C), or (B, M, C) with `kv_index`.
-            q_index, kv_index: long (P,), index of the image of each prompt; gathered after the projections.
+            q_index, kv_index: long (P,), image index of each prompt; gathered after the projections.
             valid: bool (P, M), False for padding keys; None without padding.
 
         Returns:
@@ -72,7 +72,7 @@ class Attention(nn.Module):
         return out
 
     def _of_heads(self, projection: nn.Linear) -> Tensor:
-        """The weight of an input projection by heads: (heads, inner / heads, C)."""
+        """Weight of an input projection by heads: (heads, inner / heads, C)."""
         weight: Tensor = projection.weight.unflatten(0, (self.heads, -1))
         return weight
 
@@ -88,17 +88,18 @@ class SelfAttention(Attention):
 class TokensToImage(Attention):
     """Cross-attention of few tokens to many pixels.
 
-    Projecting N pixels to keys and values takes N * C * inner multiplications, for only T tokens. So the projection
-    weights are multiplied with the queries instead, and the pixels with one vector per token and head.
+    Projecting N pixels to keys and values takes N * C * inner multiplications, for only T tokens. Instead, the
+    projection
+    weights are multiplied with the queries, and the pixels with one vector per token and head.
     """
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *, kv_index: Tensor | None = None) -> Tensor:
-        """See `Attention.plain`; pixels that are shared by the prompts of an image are projected once per image."""
+        """See `Attention.plain`; pixels shared by the prompts of an image are projected once per image."""
         if torch.is_grad_enabled() or kv_index is not None:
             return self.plain(q, k, v, kv_index=kv_index)
         queries = self._split(self.q_proj(q))
         queries = queries * queries.shape[-1] ** -0.5
-        # The bias of the keys is omitted: it adds a constant to all scores of a token, which the softmax cancels.
+        # The key bias is omitted: it adds a constant to all scores of a token, which cancels in the softmax.
         scores = (queries @ self._of_heads(self.k_proj)).flatten(1, 2) @ k.transpose(1, 2)
         seen = (scores.softmax(dim=-1) @ v).unflatten(1, (self.heads, -1))
         values = (seen @ self._of_heads(self.v_proj).transpose(1, 2)).transpose(1, 2).flatten(2)
@@ -190,7 +191,7 @@ class TwoWayTransformer(nn.Module):
         image_index: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Updated tokens and pixels.
+        """Compute updated tokens and pixels.
 
         Args:
             tokens: (P, T, C), output tokens and prompt tokens.

@@ -1,9 +1,8 @@
 """SAM's ViT image encoder: window attention, four global blocks, decomposed relative positions.
 
-State keys are those of the official checkpoints. Attention needs no bias matrix: the score scale · q·k + q·R_row +
-q·R_column is one dot product of the query, concatenated with its relative terms, and the key, concatenated with one-hot
-vectors of its row and column. So scaled dot-product attention can use its flash kernels, which take no (heads, N, N)
-bias.
+State keys match the official checkpoints. Attention needs no bias matrix: the score scale · q·k + q·R_row + q·R_column
+is one dot product of the query, concatenated with its relative terms, and the key, concatenated with one-hot vectors of
+its row and column. So scaled dot-product attention can use flash kernels, which take no (heads, N, N) bias.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ class ViTImageEncoder(nn.Module):
     """ViT with a convolutional neck.
 
     Args:
-        dim, depth, heads: embedding dimension of the patches, number of blocks, attention heads.
-        global_blocks: indices of the blocks with global attention; the others have window attention.
+        dim, depth, heads: patch embedding dimension, number of blocks, attention heads.
+        global_blocks: indices of blocks with global attention; the others have window attention.
         image_size: input size S in pixels.
         embed_dim: channels of the image embedding.
     """
@@ -47,14 +46,14 @@ class ViTImageEncoder(nn.Module):
         self.neck = make_neck(dim, embed_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Image embedding and early features.
+        """Compute the image embedding and early features.
 
         Args:
             x: (B, 3, S, S) normalized images.
 
         Returns:
-            The embedding (B, embed_dim, S / 16, S / 16), and the output of the first global block
-            (B, dim, S / 16, S / 16), the early feature that HQ-SAM fuses.
+            The embedding (B, embed_dim, S / 16, S / 16), and the output of the first global block (B, dim, S / 16, S /
+            16), the early feature that HQ-SAM fuses.
         """
         x = self.patch_embed(x) + self.pos_embed
         interm_embeddings = x
@@ -152,13 +151,13 @@ def relative_attention(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: T
     padding = -(depth + extra) % HEAD_DIM_MULTIPLE
     queries = functional.pad(torch.cat([q, by_row / scale, by_column / scale], dim=-1), (0, padding))
     keys = functional.pad(torch.cat([k, one_hot.expand(*k.shape[:2], -1, -1)], dim=-1), (0, padding))
-    # The fused kernels need values of the dimension of the keys.
+    # Fused kernels need values with the same dimension as the keys.
     values = functional.pad(v, (0, extra + padding))
     return functional.scaled_dot_product_attention(queries, keys, values, scale=scale)[..., :depth]
 
 
 def window_partition(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
-    """Partition (B, H, W, C) into windows (B * windows, window, window, C), zero-padded at the right and the bottom.
+    """Partition (B, H, W, C) into windows (B * windows, window, window, C), zero-padded at the right and bottom.
 
     Returns:
         The windows and the padded height and width.

@@ -1,1 +1,1 @@
-"""Build assets of the repository: detector, rendered scenes, sample data, CLI reference. Not in the wheel."""
+"""Builds the repository's assets: detector, synthetic scenes, sample data, CLI reference. Not in the wheel."""

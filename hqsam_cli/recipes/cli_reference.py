@@ -1,6 +1,6 @@
 """Generate the CLI reference, `docs/cli.md`, from the commands: `python -m hqsam_cli.recipes.cli_reference`.
 
-With `--check` it writes nothing, and exits with 1 and a message if the file is out of date.
+With `--check` nothing is written, and an outdated file is reported with exit code 1.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ COLUMNS, RULE = ["", "value", "default", "environment", ""], ["---"] * 5
 
 
 def reference() -> str:
-    """The whole reference as Markdown."""
+    """Return the CLI reference as Markdown."""
     return "\n\n".join(("# Command line", HEAD, *_paragraphs(get_command(app), "hqsam"))) + "\n"
 
 
 def _paragraphs(command: Any, path: str) -> Iterator[str]:
-    """The help of a command, with the examples of its epilog, and of its subcommands."""
+    """Help of a command, with the examples in its epilog, and of its subcommands."""
     subcommands: dict[str, Any] = getattr(command, "commands", {})
     pieces = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
     pieces += ["COMMAND [ARGS]..."] if subcommands else []
@@ -44,13 +44,13 @@ def _paragraphs(command: Any, path: str) -> Iterator[str]:
 
 
 def _tables(command: Any) -> Iterator[str]:
-    """A table per panel of the help, options without a panel first."""
+    """One table per help panel, options without a panel first."""
     hints = get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}
     panels: dict[str, list[list[str]]] = {"Arguments": [], "Options": []}
     for p in command.params:
         panels.setdefault(p.rich_help_panel or f"{p.param_type_name.title()}s", []).append(_row(p, hints.get(p.name)))
     for panel, rows in panels.items():
-        # Empty columns are left out.
+        # Empty columns are omitted.
         kept = [n for n, column in enumerate(COLUMNS) if not column or any(row[n] for row in rows)]
         lines = [f"| {' | '.join(row[n] for n in kept)} |" for row in (COLUMNS, RULE, *rows)]
         if rows:
@@ -69,7 +69,7 @@ def _row(parameter: Any, hint: Any) -> list[str]:
 
 
 def _choices(hint: Any) -> list[str]:
-    """The values of a Literal or an Enum in an annotation, or none."""
+    """Values of a Literal or Enum in an annotation, if any."""
     members: dict[str, Enum] = getattr(hint, "__members__", {})
     values = get_args(hint) if get_origin(hint) is Literal else [member.value for member in members.values()]
     return [str(value) for value in values] or [value for part in get_args(hint) for value in _choices(part)]
@@ -80,7 +80,7 @@ def _code(text: str) -> str:
 
 
 def _prose(markup: str) -> str:
-    """Help as escaped Markdown."""
+    """Convert help to escaped Markdown."""
     return "".join(f"\\{c}" if c in "<*|[]" else c for c in Text.from_markup(markup).plain).strip()
 
 

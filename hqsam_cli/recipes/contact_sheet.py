@@ -26,7 +26,7 @@ PAPER = 250
 
 
 def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """A sheet of pairs of image and overlay, two pairs per row: uint8 RGB."""
+    """Arrange pairs of image and overlay in a sheet, two pairs per row: uint8 RGB."""
     pairs = [np.hstack([_fitted(before), _gap(GAP // 2), _fitted(after)]) for before, after in cells]
     if len(pairs) % 2:
         pairs.append(np.full_like(pairs[0], PAPER))
@@ -36,7 +36,7 @@ def contact_sheet(cells: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
-    """The image resized to fit a cell."""
+    """Resize an image to fit a cell."""
     scale = min(CELL_HEIGHT / image.shape[0], CELL_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -1,8 +1,8 @@
 """Train the embedded detector: `python -m hqsam_cli.recipes.detector DATA OUT --val FOLDER`.
 
-DATA holds a folder per data set, with `images/` and `masks/`; OUT gets a YOLO data set made of them, the checkpoints of
-ultralytics, and `object-nano.safetensors`, a detector of one class, `object`. An image has the boxes of its masks, and
-pseudo-labels of a model beside them. An interrupted run is resumed; a finished one is exported and scored again.
+DATA holds one folder per dataset, with `images/` and `masks/`; OUT receives the resulting YOLO dataset, the ultralytics
+checkpoints, and `object-nano.safetensors`, a detector with one class, `object`. Labels are the boxes of masks, plus
+pseudo-labels from a model. An interrupted run is resumed; a finished one is exported and scored again.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from ..weights.checkpoints import load_model
 from .scenes import render_scene
 
 ARCHITECTURE, CLASS = "yolo11n", "object"
-# Most epochs are at the lower resolution, where they are cheap.
+# Most epochs use the lower resolution, where they are cheap.
 SIDES = (192, 320)
-STORED_SIDE = 448  # longest side of a stored image, with a margin for scale jitter
-# Without data sets of wires, cracks and fields of weeds.
+STORED_SIDE = 448  # longest side of stored images, with a margin for scale jitter
+# Excludes datasets of wires, cracks and fields of weeds.
 SETS = ("ecssd", "duts_tr", "camo", "ccp_fashion", "cod10k_part", "balloon", "cwfid_plants")
 PHOTOS, SCENES = 1200, 200
-# Pseudo-labels: higher thresholds than at inference, no parts of objects, no background, which touches three borders.
+# Pseudo-labels: higher thresholds than at inference, no object parts, no background (boxes touching three borders).
 FOUND = ObjectsConfig(grid_iou=0.9, grid_stability=0.85, part_size=0.5)
 BORDERS = 3
 LEAST_PART, LEAST_SHARE = (
     0.15,
     0.002,
-)  # minimum area of a component, over that of the largest one, and over that of the image
+)  # minimum component area, relative to the largest component and to the image
 OVERLAP = 0.5  # IoU threshold of NMS
-GAP = 0.02  # of the longer side: closer components are one object
+GAP = 0.02  # fraction of the longer side: closer components are one object
 SCORE_SETTINGS = DetectorConfig(score_threshold=0.001, max_det=100)
 
 Box = tuple[int, int, int, int]
@@ -56,7 +56,7 @@ Find = Callable[[np.ndarray, Sequence[MaskCrop]], list[Box]]
 
 
 def separate_objects(mask: np.ndarray) -> list[MaskCrop]:
-    """The large connected components of a mask, uint8 0 / 1 (H, W), after closing gaps, the largest first."""
+    """Large connected components of a mask, uint8 0 / 1 (H, W), after closing gaps, the largest first."""
     side = 2 * round(GAP * max(mask.shape) / 2) + 1
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     _, labels = cv2.connectedComponents(closed, connectivity=8)
@@ -67,7 +67,7 @@ def separate_objects(mask: np.ndarray) -> list[MaskCrop]:
 
 
 def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -> None:
-    """Write an image, RGB (H, W, 3), resized, and its YOLO label file, to `images/` and `labels/` of a folder."""
+    """Write a resized image, RGB (H, W, 3), and its YOLO label file to `images/` and `labels/` of a folder."""
     height, width = image.shape[:2]
     scale = min(1.0, STORED_SIDE / max(height, width))
     small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
@@ -79,7 +79,7 @@ def write_sample(folder: Path, name: str, image: np.ndarray, boxes: list[Box]) -
 
 
 def likely_objects(boxes: Sequence[Sequence[float]], height: int, width: int) -> list[Box]:
-    """Boxes x0, y0, x1, y1 as x, y, width, height, without small ones and those of the background."""
+    """Convert boxes x0, y0, x1, y1 to x, y, width, height, without small ones and the background."""
     whole = [tuple(round(value) for value in box) for box in boxes]
     return [
         (x0, y0, x1 - x0, y1 - y0)
@@ -98,10 +98,10 @@ def without_copies(boxes: Sequence[Box]) -> list[Box]:
 
 
 def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> int:
-    """Write the pairs of a data set as samples, except existing and unreadable ones; returns their number.
+    """Write the pairs of a dataset as samples, skipping existing and unreadable ones; returns their number.
 
     Args:
-        find: pseudo-labels of an image, RGB (H, W, 3), beside some masks.
+        find: predicts pseudo-labels of an image, RGB (H, W, 3), in addition to some masks.
     """
     count = 0
     for pair in pairs:
@@ -122,7 +122,7 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> i
 
 
 def write_scenes(folder: Path, count: int) -> None:
-    """Write drawn scenes as samples, with the boxes of visible objects."""
+    """Write synthetic scenes as samples, with the boxes of visible objects."""
     for number in range(count):
         rng = np.random.default_rng((STORED_SIDE, number))
         scene = render_scene(rng, STORED_SIDE, STORED_SIDE, objects=int(rng.integers(1, 5)))
@@ -131,7 +131,7 @@ def write_scenes(folder: Path, count: int) -> None:
 
 
 def finder(name: str, device: str) -> Find:
-    """Pseudo-labels of a model: objects without a mask."""
+    """Create a function that predicts pseudo-labels: objects without a mask."""
     compute = resolve_compute(device, "auto")
     model = load_model(name, compute.device, compute.dtype)
     predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
@@ -144,10 +144,10 @@ def finder(name: str, device: str) -> Find:
 
 
 def prepared_data(data: Path, val: Path, out: Path, *, photos: int, scenes: int, find: Callable[[], Find]) -> Path:
-    """Write the YOLO data set of the data sets below `data`, unless it exists; returns its YAML.
+    """Write the YOLO dataset from the datasets below `data`, unless it exists; returns its YAML.
 
     Args:
-        photos: of all data sets, in proportion to their size.
+        photos: number of images from all datasets, in proportion to their size.
         find: loads the model for pseudo-labels.
     """
     yaml = out / "data" / "data.yaml"
@@ -162,17 +162,17 @@ def prepared_data(data: Path, val: Path, out: Path, *, photos: int, scenes: int,
         _say(f"{name}: {count} images")
     write_scenes(out / "data" / "train", scenes)
     _say(f"validation: {write_set(out / 'data' / 'val', find_pairs(val).pairs, 'val', finds)} images")
-    # JSON is YAML; written last, since it marks the data set as complete.
+    # JSON is valid YAML; written last to mark the dataset as complete.
     content = {"path": str(yaml.parent.resolve()), "train": "train/images", "val": "val/images", "names": {0: CLASS}}
     yaml.write_text(json.dumps(content) + "\n")
     return yaml
 
 
 def trained(yaml: Path, out: Path, *, epochs: list[int], batch: int, device: str, workers: int) -> Path:
-    """Train from scratch, or resume; returns the best checkpoint of ultralytics.
+    """Train from scratch, or resume; returns the best ultralytics checkpoint.
 
     Args:
-        epochs: at each of `SIDES`; each starts with the best model of the one before.
+        epochs: for each of `SIDES`; each stage starts with the best model of the previous one.
     """
     start = f"{ARCHITECTURE}.yaml"
     for side, count in zip(SIDES, epochs, strict=True):
@@ -224,15 +224,15 @@ def _trained_at(
 
 
 def best_threshold(best: Path, yaml: Path, *, device: str) -> float:
-    """The confidence threshold with the best F1 on the validation set."""
-    yolo = ultralytics().YOLO(str(best))  # loaded again, since validation fuses layers
+    """Confidence threshold with the best F1 on the validation set."""
+    yolo = ultralytics().YOLO(str(best))  # reloaded, because validation fuses layers
     settings = {"imgsz": SIDES[-1], "iou": OVERLAP, "device": device, "workers": 0, "plots": False, "verbose": False}
     box = yolo.val(data=str(yaml), project=str(best.parent), name="val", exist_ok=True, **settings).box
     return round(float(box.px[box.f1_curve.mean(axis=0).argmax()]), 3)
 
 
 def _use_bfloat16(trainer: Any) -> None:
-    """Channels last and bfloat16 on a CPU, up to twice as fast; ultralytics has them on GPUs alone."""
+    """Use channels-last and bfloat16 on a CPU, up to twice as fast; ultralytics only supports this on GPUs."""
     trainer.model.to(memory_format=torch.channels_last)
     if trainer.device.type == "cpu":
         predict = trainer.model.predict
@@ -245,13 +245,13 @@ def _use_bfloat16(trainer: Any) -> None:
 
 
 def _say_epoch(trainer: Any) -> None:
-    if trainer.epoch < trainer.epochs:  # it is called once more at the end
+    if trainer.epoch < trainer.epochs:  # also called once after the last epoch
         precision = trainer.metrics["metrics/mAP50(B)"]
         _say(f"epoch {trainer.epoch + 1} of {trainer.epochs}: AP50 {precision:.3f}, {trainer.epoch_time:.0f} s")
 
 
 def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]], list[list[Any]]]) -> float:
-    """AP at IoU 0.5 of a detector's boxes for the objects of masks, by COCO's evaluation."""
+    """COCO AP at IoU 0.5 of a detector's boxes against the objects of masks."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     images: list[dict[str, Any]] = []
@@ -282,7 +282,7 @@ def _say(text: str) -> None:
 
 
 def main() -> None:
-    """Prepare, train, write, score."""
+    """Prepare the data, train, export and score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""Makes `sample_data/`: `python -m hqsam_cli.recipes.sample_data sample_data`."""
+"""Generate `sample_data/`: `python -m hqsam_cli.recipes.sample_data sample_data`."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
 
 def sample_scene(name: str) -> Scene:
-    """The scene of that name; the same at every call."""
+    """Render a scene by name, deterministically."""
     kinds, height, width = SCENES[name]
     seed = list(SCENES).index(name)
     for attempt in range(100):
         rng = np.random.default_rng((SEED, seed, attempt))
         scene = render_scene(rng, height, width, objects=len(kinds), kinds=kinds)
-        # Every object is to be seen, and the kinds to be those of the title.
+        # Every object must be visible, and all kinds in the title present.
         if sorted(scene.names) == sorted(kinds) and all(mask.mean() > 0.004 for mask in scene.masks):
             return scene
     raise AssertionError(f"no good scene {name} in 100 attempts")
 
 
 def single_scene(number: int) -> Scene:
-    """One thin object in a scene of its own, for the DIS layout."""
+    """Render one thin object in its own scene, for the DIS layout."""
     kinds = [kind for kind in OBJECTS if kind != "blob"]
     kind = kinds[number % len(kinds)]
     return render_scene(np.random.default_rng((SEED, 1000 + number)), 480, 640, objects=1, kinds=[kind])
 
 
 def main() -> None:
-    """Write all of it."""
+    """Write all sample data."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     out: Path = parser.parse_args().out

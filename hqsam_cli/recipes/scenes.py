@@ -1,11 +1,11 @@
 """Synthetic scenes of thin objects with exact masks: spokes, strings, ferns, lattices, hair.
 
-Photos with pixel-exact masks of parts one to four pixels wide hardly exist. Shapes are drawn at three times the
-resolution; a pixel belongs to an object if more than half of it is covered.
+Real images with pixel-exact masks of parts one to four pixels wide hardly exist. Shapes are rendered at three times
+the resolution; a pixel belongs to an object if more than half of it is covered.
 
     python -m hqsam_cli.recipes.scenes OUT --count 400 [--photos FOLDER]
 
-writes OUT/images and OUT/masks, the mask of one object per image, over synthetic backgrounds or photos.
+writes OUT/images and OUT/masks, one object mask per image, over synthetic backgrounds or real images.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUPERSAMPLING = 3
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An image uint8 RGB (H, W, 3), the visible masks of n objects, bool (n, H, W), and their names."""
+    """An image, uint8 RGB (H, W, 3), the visible masks of n objects, bool (n, H, W), and their names."""
 
     image: np.ndarray
     masks: np.ndarray
@@ -33,22 +33,22 @@ class Scene:
 
 
 class _Pen:
-    """Draws the coverage of an object; coordinates and widths in pixels of the image."""
+    """Renders the coverage of an object; coordinates and widths in image pixels."""
 
     def __init__(self, height: int, width: int) -> None:
         self.canvas = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), np.uint8)
 
     def line(self, points: np.ndarray, width: float) -> None:
-        """A polyline through (n, 2) points."""
+        """Draw a polyline through (n, 2) points."""
         path = np.round(points * SUPERSAMPLING).astype(np.int32)
         cv2.polylines(self.canvas, [path], False, 255, max(1, round(width * SUPERSAMPLING)), cv2.LINE_8)
 
     def area(self, points: np.ndarray) -> None:
-        """A filled polygon."""
+        """Fill a polygon."""
         cv2.fillPoly(self.canvas, [np.round(points * SUPERSAMPLING).astype(np.int32)], 255)
 
     def coverage(self) -> np.ndarray:
-        """Share of each pixel that is covered, float32 (H, W)."""
+        """Covered fraction of each pixel, float32 (H, W)."""
         height, width = (side // SUPERSAMPLING for side in self.canvas.shape)
         return cv2.resize(self.canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
@@ -59,7 +59,7 @@ def _circle(center: np.ndarray, radius: float, squash: float = 1.0, count: int =
 
 
 def _curve(rng: np.random.Generator, start: np.ndarray, heading: float, length: float, bend: float) -> np.ndarray:
-    """A path whose direction wanders: (20, 2)."""
+    """Path with random changes of direction: (20, 2)."""
     headings = heading + np.cumsum(rng.normal(0, bend, 19)) + np.linspace(0, rng.normal(0, 3 * bend), 19)
     steps = np.stack([np.cos(headings), np.sin(headings)], 1) * length / 19
     return np.vstack([start, start + np.cumsum(steps, 0)])
@@ -165,11 +165,11 @@ def render_scene(
     background: np.ndarray | None = None,
     kinds: list[str] | None = None,
 ) -> Scene:
-    """A scene with that many objects, later ones in front.
+    """Render a scene with a number of objects, later ones in front.
 
     Args:
-        background: uint8 (height, width, 3), or None for a drawn one.
-        kinds: names of `OBJECTS` to choose from; all by default.
+        background: uint8 (height, width, 3), or None for a synthetic one.
+        kinds: names of `OBJECTS` to sample from; default: all.
     """
     image = _texture(rng, height, width, busy=True) if background is None else background.astype(np.float32)
     masks: list[np.ndarray] = []
@@ -182,7 +182,7 @@ def render_scene(
         coverage = pen.coverage()
         paint = _texture(rng, height, width, busy=False)
         if abs(float((paint - image)[coverage > 0.5].mean() if (coverage > 0.5).any() else 99)) < 25:
-            paint = 255 - paint  # make it visible
+            paint = 255 - paint  # ensure contrast
         image = image + (paint - image) * coverage[..., None]
         seen = coverage > 0.5
         masks = [mask & ~seen for mask in masks] + [seen]
@@ -192,7 +192,7 @@ def render_scene(
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, *, busy: bool) -> np.ndarray:
-    """A color with a gradient and multi-scale noise, float32 (height, width, 3)."""
+    """Color gradient with multi-scale noise, float32 (height, width, 3)."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     slope = rng.normal(0, 1, 2)
     ramp = (x / width - 0.5) * slope[0] + (y / height - 0.5) * slope[1]
@@ -207,7 +207,7 @@ def _texture(rng: np.random.Generator, height: int, width: int, *, busy: bool) -
 
 
 def main() -> None:
-    """Write a set of single-object pairs for training."""
+    """Write single-object training pairs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=400)

@@ -1,1 +1,1 @@
-"""Training: data, augmentation, prompts, losses and the training loop."""
+"""Training: datasets, augmentation, prompt sampling, losses and the training loop."""

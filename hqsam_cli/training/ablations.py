@@ -1,4 +1,4 @@
-"""The ablation tables of the paper, trained on any base and data."""
+"""The paper's ablation tables, trained on any base model and dataset."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ BASELINE = "sam"
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """A row of a table: the name of its folder, and what is trained; `sam` is the base, without training.
+    """A table row: its folder name and what is trained; `sam` is the base model without training.
 
-    `paper` is mIoU and mBIoU of the paper, the mean of four data sets with ViT-L.
+    `paper` holds the paper's mIoU and mBIoU, the mean over four datasets with ViT-L.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Ablation:
 
 @dataclass(frozen=True, slots=True)
 class AblationScores:
-    """Scores of a row and of the paper, in percent; its fields are those of the JSON."""
+    """Scores of a row and of the paper, in percent; the fields are the JSON keys."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Augmentation of an image and its mask: HQ-SAM's large-scale jitter, and a stronger one for small data sets."""
+"""Augmentation of an image and its mask: HQ-SAM's large-scale jitter, and a stronger one for small datasets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..modeling.sam import PIXEL_MEAN
 
 JITTER = (0.1, 2.0)  # longest side over the input size, in HQ-SAM's training
 JITTER_PADDING = 128
-BLURS = (0.1, 0.01)  # kernel sizes of blur fusion, over the longest side
+BLURS = (0.1, 0.01)  # kernel sizes of blur fusion, relative to the longest side
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Strength:
 
     scale: tuple[float, float] = (0.7, 1.8)  # range of the longest side over the input size, log-uniform
     mosaic: float = 0.25  # probability of a grid of four images
-    component: float = 0.4  # probability of one connected component instead of a mask of several
-    composite: float = 0.85  # probability of another background for an image with an alpha matte
+    component: float = 0.4  # probability of keeping one connected component of a mask with several
+    composite: float = 0.85  # probability of a new background for an image with an alpha matte
     color: float = 0.35  # half range of brightness, contrast and saturation factors around 1
-    min_area: float = 0.0015  # of an object after the crop, as a fraction of the input
+    min_area: float = 0.0015  # minimum object area after the crop, as a fraction of the input
 
 
 STRONG = Strength()
@@ -32,9 +32,10 @@ STRONG = Strength()
 def large_scale_jittered(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """HQ-SAM's augmentation: a flip, a scale of 0.1 to 2, a random crop, padding at right and bottom.
+    """HQ-SAM's augmentation: random flip, scale of 0.1 to 2, random crop, and padding at right and bottom.
 
-    Like the authors', the resize is bilinear without anti-aliasing, so the mask has soft edges. The object may be lost.
+    As in the authors' code, resizing is bilinear without anti-aliasing, so mask edges are soft. The crop may miss the
+    object.
 
     Args:
         image: uint8 (H, W, 3).
@@ -59,9 +60,9 @@ def large_scale_jittered(
 def scaled_and_cropped(
     rng: np.random.Generator, image: np.ndarray, masks: list[np.ndarray], size: int, strength: Strength = STRONG
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Scale an image and its masks, uint8 0 / 1, at random, and crop them around the first object, or pad them.
+    """Randomly scale an image and its masks, uint8 0 / 1, and crop them around the first object, or pad them.
 
-    The padding is the mean pixel, 0 after normalization. Masks smaller than `strength.min_area` are dropped.
+    The padding is the mean pixel, which is 0 after normalization. Masks smaller than `strength.min_area` are dropped.
     """
     low, high = np.log(strength.scale)
     factor = float(np.exp(rng.uniform(low, high))) * size / max(image.shape[:2])
@@ -89,12 +90,12 @@ def scaled_and_cropped(
 
 
 def _resize_mask(mask: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
-    """Resize a mask, uint8 0 / 1, with anti-aliasing before the threshold, for subpixel accuracy."""
+    """Resize a mask, uint8 0 / 1, with anti-aliasing before thresholding, for subpixel accuracy."""
     return cv2.resize(mask * np.uint8(255), (width, height), interpolation=method) // 128
 
 
 def _offset(rng: np.random.Generator, length: int, size: int, first: int, last: int) -> int:
-    """Start of the crop along an axis; negative where padding comes first."""
+    """Start of the crop along an axis; negative if padding comes first."""
     if length <= size:
         # Half of the time padding comes last, as at inference.
         return 0 if rng.random() < 0.5 else -int(rng.integers(size - length + 1))
@@ -103,7 +104,7 @@ def _offset(rng: np.random.Generator, length: int, size: int, first: int, last: 
 
 
 def one_component(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
-    """A random large connected component of a mask, or the mask if there is only one."""
+    """Return a random large connected component of a mask, or the mask if it has only one."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
     large = [i for i in range(1, count) if areas[i - 1] > 0.15 * areas.sum()]
@@ -113,9 +114,9 @@ def one_component(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
 def mosaic(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, others: list[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """An image in a random cell of a grid with three others, so that only the prompt identifies the object.
+    """Place an image in a random cell of a mosaic with three others, so that only the prompt identifies the object.
 
-    Returns the grid, and the masks of its visible objects, that of `image` first.
+    Returns the mosaic and the masks of its visible objects, that of `image` first.
     """
     side = max(image.shape[:2])
     y, x = (int(side * rng.uniform(0.3, 0.7)) for _ in range(2))
@@ -136,7 +137,7 @@ def mosaic(
 def _cover(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A random crop of an image scaled to cover a size, and of its mask, uint8 0 / 1."""
+    """Random crop of an image scaled to cover a size, and of its mask, uint8 0 / 1."""
     scale = max(height / image.shape[0], width / image.shape[1])
     size = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -148,9 +149,9 @@ def _cover(
 def composite(
     rng: np.random.Generator, image: np.ndarray, alpha: np.ndarray, background: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The object of an alpha matte, uint8 (H, W), on another background of any size, and its mask, uint8 0 / 1.
+    """Composite an alpha matte, uint8 (H, W), onto a background of any size; returns the image and its mask.
 
-    Foreground colors are estimated by blur fusion (Forte, 2021), so that hair loses its old background.
+    Foreground colors are estimated by blur fusion (Forte, 2021), to remove the old background from hair.
     """
     own, share = image.astype(np.float32), alpha[..., None].astype(np.float32) / 255
     front = back = own

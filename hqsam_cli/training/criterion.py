@@ -1,4 +1,4 @@
-"""The training objective: from a batch to the loss."""
+"""The training objective: computes the loss of a batch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from .losses import distillation_loss, hard_iou, point_loss
 from .prompts import join_prompts, prompt_batch
 from .variants import VARIANTS
 
-SEEDS = 1_000_003  # more than there are images of a run
+SEEDS = 1_000_003  # exceeds the number of images of a run
 
 
 class Criterion(nn.Module):
-    """The loss of HQ-SAM's training.
+    """HQ-SAM's training loss.
 
-    `config.mask_output` chooses the masks: the HQ logits, as in the paper, their sum with SAM's, or the mean of both
-    losses; where SAM itself is trained, its own. `config.keep_sam` is the weight of a distillation loss: for boxes of
-    objects that SAM proposes, the targets are SAM's masks. The image encoder has a gradient only if it is trained.
+    `config.mask_output` selects the logits: the HQ logits as in the paper, their sum with SAM's, the mean of both
+    losses,
+    or SAM's own if SAM itself is trained. `config.keep_sam` weights a distillation loss towards SAM's masks, for box
+    prompts of objects that SAM proposes. The image encoder has gradients only if it is trained.
     """
 
     def __init__(self, model: HQSam, config: TrainConfig, cache: EncodingCache | None = None) -> None:
@@ -34,7 +35,7 @@ class Criterion(nn.Module):
         self.cache, self.seed = cache, config.seed
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch, and values to log."""
+        """Return the loss of a batch, and values to log."""
         model, hq = self.model, self.learn == "hq"
         prompts, sam_masks = prompt_batch(batch), torch.zeros(0)
         if self.learn == "all":
@@ -62,7 +63,7 @@ class Criterion(nn.Module):
         return loss, log
 
     def _logits(self, decoded: MaskLogits) -> list[Tensor]:
-        """The logits (P, h, w) that are trained."""
+        """The logits (P, h, w) to train."""
         if self.learn != "hq":
             return [decoded.sam[:, 0]]
         assert decoded.hq is not None
@@ -76,7 +77,7 @@ class Criterion(nn.Module):
 
     @torch.no_grad()
     def _encode(self, batch: Batch) -> list[EncodedImage]:
-        """The encoded images of a batch; new ones are encoded, and stored in the cache."""
+        """Encode the images of a batch; new encodings are stored in the cache."""
         cache, model = self.cache, self.model
         encoded = {row: image for row, image in enumerate(batch.encoded) if image is not None}
         new = [row for row in range(len(batch.encoded)) if row not in encoded]
@@ -97,7 +98,7 @@ class Criterion(nn.Module):
 def _distillation_prompts(
     images: list[EncodedImage], picks: list[float], device: torch.device
 ) -> tuple[PromptBatch, Tensor]:
-    """A random box of the proposals of each image, and SAM's masks of them, bool (M, h, w)."""
+    """Sample a box from the proposals of each image, with SAM's masks for them, bool (M, h, w)."""
     chosen = [
         (row, int(pick * len(image.boxes)))
         for row, (image, pick) in enumerate(zip(images, picks, strict=True))

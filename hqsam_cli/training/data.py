@@ -1,7 +1,7 @@
 """Training samples.
 
-A sample is a function of the random seed and of its number: a run that was killed resumes with the samples it would
-have seen, and several processes together see those that one would have seen.
+A sample depends only on the random seed and its number: a resumed run continues with the same samples, and several
+processes together see those that one would have seen.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .encoding_cache import EncodedImage, EncodingCache
 from .losses import POINT_DRAWS
 from .prompts import paper_prompt, varied_prompt
 
-MAX_PAIRS = 50  # tried for one sample
-MAX_CROPS = 20  # tried of one pair
-# Streams of random numbers of a seed, beside that of the augmentation of a sample.
+MAX_PAIRS = 50  # attempts per sample
+MAX_CROPS = 20  # attempts per pair
+# Random streams of a seed, in addition to the augmentation of a sample.
 PROMPTS, EPOCH_ORDER, CACHE_ORDER = 1, 2, 3
 
 
@@ -39,30 +39,30 @@ class Batch(NamedTuple):
     """N augmented images with P prompts each; a sample is a batch of one image."""
 
     numbers: list[int]  # of the augmented images
-    images: list[Tensor | None]  # uint8 (3, S, S); None where it is encoded
+    images: list[Tensor | None]  # uint8 (3, S, S); None if encoded
     encoded: list[EncodedImage | None]  # from the cache, or None
-    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image; None where it is encoded
-    picks: list[float]  # random numbers from 0 to 1, to choose an object of SAM
-    problems: list[str]  # a sentence for each file that was skipped
+    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image; None if encoded
+    picks: list[float]  # random numbers from 0 to 1, to select SAM proposals
+    problems: list[str]  # one message per skipped file
     masks: Tensor  # uint8 0 to 255 (N P, S, S), the targets
     points: Tensor  # (N P, T, 2)
     labels: Tensor  # (N P, T)
-    coarse: Tensor  # float (N P, 1, S / 4, S / 4), 0 or 255, where `has_coarse` (N P,)
+    coarse: Tensor  # float (N P, 1, S / 4, S / 4), 0 or 255, valid if `has_coarse` (N P,)
     has_coarse: Tensor
-    draws: Tensor  # (N P, POINT_DRAWS, 2), the random numbers of the point loss
+    draws: Tensor  # (N P, POINT_DRAWS, 2), random numbers of the point loss
 
 
 class Samples(Dataset[Batch]):
-    """Augmented images with P prompts each: several of an object if there are fewer objects.
+    """Augmented images with P prompts each; with fewer objects, several prompts share one.
 
-    `cache` holds a fixed number of augmented images; None makes a new one for each sample.
+    `cache` holds a fixed number of augmented images; with None each sample has a new one.
     """
 
     def __init__(self, source: AugmentedPairs, seed: int, prompts: int = 1, cache: EncodingCache | None = None) -> None:
         self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
 
     def __getitem__(self, index: int) -> Batch:
-        number = index  # of the augmented image: the sample's own, or of a random order of the cache
+        number = index  # of the augmented image: the sample's own, or from a shuffle of the cache
         if self.cache is not None and index >= self.cache.images:
             turn, place = divmod(index, self.cache.images)
             order = np.random.default_rng((self.seed, turn, CACHE_ORDER)).permutation(self.cache.images)
@@ -76,7 +76,7 @@ class Samples(Dataset[Batch]):
             pixels, masks = self._augmented(number, problems)
             image = torch.from_numpy(pixels).permute(2, 0, 1)
             objects = np.stack([mask > 127 for mask in masks])
-        if self.cache is not None:  # it stores hard masks, so soft edges are dropped the first time too
+        if self.cache is not None:  # the cache stores hard masks, so soft edges are dropped on the first pass too
             hard = objects if encoded is None else encoded.objects
             masks = [mask.astype(np.uint8) * np.uint8(255) for mask in ([] if hard is None else hard)]
         order = rng.permutation(len(masks))
@@ -103,22 +103,23 @@ class Samples(Dataset[Batch]):
 
 
 def collate(samples: list[Batch]) -> Batch:
-    """Samples as a batch."""
+    """Collate samples into a batch."""
     parts = zip(*samples, strict=True)
     joined: Any = (torch.cat(own) if isinstance(own[0], Tensor) else [x for one in own for x in one] for own in parts)
     return Batch(*joined)
 
 
 class AugmentedPairs:
-    """Augmented images of size S of pairs, in a random order per epoch; `batch` is samples per step of all processes.
+    """Augmented images of size S, shuffled per epoch; `batch` is samples per step over all processes.
 
     The weight of a folder is how often each of its pairs is seen per epoch: 2 twice, 0.5 a random half of them. The
-    last incomplete batch of an epoch is dropped, as in the authors' code. Unlike there, a crop that lost the object
-    is drawn again, so that no mask is empty.
+    last incomplete batch of an epoch is dropped, as in the authors' code. Unlike there, a crop that misses the object
+    is
+    sampled again, so that no mask is empty.
 
-    `paper` is HQ-SAM's large-scale jitter and a flip; `strong` has a smaller range of scales, and color jitter,
-    mosaics, single components of masks, and alpha mattes on other images. Raises an HqsamError if pairs are fewer than
-    a batch.
+    `paper` is HQ-SAM's large-scale jitter and a flip; `strong` has a narrower scale range, plus color jitter, mosaics,
+    single components of masks, and alpha mattes on other images. Raises an HqsamError if there are fewer pairs than a
+    batch.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class AugmentedPairs:
             raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}", remedy="lower `batch_size`")
 
     def draw(self, rng: np.random.Generator, number: int | None) -> AugmentedImage | None:
-        """The augmented image of a number, or of a random pair; None if it lost its object. Raises an ImageError."""
+        """Augment the image of a number, or of a random pair; None if the object is cropped out. Raises an ImageError."""
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)
@@ -160,7 +161,7 @@ class AugmentedPairs:
         return AugmentedImage(image, [found * np.uint8(255) for found in masks]) if masks else None
 
     def _flipped(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """An image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), randomly flipped; mattes on other images."""
+        """Read an image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), randomly flipped; mattes on other images."""
         pair = self.pairs[index]
         image, mask = read_binary(pair)
         if pair.alpha is not None and rng.random() < STRONG.composite:
@@ -171,7 +172,7 @@ class AugmentedPairs:
         return image, mask
 
     def _place(self, number: int) -> int:
-        """The index of the pair of an augmented image."""
+        """Index of the pair of an augmented image."""
         epoch, place = divmod(number, self.epoch_length)
         if self.order is None or self.order[0] != epoch:
             rng = np.random.default_rng((self.seed, epoch, EPOCH_ORDER))
@@ -186,12 +187,12 @@ class AugmentedPairs:
 
 
 def read_binary(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """An image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
+    """Read an image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
     image, values = read_pair(pair)
     return image, (values > THRESHOLD).astype(np.uint8)
 
 
 def step_batches(first: int, last: int, batch: int, rank: int = 0, size: int = 1) -> list[list[int]]:
-    """Numbers of the samples of each step from `first` to `last` of one process, with `batch` samples per step."""
+    """Sample numbers of each step from `first` to `last` for one process, with `batch` samples per step."""
     begins = ((step * size + rank) * batch for step in range(first, last))
     return [list(range(begin, begin + batch)) for begin in begins]

@@ -1,4 +1,4 @@
-"""Distributed training by `torchrun`; a single process is a world of size 1."""
+"""Distributed training with `torchrun`; a single process is a world of size 1."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-# The others wait in their next step while the main process validates and writes.
+# Other processes wait in their next step while the main process validates and writes.
 TIMEOUT = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A process of `size`; the main one, of rank 0, validates, writes and logs."""
+    """A process of `size`; the main process, rank 0, validates, writes and logs."""
 
     device: torch.device
     rank: int = 0
@@ -30,7 +30,7 @@ class World:
         return self.rank == 0
 
     def wrap(self, criterion: nn.Module, *, all_used: bool) -> nn.Module:
-        """The criterion with averaged gradients; `all_used` says that each step uses every trained parameter."""
+        """Wrap the criterion to average gradients; `all_used` if each step uses every trained parameter."""
         if self.size == 1:
             return criterion
         own = [self.device.index] if self.device.type == "cuda" else None
@@ -40,12 +40,12 @@ class World:
         )
 
     def wait(self) -> None:
-        """A barrier."""
+        """Barrier for all processes."""
         if self.size > 1:
             distributed.barrier()
 
     def union(self, own: set[str]) -> set[str]:
-        """The union of the sets of all processes."""
+        """Union of a set over all processes."""
         if self.size == 1:
             return own
         everyone: list[set[str]] = [set()] * self.size
@@ -55,7 +55,7 @@ class World:
 
 @contextmanager
 def join_world(device: torch.device) -> Iterator[World]:
-    """Join the process group of `torchrun`, if there is one, with the GPU of the local rank."""
+    """Join the `torchrun` process group, if any, on the GPU of the local rank."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World(device)

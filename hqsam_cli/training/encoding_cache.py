@@ -1,7 +1,7 @@
-"""A cache of encoded images on disk.
+"""On-disk cache of image encodings.
 
-The image encoder is frozen while HQ modules are trained, so that an augmented image is encoded once and used in many
-steps, with other prompts in each; such a step runs the decoder alone. An image takes about 3.5 MB at 1024 pixels.
+The image encoder is frozen while HQ modules are trained, so an augmented image is encoded once and reused with
+other prompts in later steps, which run only the decoder. An image takes about 3.5 MB at 1024 pixels.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND
 from ..modeling.sam import HQSam, ImageFeatures
 from .saving import save_tensors
 
-POINTS = 4  # random point prompts per image, for proposals of SAM
-PRED_IOU_THRESH = 0.8  # predicted IoU of a proposal
-MIN_SIDE = 12  # of the box of a proposal, in pixels of the model's input
+POINTS = 4  # random point prompts per image, for SAM's proposals
+PRED_IOU_THRESH = 0.8  # minimum predicted IoU of a proposal
+MIN_SIDE = 12  # minimum box side of a proposal, in pixels of the model's input
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +29,25 @@ class EncodedImage:
     """An encoded augmented image."""
 
     embedding: Tensor  # (256, S / 16, S / 16), float16 from a cache
-    interm_embeddings: Tensor  # (C, h, w), early features of the encoder, likewise
-    objects: np.ndarray  # bool array (K, S, S), masks that prompts are drawn from
-    boxes: Tensor  # (M, 4) x0, y0, x1, y1 in pixels of the input, of objects that SAM proposes; M may be 0
+    interm_embeddings: Tensor  # (C, h, w), early features of the encoder, float16 from a cache
+    objects: np.ndarray  # bool array (K, S, S), masks to sample prompts from
+    boxes: Tensor  # (M, 4) x0, y0, x1, y1 in input pixels, objects proposed by SAM; M may be 0
     sam_masks: Tensor  # bool (M, S / 4, S / 4), SAM's masks of those boxes
 
     def map_features(self, function: Callable[[Tensor], Tensor]) -> EncodedImage:
-        """The image with a function applied to its features."""
+        """Apply a function to the features."""
         return replace(self, embedding=function(self.embedding), interm_embeddings=function(self.interm_embeddings))
 
 
 class EncodingCache:
-    """A folder of encoded images, `images` of them once all are encoded."""
+    """A folder of encoded images; it holds `images` of them once all are encoded."""
 
     def __init__(self, folder: Path, images: int) -> None:
         self.folder, self.images = folder, images
         folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, number: int) -> EncodedImage | None:
-        """An encoded image, or None if it is new."""
+        """Read an encoded image; None if it is not cached."""
         from safetensors.torch import load_file
 
         path = self._path(number)
@@ -59,7 +59,7 @@ class EncodingCache:
         return EncodedImage(found["embedding"], found["interm_embeddings"], objects, found["boxes"], found["sam_masks"])
 
     def write(self, number: int, image: EncodedImage) -> EncodedImage:
-        """Write an image; returns it as it will be read, so that all its steps see the same features."""
+        """Write an image; returns it as it will be read, so that all steps see the same features."""
         image = image.map_features(lambda x: x.half().cpu())
         tensors = {"embedding": image.embedding, "interm_embeddings": image.interm_embeddings}
         tensors |= {"boxes": image.boxes, "sam_masks": image.sam_masks}
@@ -72,17 +72,18 @@ class EncodingCache:
 
 
 def no_objects(model: HQSam) -> tuple[Tensor, Tensor]:
-    """Boxes and masks of an image without proposals."""
+    """Empty boxes and masks, for an image without proposals."""
     side = model.image_size // 4
     return torch.zeros(0, 4), torch.zeros(0, side, side, dtype=torch.bool)
 
 
 @torch.no_grad()
 def propose_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-    """Objects that plain SAM proposes in N images with embeddings (N, 256, S / 16, S / 16) and seeds.
+    """Propose objects with plain SAM in N images with embeddings (N, 256, S / 16, S / 16) and seeds.
 
-    Each of a few random points gives three masks; the box of one of those with a high predicted IoU is a proposal, and
-    SAM's mask of that box its target: for each image boxes (M, 4), and masks, bool (M, h, w).
+    Each of a few random points gives three masks; the box of one with a high predicted IoU becomes a proposal, and
+    SAM's
+    mask for that box its target. Returns boxes (M, 4) and masks, bool (M, h, w), for each image.
     """
     features = ImageFeatures(embedding.float(), None)
     boxes = [torch.unique(own, dim=0) for own in _boxes_at_points(model, features, seeds)]
@@ -97,7 +98,7 @@ def propose_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> li
 
 
 def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]) -> list[Tensor]:
-    """For each image boxes (M, 4) of masks at random points, with a high predicted IoU."""
+    """For each image, boxes (M, 4) of masks at random points with a high predicted IoU."""
     draws = torch.cat([torch.rand(POINTS, 3, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     rows = torch.arange(len(seeds)).repeat_interleave(POINTS)
     places = draws[:, None, :2] * model.image_size
@@ -122,7 +123,7 @@ def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]
 
 
 def box_prompts(boxes: Tensor, rows: Tensor, device: torch.device) -> PromptBatch:
-    """Boxes (M, 4) as a batch of prompts; `rows` (M,) are the indices of their images."""
+    """Convert boxes (M, 4) to a prompt batch; `rows` (M,) are image indices."""
     return _prompts(boxes.view(-1, 2, 2), (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT), rows, device)
 
 

@@ -1,4 +1,4 @@
-"""The history of a run: scores of its epochs, and how many steps are done."""
+"""History of a run: scores of its epochs, and the number of finished steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Scores(NamedTuple):
 
 
 def mean_scores(scores: Mapping[str, Scores]) -> Scores:
-    """The unweighted mean over data sets; the paper's headline."""
+    """Unweighted mean over datasets, as in the paper's main results."""
     sets = list(scores.values())
     return Scores(
         sum(s.miou for s in sets) / len(sets), sum(s.mbiou for s in sets) / len(sets), sum(s.images for s in sets)
@@ -25,7 +25,7 @@ def mean_scores(scores: Mapping[str, Scores]) -> Scores:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """An epoch, from 1, with the step after it and its scores on the validation sets, if any."""
+    """An epoch, counted from 1, with the step that follows it and its validation scores, if any."""
 
     epoch: int
     step: int
@@ -33,16 +33,16 @@ class Epoch:
 
     @property
     def scores(self) -> Scores | None:
-        """The mean over the validation sets."""
+        """Mean over the validation sets."""
         return mean_scores(self.sets) if self.sets else None
 
     @property
     def validation_score(self) -> float:
-        """mIoU + mBIoU, which the best epoch has most of; without validation the last epoch is the best."""
+        """mIoU + mBIoU, which selects the best epoch; without validation the last epoch is the best."""
         return self.epoch if self.scores is None else self.scores.miou + self.scores.mbiou
 
     def to_dict(self) -> dict[str, object]:
-        """The epoch as JSON."""
+        """Convert to a JSON object."""
         head: dict[str, object] = {"epoch": self.epoch, "step": self.step}
         if (mean := self.scores) is None:
             return head
@@ -57,9 +57,9 @@ class Epoch:
 
 @dataclass(slots=True)
 class History:
-    """What a run remembers beside its weights.
+    """State of a run besides its weights.
 
-    `command` began it, `base` are mIoU and mBIoU of the base, `skipped` are problems with files.
+    `command` started it, `base` holds mIoU and mBIoU of the base model, `skipped` lists problems with files.
     """
 
     step: int = 0
@@ -69,7 +69,7 @@ class History:
     skipped: set[str] = field(default_factory=set)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values for `train.pt`."""
+        """Convert to plain values for `train.pt`."""
         notes: dict[str, object] = {"command": self.command, "epochs": [epoch.to_dict() for epoch in self.epochs]}
         notes |= {} if self.base is None else {"base": self.base}
         return {"step": self.step, "notes": notes, "skipped": sorted(self.skipped)}

@@ -1,7 +1,7 @@
-"""Losses of mask logits.
+"""Losses on mask logits.
 
-HQ-SAM is trained like Mask2Former, on points sampled as in PointRend (Kirillov et al., CVPR 2020): three quarters of
-them have the most uncertain logits among three times as many candidates, the rest is uniform.
+As in Mask2Former, losses are computed on points sampled as in PointRend (Kirillov et al., CVPR 2020): three quarters
+are the most uncertain of three times as many candidates, the rest are uniform.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ POINTS = 112 * 112
 CANDIDATES = 3 * POINTS
 UNCERTAIN = POINTS * 3 // 4
 POINT_DRAWS = CANDIDATES + POINTS - UNCERTAIN
-BOUNDARY = 0.02  # of the diagonal, as in boundary IoU
-CONTOUR = 2  # pixels on either side of a contour that distillation ignores
+BOUNDARY = 0.02  # fraction of the diagonal, as in boundary IoU
+CONTOUR = 2  # pixels on either side of a contour that the distillation loss ignores
 
 
 def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy plus dice of each row of logits, targets in 0 to 1 and weights, (N, ...): (N,)."""
+    """Binary cross-entropy plus dice loss per row of logits, with targets in 0 to 1 and weights, (N, ...): (N,)."""
     logits, target = logits.float().flatten(1), target.flatten(1)
     weight = torch.ones_like(target) if weight is None else weight.flatten(1)
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
@@ -33,16 +33,16 @@ def mask_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> T
 
 
 def at_points(maps: Tensor, points: Tensor) -> Tensor:
-    """Values of maps (N, H, W) at points (N, P, 2), x and y in 0 to 1 of each map, bilinear: (N, P)."""
+    """Bilinearly sample maps (N, H, W) at points (N, P, 2), x and y in 0 to 1: (N, P)."""
     grid = (2 * points - 1).unsqueeze(2)
     return functional.grid_sample(maps.unsqueeze(1), grid, mode="bilinear", align_corners=False)[:, 0, :, 0]
 
 
 @torch.no_grad()
 def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
-    """The points a loss of logits (N, h, w) is computed on, (N, POINTS, 2), x and y in 0 to 1.
+    """Select the points of a loss on logits (N, h, w): (N, POINTS, 2), x and y in 0 to 1.
 
-    Of `draws`, (N, POINT_DRAWS, 2) uniform random numbers, the first are `CANDIDATES`, of which the `UNCERTAIN` with
+    `draws`, (N, POINT_DRAWS, 2), are uniform random numbers; the first are `CANDIDATES`, of which the `UNCERTAIN` with
     logits nearest to 0 are taken.
     """
     candidates, anywhere = draws[:, :CANDIDATES], draws[:, CANDIDATES:]
@@ -51,9 +51,9 @@ def loss_points(logits: Tensor, draws: Tensor) -> Tensor:
 
 
 def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: bool = False) -> Tensor:
-    """Binary cross-entropy plus dice on PointRend's points, the mean over masks: a scalar.
+    """Binary cross-entropy plus dice loss on PointRend's points, mean over masks: a scalar.
 
-    Logits (N, h, w) and targets in 0 to 1, (N, H, W), have any resolution; for `draws` see `loss_points`. With
+    Logits (N, h, w) and targets in 0 to 1, (N, H, W), may differ in resolution; for `draws` see `loss_points`. With
     `boundary_only`, only points within 2 % of the diagonal from the target's contour count.
     """
     logits = logits.float()
@@ -63,9 +63,9 @@ def point_loss(logits: Tensor, target: Tensor, draws: Tensor, *, boundary_only: 
 
 
 def distillation_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy plus dice of logits (N, h, w) to the masks of another model, bool (N, h, w): a scalar.
+    """Binary cross-entropy plus dice loss of logits (N, h, w) to another model's masks, bool (N, h, w): a scalar.
 
-    Pixels next to contours do not count, since those are what the HQ mask is to improve.
+    Pixels near contours are ignored, because the HQ mask is meant to improve them.
     """
     if not len(targets):
         return logits.float().sum()  # 0, without a gradient
@@ -85,14 +85,14 @@ def _band(target: Tensor, reach: int) -> Tensor:
 
 
 def _dilate(mask: Tensor, reach: int) -> Tensor:
-    """Dilate masks 0 / 1 (N, H, W) by a square, one axis after the other."""
+    """Dilate masks 0 / 1 (N, H, W) with a square kernel, one axis at a time."""
     side = 2 * reach + 1
     rows = functional.max_pool2d(mask, (side, 1), stride=1, padding=(reach, 0))
     return functional.max_pool2d(rows, (1, side), stride=1, padding=(0, reach))
 
 
 def hard_iou(logits: Tensor, target: Tensor) -> Tensor:
-    """IoU of thresholded masks (N, K, H, W) with (N, 1, H, W), without gradient: (N, K)."""
+    """IoU of thresholded masks (N, K, H, W) and (N, 1, H, W), without gradients: (N, K)."""
     with torch.no_grad():
         predicted, gt = logits > 0, target > 0.5
         overlap = (predicted & gt).flatten(2).sum(2)

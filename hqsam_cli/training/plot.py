@@ -12,7 +12,7 @@ from .saving import write_whole
 
 
 def save_plot(metrics: Path, epochs: Sequence[Epoch], path: Path) -> None:
-    """Plot the loss over steps, of the JSON lines in `metrics`, and mIoU and mBIoU over epochs, if any."""
+    """Plot the loss per step, from the JSON lines in `metrics`, and mIoU and mBIoU per epoch, if any."""
     from matplotlib.figure import Figure
 
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]

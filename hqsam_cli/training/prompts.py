@@ -1,4 +1,4 @@
-"""Random prompts of a mask, as a detector or a user would give them."""
+"""Random prompts sampled from a mask, similar to those of a detector or user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_POINTS = 10
 
 @dataclass(frozen=True, slots=True)
 class PromptMix:
-    """Probabilities of the kinds of a varied prompt; the rest is a box with points."""
+    """Probabilities of the prompt kinds; the remainder is a box with points."""
 
     box: float = 0.72
     points: float = 0.16
@@ -48,7 +48,7 @@ class SampledPrompt(NamedTuple):
 
 
 def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = MIX) -> SampledPrompt:
-    """A box with noise, a few points, or a coarse mask, of a mask uint8 0 to 255 (S, S), over 127 somewhere."""
+    """Sample a noisy box, points, or a coarse mask from a mask, uint8 0 to 255 (S, S), above 127 somewhere."""
     mask = (mask > 127).astype(np.uint8)
     size = mask.shape[0] // 4
     coarse = np.zeros((size, size), np.float32)
@@ -68,9 +68,9 @@ def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = M
 
 
 def paper_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
-    """HQ-SAM's training prompt: with equal probability the tight box, ten points, or a noisy coarse mask.
+    """Sample HQ-SAM's training prompt: the tight box, ten points, or a noisy coarse mask, with equal probability.
 
-    The mask is uint8 0 to 255 (S, S), over 127 somewhere. An object of fewer than ten pixels gets a point per pixel.
+    The mask is uint8 0 to 255 (S, S), above 127 somewhere. An object of fewer than ten pixels gets a point per pixel.
     (In the authors' code, the whole batch then loses its point prompts.)
     """
     kind = rng.integers(3)
@@ -78,7 +78,7 @@ def paper_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
     no_mask = np.zeros((size, size), np.float32)
     rows, columns = np.nonzero(mask > 127)
     if kind == 0:
-        # Unlike elsewhere, the box ends on the last pixel, not after it, as in the authors' code.
+        # As in the authors' code, the box ends on the last pixel; elsewhere it ends after it.
         first, last = (columns.min(), rows.min(), BOX_TOP_LEFT), (columns.max(), rows.max(), BOX_BOTTOM_RIGHT)
         return _padded([first, last], no_mask, False)
     if kind == 1:
@@ -98,14 +98,14 @@ def paper_coarse_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> 
 
 
 def _padded(points: list[tuple[float, float, int]], coarse: np.ndarray, has_coarse: bool) -> SampledPrompt:
-    """A prompt whose points are padded with absent ones."""
+    """Pad the points of a prompt with absent ones."""
     filled = np.full((MAX_POINTS + 2, 3), (0, 0, ABSENT), np.float32)
     filled[: len(points)] = np.array(points, np.float32).reshape(-1, 3)
     return SampledPrompt(filled[:, :2].copy(), filled[:, 2].astype(np.int64), coarse, has_coarse)
 
 
 def _box(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float, int]]:
-    """The tight box with probability 0.33, else with noise of about 5 %, rarely of up to 20 %."""
+    """The tight box with probability 0.33, else a box with noise of about 5 %, rarely up to 20 %."""
     x, y, width, height = cv2.boundingRect(mask)
     box = np.array([x, y, x + width, y + height], np.float64)
     sides = np.tile(box[2:] - box[:2], 2)
@@ -118,7 +118,7 @@ def _box(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float,
 
 
 def _points(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float, int]]:
-    """One to ten points; the first is in the foreground, each other one in the background with probability 0.3."""
+    """One to ten points; the first is in the foreground, each other in the background with probability 0.3."""
     count = int(rng.integers(1, MAX_POINTS + 1))
     inside, outside = np.argwhere(mask), np.argwhere(mask == 0)
     chosen = []
@@ -135,7 +135,7 @@ def _points(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, flo
 
 
 def noisy_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndarray:
-    """A coarse version of a mask, 0 / 255 float32 (size, size), dilated or eroded, with holes and bumps."""
+    """Coarse version of a mask, 0 / 255 float32 (size, size), dilated or eroded, with holes and bumps."""
     small = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     blurred = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.5, max(0.5, 0.03 * size)))
     noise = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), rng.uniform(1, 4))
@@ -144,7 +144,7 @@ def noisy_mask(rng: np.random.Generator, mask: np.ndarray, size: int) -> np.ndar
 
 
 def prompt_batch(batch: Batch) -> PromptBatch:
-    """The prompts of a batch, equally many per image."""
+    """Convert a batch to prompts, with the same number per image."""
     count = len(batch.labels)
     longest = int((batch.labels != ABSENT).sum(dim=1).max())
     return PromptBatch(
@@ -158,7 +158,7 @@ def prompt_batch(batch: Batch) -> PromptBatch:
 
 
 def join_prompts(first: PromptBatch, boxes: PromptBatch) -> PromptBatch:
-    """Prompts and boxes of the same images as one batch."""
+    """Join prompts and boxes of the same images into one batch."""
     width, added = max(first.labels.shape[1], boxes.labels.shape[1]), len(boxes.labels)
     gaps = [(batch, width - batch.labels.shape[1]) for batch in (first, boxes)]
     assert first.has_mask is not None

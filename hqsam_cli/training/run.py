@@ -1,7 +1,7 @@
-"""Training of HQ-SAM, from files to results: new modules on a frozen SAM (HQ-SAM, section 4.1).
+"""HQ-SAM training, from files to results: new modules on a frozen SAM (HQ-SAM, section 4.1).
 
 Adam at 1e-3, divided by ten after ten epochs, 12 epochs, batches of 4 on each of 8 GPUs. The loss compares the HQ
-logits, at a quarter of the input size, with masks at the input size.
+logits, at a quarter of the input size, with ground truth at the input size.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ HQ_ONLY, LEARNED_ONLY = "hq_only.safetensors", "learned.safetensors"
 PLOT, CACHE = "metrics.png", "cache"
 RESULTS = (CHECKPOINT, HQ_ONLY, LEARNED_ONLY, PLOT)
 CACHE_FORMAT = 2
-STRIDE = 32  # the input size is a multiple of it
+STRIDE = 32  # the input size must be a multiple
 
 
 class TrainPlan(NamedTuple):
-    """What a run would do: number of pairs, steps of all epochs, and steps that are done."""
+    """TrainPlan of a run: number of pairs, total steps, and finished steps."""
 
     pairs: int
     steps: int
@@ -54,9 +54,9 @@ class TrainPlan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """How a training ended: its plan, data sets, best epoch, and files; of a table its rows.
+    """Result of a training: its plan, datasets, best epoch and files, and the rows of an ablation table.
 
-    `skipped` are problems with files. Of the processes of `torchrun` only the main one has results.
+    `skipped` lists problems with files. With `torchrun`, only the main process has results.
     """
 
     plan: TrainPlan | None = None
@@ -71,10 +71,10 @@ class TrainResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRun:
-    """A run: its config, its files and its progress.
+    """A run: its config, files and progress.
 
-    SAM of the checkpoint `base` is frozen; with `scores_base` it is validated first. A run that is in `output` is
-    continued. `stop` says when to save and raise KeyboardInterrupt.
+    SAM of the checkpoint `base` is frozen; with `scores_base` it is validated first. An existing run in `output` is
+    resumed. `stop` tells when to save and raise KeyboardInterrupt.
     """
 
     config: TrainConfig
@@ -89,18 +89,18 @@ class TrainRun:
 
     @property
     def mask_output(self) -> MaskOutput:
-        """What is validated."""
+        """The mask output to validate."""
         if self.config.learn != "hq":
             return "sam"
         return "hq" if self.config.mask_output == "hq" else "sum"
 
     @property
     def learned_file(self) -> Path:
-        """The best learned tensors."""
+        """Path of the best learned tensors."""
         return self.output / (HQ_ONLY if self.config.learn == "hq" else LEARNED_ONLY)
 
     def identity(self) -> dict[str, str]:
-        """What the weights depend on; the number of epochs may grow if the learning rate does not depend on it."""
+        """Options the weights depend on; the number of epochs may grow if the learning rate does not depend on it."""
         known = identity(
             self.config, model=file_hash(self.base)[:16], data=_sets_digest(self.data), val=_sets_digest(self.val)
         )
@@ -109,7 +109,7 @@ class TrainRun:
         return known
 
     def cache_folder(self) -> Path:
-        """The folder of encoded images of this base, data and augmentation."""
+        """Folder of encoded images for this base model, dataset and augmentation."""
         known = self.identity()
         keys = (VERSION, "model", "data", "batch_size", "image_size", "dtype", "seed", "augmentation")
         key = digest(CACHE_FORMAT, *(known.get(key) for key in keys), self.config.keep_sam > 0)
@@ -117,9 +117,9 @@ class TrainRun:
 
 
 def prepare_model(run: TrainRun, device: torch.device) -> HQSam:
-    """The model to train, on its device, in evaluation mode, which keeps the statistics of SAM's batch norms.
+    """Prepare the model for training, in evaluation mode, which keeps the statistics of SAM's batch norms.
 
-    Raises a UsageError if the base cannot work at `image_size`.
+    Raises a UsageError if the base model does not support `image_size`.
     """
     config, model = run.config, load_checkpoint(run.base)
     size = config.image_size or model.image_size
@@ -178,11 +178,11 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
 
 
 def train_table(name: str, run: TrainRun, world: World) -> TrainResult:
-    """Train the rows of an ablation table, each in a folder below the output, with new HQ modules."""
+    """Train the rows of an ablation table, each in a subfolder of the output, with new HQ modules."""
     rows = []
     skipped: set[str] = set()
     for row in TABLES[name]:
-        # SAM's own masks are those of a model whose output token is trained for no step.
+        # SAM's own masks come from a model whose output token is trained for zero steps.
         config = replace(
             run.config, learn="token" if row.name == BASELINE else row.learn, variant=row.variant, fresh=True
         )
@@ -202,7 +202,7 @@ def train_table(name: str, run: TrainRun, world: World) -> TrainResult:
 
 
 def _score_base(run: TrainRun, model: HQSam) -> dict[str, float]:
-    """Scores of the base: of its own masks of the kind that is trained, or of SAM's if it has none."""
+    """Score the base model: its masks of the trained output, or SAM's if it has none."""
     has_own = not run.config.fresh and HQ_KEY in read_state(run.base)[0]
     output: MaskOutput = run.mask_output if has_own else "sam"
     scores, _ = validate(model, run.val, mask_output=output, dtype=run.config.dtype)
@@ -216,7 +216,7 @@ def _best(history: History) -> Epoch:
 
 
 def _report_best(best: Epoch, base: dict[str, float] | None, progress: Progress) -> None:
-    """Say which epoch was kept, and whether it is better than the base."""
+    """Report the selected epoch, and whether it improves on the base model."""
     if best.scores is None:
         progress.say(f"kept epoch {best.epoch}, the last, since there is no `val`")
         return
@@ -229,7 +229,7 @@ def _report_best(best: Epoch, base: dict[str, float] | None, progress: Progress)
 
 
 def _end_epoch(run: TrainRun, trainer: Trainer, number: int) -> None:
-    """Validate, save the learned tensors if they are the best so far, and the state of the run."""
+    """Validate, save the learned tensors if they are the best so far, and save the run state."""
     history = trainer.history
     epoch = Epoch(number, history.step)
     if run.val and trainer.world.is_main:
@@ -252,7 +252,7 @@ def _end_epoch(run: TrainRun, trainer: Trainer, number: int) -> None:
 
 
 def _metadata(run: TrainRun, trainer: Trainer, epoch: Epoch) -> dict[str, str]:
-    """What loading the weights needs, and how they were trained."""
+    """Metadata needed to load the weights, and how they were trained."""
     return {
         "architecture": str(infer_architecture(trainer.model.state_dict())),
         "image_size": str(trainer.model.image_size),
@@ -267,5 +267,5 @@ def _metadata(run: TrainRun, trainer: Trainer, epoch: Epoch) -> dict[str, str]:
 
 
 def _sets_digest(folders: list[ImageMaskFolder]) -> str:
-    """A hash of the file names and weights of data sets."""
+    """Hash the file names and weights of datasets."""
     return digest(*([folder.weight, *(pair.image.name for pair in folder.pairs)] for folder in folders))

@@ -1,4 +1,4 @@
-"""Files of a run: its state, learned tensors, checkpoints. Each is written atomically."""
+"""Files of a run: state, learned tensors, checkpoints. All writes are atomic."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..weights.conversion import is_hq
 
 
 def cannot_save(path: Path, error: OSError) -> HqsamError:
-    """The error of a file that cannot be written."""
+    """Error for a file that cannot be written."""
     remedy = "earlier checkpoints are kept: free disk space and run the same command again to continue"
     return HqsamError(f"cannot be written ({error.strerror})", file=path, remedy=remedy)
 
 
 def write_whole(path: Path, content: Callable[[], bytes | memoryview]) -> None:
-    """Replace a file; if that fails, the old one stays. Raises an HqsamError."""
+    """Atomically replace a file; on failure the old one stays. Raises an HqsamError."""
     try:
         with atomic_file(path) as file:
             file.write(content())
@@ -32,10 +32,10 @@ def write_whole(path: Path, content: Callable[[], bytes | memoryview]) -> None:
 
 
 def save_state(path: Path, state: Mapping[str, object]) -> None:
-    """Write the state of a run, tensors and plain values, as a torch file."""
+    """Write the run state, tensors and plain values, as a torch file."""
 
     def content() -> memoryview:
-        # In memory: torch's own writer aborts on a full disk.
+        # Serialize in memory, because torch's own writer aborts on a full disk.
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         return buffer.getbuffer()
@@ -50,9 +50,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
 
 
 def save_merged(path: Path, base: Path, learned: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a checkpoint of the base's tensors, unchanged, and the learned ones.
+    """Write a checkpoint of the unchanged base tensors and the learned ones.
 
-    HQ modules of the base are dropped: the learned tensors have their own, or are of a plain SAM.
+    HQ modules of the base are dropped: the learned tensors have their own, or belong to a plain SAM.
     """
     kept = {key: tensor for key, tensor in read_checkpoint(base).state.items() if not is_hq(key)}
     save_tensors(path, {**kept, **learned}, metadata)

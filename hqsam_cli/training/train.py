@@ -1,4 +1,4 @@
-"""Training from its options to its result: `train` reads the data, plans the run, and runs it."""
+"""Entry point of training: `train` reads the data, plans the run, and runs it."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def train(
 
     Args:
         data: folders of images and masks, as FOLDER or FOLDER:WEIGHT.
-        output: folder for `hqsam.safetensors`, the base model with the trained tensors of the best epoch,
-            `hq_only.safetensors`, only these, `metrics.jsonl`, `metrics.png`, and `train.pt` to resume from.
-        dry_run: return the plan only.
+        output: folder for `hqsam.safetensors` (base model with the trained tensors of the best epoch),
+            `hq_only.safetensors` (only these tensors), `metrics.jsonl`, `metrics.png`, and `train.pt` to resume from.
+        dry_run: only return the plan.
 
     Raises:
-        HqsamError: data cannot be used, an output cannot be written, or the folder contains another run.
-        KeyboardInterrupt: SIGINT or SIGTERM; the run is saved.
+        HqsamError: the data is unusable, an output cannot be written, or the folder contains another run.
+        KeyboardInterrupt: on SIGINT or SIGTERM; the run is saved.
     """
     config, output = config or TrainConfig(), Path(output)
     check_options(config, data)
@@ -72,7 +72,7 @@ def train(
     planned = plan(run) if table is None and not overwrite else None
     if dry_run:
         return TrainResult(planned, [*train_sets, *val_sets])
-    # Single processes of a world cannot stop; after they are killed, the last save is continued.
+    # One process of a world cannot stop alone; if killed, training resumes from the last save.
     with join_world(compute.device) as world, interrupt if processes == 1 else nullcontext():
         if overwrite and world.is_main:
             for folder in [output] if table is None else [output / row.name for row in TABLES[table]]:
@@ -85,7 +85,7 @@ def train(
 
 
 def check_options(config: TrainConfig, data: Sequence[object]) -> None:
-    """Raise a UsageError for options that exclude each other."""
+    """Raise a UsageError for conflicting options."""
     if not 0 < config.lr < float("inf"):
         raise UsageError("must be over 0", option="lr", value=config.lr)
     if not data and config.hqseg is None:
@@ -103,7 +103,7 @@ def check_options(config: TrainConfig, data: Sequence[object]) -> None:
 def find_data(
     data: Sequence[str | PathLike[str]], config: TrainConfig, progress: Progress
 ) -> tuple[list[ImageMaskFolder], list[ImageMaskFolder]]:
-    """The data sets of training and of validation; skipped files are reported."""
+    """Find the training and validation datasets; skipped files are reported."""
     sets = [find_pairs(folder, weight, config.exif) for folder, weight in map(_folder_and_weight, map(str, data))]
     if config.hqseg is not None:
         found, missing = hqseg_folders(config.hqseg, config.exif)
@@ -121,7 +121,7 @@ def find_data(
 
 
 def _folder_and_weight(text: str) -> tuple[Path, float]:
-    """`FOLDER:WEIGHT`, or a folder alone, which may have a colon in its name."""
+    """Parse `FOLDER:WEIGHT`, or a folder alone, whose name may contain a colon."""
     folder, _, tail = text.rpartition(":")
     try:
         weight = float(tail) if folder else 1.0
@@ -133,10 +133,10 @@ def _folder_and_weight(text: str) -> tuple[Path, float]:
 
 
 def plan(run: TrainRun) -> TrainPlan:
-    """What a run would do, before any model is loaded.
+    """TrainPlan a run before any model is loaded.
 
-    Raises a UsageError if the folder has another run, or files of no run; an HqsamError if there are too few pairs, or
-    the state of the run is damaged.
+    Raises a UsageError if the folder contains another run or unrelated files; an HqsamError if there are too few pairs,
+    or the run state is damaged.
     """
     config, state = run.config, run.output / STATE
     pairs = AugmentedPairs(run.data, STRIDE, config.batch_size, config.seed, config.augmentation)

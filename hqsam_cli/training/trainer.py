@@ -1,6 +1,6 @@
 """The training loop, which resumes from its last checkpoint.
 
-Samples are functions of their number, so that the position in the run is all of the random state.
+Samples depend only on their number, so the step is the whole random state.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ LOG_STEPS = 20
 
 
 class Trainer:
-    """A run: its model, which is trained in place, its optimizer, and its history.
+    """Trains a model in place, with its optimizer and history.
 
     Args:
-        criterion: a module that holds the model and turns a batch into a loss and values to log.
-        identity: what weights depend on, by option; the state of another run is refused.
-        folder: gets `train.pt`, the state of the run, and a line of `metrics.jsonl` every `LOG_STEPS`.
+        criterion: module that holds the model and computes the loss of a batch and values to log.
+        identity: the options that weights depend on; the state of a different run is rejected.
+        folder: for `train.pt`, the run state, and `metrics.jsonl`, with a line every `LOG_STEPS`.
         stop: whether to save and raise KeyboardInterrupt.
     """
 
@@ -72,7 +72,7 @@ class Trainer:
         self._trim_metrics()
 
     def lr_lambda(self, step: int) -> float:
-        """The factor of the learning rate at a step."""
+        """Learning rate factor at a step."""
         if self.config.lr_schedule == "step":
             return 0.1 ** (step // self.epoch_steps // self.config.lr_step)
         left = (self.steps - step) / max(self.steps - WARMUP_STEPS, 1)
@@ -114,7 +114,7 @@ class Trainer:
         self.save()
 
     def save(self) -> None:
-        """Write the state of the run; of the model only learned parameters."""
+        """Write the run state, with only the learned parameters of the model."""
         if self.world.is_main:
             state = {
                 "model": {name: parameter.detach() for name, parameter in self.learned.items()},
@@ -125,7 +125,7 @@ class Trainer:
             save_state(self.checkpoint, {**state, **self.history.to_dict()})
 
     def note_problems(self, problems: list[str]) -> None:
-        """Report skipped files, each once."""
+        """Report each skipped file once."""
         for text in problems:
             if text not in self.history.skipped:
                 self.history.skipped.add(text)
@@ -133,12 +133,12 @@ class Trainer:
 
     @property
     def result(self) -> dict[str, Tensor]:
-        """The learned tensors, or their moving average."""
+        """Return the learned tensors, or their moving average."""
         return self.ema or {name: parameter.detach() for name, parameter in self.learned.items()}
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within the block, the model has the moving average of its weights, if there is one."""
+        """Context manager in which the model has the moving average of its weights, if any."""
         own = {name: p.detach().clone() for name, p in self.learned.items()}
         with torch.no_grad():
             for name, parameter in self.learned.items():
@@ -150,14 +150,14 @@ class Trainer:
                     parameter.copy_(own[name])
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
-        """Forward pass, backward pass and update of the weights; values to log."""
+        """Forward pass, backward pass and optimizer step; returns values to log."""
         config, device, step = self.config, self.world.device, self.history.step
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * self.lr_lambda(step)
         dtype = getattr(torch, config.dtype)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             moved: Any = (x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for x in batch)
-            loss, log = self.criterion(Batch(*moved))  # images follow in `Criterion`
+            loss, log = self.criterion(Batch(*moved))  # images are moved in `Criterion`
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if config.max_grad_norm is not None:
@@ -171,7 +171,7 @@ class Trainer:
         return {"loss": loss.detach(), **log}
 
     def _log(self, meter: AverageMeter) -> str:
-        """Write means over the last steps to the metrics; as text for the progress bar."""
+        """Write means over the last steps to the metrics; returns text for the progress bar."""
         means, self.images_per_second = meter.means(), meter.images_per_second
         if not math.isfinite(means["loss"]):
             reason = f"the loss is not finite at step {self.history.step}"
@@ -181,7 +181,7 @@ class Trainer:
         return ", ".join([*(f"{k} {v:.3f}" for k, v in means.items()), f"{self.images_per_second:.1f} images/s"])
 
     def write_metrics(self, values: Mapping[str, object]) -> None:
-        """Append a line to the metrics."""
+        """Append a line to the metrics file."""
         if not self.world.is_main:
             return
         try:
@@ -191,7 +191,7 @@ class Trainer:
             raise cannot_save(self.metrics, error) from None
 
     def _load(self) -> None:
-        """Continue from the checkpoint."""
+        """Resume from the checkpoint."""
         saved = read_run(self.checkpoint, self.identity, self.world.device)
         with torch.no_grad():
             for name, parameter in self.learned.items():
@@ -201,14 +201,14 @@ class Trainer:
         self.history = History.from_dict(saved)
 
     def _trim_metrics(self) -> None:
-        """Drop torn lines, and those of steps after the checkpoint."""
+        """Drop truncated lines, and lines of steps after the checkpoint."""
         if self.world.is_main and self.metrics.exists():
             lines = self.metrics.read_bytes().splitlines(keepends=True)
             write_whole(self.metrics, lambda: b"".join(line for line in lines if _step_of(line) <= self.history.step))
 
 
 def _step_of(line: bytes) -> float:
-    """The step of a line of the metrics; infinity if it is torn."""
+    """Step of a metrics line; infinity if the line is truncated."""
     try:
         return float(json.loads(line)["step"])
     except ValueError:
@@ -216,7 +216,7 @@ def _step_of(line: bytes) -> float:
 
 
 def _without_traceback(loader: DataLoader[Batch]) -> Iterator[Any]:
-    """The batches of a loader; errors of its workers without the traceback in their text."""
+    """Yield the batches of a loader, with worker errors stripped of their traceback text."""
     try:
         yield from loader
     except HqsamError as error:
@@ -224,11 +224,11 @@ def _without_traceback(loader: DataLoader[Batch]) -> Iterator[Any]:
 
 
 def read_run(path: Path, identity: dict[str, str], device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The state of a run. Raises a UsageError if it has another identity, an HqsamError if the file is damaged."""
+    """Read the run state. Raises a UsageError if its identity differs, an HqsamError if the file is damaged."""
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         known, command = saved.get("identity", {}), saved.get("notes", {}).get("command")
-    except Exception as error:  # a damaged file makes it raise about anything
+    except Exception as error:  # torch raises almost any exception for a damaged file
         raise HqsamError(f"not the state of a run ({type(error).__name__})", file=path, remedy="delete it") from None
     if changed := changes(known, identity):
         reason = f"started with other options ({'; '.join(changed)}){f' by: {command}' if command else ''}"
@@ -238,14 +238,14 @@ def read_run(path: Path, identity: dict[str, str], device: torch.device | str = 
 
 
 def _init_worker(_number: int) -> None:
-    """One thread each; signals, which may be sent to all processes, are handled by the main one."""
+    """Use one thread; signals, which may reach all processes, are handled by the main process."""
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class AverageMeter:
-    """Means over steps, of so many images each in all processes."""
+    """Means over steps; each step has a fixed number of images over all processes."""
 
     def __init__(self, images: int) -> None:
         self.images = images
@@ -254,7 +254,7 @@ class AverageMeter:
         self.sums: dict[str, Tensor] = {}
 
     def update(self, values: dict[str, Tensor]) -> None:
-        """Add a step, without waiting for the device."""
+        """Add a step, without synchronizing the device."""
         self.steps += 1
         self.sums = {key: value + self.sums[key] if self.sums else value for key, value in values.items()}
 
@@ -264,5 +264,5 @@ class AverageMeter:
 
     @property
     def images_per_second(self) -> float:
-        """Throughput of all processes."""
+        """Throughput over all processes."""
         return self.steps * self.images / max(time.monotonic() - self.start, 1e-9)

@@ -21,7 +21,7 @@ from .history import Scores
 def validate(
     model: HQSam, folders: list[ImageMaskFolder], *, mask_output: MaskOutput, dtype: str
 ) -> tuple[dict[str, Scores], list[str]]:
-    """Scores of each folder by `hqsam eval --protocol deploy`, and the errors of pairs that cannot be scored.
+    """Score each folder as `hqsam eval --protocol deploy`; also returns the errors of pairs that cannot be scored.
 
     Folders of equal names get a number. Raises an HqsamError if no pair of a folder can be scored.
     """

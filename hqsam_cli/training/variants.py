@@ -1,4 +1,4 @@
-"""Ablations of HQ-SAM (tables 2 to 4): decoders without some parts, and other parameters to train.
+"""Ablations of HQ-SAM (tables 2 to 4): reduced decoders, and other sets of trained parameters.
 
 What the paper does not specify:
 
@@ -6,9 +6,9 @@ What the paper does not specify:
   single-mask token and its MLP, which attend to them.
 - *scaled output token*: after the transformer, the HQ token attends to SAM's four mask tokens by scaled dot-product
   attention without projections, with a residual connection.
-- *boundary loss*: only points within 2 % of the diagonal of the contour of the ground truth count.
+- *boundary loss*: only points within 2 % of the diagonal from the ground truth contour count.
 - *fusion sources*: `none` is SAM's mask feature without the convolutions of `embedding_maskfeature`; `decoder` is those
-  convolutions alone, for which the paper has no figures.
+  convolutions alone, for which the paper has no results.
 - *output token learned*: the embedding of SAM's mask tokens and the MLP of the single mask.
 - *decoder learned*: all of SAM's mask decoder; *all*: every parameter of SAM, batch norms keeping their statistics.
 """
@@ -36,7 +36,7 @@ FEATURE_SIZE = 0.1  # root mean square of a pixel's mask features, in SAM's deco
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """The token and the features of the HQ mask, and whether the loss is of boundaries only."""
+    """Token and features of the HQ mask, and whether the loss covers boundaries only."""
 
     token: Token = "hq"
     fusion: Fusion = "full"
@@ -59,14 +59,14 @@ VARIANTS = {
 
 
 def is_learned(name: str, learn: Learn) -> bool:
-    """Whether a parameter is trained; others are frozen."""
+    """Whether a parameter is trained; all others are frozen."""
     if learn == "hq":
         return is_hq(name)
     return name.startswith({"all": ("",), "decoder": ("mask_decoder.",), "token": OUTPUT_TOKEN}[learn])
 
 
 class AblatedDecoder(MaskDecoder):
-    """The HQ decoder with parts left out or replaced; see the docstring of the module."""
+    """The HQ decoder with parts removed or replaced; see the module docstring."""
 
     def __init__(self, embed_dim: int, interm_dim: int, variant: Variant) -> None:
         super().__init__(embed_dim, interm_dim)
@@ -82,7 +82,7 @@ class AblatedDecoder(MaskDecoder):
             del self.embedding_encoder
 
     def hq_features(self, embedding: Tensor, interm_embeddings: Tensor) -> Tensor:
-        """See `MaskDecoder`; of the sources of the variant, or zeros."""
+        """See `MaskDecoder`; from the variant's sources, or zeros."""
         batch, channels, height, width = embedding.shape
         features = embedding.new_zeros(batch, channels // 8, 4 * height, 4 * width)
         if self.variant.fusion in ("final", "full"):
@@ -110,10 +110,10 @@ class AblatedDecoder(MaskDecoder):
 
 
 def prepare(model: HQSam, config: TrainConfig) -> None:
-    """Replace the decoder of a model by the one to train, and freeze all other parameters.
+    """Replace the model's decoder by the one to train, and freeze all other parameters.
 
-    SAM's weights are kept. HQ modules are new if the model has none, if `config.fresh` says so, and in ablations:
-    initialized by PyTorch, as in the paper, or by `init_as_sam`.
+    SAM's weights are kept. HQ modules are new if the model has none, with `config.fresh`, and in ablations: initialized
+    by PyTorch, as in the paper, or by `init_as_sam`.
     """
     dim = model.interm_dim
     torch.manual_seed(config.seed)
@@ -137,13 +137,13 @@ def prepare(model: HQSam, config: TrainConfig) -> None:
 
 @torch.no_grad()
 def init_as_sam(model: HQSam) -> None:
-    """Initialize the HQ modules such that the HQ mask is SAM's.
+    """Initialize the HQ modules such that the HQ mask equals SAM's.
 
     The token and its MLP are copies of SAM's. For each of SAM's mask features x, the HQ features hold x and -x: their
     mean is 0, the layer norm only scales them, and the second convolution takes their difference,
     gelu(x) - gelu(-x) = x. The product of token and features keeps its sign; as the features are scaled up, the last
-    layer of the token's MLP is scaled down, since Adam's first steps would destroy smaller features. The two features
-    of the encoder start with weight 0.
+    layer of the token's MLP is scaled down, since Adam's first steps would destroy smaller features. The two encoder
+    features start with weight 0.
     """
     decoder = model.mask_decoder
     decoder.hf_token.weight.copy_(decoder.mask_tokens.weight[:1])

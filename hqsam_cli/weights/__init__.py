@@ -1,1 +1,1 @@
-"""Registry of models, download of weights, and checkpoints; the weights files of this package."""
+"""Model registry, weights download and checkpoints; also holds the bundled weights files."""

@@ -1,7 +1,6 @@
 """Read, load, merge and write checkpoints of HQ-SAM, SAM and MobileSAM.
 
-Nothing in a file is executed, and loading is strict. The architecture is inferred from the tensors, not from the file
-name.
+Nothing in a file is executed, and loading is strict. The architecture is inferred from the tensors, not the file name.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ FUSION_KEY = "mask_decoder.compress_vit_feat.0.weight"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint whose keys and shapes are valid.
+    """A checkpoint with valid keys and shapes.
 
     Attributes:
-        kind: `HQ-SAM`, `SAM`, `HQ modules` only, or `HQ decoder`, a decoder with them, as the authors' training saves
-            it.
+        kind: `HQ-SAM`, `SAM`, `HQ modules` only, or `HQ decoder`, a decoder with HQ modules, as saved by the authors'
+            training.
         architecture: a key of `ARCHITECTURES`.
         layout: `official` or `transformers`, of the file.
         state: the tensors, with official keys.
         metadata: of the file, such as `image_size`.
-        model: a model of that architecture without these tensors; None for a part of a model.
+        model: a model of that architecture without these tensors; None for partial models.
     """
 
     kind: str
@@ -69,14 +68,14 @@ def load_model(
 ) -> HQSam:
     """Load a model for inference by name or path; official weights are downloaded on first use.
 
-    Its batch norms are fused: to train it or save its state, use `load_checkpoint`.
+    Batch norms are fused: to train the model or save its state, use `load_checkpoint`.
 
     Args:
-        model: a name of `hqsam weights list`, a checkpoint, or a folder in the layout of `transformers`.
+        model: a name from `hqsam weights list`, a checkpoint, or a folder in `transformers` layout.
         dtype: of the `Predictor`.
 
     Raises:
-        HqsamError: no such weights, the download fails, or the file is not a checkpoint.
+        HqsamError: unknown weights, the download fails, or the file is not a checkpoint.
     """
     return prepare_for_inference(load_checkpoint(find_checkpoint(str(model))), device, dtype)
 
@@ -85,7 +84,7 @@ def load_checkpoint(path: Path) -> HQSam:
     """Load a model in float32 and evaluation mode on the CPU.
 
     Raises:
-        HqsamError: see `read_checkpoint`; or the file holds a part of a model.
+        HqsamError: see `read_checkpoint`; or the file holds a partial model.
     """
     checkpoint = read_checkpoint(path)
     model = checkpoint.model
@@ -104,13 +103,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint and validate its keys and shapes.
 
     Raises:
-        HqsamError: the file is not a checkpoint, or keys or shapes differ from those of its architecture.
+        HqsamError: the file is not a checkpoint, or its keys or shapes do not match its architecture.
     """
     return _validated(path, *read_state(path))
 
 
 def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
-    """The checkpoint of a state; `path` is for errors."""
+    """Create a checkpoint from a state; `path` is for error messages."""
     state, layout = to_official_state(raw), "transformers" if is_transformers(raw) else "official"
     if FUSION_KEY in state and all(key.startswith(DECODER) for key in state):
         kind = "HQ modules" if all(map(is_hq, state)) else "HQ decoder"
@@ -132,14 +131,14 @@ def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> 
 
 
 def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
-    """Merge a SAM and HQ modules trained on it into one HQ-SAM.
+    """Merge a SAM and HQ modules trained on it into an HQ-SAM.
 
     Args:
         sam: a SAM, or an HQ-SAM whose HQ modules are replaced.
         hq_only: HQ modules, or a decoder with them; its metadata takes precedence.
 
     Raises:
-        HqsamError: a file holds something else, or their architectures differ.
+        HqsamError: wrong kind of file, or the architectures differ.
     """
     base, added = read_checkpoint(sam), read_checkpoint(hq_only)
     if base.model is None:
@@ -164,7 +163,7 @@ def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read tensors and metadata of a `.safetensors` or a torch file, without executing anything in it.
+    """Read tensors and metadata of a `.safetensors` or torch file, without executing anything in it.
 
     Raises:
         HqsamError: the file is neither.
@@ -216,7 +215,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            # `format` is of the library that wrote the file, not of the model.
+            # `format` describes the library that wrote the file, not the model.
             return plain_names(tensors), {
                 key: value for key, value in (file.metadata() or {}).items() if key != "format"
             }
@@ -227,10 +226,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def write_checkpoint(
     file: BinaryIO, state: Mapping[str, Tensor], metadata: Mapping[str, str], *, safetensors: bool
 ) -> None:
-    """Write tensors as safetensors, with the metadata, or as a torch file.
+    """Write tensors as safetensors with metadata, or as a torch file.
 
-    A torch file is a plain state dict, which the authors' code can load, without metadata. Only if the input size is
-    not the default, which is needed to load it correctly, is it a dict of the state and the metadata.
+    A torch file is a plain state dict without metadata, which the authors' code can load. With a non-default input
+    size,
+    which is needed for correct loading, it is a dict of state and metadata.
     """
     tensors = {key: tensor.contiguous() for key, tensor in state.items()}
     if safetensors:
@@ -242,14 +242,14 @@ def write_checkpoint(
         is_plain = metadata.get("image_size", DEFAULT_IMAGE_SIZE) == DEFAULT_IMAGE_SIZE
         torch.save(tensors if is_plain else {"model": tensors, METADATA: dict(metadata)}, file)
     except RuntimeError as error:
-        # When a write fails, so does closing torch's zip writer; the context is the error of the write.
+        # When a write fails, closing torch's zip writer fails too; the original error is the context.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
 
 
 def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
-    """The architecture of HQ modules; raises an HqsamError unless they are complete."""
+    """Architecture of HQ modules; raises an HqsamError if they are incomplete."""
     channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
     architecture = architecture_of_hq(channels) or "vit_tiny"
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
@@ -259,7 +259,7 @@ def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
 
 
 def _check_tensors(path: Path, name: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    """Raise an HqsamError unless keys and shapes are equal."""
+    """Raise an HqsamError unless keys and shapes match."""
     missing = [key for key in wanted if key not in state]
     unexpected = [key for key in state if key not in wanted]
     if missing or unexpected:

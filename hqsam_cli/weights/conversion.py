@@ -1,8 +1,8 @@
-"""Conversion between the two layouts of SAM and HQ-SAM weights: different keys of the same tensors.
+"""Conversion between the two layouts of SAM and HQ-SAM weights: the same tensors with different keys.
 
-`official` is the layout of the authors' files, and of this package. `transformers` is that of `SamHQModel` and
-`SamModel`: a folder with `config.json` and `model.safetensors`, as in the repositories of `syscv-community`. It has
-only models with a ViT.
+`official` is the layout of the authors' files and of this package. `transformers` is that of `SamHQModel` and
+`SamModel`: a folder with `config.json` and `model.safetensors`, as in the `syscv-community` repositories. It only
+supports ViT models.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .registry import ARCHITECTURES, build_model, infer_architecture
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 DECODER = "mask_decoder."
 HQ_PREFIXES = tuple(f"{DECODER}{module}." for module in HQ_MODULES)
-PREFIXES = ("module.", "model.", "sam.", "_orig_mod.")  # of wrappers: DDP, trainers, torch.compile
-BARE_DECODER = ("hf_token.weight", "transformer.")  # keys of the authors' training, which saves only the decoder
+PREFIXES = ("module.", "model.", "sam.", "_orig_mod.")  # added by DDP, trainers, torch.compile
+BARE_DECODER = ("hf_token.weight", "transformer.")  # keys of the authors' training, which only saves the decoder
 HQ_KEY = "mask_decoder.hf_token.weight"
 
 POSITIONAL_EMBEDDING = "shared_image_embedding.positional_embedding"
@@ -28,7 +28,7 @@ TIED_POSITIONAL_EMBEDDING = "prompt_encoder.shared_embedding.positional_embeddin
 TRANSFORMERS_HQ_KEY = "mask_decoder.hq_token.weight"
 TRANSFORMERS_POS_EMBED_KEY, POS_EMBED_KEY = "vision_encoder.pos_embed", "image_encoder.pos_embed"
 
-# From official to transformers keys; all matching rules are applied in order.
+# Official to transformers keys; all matching rules are applied in order.
 RULES = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
@@ -71,14 +71,14 @@ RULES = tuple(
 
 
 def transformers_key(key: str) -> str:
-    """The `transformers` key of an official key."""
+    """Convert an official key to its `transformers` key."""
     for pattern, name in RULES:
         key = pattern.sub(name, key)
     return key
 
 
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Strip wrapper prefixes from the keys; keys of a decoder without its prefix get it."""
+    """Strip wrapper prefixes from keys, and add the missing prefix to keys of a bare decoder."""
     named = {key.replace("_orig_mod.", ""): tensor for key, tensor in state.items()}
     while prefix := next((p for p in PREFIXES if named and all(key.startswith(p) for key in named)), None):
         named = {key.removeprefix(prefix): tensor for key, tensor in named.items()}
@@ -88,12 +88,12 @@ def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def is_transformers(state: Mapping[str, Tensor]) -> bool:
-    """Whether the state is in the layout of `transformers`."""
+    """Whether the state is in `transformers` layout."""
     return TRANSFORMERS_POS_EMBED_KEY in state and state[TRANSFORMERS_POS_EMBED_KEY].ndim == 4
 
 
 def is_hq(key: str) -> bool:
-    """Whether an official key is of the HQ modules, which HQ-SAM adds to SAM."""
+    """Whether an official key belongs to the HQ modules, which HQ-SAM adds to SAM."""
     return key.startswith(HQ_PREFIXES)
 
 
@@ -114,10 +114,10 @@ def to_official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
-    """Convert a state from the official layout to that of `transformers`.
+    """Convert a state from the official to the `transformers` layout.
 
     Raises:
-        HqsamError: `transformers` has no such architecture.
+        HqsamError: `transformers` does not support the architecture.
     """
     vits = [name for name, entry in ARCHITECTURES.items() if entry.vit is not None]
     if architecture not in vits:
@@ -129,7 +129,7 @@ def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[s
 
 
 def transformers_config(architecture: str, *, has_hq: bool) -> dict[str, Any]:
-    """The `config.json` of `transformers`; omitted values are its defaults."""
+    """The `config.json` of `transformers`; omitted values use its defaults."""
     config, kind = ARCHITECTURES[architecture].vit, "sam_hq" if has_hq else "sam"
     assert config is not None
     encoder = {

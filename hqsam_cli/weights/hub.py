@@ -1,8 +1,8 @@
-"""Download official weights from the Hugging Face Hub by name, and verify their hash.
+"""Download of official weights from the Hugging Face Hub by name, with hash verification.
 
-`huggingface_hub` downloads, retries and caches, so its variables work as usual. Since the hash pins the content, a
+`huggingface_hub` downloads, retries and caches, so its environment variables apply. The hash pins the content, so a
 cached file is used without a request to the hub. It is hashed once per process: a run needs the hash for its identity
-anyway, and it takes a second or two per gigabyte, less than loading. Needs no torch.
+anyway, and it takes a second or two per gigabyte, less than loading. Does not import torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..io.digest import file_digest
 from .registry import PACKAGED, WEIGHTS, WeightsFile
 
 TRANSFORMERS_FILE = "model.safetensors"
-ATTEMPTS = 3  # the client resumes downloads that end early, but not those whose connection is reset
+ATTEMPTS = 3  # the client resumes truncated downloads, but not after a connection reset
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
@@ -29,11 +29,11 @@ Say = Callable[[str], None]
 
 
 def find_checkpoint(model: str, say: Say | None = None) -> Path:
-    """The file of a model name or path; official weights are downloaded on first use and verified.
+    """Return the file of a model name or path; official weights are downloaded on first use and verified.
 
     Args:
-        model: a name, a checkpoint, or a folder in the layout of `transformers`.
-        say: called with a message before a download, which shows a progress bar; None downloads silently.
+        model: a name, a checkpoint, or a folder in `transformers` layout.
+        say: called with a message before a download with a progress bar; None downloads silently.
 
     Raises:
         UsageError: neither a name nor a file.
@@ -43,7 +43,7 @@ def find_checkpoint(model: str, say: Say | None = None) -> Path:
 
 
 def local_path(model: str) -> Path:
-    """The local file of a model name or path, neither downloaded nor verified; a UsageError or an HqsamError."""
+    """Local file of a model name or path, not downloaded or verified. Raises a UsageError or an HqsamError."""
     if model in PACKAGED:
         return PACKAGED[model]
     if model in WEIGHTS:
@@ -61,12 +61,12 @@ def local_path(model: str) -> Path:
 
 
 def official_sha256(model: str) -> str | None:
-    """The hash of official weights that are not in the cache; None for local files."""
+    """Hash of official weights that are not in the cache; None for local files."""
     return WEIGHTS[model].sha256 if model in WEIGHTS and not cache_path(WEIGHTS[model]).is_file() else None
 
 
 def cache_path(weights: WeightsFile) -> Path:
-    """Path of the file in the cache of `huggingface_hub`, or the path there where it can be put by hand."""
+    """Path in the `huggingface_hub` cache, or where to place the file there manually."""
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.file_download import repo_folder_name
 
@@ -78,15 +78,15 @@ def cache_path(weights: WeightsFile) -> Path:
 
 
 def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path:
-    """The verified official file of a name in `WEIGHTS`, from the cache or the hub; errors as in `find_checkpoint`.
+    """Return the verified file of a name in `WEIGHTS`, from the cache or the hub; errors as in `find_checkpoint`.
 
     Args:
-        repair: download a cached file again if it is not the official one, instead of an error.
+        repair: download a cached file again if it is not the official one, instead of raising.
     """
     weights = WEIGHTS[name]
     path = cache_path(weights)
     if repair and path.is_file() and mismatch(path, weights):
-        # The client would not replace a file of this name; it is kept until the download succeeds.
+        # The client does not replace an existing file; it is kept until the download succeeds.
         aside = path.replace(path.with_name(f"{path.name}.damaged"))
         try:
             path = _download(name, say, force=True)
@@ -103,7 +103,7 @@ def download(name: str, say: Say | None = None, *, repair: bool = False) -> Path
 
 
 def mismatch(path: Path, weights: WeightsFile) -> str | None:
-    """How a file differs from the official one, or None."""
+    """Describe how a file differs from the official one; None if it does not."""
     size = path.stat().st_size
     if size != weights.size:
         return f"it has {size:,} bytes, not {weights.size:,}"
@@ -112,16 +112,16 @@ def mismatch(path: Path, weights: WeightsFile) -> str | None:
 
 
 def official_name(sha256: str) -> str | None:
-    """The name of the official weights with that hash, or None."""
+    """Name of the official weights with a hash, or None."""
     return next((name for name, weights in WEIGHTS.items() if weights.sha256 == sha256), None)
 
 
 def inventory() -> list[dict[str, Any]]:
-    """All named weights files and their local state.
+    """List all named weights files and their local state.
 
     Returns:
-        Rows with `name`, `repository` (None in the package), `file`, `bytes`, `sha256` (None in the package),
-        `state` (`here`, `damaged` or `absent`, by size, without hashing) and `path` (None if absent).
+        Rows with `name`, `repository` (None if bundled), `file`, `bytes`, `sha256` (None if bundled), `state` (`here`,
+        `damaged` or `absent`, by size, without hashing) and `path` (None if absent).
     """
     rows: list[dict[str, Any]] = []
     for name in (*PACKAGED, *WEIGHTS):
@@ -148,7 +148,7 @@ def _hash_of_state(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
-    """Download a file into the cache; `force` even if it is cached."""
+    """Download a file into the cache; `force` replaces a cached one."""
     from huggingface_hub import constants, hf_hub_download, utils
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -165,7 +165,7 @@ def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
             if shutil.disk_usage(folder).free < weights.size:  # the client only warns
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
             return Path(hf_hub_download(weights.repository, weights.path, force_download=force))
-        except Exception as error:  # of a reset connection; its class is of the client's HTTP library
+        except Exception as error:  # e.g. connection resets, raised by the client's HTTP library
             if not left or isinstance(error, OSError | ValueError):
                 raise _download_error(name, error) from None
         time.sleep(1)
@@ -173,7 +173,7 @@ def _download(name: str, say: Say | None, *, force: bool = False) -> Path:
 
 
 def _download_error(name: str, error: Exception) -> HqsamError:
-    """The error of a failed download: what, why, and where to put the file by hand."""
+    """Error of a failed download: what, why, and where to place the file manually."""
     from huggingface_hub import constants
     from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
 

@@ -1,4 +1,4 @@
-"""Registry of architectures and of official weights files; torch is imported when a model is built.
+"""Registry of architectures and official weights files; torch is imported when a model is built.
 
 To add an encoder, implement it in `modeling` and add it to `ARCHITECTURES`; add its weights files to `WEIGHTS`.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ViTConfig(NamedTuple):
-    """Arguments of `ViTImageEncoder`, which see."""
+    """Arguments of `ViTImageEncoder`."""
 
     dim: int
     depth: int
@@ -33,9 +33,9 @@ class Architecture:
 
     Attributes:
         build: builds the encoder for an input size in pixels.
-        interm_dim: channels of the early features that HQ-SAM fuses, of stride 16.
-        marker: a state key that identifies the architecture, if
-        width: is None, else together with the last dimension of its tensor.
+        interm_dim: channels of the early features that HQ-SAM fuses, at stride 16.
+        marker: state key that identifies the architecture, together with `width` unless that is None.
+        width: last dimension of the marker's tensor.
         vit: arguments of the encoder if it is a ViT, else None.
     """
 
@@ -47,17 +47,17 @@ class Architecture:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether its positional embeddings fit a single input size."""
+        """Whether the positional embeddings fit a single input size."""
         return self.vit is not None
 
     def matches(self, state: Mapping[str, Tensor]) -> bool:
-        """Whether the state of a whole model, with official keys, is of this architecture."""
+        """Whether the state of a full model, with official keys, has this architecture."""
         tensor = state.get(self.marker)
         return tensor is not None and (self.width is None or (tensor.ndim == 4 and tensor.shape[-1] == self.width))
 
 
 def vit_architecture(dim: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> Architecture:
-    """A ViT; arguments as in `ViTImageEncoder`."""
+    """Create a ViT; arguments as in `ViTImageEncoder`."""
     config = ViTConfig(dim, depth, heads, global_blocks)
 
     def build(image_size: int) -> nn.Module:
@@ -84,11 +84,11 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """One official file on the hub.
+    """An official file on the hub.
 
     Attributes:
         repository: owner and name on the hub.
-        path: of the file in the repository.
+        path: path in the repository.
         size: in bytes.
         sha256: identifies the official file, whatever its source.
         has_hq: False for a plain SAM.
@@ -153,13 +153,14 @@ WEIGHTS = {
 
 
 def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024) -> HQSam:
-    """A model of that architecture, without trained weights.
+    """Build a model without trained weights.
 
-    A ViT is on the meta device: initializing up to 637 million weights at random only to overwrite them would take
-    longer than loading. Other models have buffers that are not in the state, so they are initialized.
+    A ViT is on the meta device: randomly initializing up to 637 million weights that are then overwritten would take
+    longer
+    than loading. Other models have buffers outside the state, so they are initialized.
 
     Raises:
-        ValueError: no such architecture.
+        ValueError: unknown architecture.
     """
     import torch
 
@@ -178,23 +179,23 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> str | None:
-    """The architecture of the state of a whole model, with official keys, or None."""
+    """Infer the architecture from the state of a full model, with official keys, or None."""
     return next((name for name, entry in ARCHITECTURES.items() if entry.matches(state)), None)
 
 
 def architecture_of_hq(interm_dim: int) -> str | None:
-    """The architecture of HQ modules that fuse early features of `interm_dim` channels, or None."""
+    """Architecture of HQ modules that fuse early features of `interm_dim` channels, or None."""
     return next((name for name, entry in ARCHITECTURES.items() if entry.interm_dim == interm_dim), None)
 
 
 def check_hq(model: str, output: str) -> None:
-    """Raise a UsageError, before anything is downloaded, if a named model is a plain SAM and has no such masks."""
+    """Raise a UsageError, before any download, if a named model is a plain SAM without such masks."""
     if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:
         raise UsageError(no_hq_message(model, output))
 
 
 def no_hq_message(checkpoint: Path | str, output: str) -> str:
-    """The error message for a mask output that a plain SAM does not have."""
+    """Error message for a mask output that a plain SAM does not have."""
     return (
         f"{checkpoint} is a plain SAM without the HQ token, so it has no {output} masks: "
         "pass `mask_output` sam, or an HQ-SAM checkpoint"
