@@ -110,7 +110,7 @@ def join(rings: Sequence[np.ndarray]) -> np.ndarray:
     It starts with the first ring. The lines are a minimum spanning tree of the rings.
     """
     tree = _nearest_first(rings) if len(rings) <= FEW else _spanning_tree(rings)
-    joined_to: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)  # by (ring, corner): (ring, corner)
+    joined_to: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)  # (ring, own corner) by (ring, corner)
     for place, ring in tree:
         joined_to[place].append(ring)
 

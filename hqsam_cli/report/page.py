@@ -63,8 +63,7 @@ class Judged:
 def write_report(
     results: Results, photos: Sequence[Photo], run: Path, *, max_pixels: int, workers: int, progress: Progress
 ) -> tuple[Path, int]:
-    """Write `report/` into the output folder of a run; return the path of the page, and the number of unreadable
-    photos.
+    """Write `report/` into the output folder; return the path of the page, and the number of unreadable photos.
 
     Args:
         photos: the images of the results.
