@@ -130,7 +130,7 @@ def merge(parts: Sequence[Results]) -> Results:
     """Merge results; images and categories with equal names are merged.
 
     Ids are kept if possible: an image id already used by another image is replaced, and all annotation ids of a file if
-        one is already used by an earlier file.
+    one is already used by an earlier file.
 
     Raises:
         UsageError: results lists are mixed with other formats.
