@@ -1,7 +1,7 @@
 """Records passed between packages.
 
-A `RawPrompt` is read from a file; fit to the decoded image it is a `Prompt`, the input of a model, as are those of a
-detector. An `Instance` is the output of a model.
+A `RawPrompt` is read from a file; fitted to the decoded image, it becomes a `Prompt`, the input of a model. Detectors
+output `Prompt`s directly. An `Instance` is the output of a model.
 All coordinates are pixels of the decoded image (after the EXIF policy), x to the right and y down.
 """
 
@@ -17,29 +17,29 @@ import numpy as np
 
 from .errors import HqsamError
 
-# COCO's RLE, compressed or a list of counts, or its polygons, as read from a file, not validated.
+# COCO RLE, compressed or a list of counts, or polygons, as read from a file, not validated.
 Segmentation: TypeAlias = Mapping[str, Any] | list[Any]
 Box: TypeAlias = tuple[float, float, float, float]
-DECIMALS = 6  # of scores in results, so that equal runs have equal bytes
+DECIMALS = 6  # of scores in results, so that equal runs are byte-identical
 MULTIMASKS = 3
 
 
 class RLE(TypedDict):
-    """COCO's compressed run-length encoding of a mask; `size` is [height, width]."""
+    """COCO compressed run-length encoding of a mask; `size` is [height, width]."""
 
     size: list[int]
     counts: str
 
 
 class Category(TypedDict):
-    """A COCO category; may have further keys, such as `supercategory`."""
+    """A COCO category; may have more keys, such as `supercategory`."""
 
     id: int
     name: str
 
 
 class CocoImage(TypedDict, total=False):
-    """A COCO image; one of a run that failed may have `error`, a sentence."""
+    """A COCO image; a failed image may have an `error` message."""
 
     id: int
     file_name: str
@@ -49,14 +49,14 @@ class CocoImage(TypedDict, total=False):
 
 
 class SamAnnotation(TypedDict):
-    """Plain SAM's mask of a prompt."""
+    """The mask of plain SAM for a prompt."""
 
     segmentation: RLE
     predicted_iou: float
 
 
 class Polygons(TypedDict):
-    """A mask as polygons: see `formats.polygons`."""
+    """A mask as polygons; see `formats.polygons`."""
 
     parts: list[list[float]]
     iou: float
@@ -64,7 +64,7 @@ class Polygons(TypedDict):
 
 
 class Annotation(TypedDict, total=False):
-    """A mask or a box in COCO's form, as results have it; see `Instance.to_coco`. One of a file may lack keys."""
+    """A mask or a box in COCO form; see `Instance.to_coco`. Annotations of a file may lack keys."""
 
     id: int
     image_id: int
@@ -88,10 +88,10 @@ class Failure:
     """Why an image failed.
 
     Attributes:
-        path: of the image, as it was given.
-        reason: what is wrong, without details: equal for all images with the same problem.
+        path: path of the image, as given.
+        reason: the problem without details, equal for all images with the same problem.
         detail: details.
-        remedy: what to do, or "".
+        remedy: suggested fix, or "".
     """
 
     path: str
@@ -101,7 +101,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: HqsamError, path: str) -> Failure:
-        """Of an error that is about an image, or about a file of it."""
+        """Create from an error about an image, or about a file of it."""
         return cls(str(path if error.file is None else error.file), error.reason, error.detail, error.remedy)
 
     def __str__(self) -> str:
@@ -113,13 +113,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """The results of an image: a line of NDJSON, and of the journal.
+    """The results of an image: a line of NDJSON or of the journal.
 
     Attributes:
         file_name: relative, with `/`.
-        size: (width, height) in pixels, None where it could not be read.
+        size: (width, height) in pixels, None if it could not be read.
         failure: why there are no annotations.
-        path: of the image, absolute, or its URL; not written to NDJSON.
+        path: absolute path or URL of the image; not written to NDJSON.
     """
 
     file_name: str
@@ -130,7 +130,7 @@ class ImageRecord:
     path: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As a line of NDJSON has it."""
+        """The record as a line of NDJSON."""
         width, height = self.size or (None, None)
         return {
             "file_name": self.file_name,
@@ -143,7 +143,7 @@ class ImageRecord:
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> ImageRecord:
-        """Of a line that `to_dict` made; a journal also has the parts of a failure, `failure`."""
+        """Create from a line written by `to_dict`; journal lines also have the fields of a failure, `failure`."""
         size = (line["width"], line["height"]) if line["width"] else None
         failure = None
         if line["error"] is not None:
@@ -161,7 +161,7 @@ class NormalizedPolygon:
 
 @dataclass(frozen=True, slots=True)
 class RawPrompt:
-    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points` and `mask` is given.
+    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points` and `mask` is set.
 
     Attributes:
         annotation_id: id of the result, unique within a run.
@@ -184,7 +184,7 @@ class RawPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The prompt of one object in a decoded image; at least one of `box`, `points` and `mask` is given.
+    """The prompt of one object in a decoded image; at least one of `box`, `points` and `mask` is set.
 
     Attributes:
         annotation_id, category_id, score: as in `RawPrompt`.
@@ -208,9 +208,9 @@ class ImagePrompts:
     Attributes:
         file_name: path of the image relative to the folder it was found in, with `/`.
         image_id: COCO image id.
-        size: (width, height) that the prompt file claims, or None; prompts refer to that size.
+        size: (width, height) in the prompt file, or None; prompts refer to that size.
         prompts: in input order.
-        dropped: number of prompts that a threshold filtered out.
+        dropped: number of prompts removed by a threshold.
         mentioned: whether a prompt file lists the objects of the image, possibly none; None without such a file.
     """
 
@@ -261,7 +261,7 @@ class MaskCrop:
 
     @cached_property
     def rle(self) -> RLE:
-        """COCO's compressed RLE, equal byte for byte to `pycocotools.mask.encode` of the full mask; encoded once."""
+        """COCO compressed RLE, byte-identical to `pycocotools.mask.encode` of the full mask; cached."""
         from pycocotools import mask as coco_mask
 
         size = [self.height, self.width]
@@ -269,7 +269,7 @@ class MaskCrop:
         return {"size": size, "counts": rle["counts"].decode("ascii")}
 
     def _run_lengths(self) -> np.ndarray:
-        """COCO's uncompressed counts of the full mask: run lengths in column-major order, background first.
+        """Uncompressed COCO counts of the full mask: run lengths in column-major order, background first.
 
         Only the crop is read: runs are found in it with a row of zeros between columns, moved to their positions in
         the full mask, and joined where a run continues from the bottom of a column to the top of the next.
@@ -297,7 +297,7 @@ class MaskCrop:
 
 @dataclass(frozen=True, slots=True)
 class ProbabilityCrop:
-    """Foreground probability map of an image, stored as a crop; zero outside of it.
+    """Foreground probability map of an image, stored as a crop; zero outside.
 
     Attributes:
         values: uint8 (h, w), 255 times the sigmoid of the logits.

@@ -1,1 +1,1 @@
-"""Images with ground-truth masks: pairs in folders, and the data sets of the paper."""
+"""Images with ground-truth masks: pairs in folders, and the datasets of the paper."""

@@ -19,17 +19,17 @@ from ..io.masks import THRESHOLD, read_mask_values, read_matte
 
 log = logging.getLogger(__name__)
 
-# Folders of images and masks: ours, DIS5K's, and both in one folder.
+# Folders of images and masks: own layout, DIS5K, and a single folder.
 LAYOUTS = (("images", "masks"), ("im", "gt"), (".", "."))
 FLAT_SUFFIXES = (".jpg", ".jpeg")  # of images in the folder of their masks
-ALPHA = "alpha"  # folder of 8-bit mattes, beside that of the masks
+ALPHA = "alpha"  # folder of 8-bit alpha mattes, next to the mask folder
 
 
 class Pair(NamedTuple):
-    """An image and its mask, and where they exist a coarse mask to refine and an alpha matte.
+    """An image, its mask, and optionally a coarse mask to refine and an alpha matte.
 
-    `exif` says whether a mask that fits the image in both orientations was drawn on the upright image (`apply`) or on
-    the stored one (`ignore`).
+    If a mask fits the image in both orientations, `exif` tells whether it was drawn on the upright image (`apply`) or
+    on the stored one (`ignore`).
     """
 
     name: str
@@ -42,9 +42,9 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageMaskFolder:
-    """Images with a mask each, and skipped files: images without a mask or in subfolders, masks without an image.
+    """Image-mask pairs, and skipped files: images without a mask or in subfolders, masks without an image.
 
-    `weight` is how often each pair is seen per epoch of training.
+    `weight` is the number of times each pair is used per training epoch.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ImageMaskFolder:
     nested: list[Path] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """A sentence for each kind of file that is skipped."""
+        """One message per kind of skipped files."""
         kinds = (
             ("images without a mask, skipped", self.missing),
             ("images in subfolders, skipped", self.nested),
@@ -65,9 +65,9 @@ class ImageMaskFolder:
 
 
 def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> ImageMaskFolder:
-    """The pairs of a folder: `images/` and `masks/`, `im/` and `gt/`, or .jpg and .png files, with equal stems.
+    """Find the pairs of a folder: `images/` and `masks/`, `im/` and `gt/`, or .jpg and .png files, with equal stems.
 
-    Raises a NoInputError if it holds no pair, an HqsamError if two images share a mask.
+    Raises a NoInputError if there is no pair, or an HqsamError if two images share a mask.
     """
     layout = find_layout(folder)
     pairs = [] if layout is None else list_pairs(*layout, exif=exif)
@@ -84,7 +84,7 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
 
 
 def find_layout(folder: Path) -> tuple[Path, Path] | None:
-    """The folders of the images and of the masks below a folder, or None."""
+    """The image and mask folders below a folder, or None."""
     for images, masks in LAYOUTS:
         flat = images == masks and any(path.suffix.lower() == ".png" for path in folder.glob("*.*"))
         if flat or (images != masks and (folder / images).is_dir() and (folder / masks).is_dir()):
@@ -93,7 +93,7 @@ def find_layout(folder: Path) -> tuple[Path, Path] | None:
 
 
 def split_pairs(folder: ImageMaskFolder) -> ImageMaskFolder:
-    """The set with the pairs whose mask exists; the images of the others are `missing`."""
+    """Keep only pairs whose mask exists; images of the others become `missing`."""
     complete = [pair for pair in folder.pairs if pair.mask.is_file()]
     return replace(folder, pairs=complete, missing=[pair.image for pair in folder.pairs if not pair.mask.is_file()])
 
@@ -105,14 +105,14 @@ def unmatched_masks(pairs: list[Pair], images: Path, masks: Path, *, ending: str
 
 
 def _mask_files(images: Path, masks: Path) -> list[Path]:
-    """The image files in a folder of masks, PNG first; only PNG where it is the folder of the images."""
+    """Image files in a mask folder, PNG first; only PNG if it is also the image folder."""
     suffixes = (".png",) if images.samefile(masks) else READ_SUFFIXES
     found = [path for path in masks.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
     return sorted(found, key=lambda path: (path.suffix.lower() != ".png", path.name))
 
 
 def nested_images(images: Path, masks: Path) -> list[Path]:
-    """Images in subfolders of the folder of images."""
+    """Images in subfolders of the image folder."""
     if images.samefile(masks):
         return []
     return [path for path in images.glob("*/**/*") if path.suffix.lower() in READ_SUFFIXES]
@@ -128,9 +128,9 @@ def list_pairs(
     coarse_ending: str = "",
     exif: Exif = "apply",
 ) -> list[Pair]:
-    """All images of a folder, sorted by name, with the path of their mask, whether it exists or not.
+    """All images of a folder, sorted by name, with the path of their mask, existing or not.
 
-    Endings stand between the stem of a pair and the suffix of a file. Raises an HqsamError if two images share a mask.
+    Endings are between the stem of a pair and the file suffix. Raises an HqsamError if two images share a mask.
     """
     suffixes = FLAT_SUFFIXES if images.samefile(masks) else READ_SUFFIXES
     by_stem = {path.stem: path for path in reversed(_mask_files(images, masks))}
@@ -145,7 +145,7 @@ def list_pairs(
             raise HqsamError(f"{pairs[stem].image} and {image.name} have the same mask", remedy="remove one of them")
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
-        # `a.png` or another suffix, or `a.jpg.png`.
+        # `a.png`, or with another suffix, or `a.jpg.png`.
         names = (f"{stem}{mask_ending}", f"{image.name}{mask_ending}")
         found = next((by_stem[name] for name in names if name in by_stem), by_folded.get(_folded(names[0])))
         mask = found or masks / f"{names[0]}.png"
@@ -158,10 +158,10 @@ def _folded(name: str) -> str:
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """An image, uint8 RGB (H, W, 3), and the values of its mask, uint8 0 to 255 (H, W), above 128 somewhere.
+    """Read an image, uint8 RGB (H, W, 3), and its mask, uint8 0 to 255 (H, W), not empty (some value above 128).
 
-    The image is turned upright if the size of the mask says so, or, where both orientations have that size, if
-    `pair.exif` is `apply`. Raises an ImageError if either cannot be read, they differ in size, or the mask is empty.
+    The orientation of the image is the one that fits the size of the mask; if both fit, `pair.exif` decides. Raises an
+    ImageError if either cannot be read, they differ in size, or the mask is empty.
     """
     values = read_mask_values(pair.mask)
     image = read_fitting(pair.image, values.shape, pair.exif)
@@ -170,9 +170,9 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
-    """An image, uint8 RGB (H, W, 3), in the orientation that has the shape (H, W) of its ground truth.
+    """Read an image, uint8 RGB (H, W, 3), in the orientation that fits the shape (H, W) of its ground truth.
 
-    Where both have it, `exif` decides, which is said once.
+    If both fit, `exif` decides, which is logged once.
     """
     image, turn = read_stored(str(path))
     if turn is None:
@@ -193,7 +193,7 @@ def _warn_ambiguous(exif: Exif) -> None:
 
 
 def check_readable(folder: ImageMaskFolder) -> None:
-    """Raise an HqsamError unless a pair of a set can be read."""
+    """Raise an HqsamError unless at least one pair can be read."""
     problem = "it has no pairs"
     for pair in folder.pairs:
         try:
@@ -205,7 +205,7 @@ def check_readable(folder: ImageMaskFolder) -> None:
 
 
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
-    """The alpha matte of an image (H, W, 3), uint8 (H, W). Raises an ImageError."""
+    """Read the alpha matte of an image (H, W, 3), uint8 (H, W). Raises an ImageError."""
     alpha = read_matte(path)
     check_same_size(path, alpha, image)
     return alpha

@@ -1,7 +1,7 @@
-"""The data sets of the paper: their files under a data root, and their sources.
+"""The datasets of the paper: their files below a data root, and their sources.
 
 Layouts are the authors' (`train/data` of their repository; HQ-SAM, section 4). A folder with `images/` and `masks/`,
-`im/` and `gt/`, or `annotations.json` is a data set as well.
+`im/` and `gt/`, or `annotations.json` is a dataset as well.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ HUB_DATA = "huggingface.co/sam-hq-team/sam-hq-training, folder data"
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A data set.
+    """A dataset.
 
     Attributes:
         kind: `masks` one object per image, `instances` COCO-style JSON, `video` frames with object ids.
-        images: folder of the images, under the data root.
-        gt: folder of the ground-truth masks, or JSON file, likewise.
-        count: number of images, 0 if it depends.
-        archive, source, size: what to download, from where, and its size.
-        ending, image_ending, coarse_ending: in the names of masks, images and coarse masks before the suffix.
+        images: image folder, relative to the data root.
+        gt: folder of ground-truth masks, or JSON file, relative to the data root.
+        count: number of images, 0 if not fixed.
+        archive, source, size: download, its origin, and its size.
+        ending, image_ending, coarse_ending: endings of mask, image and coarse mask names before the suffix.
         class_agnostic, lvis: how average precision is computed.
     """
 
@@ -102,13 +102,13 @@ DATASETS = {
     )
 }
 HQSEG_44K = ("dis-tr", "thinobject-tr", "fss", "duts-tr", "duts-te", "ecssd", "msra10k")  # HQ-SAM, section 4.1
-HQ4 = ("dis", "coift", "hrsod", "thinobject")  # the four sets whose mean the paper prints
+HQ4 = ("dis", "coift", "hrsod", "thinobject")  # the four datasets averaged in the paper
 
 
 def find_dataset(name: str, root: Path) -> Dataset:
-    """The data set of a name, with its files under `root`, or of a folder.
+    """The dataset of a name, with its files below `root`, or of a folder.
 
-    Raises a UsageError if it is neither, an HqsamError that says what to download if files are missing.
+    Raises a UsageError if it is neither, or an HqsamError that says what to download if files are missing.
     """
     if name in DATASETS:
         dataset = DATASETS[name]
@@ -139,9 +139,9 @@ def _below(dataset: Dataset, root: Path) -> Dataset:
 
 
 def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "apply") -> ImageMaskFolder:
-    """All images of a `masks` data set, with the path of their mask, whether it exists or not.
+    """All images of a `masks` dataset, with the path of their mask, existing or not.
 
-    `coarse` is a folder of coarse masks, by default that of the data set. Raises an HqsamError if there are no images,
+    `coarse` is a folder of coarse masks, by default that of the dataset. Raises an HqsamError if there are no images,
     or two share a mask.
     """
     images, masks = Path(dataset.images), Path(dataset.gt)
@@ -161,9 +161,9 @@ def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "ap
 
 
 def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolder], list[str]]:
-    """The data sets of HQSeg-44K, the training data of HQ-SAM, below `root`, and the image folders of missing ones.
+    """The datasets of HQSeg-44K, the training data of HQ-SAM, below `root`, and the image folders of missing ones.
 
-    Raises a NoInputError if all of them are missing.
+    Raises a NoInputError if all are missing.
     """
     sets = [_below(DATASETS[key], root) for key in HQSEG_44K]
     there = [own for own in sets if Path(own.images).is_dir() and Path(own.gt).is_dir()]
@@ -175,5 +175,5 @@ def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolde
 
 
 def dataset_is_found(dataset: Dataset, root: Path) -> bool:
-    """Whether the files of a data set are under the data root."""
+    """Whether the files of a dataset exist below the data root."""
     return (root / dataset.images).is_dir() and (root / dataset.gt).exists()

@@ -77,7 +77,7 @@ def object_alpha(instance: Instance) -> np.ndarray:
     """Alpha of an object, uint8 (H, W): 0 or 255 by its mask, or the predicted probability.
 
     The mask takes precedence where it was cleaned: its pixels are at least half opaque, other pixels are less, and
-        pixels far from it are transparent.
+    pixels far from it are transparent.
     """
     mask = instance.mask.full()
     opaque = mask.astype(np.uint8) * 255

@@ -1,10 +1,10 @@
 """Masks as polygons, for formats without RLE.
 
 Readers rasterize polygons in two ways: `pycocotools` and CVAT set the pixels whose centers are inside; OpenCV and
-    Pillow, and thus ultralytics, supervision and labelme, set every pixel that the outline touches. An outline along
-    pixel borders is correct for the first and one pixel too large for the second; one through pixel centers is correct
-    for the second and half a pixel too small for the first. Outlines here run a quarter of a pixel inside the border,
-    where both give the same pixels.
+Pillow, and thus ultralytics, supervision and labelme, set every pixel that the outline touches. An outline along
+pixel borders is correct for the first and one pixel too large for the second; one through pixel centers is correct
+for the second and half a pixel too small for the first. Outlines here run a quarter of a pixel inside the border,
+where both give the same pixels.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def join(rings: Sequence[np.ndarray]) -> np.ndarray:
     It starts with the first ring. The lines are a minimum spanning tree of the rings.
     """
     tree = _nearest_first(rings) if len(rings) <= FEW else _spanning_tree(rings)
-    joined_to: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)  # by (ring, corner): (ring, corner)
+    joined_to: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)  # (ring, own corner) by (ring, corner)
     for place, ring in tree:
         joined_to[place].append(ring)
 

@@ -26,10 +26,10 @@ class YoloSegWriter(LabelWriter):
     """`labels/`, and next to it `images/` with a link per image, as ultralytics derives label paths from image paths.
 
     A line is an object: its class, the index of the category, and one outline in which lines there and back join the
-        parts of a mask, as in ultralytics' conversion of COCO. Empty masks have no line.
+    parts of a mask, as in ultralytics' conversion of COCO. Empty masks have no line.
 
     Coordinates are pixel indices, not positions between pixels: ultralytics truncates coordinates and sets all pixels
-        that the outline touches. A quarter of a pixel is added, so that readers which round get the same pixels.
+    that the outline touches. A quarter of a pixel is added, so that readers which round get the same pixels.
     """
 
     suffix = ".txt"

@@ -56,7 +56,7 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
 
 
 def check_speaks(sources: PromptSources) -> None:
-    """Raise an HqsamError if a file that was read for prompts contains none."""
+    """Raise an HqsamError if a prompt file has no objects; for an output folder that already has results."""
     for file in sources.files:
         if file.says_nothing:
             raise HqsamError(

@@ -88,7 +88,6 @@ class PromptFile:
     Attributes:
         path: path in messages.
         use: purpose of the annotations; None reads only images and categories.
-
         categories: COCO categories; their `id` is an `Identifier`.
         given_format: box format set by the user, or None.
         listed: the file that lists the images of a results list, or None.

@@ -22,19 +22,19 @@ from ..records import Annotation, MaskCrop
 from .photos import Photo
 from .suspicion import PARTS, measure_masks
 
-QUALITY = 90  # of the JPEG of a photo that browsers do not show
+QUALITY = 90  # JPEG quality of photos that browsers cannot show
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".avif")
 
 
 @dataclass(frozen=True, slots=True)
 class LookedAt:
-    """What is known of an image and its masks.
+    """An image and its measured masks.
 
     Attributes:
-        annotations: of its masks, validated; see `_validated`.
+        annotations: validated annotations; see `_validated`.
         measured: float (n, measures), see `suspicion.measure_masks`.
-        thumbnail, url: of the photo, relative to the report; None where there is none.
-        problem: why there is neither.
+        thumbnail, url: of the photo, relative to the report, or None.
+        problem: why both are missing.
     """
 
     photo: Photo
@@ -46,14 +46,14 @@ class LookedAt:
 
 
 def look_at(photo: Photo, number: int, report: Path, max_pixels: int) -> LookedAt:
-    """Measure the masks of an image, and write its thumbnail, unless the run did.
+    """Measure the masks of an image, and write its thumbnail unless the run has one.
 
     Args:
-        number: of the image in the run; its pictures are called so, whatever characters its name has.
-        report: the folder of the report, in that of the run.
+        number: index of the image in the run; names its pictures, as file names may have special characters.
+        report: report folder, in the output folder of the run.
 
     Raises:
-        HqsamError: a segmentation is none.
+        HqsamError: a segmentation is invalid.
     """
     record = photo.record
     if record.size is None:
@@ -68,7 +68,7 @@ def look_at(photo: Photo, number: int, report: Path, max_pixels: int) -> LookedA
     pairs = [_validated(annotation, record.file_name, record.size) for annotation in record.annotations]
     annotations = [annotation for annotation, _ in pairs]
     measured = measure_masks(
-        # Without the box of the prompt, that in the file may be it, if it is not that of the mask.
+        # Without a prompt box, `bbox` may be it, if it is not the box of the mask.
         [
             cast(Annotation, {"prompt_box": read_numbers(given.get("bbox"), 4), **own})
             for given, own in zip(record.annotations, annotations, strict=True)
@@ -93,7 +93,7 @@ def look_at(photo: Photo, number: int, report: Path, max_pixels: int) -> LookedA
 
 
 def _validated(annotation: Annotation, file_name: str, size: tuple[int, int]) -> tuple[Annotation, MaskCrop]:
-    """What an annotation says of its mask, whose RLE, area and box are computed; and the mask."""
+    """An annotation with recomputed RLE, area and box, and its mask."""
     mask = _decoded(annotation, file_name, size)
     found: dict[str, Any] = {name: identifier(annotation.get(name)) for name in ("id", "category_id")}
     found |= {"segmentation": mask.rle, "area": int(mask.bits.sum()), "bbox": list(mask.tight_box())}
@@ -115,11 +115,11 @@ def _decoded(given: Mapping[str, Any], file_name: str, size: tuple[int, int]) ->
 
 
 def _is_shown(path: str, exif: str) -> bool:
-    """Whether a browser shows a photo as it was read; browsers rotate it as EXIF says."""
+    """Whether a browser shows a photo as it was read; browsers apply EXIF orientation."""
     is_known = not is_address(path) and path.lower().endswith(SHOWN_BY_BROWSERS)
     return is_known and (exif == "apply" or (header := read_header(path)) is None or header.orientation == 1)
 
 
 def _url(path: str | Path, report: Path) -> str:
-    """Of a file, relative to the report."""
+    """URL of a file relative to the report."""
     return quote(os.fsencode(os.path.relpath(path, report)))

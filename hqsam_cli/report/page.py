@@ -1,8 +1,8 @@
 """The HTML report of a run: a folder that needs no server.
 
-The data are scripts that call a function of the page with JSON, since a page from disk may not fetch files. Photos with
-the figures of their masks come with the page; the shapes, most of the bytes, come when they are looked at, in files by
-suspicion, so that whoever looks at the worst first loads few.
+Data are scripts that call a function of the page with JSON, since a page opened from disk may not fetch files. Photos
+and mask statistics are loaded with the page; mask shapes, most of the bytes, on demand from files sorted by suspicion,
+so that viewing the worst masks loads few files.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from .suspicion import PARTS, join_parts, suspicion_parts, unusual_sizes
 PAGE, TABLE = "index.html", "instances.csv"
 PHOTOS_A_FILE, SHAPES_A_FILE = 500, 500
 STATIC = ("report.css", "rle.js", "draw.js", "charts.js", "gallery.js", "viewer.js", "marks.js", "report.js")
-FOLDERS = ("data", "thumbnails", "photos")  # of a report, made anew each time
-AHEAD = 8  # images that a thread has waiting
-# What a row of the table holds, before the parts of the suspicion.
+FOLDERS = ("data", "thumbnails", "photos")  # subfolders of a report, recreated each time
+AHEAD = 8  # images queued per thread
+# Columns of the table, before the parts of the suspicion.
 _NAMES = ("file_name", "path", "mask", "image_id", "annotation_id", "category_id", "category")
 TABLE_COLUMNS = (*_NAMES, "score", "predicted_iou", "area", "x", "y", "width", "height", "rank", "suspicion")
-# What a row of figures of a mask holds, for the page.
+# Columns of the statistics of a mask, for the page.
 COLUMNS = ("id", "category", "score", "iou", "area", "box", "asked", "suspicion", "rank", "parts", "sam")
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """All masks of a run, in its order.
+    """All masks of a run, in order.
 
     Attributes:
-        parts: float (n, measures), what each measure counts.
+        parts: float (n, measures), contribution of each measure.
         suspicion: float (n,).
         ranks: int (n,), 0 for the most suspicious.
     """
@@ -63,19 +63,19 @@ class Judged:
 def write_report(
     results: Results, photos: Sequence[Photo], run: Path, *, max_pixels: int, workers: int, progress: Progress
 ) -> tuple[Path, int]:
-    """Write `report/` into the folder of a run; the path of its page, and how many photos could not be shown.
+    """Write `report/` into the output folder; return the path of the page, and the number of unreadable photos.
 
     Args:
         photos: the images of the results.
 
     Raises:
-        HqsamError: there is something else of that name, or it cannot be written.
+        HqsamError: `report` exists and is not a report, or it cannot be written.
     """
     report = run / "report"
     if report.exists() and not (report / STATIC[0]).is_file() and (not report.is_dir() or any(report.iterdir())):
         raise HqsamError("already exists, and is not a report of hqsam", file=report, remedy="rename it")
     try:
-        for name in STATIC:  # first: by them the folder is known as a report
+        for name in STATIC:  # first, as they identify the folder as a report
             write_file(report / name, _static(name))
         for name in FOLDERS:
             shutil.rmtree(report / name, ignore_errors=True)
@@ -98,7 +98,7 @@ def write_report(
 
 
 def judge(looked: Sequence[LookedAt]) -> Judged:
-    """The suspicion of all masks; what is usual for a category is known when all are."""
+    """The suspicion of all masks; computed at once, as it depends on the statistics of each category."""
     measured = np.concatenate([np.zeros((0, len(PARTS))), *(seen.measured for seen in looked)])
     pairs = [(own, seen.photo.record.size) for seen in looked for own in seen.annotations]
     fractions = np.array([own["area"] / (size[0] * size[1]) for own, size in pairs if size])
@@ -120,7 +120,7 @@ def _look_at_all(photos: Sequence[Photo], report: Path, max_pixels: int, workers
 def _write_table(
     path: Path, looked: Sequence[LookedAt], judged: Judged, names: Mapping[Identifier | None, str], run: Path
 ) -> None:
-    """One row a mask, for other programs."""
+    """Write a table with one row per mask, for other programs."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow((*TABLE_COLUMNS, *PARTS))
@@ -144,7 +144,7 @@ def _write_data(
     info: Mapping[str, Any],
     run: Path,
 ) -> list[str]:
-    """Write the scripts of the page: the run, the photos, and the shapes by suspicion; names of the first two."""
+    """Write the scripts of the page: run, photos, and shapes by suspicion; return the names of the first two."""
     shapes: list[list[str]] = [[] for _ in judged.ranks]
     known: dict[Identifier | None, int] = {}
     counts: Counter[Identifier | None] = Counter()
@@ -208,7 +208,7 @@ def _summary(
     made = [info.get("command"), info.get("date_created")]
     return {
         "title": run.resolve().name,
-        # Under which the browser keeps the marks.
+        # The key under which the browser stores marks.
         "name": hashlib.sha256(os.fsencode(run.resolve()) + str(made).encode()).hexdigest()[:16],
         "made": " · ".join(str(part) for part in made if part),
         "info": dict(info),

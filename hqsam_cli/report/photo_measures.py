@@ -1,4 +1,4 @@
-"""Measures of a mask in its image: whether its boundary is on edges, and its colors differ from the surroundings."""
+"""Measures of a mask in its image: whether its boundary follows edges, and its colors differ from the surroundings."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import numpy as np
 
 from ..records import MaskCrop
 
-SIDE = 160  # pixels of the longer side of what is looked at: a mask and its surroundings
-MARGIN = 0.2  # of the longer side of a mask, on each side of it
-BAND = 10  # pixels of that picture on either side of a boundary that it is compared with
-WINDOW = 0.25  # of a boundary, as long as a stretch without an edge has to be
-LINE, BEND = 0.18, 1.2  # of a boundary, as long as a straight stretch has to be, and pixels that it may bend
-RING = 12  # pixels around a mask whose colors are those of its surroundings
+SIDE = 160  # longer side in pixels of the analyzed crop: a mask and its surroundings
+MARGIN = 0.2  # around a mask, as a fraction of its longer side
+BAND = 10  # pixels of the crop on either side of a boundary that it is compared with
+WINDOW = 0.25  # minimum length of a stretch without an edge, as a fraction of the boundary
+LINE, BEND = 0.18, 1.2  # length of a straight stretch as a fraction of the boundary, and its tolerance in pixels
+RING = 12  # width in pixels of the surroundings of a mask
 ODDS = 1.5
-FEWEST_POINTS = 8  # of a boundary, or of a stretch of it, that say something
+FEWEST_POINTS = 8  # minimum of a boundary, or a stretch of it
 PATCH = 5  # pixels; smaller spots of a color are noise
 
 
 def photo_measures(mask: MaskCrop, photo: np.ndarray) -> dict[str, float]:
-    """How far a mask is from what the photo has; nothing where too little of its boundary is within the photo.
+    """How much a mask disagrees with the photo; empty if too little of its boundary is within the photo.
 
-    The gradient at each point of the boundary is ranked among those nearby: 0.5 is chance, 1 the strongest of all.
+    The gradient at each boundary point is ranked among those nearby: 0.5 is chance, 1 the strongest.
 
     Args:
         photo: uint8 RGB (H, W, 3).
 
     Returns:
-        `edges` is 1 - the mean rank, `gap` that of the worst stretch, and `straight` of the worst straight one.
-        `holes` is the share of the filled mask that is in holes, of which those on strong edges count less, and
-        `foreign` the share that looks like what is around it.
+        `edges` is 1 - the mean rank, `gap` that of the worst stretch, and `straight` that of the worst straight one.
+        `holes` is the fraction of the filled mask in holes, where holes on strong edges count less, and `foreign` the
+        fraction that looks like the surroundings.
     """
     x, y, width, height = mask.tight_box()
     if not width:
@@ -55,7 +55,7 @@ def photo_measures(mask: MaskCrop, photo: np.ndarray) -> dict[str, float]:
         along = ranks[row, column]
         if parent >= 0:
             holes += cv2.contourArea(outline) * min(2 * (1 - float(along.mean())), 1.0)
-        # Where the photo cuts an object off, its boundary is beyond.
+        # Where the photo border cuts off an object, its boundary is outside.
         within = (left <= column) & (column < right) & (top <= row) & (row < bottom)
         known.append(along[within])
         along = np.where(within, along, 1.0)
@@ -72,7 +72,7 @@ def photo_measures(mask: MaskCrop, photo: np.ndarray) -> dict[str, float]:
 
 
 def _missing_edges(along: np.ndarray, length: float) -> np.ndarray:
-    """1 - the mean rank of each stretch of a closed outline, by where it begins; empty where it is shorter."""
+    """1 - the mean rank of each stretch of a closed outline, by its first point; empty if the outline is shorter."""
     span = max(round(length), FEWEST_POINTS)
     if len(along) < span:
         return np.zeros(0)
@@ -81,7 +81,7 @@ def _missing_edges(along: np.ndarray, length: float) -> np.ndarray:
 
 
 def _is_straight(outline: np.ndarray, span: int) -> np.ndarray:
-    """Whether each stretch of so many points of a closed outline is a straight line; bool (n,), by where it begins.
+    """Whether each stretch of `span` points of a closed outline is straight; bool (n,), by its first point.
 
     Args:
         outline: (n, 2) x, y.
@@ -98,10 +98,10 @@ def _is_straight(outline: np.ndarray, span: int) -> np.ndarray:
 
 
 def _foreign(pixels: np.ndarray, mask: np.ndarray) -> float:
-    """The share of a mask that is in patches with the colors of what is around it, as of a hole that was filled.
+    """The fraction of a mask in patches with the colors of the surroundings, such as a filled hole.
 
-    A color is of the other side where it is `ODDS` times as frequent there; so where both sides look alike, as of an
-    animal in its camouflage, nothing is said.
+    A color belongs to the surroundings if it is `ODDS` times as frequent there, so where both look alike, as for a
+    camouflaged animal, nothing counts.
     """
     inside = mask.astype(bool)
     around = cv2.dilate(mask, np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)).astype(bool) & ~inside
@@ -117,7 +117,7 @@ def _foreign(pixels: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _gradient_ranks(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """How strong the strongest edge beside each pixel is among those near the boundary, 0 to 1, float (h, w)."""
+    """Rank of the strongest edge next to each pixel among those near the boundary, 0 to 1, float (h, w)."""
     smooth = cv2.GaussianBlur(pixels, (0, 0), 1.0).astype(np.float32)
     across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     gradient = cv2.dilate(np.sqrt(across**2 + down**2).max(axis=2), np.ones((3, 3), np.uint8))
@@ -127,7 +127,7 @@ def _gradient_ranks(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def resized(bits: np.ndarray, scale: float) -> np.ndarray:
-    """A mask, uint8 of 0 and 1, made smaller; a pixel stays set where half of what it stands for is."""
+    """Downscale a mask, uint8 of 0 and 1; a pixel is set if half of its area is."""
     if scale == 1.0:
         return bits
     size = max(1, round(bits.shape[1] * scale)), max(1, round(bits.shape[0] * scale))

@@ -23,9 +23,9 @@ class Photo:
     """An image of a run.
 
     Attributes:
-        path: absolute, or an address; None where it is unknown.
-        exif: whether the run rotated it by its EXIF orientation, `apply`, or not, `ignore`.
-        seconds: that each stage took, where the journal says so.
+        path: absolute path or URL; None if unknown.
+        exif: whether the run applied its EXIF orientation, `apply` or `ignore`.
+        seconds: duration of each stage, if in the journal.
     """
 
     record: ImageRecord
@@ -34,10 +34,10 @@ class Photo:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def read(self, max_pixels: int) -> np.ndarray:
-        """The pixels, uint8 RGB (H, W, 3).
+        """Read the pixels, uint8 RGB (H, W, 3).
 
         Raises:
-            ImageError: it is gone, broken, or another one.
+            ImageError: the file is missing, broken, or was replaced.
         """
         if self.path is None:
             raise ImageError("the path of its image is unknown", file=self.record.file_name, remedy="pass `images`")
@@ -49,10 +49,10 @@ class Photo:
 
 
 def read_photos(results: Results, images: Path | None = None) -> list[Photo]:
-    """The images of results, in the order of the run; those that failed are in its journal.
+    """The images of results, in the order of the run; failed ones are read from its journal.
 
     Args:
-        images: the folder of the photos, where they are not where the journal says, or there is none.
+        images: image folder, if images were moved or there is no journal.
 
     Raises:
         HqsamError: the results or the journal are damaged.

@@ -1,4 +1,4 @@
-"""Pictures of the results of an image: masks with boxes and labels, or plain SAM beside HQ-SAM."""
+"""Pictures of the results of an image: masks with boxes and labels, or plain SAM next to HQ-SAM."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..formats.segmentation import decode_segmentation
 from ..io.atomic import writing
 from .photos import Photo
 
-PANEL = 1000  # pixels of the longer side of a panel of a comparison, at most
-INSETS = 2  # below each panel: where SAM and HQ-SAM differ most
-INSET_SHARE = 6  # an inset shows a part of the image that is by this shorter than its longer side
+PANEL = 1000  # maximum longer side of a comparison panel in pixels
+INSETS = 2  # per panel, where SAM and HQ-SAM differ most
+INSET_SHARE = 6  # side of an inset: the longer side of the image divided by this
 ONLY_HQ, ONLY_SAM = (40, 150, 255), (255, 140, 0)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -28,12 +28,12 @@ def draw_image(photo: Photo, path: Path, names: Mapping[int, str], *, compare: b
     """Write the picture of an image of a run.
 
     Args:
-        names: of categories, by id.
-        compare: SAM beside HQ-SAM.
+        names: category names by id.
+        compare: draw SAM next to HQ-SAM.
 
     Raises:
-        ImageError: its photo cannot be read, or the picture has no format.
-        HqsamError: a segmentation is none, or the picture cannot be written.
+        ImageError: the photo cannot be read, or the picture format is not supported.
+        HqsamError: a segmentation is invalid, or the picture cannot be written.
     """
     record = photo.record
     assert record.size is not None
@@ -50,14 +50,14 @@ def draw_image(photo: Photo, path: Path, names: Mapping[int, str], *, compare: b
 
 
 def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """SAM | HQ-SAM | difference, and below each what it shows where the two differ most: uint8 RGB.
+    """Panels SAM | HQ-SAM | difference, each above insets where the two differ most: uint8 RGB.
 
     Args:
-        masks: of HQ-SAM, bool (H, W) each; those of SAM are in `sam` of the annotations.
+        masks: HQ-SAM masks, bool (H, W) each; SAM masks are in `sam` of the annotations.
     """
     height, width = photo.shape[:2]
     plain = [decode_segmentation(annotation["sam"]["segmentation"], width, height) for annotation in annotations]
-    if (scale := PANEL / max(height, width)) > 1:  # lines are drawn afterwards, so that they are thin
+    if (scale := PANEL / max(height, width)) > 1:  # before drawing, so that lines stay thin
         enlarge = partial(cv2.resize, dsize=None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         photo = enlarge(photo)
         masks, plain = ([enlarge(m.astype(np.float32)) > 0.5 for m in those] for those in (masks, plain))
@@ -78,7 +78,7 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
 
 
 def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:
-    """x, y and side of the squares that hold most of a difference, the fullest first; they do not overlap."""
+    """x, y and side of disjoint squares with the most differing pixels, the fullest first."""
     height, width = differs.shape
     side = max(8, min(height, width, max(height, width) // INSET_SHARE))
     counts = np.pad(differs.astype(np.float64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
@@ -92,7 +92,7 @@ def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def with_insets(image: np.ndarray, parts: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """The image, no larger than a panel, with parts of it framed, and these parts magnified below."""
+    """Fit an image to a panel, frame parts of it, and add these parts magnified below."""
     scale = PANEL / max(image.shape[:2])
     size = (max(INSETS, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     whole = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

@@ -1,7 +1,7 @@
 """Suspicion of masks: measures without ground truth, combined into one value to sort by.
 
-A piecewise linear ramp turns each measure into a part, from 0, as for most good masks, to the maximum of that measure;
-parts are combined as independent probabilities, 1 - prod(1 - part).
+A piecewise linear ramp maps each measure to a part, from 0, as for most good masks, to the maximum of that measure;
+parts are combined like independent probabilities, 1 - prod(1 - part).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from ..records import RLE, Annotation, MaskCrop
 from .photo_measures import SIDE, photo_measures, resized
 
-FEWEST = 8  # masks of a category, of which the median area is taken
+FEWEST = 8  # minimum number of masks of a category for its median area
 
 
 class Ramp(NamedTuple):
-    """0 up to `low` and for NaN, an unknown measure; `maximum` from `high` on. `text` says what is suspicious."""
+    """0 up to `low` and for NaN (unknown); `maximum` from `high` on. `text` describes what is suspicious."""
 
     low: float
     high: float
@@ -54,8 +54,8 @@ def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], 
     """The measures of the masks of one image, float (n, measures), in the order of `PARTS`; NaN where unknown.
 
     Args:
-        annotations: COCO annotations, with `predicted_iou`, `prompt_box` and `prompt_id` as far as they are known.
-        photo: uint8 RGB (H, W, 3), if there is one.
+        annotations: COCO annotations, with `predicted_iou`, `prompt_box` and `prompt_id` if known.
+        photo: uint8 RGB (H, W, 3), or None.
     """
     measured = np.full((len(masks), len(PARTS)), np.nan)
     duplicates = _duplicates(annotations, masks)
@@ -72,7 +72,7 @@ def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], 
 
 
 def _duplicates(annotations: Sequence[Annotation], masks: Sequence[MaskCrop]) -> np.ndarray:
-    """The largest IoU of each mask with one of another prompt of the image, float (n,)."""
+    """The largest IoU of each mask with a mask of another prompt, float (n,)."""
     from pycocotools import mask as coco_mask
 
     if len(masks) < 2:
@@ -85,7 +85,7 @@ def _duplicates(annotations: Sequence[Annotation], masks: Sequence[MaskCrop]) ->
 
 
 def _iou(first: RLE, second: RLE) -> float:
-    """IoU of two masks, each compressed RLE; 1 where both are empty."""
+    """IoU of two masks in compressed RLE; 1 if both are empty."""
     from pycocotools import mask as coco_mask
 
     either = coco_mask.area(coco_mask.merge([first, second]))
@@ -132,11 +132,11 @@ def _shape(mask: MaskCrop) -> dict[str, float]:
 
 
 def unusual_sizes(fractions: np.ndarray, categories: np.ndarray) -> np.ndarray:
-    """Distance of each area from the median of its category, in robust deviations of the logarithm; float (n,).
+    """Deviation of each log area from the median of its category, in robust standard deviations, float (n,).
 
     Args:
-        fractions: of the image that each mask covers, float (n,).
-        categories: an id each.
+        fractions: fraction of the image covered by each mask, float (n,).
+        categories: category id per mask.
     """
     distances = np.full(len(fractions), np.nan)
     logs = np.log(np.maximum(fractions, 1e-8))

@@ -14,9 +14,9 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 
 def stats(results: Results) -> dict[str, Any]:
-    """Images, those with annotations, those that failed, annotations, and by category also quantiles of areas, scores.
+    """Count images (all, annotated, failed) and annotations, with quantiles of areas and scores per category.
 
-    Quantiles are `QUANTILES` of areas in pixels, and of scores where there are any, else null.
+    Quantiles are `QUANTILES` of areas in pixels, and of scores, null if there are none.
     """
     images = failed = 0
     for image in results.images():

@@ -1,4 +1,4 @@
-"""Merge, filter, split and renumber results. They are read lazily, while the output is written."""
+"""Merge, filter, split and renumber results, lazily while the output is written."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Choice:
     """Which images and annotations are kept; None keeps all.
 
     Attributes:
-        min_score: annotations without a score stay.
-        categories: names.
+        min_score: minimum score; annotations without a score are kept.
+        categories: category names.
         min_area, max_area: in pixels.
-        files: names of images.
+        files: image names.
     """
 
     min_score: float | None = None
@@ -35,10 +35,10 @@ class Choice:
 
 
 def choose(results: Results, choice: Choice) -> Results:
-    """The chosen part of results. Images of the chosen files stay, whether an annotation is left or not.
+    """Filter results. Selected images are kept even if no annotation is left.
 
     Raises:
-        UsageError: an unknown category, or names of files or categories for a results list, which has none.
+        UsageError: a category is unknown, or images or categories are selected in a results list, which has no names.
     """
     if results.kind == "COCO results" and (choice.files is not None or choice.categories is not None):
         raise UsageError("a COCO results list has no names", remedy="pass COCO instances, or omit names")
@@ -67,7 +67,7 @@ def choose(results: Results, choice: Choice) -> Results:
 
 
 def of_images(results: Results, wanted: Callable[[str], bool]) -> Results:
-    """Results of the images whose names are wanted; for a results list, whose ids are."""
+    """Filter results by image name; a results list by image id."""
     if results.kind == "COCO results":
         return replace(
             results, annotations=lambda: (own for own in results.annotations() if wanted(str(own["image_id"])))
@@ -84,17 +84,17 @@ def of_images(results: Results, wanted: Callable[[str], bool]) -> Results:
 
 
 def area(annotation: Annotation) -> float:
-    """Of the mask in pixels, as the file says; else of the box."""
+    """Area of the mask in pixels as stored, or else of the box."""
     if annotation.get("area") is not None:
         return float(annotation["area"])
     return float(annotation["bbox"][2] * annotation["bbox"][3]) if annotation.get("bbox") else 0.0
 
 
 def split(results: Results, fractions: Mapping[str, float], seed: int) -> dict[str, Results]:
-    """Results in parts by the names of images alone: an image stays in its part, whatever other images there are.
+    """Split results by image name only, so that the part of an image does not depend on other images.
 
     Args:
-        fractions: of the parts, which add up to 1.
+        fractions: fraction of each part; they sum to 1.
     """
 
     def part_of(name: str) -> str:
@@ -112,7 +112,7 @@ def split(results: Results, fractions: Mapping[str, float], seed: int) -> dict[s
 
 
 def renumber(results: Results) -> Results:
-    """Results whose images and annotations are numbered from 1, in their order."""
+    """Renumber images and annotations from 1, in order."""
 
     def images() -> Iterator[CocoImage]:
         return ({**image, "id": number} for number, image in enumerate(results.images(), 1))
@@ -127,20 +127,20 @@ def renumber(results: Results) -> Results:
 
 
 def merge(parts: Sequence[Results]) -> Results:
-    """Results joined: images of one name are one image, and categories of one name one category.
+    """Merge results; images and categories with equal names are merged.
 
-    Ids stay as far as they can: an image id that another image has is replaced, and so are all annotation ids of a
-    file that has one of an earlier file.
+    Ids are kept if possible: an image id already used by another image is replaced, and all annotation ids of a file if
+    one is already used by an earlier file.
 
     Raises:
-        UsageError: results lists and others together.
-        HqsamError: when images are read, an id is of two images of one file.
+        UsageError: results lists are mixed with other formats.
+        HqsamError: raised when images are read, if two images of a file have the same id.
     """
     is_list = {part.kind == "COCO results" for part in parts}
     if len(is_list) > 1:
         raise UsageError("COCO results lists have no names to match", remedy="pass only lists, or none")
     categories: dict[str, Category] = {}
-    numbers: list[dict[int | None, int]] = []  # new ids of categories, for each part
+    numbers: list[dict[int | None, int]] = []  # new category ids of each part
     for part in parts:
         for category in part.categories:
             name = str(category["name"])
@@ -172,7 +172,7 @@ def merge(parts: Sequence[Results]) -> Results:
 
 
 def _image_ids(parts: Sequence[Results]) -> list[tuple[dict[Any, Any], set[int]]]:
-    """For each part the image ids that change, with the new ones, and the places of images that came before."""
+    """For each part, changed image ids with new ones, and indices of images of earlier parts."""
     known: dict[str, Any] = {}
     taken: set[Any] = set()
     found = []
@@ -201,7 +201,7 @@ def _image_ids(parts: Sequence[Results]) -> list[tuple[dict[Any, Any], set[int]]
 
 
 def _offsets(parts: Sequence[Results]) -> list[int | None]:
-    """For each part None where its annotations keep their ids, else what is added to their places, from 1."""
+    """For each part, the offset added to 1-based annotation indices, or None if ids are kept."""
     taken = np.zeros(0, np.int64)
     offsets: list[int | None] = []
     for part in parts:

@@ -21,13 +21,13 @@ Change: TypeAlias = Callable[[Annotation, Size], Annotation]
 def by_image(
     results: Results, spool: IO[bytes], change: Change = lambda annotation, _: annotation
 ) -> Callable[[], Iterator[ImageRecord]]:
-    """What gives the records of the images, in their order, any number of times.
+    """Return a function that yields the records of the images in order, any number of times.
 
-    Annotations without an id get the number of their place.
+    Annotations without an id get their 1-based index.
 
     Args:
-        spool: a temporary file, which takes the annotations.
-        change: called once with each annotation, and with the (width, height) of its image if the file says it.
+        spool: temporary file for the annotations.
+        change: called once per annotation, with the (width, height) of its image if the file has it.
 
     Raises:
         HqsamError: an image id is listed twice.
@@ -63,7 +63,7 @@ def by_image(
         for image in results.images():
             own = list(annotations_of(image["id"]))
             error = image.get("error")
-            # An image that failed and has annotations was processed again.
+            # A failed image with annotations was processed again.
             failure = None if own or error is None else Failure("", error)
             yield ImageRecord(image["file_name"], image["id"], _size(image) or _mask_size(own), own, failure)
 
@@ -71,12 +71,12 @@ def by_image(
 
 
 def _size(image: CocoImage) -> Size:
-    """(width, height) of an image as the file says."""
+    """(width, height) of an image in the file."""
     return (image["width"], image["height"]) if image.get("width") and image.get("height") else None
 
 
 def _mask_size(annotations: list[Annotation]) -> Size:
-    """(width, height) of an image by the RLE of its masks."""
+    """(width, height) of an image from the RLE of its masks."""
     shapes = (annotation.get("segmentation") for annotation in annotations)
     found = next((shape["size"] for shape in shapes if isinstance(shape, dict)), None)
     return None if found is None else (found[1], found[0])

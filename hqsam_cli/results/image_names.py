@@ -1,4 +1,4 @@
-"""Image names for label folders: relative, whatever the names in the results are."""
+"""Relative image names for label folders."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..io.names import ADDRESS, is_absolute, plain_name, relative_name, tails
 
 @dataclass(frozen=True, slots=True)
 class ImageNames:
-    """Names of images below a folder; names that are not in the tables stay.
+    """Names of images relative to a folder; names not in the tables are unchanged.
 
     Attributes:
-        folder: of the images, absolute.
-        names: by the names in the results.
-        places: absolute paths and addresses of images that are elsewhere, by their new names.
+        folder: absolute path of the image folder.
+        names: new names by names in the results.
+        places: absolute paths and URLs of images outside the folder, by new name.
     """
 
     folder: str
@@ -26,26 +26,26 @@ class ImageNames:
     places: dict[str, str] = field(default_factory=dict)
 
     def name_of(self, name: str) -> str:
-        """The relative name of an image, with `/` and without `..`, by that in the results."""
+        """The relative name of an image, with `/` and without `..`, by its name in the results."""
         return self.names.get(name, name)
 
     def path_of(self, name: str) -> str:
-        """Where an image is, by its new name."""
+        """The path or URL of an image, by its new name."""
         return self.places.get(name) or os.path.join(self.folder, name)
 
 
 def name_images(names: Iterable[str], images: Path | None) -> ImageNames:
-    """Names of images for a folder of labels.
+    """Determine image names for a label folder.
 
-    A path below the folder of the images is made relative to it; so is the longest tail of another absolute path that
-    is there, when that path itself is not. Other names lose their root, drive, host and `..`.
+    Paths below the image folder are made relative to it. Of an absolute path that does not exist, the longest tail that
+    exists in the image folder is used. Other names lose their root, drive, host and `..`.
 
     Args:
-        names: as in the results.
-        images: the folder that relative names are relative to; None for the working directory.
+        names: names in the results.
+        images: image folder that names are relative to; None for the working directory.
 
     Raises:
-        HqsamError: a name is none, or two images would have the same.
+        HqsamError: a name is invalid, or two images would have the same name.
     """
     folder = os.path.abspath(images or "")
     roots = folder, os.path.realpath(folder)
@@ -68,12 +68,12 @@ def name_images(names: Iterable[str], images: Path | None) -> ImageNames:
 
 
 def _relative(name: str, roots: tuple[str, str]) -> tuple[str, str | None]:
-    """The relative name of an image, "" where it has none, and where the image is, unless it is below the folder.
+    """The relative name of an image, or "", and its path or URL if it is not below the folder.
 
     Args:
-        roots: the folder, and where its links lead.
+        roots: the folder, and its real path.
     """
-    is_here = name.startswith("/") or not is_absolute(name)  # rather than at an address or on a disk of Windows
+    is_here = name.startswith("/") or not is_absolute(name)  # not a URL or a Windows path
     path = os.path.normpath(os.path.join(roots[0], name))
     plain = relative_name(name if is_here else plain_name(name))
     if "\0" in name + plain:

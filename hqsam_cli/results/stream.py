@@ -1,4 +1,4 @@
-"""Results as streams of images and annotations, from a file, or from the output folder of a run, finished or not."""
+"""Stream images and annotations from a result file, or from the output folder of a finished or aborted run."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ..records import Annotation, Category, CocoImage, ImageRecord
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Images, annotations and categories in COCO's form. Streams may be opened any number of times.
+    """Images, annotations and categories in COCO form. Streams may be opened any number of times.
 
     Attributes:
-        path: of the file, or its address; of several, of the first.
-        kind: of the file; a COCO results list has no images and no categories.
-        info: what made them.
+        path: path or URL of the file; of several, the first.
+        kind: file format; a COCO results list has no images and no categories.
+        info: COCO `info`.
         categories: in the order of the file.
-        images: with `id`, `file_name`, and maybe `width`, `height` and `error`.
+        images: with `id`, `file_name`, and optionally `width`, `height` and `error`.
         annotations: with `image_id`, in the order of the file.
-        journal: of the run that wrote them, a file or an address; None where there is none.
+        journal: path or URL of the journal of the run, or None.
     """
 
     path: Path | str
@@ -44,21 +44,19 @@ class Results:
 
 
 def open_results(path: Path | str) -> Results:
-    """The results of a file, or of the output folder of a run; or of the address of either, as a text.
+    """Open the results of a file or of the output folder of a run, given by path, or by URL as a string.
 
-    The file that a run wrote counts unless its journal says that the last command did not finish; then, and where
-    there is no such file, the journal does.
+    For a run, the result file is used; if it is missing, or the last command did not finish, the journal.
 
     Raises:
-        HqsamError: it cannot be read, or is of no kind that is known. Errors further down in it are raised when it is
-            read.
+        HqsamError: the file cannot be read, or has an unknown format. Errors in later parts are raised when read.
     """
     if isinstance(path, Path) and not path.is_dir():
         return _of_file(LocalCopy(path))
     if isinstance(path, str) and PurePosixPath(path).suffix and (file := LocalCopy(path)).is_there:
         return _of_file(file)
     place: Path | str | None = None
-    # A server of http lists no journal.
+    # HTTP servers do not list journals.
     if not str(path).startswith("http") and not has_journal(place := journal_of(path)):
         place = None
     if place is None or is_finished(place):
@@ -73,7 +71,7 @@ def open_results(path: Path | str) -> Results:
 
 
 def journal_records(place: Path | str) -> Iterator[tuple[Origin, ImageRecord]]:
-    """All records of a journal, in the order of the run."""
+    """Yield all records of a journal, in the order of the run."""
     known = journal_contents(place).entries
     return read_records(local_journal(place), known, known)
 
@@ -103,14 +101,14 @@ def _of_journal(place: Path | str) -> Results:
     def records() -> Iterator[ImageRecord]:
         for _, record in journal_records(place):
             for annotation in record.annotations:
-                annotation.pop("polygons", None)  # beside the mask
+                annotation.pop("polygons", None)  # stored next to the mask
             yield record
 
     return _of_records(Results(place, "journal", contents.info, categories, journal=place), records)
 
 
 def _of_records(results: Results, records: Callable[[], Iterator[ImageRecord]]) -> Results:
-    """Results with the images and annotations of records; each image is as its first record has it."""
+    """Results with the images and annotations of records; the first record of an image counts."""
 
     def images() -> Iterator[CocoImage]:
         seen = set()
@@ -132,10 +130,10 @@ def _of_records(results: Results, records: Callable[[], Iterator[ImageRecord]]) 
 
 
 def _lines(source: LocalCopy) -> Iterator[ImageRecord]:
-    """The records of NDJSON.
+    """Yield the records of NDJSON.
 
-    An image has the id of its first line, else that line's number; if an image of another name has it, as in lines of
-    several files, a free one. Several lines of one name are of one image.
+    An image has the id of its first line, or else the line number; a free one if another image has it, as in
+    concatenated files. Lines with equal names are one image.
     """
     ids: dict[str, Any] = {}
     taken: set[Any] = set()
@@ -162,7 +160,7 @@ def _lines(source: LocalCopy) -> Iterator[ImageRecord]:
 
 
 def _named_categories(annotations: Iterator[Annotation]) -> list[Category]:
-    """Categories by the names that annotations give them, else by their numbers."""
+    """Categories named by annotations, or else by their ids."""
     names: dict[Any, str] = {}
     for own in annotations:
         number = own.get("category_id")

@@ -1,4 +1,4 @@
-"""Write results, in the same or in another format."""
+"""Write results, in the same or another format."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from .image_names import name_images
 from .stream import Results
 
 T = TypeVar("T")
-BOXES = ("yolo", "voc")  # what is made of boxes
-DIGESTS = "labels.sha256"  # of the labels that were written, so that those that somebody edits are known
+BOXES = ("yolo", "voc")  # formats of boxes
+DIGESTS = "labels.sha256"  # of written labels, to detect those edited by hand
 
 
 def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[int, int]:
-    """A file of the kind that results are, as a stream; NDJSON and the journal of a run become COCO instances.
+    """Stream results to a file of the same format; NDJSON and journals become COCO instances.
 
     Returns:
-        How many images and annotations there are.
+        Number of images and annotations.
 
     Raises:
         HqsamError: it cannot be written.
@@ -71,22 +71,21 @@ def write_as(
     overwrite_edited: bool = False,
     prune: bool = False,
 ) -> tuple[Path, PolygonCost]:
-    """Results in a format of `FILES`, at `path`, or of `FOLDERS`, in that folder.
+    """Write results in a format of `FILES` to the file `path`, or of `FOLDERS` to the folder `path`.
 
     Args:
-        images: the folder that names of images are relative to; for labels that say where images are.
-        segmentation: of masks in COCO and NDJSON; None leaves them unchanged.
-        tolerance: of polygons, pixels; `DEFAULT_TOLERANCE` where None.
-        overwrite_edited: also replace labels that somebody edited since they were written.
-        prune: any number of labels may go at once; see `ownership.check_removal`.
+        images: image folder that names are relative to, for labels with image paths.
+        segmentation: mask encoding in COCO and NDJSON; None keeps it unchanged.
+        tolerance: polygon tolerance in pixels; None uses `DEFAULT_TOLERANCE`.
+        overwrite_edited: also replace labels edited by hand.
+        prune: allow removal of any number of labels; see `ownership.check_removal`.
 
     Returns:
-        Where it was written, and what polygons cost.
+        The written path, and the accuracy of polygons.
 
     Raises:
-        HqsamError: it cannot be written; an annotation has no mask, or one that cannot be drawn, where polygons are
-            wanted, or no category or box where labels say them; an image is listed twice, or has no name of its own
-            that labels could have.
+        HqsamError: the output cannot be written; an annotation lacks a valid mask for polygons, or a category or box
+            required by the format; an image is listed twice, or has no unique valid name.
     """
     if results.kind == "COCO results":
         raise HqsamError("a COCO results list has no image names", remedy="pass COCO instances or NDJSON")
@@ -99,7 +98,7 @@ def write_as(
         segmentation in ("rle", "both"),
     )
     is_folder = form in FOLDERS
-    if is_folder:  # before the long work
+    if is_folder:  # fail before the long conversion
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
     else:
@@ -114,7 +113,7 @@ def write_as(
                     if record.size is None and record.failure is None:
                         reason, remedy = "an image of unknown size", "add width and height"
                         raise HqsamError(reason, file=record.file_name, remedy=remedy)
-                    # Labels have a place for what results may lack.
+                    # Label formats expect a score, which results may lack.
                     annotations: list[Annotation] = [{"score": None, **own} for own in record.annotations]
                     name = names.name_of(record.file_name)
                     record = replace(record, file_name=name, annotations=annotations, path=names.path_of(name))
@@ -136,12 +135,12 @@ def write_as(
 
 
 def _write_labels(writer: LabelWriter, output: Path, run: RunRecords, *, overwrite_edited: bool, prune: bool) -> None:
-    """Write labels, instead of those that there are of the images; what somebody edited since stays."""
+    """Write labels, replacing existing ones of the images, except those edited by hand."""
     listed = Path(writer.path) / DIGESTS
     known = _read_digests(listed)
-    # Labels of a run are in its journal, which is not read here, and none of others were listed before.
+    # Labels of a run are recorded in its journal, which is not read here; other labels have no earlier list.
     any_label = overwrite_edited or not (listed.exists() or (output / JOURNAL).exists())
-    # All are read before the first label goes, so that none does if there is something wrong with the results.
+    # All records are read before any label is removed, so that invalid results remove none.
     names = {record.file_name: record.failure is not None for record in run.records()}
     writer.begin(names)
     failed = [name for name, is_failed in names.items() if is_failed and writer.has(name)]
@@ -163,7 +162,7 @@ def _write_labels(writer: LabelWriter, output: Path, run: RunRecords, *, overwri
 
 
 def _read_digests(path: Path) -> dict[bytes, str]:
-    """SHA-256 of files by their names, as `sha256sum` lists them; nothing where there is no list."""
+    """SHA-256 of files by name, in the format of `sha256sum`; empty if there is no list."""
     lines = path.read_bytes().split(b"\n") if path.is_file() else []
     return {
         place: sha256.decode("ascii", "replace")
@@ -174,13 +173,13 @@ def _read_digests(path: Path) -> dict[bytes, str]:
 
 @dataclass(slots=True)
 class _Masks:
-    """Annotations with their masks as a format needs them, and what polygons cost.
+    """Converts annotations and masks for a format, and measures the accuracy of polygons.
 
     Attributes:
-        file: of the results, for messages.
-        categories: ids of those that are listed.
-        tolerance: of polygons, in pixels; None where none are needed.
-        to_rle: whether masks become RLE, whatever they are in the file.
+        file: result file, for messages.
+        categories: ids of listed categories.
+        tolerance: polygon tolerance in pixels; None if no polygons are needed.
+        to_rle: whether all masks are converted to RLE.
     """
 
     file: Path | str
@@ -191,7 +190,7 @@ class _Masks:
     cost: PolygonCost = field(default_factory=PolygonCost)
 
     def converted(self, annotation: Annotation, size: tuple[int, int] | None) -> Annotation:
-        """An annotation with its mask as the format needs it; an HqsamError where it lacks something."""
+        """Convert an annotation for the format; raises an HqsamError if it lacks something."""
         if self.form in FOLDERS:
             self._check(annotation)
         if self.tolerance is None and not self.to_rle:
@@ -221,7 +220,7 @@ class _Masks:
         return changed
 
     def _check(self, annotation: Annotation) -> None:
-        """Raise where an annotation lacks what labels need."""
+        """Raise if an annotation lacks what labels need."""
         number = annotation.get("category_id")
         if number is None:
             raise self._error(annotation, " has no category_id")

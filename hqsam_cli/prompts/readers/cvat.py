@@ -1,4 +1,4 @@
-""" "CVAT for images 1.1" exports, one XML file, as prompts."""
+"""Exports in the format "CVAT for images 1.1", one XML file, as prompts."""
 
 from __future__ import annotations
 
