@@ -1,4 +1,4 @@
-"""Build predictors, detectors and engines from a config, in this or another process."""
+"""Builders of predictors, detectors and engines from a config, in this or another process."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from .work import Engine, Worker
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The model files of a run, and their device and precision.
+    """Model files of a run, and their device and precision.
 
     Attributes:
         checkpoint: of HQ-SAM or SAM.
         detector: predicts the boxes; None if prompts come from files.
-        finds_objects: point grids find objects too; the detector adds what they miss.
+        finds_objects: point grids also propose objects; the detector adds what they miss.
     """
 
     checkpoint: Path
@@ -48,11 +48,11 @@ class Models:
 def build_step(
     config: SegmentConfig, models: Models, categories: list[Category], detector: Detector | None = None
 ) -> Segment:
-    """The step that predicts masks, with its models loaded.
+    """Load the models and build the step that predicts masks.
 
     Args:
         categories: of prompts from files; a detector has its own.
-        detector: the detector, if it is already loaded.
+        detector: the detector, if already loaded.
 
     Raises:
         HqsamError: a file is not a model.
@@ -73,10 +73,10 @@ def build_step(
 def make_engine(
     config: SegmentConfig, models: Models, job: Job, outputs: Outputs | None, detector: Detector | None
 ) -> Engine:
-    """The engine that processes the images of a job: this process, one process per device, or Ray actors.
+    """Create the engine of a job: this process, one process per device, or Ray actors.
 
     Raises:
-        HqsamError: the models cannot be loaded, or the cluster cannot be reached.
+        HqsamError: the models cannot be loaded, or the cluster is unreachable.
     """
     build = partial(_build_worker, config, models, job.without_images())
     if config.engine == "ray":

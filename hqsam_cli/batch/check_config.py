@@ -14,17 +14,17 @@ from ..io.addresses import is_address
 from ..weights.registry import check_hq
 
 AREA = re.compile(r"\d+(\.\d+)?%?")
-LINES = "ndjson"  # the format of stdout
+LINES = "ndjson"  # the stdout format
 
 
 def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, formats: Collection[str]) -> SegmentConfig:
-    """Validate the options of a config, and fill in those that follow from others.
+    """Validate a config, and fill in options that follow from others.
 
     Args:
         formats: all known output formats.
 
     Raises:
-        UsageError: options that cannot be combined.
+        UsageError: conflicting options.
     """
     check_formats(config.format, formats)
     if output == STDIN:
@@ -66,7 +66,7 @@ def check_places(formats: Collection[str], output: str, images_elsewhere: bool) 
 
 
 def errors_allowed(max_errors: str | None, images: int) -> int | None:
-    """The maximum number of failed images; None for any number.
+    """Maximum number of failed images; None for no limit.
 
     Raises:
         UsageError: not a number or percentage.
@@ -91,7 +91,7 @@ def _to_stdout(config: SegmentConfig) -> SegmentConfig:
 
 
 def _with_tolerance(config: SegmentConfig) -> SegmentConfig:
-    """The config with the tolerance of its polygons; None if no output has polygons."""
+    """Return the config with the polygon tolerance; None if no output has polygons."""
     segmentation, tolerance = config.polygons.segmentation, config.polygons.tolerance
     if segmentation != "rle" and not config.formats & {"coco", "ndjson"}:
         raise UsageError("applies to COCO and NDJSON only", option="segmentation", remedy="add --format coco")
@@ -131,7 +131,7 @@ def _check_cutout(config: SegmentConfig) -> None:
 
 
 def rgb_of(color: str) -> tuple[int, int, int]:
-    """Red, green and blue of a CSS color; a UsageError if it is not a color."""
+    """Parse a CSS color as red, green and blue; a UsageError for anything else."""
     from PIL import ImageColor
 
     try:

@@ -1,4 +1,4 @@
-"""Folders of images to boxes, for `hqsam detect` and the Python API."""
+"""Object detection on folders of images, for `hqsam detect` and the Python API."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def prepare_detect(
     null_separated: bool = False,
     may_fetch: bool = True,
 ) -> PreparedRun:
-    """A run with its images found and its detector loaded; see `prepare_segment`."""
+    """Find the images of a run and load its detector; see `prepare_segment`."""
     form: BoxFileFormat = config.format or ("ndjson" if output == STDIN else "coco")
     path = None if output == STDIN else path_or_address(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
     _check(config, form, inputs, path)
@@ -117,7 +117,7 @@ def prepare_detect(
 
 
 def _check(config: DetectConfig, form: BoxFileFormat, inputs: Sequence[str], path: Path | str | None) -> None:
-    """Raise a UsageError if options cannot be combined."""
+    """Raise a UsageError for conflicting options."""
     if path is None and form != "ndjson":
         raise UsageError("--output - writes only NDJSON", remedy=f"omit --format {form}, or pass a path")
     if config.save_conf and form != "yolo":

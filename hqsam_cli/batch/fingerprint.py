@@ -1,6 +1,6 @@
-"""Fingerprints of images: their pixels and prompts, on which results depend beside the identity of a run.
+"""Fingerprints of images: their pixels and prompts, on which results depend besides the run identity.
 
-Content decides; size and modification time only avoid reading unchanged files.
+Only content counts; size and modification time just avoid reading unchanged files.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ class Fingerprint(NamedTuple):
     prompts: str
 
     def __str__(self) -> str:
-        """The form in the journal."""
+        """Format for the journal."""
         return " ".join(self)
 
     @classmethod
     def parse(cls, text: str) -> Fingerprint | None:
-        """Parse the form in the journal; None if it is not one."""
+        """Parse the journal format; None if invalid."""
         parts = text.split(" ")
         return cls(*parts) if len(parts) == len(cls._fields) else None
 
 
 def take_fingerprint(file: InputFile, prompts: ImagePrompts) -> Fingerprint:
-    """The current fingerprint of an image; reads its file."""
+    """Compute the current fingerprint of an image; reads its file."""
     return Fingerprint(_stamp(file), _digest(file), prompts_digest(prompts))
 
 
 def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | None:
-    """A fingerprint with the current stamp of an image, or None if the image changed.
+    """Return a fingerprint with the image's current stamp, or None if the image changed.
 
-    Its file is read only if the stamp changed.
+    The file is only read if the stamp changed.
     """
     old = Fingerprint.parse(known)
     if old is None or old.prompts != prompts_digest(prompts) or old.content == UNREADABLE:
@@ -78,7 +78,7 @@ def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | Non
 
 @cache
 def _digest_at(source: SourceImage, _stamp: str) -> str:
-    """The digest of a file, cached: a run needs it when it is planned and when it begins.
+    """Digest of a file, cached, because a run needs it for planning and when it begins.
 
     Raises:
         OSError, ImageError: it cannot be read.
@@ -87,7 +87,7 @@ def _digest_at(source: SourceImage, _stamp: str) -> str:
 
 
 def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
-    """Images with stamps that listings lack, as over HTTP; requested in parallel."""
+    """Add stamps that listings lack, as over HTTP; requested in parallel."""
     unknown = [image for image in images if image.location is not None and image.location.stamp is None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         stamps = dict(zip(unknown, pool.map(lambda image: _stamp(image.file()), unknown), strict=True))
@@ -106,13 +106,13 @@ def is_unknown(known: str, path: str) -> bool:
 
 
 def prompts_digest(prompts: ImagePrompts) -> str:
-    """The digest of all prompts of an image, including the content of mask files."""
+    """Digest of all prompts of an image, including the content of mask files."""
     said = {name: value for name, value in asdict(prompts).items() if name not in ("dropped", "mentioned")}
     return _short(repr(_plain(said)).encode("utf-8", "surrogateescape"))
 
 
 def _plain(value: Any) -> Any:
-    """A value with a complete `repr`."""
+    """Convert a value to one with a complete `repr`."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

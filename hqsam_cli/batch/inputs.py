@@ -1,4 +1,4 @@
-"""Find the images of a run."""
+"""Discovery of the input images of a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..progress import Progress
 def input_images(
     inputs: Sequence[str], output: str, progress: Progress, *, stdin: BinaryIO | None, null_separated: bool
 ) -> Found:
-    """All images of the inputs, except those in the output folder.
+    """Find all images of the inputs, except those in the output folder.
 
     Raises:
-        NoInputError: there is no image, or none exists; images at URLs are checked later.
+        NoInputError: no image is found or exists; images at URLs are checked later.
     """
     if not output:
         raise UsageError("is empty", option="output", remedy="pass a folder, or -")
-    # If the output is an input too, its masks are not inputs.
+    # If the output folder is also an input, its masks are not inputs.
     exclude = [] if output == STDIN else [output, *(f"{output.rstrip('/')}/{name}" for name in OUTPUTS)]
     found = find_images(list(inputs), stdin=stdin, null_separated=null_separated, exclude=exclude)
     for text in found.broken:
@@ -41,7 +41,7 @@ def input_images(
 
 
 def _kinds(paths: Sequence[str]) -> str:
-    """An example of each unsupported format, and what to do."""
+    """List an example of each unsupported format, and what to do."""
     first = {os.path.splitext(path)[1].lower(): path for path in reversed(paths)}
     heif = any(suffix in HEIF_SUFFIXES for suffix in first)
     remedy = "pip install 'hqsam-cli[heif]' reads HEIC" if heif else "convert them to JPEG, PNG or TIFF"
@@ -49,7 +49,7 @@ def _kinds(paths: Sequence[str]) -> str:
 
 
 def _nothing(inputs: Sequence[str], found: Found) -> str:
-    """The reason why the inputs contain no existing image."""
+    """Explain why the inputs contain no existing image."""
     for item in inputs:
         suffix = os.path.splitext(item)[1].lower()
         if suffix in VIDEO_SUFFIXES:

@@ -1,4 +1,4 @@
-"""The job of a run, and its summary."""
+"""A run's job and its summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..records import Category, ImagePrompts, ImageRecord
 
 
 class PromptsByName(Protocol):
-    """The part of `PromptTable` that the pipeline uses."""
+    """The part of `PromptTable` used by the pipeline."""
 
     def for_image(self, file_name: str) -> ImagePrompts: ...
 
@@ -29,16 +29,16 @@ class Job:
 
     Attributes:
         images: in the order of the results.
-        inputs: digest of the names of all images of the inputs; `images` may be a shard of these.
+        inputs: digest of the names of all input images; `images` may be a shard of these.
         prompts: prompts from files, by image.
         output: a folder, a file, or a URL as str; None writes NDJSON to `stream`.
         formats: of `writers`.
         categories: COCO categories of the results.
         info: model, command and date, for `info` of COCO.
         segmentation: encoding of masks in annotations; see `annotations.shown`.
-        journal: the file of the journal, or the URL of its objects, if there is one.
+        journal: the journal file, or the URL of its objects, if any.
         identity: everything results depend on; see `configs.run_identity`.
-        overwrite_edited: replace and delete also files that were edited after a run wrote them.
+        overwrite_edited: also replace and delete files edited since a run wrote them.
         prune: allow any number of images to lose their results; see `ownership.check_removal`.
         retry_failed: retry unchanged images that failed.
         max_errors: the run stops when more images have failed.
@@ -69,31 +69,31 @@ class Job:
 
     @property
     def remembered(self) -> dict[str, str]:
-        """The identity, with the output if its journal is kept elsewhere, so that it fits no other output."""
+        """The identity, including the output if its journal is stored elsewhere, so that it matches no other output."""
         if isinstance(self.journal, Path) and isinstance(self.output, str):
             return {**self.identity, "output": self.output.rstrip("/")}
         return self.identity
 
     def outputs(self) -> Outputs | None:
-        """The writers of the formats, none where there is no output."""
+        """Create the writers of the formats, None without an output."""
         return None if self.output is None else Outputs(self.output, self.writers, self.formats, self.categories)
 
     def without_images(self) -> Job:
-        """The job without its images, for a worker process that receives these one by one."""
+        """Copy the job without images, for a worker process that receives them one by one."""
         return replace(self, images=[], prompts=PromptTable(), stream=None, on_result=None)
 
 
 @dataclass(slots=True)
 class Summary:
-    """The summary of a run.
+    """Summary of a run.
 
     Attributes:
         done: number of images done in this run; `already_done` in earlier runs.
-        masks: number of masks, or of boxes.
+        masks: number of masks or boxes.
         failed: error messages of failed images; `failed_before` counts failed images that were not retried.
         lost: number of prompts, or parts of them, that did not fit their images.
         polygons: their IoU with the masks.
-        stopped: by more failures than `max_errors`.
+        stopped: more failures than `max_errors`.
         left_out: inputs or prompts were skipped, so that the exit code is 3.
     """
 
@@ -111,7 +111,7 @@ class Summary:
     files: list[Path | str] = field(default_factory=list)
 
     def count(self, record: ImageRecord) -> None:
-        """Count an image by its record."""
+        """Update the counts with an image record."""
         self.done += record.failure is None
         self.masks += len(record.annotations)
         self.polygons.add(record.annotations)
@@ -126,5 +126,5 @@ class Summary:
 
     @property
     def outcome(self) -> str:
-        """The outcome in the journal; see `journal.Contents`."""
+        """Outcome for the journal; see `journal.Contents`."""
         return "interrupted" if self.interrupted else "stopped" if self.stopped else "finished"

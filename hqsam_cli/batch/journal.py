@@ -1,9 +1,9 @@
 """The journal of an output folder: which images are done, so that the same command resumes the run.
 
-The first line is the identity of the run, see `configs`; then follows a line per image with its record, appended after
-its outputs are written. The last line of a file name counts. It also has the path of the image, and a fingerprint of
-its pixels and prompts. Further lines record when a command began and ended (for `hqsam status`), images that were
-deleted, and images with a new modification time and the same content.
+The first line is the run identity, see `configs`; then each image has a line with its record, path, and a fingerprint
+of its pixels and prompts, appended after its outputs are written. The last line of a file name counts. Further lines
+record when a command began and ended (for `hqsam status`), deleted images, and images with a new modification time but
+the same content.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .lock import is_gone, lock, start_of
 
 
 class Origin(NamedTuple):
-    """The inputs of the results of an image.
+    """What the results of an image were computed from.
 
     Attributes:
         fingerprint, lost: as in `Entry`.
         seconds: per stage.
-        files: digests of the files that were written, see `ownership.digest_of`; None in older journals.
+        files: digests of the written files, see `ownership.digest_of`; None in older journals.
     """
 
     fingerprint: str
@@ -44,7 +44,7 @@ class Origin(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """The state of an image.
+    """State of an image.
 
     Attributes:
         fingerprint: of its pixels and prompts.
@@ -65,11 +65,11 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """The beginning of a command.
+    """Start of a command.
 
     Attributes:
-        images: number of images; `done` and `failed` of them in earlier runs, and not processed again.
-        inputs: digest of the names of all images of the inputs, those of other shards among them.
+        images: number of images; `done` and `failed` count those of earlier runs, which are not processed again.
+        inputs: digest of the names of all input images, including other shards.
         categories: COCO categories of the results.
         began: ISO 8601, UTC.
         host, process, start: where it runs; see `lock.start_of`.
@@ -93,14 +93,14 @@ class Beginning:
 
 @dataclass(slots=True)
 class Contents:
-    """The contents of a journal.
+    """Contents of a journal.
 
     Attributes:
         identity, info: of the first run.
         entries: by file name.
-        last: the beginning of the last command.
-        outcome: of the last command: `finished`, `interrupted`, or `stopped` by too many failures; None if it still
-            runs, or was killed.
+        last: start of the last command.
+        outcome: of the last command: `finished`, `interrupted`, or `stopped` by too many failures; None if it is still
+            running, or was killed.
         done, failed: number of images since then.
         end: offset of the end of the last complete line.
     """
@@ -137,14 +137,14 @@ class Journal:
     """An open, locked journal. Keeps an `Entry` per file name in memory, not the records.
 
     Args:
-        path: of the file; its folder is created if needed.
+        path: journal file; its folder is created if needed.
         identity: everything results depend on, by option; see `configs.run_identity`.
         overwrite: discard earlier runs.
         info: model, command and date; those of the first run are kept.
-        named: its name in messages, if not the path.
+        named: name in messages, if not the path.
 
     Attributes:
-        former: entries of the run that is overwritten.
+        former: entries of the overwritten run.
 
     Raises:
         UsageError: the earlier run had another identity.
@@ -205,7 +205,7 @@ class Journal:
             self._lock_file.unlink(missing_ok=True)
 
     def begin(self, beginning: Beginning) -> None:
-        """Record the beginning of a command."""
+        """Record the start of a command."""
         self._append([{"began": asdict(beginning)}])
 
     def append(self, records: Iterable[tuple[Origin, ImageRecord]]) -> None:
@@ -217,7 +217,7 @@ class Journal:
         self._append([{"forgotten": name} for name in file_names])
 
     def touch(self, fingerprints: Mapping[str, str]) -> None:
-        """Record new fingerprints of images that were touched but not changed."""
+        """Record new fingerprints of images with a new modification time but the same content."""
         self._append([{"touched": name, "fingerprint": own} for name, own in fingerprints.items()])
 
     def end(self, outcome: str) -> None:
@@ -233,13 +233,13 @@ class Journal:
             end += len(line)
 
     def records(self, file_names: Iterable[str]) -> Iterator[ImageRecord]:
-        """The records of images, in the order of the names; names without one are skipped."""
+        """Yield the records of images, in the order of the names, skipping names without one."""
         return (record for _, record in read_records(self.path, self.entries, file_names))
 
     def noted(self, file_name: str) -> frozenset[str] | None:
-        """Digests of the files that were written for an image; None if unknown.
+        """Digests of the files written for an image; None if unknown.
 
-        An image in this journal without digests has no files.
+        A journaled image without digests has no files.
         """
         if file_name in self.entries:
             with open(self.path, "rb") as file:
@@ -249,7 +249,7 @@ class Journal:
         return None
 
     def _locked(self) -> FileIO:
-        """Open and lock the file. Unbuffered: a failed write on a full disk must not be repeated at close."""
+        """Open and lock the file. Unbuffered, so that closing does not repeat a failed write on a full disk."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - open, and locked, as long as the run
@@ -321,14 +321,14 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
 
 
 def with_results(entries: Mapping[str, Entry]) -> list[str]:
-    """The images that did not fail."""
+    """Names of the images that did not fail."""
     return [name for name, entry in entries.items() if entry.failure is None]
 
 
 def read_records(
     path: Path, entries: Mapping[str, Entry], file_names: Iterable[str]
 ) -> Iterator[tuple[Origin, ImageRecord]]:
-    """Origins and records of images in a journal, in the order of the names; names without one are skipped."""
+    """Yield origins and records of images in a journal, in the order of the names, skipping names without one."""
     with open(path, "rb") as file:
         for name in file_names:
             if name in entries:
@@ -360,7 +360,7 @@ def _line(origin: Origin, record: ImageRecord) -> dict[str, Any]:
 
 
 def cannot_write(path: Path | str, error: OSError) -> HqsamError:
-    """The fatal error of an output that cannot be written."""
+    """Fatal error of an output that cannot be written."""
     return HqsamError(
         f"cannot be written ({error.strerror})",
         file=error.filename or path,

@@ -9,11 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from .steps import DecodedImage
 from .work import Outcome, Worker, WorkItem
 
-GROUPS_AHEAD = 2  # decoded before the model, and as many being written after it
+GROUPS_AHEAD = 2  # decoded before the model; the same number may be written after it
 
 
 class LocalEngine:
-    """See `Engine`; groups come in order.
+    """See `Engine`; batches are returned in order.
 
     Args:
         threads: number of decoding threads, and of writing threads.
@@ -41,7 +41,7 @@ class LocalEngine:
                 pairs = zip(ready, made, strict=True)
                 writing.append([writers.submit(self.worker.write, item, own) for item, own in pairs])
                 del ready, made, pairs
-                # Written images are recorded at once: a crash loses little, and a full disk stops the run early.
+                # Written images are recorded immediately: a crash loses little, and a full disk stops the run early.
                 while writing and (len(writing) > GROUPS_AHEAD or all(future.done() for future in writing[0])):
                     yield [future.result() for future in writing.popleft()]
             while writing:

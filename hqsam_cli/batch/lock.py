@@ -1,7 +1,7 @@
 """One run at a time per folder: a lock on its journal, or a lock file on file systems without locks.
 
-Not `filelock`: it falls back to a lock file only for ENOSYS, and its identification of processes, which `status` and
-journals at URLs need too, is private.
+Not `filelock`: it falls back to a lock file only for ENOSYS, and its process identification, which `status` and
+journals at URLs also need, is private.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 def lock(file: FileIO, path: Path) -> Path | None:
-    """Lock an open file; without file-system support, create a lock file and return its path, to be deleted at the end.
+    """Lock an open file; without file-system support, create a lock file and return its path, to delete later.
 
     Raises:
         HqsamError: another run holds the lock.
@@ -64,7 +64,7 @@ def _make(path: Path) -> None:
 
 
 def is_gone(owner: str) -> bool:
-    """Whether a process of this machine has ended; one with our own process id was another.
+    """Whether a process of this machine has ended; an owner with our own process id was a different process.
 
     Args:
         owner: `HOST PID START`, the content of a lock file; START may be missing.
@@ -83,7 +83,7 @@ def is_gone(owner: str) -> bool:
 
 
 def start_of(process: int) -> str:
-    """A start time that distinguishes processes with the same process id; "" if unknown."""
+    """Start time that distinguishes processes with the same process id; "" if unknown."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     try:
         if boot.exists():  # unlike wall-clock time, not affected by clock changes

@@ -1,4 +1,4 @@
-"""Merge the shards of a run: the journal, and all output formats."""
+"""Merging of the shards of a run: the journal and all output formats."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from .journal import (
 from .object_journal import has_journal, journal_of, local_journal, open_journal
 from .shard import Shard
 
-SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # in an identity
+SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # identity keys
 AT_ONCE = 1000  # records per write
 
 
 class Part(NamedTuple):
-    """The output of a shard: its folder or URL, its journal or a copy of it, and the contents of that."""
+    """Output of a shard: its folder or URL, its journal or a local copy, and the journal contents."""
 
     folder: Path | str
     journal: Path
@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
     @property
     def failed(self) -> list[str]:
-        """The images of it that failed."""
+        """Names of its failed images."""
         return [name for name, entry in self.contents.entries.items() if entry.failure is not None]
 
 
@@ -64,21 +64,21 @@ def merge_shards(
     overwrite_edited: bool = False,
     prune: bool = False,
 ) -> Summary:
-    """Merge the outputs of all shards of a run; images are in the order of a folder walk, files before folders.
+    """Merge the outputs of all shards of a run; images are in folder walk order, files before folders.
 
-    The output is that of a run without shards: the same command without `shard` continues it. Mask files are
+    The output equals that of a run without shards, and the same command without `shard` continues it. Mask files are
     hard-linked if possible, else copied. Merging again updates what changed in the shards.
 
     Args:
         folders, output: paths, or URLs as str.
-        info: further entries of `info`.
-        writers: of all formats that the shards may have.
+        info: additional entries of `info`.
+        writers: of all formats the shards may have.
         overwrite: discard an earlier merge, and delete the files in its journal.
-        overwrite_edited: replace and delete also files that were edited since.
+        overwrite_edited: also replace and delete files edited since.
         prune: allow any number of images to lose their results; see `ownership.check_removal`.
 
     Raises:
-        UsageError: shards are missing, repeated, unfinished, or have other options or inputs than the first; or the
+        UsageError: shards are missing, repeated, unfinished, or differ from the first in options or inputs; or the
             output is one of them.
         HqsamError: a journal cannot be read, or the output cannot be written.
     """
@@ -146,7 +146,7 @@ def _real(folder: Path | str) -> str:
 
 
 def _read_parts(folders: Sequence[Path | str]) -> list[Part]:
-    """All shards of a run, in their order."""
+    """Read all shards of a run, in order."""
     parts: dict[int, Part] = {}
     for folder in folders:
         part = _read_part(folder)
@@ -181,7 +181,7 @@ def _read_part(folder: Path | str) -> Part:
 
 
 def _check_alike(first: Part, part: Part) -> None:
-    """Raise a UsageError if two shards are not of the same run."""
+    """Raise a UsageError if two shards belong to different runs."""
     mine, other = ({**p.contents.identity, SHARD: f"of {p.shard.count}"} for p in (part, first))
     if changed := changes(other, mine):
         raise UsageError(
@@ -196,7 +196,7 @@ def _check_alike(first: Part, part: Part) -> None:
 
 
 def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int) -> Beginning:
-    """The beginning of a merge, in the journal; `same` images are not merged again."""
+    """Start of a merge, for the journal; `same` images are not merged again."""
     done = sum(journal.entries[name].failure is None for name in same)
     return Beginning(
         images=len(same) + changed,
@@ -222,7 +222,7 @@ def _left(part: Part, journal: Journal, outputs: Outputs) -> list[str]:
 
 
 def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
-    """Images of an earlier merge that no shard has, and whose files were deleted."""
+    """Images of an earlier merge that are in no shard and whose files were deleted."""
     ours = set(names)
     others = {name: entry.path for name, entry in journal.entries.items() if name not in ours}
     gone = gone_images(others.values())
@@ -230,18 +230,18 @@ def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
 
 
 def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, ImageRecord]]]:
-    """Records of images in a shard, in chunks."""
+    """Yield records of images in a shard, in chunks."""
     found = read_records(part.journal, part.contents.entries, names)
     while group := list(islice(found, AT_ONCE)):
         yield group
 
 
 class _Merging(NamedTuple):
-    """The whole while shards are put into it.
+    """The merged output while shards are added to it.
 
     Attributes:
-        known: the images that it has results of.
-        files_of: the files of an image in it, digests of the shard's being given.
+        known: images that it has results for.
+        files_of: files of an image in it, given the shard's digests.
     """
 
     outputs: Outputs
@@ -251,7 +251,7 @@ class _Merging(NamedTuple):
     def put_in_place(
         self, records: Sequence[tuple[Origin, ImageRecord]], shard: Outputs
     ) -> list[tuple[Origin, ImageRecord]]:
-        """Put the outputs of images in place, instead of those of an earlier merge, as a run would; what to note."""
+        """Put image outputs in place, replacing those of an earlier merge, as a run would; returns what to journal."""
         files = [self.files_of(record.file_name, (origin.files or "").split()) for origin, record in records]
         pairs = [
             (record.file_name, own) for (_, record), own in zip(records, files, strict=True) if record.failure is None

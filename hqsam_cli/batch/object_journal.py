@@ -1,7 +1,8 @@
-"""A journal at a URL: its lines in numbered objects, `<number>.ndjson`, each with the lines of some seconds.
+"""A journal at a URL: lines in numbered objects, `<number>.ndjson`, each covering a few seconds.
 
-Each number can be created only once, so two runs cannot write to the same output: on one machine the later is refused,
-on two machines one ends at its next write. A run downloads the journal when it begins, and keeps a local copy.
+Each number can be created only once, so two runs cannot write to the same output: on one machine the second is
+rejected, on two machines one ends at its next write. A run downloads the journal when it begins, and keeps a local
+copy.
 
 Reading many small objects costs a request each, so they are merged: `<first>-<last>.ndjson` has the lines of these
 numbers and replaces them.
@@ -30,11 +31,11 @@ from ..io.run_folder import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from .journal import Beginning, Contents, Journal, read_journal
 
 log = logging.getLogger(__name__)
-AT_ONCE = 64  # objects read at a time
+AT_ONCE = 64  # objects read concurrently
 SECONDS = 5.0  # between two objects of a run; a killed run repeats at most the images of this time
 LARGE = 4 << 20  # bytes; smaller objects are merged, and this many bytes of lines are written at once
-END = 256  # bytes, in which the last line is if it notes how a command ended
-MANY = 32  # small objects, merged during a run
+END = 256  # bytes that contain the last line, if it records the end of a command
+MANY = 32  # small objects to merge during a run
 
 
 class _Object(NamedTuple):
@@ -53,8 +54,8 @@ class JournalCopy:
     """A local copy of a journal at a URL.
 
     Attributes:
-        path: of the local file.
-        objects: those that it contains, in order, by name.
+        path: local file.
+        objects: contained objects, in order, by name.
     """
 
     def __init__(self, address: str) -> None:
@@ -63,7 +64,7 @@ class JournalCopy:
         weakref.finalize(self, shutil.rmtree, here, ignore_errors=True)
         self.path = Path(here, JOURNAL)
         self.objects: dict[str, _Object] = {}
-        self._merged: list[str] = []  # objects that were merged and still exist
+        self._merged: list[str] = []  # merged objects that still exist
 
     def refresh(self) -> None:
         """Download new objects."""
@@ -75,16 +76,16 @@ class JournalCopy:
                 self.objects.clear()
                 if self._listed().keys() == infos.keys():
                     raise
-                # Some were merged meanwhile.
+                # Some were merged in the meantime.
 
     def put(self, data: bytes) -> bool:
-        """Write new lines to the next object; returns whether it did not exist."""
+        """Write new lines to the next object; returns False if it already existed."""
         _, last = _numbers(next(reversed(self.objects))) if self.objects else (0, -1)
         name = f"{last + 1:09d}.ndjson"
         try:
             is_new = self.folder.put_new(name, data)
         except BaseException:
-            self.objects.clear()  # the local file has lines of no object
+            self.objects.clear()  # the local file has lines that are in no object
             raise
         if is_new:
             self.objects[name] = _Object(None, len(data))
@@ -128,7 +129,7 @@ class JournalCopy:
         self.refresh()
 
     def _listed(self) -> dict[str, Mapping[str, Any]]:
-        """File-system information of the objects that are not merged, in order."""
+        """File-system information of the unmerged objects, in order."""
         infos = {name: info for name, info in self.folder.names().items() if JOURNAL_OBJECT.fullmatch(name)}
         counting, end, self._merged = {}, -1, []
         for (_, negative), name in sorted(((_numbers(name)[0], -_numbers(name)[1]), name) for name in infos):
@@ -144,7 +145,7 @@ class JournalCopy:
             own.stamp in (None, stamp_of(infos[name])) for name, own in self.objects.items()
         )
         if not is_known:
-            self.objects.clear()  # another run overwrote it, or merged objects
+            self.objects.clear()  # another run overwrote the journal, or merged objects
         with open(self.path, "ab" if self.objects else "wb") as file:
             for start in range(len(self.objects), len(names), AT_ONCE):
                 group = names[start : start + AT_ONCE]
@@ -189,7 +190,7 @@ class ObjectJournal(Journal):
             raise
 
     def begin(self, beginning: Beginning) -> None:
-        """See `Journal`; from now on other runs see it."""
+        """See `Journal`; from now on visible to other runs."""
         super().begin(beginning)
         self._put()
 
@@ -238,19 +239,19 @@ class ObjectJournal(Journal):
 def open_journal(
     place: Path | str, identity: dict[str, str], *, overwrite: bool, info: Mapping[str, Any] | None = None
 ) -> Journal:
-    """The journal of a run in a file or at a URL; see `Journal`."""
+    """Open a run's journal in a file or at a URL; see `Journal`."""
     if isinstance(place, Path):
         return Journal(place, identity, overwrite=overwrite, info=info)
     return ObjectJournal(place, identity, overwrite=overwrite, info=info)
 
 
 def has_journal(place: Path | str) -> bool:
-    """Whether there is a journal."""
+    """Whether a journal exists."""
     return place.exists() if isinstance(place, Path) else bool(_copy(place)._listed())
 
 
 def is_finished(place: Path | str) -> bool:
-    """Whether the last command of a journal finished, or none noted that it began; mostly its end alone is read."""
+    """Whether a journal's last command finished, or none was started; usually reads only the end of the journal."""
     if isinstance(place, Path):
         with open(place, "rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - END, 0))
@@ -266,17 +267,17 @@ def is_finished(place: Path | str) -> bool:
 
 
 def journal_contents(place: Path | str, identity: dict[str, str] | None = None) -> Contents:
-    """The contents of a journal in a file or at a URL; see `read_journal`."""
+    """Read the contents of a journal in a file or at a URL; see `read_journal`."""
     return read_journal(local_journal(place), identity, named=place if isinstance(place, str) else None)
 
 
 def local_journal(place: Path | str) -> Path:
-    """The file of a journal, or a local copy of one at a URL."""
+    """Return the journal file, or a local copy of one at a URL."""
     return place if isinstance(place, Path) else copy_of(place).path
 
 
 def journal_of(output: Path | str) -> Path | str:
-    """The place of the journal of an output, a folder or a URL; a folder may be a copy of an output at a URL."""
+    """Journal path or URL of an output folder or URL; a folder may be a copy of an output at a URL."""
     if isinstance(output, str):
         return f"{output.rstrip('/')}/{JOURNAL_FOLDER}"
     objects = f"file://{output.absolute()}/{JOURNAL_FOLDER}"
@@ -285,21 +286,21 @@ def journal_of(output: Path | str) -> Path | str:
 
 
 def copy_of(address: str) -> JournalCopy:
-    """An up-to-date local copy of a journal."""
+    """Return an up-to-date local copy of a journal."""
     copy = _copy(address)
     copy.refresh()
     return copy
 
 
 def _numbers(name: str) -> tuple[int, int]:
-    """The first and the last number in the name of an object."""
+    """Parse the first and last number in an object name."""
     first, _, last = name.removesuffix(".ndjson").partition("-")
     return int(first), int(last or first)
 
 
 @cache
 def _copy(address: str) -> JournalCopy:
-    """One copy per process, deleted at its end."""
+    """One copy per process, deleted at exit."""
     return JournalCopy(address)
 
 

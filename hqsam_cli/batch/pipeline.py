@@ -2,10 +2,10 @@
 
 A `Worker` processes an image, an `Engine` decides where and when; only this module writes the journal.
 
-Images that are not done are processed in batches of `batch_size`. An image is done as long as its pixels and prompts
-are unchanged and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the
-results of an image do not depend on its batch; on a GPU they may in the last bits of a float. Deleted images are
-removed from the results, with their outputs.
+Remaining images are processed in batches of `batch_size`. An image is done while its pixels and prompts are unchanged
+and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the results of an image
+do not depend on its batch; on a GPU the last bits of a float may. Deleted images are removed from the results, with
+their outputs.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Prog
     """Run the job until it ends, is interrupted, or fails.
 
     Args:
-        outputs: the writers of the job; None where results go nowhere or to a stream.
+        outputs: the job's writers; None if results are discarded or streamed.
         engine: processes the images; see `make_worker`.
 
     Raises:
-        HqsamError: outputs cannot be written, or are of another run.
+        HqsamError: outputs cannot be written, or belong to another run.
     """
     began = time.monotonic()
     journal = None
@@ -65,7 +65,7 @@ def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Prog
 
 
 def make_worker(job: Job, outputs: Outputs | None, step: Step[Any]) -> Worker:
-    """The worker for the images of a job, in this or another process.
+    """Create the worker for a job's images, in this or another process.
 
     Args:
         step: segmentation or detection.
@@ -75,7 +75,7 @@ def make_worker(job: Job, outputs: Outputs | None, step: Step[Any]) -> Worker:
 
 
 def _in_order(before: Sequence[Category], now: Sequence[Category]) -> list[Category]:
-    """Categories in the order of the last command, whose labels use it, and then new ones."""
+    """Keep the order of the last command's categories, which its labels use, and append new ones."""
     return list({**{own["id"]: own for own in before}, **{own["id"]: own for own in now}}.values())
 
 
@@ -92,7 +92,7 @@ def _print_lines(stream: BinaryIO, lines: Iterable[bytes]) -> None:
 
 
 class _Run:
-    """The state of a run."""
+    """State of a run."""
 
     def __init__(
         self,
@@ -107,14 +107,14 @@ class _Run:
         self.journal, self.interrupt = journal, interrupt
         self.summary = Summary()
         self.names = [image.file_name for image in job.images]
-        self.left = 0  # images not processed yet
-        self.known: set[str] = set()  # images that had results before
-        self.kept: list[str] = []  # files that somebody edited
+        self.left = 0  # images not yet processed
+        self.known: set[str] = set()  # images with earlier results
+        self.kept: list[str] = []  # files edited by the user
         self.bare: list[str] = []  # failed images that lose earlier results
         self.categories = job.categories
 
     def through_all_groups(self) -> Summary:
-        """Process the remaining images, record them, and write the files about all images."""
+        """Process and record the remaining images, and write the files that cover all images."""
         entries = {} if self.journal is None else self.journal.entries
         plan = make_plan(self.job, entries, self.outputs)
         plan.check_removal(prune=self.job.prune)
@@ -146,7 +146,7 @@ class _Run:
             self.outputs.begin([*former, *names], self.categories)
         except OSError as error:
             raise cannot_write(self.job.output or "", error) from None
-        # Of a run that begins again, what is there goes. At an address each picture would have to be read for that.
+        # When a run starts over, existing files are removed; at a URL this would require reading each image file.
         for name in former:
             self._remove(name, pictures=isinstance(self.job.output, Path))
 
@@ -155,7 +155,7 @@ class _Run:
         return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
 
     def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True) -> None:
-        """Remove the outputs of an image, `written` being digests of what this run just wrote."""
+        """Remove the outputs of an image; `written` are digests of what this run just wrote."""
         assert self.outputs is not None
         noted = self._noted(name)
         files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
@@ -163,7 +163,7 @@ class _Run:
         self.kept += files.kept
 
     def _groups_to_do(self, plan: Plan, entries: Mapping[str, Entry]) -> Iterator[list[WorkItem]]:
-        """Batches of the images that are not done."""
+        """Yield batches of the remaining images."""
         summary, size = self.summary, self.job.batch_size
         summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
         summary.lost += sum(entries[name].lost for name in [*plan.done, *plan.failed])
@@ -228,7 +228,7 @@ class _Run:
             self.progress.on_record(outcome.record)
 
     def _settled(self, outcome: Outcome) -> tuple[Origin, ImageRecord] | None:
-        """What to journal of an image, its labels and its files being settled; None where all stays as it was."""
+        """Update an image's labels and files, and return what to journal; None if nothing changed."""
         origin, record, files = outcome.origin, outcome.record, outcome.files
         name = record.file_name
         if self.outputs is None:

@@ -18,12 +18,12 @@ from .job import Job
 from .journal import Entry
 from .object_journal import has_journal, journal_contents
 
-TOGETHER = 1000  # images whose fingerprints are compared at a time
+TOGETHER = 1000  # images whose fingerprints are compared per batch
 
 
 @dataclass(slots=True)
 class Plan:
-    """The images of a job, and those of earlier runs.
+    """Images of the job and of earlier runs.
 
     Attributes:
         known: number of images in the journal.
@@ -34,9 +34,9 @@ class Plan:
         changed: names of images in `left` whose content changed.
         rewritten: names of other images in `left` with results: their prompts changed, or outputs are missing.
         emptied: names of images in `rewritten` that no longer have prompts, as a file states.
-        unmentioned: names of images in `done` that have results and that no prompt file mentions.
+        unmentioned: names of images in `done` that have results but are in no prompt file.
         gone: names of images of earlier runs that were deleted.
-        touched: new fingerprints, by name, of images with a new modification time and the same content.
+        touched: new fingerprints, by name, of images with a new modification time but the same content.
     """
 
     known: int = 0
@@ -57,10 +57,10 @@ class Plan:
 
 
 def plan_of(job: Job, outputs: Outputs | None) -> Plan:
-    """The plan of a job; raises the errors of a run before any model is loaded.
+    """Plan a job; raises the errors of a run before any model is loaded.
 
     Raises:
-        UsageError: outputs are of another run, or not written by hqsam.
+        UsageError: outputs belong to another run, or were not written by hqsam.
         HqsamError: the journal is invalid.
     """
     if job.journal is None or outputs is None or job.overwrite:
@@ -71,7 +71,7 @@ def plan_of(job: Job, outputs: Outputs | None) -> Plan:
 
 
 def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -> Plan:
-    """The plan of a job.
+    """Plan a job.
 
     Args:
         entries: of earlier runs.
@@ -109,9 +109,9 @@ def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -
 
 
 def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[SourceImage, str | None]]:
-    """Each image with its current fingerprint, None if pixels or prompts changed.
+    """Yield each image with its current fingerprint, None if pixels or prompts changed.
 
-    Touched remote files are read in parallel.
+    Remote files with a new modification time are read in parallel.
     """
 
     def known(source: SourceImage) -> str | None:
@@ -144,6 +144,6 @@ def _gone(images: Sequence[SourceImage], entries: Mapping[str, Entry]) -> list[s
         return []
     stored = {image.absolute: image.location.url for image in images if image.location is not None}
     tars = set(map(absolute_path, set(stored.values())))
-    # An image in a tar may have a new name.
+    # An image in a tar file may have a new name.
     gone = gone_images([path for _, path in others if path not in stored], tars)
     return [name for name, path in others if path in gone]

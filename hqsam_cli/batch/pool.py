@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from ..errors import HqsamError, ImageError
 from .work import Outcome, WorkItem, failed
 
-MOST_DEATHS = 3  # of processes with the same pending image, or of a process and its successors while loading models
+MOST_DEATHS = 3  # of processes with the same pending image, or of successive processes while loading models
 MEMORY = "check that there is enough memory"
 
 
@@ -26,7 +26,7 @@ class PoolWorker(ABC):
     """A process with a `Worker`, replaced when it dies.
 
     Attributes:
-        in_hand: pending batches, the first one in progress; an empty one stands for loading the models.
+        in_hand: pending batches, the first one in progress; an empty one stands for model loading.
         failed_starts: number of successive processes that died while loading models.
     """
 
@@ -50,7 +50,7 @@ class PoolWorker(ABC):
         """Wait for the outcomes of the first pending batch.
 
         Raises:
-            HqsamError: an error that is not of a single image.
+            HqsamError: an error that does not concern a single image.
             WorkerDiedError: the process died.
         """
         made = self._receive()
@@ -82,7 +82,7 @@ W = TypeVar("W", bound=PoolWorker)
 
 
 class Pool(ABC, Generic[W]):
-    """An `Engine` of such processes; batches are returned as they complete.
+    """An `Engine` of worker processes; batches are returned as they complete.
 
     Args:
         workers: not started; the first models are loaded on return.
@@ -93,7 +93,7 @@ class Pool(ABC, Generic[W]):
 
     def __init__(self, workers: Sequence[W]) -> None:
         self.workers: list[W] = []
-        self.deaths: Counter[str] = Counter()  # by the names of pending images
+        self.deaths: Counter[str] = Counter()  # by pending image name
         self.again: deque[WorkItem] = deque()
         try:
             for worker in workers:

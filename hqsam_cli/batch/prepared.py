@@ -1,4 +1,4 @@
-"""A prepared run, and the place of its journal."""
+"""A prepared run, and the location of its journal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PreparedRun:
         outputs: its writers, if it writes any files.
         plan: images that are done or left.
         lost: inputs or prompts were skipped, so that the exit code is 3.
-        strict: prompts outside their images make the exit code 3 too.
+        strict: prompts outside their images also make the exit code 3.
         has_files: prompts come from files.
         describe: returns a description of the prompts.
     """
@@ -42,10 +42,10 @@ class PreparedRun:
     has_files: bool = False
 
     def run(self, progress: Progress) -> Summary:
-        """Run it.
+        """Run the job.
 
         Raises:
-            HqsamError: models cannot be loaded, results cannot be written, no prompt lies inside its image, or too many
+            HqsamError: models cannot be loaded, results cannot be written, no prompt is inside its image, or too many
                 images would lose their results.
         """
         self.plan.check_removal(prune=self.job.prune)
@@ -60,7 +60,7 @@ class PreparedRun:
 
 
 def journal_place(output: Path | str, folder: str | None, *, beside: bool = False) -> Path | str:
-    """The place of the journal of a run.
+    """Location of a run's journal.
 
     Args:
         folder: of `--journal`.

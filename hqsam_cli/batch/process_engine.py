@@ -1,6 +1,6 @@
-"""Processing in worker processes of this machine, one per device; the parent process writes the journal.
+"""Processing in worker processes on this machine, one per device; the parent process writes the journal.
 
-A worker process loads its own models and runs a `LocalEngine`: it decodes ahead and writes behind, so that its
+A worker process loads its own models and runs a `LocalEngine`, which decodes ahead and writes behind, so that its
 device does not wait.
 """
 
@@ -53,10 +53,10 @@ class _Process(PoolWorker):
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, *self.arguments), daemon=True)
         self.process.start()
-        theirs.close()  # else its death would not be detected
+        theirs.close()  # otherwise its death would not be detected
 
     def _send(self, group: list[WorkItem] | None) -> None:
-        with suppress(OSError):  # it died, which `_receive` detects
+        with suppress(OSError):  # the process died, which `_receive` detects
             self.pipe.send(group)
 
     def _receive(self) -> list[Outcome] | str:
@@ -88,7 +88,7 @@ class _Process(PoolWorker):
 
 
 class _Arriving(Iterator[list[WorkItem]]):
-    """A batch, and those of a queue as far as they have arrived; may be iterated again for later ones."""
+    """Iterates over a batch and the queued batches that have arrived; can be iterated again for later ones."""
 
     def __init__(self, group: list[WorkItem], queue: SimpleQueue[list[WorkItem] | None]) -> None:
         self.group: list[WorkItem] | None = group
@@ -104,7 +104,7 @@ class _Arriving(Iterator[list[WorkItem]]):
 
 
 def _serve(pipe: Connection, build: Callable[[], Worker], threads: int, torch_threads: int) -> None:
-    """Process the batches from a pipe until None arrives or the other end is closed."""
+    """Process batches from a pipe until None arrives or the other end is closed."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent process stops it
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(torch_threads)
@@ -112,7 +112,7 @@ def _serve(pipe: Connection, build: Callable[[], Worker], threads: int, torch_th
     stop = Event()
 
     def receive() -> None:
-        # On a separate thread: if nothing were read while results are sent, both ends could wait for each other.
+        # On a separate thread: without reading while results are sent, both ends could deadlock.
         with suppress(EOFError, OSError):
             while (group := pipe.recv()) is not None:
                 given.put(group)

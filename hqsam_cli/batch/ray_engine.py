@@ -1,7 +1,7 @@
 """Processing on a Ray cluster: actors load the models and write outputs; this process writes the journal.
 
-An actor catches the errors of an image and returns them in its record. Restarts and retries are done by the `Pool`, not
-by Ray. All nodes need the same files under the same paths.
+An actor catches the errors of an image and returns them in its record. The `Pool`, not Ray, handles restarts and
+retries. All nodes need the same files under the same paths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..errors import HqsamError, UsageError
 from .pool import Pool, PoolWorker, WorkerDiedError
 from .work import Outcome, Worker, WorkItem
 
-PATIENCE = 10.0  # seconds to reach a cluster
+PATIENCE = 10.0  # timeout in seconds to reach a cluster
 
 
 class RayEngine(Pool["_ActorWorker"]):
@@ -38,14 +38,14 @@ class RayEngine(Pool["_ActorWorker"]):
 
     Raises:
         UsageError: Ray is not installed.
-        HqsamError: the cluster cannot be reached, an actor does not fit in it, or the models cannot be loaded.
+        HqsamError: the cluster is unreachable, an actor does not fit in it, or the models cannot be loaded.
     """
 
     def __init__(
         self, build: Callable[[], Worker], address: str | None, actors: int | None, groups: int, *, on_gpu: bool
     ) -> None:
         threads = torch.get_num_threads()
-        # Read at import: else Ray prints each death of an actor to stdout, where results may go.
+        # Read at import: otherwise Ray prints each death of an actor to stdout, which may carry results.
         os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
@@ -117,14 +117,14 @@ class _ActorWorker(PoolWorker):
 
 
 class _Actor:
-    """A `Worker`, in a process of the cluster."""
+    """A `Worker` in a cluster process."""
 
     def __init__(self, build: Callable[[], Worker], threads: int) -> None:
         torch.set_num_threads(threads)
         self.build = build
 
     def load(self) -> list[Outcome] | str:
-        """Load the models; returns an error message if this fails."""
+        """Load the models; returns an error message on failure."""
         try:
             self.worker = self.build()
         except (HqsamError, MemoryError) as error:
@@ -132,7 +132,7 @@ class _Actor:
         return []
 
     def outcomes(self, group: list[WorkItem]) -> list[Outcome] | str:
-        """Process a batch; returns an error message if the error is not of a single image."""
+        """Process a batch; returns an error message for errors that do not concern a single image."""
         try:
             return self.worker.outcomes(group)
         except (HqsamError, MemoryError) as error:
@@ -140,7 +140,7 @@ class _Actor:
 
 
 def _check_answers(address: str) -> None:
-    """Raise an OSError or ValueError if the cluster does not answer: Ray itself would retry for 15 minutes."""
+    """Raise an OSError or ValueError if the cluster does not respond: Ray itself would retry for 15 minutes."""
     place = urlsplit(address if "://" in address else f"//{address}")
     if place.hostname and place.port:
         socket.create_connection((place.hostname, place.port), timeout=PATIENCE).close()
@@ -148,7 +148,7 @@ def _check_answers(address: str) -> None:
 
 @contextmanager
 def _stderr_closed() -> Iterator[None]:
-    """Suppress the stderr of this process, where Ray prints its settings."""
+    """Suppress stderr of this process, where Ray prints its settings."""
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
@@ -160,5 +160,5 @@ def _stderr_closed() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence of the last line of an error of Ray."""
+    """First sentence of the last line of a Ray error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].partition(". ")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Folders of images to masks, for `hqsam segment` and the Python API."""
+"""Segmentation of folders of images, for `hqsam segment` and the Python API."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def segment_images(
 
     Raises:
         UsageError: invalid options, or an output with results of another run.
-        NoInputError: there is no image.
+        NoInputError: no image is found.
         HqsamError: prompts or models cannot be read, or results cannot be written.
     """
     paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
@@ -86,7 +86,7 @@ def prepare_segment(
         null_separated: paths on stdin are NUL-separated.
         may_fetch: download missing weights.
         on_result: callback with the masks of each image in memory, from several threads; requires `output` `-`, and
-            nothing is printed then.
+            disables printing.
     """
     writers = mask_writers()
     config = check_segment(config, inputs, output, writers)
@@ -97,7 +97,7 @@ def prepare_segment(
     given = read_prompts(prompts, beside=beside, stdin=stdin)
     has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
     finds_objects = not has_prompts and config.detection.detector is None and not config.multimask
-    if not has_prompts and config.detection.detector is None:  # with multimask, by the detector alone
+    if not has_prompts and config.detection.detector is None:  # with multimask, only by the detector
         config = _with_embedded(config, progress)
     table = PromptTable()
     if config.detection.detector is None and not config.everything:
@@ -173,7 +173,7 @@ def prepare_segment(
 
 
 def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
-    """The writers of all mask formats.
+    """Return the writers of all mask formats.
 
     Args:
         background: color around objects in cut-outs and crops.
@@ -187,7 +187,7 @@ def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
 
 
 def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, may_fetch: bool) -> tuple[Path, Detector]:
-    """Load a detector, and report it; returns its file too."""
+    """Load a detector, and report it; also returns its file."""
     assert config.detector is not None
     path = detector_file(config.detector, trusted=config.trust_detector, may_fetch=may_fetch)
     detector = Detector(path, config, device, may_fetch=may_fetch)
@@ -197,7 +197,7 @@ def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, ma
 
 
 def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
-    """The config of a run without prompts, which uses point grids and the built-in detector."""
+    """Config of a run without prompts, which uses point grids and the built-in detector."""
     if not has_embedded():
         raise UsageError(
             "no prompts",
@@ -214,13 +214,13 @@ def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
 
 
 def _check_no_detector(config: DetectorConfig) -> None:
-    """Raise a UsageError for options that need a detector."""
+    """Raise a UsageError for options that require a detector."""
     if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
         raise UsageError("applies to a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
 
 
 def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progress: Progress) -> PromptTable:
-    """The prompts of each image; reports detected formats and skipped prompts.
+    """Match prompts to images; reports detected formats and skipped prompts.
 
     Raises:
         HqsamError: no prompt is usable, or the box format is implausible.
@@ -239,7 +239,7 @@ def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progre
 
 
 def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Path | None, str]:
-    """The checkpoint of a model and its SHA-256; no path if it may not be downloaded."""
+    """Checkpoint and SHA-256 of a model; the path is None if it may not be downloaded."""
     known = None if may_fetch else official_sha256(model)
     if known is not None:
         return None, known
@@ -250,7 +250,7 @@ def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Pat
 def _identity(
     config: SegmentConfig, detector: Detector | None, model_sha256: str, *, finds_objects: bool
 ) -> dict[str, str]:
-    """The identity of the run; see `configs.run_identity`."""
+    """Run identity; see `configs.run_identity`."""
     parts: list[Any] = [config, *(part for part in (config.cleaning, config.cutout) if not is_default(part))]
     if detector is not None:
         parts.append(detector.config)
@@ -269,7 +269,7 @@ def _identity(
 
 
 def _describe(job: Job, config: SegmentConfig) -> str:
-    """A description of the prompts of a job."""
+    """Describe the prompts of a job."""
     if config.detection.detector is not None:
         return f"boxes of the detector {config.detection.detector}"
     if config.everything:

@@ -14,7 +14,7 @@ from ..io.find import SourceImage
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Shard `index` of `count`, the first is 1.
+    """Shard `index` of `count`, starting at 1.
 
     The shard of an image depends only on its name and the count, so adding images does not move others.
     """
@@ -24,7 +24,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Parse `2/8`; a UsageError if it is not a shard."""
+        """Parse `2/8`. Raises a UsageError."""
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
             raise UsageError("not a shard", option="shard", value=text, remedy="pass I/N, such as 1/8 to 8/8")
@@ -43,7 +43,7 @@ class Shard:
 
 
 def inputs_digest(images: Iterable[SourceImage]) -> str:
-    """Digest of the names of all images of a run, in order: equal for shards with the same inputs."""
+    """Digest of the ordered names of all images of a run: equal for shards with the same inputs."""
     digest = hashlib.sha256()
     for image in images:
         digest.update(image.file_name.encode("utf-8", "surrogateescape") + b"\0")

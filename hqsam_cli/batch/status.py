@@ -1,4 +1,4 @@
-"""The progress of a run, read from its journal."""
+"""Progress of a run, read from its journal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reason:
     Attributes:
         reason, remedy: the error, and what to do.
         images: number of images.
-        first: name of the first one.
+        first: name of the first image.
     """
 
     reason: str
@@ -35,17 +35,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """The progress of a run.
+    """Progress of a run.
 
     Attributes:
-        state: `running`, `finished`, `interrupted`, `stopped` by failures, `killed`, or `on HOST` if only that
-            machine knows whether it runs.
+        state: `running`, `finished`, `interrupted`, `stopped` by failures, `killed`, or `on HOST` if only that machine
+            knows whether it runs.
         images: those of the last command; `done`, `failed` and `left` add up to it.
         results: number of masks or boxes.
         rate: images per second of the last command, None before the first.
-        seconds_left: at that rate, None if it does not run.
+        seconds_left: at that rate, None if it is not running.
         reasons: why images failed, the most frequent first.
-        command, date_created: of the run that began the journal.
+        command, date_created: of the run that created the journal.
     """
 
     state: str
@@ -62,11 +62,10 @@ class RunStatus:
 
 
 def read_status(output: Path | str) -> RunStatus:
-    """The status of the run that writes an output.
+    """Read the status of the run that writes an output.
 
     Args:
-        output: an output folder, a file of boxes or its folder, or a journal; or a URL, except of the folder of a file
-            of boxes.
+        output: an output folder, a box file or its folder, or a journal; or a URL, except of a box file's folder.
 
     Raises:
         UsageError: not the output of a run, or a single file in it.
@@ -105,7 +104,7 @@ def read_status(output: Path | str) -> RunStatus:
 
 
 def _journal_of(output: str) -> Path:
-    """The journal of an output, or a copy of it."""
+    """Return the journal of an output, or a local copy of it."""
     if is_address(output):
         address = output.rstrip("/")
         places = [f"{address}/{JOURNAL_FOLDER}", f"{address}.{JOURNAL_FOLDER}", address]
@@ -114,7 +113,7 @@ def _journal_of(output: str) -> Path:
         return local_journal(next(filter(has_journal, places), places[0]))
     path = Path(output)
     beside = path.with_name(f"{path.name}.{JOURNAL}")
-    of_files = list(path.glob(f"*.{JOURNAL}"))  # a folder with one file of boxes
+    of_files = list(path.glob(f"*.{JOURNAL}"))  # a folder with one box file
     found = [place for place in (beside, path, path / JOURNAL) if place.is_file()] + of_files[: len(of_files) == 1]
     return found[0] if found else _journal_of(f"file://{path.absolute()}")  # a copy of an output at a URL
 
@@ -129,12 +128,12 @@ def _state(contents: Contents) -> str:
 
 
 def _rate(contents: Contents, path: Path) -> float | None:
-    """Images per second, from the beginning of the last command to its last line."""
+    """Images per second, from the start of the last command to its last line."""
     count = contents.done + contents.failed
     if contents.last is None or not count:
         return None
     seconds = path.stat().st_mtime - datetime.fromisoformat(contents.last.began).timestamp()
-    return count / max(seconds, 1.0)  # beginnings are recorded in whole seconds
+    return count / max(seconds, 1.0)  # start times are recorded in whole seconds
 
 
 def _reasons(entries: dict[str, Entry]) -> Iterator[Reason]:

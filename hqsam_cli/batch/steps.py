@@ -36,11 +36,11 @@ class DecodedImage:
         fingerprint: of its pixels and prompts; see `fingerprint`.
         files: its files in the output.
         pixels: RGB uint8 (H, W, 3).
-        resized: the image at the input size of the model, if the step needs it.
+        resized: the image at the model's input size, if the step needs it.
         prompts: fit to the image.
         problems: messages about skipped prompts.
         failure: why there are no pixels, or what failed on them.
-        seconds: per stage; the time of the model is that of the batch divided by its size.
+        seconds: per stage; model time is the batch time divided by its size.
     """
 
     source: SourceImage
@@ -75,17 +75,17 @@ class Step(Protocol[Result]):
         """Preprocess a decoded image; called from several threads."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Result]]:
-        """Results of each image of a batch; a failed image gets an error and no results."""
+        """Compute the results of each image of a batch; a failed image gets an error and no results."""
 
     def finished(self, results: list[Result]) -> list[Result]:
         """Postprocess the results of an image; called from several threads."""
 
     def annotations(self, item: DecodedImage, results: list[Result]) -> list[Annotation]:
-        """COCO annotations of postprocessed results; an ImageError if these are invalid."""
+        """Convert postprocessed results to COCO annotations; an ImageError if they are invalid."""
 
 
 class PredictsMasks(Protocol):
-    """The part of `Predictor` that a step uses."""
+    """The part of `Predictor` used by a step."""
 
     def resize(self, image: np.ndarray) -> ResizedImage: ...
 
@@ -93,7 +93,7 @@ class PredictsMasks(Protocol):
 
 
 class DetectsObjects(Protocol):
-    """The part of `Detector` that a step uses."""
+    """The part of `Detector` used by a step."""
 
     categories: list[Category]
 
@@ -101,13 +101,13 @@ class DetectsObjects(Protocol):
 
 
 class GeneratesMasks(Protocol):
-    """The part of `MaskGenerator` that a step uses."""
+    """The part of `MaskGenerator` used by a step."""
 
     def generate(self, images: list[np.ndarray]) -> list[list[Instance]]: ...
 
 
 class Segment:
-    """Masks of the prompts of the images."""
+    """Predicts masks for the prompts of images."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Segment:
 
 
 class Detect:
-    """Boxes of a detector.
+    """Predicts boxes with a detector.
 
     Args:
         known: categories of another file, whose ids are used for those of the same name.
@@ -190,7 +190,7 @@ class Detect:
 
 
 class DetectAndSegment(Segment):
-    """Masks of the boxes of a detector, in one pass."""
+    """Predicts masks for a detector's boxes, in one pass."""
 
     def __init__(self, detector: DetectsObjects, predictor: PredictsMasks, config: SegmentConfig) -> None:
         super().__init__(predictor, detector.categories, config)
@@ -208,22 +208,22 @@ class DetectAndSegment(Segment):
 
 
 class SegmentObjects(DetectAndSegment):
-    """Masks of objects that the predictor finds with point grids, and of the boxes of a detector."""
+    """Predicts masks for objects proposed by point grids, and for a detector's boxes."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
-        """See `Step`; masks are renumbered, since not all are from the detector."""
+        """See `Step`; masks are renumbered, because not all come from the detector."""
         return _numbered(self.selection, group, super().results(group))
 
 
 class SegmentEverything(Segment):
-    """Masks of everything mode."""
+    """Predicts the masks of everything mode."""
 
     def __init__(self, generator: GeneratesMasks, config: SegmentConfig) -> None:
         self.generator, self.categories, self.config = generator, [DEFAULT_CATEGORY], config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
     def prepare(self, item: DecodedImage) -> None:
-        """See `Step`: nothing to do, since crops are resized one by one."""
+        """See `Step`: nothing to do, because crops are resized one by one."""
 
     def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
         """See `Step`."""
@@ -232,12 +232,12 @@ class SegmentEverything(Segment):
 
 
 def _numbered(selection: Selection, group: list[DecodedImage], found: list[list[Instance]]) -> list[list[Instance]]:
-    """The selected masks of each image, with ids."""
+    """Select and number the masks of each image."""
     return [selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
 def _ask(group: list[DecodedImage], ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[list[Result]]:
-    """Run a model on a batch; if this fails, on each image separately, so that one image cannot fail the others."""
+    """Run a model on a batch; on failure, on each image separately, so that one image cannot fail the others."""
     usable = [item for item in group if item.failure is None]
     try:
         answers = iter(ask(usable))

@@ -26,11 +26,11 @@ NAME_ERRORS = (
     errno.EILSEQ,
     errno.ENOTDIR,
     errno.EISDIR,
-)  # caused by the name of the image, not the disk
+)  # caused by the image name, not the disk
 
 
 class WorkItem(NamedTuple):
-    """An image to work on, and its prompts.
+    """An image to process, and its prompts.
 
     Attributes:
         noted: digests of its files from earlier runs; see `ownership.ImageFiles`.
@@ -42,11 +42,11 @@ class WorkItem(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The outcome of an image.
+    """Outcome of an image.
 
     Attributes:
         problems: messages about skipped prompts.
-        files: its files that were written.
+        files: files written for it.
     """
 
     origin: Origin
@@ -73,7 +73,7 @@ class Worker:
 
     Args:
         writers: of formats with files per image.
-        output: named in errors of writing.
+        output: used in messages about write errors.
         on_result: callback with the result of each image.
     """
 
@@ -152,7 +152,7 @@ class Worker:
 
 
 def failed(item: WorkItem, error: ImageError) -> Outcome:
-    """The outcome of an image that cannot be processed."""
+    """Outcome of an image that cannot be processed."""
     source, prompts, noted = item
     origin = Origin(str(take_fingerprint(source.file(), prompts)))
     failure = Failure.of(error, source.path)

@@ -136,7 +136,7 @@ class AugmentedPairs:
             raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}", remedy="lower `batch_size`")
 
     def draw(self, rng: np.random.Generator, number: int | None) -> AugmentedImage | None:
-        """Augment the image of a number or of a random pair; None if the object is cropped out; raises ImageError."""
+        """Augment the numbered image, or a random pair; None if the object is cropped out. Raises an ImageError."""
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)
