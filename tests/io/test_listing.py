@@ -129,8 +129,14 @@ def test_an_ftp_server_is_asked_with_its_port_and_says_what_it_refuses(
             self.respond(answer) if answer else super().pre_process_command(line, cmd, arg)
 
     Handler.authorizer.add_user("me", "secret", str(www), perm="elr")
-    server = ThreadedFTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server, stopped = ThreadedFTPServer(("127.0.0.1", 0), Handler), threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():  # its loop must not wait on sockets while another thread closes them
+            server.serve_forever(0.05, blocking=False, handle_exit=False)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     folder = f"ftp://me:secret@127.0.0.1:{server.address[1]}/imgs"
     found = find_images([folder])
     assert [image.file_name for image in found.images] == [i.file_name for i in find_images([str(www / "imgs")]).images]
@@ -146,6 +152,8 @@ def test_an_ftp_server_is_asked_with_its_port_and_says_what_it_refuses(
     with pytest.raises(HqsamError, match=r"imgs: cannot be listed \(421 Too many"):
         find_images([folder])
     assert not gone_images([f"{folder}/none.jpg"])
+    stopped.set()
+    thread.join()
     server.close_all()
     with pytest.raises(HqsamError, match="imgs: cannot be reached"):
         find_images([folder])
