@@ -24,7 +24,7 @@ from ..prompts.select import Selection
 from ..prompts.table import PromptTable, number_images
 from .check_config import errors_allowed
 from .fingerprint import stamped
-from .inputs import input_images
+from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary
 from .local import LocalEngine
 from .pipeline import make_worker
@@ -43,7 +43,7 @@ DEFAULT_NAMES: dict[BoxFileFormat, str] = {
 
 
 def detect_images(
-    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    inputs: Inputs,
     output: str | PathLike[str],
     config: DetectConfig | None = None,
     progress: Progress = SILENT,
@@ -53,8 +53,7 @@ def detect_images(
     Args:
         output: a file, or a folder of labels for the format `yolo`, or its URL.
     """
-    paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    run = prepare_detect([fspath(path) for path in paths], fspath(output), config or DetectConfig(), progress)
+    run = prepare_detect(input_paths(inputs), fspath(output), config or DetectConfig(), progress)
     return run.run(progress)
 
 

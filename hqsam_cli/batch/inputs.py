@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import BinaryIO
+from os import PathLike, fspath
+from typing import BinaryIO, TypeAlias
 
 from ..configs import STDIN
 from ..errors import NoInputError, UsageError
@@ -13,6 +14,13 @@ from ..io.file_types import HEIF_SUFFIXES, VIDEO_SUFFIXES
 from ..io.find import Found, find_images
 from ..io.run_folder import OUTPUTS
 from ..progress import Progress
+
+Inputs: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
+def input_paths(inputs: Inputs) -> list[str]:
+    """The inputs of the Python API, one or several, as strings."""
+    return [fspath(path) for path in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
 
 
 def input_images(

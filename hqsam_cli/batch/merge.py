@@ -32,7 +32,8 @@ from .journal import (
     read_records,
     with_results,
 )
-from .object_journal import has_journal, journal_of, local_journal, open_journal
+from .object_journal import journal_of, local_journal, open_journal
+from .plan import check_not_foreign
 from .shard import Shard
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # identity keys
@@ -90,8 +91,8 @@ def merge_shards(
     categories = first.beginning.categories
     outputs = Outputs(output, writers, identity[FORMAT].split(","), categories)
     place = below(output, JOURNAL if isinstance(output, Path) else JOURNAL_FOLDER)
-    if not overwrite and not has_journal(place):
-        outputs.check_not_foreign()
+    if not overwrite:
+        check_not_foreign(place, outputs)
     journal = open_journal(place, identity, overwrite=overwrite, info={**first.contents.info, **info})
     kept: list[str] = []
 
@@ -102,13 +103,13 @@ def merge_shards(
     try:
         gone = _gone(journal, names)
         check_removal(len(journal.entries), gone, prune=prune)
-        known = with_results(journal.entries)
+        known = dict.fromkeys(with_results(journal.entries))
         former = with_results(journal.former)
         left = [_left(part, journal, outputs) for part in parts]
         changed = {name for own in left for name in own}
         journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
         tell_removed("images that no longer exist", gone)
-        failed = [name for part in parts for name in part.failed if name in changed and name in set(known)]
+        failed = [name for part in parts for name in part.failed if name in changed and name in known]
         tell_removed("images that failed", failed)
         try:
             outputs.begin([*former, *known], categories)

@@ -29,8 +29,8 @@ from .fingerprint import is_unknown
 from .interrupt import Interrupt
 from .job import Job, Summary
 from .journal import Beginning, Entry, Journal, Origin, cannot_write, with_results
-from .object_journal import has_journal, open_journal
-from .plan import Plan, make_plan
+from .object_journal import open_journal
+from .plan import Plan, check_not_foreign, make_plan
 from .shard import inputs_digest
 from .steps import Step
 from .work import Engine, Outcome, Worker, WorkItem
@@ -49,8 +49,8 @@ def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Prog
     began = time.monotonic()
     journal = None
     if job.journal is not None:
-        if outputs is not None and not job.overwrite and not has_journal(job.journal):
-            outputs.check_not_foreign()
+        if outputs is not None and not job.overwrite:
+            check_not_foreign(job.journal, outputs)
         journal = open_journal(job.journal, job.remembered, overwrite=job.overwrite, info=job.info)
     try:
         with Interrupt() as interrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..formats.outputs import Outputs
 from ..formats.ownership import check_removal
@@ -65,9 +66,14 @@ def plan_of(job: Job, outputs: Outputs | None) -> Plan:
     """
     if job.journal is None or outputs is None or job.overwrite:
         return make_plan(job, {}, outputs)
-    if not has_journal(job.journal):
-        outputs.check_not_foreign()
+    check_not_foreign(job.journal, outputs)
     return make_plan(job, journal_contents(job.journal, job.remembered).entries, outputs)
+
+
+def check_not_foreign(journal: Path | str, outputs: Outputs) -> None:
+    """Raise a UsageError if there is no journal, but files that would be replaced."""
+    if not has_journal(journal):
+        outputs.check_not_foreign()
 
 
 def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -> Plan:

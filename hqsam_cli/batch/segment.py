@@ -32,7 +32,7 @@ from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
 from .fingerprint import stamped
-from .inputs import input_images
+from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary
 from .object_journal import has_journal
 from .plan import plan_of
@@ -41,7 +41,7 @@ from .shard import Shard, inputs_digest
 
 
 def segment_images(
-    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    inputs: Inputs,
     output: str | PathLike[str],
     config: SegmentConfig | None = None,
     progress: Progress = SILENT,
@@ -62,8 +62,7 @@ def segment_images(
         NoInputError: no image is found.
         HqsamError: prompts or models cannot be read, or results cannot be written.
     """
-    paths = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    run = prepare_segment([fspath(path) for path in paths], fspath(output), config or SegmentConfig(), progress)
+    run = prepare_segment(input_paths(inputs), fspath(output), config or SegmentConfig(), progress)
     return run.run(progress)
 
 
@@ -96,8 +95,9 @@ def prepare_segment(
     beside = None if config.everything or config.detection.detector else found.beside
     given = read_prompts(prompts, beside=beside, stdin=stdin)
     has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
-    finds_objects = not has_prompts and config.detection.detector is None and not config.multimask
-    if not has_prompts and config.detection.detector is None:  # with multimask, only by the detector
+    is_bare = not has_prompts and config.detection.detector is None
+    finds_objects = is_bare and not config.multimask  # else only by the detector
+    if is_bare:
         config = _with_embedded(config, progress)
     table = PromptTable()
     if config.detection.detector is None and not config.everything:

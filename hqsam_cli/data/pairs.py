@@ -94,8 +94,14 @@ def find_layout(folder: Path) -> tuple[Path, Path] | None:
 
 def split_pairs(folder: ImageMaskFolder) -> ImageMaskFolder:
     """Keep only pairs whose mask exists; images of the others become `missing`."""
-    complete = [pair for pair in folder.pairs if pair.mask.is_file()]
-    return replace(folder, pairs=complete, missing=[pair.image for pair in folder.pairs if not pair.mask.is_file()])
+    complete: list[Pair] = []
+    missing: list[Path] = []
+    for pair in folder.pairs:
+        if pair.mask.is_file():
+            complete.append(pair)
+        else:
+            missing.append(pair.image)
+    return replace(folder, pairs=complete, missing=missing)
 
 
 def unmatched_masks(pairs: list[Pair], images: Path, masks: Path, *, ending: str = "") -> list[Path]:

@@ -17,7 +17,7 @@ from ..errors import HqsamError
 from ..formats.coco import image_name
 from ..formats.coco_file import read_whole
 from ..formats.segmentation import bounding_box, sound_polygons
-from ..formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers, some_of
+from ..formats.values import Identifier, identifier, integer, is_set, note, number_or_none, read_numbers
 from ..io.copies import LocalCopy
 from ..io.images import read_header
 from ..io.names import ADDRESS, is_absolute, leaves_folder, plain_name, tails
@@ -174,11 +174,9 @@ def _read_objects(
         raise HqsamError(
             f"annotations of {unlisted} images that it does not list", file=path, remedy="download it again"
         )
-    if shapeless:
-        problem = f"{path}: annotations without a box and a mask, skipped: {len(shapeless)} ({some_of(shapeless)})"
-        if not objects:
-            raise HqsamError(problem, remedy="each needs a bbox of four numbers and a segmentation")
-        problems.append(problem)
+    note(problems, f"{path}: annotations without a box and a mask, skipped", shapeless)
+    if shapeless and not objects:
+        raise HqsamError(problems[-1], remedy="each needs a bbox of four numbers and a segmentation")
     return objects
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..configs import SegmentationKind
 from ..io.address_folder import AddressFolder
+from ..io.copies import written_to
 from ..records import Annotation, Category, ImageRecord, Instance
 from .ownership import ImageFiles
 
@@ -90,18 +90,5 @@ class RecordsWriter:
 
     def close(self, run: RunRecords) -> None:
         """Write the file."""
-        if isinstance(self.path, Path):
-            self._write(self.path, run)
-            return
-        above, name = split_address(self.path)
-        with TemporaryDirectory(prefix="hqsam-") as here:
-            self._write(Path(here, name), run)
-            for file in Path(here).iterdir():
-                AddressFolder(above).put_file(file.name, file)
-
-
-def split_address(address: str) -> tuple[str, str]:
-    """Split a URL into the URL of the parent folder and the name; "" if it is a bucket."""
-    protocol, _, rest = address.rstrip("/").partition("://")
-    above, _, last = rest.rpartition("/")
-    return (f"{protocol}://{above}", last) if above.strip("/") else (f"{protocol}://{rest}", "")
+        with written_to(self.path) as path:
+            self._write(path, run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 EXAMPLES = 3  # shown of a longer list
@@ -59,6 +59,12 @@ def some_of(names: Iterable[str]) -> str:
     """The first few distinct names, comma-separated."""
     different = list(dict.fromkeys(names))
     return ", ".join(different[:EXAMPLES]) + (", …" if len(different) > EXAMPLES else "")
+
+
+def note(sentences: list[str], what: str, where: Sequence[str]) -> None:
+    """Append a message with the count and examples of `where`, if it is not empty."""
+    if where:
+        sentences.append(f"{what}: {len(where)} ({some_of(where)})")
 
 
 def short(value: Any) -> str:

@@ -26,8 +26,7 @@ class ObjectPredictor:
     """Predicts masks of the objects proposed by a grid of points, and of prompts that are not among them.
 
     Point proposals come first because their boxes are tight: a small detector's box of the same object is looser, and
-    its
-    box of a group hides the members.
+    its box of a group hides the members.
 
     Args:
         predictor: with `choice` `single`.

@@ -50,8 +50,7 @@ def smooth(bits: np.ndarray) -> np.ndarray:
     """Smooth the outline of a bool mask (H, W) with a 5 x 5 median filter that preserves thin structures.
 
     A median removes lines and gaps of one or two pixels, so these are restored; bumps and dents of fewer than five
-    pixels
-    are not.
+    pixels are not.
     """
     if not bits.size:
         return bits

@@ -47,13 +47,6 @@ def absolute_path(path: str) -> str:
     return path if is_address(path) else os.path.abspath(path)
 
 
-def split_address(address: str) -> tuple[str, str]:
-    """Split a URL into the URL of the parent folder and the name; "" if it is a bucket."""
-    protocol, _, rest = address.rstrip("/").partition("://")
-    above, _, last = rest.rpartition("/")
-    return (f"{protocol}://{above}", last) if above.strip("/") else (f"{protocol}://{rest}", "")
-
-
 def file_system(address: str) -> tuple[Any, str]:
     """The fsspec file system of a URL and the path in it; raises a UsageError if it is unknown or needs a package."""
     import fsspec

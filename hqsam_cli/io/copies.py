@@ -34,14 +34,15 @@ class LocalCopy:
 
 @contextmanager
 def written_to(output: Path | str) -> Iterator[Path]:
-    """A local path to write a file to; uploaded if the output is a URL and the block raises no error."""
+    """A local path for a file, and others next to it; uploaded if the output is a URL and the block raises no error."""
     if isinstance(output, Path):
         yield output
         return
     with tempfile.TemporaryDirectory(prefix="hqsam-") as folder:
         path = Path(folder, output.rpartition("/")[2])
         yield path
-        AddressFolder(output).put_file("", path)
+        for file in Path(folder).iterdir():
+            AddressFolder(output.removesuffix(path.name) + file.name).put_file("", file)
 
 
 def below(folder: Path | str, name: str) -> Path | str:

@@ -18,8 +18,7 @@ class LayerNorm2d(nn.Module):
     """Layer norm over the channels of an NCHW tensor, eps 1e-6 as in SAM.
 
     Computed over the last axis of the permuted tensor, which is several times faster than over axis 1, and avoids
-    copying
-    channels-last tensors.
+    copying channels-last tensors.
     """
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:

@@ -169,8 +169,7 @@ class MaskDecoder(nn.Module):
         """token · (embedding_maskfeature(upscaled) + hq_features), contracted with the token first.
 
         The last convolution of `embedding_maskfeature` is linear, so its weight is multiplied with the token and one
-        output
-        channel remains: nine matrix products and nine shifted additions per prompt.
+        output channel remains: nine matrix products and nine shifted additions per prompt.
         """
         first, norm, gelu, last = self.embedding_maskfeature
         assert isinstance(last, nn.Conv2d) and last.bias is not None

@@ -89,8 +89,7 @@ class TokensToImage(Attention):
     """Cross-attention of few tokens to many pixels.
 
     Projecting N pixels to keys and values takes N * C * inner multiplications, for only T tokens. Instead, the
-    projection
-    weights are multiplied with the queries, and the pixels with one vector per token and head.
+    projection weights are multiplied with the queries, and the pixels with one vector per token and head.
     """
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *, kv_index: Tensor | None = None) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
-from ..formats.values import Identifier, identifier, integer, number_or_none, read_numbers, short, some_of
+from ..formats.values import Identifier, identifier, integer, note, number_or_none, read_numbers, short
 from ..records import Box, NormalizedPolygon, Segmentation
 from .boxes import NORMALIZED, Size, corners
 
@@ -73,12 +73,6 @@ class Notes:
 
     lost: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-
-
-def note(sentences: list[str], what: str, where: Sequence[str]) -> None:
-    """Append a message with the count and examples of `where`, if it is not empty."""
-    if where:
-        sentences.append(f"{what}: {len(where)} ({some_of(where)})")
 
 
 @dataclass(slots=True)

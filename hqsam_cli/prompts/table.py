@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..errors import HqsamError
-from ..formats.values import Identifier, integer
+from ..formats.values import Identifier, integer, note
 from ..io.find import SourceImage
 from ..records import Category, ImagePrompts, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder
 from .match import match_images
-from .prompt_file import Notes, PromptFile, note
+from .prompt_file import Notes, PromptFile
 from .read import PromptSources
 from .select import Selection, first_id, hash_id
 

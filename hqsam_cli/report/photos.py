@@ -61,8 +61,9 @@ def read_photos(results: Results, images: Path | None = None) -> list[Photo]:
         found = {record.file_name: Photo(record) for record in by_image(results, spool)()}
     photos: dict[str, Photo] = {}
     if results.journal is not None:
-        exif = journal_contents(results.journal).identity.get("exif", "apply")
-        for origin, record in journal_records(results.journal):
+        contents = journal_contents(results.journal)
+        exif = contents.identity.get("exif", "apply")
+        for origin, record in journal_records(results.journal, contents):
             known = found.pop(record.file_name, None)
             if known is None and record.failure is None:
                 continue

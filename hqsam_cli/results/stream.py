@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from ..batch.journal import Origin, read_records
+from ..batch.journal import Contents, Origin, read_records
 from ..batch.object_journal import has_journal, is_finished, journal_contents, journal_of, local_journal
 from ..errors import HqsamError
 from ..formats.coco import INSTANCES
@@ -70,10 +70,9 @@ def open_results(path: Path | str) -> Results:
     raise HqsamError(f"has no {INSTANCES}, {LINES} or {JOURNAL}", file=path, remedy=REMEDY)
 
 
-def journal_records(place: Path | str) -> Iterator[tuple[Origin, ImageRecord]]:
+def journal_records(place: Path | str, contents: Contents) -> Iterator[tuple[Origin, ImageRecord]]:
     """Yield all records of a journal, in the order of the run."""
-    known = journal_contents(place).entries
-    return read_records(local_journal(place), known, known)
+    return read_records(local_journal(place), contents.entries, contents.entries)
 
 
 def _of_file(file: LocalCopy, journal: Path | str | None = None) -> Results:
@@ -99,7 +98,7 @@ def _of_journal(place: Path | str) -> Results:
     categories = cast(list[Category], contents.last.categories if contents.last else [])
 
     def records() -> Iterator[ImageRecord]:
-        for _, record in journal_records(place):
+        for _, record in journal_records(place, journal_contents(place)):
             for annotation in record.annotations:
                 annotation.pop("polygons", None)  # stored next to the mask
             yield record

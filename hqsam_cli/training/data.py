@@ -114,8 +114,7 @@ class AugmentedPairs:
 
     The weight of a folder is how often each of its pairs is seen per epoch: 2 twice, 0.5 a random half of them. The
     last incomplete batch of an epoch is dropped, as in the authors' code. Unlike there, a crop that misses the object
-    is
-    sampled again, so that no mask is empty.
+    is sampled again, so that no mask is empty.
 
     `paper` is HQ-SAM's large-scale jitter and a flip; `strong` has a narrower scale range, plus color jitter, mosaics,
     single components of masks, and alpha mattes on other images. Raises an HqsamError if there are fewer pairs than a

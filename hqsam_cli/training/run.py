@@ -45,7 +45,7 @@ STRIDE = 32  # the input size must be a multiple
 
 
 class TrainPlan(NamedTuple):
-    """TrainPlan of a run: number of pairs, total steps, and finished steps."""
+    """Plan of a run: number of pairs, total steps, and finished steps."""
 
     pairs: int
     steps: int

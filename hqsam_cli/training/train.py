@@ -133,7 +133,7 @@ def _folder_and_weight(text: str) -> tuple[Path, float]:
 
 
 def plan(run: TrainRun) -> TrainPlan:
-    """TrainPlan a run before any model is loaded.
+    """Plan a run before any model is loaded.
 
     Raises a UsageError if the folder contains another run or unrelated files; an HqsamError if there are too few pairs,
     or the run state is damaged.

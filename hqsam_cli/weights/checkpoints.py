@@ -229,8 +229,7 @@ def write_checkpoint(
     """Write tensors as safetensors with metadata, or as a torch file.
 
     A torch file is a plain state dict without metadata, which the authors' code can load. With a non-default input
-    size,
-    which is needed for correct loading, it is a dict of state and metadata.
+    size, which is needed for correct loading, it is a dict of state and metadata.
     """
     tensors = {key: tensor.contiguous() for key, tensor in state.items()}
     if safetensors:

@@ -156,8 +156,7 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
     """Build a model without trained weights.
 
     A ViT is on the meta device: randomly initializing up to 637 million weights that are then overwritten would take
-    longer
-    than loading. Other models have buffers outside the state, so they are initialized.
+    longer than loading. Other models have buffers outside the state, so they are initialized.
 
     Raises:
         ValueError: unknown architecture.
