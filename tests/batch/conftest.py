@@ -1,4 +1,4 @@
-"""Images that runs in other processes are about."""
+"""Images of runs in other processes, and of runs at URLs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from tests.batch.remote_images import IMAGES
 
 
 @pytest.fixture
@@ -17,4 +19,13 @@ def mixed_images(tmp_path: Path) -> Path:
         Image.new("RGB", (40, 30), (0, 20 * number, 90)).save(tmp_path / "imgs" / name)
     Image.new("RGB", (40, 30), (255, 0, 0)).save(tmp_path / "imgs" / "red.png")
     (tmp_path / "imgs" / "bad.jpg").write_bytes(b"")
+    return tmp_path / "imgs"
+
+
+@pytest.fixture
+def imgs(tmp_path: Path) -> Path:
+    for name, content in IMAGES.items():
+        path = tmp_path / "imgs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     return tmp_path / "imgs"
