@@ -114,6 +114,11 @@ class Contents:
     failed: int = 0
     end: int = 0
 
+    @property
+    def categories(self) -> list[Category]:
+        """Categories of the results of the last command."""
+        return [] if self.last is None else self.last.categories
+
     def take(self, line: dict[str, Any], offset: int) -> None:
         """Apply a line after the first."""
         if "began" in line:
@@ -185,7 +190,7 @@ class Journal:
     @property
     def categories(self) -> list[Category]:
         """Categories of the results of the last command."""
-        return [] if self._contents.last is None else self._contents.last.categories
+        return self._contents.categories
 
     def _keep_former(self) -> None:
         self.former = read_journal(self.path).entries

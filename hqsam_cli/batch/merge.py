@@ -14,13 +14,13 @@ from ..errors import UsageError
 from ..formats import WRITERS, MakeWriter
 from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles, check_removal, tell_kept, tell_removed
-from ..formats.run_records import RunRecords
 from ..io.address_folder import AT_ONCE as THREADS
 from ..io.copies import below
 from ..io.find import walk_order
 from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..io.tars import gone_images
 from ..records import ImageRecord
+from .all_images import all_records
 from .job import Summary
 from .journal import (
     Beginning,
@@ -33,7 +33,7 @@ from .journal import (
     with_results,
 )
 from .object_journal import journal_of, local_journal, open_journal
-from .plan import check_not_foreign
+from .plan import check_categories, check_not_foreign
 from .shard import Shard
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # identity keys
@@ -103,6 +103,8 @@ def merge_shards(
     try:
         gone = _gone(journal, names)
         check_removal(len(journal.entries), gone, prune=prune)
+        others = set(with_results(journal.entries)).difference(names, gone)
+        check_categories(journal.categories, categories, sorted(others))
         known = dict.fromkeys(with_results(journal.entries))
         former = with_results(journal.former)
         left = [_left(part, journal, outputs) for part in parts]
@@ -122,8 +124,7 @@ def merge_shards(
                 for records in _records(part, own):
                     journal.append(merging.put_in_place(records, there))
             segmentation = cast(SegmentationKind, identity.get(SEGMENTATION, "rle"))
-            run = RunRecords(lambda: journal.records(names), categories, journal.info, segmentation)
-            files = outputs.close(run, cannot_write)
+            files = outputs.close(all_records(journal, names, categories, segmentation), cannot_write)
         except OSError as error:
             raise cannot_write(output, error) from None
         tell_kept(kept)

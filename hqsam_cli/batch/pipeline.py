@@ -5,14 +5,14 @@ A `Worker` processes an image, an `Engine` decides where and when; only this mod
 Remaining images are processed in batches of `batch_size`. An image is done while its pixels and prompts are unchanged
 and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the results of an image
 do not depend on its batch; on a GPU the last bits of a float may. Deleted images are removed from the results, with
-their outputs.
+their outputs. Images that are not among the inputs keep their results.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,11 +20,11 @@ from ..errors import HqsamError, ReaderGoneError
 from ..formats.annotations import json_line, shown
 from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles, tell_kept, tell_removed
-from ..formats.run_records import RunRecords
 from ..formats.values import some_of
 from ..io.find import SourceImage
 from ..progress import Progress
 from ..records import Category, ImageRecord
+from .all_images import all_records
 from .fingerprint import is_unknown
 from .interrupt import Interrupt
 from .job import Job, Summary
@@ -114,15 +114,15 @@ class _Run:
         self.categories = job.categories
 
     def through_all_groups(self) -> Summary:
-        """Process and record the remaining images, and write the files that cover all images."""
-        entries = {} if self.journal is None else self.journal.entries
-        plan = make_plan(self.job, entries, self.outputs)
+        """Process and record the remaining images, and write the files about all images, however the run ends."""
+        entries, categories = ({}, []) if self.journal is None else (self.journal.entries, self.journal.categories)
+        plan = make_plan(self.job, entries, self.outputs, categories)
         plan.check_removal(prune=self.job.prune)
         self._open_outputs()
         groups = self._groups_to_do(plan, entries)
         self._begin(plan)
         try:
-            with closing(self.engine.outcomes(groups, self._is_stopped)) as made:
+            with closing(self._outcomes(groups)) as made:
                 for outcomes in made:
                     self._commit(outcomes)
         finally:
@@ -130,11 +130,23 @@ class _Run:
             tell_kept(self.kept)
         self.summary.interrupted = self.interrupt.wanted and self.left > 0
         self.summary.stopped = self._too_many_failed()
-        if self.summary.outcome == "finished" and self.outputs is not None and self.journal is not None:
-            journal = self.journal
-            run = RunRecords(lambda: journal.records(self.names), self.categories, journal.info, self.job.segmentation)
-            self.summary.files += self.outputs.close(run, cannot_write)
+        self._write_at_the_end()
         return self.summary
+
+    def _outcomes(self, groups: Iterator[list[WorkItem]]) -> Generator[list[Outcome], None, None]:
+        """Outcomes of the engine; if it fails, the files about all images still contain what is done."""
+        try:
+            yield from self.engine.outcomes(groups, self._is_stopped)
+        except Exception:
+            with suppress(HqsamError):  # the first error is reported
+                self._write_at_the_end()
+            raise
+
+    def _write_at_the_end(self) -> None:
+        """Write labels and the files about all images, of those that are done."""
+        if self.outputs is not None and self.journal is not None:
+            run = all_records(self.journal, self.names, self.categories, self.job.segmentation)
+            self.summary.files += self.outputs.close(run, cannot_write)
 
     def _open_outputs(self) -> None:
         if self.outputs is None or self.journal is None:
@@ -185,6 +197,9 @@ class _Run:
             self.progress.on_problem(
                 f"images that no prompt file mentions, results kept: {len(names)} ({some_of(names)})"
             )
+        if plan.others:
+            names = plan.others
+            self.progress.say(f"images of earlier commands, results kept: {len(names)} ({some_of(names)})")
         if self.journal is not None:
             for name in plan.gone:
                 self._remove(name)

@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import UsageError
 from ..formats.outputs import Outputs
 from ..formats.ownership import check_removal
+from ..formats.values import some_of
 from ..io.address_folder import AT_ONCE
 from ..io.addresses import absolute_path
 from ..io.find import SourceImage
 from ..io.tars import gone_images
-from ..records import ImagePrompts
+from ..records import Category, ImagePrompts
 from .fingerprint import Fingerprint, prompts_digest, renewed
 from .job import Job
 from .journal import Entry
@@ -37,6 +39,7 @@ class Plan:
         emptied: names of images in `rewritten` that no longer have prompts, as a file states.
         unmentioned: names of images in `done` that have results but are in no prompt file.
         gone: names of images of earlier runs that were deleted.
+        others: names of images of earlier runs that exist, or may exist, and are not among the inputs.
         touched: new fingerprints, by name, of images with a new modification time but the same content.
     """
 
@@ -50,6 +53,7 @@ class Plan:
     emptied: list[str] = field(default_factory=list)
     unmentioned: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     touched: dict[str, str] = field(default_factory=dict)
 
     def check_removal(self, *, prune: bool) -> None:
@@ -67,7 +71,8 @@ def plan_of(job: Job, outputs: Outputs | None) -> Plan:
     if job.journal is None or outputs is None or job.overwrite:
         return make_plan(job, {}, outputs)
     check_not_foreign(job.journal, outputs)
-    return make_plan(job, journal_contents(job.journal, job.remembered).entries, outputs)
+    contents = journal_contents(job.journal, job.remembered)
+    return make_plan(job, contents.entries, outputs, contents.categories)
 
 
 def check_not_foreign(journal: Path | str, outputs: Outputs) -> None:
@@ -76,14 +81,22 @@ def check_not_foreign(journal: Path | str, outputs: Outputs) -> None:
         outputs.check_not_foreign()
 
 
-def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -> Plan:
+def make_plan(
+    job: Job, entries: Mapping[str, Entry], outputs: Outputs | None, categories: Sequence[Category] = ()
+) -> Plan:
     """Plan a job.
 
     Args:
-        entries: of earlier runs.
+        entries, categories: of earlier runs.
+
+    Raises:
+        UsageError: results that are kept have categories with the ids of others.
     """
     has_results = any(entry.results for entry in entries.values())
-    plan = Plan(len(entries), has_results, gone=_gone(job.images, entries))
+    names = {image.file_name for image in job.images}
+    others = {name: entry.path for name, entry in entries.items() if name not in names}
+    gone = _gone(job.images, others)
+    plan = Plan(len(entries), has_results, gone=gone, others=sorted(others.keys() - set(gone)))
     for source, fingerprint in _fingerprints(job, entries):
         name = source.file_name
         entry = entries.get(name)
@@ -111,6 +124,8 @@ def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -
         else:
             plan.left.append(source)
             plan.rewritten.append(name)
+    kept = [name for name in [*plan.others, *plan.unmentioned] if entries[name].results]
+    check_categories(categories, job.categories, kept)
     return plan
 
 
@@ -142,14 +157,32 @@ def _are_others(entry: Entry, prompts: ImagePrompts) -> bool:
     return old is None or old.prompts != prompts_digest(prompts)
 
 
-def _gone(images: Sequence[SourceImage], entries: Mapping[str, Entry]) -> list[str]:
-    """Images of earlier runs that were deleted."""
-    names = {image.file_name for image in images}
-    others = [(name, entry.path) for name, entry in entries.items() if name not in names]
+def check_categories(before: Sequence[Category], now: Sequence[Category], kept: Sequence[str]) -> None:
+    """Raise a UsageError if an id has another name than before.
+
+    Args:
+        kept: images with results of earlier commands, which would change their category.
+    """
+    names = {own["id"]: own["name"] for own in now}
+    for own in before:
+        if kept and names.get(own["id"], own["name"]) != own["name"]:
+            raise UsageError(
+                f"category {own['id']} is {names[own['id']]!r}, and {own['name']!r} in the output's results of "
+                f"other images: {len(kept)} ({some_of(kept)})",
+                remedy="use the same categories, choose another `output`, or pass `overwrite` to start over",
+            )
+
+
+def _gone(images: Sequence[SourceImage], others: Mapping[str, str]) -> list[str]:
+    """Images of earlier runs that were deleted.
+
+    Args:
+        others: their paths, by name, of those that are not among the images.
+    """
     if not others:
         return []
     stored = {image.absolute: image.location.url for image in images if image.location is not None}
     tars = set(map(absolute_path, set(stored.values())))
     # An image in a tar file may have a new name.
-    gone = gone_images([path for _, path in others if path not in stored], tars)
-    return [name for name, path in others if path in gone]
+    gone = gone_images([path for path in others.values() if path not in stored], tars)
+    return [name for name, path in others.items() if path in gone]

@@ -68,7 +68,11 @@ class Heard(Silent):
     def __init__(self) -> None:
         self.records: list[ImageRecord] = []
         self.problems: list[str] = []
+        self.said: list[str] = []
         self.already_done = 0
+
+    def say(self, text: str, *, verbose: bool = False) -> None:
+        self.said.append(text)
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
         self.already_done = done
@@ -80,7 +84,7 @@ class Heard(Silent):
         self.problems.append(text)
 
 
-def make_job(images: Path | str, output: Path | str | None, prompts: PromptsByName, **changes: Any) -> Job:
+def make_job(images: Path | str, output: Path | str | None, /, prompts: PromptsByName, **changes: Any) -> Job:
     """A job over the images of a folder, or of an address."""
     options: dict[str, Any] = {
         "images": find_images([str(images)]).images,
@@ -100,6 +104,7 @@ def make_job(images: Path | str, output: Path | str | None, prompts: PromptsByNa
 def run(
     images: Path | str,
     output: Path | str | None,
+    /,
     predictor: BoxPredictor | None = None,
     *,
     threads: int = 2,

@@ -304,3 +304,13 @@ def test_another_run_in_the_output_is_taken_away(images: Path, shards: list[Path
     (tmp_path / "all" / "journal.ndjson").write_bytes(b"damaged\n")
     merge_shards(shards, tmp_path / "all", {}, overwrite=True)
     assert without_journal(tmp_path / "all") == without_journal(tmp_path / "whole")
+
+
+def test_images_of_an_earlier_merge_stay_in_the_files_about_all_images(shards: list[Path], tmp_path: Path) -> None:
+    merge_shards(shards, tmp_path / "all", {})
+    (tmp_path / "more").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "more" / "21.jpg")
+    parts = [make_shard(tmp_path / "more", tmp_path / "of_more", index, 2) for index in (1, 2)]
+    assert merge_shards(parts, tmp_path / "all", {}).done == 1
+    document = json.loads((tmp_path / "all" / "instances.json").read_bytes())
+    assert len(document["images"]) == 13 and len(document["annotations"]) == 26

@@ -47,6 +47,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def journaled(output: Path) -> list[str]:
+    """The images in the journal, in its order."""
+    lines = map(json.loads, (output / "journal.ndjson").read_bytes().splitlines())
+    return [line["file_name"] for line in lines if "file_name" in line]
+
+
 def test_a_whole_run(images: Path, tmp_path: Path) -> None:
     summary, reporter = run(images, tmp_path / "out")
     assert (summary.exit_code, summary.done, summary.masks) == (0, 7, 14)
@@ -81,7 +87,11 @@ def test_a_killed_run_continues_to_the_same_bytes(images: Path, tmp_path: Path, 
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait(timeout=60) == (-signal.SIGKILL if number == signal.SIGKILL else 130)
-    assert not (tmp_path / "out/instances.json").exists()
+    if number == signal.SIGKILL:
+        assert not (tmp_path / "out/instances.json").exists()
+    else:
+        written = [image["file_name"] for image in COCO(str(tmp_path / "out/instances.json")).dataset["images"]]
+        assert written == journaled(tmp_path / "out") and 0 < len(written) < 7
     summary, reporter = run(images, tmp_path / "out")
     assert summary.exit_code == 0
     assert 0 < reporter.already_done < 7
@@ -139,7 +149,8 @@ def test_more_failures_than_allowed_stop_a_run_that_goes_on_without_them(
     stopped, _ = run(images, tmp_path / "out", **options)
     assert (stopped.exit_code, stopped.stopped) == (1, True)
     assert most < len(stopped.failed) <= 4 and stopped.done + len(stopped.failed) < 11
-    assert not (tmp_path / "out/instances.json").exists()
+    known = {image["file_name"] for image in COCO(str(tmp_path / "out/instances.json")).dataset["images"]}
+    assert known == set(journaled(tmp_path / "out")) - {f"{number}.jpg" for number in range(4)}
     while stopped.stopped:
         stopped, _ = run(images, tmp_path / "out", **options)
     assert stopped.exit_code == 3 and len(COCO(str(tmp_path / "out/instances.json")).anns) == 14
