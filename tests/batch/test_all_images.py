@@ -45,7 +45,7 @@ def images_of(output: Path) -> list[str]:
 
 
 def test_commands_on_one_output_write_what_one_command_does(photos: Path, tmp_path: Path) -> None:
-    options = {"formats": FORMATS, "tolerance": 0.0}
+    options: dict[str, Any] = {"formats": FORMATS, "tolerance": 0.0}
     run(photos, tmp_path / "whole", **options)
     for number, order in enumerate(permutations(NAMES)):
         output = tmp_path / str(number)

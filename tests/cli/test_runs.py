@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped_by_failures_says_so(hqsam: Run, photos: Path) -> 
     stopped = hqsam(*command)
     assert stopped.code == 1 and stopped.err.splitlines()[-1].startswith("hqsam: error: stopped: ")
     assert "stopped" in hqsam("status", "hqsam_out").out
-    assert not Path("hqsam_out/instances.json").exists()
+    assert "wrote hqsam_out/instances.json" in stopped.err and Path("hqsam_out/instances.json").exists()
 
 
 def test_status_of_a_file_of_boxes(hqsam: Run, photos: Path) -> None:
