@@ -5,6 +5,7 @@ Ids are renumbered from 1, because COCO's evaluation reads an id of 0 as "no mat
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..data.sets import Dataset
 from ..errors import HqsamError
 from ..formats.coco import image_name
 from ..formats.coco_file import read_whole
-from ..formats.segmentation import bounding_box, sound_polygons
+from ..formats.segmentation import bounding_box, decode_segmentation, sound_polygons
 from ..formats.values import Identifier, identifier, integer, is_set, note, number_or_none, read_numbers
 from ..io.copies import LocalCopy
 from ..io.images import read_header
@@ -28,7 +31,7 @@ Json = dict[str, Any]
 
 
 class GTObject(NamedTuple):
-    """A COCO-style annotation; `name` is its id in the file."""
+    """A COCO-style annotation; `name` is its id in the file, `area` NaN while it is unknown."""
 
     id: int
     image_id: int
@@ -70,14 +73,11 @@ class GTImage:
 
 @dataclass(frozen=True, slots=True)
 class CocoSet:
-    """A COCO-style dataset.
-
-    `categories` maps ids to LVIS frequencies or None; `problems` describe skipped entries.
-    """
+    """A COCO-style dataset; `categories` are ids, and `problems` describe skipped entries."""
 
     dataset: Dataset
     images: list[GTImage]
-    categories: dict[int, str | None]
+    categories: list[int]
     problems: list[str] = field(default_factory=list)
 
 
@@ -95,7 +95,7 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
     categories = _by_id(path, "category", document["categories"])
     category_ids = {key: number for number, key in enumerate(categories, 1)}
     image_ids = {key: number for number, key in enumerate(images, 1)}
-    result = CocoSet(dataset, [], {category_ids[key]: own.get("frequency") for key, own in categories.items()})
+    result = CocoSet(dataset, [], list(category_ids.values()))
     names = {str(own.get("name")): category_ids[key] for key, own in categories.items()}
     objects = _read_objects(path, document["annotations"], image_ids, category_ids, names, result.problems)
     boxes: dict[int, list[PromptBox]] | None = None
@@ -109,17 +109,17 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
         file_name = plain_name(file_name) if ADDRESS.match(file_name) else file_name  # LVIS stores a COCO URL
         seen[file_name] += 1
         title = f"{file_name} ({seen[file_name]})" if seen[file_name] > 1 else file_name
-        own = objects[image_ids[key]]
-        prompts = [PromptBox(o.bbox, o.category_id, gt=o) for o in own if not o.iscrowd]
-        prompts = prompts if boxes is None else boxes[image_ids[key]]
-        usable = [box for box in prompts if box.bbox[2] > 0 and box.bbox[3] > 0]
-        if len(usable) < len(prompts):
-            result.problems.append(f"{file_name}: {len(prompts) - len(usable)} boxes without an area; skipped")
         image_path = _path_below(Path(dataset.images), file_name)
         width, height = integer(item.get("width")), integer(item.get("height"))
         given = (width, height) if width and height else None
         header = read_header(str(image_path)) if given is None else None
         size = given or ((0, 0) if header is None else header.size("ignore"))
+        own = [_with_area(o, size) for o in objects[image_ids[key]]]
+        prompts = [PromptBox(o.bbox, o.category_id, gt=o) for o in own if not o.iscrowd]
+        prompts = prompts if boxes is None else boxes[image_ids[key]]
+        usable = [box for box in prompts if box.bbox[2] > 0 and box.bbox[3] > 0]
+        if len(usable) < len(prompts):
+            result.problems.append(f"{file_name}: {len(prompts) - len(usable)} boxes without an area; skipped")
         lists = {
             name: [category_ids[k] for n in item[name] if (k := identifier(n)) is not None and k in category_ids]
             for name in CATEGORY_LISTS
@@ -196,8 +196,18 @@ def _read_object(number: int, entry: Json, image_id: int, category_id: int) -> G
     if box is None or not shape:
         return None
     area = number_or_none(entry.get("area"))
-    area, name = box[2] * box[3] if area is None else area, entry.get("id", number)
+    area, name = math.nan if area is None else area, entry.get("id", number)
     return GTObject(number, image_id, category_id, box, shape, area, int(is_set(entry.get("iscrowd"))), name)
+
+
+def _with_area(item: GTObject, size: tuple[int, int]) -> GTObject:
+    """An object whose area is that of its mask, if the file has none; `size` is that of the image."""
+    if not math.isnan(item.area):
+        return item
+    try:
+        return item._replace(area=float(np.count_nonzero(decode_segmentation(item.segmentation, *size))))
+    except ValueError:
+        return item._replace(area=item.bbox[2] * item.bbox[3])
 
 
 def _path_below(root: Path, name: str) -> Path:

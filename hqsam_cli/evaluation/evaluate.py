@@ -35,7 +35,7 @@ from .prompts import PromptRule, prompt_rules
 from .protocols import Evaluator
 from .refine import cascadepsp
 from .rows import Row, mean_rows
-from .scores import ImageLine, ImageScores, ScoreLog, Task, image_lines, score_task
+from .scores import ImageLine, ImageScores, ScoreLog, Task, empty_notes, image_lines, score_task
 from .video import VideoTask, frame_boxes, video_frames
 
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
@@ -242,7 +242,8 @@ def make_task(
         )
     if dataset.kind == "video":
         boxes = None if config.detections is None else frame_boxes(config.detections)
-        return VideoTask(key=dataset.key, items=video_frames(dataset), evaluator=evaluator, boxes=boxes)
+        frames, problems = video_frames(dataset)
+        return VideoTask(key=dataset.key, items=frames, evaluator=evaluator, problems=problems, boxes=boxes)
     found = dataset_pairs(dataset, config.coarse_masks, config.exif)
     refine = cascadepsp(str(evaluator.predictor.model.device)) if config.refine else None
     return MaskSet(
@@ -271,6 +272,8 @@ def _score(
         remedy = f"the first: {failed[0]}" if failed else ""
         raise HqsamError(f"none of {len(images)} images could be scored", value=dataset.title, remedy=remedy)
     result.failed += failed
+    for text in [*empty_notes(dataset.title, images), *task.notes(images)]:
+        progress.on_problem(text)
     return images
 
 

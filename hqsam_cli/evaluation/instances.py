@@ -19,7 +19,7 @@ from ..records import Annotation, MaskCrop, Prompt
 from .coco_set import CocoSet, GTImage, GTObject
 from .metrics import score
 from .plots import Comparison
-from .precision import precision_figures
+from .precision import limit_notes, precision_figures
 from .protocols import Masks
 from .rows import Row, select_scores, summarize
 from .scores import ImageScores, Score, Task
@@ -59,7 +59,7 @@ class InstanceTask(Task[GTImage, np.ndarray]):
                 for box, mask, estimate in zip(item.boxes, masks, estimates, strict=True)
             ]
             objects = [score(mask, gt) for mask, gt in zip(masks, gts, strict=True)] if self.from_gt else []
-            scores.append(Score("box", output, objects))
+            scores.append(Score("box", output, objects, empty=sum(not mask.any() for mask in masks)))
         return ImageScores(item.name, scores, detections, item.image_id)
 
     def _masks(self, item: GTImage, pixels: np.ndarray) -> dict[MaskOutput, Masks]:
@@ -80,6 +80,10 @@ class InstanceTask(Task[GTImage, np.ndarray]):
             figures |= precision_figures(self.coco_set, images, output)
             made.append(Row(self.key, prompt, output, len(scores), figures, samples=samples))
         return made
+
+    def notes(self, images: Sequence[ImageScores]) -> list[str]:
+        """See `Task`."""
+        return limit_notes(self.coco_set, images, self.evaluator.outputs[0])
 
     def comparison(self, item: GTImage) -> Comparison:
         """Return an image with its objects and the predicted masks."""

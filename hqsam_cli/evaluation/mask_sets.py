@@ -72,14 +72,15 @@ class MaskSet(Task[Pair, LoadedPair]):
         for rule in self.rules:
             if rule.kind == "clicks":
                 for output in self.evaluator.outputs:
-                    ious = self._click_ious(output, loaded.gt, prepared)
-                    found.append(Score(rule.label, output, [{"IoU": ious[-1]}], ious))
+                    ious, mask = self._clicks(output, loaded.gt, prepared)
+                    found.append(Score(rule.label, output, [{"IoU": ious[-1]}], ious, int(not mask.any())))
                 continue
             for row, masks in self._masks(rule, loaded, prepared, rng).items():
                 trials = [score(mask, loaded.gt) for mask in masks]
                 means = {name: float(np.mean([own[name] for own in trials])) for name in METRICS}
                 widths = [[boundary_iou(mask, loaded.gt, r) for r in BOUNDARY_RATIOS] for mask in masks if self.curves]
-                found.append(Score(rule.label, row, [means], np.mean(widths, axis=0).tolist() if widths else []))
+                curve = np.mean(widths, axis=0).tolist() if widths else []
+                found.append(Score(rule.label, row, [means], curve, sum(not mask.any() for mask in masks)))
         return ImageScores(item.name, sorted(found, key=lambda own: self.outputs.index(own.mask_output)))
 
     def _masks(
@@ -98,8 +99,8 @@ class MaskSet(Task[Pair, LoadedPair]):
             masks[REFINED] = [self.refine(loaded.image, mask) for mask in masks["sam"]]
         return masks
 
-    def _click_ious(self, output: MaskOutput, gt: np.ndarray, prepared: PreparedImage) -> list[float]:
-        """IoU after each of `CLICKS` clicks, each at the center of the largest error region."""
+    def _clicks(self, output: MaskOutput, gt: np.ndarray, prepared: PreparedImage) -> tuple[list[float], np.ndarray]:
+        """IoU after each of `CLICKS` clicks, each at the center of the largest error region, and the last mask."""
         mask, not_clicked = np.zeros_like(gt), np.ones(gt.shape, np.float32)
         clicks: list[tuple[int, int, int]] = []
         ious = []
@@ -108,7 +109,7 @@ class MaskSet(Task[Pair, LoadedPair]):
             prompt = Prompt(1, points=np.array(clicks, float))
             ((mask,), _) = self.evaluator.masks(prepared, [prompt], [output])[output]
             ious.append(iou(mask, gt))
-        return ious
+        return ious, mask
 
     @property
     def outputs(self) -> tuple[str, ...]:

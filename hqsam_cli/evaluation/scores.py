@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..batch.interrupt import Interrupt
 from ..errors import HqsamError, ImageError
+from ..formats.values import note
 from ..progress import Progress
 from ..records import Annotation
 from .plots import Comparison
@@ -32,13 +33,14 @@ Metrics = dict[str, float]
 class Score:
     """Per-object metrics of an image, 0 to 1, for a prompt and mask output; means over sampled prompts.
 
-    `curve` is the boundary IoU at each width, or the IoU after each click.
+    `curve` is the boundary IoU at each width, or the IoU after each click; `empty` the number of masks without a pixel.
     """
 
     prompt: str
     mask_output: str
     objects: list[Metrics]
     curve: list[float] = field(default_factory=list)
+    empty: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,18 @@ def image_lines(model: str, dataset: str, images: Sequence[ImageScores]) -> Iter
             yield ImageLine(model, dataset, image.name, own.prompt, own.mask_output, metrics)
 
 
+def empty_notes(title: str, images: Sequence[ImageScores]) -> list[str]:
+    """Messages about images with empty predicted masks, by mask output."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        for output in dict.fromkeys(own.mask_output for own in image.scores if own.empty):
+            names[output].append(image.name)
+    texts: list[str] = []
+    for output, own in names.items():
+        note(texts, f"{title}: images with empty predicted masks, {output}", own)
+    return texts
+
+
 class Named(Protocol):
     """An image of a dataset."""
 
@@ -112,6 +126,10 @@ class Task(ABC, Generic[Item, Loaded]):
     def comparison(self, item: Item) -> Comparison:
         """Return an image with its ground truth and masks; not available for videos."""
         raise NotImplementedError
+
+    def notes(self, images: Sequence[ImageScores]) -> list[str]:
+        """Messages about what the table does not count of scored images."""
+        return []
 
     @abstractmethod
     def rows(self, images: Sequence[ImageScores]) -> list[Row]:

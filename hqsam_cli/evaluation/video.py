@@ -19,6 +19,7 @@ from ..data.pairs import check_same_size
 from ..data.sets import Dataset
 from ..errors import HqsamError, ImageError
 from ..formats.coco_file import read_whole
+from ..formats.values import note
 from ..io.copies import LocalCopy
 from ..io.images import read_image
 from ..records import Prompt
@@ -33,7 +34,7 @@ Boxes = dict[int, tuple[float, float, float, float]]  # x0, y0, x1, y1 by object
 
 
 class VideoFrame(NamedTuple):
-    """A frame; `name` is `sequence/stem`, `objects` are the ids in the sequence's first frame."""
+    """A frame; `name` is `sequence/stem`, `objects` are the ids up to the largest in the sequence's first frame."""
 
     name: str
     image: Path
@@ -41,28 +42,39 @@ class VideoFrame(NamedTuple):
     objects: tuple[int, ...]
 
 
-def video_frames(dataset: Dataset) -> list[VideoFrame]:
-    """Return all frames except the first and last of each sequence, as in the DAVIS evaluation.
+def video_frames(dataset: Dataset) -> tuple[list[VideoFrame], list[str]]:
+    """Return all frames except the first and last of each sequence, as in the DAVIS evaluation, and problems.
 
-    `ImageSets/2017/val.txt` beside the image folders, if present, lists the sequences. Raises an HqsamError if no frame
-    is left, an ImageError if the first frame of a sequence cannot be read.
+    `ImageSets/2017/val.txt` beside the image folders, if present, lists the sequences; problems are what they lack.
+    Ids that are missing below the largest of the first frame are objects that are never visible, as in DAVIS.
+
+    Raises an HqsamError if no frame is left, an ImageError if the first frame of a sequence cannot be read.
     """
     root, gt = Path(dataset.images), Path(dataset.gt)
     chosen = root.parents[1] / "ImageSets" / "2017" / "val.txt"
     folders = sorted(folder.name for folder in gt.iterdir() if folder.is_dir())
-    frames = []
+    frames: list[VideoFrame] = []
+    missing, short, partial = list[str](), list[str](), list[str]()
     for sequence in chosen.read_text().split() if chosen.is_file() else folders:
         annotated = sorted((gt / sequence).glob("*.png"))
         if len(annotated) < 3:
+            (short if annotated else missing).append(sequence)
             continue
-        objects = tuple(int(n) for n in np.unique(object_ids(annotated[0])) if n not in (0, VOID))
+        if len(annotated) < len(list((root / sequence).glob("*.jpg"))):
+            partial.append(sequence)
+        first = object_ids(annotated[0])
+        objects = tuple(range(1, int(first[first != VOID].max(initial=0)) + 1))
         for ids in annotated[1:-1]:
             image = root / sequence / f"{ids.stem}.jpg"
             frames.append(VideoFrame(f"{sequence}/{ids.stem}", image, ids, objects))
     if not frames:
         remedy = f"pass the folders of {dataset.title}"
         raise HqsamError("contains no <sequence> of three <frame>.png", file=gt, remedy=remedy)
-    return frames
+    problems: list[str] = []
+    note(problems, f"{gt}: sequences without annotated frames, skipped", missing)
+    note(problems, f"{gt}: sequences of fewer than three annotated frames, skipped", short)
+    note(problems, f"{gt}: sequences with fewer annotated frames than images", partial)
+    return frames, problems
 
 
 def object_ids(path: Path) -> np.ndarray:
@@ -119,7 +131,8 @@ class VideoTask(Task[VideoFrame, LoadedFrame]):
             by_id = {prompt.annotation_id: mask for prompt, mask in zip(prompts, masks, strict=True)}
             for n in item.objects:
                 mask = by_id.get(n, np.zeros(ids.shape, bool))
-                scores.append(Score(f"object {n}", output, [score(mask, ids == n, VIDEO_METRICS)]))
+                empty = int(n in by_id and not mask.any())
+                scores.append(Score(f"object {n}", output, [score(mask, ids == n, VIDEO_METRICS)], empty=empty))
         return ImageScores(item.name, scores)
 
     def _boxes(self, item: VideoFrame, ids: np.ndarray) -> Boxes:

@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 from hqsam_cli.errors import HqsamError, ImageError
 from hqsam_cli.evaluation.coco_set import CocoSet, read_coco_set
 from hqsam_cli.evaluation.instances import InstanceTask
-from hqsam_cli.evaluation.scores import ImageScores
+from hqsam_cli.evaluation.scores import ImageScores, empty_notes
+from hqsam_cli.records import Prompt
 
 from .conftest import KnownMasks, dataset, encoded
 
@@ -123,6 +124,36 @@ def test_an_object_without_a_mask_is_left_out_and_counted(folder: Path, shape: A
     found = read_coco_set(dataset(folder), None)
     assert sum(len(image.objects) for image in found.images) == whole
     assert "annotations without a box and a mask, skipped: 1 (annotation 99)" in found.problems[0]
+
+
+@pytest.mark.parametrize("sized", [True, False])
+def test_the_area_of_an_object_without_one_is_that_of_its_mask(folder: Path, sized: bool) -> None:
+    document = json.loads((folder / "a.json").read_text())
+    line = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.line(line, (0, 0), (WIDTH - 1, HEIGHT - 1), 1, 3)
+    for annotation in document["annotations"]:
+        del annotation["area"]
+    document["annotations"][0]["segmentation"] = encoded(line)
+    document["annotations"][0]["bbox"] = [0, 0, WIDTH, HEIGHT]
+    document["annotations"][1]["segmentation"] = [[60, 20, 90, 20, 60, 70]]
+    if not sized:
+        del document["images"][0]["width"]
+    (folder / "a.json").write_text(json.dumps(document))
+    (image,) = read_coco_set(dataset(folder), None).images
+    triangle = coco_mask.decode(coco_mask.frPyObjects([[60, 20, 90, 20, 60, 70]], HEIGHT, WIDTH)).sum()
+    assert [item.area for item in image.objects] == [line.sum(), triangle, 20 * 20]
+    assert line.sum() < 32**2 < WIDTH * HEIGHT
+
+
+def test_empty_masks_of_the_model_are_said(folder: Path) -> None:
+    def rule(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
+        return np.full(image.shape[:2], output == "sam")
+
+    image = score_first(read_coco_set(dataset(folder), None), KnownMasks(rule), from_gt=True)
+    assert [own.empty for own in image.scores] == [0, 2]
+    assert empty_notes("own", [image, ImageScores("2.jpg")]) == [
+        "own: images with empty predicted masks, sum: 1 (1.jpg)"
+    ]
 
 
 def test_what_exporters_leave_out_or_write_otherwise(folder: Path) -> None:

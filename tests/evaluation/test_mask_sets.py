@@ -30,6 +30,7 @@ class Heard(Silent):
     def __init__(self) -> None:
         self.sets: list[tuple[str, int]] = []
         self.images = 0
+        self.problems: list[str] = []
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
         self.sets.append((title, total))
@@ -38,7 +39,7 @@ class Heard(Silent):
         self.images += 1
 
     def on_problem(self, text: str) -> None:
-        raise AssertionError(text)
+        self.problems.append(text)
 
 
 Run = Callable[..., tuple[Evaluation, Heard]]
@@ -71,12 +72,13 @@ def write(root: Path, name: str, mask: np.ndarray | None, size: tuple[int, int] 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Evaluate an evaluator on a folder."""
+    """Evaluate an evaluator on a folder, with the problems that it should report."""
 
     def start(
         folder: Path,
         evaluator: KnownMasks,
         prompt: str = "box",
+        problems: tuple[str, ...] = (),
         **options: Any,
     ) -> tuple[Evaluation, Heard]:
         def load(name: str, config: object, compute: object, result: Evaluation, progress: object) -> KnownMasks:
@@ -86,7 +88,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(module, "load_evaluator", load)
         heard = Heard()
         config = EvalConfig(prompt=prompt, **options)
-        return evaluate([str(folder)], config, heard), heard
+        result = evaluate([str(folder)], config, heard)
+        assert heard.problems == list(problems)
+        return result, heard
 
     return start
 
@@ -132,6 +136,16 @@ def test_masks_of_zero_and_one_count_as_any_other(run: Run, folder: Path, box_fi
     for path in (folder / "masks").iterdir():
         cv2.imwrite(str(path), np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) // 255)
     assert run(folder, box_filler)[0].rows == before.rows
+
+
+@pytest.mark.parametrize("prompt", ["box", "points:1,3", "clicks"])
+def test_images_with_empty_predicted_masks_are_said(run: Run, folder: Path, prompt: str) -> None:
+    def rule(image: np.ndarray, asked: Prompt, output: str) -> np.ndarray:
+        return np.full(image.shape[:2], output == "sam")
+
+    title = folder.name
+    results, _ = run(folder, KnownMasks(rule), prompt, (f"{title}: images with empty predicted masks, sum: 2 (a, b)",))
+    assert results.rows[-1].n == 2, "and count"
 
 
 def test_a_set_without_one_good_pair_is_an_error(run: Run, tmp_path: Path, box_filler: KnownMasks) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from hqsam_cli.evaluation import precision
 from hqsam_cli.evaluation.coco_set import CocoSet, read_coco_set
 from hqsam_cli.evaluation.metrics import boundary, boundary_width, iou
-from hqsam_cli.evaluation.precision import precision_figures
+from hqsam_cli.evaluation.precision import limit_notes, precision_figures
 from hqsam_cli.evaluation.scores import ImageScores
 
 from .conftest import dataset, encoded
@@ -84,7 +85,10 @@ def scored(results: list[dict[str, Any]], ids: range) -> list[ImageScores]:
 def literal_ap(
     document: dict[str, Any], results: list[dict[str, Any]], ratio: float | None, *, agnostic: bool = False
 ) -> float:
-    """AP at 0.50:0.05:0.95 by its definition: greedy matches by score, 101 points of the interpolated curve."""
+    """AP at 0.50:0.05:0.95 by its definition: greedy matches by score, 101 points of the interpolated curve.
+
+    Unmatched results of classes that LVIS lists as not exhaustively annotated in an image do not count.
+    """
 
     def pixels(item: dict[str, Any]) -> np.ndarray:
         return coco_mask.decode(item["segmentation"]).astype(bool)
@@ -121,6 +125,8 @@ def literal_ap(
                         value = overlap(found, gt)
                         if value >= best:
                             best, match = value, gt
+                    if match is None and category in image.get("not_exhaustive_category_ids", ()):
+                        continue
                     if match is None:
                         outcomes.append((found["score"], False))
                     elif not match["iscrowd"]:
@@ -145,6 +151,51 @@ def test_average_precision_is_the_definition(tmp_path: Path, agnostic: bool) -> 
     assert figures["AP"] == pytest.approx(literal_ap(document, results, None, agnostic=agnostic), abs=1e-6)
     assert figures["AP_B"] == pytest.approx(literal_ap(document, results, 0.02, agnostic=agnostic), abs=1e-6)
     assert figures["AP_B strict"] == pytest.approx(literal_ap(document, results, 0.01, agnostic=agnostic), abs=1e-6)
+
+
+def test_lvis_counts_the_best_results_of_an_image_and_listed_classes_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, results = random_case()
+    document["categories"].append({"id": 4, "name": "without objects"})
+    for image in document["images"]:
+        own = {a["category_id"] for a in document["annotations"] if a["image_id"] == image["id"]}
+        image["neg_category_ids"] = [n for n in (1, 2, 3, 4) if n not in own and image["id"] % 2]
+        image["not_exhaustive_category_ids"] = [1 + image["id"] % 3]
+    for annotation in document["annotations"]:
+        annotation["iscrowd"] = 0
+    results += [{**own, "category_id": 4} for own in results[::7]]
+    monkeypatch.setattr(precision, "LVIS_DETECTIONS", 4)
+    listed = {a["image_id"]: set[int]() for a in document["annotations"]}
+    for a in document["annotations"]:
+        listed[a["image_id"]].add(a["category_id"])
+    counted = []
+    for image in document["images"]:
+        best = sorted((r for r in results if r["image_id"] == image["id"]), key=lambda r: -r["score"])[:4]
+        counted += [r for r in best if r["category_id"] in listed[image["id"]].union(image["neg_category_ids"])]
+    assert len(results) > len(counted) + 10
+    figures = precision_figures(coco_set(tmp_path, document, lvis=True), scored(results, range(1, 13)), "sum")
+    assert figures["AP"] == pytest.approx(literal_ap(document, counted, None), abs=1e-6)
+    assert figures["AP_B"] == pytest.approx(literal_ap(document, counted, 0.02), abs=1e-6)
+    assert figures["AP"] != pytest.approx(literal_ap(document, results, None), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "results"),
+    [({}, "results of a class"), ({"class_agnostic": True}, "results"), ({"lvis": True}, "results")],
+)
+def test_results_beyond_the_limit_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], results: str
+) -> None:
+    monkeypatch.setattr(precision, "COCO_DETECTIONS", 2)
+    monkeypatch.setattr(precision, "LVIS_DETECTIONS", 2)
+    document, found = random_case()
+    whole = coco_set(tmp_path, document, **options)
+    two = [own for n in range(1, 13) for own in [r for r in found if r["image_id"] == n][:2]]
+    assert limit_notes(whole, scored(two, range(1, 13)), "sum") == []
+    three = [*two, two[0], two[0]]
+    (text,) = limit_notes(whole, scored(three, range(1, 13)), "sum")
+    assert text == f"own: images with more than 2 {results}, of which the best 2 count: 1 (1.jpg)"
 
 
 def test_only_scored_images_count(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def task_of(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> VideoTask:
-    frames = video_frames(find_dataset("davis", root))
+    frames, _ = video_frames(find_dataset("davis", root))
     return VideoTask(
         key="davis", items=frames, evaluator=evaluator, boxes=None if boxes is None else frame_boxes(boxes)
     )
@@ -53,12 +53,42 @@ def records(root: Path, evaluator: KnownMasks, boxes: Path | None = None) -> lis
 
 
 def test_frames_come_by_sequence_without_the_first_and_the_last(root: Path) -> None:
-    frames = video_frames(find_dataset("davis", root))
-    assert [frame.name for frame in frames] == ["cat/00001", "dog/00001", "dog/00002"]
+    frames, problems = video_frames(find_dataset("davis", root))
+    assert problems == [] and [frame.name for frame in frames] == ["cat/00001", "dog/00001", "dog/00002"]
     assert [frame.objects for frame in frames] == [(1,), (1, 2), (1, 2)]
     (root / "DAVIS/ImageSets/2017").mkdir(parents=True)
     (root / "DAVIS/ImageSets/2017/val.txt").write_text("dog\n")
-    assert len(video_frames(find_dataset("davis", root))) == 2
+    assert len(video_frames(find_dataset("davis", root))[0]) == 2
+
+
+def test_what_sequences_lack_is_said(root: Path) -> None:
+    (root / "DAVIS/ImageSets/2017").mkdir(parents=True)
+    (root / "DAVIS/ImageSets/2017/val.txt").write_text("cat\ndog\nhorse\n")
+    annotations = root / "DAVIS/Annotations/480p"
+    (annotations / "cat/00002.png").unlink()
+    (annotations / "dog/00003.png").unlink()
+    frames, problems = video_frames(find_dataset("davis", root))
+    assert [frame.name for frame in frames] == ["dog/00001"]
+    assert problems == [
+        f"{annotations}: sequences without annotated frames, skipped: 1 (horse)",
+        f"{annotations}: sequences of fewer than three annotated frames, skipped: 1 (cat)",
+        f"{annotations}: sequences with fewer annotated frames than images: 1 (dog)",
+    ]
+
+
+def test_ids_that_are_missing_below_the_largest_are_objects_as_in_davis(root: Path, box_filler: KnownMasks) -> None:
+    for path in (root / "DAVIS/Annotations/480p/cat").iterdir():
+        with Image.open(path) as image:
+            ids, palette = np.asarray(image).copy(), image.getpalette()
+        ids[ids == 1] = 3
+        changed = Image.fromarray(ids, "P")
+        changed.putpalette(palette or [])
+        changed.save(path)
+    frames, _ = video_frames(find_dataset("davis", root))
+    assert [frame.objects for frame in frames] == [(1, 2, 3), (1, 2), (1, 2)]
+    half = video_figures(records(root, box_filler), "sam")
+    # Of the sequence with a gap, two objects are never visible, which an empty mask gets right.
+    assert half["J"] == pytest.approx((100 + 100 + 50 + 50 + (50 + 100) / 2) / 5)
 
 
 def test_means_are_over_objects(root: Path, box_filler: KnownMasks) -> None:
@@ -83,7 +113,7 @@ def test_boxes_of_a_file_and_objects_it_does_not_know(root: Path, box_filler: Kn
 
 
 def test_what_is_no_davis(root: Path, box_filler: KnownMasks, tmp_path: Path) -> None:
-    frame = video_frames(find_dataset("davis", root))[0]
+    frame = video_frames(find_dataset("davis", root))[0][0]
     with Image.open(frame.ids) as palette:
         palette.convert("RGB").save(frame.ids)
     with pytest.raises(ImageError, match="colors instead of object ids"):
