@@ -36,6 +36,7 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
             "without prompts": plan.emptied,
             "not in prompt files": plan.unmentioned,
             "gone": plan.gone,
+            "of earlier commands": plan.others,
         }
         rows += [(what, f"{len(names)} ({some_of(names)})") for what, names in named.items() if names]
         rows += [
