@@ -23,14 +23,17 @@ def all_records(
     """The records of a command's images and of all others in the journal.
 
     In input order if there are no others; else in folder walk order, so that the order of commands does not matter.
-    If an id is that of different images or annotations, which input files can cause, only this command's images.
+    An image that commands gave different names counts once, by the name of this command or the last one. If two images
+    or annotations have the same id, which input files can cause, only this command's images.
 
     Args:
         file_names: of the command.
     """
-    names: Sequence[str] = file_names
-    if not journal.entries.keys() <= set(file_names):
-        together = sorted({*file_names, *journal.entries}, key=walk_order)
+    names, entries, own = file_names, journal.entries, set(file_names)
+    paths = {entries[name].path for name in file_names if name in entries}
+    others = {entry.path: name for name, entry in entries.items() if name not in own and entry.path not in paths}
+    if others:
+        together = sorted([*file_names, *others.values()], key=walk_order)
         repeated = _repeated_id(journal.records(together))
         if repeated is None:
             names = together

@@ -96,7 +96,9 @@ def make_plan(
     names = {image.file_name for image in job.images}
     others = {name: entry.path for name, entry in entries.items() if name not in names}
     gone = _gone(job.images, others)
-    plan = Plan(len(entries), has_results, gone=gone, others=sorted(others.keys() - set(gone)))
+    plan = Plan(len(entries), has_results, gone=gone)
+    inputs = {image.absolute for image in job.images}  # may have other names
+    plan.others = sorted(name for name in others.keys() - set(gone) if others[name] not in inputs)
     for source, fingerprint in _fingerprints(job, entries):
         name = source.file_name
         entry = entries.get(name)

@@ -71,6 +71,17 @@ def test_other_images_are_named_and_leave_when_they_are_gone_or_with_overwrite(p
     assert images_of(output) == ["c.jpg"]
 
 
+def test_a_photo_that_commands_name_differently_counts_once(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run(photos, output)
+    heard = run(photos / "b.jpg", output)[1]
+    ours = images_of(output)
+    assert len(ours) == 3 and "b.jpg" not in ours and any(name.endswith("imgs/b.jpg") for name in ours)
+    assert heard.said == ["images of earlier commands, results kept: 2 (c.jpg, sub/a.jpg)"]
+    run(photos, output)
+    assert images_of(output) == NAMES
+
+
 class SameIds(TwoBoxes):
     """The ids of another file for the same number of images: both begin at 1."""
 
