@@ -30,6 +30,9 @@ SetArgument = Annotated[str, typer.Argument(metavar="RESULTS", help=READ)]
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="Output file (COCO JSON), or its URL.")
 ]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit with code 3 if any entry is left out or gets another id.")
+]
 RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 
@@ -38,6 +41,7 @@ def merge(
     sets: Annotated[list[str], typer.Argument(metavar="RESULTS...", help=READ)],
     output: OutputOption,
     renumber: RenumberOption = False,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -47,7 +51,10 @@ def merge(
     """
     from ..results.edit import merge as merged
 
-    _write(merged([_opened(path) for path in sets]), output, renumber, overwrite, quiet)
+    reporter = ConsoleReporter(quiet=quiet)
+    found = merged([_opened(path, reporter) for path in sets])
+    _write(found, output, renumber, overwrite, reporter)
+    _tell(found, reporter, strict)
 
 
 @results.command(
@@ -66,6 +73,7 @@ def filter_results(
         Path | None, typer.Option(metavar="FILE", help="Keep only the images listed in this file, one name per line.")
     ] = None,
     renumber: RenumberOption = False,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -79,7 +87,10 @@ def filter_results(
     choice = Choice(min_score, wanted, min_area, max_area, None if files is None else _names(files))
     if choice == Choice():
         raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area or --files")
-    _write(choose(_opened(given), choice), output, renumber, overwrite, quiet)
+    reporter = ConsoleReporter(quiet=quiet)
+    found = choose(_opened(given, reporter), choice)
+    _write(found, output, renumber, overwrite, reporter)
+    _tell(found, reporter, strict)
 
 
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets")
@@ -93,6 +104,7 @@ def split(
     ],
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed.")] = 0,
     renumber: RenumberOption = False,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -103,31 +115,42 @@ def split(
     from ..io.copies import below
     from ..results.edit import split as parted
 
-    made = parted(_opened(given), _fractions(parts), seed)
+    reporter = ConsoleReporter(quiet=quiet)
+    fractions = _fractions(parts)
+    found = _opened(given, reporter)
+    made = parted(found, fractions, seed)
     paths = {name: str(below(path_or_address(output), f"{name}.json")) for name in made}
     for path in paths.values():  # before writing any
         _check_free(path_or_address(path), overwrite)
     for name, part in made.items():
-        _write(part, paths[name], renumber, overwrite, quiet)
+        _write(part, paths[name], renumber, overwrite, reporter)
+    _tell(found, reporter, strict)
 
 
 @results.command()
-def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def stats(
+    given: SetArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    strict: StrictOption = False,
+) -> None:
     """Count images and annotations, with areas and scores per category."""
     from ..results.count import stats as count
 
-    found = count(_opened(given))
+    reporter = ConsoleReporter()
+    found = _opened(given, reporter)
+    counts = count(found)
     if as_json:
-        print_json(found)
-        return
-    print_table((), [(key.replace("_", " "), str(value)) for key, value in found.items() if key != "categories"])
-    if found["categories"]:
+        print_json(counts)
+    else:
+        print_table((), [(key.replace("_", " "), str(value)) for key, value in counts.items() if key != "categories"])
+    if counts["categories"] and not as_json:
         print()
         rows = [
             (name, str(own["annotations"]), _range(own["area"], 0), _range(own["score"], 3))
-            for name, own in found["categories"].items()
+            for name, own in counts["categories"].items()
         ]
         print_table(("category", "annotations", "area: 5 %, median, 95 %", "score"), rows)
+    _tell(found, reporter, strict)
 
 
 @results.command(
@@ -160,6 +183,7 @@ def convert(
         SegmentationKind | None, typer.Option(help="Encoding of masks in coco and ndjson; unchanged by default.")
     ] = None,
     tolerance: Annotated[float | None, option_of(SegmentConfig, "tolerance")] = None,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     overwrite_edited: OverwriteEditedOption = False,
     prune: PruneOption = False,
@@ -184,7 +208,7 @@ def convert(
         raise UsageError(f"a URL, which is not supported for {form}", option="output", value=output, remedy=remedy)
     _check_free(place, overwrite, folder=form not in FILES)
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
-    found = _opened(given)
+    found = _opened(given, reporter)
     reporter.say(f"{given}: {found.kind}")
     with written_to(place) as path:
         made, cost = write_as(
@@ -194,15 +218,28 @@ def convert(
     if cost.masks:
         reporter.say(str(cost))
     reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
+    _tell(found, reporter, strict)
 
 
-def _opened(path: str) -> Results:
+def _opened(path: str, reporter: ConsoleReporter) -> Results:
     from ..results.stream import open_results
 
-    return open_results(path_or_address(path))
+    found = open_results(path_or_address(path))
+    if found.unfinished:
+        reporter.say(found.unfinished, "yellow")
+    return found
 
 
-def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: bool) -> None:
+def _tell(found: Results, reporter: ConsoleReporter, strict: bool) -> None:
+    """Report the problems of results; with `strict`, exit with code 3 if there are any."""
+    problems = dict.fromkeys(text for problems in found.problems for text in problems)
+    for text in problems:
+        reporter.say(text, "yellow")
+    if strict and problems:
+        raise typer.Exit(3)
+
+
+def _write(found: Results, output: str, renumber: bool, overwrite: bool, reporter: ConsoleReporter) -> None:
     from ..configs.run_identity import made_by
     from ..io.copies import written_to
     from ..results.edit import renumber as renumbered
@@ -212,7 +249,7 @@ def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: 
     _check_free(place, overwrite)
     with written_to(place) as path:
         images, annotations = write_same(path, renumbered(found) if renumber else found, made_by())
-    ConsoleReporter(quiet=quiet).say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
+    reporter.say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
 
 
 def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) -> None:
