@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,8 +55,8 @@ def merge(
 
     reporter = ConsoleReporter(quiet=quiet)
     found = merged([_opened(path, reporter) for path in sets])
-    _write(found, output, renumber, overwrite, reporter)
-    _tell(found, reporter, strict)
+    with _telling(found, reporter, strict):
+        _write(found, output, renumber, overwrite, reporter)
 
 
 @results.command(
@@ -89,8 +91,8 @@ def filter_results(
         raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area or --files")
     reporter = ConsoleReporter(quiet=quiet)
     found = choose(_opened(given, reporter), choice)
-    _write(found, output, renumber, overwrite, reporter)
-    _tell(found, reporter, strict)
+    with _telling(found, reporter, strict):
+        _write(found, output, renumber, overwrite, reporter)
 
 
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets")
@@ -122,9 +124,9 @@ def split(
     paths = {name: str(below(path_or_address(output), f"{name}.json")) for name in made}
     for path in paths.values():  # before writing any
         _check_free(path_or_address(path), overwrite)
-    for name, part in made.items():
-        _write(part, paths[name], renumber, overwrite, reporter)
-    _tell(found, reporter, strict)
+    with _telling(found, reporter, strict):
+        for name, part in made.items():
+            _write(part, paths[name], renumber, overwrite, reporter)
 
 
 @results.command()
@@ -138,19 +140,12 @@ def stats(
 
     reporter = ConsoleReporter()
     found = _opened(given, reporter)
-    counts = count(found)
-    if as_json:
-        print_json(counts)
-    else:
-        print_table((), [(key.replace("_", " "), str(value)) for key, value in counts.items() if key != "categories"])
-    if counts["categories"] and not as_json:
-        print()
-        rows = [
-            (name, str(own["annotations"]), _range(own["area"], 0), _range(own["score"], 3))
-            for name, own in counts["categories"].items()
-        ]
-        print_table(("category", "annotations", "area: 5 %, median, 95 %", "score"), rows)
-    _tell(found, reporter, strict)
+    with _telling(found, reporter, strict):
+        counts = count(found)
+        if as_json:
+            print_json(counts)
+        else:
+            _print_counts(counts)
 
 
 @results.command(
@@ -210,15 +205,15 @@ def convert(
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
     found = _opened(given, reporter)
     reporter.say(f"{given}: {found.kind}")
-    with written_to(place) as path:
-        made, cost = write_as(
-            form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance,
-            overwrite_edited=overwrite_edited, prune=prune,
-        )  # fmt: skip
-    if cost.masks:
-        reporter.say(str(cost))
-    reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
-    _tell(found, reporter, strict)
+    with _telling(found, reporter, strict):
+        with written_to(place) as path:
+            made, cost = write_as(
+                form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance,
+                overwrite_edited=overwrite_edited, prune=prune,
+            )  # fmt: skip
+        if cost.masks:
+            reporter.say(str(cost))
+        reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
 
 
 def _opened(path: str, reporter: ConsoleReporter) -> Results:
@@ -230,11 +225,15 @@ def _opened(path: str, reporter: ConsoleReporter) -> Results:
     return found
 
 
-def _tell(found: Results, reporter: ConsoleReporter, strict: bool) -> None:
-    """Report the problems of results; with `strict`, exit with code 3 if there are any."""
-    problems = dict.fromkeys(text for problems in found.problems for text in problems)
-    for text in problems:
-        reporter.say(text, "yellow")
+@contextmanager
+def _telling(found: Results, reporter: ConsoleReporter, strict: bool) -> Iterator[None]:
+    """Report the problems of results after the block, which may add some; with `strict`, exit with code 3 if any."""
+    try:
+        yield
+    finally:
+        problems = dict.fromkeys(text for problems in found.problems for text in problems)
+        for text in problems:
+            reporter.say(text, "yellow")
     if strict and problems:
         raise typer.Exit(3)
 
@@ -295,6 +294,17 @@ def _fractions(text: str) -> dict[str, float]:
         total = f"{sum(fractions.values()):g}"
         raise UsageError(f"fractions sum to {total}, not 1", option="parts")
     return fractions
+
+
+def _print_counts(counts: dict[str, Any]) -> None:
+    print_table((), [(key.replace("_", " "), str(value)) for key, value in counts.items() if key != "categories"])
+    if counts["categories"]:
+        print()
+        rows = [
+            (name, str(own["annotations"]), _range(own["area"], 0), _range(own["score"], 3))
+            for name, own in counts["categories"].items()
+        ]
+        print_table(("category", "annotations", "area: 5 %, median, 95 %", "score"), rows)
 
 
 def _range(values: list[float] | None, digits: int) -> str:

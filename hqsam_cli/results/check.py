@@ -244,18 +244,20 @@ class CheckedEntries:
             return "annotations without image_id, left out", f"entry {number}"
         given = entry.get("category_id")
         category = identifier(given)
-        where = f"entry {number}" if entry.get("id") is None else f"annotation {short(entry['id'])}"
         if category is None and given is not None:
-            return "annotations with an invalid category_id, left out", where
-        if self._is_list:
+            reason = "annotations with an invalid category_id, left out"
+        elif self._is_list:
             return None
-        if image in self._images.ambiguous:
-            return "annotations of images that are left out, left out too", f"{where} of image id {image}"
-        if image not in self._images.ids:
-            return "annotations of images that are not listed, left out", f"{where} of image id {image}"
-        if category is not None and self._categories.are_listed and (category, None) not in self._categories.ids:
-            return "annotations of categories that are not listed, left out", f"{where} of category id {category}"
-        return None
+        elif image in self._images.ambiguous:
+            reason = "annotations of images that are left out, left out too"
+        elif image not in self._images.ids:
+            reason = "annotations of images that are not listed, left out"
+        elif category is not None and self._categories.are_listed and (category, None) not in self._categories.ids:
+            reason = "annotations of categories that are not listed, left out"
+        else:
+            return None
+        where = f"entry {number}" if entry.get("id") is None else f"annotation {short(entry['id'])}"
+        return reason, f"{where}, image_id {image}, category_id {short(given)}"
 
 
 def _repeated(ids: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from .stream import Results
 def fit_photos(results: Results, path_of: Callable[[str], str]) -> Results:
     """Fail the images whose photo has another size; images without a size get that of their photo.
 
-    Photos that do not exist, or cannot be read, are not compared.
+    Images that failed before, and photos that do not exist or cannot be read, are not compared.
 
     Args:
         path_of: path or URL of the photo of an image, by its name in the results.
@@ -30,19 +30,20 @@ def fit_photos(results: Results, path_of: Callable[[str], str]) -> Results:
     exif = _exif(results)
     sizes: dict[Any, tuple[int, int]] = {}
     errors: dict[Any, str] = {}
-    others = 0
+    has_others = False
     for image in results.images():
         path, size = path_of(image["file_name"]), size_of(image)
         header = read_header(path) if os.path.isfile(path) and image.get("error") is None else None
-        if header is None:
-            others += 1
-            continue
-        width, height = header.size(exif)
-        if size is not None and size != (width, height):
-            text = f"is {width} x {height} pixels, but its annotations are for {size[0]} x {size[1]}"
+        photo = None if header is None else header.size(exif)
+        if photo is None or photo == size:
+            has_others = True
+        elif size is None:
+            sizes[image["id"]], has_others = photo, True
+        else:
+            text = f"is {photo[0]} x {photo[1]} pixels, but its annotations are for {size[0]} x {size[1]}"
             errors[image["id"]] = f"{path}: {text}"
             results.problems[0].add("images of another size than their photo, left out", f"{image['file_name']} {text}")
-    if errors and not others:
+    if errors and not has_others:
         raise HqsamError(next(iter(errors.values())), remedy="pass the photos of these results as `images`")
 
     def images() -> Iterator[CocoImage]:
@@ -60,7 +61,7 @@ def fit_photos(results: Results, path_of: Callable[[str], str]) -> Results:
 
 
 def _exif(results: Results) -> str:
-    """How the run applied EXIF orientation, `apply` or `ignore`; the first line of its journal is its identity."""
+    """How the run treated EXIF orientation, `apply` or `ignore`, by its identity on the first line of its journal."""
     if results.journal is None:
         return "apply"
     with open(local_journal(results.journal), "rb") as file:

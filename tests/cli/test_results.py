@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from tests.cli.conftest import Run
 from tests.results.conftest import document
+from tests.results.test_runs import journal_of
 
 
 @pytest.fixture
@@ -49,6 +50,46 @@ def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
         ["dog", "2", "50,", "50,", "50", "0.750,", "0.750,", "0.750"]
     ]
     assert json.loads(hqsam("results", "stats", "1.json", "--json").out)["images"] == 2
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "merge bad.json -o x",
+        "filter bad.json --min-score 0 -o x",
+        "split bad.json --parts a=1 -o parts",
+        "convert bad.json -f yolo -o labels",
+        "stats bad.json",
+    ],
+)
+def test_every_verb_names_entries_that_belong_nowhere(hqsam: Run, verb: str) -> None:
+    made = document("ab", first=5)
+    made["annotations"][2] |= {"image_id": 99}
+    made["annotations"][3]["id"] = 0
+    Path("bad.json").write_text(json.dumps(made))
+    shown = hqsam("results", *verb.split())
+    assert shown.code == 0
+    assert "bad.json: annotations of images that are not listed, left out: 1 (annotation 12, image_id 99" in shown.err
+    assert shown.err.count("annotation ids that are not positive integers, replaced: 1 (id 0)") == 1
+    again = hqsam("results", *verb.split(), "--strict", *([] if verb.startswith("stats") else ["--overwrite"]))
+    assert (again.code, again.out) == (3, shown.out)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "merge {} -o x",
+        "filter {} --min-score 0 -o x",
+        "split {} --parts a=1 -o p",
+        "convert {} -f voc -o y",
+        "stats {}",
+    ],
+)
+def test_every_verb_takes_an_unfinished_run(hqsam: Run, verb: str) -> None:
+    journal_of(Path())
+    shown = hqsam("results", *verb.split())
+    assert shown.code == 0
+    assert "journal.ndjson: the run has not finished: 2 of 4 images are done" in shown.err
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,25 @@ def test_nothing_is_said_of_a_file_without_problems(coco: Path, ndjson: Path) ->
 @pytest.mark.parametrize(
     ("listed", "entry", "said", "left"),
     [
-        ("annotations", {"image_id": 7}, "of images that are not listed, left out: 1 (annotation 11 of image id 7)", 3),
+        (
+            "annotations",
+            {"image_id": 7},
+            "images that are not listed, left out: 1 (annotation 11, image_id 7,",
+            3,
+        ),
         ("annotations", {"image_id": None}, "without image_id, left out: 1 (entry 2)", 3),
-        ("annotations", {"category_id": 9}, "of categories that are not listed, left out: 1 (annotation 11 of", 3),
-        ("annotations", {"category_id": [1]}, "with an invalid category_id, left out: 1 (annotation 11)", 3),
+        (
+            "annotations",
+            {"category_id": 9},
+            "categories that are not listed, left out: 1 (annotation 11, image_id 5,",
+            3,
+        ),
+        (
+            "annotations",
+            {"category_id": [1]},
+            "with an invalid category_id, left out: 1 (annotation 11, image_id 5,",
+            3,
+        ),
         ("annotations", "x", "without image_id, left out: 1 (entry 2)", 3),
         ("images", {"id": None}, "without an id or a file_name, left out: 1 (entry 2)", 2),
         ("images", {"id": [1]}, "without an id or a file_name, left out: 1 (entry 2)", 2),
