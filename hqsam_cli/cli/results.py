@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +106,14 @@ def split(
         str, typer.Option("--output", "-o", metavar="DIR", help="Output folder for NAME.json, or its URL.")
     ],
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed.")] = 0,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Keep images together whose names have the same first group, or else the same match, such as ^[^/]+/ "
+            "for the frames in a folder.",
+        ),
+    ] = None,
     renumber: RenumberOption = False,
     strict: StrictOption = False,
     overwrite: OverwriteOption = False,
@@ -119,8 +128,12 @@ def split(
 
     reporter = ConsoleReporter(quiet=quiet)
     fractions = _fractions(parts)
+    try:
+        pattern = None if group_by is None else re.compile(group_by)
+    except re.error as error:
+        raise UsageError(f"not a regular expression ({error})", option="group_by", value=group_by) from None
     found = _opened(given, reporter)
-    made = parted(found, fractions, seed)
+    made = parted(found, fractions, seed, pattern)
     paths = {name: str(below(path_or_address(output), f"{name}.json")) for name in made}
     for path in paths.values():  # before writing any
         _check_free(path_or_address(path), overwrite)

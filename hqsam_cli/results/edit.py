@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -91,15 +92,29 @@ def area(annotation: Annotation) -> float:
     return 0.0 if box is None else box[2] * box[3]
 
 
-def split(results: Results, fractions: Mapping[str, float], seed: int) -> dict[str, Results]:
+def split(
+    results: Results, fractions: Mapping[str, float], seed: int, group_by: re.Pattern[str] | None = None
+) -> dict[str, Results]:
     """Split results by image name only, so that the part of an image does not depend on other images.
 
     Args:
         fractions: fraction of each part; they sum to 1.
+        group_by: images whose names have the same first group of this pattern, or the same match, are kept together;
+            others are groups of their own.
+
+    Raises:
+        UsageError: the pattern matches no name.
     """
+    if group_by is not None and not any(map(group_by.search, _names(results))):
+        raise UsageError("matches no image name", option="group_by", value=group_by.pattern, remedy="fix the pattern")
+
+    def group_of(name: str) -> str:
+        match = None if group_by is None else group_by.search(name)
+        return name if match is None else (match[1] if match.re.groups else match[0]) or match[0] or name
 
     def part_of(name: str) -> str:
-        place, total = hash_number(f"{seed}/{name}".encode("utf-8", "surrogateescape")) / 2**64, 0.0
+        key = f"{seed}/{group_of(name)}".encode("utf-8", "surrogateescape")
+        place, total = hash_number(key) / 2**64, 0.0
         for part, fraction in fractions.items():
             total += fraction
             if place < total:
@@ -110,6 +125,13 @@ def split(results: Results, fractions: Mapping[str, float], seed: int) -> dict[s
         return lambda name: part_of(name) == part
 
     return {part: of_images(results, is_in(part)) for part in fractions}
+
+
+def _names(results: Results) -> Iterator[str]:
+    """Names of the images; their ids in a results list."""
+    if results.kind == "COCO results":
+        return (str(annotation["image_id"]) for annotation in results.annotations())
+    return (image["file_name"] for image in results.images())
 
 
 def renumber(results: Results) -> Results:

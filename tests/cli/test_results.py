@@ -77,13 +77,7 @@ def test_every_verb_names_entries_that_belong_nowhere(hqsam: Run, verb: str) -> 
 
 @pytest.mark.parametrize(
     "verb",
-    [
-        "merge {} -o x",
-        "filter {} --min-score 0 -o x",
-        "split {} --parts a=1 -o p",
-        "convert {} -f voc -o y",
-        "stats {}",
-    ],
+    ["merge . -o x", "filter . --min-area 0 -o x", "split . --parts a=1 -o p", "convert . -f yolo -o y", "stats ."],
 )
 def test_every_verb_takes_an_unfinished_run(hqsam: Run, verb: str) -> None:
     journal_of(Path())
@@ -99,6 +93,10 @@ def test_every_verb_takes_an_unfinished_run(hqsam: Run, verb: str) -> None:
         ("filter 1.json -o x.json", "no filter; pass --min-score"),
         ("filter 1.json --categories bird -o x.json", "--categories bird: no such category; there are cat, dog"),
         ("split 1.json --parts train=0.8 -o x", "--parts: fractions sum to 0.8, not 1"),
+        (
+            "split 1.json --parts a=1 --group-by ( -o x",
+            "--group-by (: not a regular expression (missing",
+        ),
         ("split 1.json --parts train=a,b=1 -o x", "--parts train=a: not NAME=FRACTION"),
         ("convert 1.json -f labelme -o x", "pass --images DIR"),
         ("convert 1.json -f yolo --segmentation rle -o x", "--segmentation: applies to COCO and NDJSON only"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,26 @@ def test_a_split_is_whole_and_moves_nothing_when_images_come(tmp_path: Path) -> 
         assert {image for _, image in ids(part)} == set(names(part))
     other = split(many, shares, 1)
     assert set(names(other["train"]).values()) != parts["train"]
+
+
+def test_a_split_keeps_groups_together(tmp_path: Path) -> None:
+    made = document("a" * 90, first=1)
+    for number, image in enumerate(made["images"]):
+        image["file_name"] = f"clip{number // 3:02d}/frame_{number}.jpg"
+    results = saved(tmp_path / "x.json", made)
+    shares = {"train": 0.5, "val": 0.5}
+    for pattern in (r"^[^/]+/", r"^clip(\d+)", r"clip(\d+)/|(never)"):
+        parts = split(results, shares, 0, re.compile(pattern))
+        folders = [{name.split("/")[0] for name in names(part).values()} for part in parts.values()]
+        assert folders[0] and folders[1] and not folders[0] & folders[1]
+        assert sum(len(names(part)) for part in parts.values()) == 90
+    # A name that does not match, or in which nothing is matched, is a group of its own.
+    alone = [set(names(part).values()) for part in split(results, shares, 0).values()]
+    for pattern in (r"frame_7\.", r"x*"):
+        parts = split(results, shares, 0, re.compile(pattern))
+        assert all(len(set(names(part).values()) - own) <= 1 for part, own in zip(parts.values(), alone, strict=True))
+    with pytest.raises(UsageError, match="`group_by` video: matches no image name"):
+        split(results, shares, 0, re.compile("video"))
 
 
 def test_a_list_is_split_by_the_ids_of_its_images(tmp_path: Path) -> None:
