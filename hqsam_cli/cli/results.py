@@ -36,6 +36,7 @@ OutputOption = Annotated[
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Exit with code 3 if any entry is left out or gets another id.")
 ]
+ExclusiveOption = Annotated[bool, option_of(SegmentConfig, "exclusive")]
 RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 
@@ -75,23 +76,26 @@ def filter_results(
     files: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep only the images listed in this file, one name per line.")
     ] = None,
+    exclusive: ExclusiveOption = False,
     renumber: RenumberOption = False,
     strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Filter annotations by score, category and area, and images by name.
+    """Filter annotations by score, category and area, and images by name; then make masks exclusive, if asked for.
 
     Images without remaining annotations are kept, and so are annotations without a score.
     """
     from ..results.edit import Choice, choose
+    from ..results.exclusive import exclusive as exclusive_masks
 
     wanted = None if categories is None else frozenset(filter(None, map(str.strip, ",".join(categories).split(","))))
     choice = Choice(min_score, wanted, min_area, max_area, None if files is None else _names(files))
-    if choice == Choice():
-        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area or --files")
+    if choice == Choice() and not exclusive:
+        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area, --files or --exclusive")
     reporter = ConsoleReporter(quiet=quiet)
     found = choose(_opened(given, reporter), choice)
+    found = exclusive_masks(found) if exclusive else found
     with _telling(found, reporter, strict):
         _write(found, output, renumber, overwrite, reporter)
 
@@ -191,6 +195,7 @@ def convert(
         SegmentationKind | None, typer.Option(help="Encoding of masks in coco and ndjson; unchanged by default.")
     ] = None,
     tolerance: Annotated[float | None, option_of(SegmentConfig, "tolerance")] = None,
+    exclusive: ExclusiveOption = False,
     strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     overwrite_edited: OverwriteEditedOption = False,
@@ -201,6 +206,7 @@ def convert(
     from ..batch.check_config import check_formats
     from ..configs.run_identity import made_by
     from ..io.copies import written_to
+    from ..results.exclusive import exclusive as exclusive_masks
     from ..results.write import write_as
 
     check_formats([form], (*FILES, *FOLDERS))
@@ -218,6 +224,7 @@ def convert(
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
     found = _opened(given, reporter)
     reporter.say(f"{given}: {found.kind}")
+    found = exclusive_masks(found) if exclusive else found
     with _telling(found, reporter, strict):
         with written_to(place) as path:
             made, cost = write_as(

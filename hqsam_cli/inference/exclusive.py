@@ -10,29 +10,44 @@ import numpy as np
 from ..records import Instance, MaskCrop, ProbabilityCrop
 
 
-def exclusive(instances: Sequence[Instance]) -> list[Instance]:
+def pixel_owners(masks: Sequence[MaskCrop], scores: Sequence[float]) -> np.ndarray:
     """Assign each pixel to one mask: to that with the highest score, of equal scores the smallest, else the first.
 
-    A mask that loses all its pixels becomes empty. Probabilities are zero where a pixel belongs to another mask.
+    Args:
+        masks: at least one, of one image.
+
+    Returns:
+        1-based indices of masks, 0 for none, int32 (H, W).
     """
+    owners = np.zeros((masks[0].height, masks[0].width), np.int32)
+    areas = [np.count_nonzero(mask.bits) for mask in masks]
+    for index in sorted(range(len(masks)), key=lambda n: (scores[n], -areas[n], -n)):
+        mask = masks[index]
+        _part(owners, mask.bits, mask.x, mask.y)[mask.bits] = index + 1
+    return owners
+
+
+def owned(mask: MaskCrop, owners: np.ndarray, number: int) -> MaskCrop:
+    """The pixels of a mask that `pixel_owners` assigned to its number; possibly none."""
+    return replace(mask, bits=_part(owners, mask.bits, mask.x, mask.y) == number)
+
+
+def exclusive(instances: Sequence[Instance]) -> list[Instance]:
+    """Make masks exclusive; see `pixel_owners`. Probabilities are zero where a pixel belongs to another mask."""
     if not instances:
         return []
-    masks = [instance.mask for instance in instances]
-    owners = np.zeros((masks[0].height, masks[0].width), np.int32)  # 1-based index, 0 for none
-    areas = [np.count_nonzero(mask.bits) for mask in masks]
-    for index in sorted(range(len(masks)), key=lambda n: (instances[n].score, -areas[n], -n)):
-        _part(owners, masks[index].bits, masks[index].x, masks[index].y)[masks[index].bits] = index + 1
-    return [_without_others(instance, owners, number) for number, instance in enumerate(instances, 1)]
+    owners = pixel_owners([own.mask for own in instances], [own.score for own in instances])
+    return [
+        replace(own, mask=owned(own.mask, owners, number), probabilities=_owned_soft(own.probabilities, owners, number))
+        for number, own in enumerate(instances, 1)
+    ]
 
 
-def _without_others(instance: Instance, owners: np.ndarray, number: int) -> Instance:
-    """The mask and probabilities of an instance, where no other instance owns the pixel."""
-    mask, soft = instance.mask, instance.probabilities
-    bits = _part(owners, mask.bits, mask.x, mask.y) == number
-    if soft is not None:
-        own = _part(owners, soft.values, soft.x, soft.y)
-        soft = ProbabilityCrop(np.where((own == number) | (own == 0), soft.values, 0).astype(np.uint8), soft.x, soft.y)
-    return replace(instance, mask=MaskCrop(bits, mask.x, mask.y, mask.width, mask.height), probabilities=soft)
+def _owned_soft(soft: ProbabilityCrop | None, owners: np.ndarray, number: int) -> ProbabilityCrop | None:
+    if soft is None:
+        return None
+    own = _part(owners, soft.values, soft.x, soft.y)
+    return replace(soft, values=np.where((own == number) | (own == 0), soft.values, np.uint8(0)))
 
 
 def _part(owners: np.ndarray, crop: np.ndarray, x: int, y: int) -> np.ndarray:

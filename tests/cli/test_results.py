@@ -43,6 +43,13 @@ def test_from_two_files_to_labels(hqsam: Run, sets: None) -> None:
     assert Path("set/yolo-seg/labels/c.txt").read_text().startswith("0 ")
 
 
+@pytest.mark.parametrize("verb", ["filter 1.json", "convert 1.json -f coco"])
+def test_masks_without_overlap(hqsam: Run, sets: None, verb: str) -> None:
+    assert hqsam("results", *verb.split(), "--exclusive", "--output", "own.json").code == 0
+    coco = COCO("own.json")
+    assert [own["area"] for own in coco.anns.values()] == [0, 50, 0, 50]  # a small box in a large one of a higher score
+
+
 def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
     shown = hqsam("results", "stats", "1.json")
     assert shown.code == 0
