@@ -75,6 +75,9 @@ def write_as(
 ) -> tuple[Path, PolygonCost]:
     """Write results in a format of `FILES` to the file `path`, or of `FOLDERS` to the folder `path`.
 
+    Annotations without a mask, category or box that the format requires, images of unknown size for labels, and images of
+    another size than their photo are left out, and added to `results.problems`.
+
     Args:
         images: image folder that names are relative to, for labels with image paths.
         segmentation: mask encoding in COCO and NDJSON; None keeps it unchanged.
@@ -84,9 +87,6 @@ def write_as(
 
     Returns:
         The written path, and the accuracy of polygons.
-
-    Annotations without a valid mask, category or box, if the format requires it, and images of unknown size are left
-    out, and so are images of another size than their photo; they are added to `results.problems`.
 
     Raises:
         HqsamError: the output cannot be written; all annotations or images would be left out; an image has no unique
