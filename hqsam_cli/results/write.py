@@ -75,8 +75,8 @@ def write_as(
 ) -> tuple[Path, PolygonCost]:
     """Write results in a format of `FILES` to the file `path`, or of `FOLDERS` to the folder `path`.
 
-    Annotations without a mask, category or box that the format requires, images of unknown size for labels, and images of
-    another size than their photo are left out, and added to `results.problems`.
+    Annotations without a mask, category or box that the format requires, images of unknown size for labels, and images
+    of another size than their photo are left out, and added to `results.problems`.
 
     Args:
         images: image folder that names are relative to, for labels with image paths.
