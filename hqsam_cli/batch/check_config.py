@@ -116,6 +116,8 @@ def _check_cleaning(config: SegmentConfig) -> None:
             )
     if cleaning.largest_part and cleaning.min_region is not None:
         raise UsageError("--largest-part keeps only one region", remedy="omit --min-region")
+    if cleaning.exclusive and config.multimask:
+        raise UsageError("the three masks of a prompt overlap", option="exclusive", remedy="omit --multimask")
 
 
 def _check_cutout(config: SegmentConfig) -> None:

@@ -89,7 +89,7 @@ class Summary:
 
     Attributes:
         done: number of images done in this run; `already_done` in earlier runs.
-        masks: number of masks or boxes.
+        masks: number of masks or boxes; `empty` masks have no pixels.
         failed: error messages of failed images; `failed_before` counts failed images that were not retried.
         lost: number of prompts, or parts of them, that did not fit their images.
         polygons: their IoU with the masks.
@@ -100,6 +100,7 @@ class Summary:
     done: int = 0
     already_done: int = 0
     masks: int = 0
+    empty: int = 0
     seconds: float = 0.0
     failed: list[str] = field(default_factory=list)
     failed_before: int = 0
@@ -114,6 +115,7 @@ class Summary:
         """Update the counts with an image record."""
         self.done += record.failure is None
         self.masks += len(record.annotations)
+        self.empty += sum("segmentation" in own and not own["area"] for own in record.annotations)
         self.polygons.add(record.annotations)
         if record.failure is not None:
             self.failed.append(str(record.failure))

@@ -17,6 +17,7 @@ from ..configs.option import is_default
 from ..errors import ImageError, first_line
 from ..formats.annotations import make_annotation, make_detection
 from ..formats.ownership import ImageFiles
+from ..inference.exclusive import exclusive
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
 from ..io.find import SourceImage
@@ -139,7 +140,9 @@ class Segment:
     def finished(self, results: list[Instance]) -> list[Instance]:
         """See `Step`."""
         cleaning = self.config.cleaning
-        return results if is_default(cleaning) else [replace(own, mask=clean(own.mask, cleaning)) for own in results]
+        if not is_default(cleaning):
+            results = [replace(own, mask=clean(own.mask, cleaning)) for own in results]
+        return exclusive(results) if cleaning.exclusive else results
 
     def annotations(self, item: DecodedImage, results: list[Instance]) -> list[Annotation]:
         """See `Step`."""

@@ -222,6 +222,7 @@ class ConsoleReporter:
         """Print the summary of a run."""
         rate = summary.done / summary.seconds if summary.seconds else 0.0
         parts = [f"{summary.done} of {images} images", f"{summary.masks} {self.results}"]
+        parts += [f"{summary.empty} of them empty"] if summary.empty else []
         parts += [f"{summary.already_done} already done"] if summary.already_done else []
         parts += [f"{len(summary.failed)} failed"] if summary.failed else []
         parts += [f"{summary.failed_before} failed earlier"] if summary.failed_before else []

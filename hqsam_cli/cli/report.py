@@ -44,6 +44,8 @@ def report(
     if not folder.is_dir():
         raise NoInputError("no such folder", file=folder, remedy="pass the output folder of hqsam segment")
     results = open_results(folder)
+    for text in (text for problems in results.problems for text in problems):
+        reporter.on_problem(text)
     photos = read_photos(results, images)
     try:
         page, missing = write_report(results, photos, folder, max_pixels=max_pixels, workers=workers, progress=reporter)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +33,10 @@ SetArgument = Annotated[str, typer.Argument(metavar="RESULTS", help=READ)]
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="Output file (COCO JSON), or its URL.")
 ]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit with code 3 if any entry is left out or gets another id.")
+]
+ExclusiveOption = Annotated[bool, option_of(SegmentConfig, "exclusive")]
 RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 
@@ -38,6 +45,7 @@ def merge(
     sets: Annotated[list[str], typer.Argument(metavar="RESULTS...", help=READ)],
     output: OutputOption,
     renumber: RenumberOption = False,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -47,7 +55,10 @@ def merge(
     """
     from ..results.edit import merge as merged
 
-    _write(merged([_opened(path) for path in sets]), output, renumber, overwrite, quiet)
+    reporter = ConsoleReporter(quiet=quiet)
+    found = merged([_opened(path, reporter) for path in sets])
+    with _telling(found, reporter, strict):
+        _write(found, output, renumber, overwrite, reporter)
 
 
 @results.command(
@@ -65,21 +76,28 @@ def filter_results(
     files: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep only the images listed in this file, one name per line.")
     ] = None,
+    exclusive: ExclusiveOption = False,
     renumber: RenumberOption = False,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Filter annotations by score, category and area, and images by name.
+    """Filter annotations by score, category and area, and images by name; then make masks exclusive, if asked for.
 
     Images without remaining annotations are kept, and so are annotations without a score.
     """
     from ..results.edit import Choice, choose
+    from ..results.exclusive import exclusive as exclusive_masks
 
     wanted = None if categories is None else frozenset(filter(None, map(str.strip, ",".join(categories).split(","))))
     choice = Choice(min_score, wanted, min_area, max_area, None if files is None else _names(files))
-    if choice == Choice():
-        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area or --files")
-    _write(choose(_opened(given), choice), output, renumber, overwrite, quiet)
+    if choice == Choice() and not exclusive:
+        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area, --files or --exclusive")
+    reporter = ConsoleReporter(quiet=quiet)
+    found = choose(_opened(given, reporter), choice)
+    found = exclusive_masks(found) if exclusive else found
+    with _telling(found, reporter, strict):
+        _write(found, output, renumber, overwrite, reporter)
 
 
 @results.command(epilog="[bold]Example[/bold]\n\nhqsam results split hqsam_out --parts train=0.8,val=0.2 --output sets")
@@ -92,7 +110,16 @@ def split(
         str, typer.Option("--output", "-o", metavar="DIR", help="Output folder for NAME.json, or its URL.")
     ],
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed.")] = 0,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Keep images together whose names have the same first group, or else the same match, such as ^[^/]+/ "
+            "for the frames in a folder.",
+        ),
+    ] = None,
     renumber: RenumberOption = False,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -103,31 +130,39 @@ def split(
     from ..io.copies import below
     from ..results.edit import split as parted
 
-    made = parted(_opened(given), _fractions(parts), seed)
+    reporter = ConsoleReporter(quiet=quiet)
+    fractions = _fractions(parts)
+    try:
+        pattern = None if group_by is None else re.compile(group_by)
+    except re.error as error:
+        raise UsageError(f"not a regular expression ({error})", option="group_by", value=group_by) from None
+    found = _opened(given, reporter)
+    made = parted(found, fractions, seed, pattern)
     paths = {name: str(below(path_or_address(output), f"{name}.json")) for name in made}
     for path in paths.values():  # before writing any
         _check_free(path_or_address(path), overwrite)
-    for name, part in made.items():
-        _write(part, paths[name], renumber, overwrite, quiet)
+    with _telling(found, reporter, strict):
+        for name, part in made.items():
+            _write(part, paths[name], renumber, overwrite, reporter)
 
 
 @results.command()
-def stats(given: SetArgument, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def stats(
+    given: SetArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    strict: StrictOption = False,
+) -> None:
     """Count images and annotations, with areas and scores per category."""
     from ..results.count import stats as count
 
-    found = count(_opened(given))
-    if as_json:
-        print_json(found)
-        return
-    print_table((), [(key.replace("_", " "), str(value)) for key, value in found.items() if key != "categories"])
-    if found["categories"]:
-        print()
-        rows = [
-            (name, str(own["annotations"]), _range(own["area"], 0), _range(own["score"], 3))
-            for name, own in found["categories"].items()
-        ]
-        print_table(("category", "annotations", "area: 5 %, median, 95 %", "score"), rows)
+    reporter = ConsoleReporter()
+    found = _opened(given, reporter)
+    with _telling(found, reporter, strict):
+        counts = count(found)
+        if as_json:
+            print_json(counts)
+        else:
+            _print_counts(counts)
 
 
 @results.command(
@@ -160,6 +195,8 @@ def convert(
         SegmentationKind | None, typer.Option(help="Encoding of masks in coco and ndjson; unchanged by default.")
     ] = None,
     tolerance: Annotated[float | None, option_of(SegmentConfig, "tolerance")] = None,
+    exclusive: ExclusiveOption = False,
+    strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     overwrite_edited: OverwriteEditedOption = False,
     prune: PruneOption = False,
@@ -169,6 +206,7 @@ def convert(
     from ..batch.check_config import check_formats
     from ..configs.run_identity import made_by
     from ..io.copies import written_to
+    from ..results.exclusive import exclusive as exclusive_masks
     from ..results.write import write_as
 
     check_formats([form], (*FILES, *FOLDERS))
@@ -184,25 +222,43 @@ def convert(
         raise UsageError(f"a URL, which is not supported for {form}", option="output", value=output, remedy=remedy)
     _check_free(place, overwrite, folder=form not in FILES)
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
-    found = _opened(given)
+    found = _opened(given, reporter)
     reporter.say(f"{given}: {found.kind}")
-    with written_to(place) as path:
-        made, cost = write_as(
-            form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance,
-            overwrite_edited=overwrite_edited, prune=prune,
-        )  # fmt: skip
-    if cost.masks:
-        reporter.say(str(cost))
-    reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
+    found = exclusive_masks(found) if exclusive else found
+    with _telling(found, reporter, strict):
+        with written_to(place) as path:
+            made, cost = write_as(
+                form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance,
+                overwrite_edited=overwrite_edited, prune=prune,
+            )  # fmt: skip
+        if cost.masks:
+            reporter.say(str(cost))
+        reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
 
 
-def _opened(path: str) -> Results:
+def _opened(path: str, reporter: ConsoleReporter) -> Results:
     from ..results.stream import open_results
 
-    return open_results(path_or_address(path))
+    found = open_results(path_or_address(path))
+    if found.unfinished:
+        reporter.say(found.unfinished, "yellow")
+    return found
 
 
-def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: bool) -> None:
+@contextmanager
+def _telling(found: Results, reporter: ConsoleReporter, strict: bool) -> Iterator[None]:
+    """Report the problems of results after the block, which may add some; with `strict`, exit with code 3 if any."""
+    try:
+        yield
+    finally:
+        problems = dict.fromkeys(text for problems in found.problems for text in problems)
+        for text in problems:
+            reporter.say(text, "yellow")
+    if strict and problems:
+        raise typer.Exit(3)
+
+
+def _write(found: Results, output: str, renumber: bool, overwrite: bool, reporter: ConsoleReporter) -> None:
     from ..configs.run_identity import made_by
     from ..io.copies import written_to
     from ..results.edit import renumber as renumbered
@@ -212,7 +268,7 @@ def _write(found: Results, output: str, renumber: bool, overwrite: bool, quiet: 
     _check_free(place, overwrite)
     with written_to(place) as path:
         images, annotations = write_same(path, renumbered(found) if renumber else found, made_by())
-    ConsoleReporter(quiet=quiet).say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
+    reporter.say(f"wrote {output}: images: {images}, annotations: {annotations}", "green")
 
 
 def _check_free(output: Path | str, overwrite: bool, *, folder: bool = False) -> None:
@@ -258,6 +314,17 @@ def _fractions(text: str) -> dict[str, float]:
         total = f"{sum(fractions.values()):g}"
         raise UsageError(f"fractions sum to {total}, not 1", option="parts")
     return fractions
+
+
+def _print_counts(counts: dict[str, Any]) -> None:
+    print_table((), [(key.replace("_", " "), str(value)) for key, value in counts.items() if key != "categories"])
+    if counts["categories"]:
+        print()
+        rows = [
+            (name, str(own["annotations"]), _range(own["area"], 0), _range(own["score"], 3))
+            for name, own in counts["categories"].items()
+        ]
+        print_table(("category", "annotations", "area: 5 %, median, 95 %", "score"), rows)
 
 
 def _range(values: list[float] | None, digits: int) -> str:

@@ -101,6 +101,7 @@ def merge(
         prune=prune,
     )
     parts = [f"{summary.done} images", f"{summary.masks} masks"]
+    parts += [f"{summary.empty} of them empty"] if summary.empty else []
     parts += [f"{len(summary.failed)} failed"] if summary.failed else []
     reporter.say(", ".join(parts))
     for path in summary.files:

@@ -152,6 +152,8 @@ def _draw_run(
     from ..results.stream import open_results
 
     results = open_results(run)
+    for text in (text for problems in results.problems for text in problems):
+        reporter.on_problem(text)
     names = {category["id"]: category["name"] for category in results.categories}
     photos = [photo for photo in read_photos(results, images) if photo.record.size is not None]
     _picture_path(output, "", len(photos))

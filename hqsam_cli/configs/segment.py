@@ -151,6 +151,12 @@ class CleanConfig:
         compared=True,
     )
     largest_part: bool = option(False, "Keep only the largest connected region of a mask.", RESULTS, compared=True)
+    exclusive: bool = option(
+        False,
+        "Non-overlapping masks: each pixel belongs to the mask with the highest score, of equal scores the smallest.",
+        RESULTS,
+        compared=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,20 +17,12 @@ from ..errors import HqsamError
 from ..io.copies import LocalCopy
 from ..io.gzipped import GZIP
 
-ID = int | float | str  # types of ids
 Kind = Literal["COCO instances", "COCO results", "NDJSON", "journal"]
 # By the JSON path of an object and a key in it.
 KINDS: dict[tuple[str, str], Kind] = {
     ("item", "image_id"): "COCO results",
     ("", "file_name"): "NDJSON",
     ("", "images"): "COCO instances",
-}
-# Lists of a file, by the JSON path of their entries: name in messages, and required keys of each entry.
-ENTRIES = {
-    "images.item": ("images", ("id", "file_name")),
-    "annotations.item": ("annotations", ("image_id",)),
-    "categories.item": ("categories", ("id",)),
-    "item": ("the list", ("image_id",)),
 }
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PYTHON = ijson.get_backend("python")
@@ -83,29 +75,6 @@ def kind_of(file: LocalCopy) -> Kind:
     if has_annotations:
         return "COCO instances"
     raise HqsamError("JSON, but not results", file=file.name, remedy=REMEDY)
-
-
-def entries(file: LocalCopy, prefix: str) -> Iterator[Any]:
-    """Yield the entries of a list of a file, see `ENTRIES`.
-
-    Raises:
-        HqsamError: the file is not JSON, or an entry is not an object or lacks a key.
-    """
-    name, needed = ENTRIES[prefix]
-    for number, entry in enumerate(parsed(file, "items", prefix), 1):
-        if (reason := defect(entry, *needed)) is not None:
-            raise HqsamError(f"entry {number} of {name} {reason}", file=file.name, remedy="fix the file")
-        yield entry
-
-
-def defect(entry: Any, *needed: str) -> str | None:
-    """Describe what is wrong with an entry, as the end of a sentence; None if it has all required keys."""
-    if not isinstance(entry, dict):
-        return "is not an object"
-    for key in needed:
-        if not isinstance(entry.get(key), str if key == "file_name" else ID):
-            return f"has no {key}"
-    return None if isinstance(entry.get("category_id", 0), ID | None) else "has an invalid category_id"
 
 
 def parsed(file: LocalCopy, method: str, *arguments: Any, **options: Any) -> Iterator[Any]:

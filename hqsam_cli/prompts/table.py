@@ -160,7 +160,7 @@ class _Binder:
             )
             own.prompts[key] = replace(known, **{annotation.field: annotation.value})
         note(self.notes.lost, f"{file.path}: prompts that match no input", unmatched)
-        what = f"{file.path}: annotation ids that are not integers of one object, replaced"
+        what = f"{file.path}: annotation ids that are not positive integers of one object, replaced"
         note(self.notes.remarks, what, renumbered)
 
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
@@ -186,8 +186,8 @@ class _Binder:
         prompts[key] = replace(prompts.get(key) or RawPrompt(0, self.categories.default()), **{part: value})
 
     def _can_stay(self, number: int, name: str) -> bool:
-        """Whether a prompt can keep its id from a file: not if another image uses it."""
-        return abs(number) < LARGEST_ANNOTATION_ID and self._owners.setdefault(number, name) == name
+        """Whether a prompt can keep its id from a file: not 0, "no match" for evaluators, nor that of another image."""
+        return 0 < number < LARGEST_ANNOTATION_ID and self._owners.setdefault(number, name) == name
 
 
 def number_images(listed: PromptFile | None, images: Sequence[SourceImage]) -> PromptTable:

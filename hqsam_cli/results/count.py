@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.values import number_or_none
 from .edit import area
 from .stream import Results
 
@@ -29,7 +30,7 @@ def stats(results: Results) -> dict[str, Any]:
         number = annotation.get("category_id")
         name = names.get(number, f"category {number}")
         areas.setdefault(name, array("f")).append(area(annotation))
-        if (score := annotation.get("score")) is not None:
+        if (score := number_or_none(annotation.get("score"))) is not None:
             scores.setdefault(name, array("f")).append(score)
         with_annotations.add(annotation["image_id"])
     return {

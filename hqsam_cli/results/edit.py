@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from array import array
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
 
 import numpy as np
 
-from ..errors import HqsamError, UsageError
+from ..errors import UsageError
+from ..formats.values import number_or_none, read_numbers
 from ..io.digest import hash_number
 from ..records import Annotation, Category, CocoImage
+from .check import Size, differ, size_of, two_sizes
 from .stream import Results
 
 
@@ -49,7 +50,7 @@ def choose(results: Results, choice: Choice) -> Results:
     numbers = {number for number, name in names.items() if choice.categories is None or name in choice.categories}
 
     def stays(annotation: Annotation) -> bool:
-        score = annotation.get("score")
+        score = number_or_none(annotation.get("score"))
         return (
             (choice.min_score is None or score is None or score >= choice.min_score)
             and (choice.categories is None or annotation.get("category_id") in numbers)
@@ -85,20 +86,35 @@ def of_images(results: Results, wanted: Callable[[str], bool]) -> Results:
 
 def area(annotation: Annotation) -> float:
     """Area of the mask in pixels as stored, or else of the box."""
-    if annotation.get("area") is not None:
-        return float(annotation["area"])
-    return float(annotation["bbox"][2] * annotation["bbox"][3]) if annotation.get("bbox") else 0.0
+    if (own := number_or_none(annotation.get("area"))) is not None:
+        return own
+    box = read_numbers(annotation.get("bbox"), 4)
+    return 0.0 if box is None else box[2] * box[3]
 
 
-def split(results: Results, fractions: Mapping[str, float], seed: int) -> dict[str, Results]:
+def split(
+    results: Results, fractions: Mapping[str, float], seed: int, group_by: re.Pattern[str] | None = None
+) -> dict[str, Results]:
     """Split results by image name only, so that the part of an image does not depend on other images.
 
     Args:
         fractions: fraction of each part; they sum to 1.
+        group_by: images whose names have the same first group of this pattern, or the same match, are kept together;
+            others are groups of their own.
+
+    Raises:
+        UsageError: the pattern matches no name.
     """
+    if group_by is not None and not any(map(group_by.search, _names(results))):
+        raise UsageError("matches no image name", option="group_by", value=group_by.pattern, remedy="fix the pattern")
+
+    def group_of(name: str) -> str:
+        match = None if group_by is None else group_by.search(name)
+        return name if match is None else (match[1] if match.re.groups else match[0]) or match[0] or name
 
     def part_of(name: str) -> str:
-        place, total = hash_number(f"{seed}/{name}".encode("utf-8", "surrogateescape")) / 2**64, 0.0
+        key = f"{seed}/{group_of(name)}".encode("utf-8", "surrogateescape")
+        place, total = hash_number(key) / 2**64, 0.0
         for part, fraction in fractions.items():
             total += fraction
             if place < total:
@@ -109,6 +125,13 @@ def split(results: Results, fractions: Mapping[str, float], seed: int) -> dict[s
         return lambda name: part_of(name) == part
 
     return {part: of_images(results, is_in(part)) for part in fractions}
+
+
+def _names(results: Results) -> Iterator[str]:
+    """Names of the images; their ids in a results list."""
+    if results.kind == "COCO results":
+        return (str(annotation["image_id"]) for annotation in results.annotations())
+    return (image["file_name"] for image in results.images())
 
 
 def renumber(results: Results) -> Results:
@@ -130,11 +153,10 @@ def merge(parts: Sequence[Results]) -> Results:
     """Merge results; images and categories with equal names are merged.
 
     Ids are kept if possible: an image id already used by another image is replaced, and all annotation ids of a file if
-    one is already used by an earlier file.
+    one is already used by an earlier file. An image that differs in size from that of an earlier file is left out.
 
     Raises:
         UsageError: results lists are mixed with other formats.
-        HqsamError: raised when images are read, if two images of a file have the same id.
     """
     is_list = {part.kind == "COCO results" for part in parts}
     if len(is_list) > 1:
@@ -149,54 +171,67 @@ def merge(parts: Sequence[Results]) -> Results:
                 free = category["id"] if category["id"] not in taken else next(n for n in count(1) if n not in taken)
                 categories[name] = {**category, "id": free}
         numbers.append({category["id"]: categories[str(category["name"])]["id"] for category in part.categories})
-    offsets = [None] * len(parts) if True in is_list else _offsets(parts)
+    image_ids = [] if True in is_list else _image_ids(parts)
+    offsets = [] if True in is_list else _offsets(parts)
 
     def images() -> Iterator[CocoImage]:
-        for part, (new, repeated) in zip(parts, _image_ids(parts), strict=True):
-            for place, image in enumerate(part.images()):
-                if place not in repeated:
-                    yield {**image, "id": new.get(image["id"], image["id"])}
+        seen: set[int] = set()
+        for part, ids in zip(parts, image_ids, strict=True):
+            for image in part.images():
+                new = ids.get(image["id"])
+                if new is not None and new not in seen:
+                    seen.add(new)
+                    yield {**image, "id": new}
 
     def annotations() -> Iterator[Annotation]:
-        for part, own, (new, _), offset in zip(parts, numbers, _image_ids(parts), offsets, strict=True):
+        for part, own, ids, offset in zip(parts, numbers, image_ids, offsets, strict=True):
             for place, annotation in enumerate(part.annotations(), 1):
-                image_id, category = annotation["image_id"], annotation.get("category_id")
-                changed: Annotation = {**annotation, "image_id": new.get(image_id, image_id)}
+                image_id, category = ids.get(annotation["image_id"]), annotation.get("category_id")
+                if image_id is None:
+                    continue
+                changed: Annotation = {**annotation, "image_id": image_id}
                 if category is not None:
-                    changed["category_id"] = own.get(category, category)
+                    changed["category_id"] = own[category]
                 if offset is not None:
                     changed["id"] = offset + place
                 yield changed
 
-    return replace(parts[0], categories=list(categories.values()), images=images, annotations=annotations)
+    def entries() -> Iterator[Annotation]:
+        return (own for part in parts for own in part.annotations())
+
+    return replace(
+        parts[0],
+        categories=list(categories.values()),
+        images=images,
+        annotations=entries if True in is_list else annotations,
+        problems=tuple(own for part in parts for own in part.problems),
+    )
 
 
-def _image_ids(parts: Sequence[Results]) -> list[tuple[dict[Any, Any], set[int]]]:
-    """For each part, changed image ids with new ones, and indices of images of earlier parts."""
-    known: dict[str, Any] = {}
-    taken: set[Any] = set()
+def _image_ids(parts: Sequence[Results]) -> list[dict[int, int]]:
+    """For each part, new image ids by those of its images, without images of another size than in an earlier part."""
+    known: dict[str, tuple[int, Size]] = {}
+    taken: set[int] = set()
     found = []
     free = 1
     for part in parts:
-        new: dict[Any, Any] = {}
-        repeated: set[int] = set()
-        owners: dict[Any, str] = {}
-        for place, image in enumerate(part.images()):
-            name, number = image["file_name"], image["id"]
-            owner = owners.setdefault(number, name)
-            if owner != name:
-                reason = f"image id {number} is both {owner} and {name}"
-                raise HqsamError(reason, file=part.path, remedy="use a unique id for each image")
-            if name in known:
-                repeated.add(place)
-            else:
+        new: dict[int, int] = {}
+        for image in part.images():
+            name, number, size = image["file_name"], image["id"], size_of(image)
+            if name not in known:
                 while number in taken:
                     number, free = free, free + 1
                 taken.add(number)
-                known[name] = number
-            if known[name] != image["id"]:
-                new[image["id"]] = known[name]
-        found.append((new, repeated))
+                known[name] = number, size
+            own, known_size = known[name]
+            if differ(known_size, size):
+                what = "images of another size than in an earlier file, left out"
+                part.problems[0].add(what, two_sizes(name, size, known_size))
+                continue
+            if known_size is None:
+                known[name] = own, size
+            new[image["id"]] = own
+        found.append(new)
     return found
 
 
@@ -205,17 +240,10 @@ def _offsets(parts: Sequence[Results]) -> list[int | None]:
     taken = np.zeros(0, np.int64)
     offsets: list[int | None] = []
     for part in parts:
-        ids = array("q")
-        are_integers = True
-        for annotation in part.annotations():
-            number = annotation.get("id")
-            are_integers = are_integers and isinstance(number, int) and abs(number) < 2**62
-            ids.append(number if are_integers and number is not None else 0)
-        distinct = np.unique(np.asarray(ids, np.int64))
-        keeps = are_integers and len(distinct) == len(ids) and not np.isin(distinct, taken, assume_unique=True).any()
-        offset = None if keeps else int(taken.max(initial=0))
+        ids = np.fromiter((annotation["id"] for annotation in part.annotations()), np.int64)
+        offset = int(taken.max(initial=0)) if np.isin(ids, taken).any() else None
         if offset is not None:
-            distinct = np.arange(offset + 1, offset + 1 + len(ids), dtype=np.int64)
+            ids = np.arange(offset + 1, offset + 1 + len(ids), dtype=np.int64)
         offsets.append(offset)
-        taken = np.concatenate([taken, distinct])
+        taken = np.concatenate([taken, ids])
     return offsets

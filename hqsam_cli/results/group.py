@@ -9,13 +9,12 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from ..errors import HqsamError
 from ..formats.annotations import json_line
-from ..records import Annotation, CocoImage, Failure, ImageRecord
+from ..records import Annotation, Failure, ImageRecord
+from .check import Size, size_of
 from .stream import Results
 
-Size: TypeAlias = tuple[int, int] | None
-Change: TypeAlias = Callable[[Annotation, Size], Annotation]
+Change: TypeAlias = Callable[[Annotation, Size], Annotation | None]
 
 
 def by_image(
@@ -23,28 +22,21 @@ def by_image(
 ) -> Callable[[], Iterator[ImageRecord]]:
     """Return a function that yields the records of the images in order, any number of times.
 
-    Annotations without an id get their 1-based index.
-
     Args:
         spool: temporary file for the annotations.
-        change: called once per annotation, with the (width, height) of its image if the file has it.
-
-    Raises:
-        HqsamError: an image id is listed twice.
+        change: called once per annotation, with the (width, height) of its image if the file has it; None leaves the
+            annotation out.
     """
-    sizes: dict[Any, Size] = {}
-    for image in results.images():
-        if image["id"] in sizes:
-            reason = f"image id {image['id']} is listed twice"
-            raise HqsamError(reason, file=results.path, remedy="hqsam results merge joins images of one name")
-        sizes[image["id"]] = _size(image)
+    sizes = {image["id"]: size_of(image) for image in results.images()}
     places: dict[Any, int] = {}
     owners, starts = array("q"), array("q")
     end = 0
-    for number, annotation in enumerate(results.annotations(), 1):
+    for annotation in results.annotations():
         image_id = annotation["image_id"]
-        numbered: Annotation = {"id": number, **annotation}
-        line = json_line(change(numbered, sizes.get(image_id)))
+        changed = change(annotation, sizes.get(image_id))
+        if changed is None:
+            continue
+        line = json_line(changed)
         spool.write(line)
         owners.append(places.setdefault(image_id, len(places)))
         starts.append(end)
@@ -65,14 +57,9 @@ def by_image(
             error = image.get("error")
             # A failed image with annotations was processed again.
             failure = None if own or error is None else Failure("", error)
-            yield ImageRecord(image["file_name"], image["id"], _size(image) or _mask_size(own), own, failure)
+            yield ImageRecord(image["file_name"], image["id"], size_of(image) or _mask_size(own), own, failure)
 
     return records
-
-
-def _size(image: CocoImage) -> Size:
-    """(width, height) of an image in the file."""
-    return (image["width"], image["height"]) if image.get("width") and image.get("height") else None
 
 
 def _mask_size(annotations: list[Annotation]) -> Size:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from ..batch.journal import Contents, Origin, read_records
 from ..batch.object_journal import has_journal, is_finished, journal_contents, journal_of, local_journal
 from ..errors import HqsamError
 from ..formats.coco import INSTANCES
-from ..formats.coco_file import ID, REMEDY, Kind, defect, entries, kind_of, opened, parsed
+from ..formats.coco_file import REMEDY, Kind, kind_of, opened, parsed
 from ..formats.ndjson import INSTANCES as LINES
+from ..formats.values import identifier
 from ..io.copies import LocalCopy, below
 from ..io.run_folder import JOURNAL
-from ..records import Annotation, Category, CocoImage, ImageRecord
+from ..records import Annotation, Category, CocoImage, Failure, ImageRecord
+from .check import CheckedEntries, Size, size_of
+from .problems import Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,11 @@ class Results:
         kind: file format; a COCO results list has no images and no categories.
         info: COCO `info`.
         categories: in the order of the file.
-        images: with `id`, `file_name`, and optionally `width`, `height` and `error`.
-        annotations: with `image_id`, in the order of the file.
+        images: with `id`, `file_name`, and optionally `width`, `height` and `error`; a name once.
+        annotations: with `id`, except in a results list, and `image_id`, in the order of the file.
         journal: path or URL of the journal of the run, or None.
+        problems: of each file, the entries that are left out or changed; more are added when results are written.
+        unfinished: a message if they are of a run that has not finished, else "".
     """
 
     path: Path | str
@@ -41,18 +46,22 @@ class Results:
     images: Callable[[], Iterator[CocoImage]] = lambda: iter(())
     annotations: Callable[[], Iterator[Annotation]] = lambda: iter(())
     journal: Path | str | None = None
+    problems: tuple[Problems, ...] = ()
+    unfinished: str = ""
 
 
 def open_results(path: Path | str) -> Results:
     """Open the results of a file or of the output folder of a run, given by path, or by URL as a string.
 
-    For a run, the result file is used; if it is missing, or the last command did not finish, the journal.
+    For a run, the result file is used; if it is missing, or the last command did not finish, the journal. Entries that
+    cannot be attributed are left out; see `check`.
 
     Raises:
-        HqsamError: the file cannot be read, or has an unknown format. Errors in later parts are raised when read.
+        HqsamError: the file cannot be read, or has an unknown format.
     """
     if isinstance(path, Path) and not path.is_dir():
-        return _of_file(LocalCopy(path))
+        journal = path.with_name(f"{path.name}.{JOURNAL}")  # of hqsam detect
+        return _of_file(LocalCopy(path)) if not journal.is_file() or is_finished(journal) else _of_journal(journal)
     if isinstance(path, str) and PurePosixPath(path).suffix and (file := LocalCopy(path)).is_there:
         return _of_file(file)
     place: Path | str | None = None
@@ -67,6 +76,8 @@ def open_results(path: Path | str) -> Results:
         return _of_journal(place)
     if isinstance(path, str) and (file := LocalCopy(path)).is_there:
         return _of_file(file)
+    if isinstance(path, Path) and len(found := list(path.glob(f"*.{JOURNAL}"))) == 1:
+        return open_results(path / found[0].name.removesuffix(f".{JOURNAL}"))
     raise HqsamError(f"has no {INSTANCES}, {LINES} or {JOURNAL}", file=path, remedy=REMEDY)
 
 
@@ -78,63 +89,94 @@ def journal_records(place: Path | str, contents: Contents) -> Iterator[tuple[Ori
 def _of_file(file: LocalCopy, journal: Path | str | None = None) -> Results:
     kind = kind_of(file)
     if kind == "NDJSON":
-        return _of_records(Results(file.name, kind, journal=journal), partial(_lines, file))
+        return _of_records(partial(_lines, file), file.name, kind, journal=journal)
+    problems = Problems(file.name)
     if kind == "COCO results":
-        return Results(file.name, kind, annotations=partial(entries, file, "item"), journal=journal)
+        entries = CheckedEntries(list, partial(parsed, file, "items", "item"), (), problems, is_list=True)
+        return Results(file.name, kind, annotations=entries.annotations, journal=journal, problems=(problems,))
     info: Any = next(parsed(file, "items", "info"), {})
+    images, annotations, categories = (
+        partial(parsed, file, "items", f"{name}.item") for name in ("images", "annotations", "categories")
+    )
+    entries = CheckedEntries(images, annotations, categories(), problems, is_list=False)
     return Results(
         file.name,
         kind,
         info if isinstance(info, dict) else {},
-        [own | {"name": own.get("name") or f"category {own['id']}"} for own in entries(file, "categories.item")],
-        partial(entries, file, "images.item"),
-        partial(entries, file, "annotations.item"),
+        entries.categories,
+        entries.images,
+        entries.annotations,
         journal,
+        (problems,),
     )
 
 
 def _of_journal(place: Path | str) -> Results:
     contents = journal_contents(place)
-    categories = cast(list[Category], contents.last.categories if contents.last else [])
+    last = contents.last
 
     def records() -> Iterator[ImageRecord]:
-        for _, record in journal_records(place, journal_contents(place)):
+        for _, record in journal_records(place, contents):
             for annotation in record.annotations:
                 annotation.pop("polygons", None)  # stored next to the mask
             yield record
 
-    return _of_records(Results(place, "journal", contents.info, categories, journal=place), records)
+    unfinished = ""
+    if last is not None and contents.outcome != "finished":
+        unfinished = f"{place}: the run has not finished: {last.done + contents.done} of {last.images} images are done"
+    return _of_records(
+        records,
+        place,
+        "journal",
+        info=contents.info,
+        categories=[] if last is None else last.categories,
+        journal=place,
+        unfinished=unfinished,
+    )
 
 
-def _of_records(results: Results, records: Callable[[], Iterator[ImageRecord]]) -> Results:
-    """Results with the images and annotations of records; the first record of an image counts."""
+def _of_records(
+    records: Callable[[], Iterator[ImageRecord]],
+    path: Path | str,
+    kind: Kind,
+    *,
+    categories: Iterable[Category] = (),
+    **more: Any,
+) -> Results:
+    """Results with the images and annotations of records; `more` are attributes of `Results`."""
 
     def images() -> Iterator[CocoImage]:
-        seen = set()
         for record in records():
-            if record.image_id not in seen:
-                seen.add(record.image_id)
-                image: CocoImage = {"id": record.image_id, "file_name": record.file_name}
-                if record.size is not None:
-                    image["width"], image["height"] = record.size
-                yield image if record.failure is None else {**image, "error": str(record.failure)}
+            image: CocoImage = {"id": record.image_id, "file_name": record.file_name}
+            if record.size is not None:
+                image["width"], image["height"] = record.size
+            yield image if record.failure is None else {**image, "error": str(record.failure)}
 
-    def annotations() -> Iterator[Annotation]:
+    def annotations() -> Iterator[Any]:
         for record in records():
-            for annotation in record.annotations:
-                yield {**annotation, "image_id": record.image_id}
+            for own in record.annotations:
+                yield {**own, "image_id": record.image_id} if isinstance(own, dict) else own
 
-    categories = results.categories or _named_categories(annotations())
-    return replace(results, images=images, annotations=annotations, categories=categories)
+    problems = Problems(path)
+    entries = CheckedEntries(images, annotations, categories, problems, is_list=False)
+    return Results(
+        path,
+        kind,
+        categories=entries.categories,
+        images=entries.images,
+        annotations=entries.annotations,
+        problems=(problems,),
+        **more,
+    )
 
 
 def _lines(source: LocalCopy) -> Iterator[ImageRecord]:
     """Yield the records of NDJSON.
 
     An image has the id of its first line, or else the line number; a free one if another image has it, as in
-    concatenated files. Lines with equal names are one image.
+    concatenated files. Lines with equal names are one image, unless they differ in size.
     """
-    ids: dict[str, Any] = {}
+    ids: dict[str, dict[Size, Any]] = {}
     taken: set[Any] = set()
     free = 1
     with opened(source) as file:
@@ -145,25 +187,18 @@ def _lines(source: LocalCopy) -> Iterator[ImageRecord]:
             if not isinstance(given, dict) or not isinstance(given.get("file_name"), str):
                 raise HqsamError(f"line {number} is not an image", file=source.name, remedy=REMEDY)
             annotations = given.get("annotations") or []
-            if not isinstance(annotations, list) or any(defect(own) is not None for own in annotations):
+            if not isinstance(annotations, list):
                 raise HqsamError(f"line {number} has invalid annotations", file=source.name, remedy="fix the file")
-            name, image_id = given["file_name"], given.get("image_id")
-            if name not in ids:
-                image_id = image_id if isinstance(image_id, ID) else number
+            name, size, error = given["file_name"], size_of(given), given.get("error")
+            own = ids.setdefault(name, {})
+            if size not in own and own and (size is None or set(own) == {None}):
+                own[size] = next(iter(own.values()))
+            elif size not in own:
+                image_id: Any = identifier(given.get("image_id"))
+                image_id = number if image_id is None else image_id
                 while image_id in taken:
                     image_id, free = free, free + 1
-                ids[name] = image_id
+                own[size] = image_id
                 taken.add(image_id)
-            sizes = {key: given.get(key) for key in ("width", "height", "error")}
-            yield ImageRecord.from_dict({**sizes, "file_name": name, "image_id": ids[name], "annotations": annotations})
-
-
-def _named_categories(annotations: Iterator[Annotation]) -> list[Category]:
-    """Categories named by annotations, or else by their ids."""
-    names: dict[Any, str] = {}
-    for own in annotations:
-        number = own.get("category_id")
-        if number is not None and number not in names:
-            names[number] = str(own.get("category") or own.get("category_name") or f"category {number}")
-    listed = sorted(names.items(), key=lambda item: (isinstance(item[0], str), item[0]))
-    return [{"id": number, "name": name} for number, name in listed]
+            failure = None if error is None else Failure("", str(error))
+            yield ImageRecord(name, own[size], size, annotations, failure)

@@ -19,12 +19,14 @@ from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept,
 from ..formats.polygons import MaskPolygons, PolygonCost, mask_polygons
 from ..formats.run_records import RecordsWriter, RunRecords
 from ..formats.segmentation import decode_segmentation, sound_polygons
-from ..formats.values import read_numbers
+from ..formats.values import number_or_none, read_numbers
 from ..io.atomic import check_can_write, write_file, writing
 from ..io.run_folder import JOURNAL
 from ..records import Annotation, ImageRecord, MaskCrop, Segmentation
 from .group import by_image
 from .image_names import name_images
+from .photo_sizes import fit_photos
+from .problems import Problems
 from .stream import Results
 
 T = TypeVar("T")
@@ -73,6 +75,9 @@ def write_as(
 ) -> tuple[Path, PolygonCost]:
     """Write results in a format of `FILES` to the file `path`, or of `FOLDERS` to the folder `path`.
 
+    Annotations without a mask, category or box that the format requires, images of unknown size for labels, and images
+    of another size than their photo are left out, and added to `results.problems`.
+
     Args:
         images: image folder that names are relative to, for labels with image paths.
         segmentation: mask encoding in COCO and NDJSON; None keeps it unchanged.
@@ -84,16 +89,15 @@ def write_as(
         The written path, and the accuracy of polygons.
 
     Raises:
-        HqsamError: the output cannot be written; an annotation lacks a valid mask for polygons, or a category or box
-            required by the format; an image is listed twice, or has no unique valid name.
+        HqsamError: the output cannot be written; all annotations or images would be left out; an image has no unique
+            valid name.
     """
     if results.kind == "COCO results":
         raise HqsamError("a COCO results list has no image names", remedy="pass COCO instances or NDJSON")
     with_polygons = segmentation in ("polygon", "both")
     masks = _Masks(
-        results.path,
+        results.problems[0],
         form,
-        {category["id"] for category in results.categories},
         (DEFAULT_TOLERANCE if tolerance is None else tolerance) if form in POLYGON_FORMATS or with_polygons else None,
         segmentation in ("rle", "both"),
     )
@@ -104,20 +108,29 @@ def write_as(
     else:
         check_can_write(path)
     names = name_images((image["file_name"] for image in results.images()) if is_folder else (), images)
+    if images is not None:
+        results = fit_photos(results, lambda name: names.path_of(names.name_of(name)))
+    unsized: dict[str, None] = {}
     with tempfile.TemporaryFile() as spool:
-        grouped = by_image(results, spool, masks.converted)
+        grouped = by_image(results, spool, masks.converted_or_none)
+        masks.check()
 
         def records() -> Iterator[ImageRecord]:
+            count = 0
             for record in grouped():
                 if is_folder:
                     if record.size is None and record.failure is None:
-                        reason, remedy = "an image of unknown size", "add width and height"
-                        raise HqsamError(reason, file=record.file_name, remedy=remedy)
+                        unsized[record.file_name] = None
+                        continue
                     # Label formats expect a score, which results may lack.
                     annotations: list[Annotation] = [{"score": None, **own} for own in record.annotations]
                     name = names.name_of(record.file_name)
                     record = replace(record, file_name=name, annotations=annotations, path=names.path_of(name))
+                count += 1
                 yield record
+            if unsized and not count:
+                reason, remedy = "an image of unknown size", "add width and height, or pass `images`"
+                raise HqsamError(reason, file=next(iter(unsized)), remedy=remedy)
 
         run = RunRecords(
             records,
@@ -131,6 +144,8 @@ def write_as(
                 _write_labels(writer, path, run, overwrite_edited=overwrite_edited, prune=prune)
             elif isinstance(writer, RecordsWriter):
                 writer.close(run)
+    for name in unsized:
+        results.problems[0].add("images of unknown size, left out", name)
     return Path(writer.path), masks.cost
 
 
@@ -176,23 +191,45 @@ class _Masks:
     """Converts annotations and masks for a format, and measures the accuracy of polygons.
 
     Attributes:
-        file: result file, for messages.
-        categories: ids of listed categories.
+        problems: receives the annotations that are left out.
         tolerance: polygon tolerance in pixels; None if no polygons are needed.
         to_rle: whether all masks are converted to RLE.
+        error: of the first annotation that is left out.
+        kept: number of the others.
     """
 
-    file: Path | str
+    problems: Problems
     form: str
-    categories: set[int]
     tolerance: float | None
     to_rle: bool
     cost: PolygonCost = field(default_factory=PolygonCost)
+    error: HqsamError | None = None
+    kept: int = 0
 
-    def converted(self, annotation: Annotation, size: tuple[int, int] | None) -> Annotation:
+    def converted_or_none(self, annotation: Annotation, size: tuple[int, int] | None) -> Annotation | None:
+        """Convert an annotation for the format; None, with a note, if it lacks something."""
+        try:
+            changed = self._converted(annotation, size)
+        except HqsamError as error:
+            self.error = self.error or error
+            self.problems.add("annotations that cannot be converted, left out", error.reason)
+            return None
+        self.kept += 1
+        if self.form == "results" and number_or_none(annotation.get("score")) is None:
+            self.problems.add("results without a score, which evaluation requires", f"annotation {annotation['id']}")
+        return changed
+
+    def check(self) -> None:
+        """Raise the first error if no annotation can be converted."""
+        if self.error is not None and not self.kept:
+            raise self.error
+
+    def _converted(self, annotation: Annotation, size: tuple[int, int] | None) -> Annotation:
         """Convert an annotation for the format; raises an HqsamError if it lacks something."""
-        if self.form in FOLDERS:
-            self._check(annotation)
+        if self.form in FOLDERS and annotation.get("category_id") is None:
+            raise self._error(annotation, " has no category_id")
+        if self.form in BOXES and read_numbers(annotation.get("bbox"), 4) is None:
+            raise self._error(annotation, " has no bbox")
         if self.tolerance is None and not self.to_rle:
             return annotation
         shape: Segmentation | None = cast(Any, annotation.get("segmentation"))
@@ -219,15 +256,5 @@ class _Masks:
         self.cost.add([changed])
         return changed
 
-    def _check(self, annotation: Annotation) -> None:
-        """Raise if an annotation lacks what labels need."""
-        number = annotation.get("category_id")
-        if number is None:
-            raise self._error(annotation, " has no category_id")
-        if number not in self.categories:
-            raise self._error(annotation, f" has category {number!r}, which is not listed", "list it")
-        if self.form in BOXES and read_numbers(annotation.get("bbox"), 4) is None:
-            raise self._error(annotation, " has no bbox")
-
     def _error(self, annotation: Annotation, reason: str, remedy: str = "fix the file") -> HqsamError:
-        return HqsamError(f"annotation {annotation['id']}{reason}", file=self.file, remedy=remedy)
+        return HqsamError(f"annotation {annotation['id']}{reason}", file=self.problems.file, remedy=remedy)

@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from tests.cli.conftest import Run
 from tests.results.conftest import document
+from tests.results.test_runs import journal_of
 
 
 @pytest.fixture
@@ -42,6 +43,13 @@ def test_from_two_files_to_labels(hqsam: Run, sets: None) -> None:
     assert Path("set/yolo-seg/labels/c.txt").read_text().startswith("0 ")
 
 
+@pytest.mark.parametrize("verb", ["filter 1.json", "convert 1.json -f coco"])
+def test_masks_without_overlap(hqsam: Run, sets: None, verb: str) -> None:
+    assert hqsam("results", *verb.split(), "--exclusive", "--output", "own.json").code == 0
+    coco = COCO("own.json")
+    assert [own["area"] for own in coco.anns.values()] == [0, 50, 0, 50]  # a small box in a large one of a higher score
+
+
 def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
     shown = hqsam("results", "stats", "1.json")
     assert shown.code == 0
@@ -52,12 +60,50 @@ def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
 
 
 @pytest.mark.parametrize(
+    "verb",
+    [
+        "merge bad.json -o x",
+        "filter bad.json --min-score 0 -o x",
+        "split bad.json --parts a=1 -o parts",
+        "convert bad.json -f yolo -o labels",
+        "stats bad.json",
+    ],
+)
+def test_every_verb_names_entries_that_belong_nowhere(hqsam: Run, verb: str) -> None:
+    made = document("ab", first=5)
+    made["annotations"][2] |= {"image_id": 99}
+    made["annotations"][3]["id"] = 0
+    Path("bad.json").write_text(json.dumps(made))
+    shown = hqsam("results", *verb.split())
+    assert shown.code == 0
+    assert "bad.json: annotations of images that are not listed, left out: 1 (annotation 12, image_id 99" in shown.err
+    assert shown.err.count("annotation ids that are not positive integers, replaced: 1 (id 0)") == 1
+    again = hqsam("results", *verb.split(), "--strict", *([] if verb.startswith("stats") else ["--overwrite"]))
+    assert (again.code, again.out) == (3, shown.out)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["merge . -o x", "filter . --min-area 0 -o x", "split . --parts a=1 -o p", "convert . -f yolo -o y", "stats ."],
+)
+def test_every_verb_takes_an_unfinished_run(hqsam: Run, verb: str) -> None:
+    journal_of(Path())
+    shown = hqsam("results", *verb.split())
+    assert shown.code == 0
+    assert "journal.ndjson: the run has not finished: 2 of 4 images are done" in shown.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ("merge 1.json 2.json -o 2.json", "2.json: already exists; pass --overwrite"),
         ("filter 1.json -o x.json", "no filter; pass --min-score"),
         ("filter 1.json --categories bird -o x.json", "--categories bird: no such category; there are cat, dog"),
         ("split 1.json --parts train=0.8 -o x", "--parts: fractions sum to 0.8, not 1"),
+        (
+            "split 1.json --parts a=1 --group-by ( -o x",
+            "--group-by (: not a regular expression (missing",
+        ),
         ("split 1.json --parts train=a,b=1 -o x", "--parts train=a: not NAME=FRACTION"),
         ("convert 1.json -f labelme -o x", "pass --images DIR"),
         ("convert 1.json -f yolo --segmentation rle -o x", "--segmentation: applies to COCO and NDJSON only"),

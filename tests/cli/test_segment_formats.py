@@ -115,9 +115,38 @@ def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> Non
     assert (changed.code, "--largest-part" in changed.err) == (2, True)
 
 
+def test_exclusive_masks_overlap_in_no_format_and_empty_ones_are_counted(hqsam: Run, photos: Path) -> None:
+    boxes = json.loads(Path("dets.json").read_text())
+    score = {"image_id": 11, "category_id": 3}
+    boxes["annotations"] = [
+        {**score, "id": 1, "bbox": [25, 25, 70, 70], "score": 0.9},
+        {**score, "id": 2, "bbox": [25, 25, 70, 70], "score": 0.5},
+        {**score, "id": 3, "bbox": [0, 0, 160, 120], "score": 0.2},
+    ]
+    Path("three.json").write_text(json.dumps(boxes))
+    command = ("segment", photos / "a.jpg", "--boxes", "three.json", "-f", "coco", "-f", "png", "-f", "yolo-seg")
+    shared = hqsam(*command, "--output", "shared")
+    found = hqsam(*command, "--exclusive", "--output", "own")
+    assert (shared.code, "empty" in shared.err, found.code) == (0, False, 0)
+    assert "1 of 1 images, 3 masks, 1 of them empty, " in found.err
+    before, after = (
+        json.loads(Path(folder, "instances.json").read_text())["annotations"] for folder in ("shared", "own")
+    )
+    masks = {own["id"]: coco_mask.decode(own["segmentation"]) for own in after}
+    assert np.sum(list(masks.values()), axis=0).max() == 1
+    assert np.array_equal(masks[1], coco_mask.decode(before[0]["segmentation"]))
+    assert [own["score"] for own in after] == [own["score"] for own in before]
+    for own in after:
+        png = cv2.imread(f"own/masks/imgs/a.jpg/{own['id']}.png", cv2.IMREAD_GRAYSCALE)
+        assert np.array_equal(np.asarray(png) > 0, masks[own["id"]] > 0) and own["area"] == masks[own["id"]].sum()
+    again = hqsam(*command, "--output", "own")
+    assert (again.code, "--exclusive" in again.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (("--exclusive", "--multimask"), "--exclusive: the three masks of a prompt overlap; omit --multimask"),
         (("--min-region", "much"), "--min-region much: not an area; pass pixels or a percentage, such as 0.5%"),
         (("--fill-holes", "-3"), "--fill-holes -3: not an area"),
         (("--largest-part", "--min-region", "9"), "omit --min-region"),

@@ -86,6 +86,13 @@ def test_ambiguous_names_are_said_and_left_out(bound: Any, in_file: list[str], i
     assert any("a.jpg could be any of x/a.jpg, y/a.jpg" in text for text in table.notes.lost)
 
 
+def test_an_id_of_0_is_replaced_and_told_once(bound: Any) -> None:
+    table = bound(["a.jpg", "b.jpg"], boxes=instances([(0, 1), (1, 1), (-2, 2), (2, 2)], {1: "a.jpg", 2: "b.jpg"}))
+    assert ids(table, "a.jpg") == [first_id("a.jpg"), 1] and ids(table, "b.jpg") == [first_id("b.jpg"), 2]
+    (text,) = [text for text in table.notes.remarks if "ids" in text]
+    assert text.endswith("annotation ids that are not positive integers of one object, replaced: 2 (0, -2)")
+
+
 def test_names_that_are_not_utf8_match(bound: Any) -> None:
     assert ids(bound(["\udcff.jpg"], boxes=instances([(4, 1)], {1: "\udcff.jpg"})), "\udcff.jpg") == [4]
 
@@ -129,8 +136,8 @@ def test_prompts_without_an_image_in_the_run_are_counted(bound: Any) -> None:
 
 def test_ids_are_kept_where_they_are_of_one_image(bound: Any) -> None:
     names = {1: "a.jpg", 2: "b.jpg"}
-    table = bound(["a.jpg", "b.jpg"], boxes=instances([(40, 1), (7, 2), ("41", 2), (0, 1), (-3, 1)], names))
-    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([40, 0, -3], [7, 41])
+    table = bound(["a.jpg", "b.jpg"], boxes=instances([(40, 1), (7, 2), ("41", 2), (9, 1), (3.0, 1)], names))
+    assert (ids(table, "a.jpg"), ids(table, "b.jpg")) == ([40, 9, 3], [7, 41])
     assert table.notes == Notes()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def test_names_that_are_not_utf8_are_read_as_they_were_written(tmp_path: Path, z
     assert list(results.annotations()) == made["annotations"]
     assert results.categories == made["categories"]
     # Each image is there once, though what comes before the last name is read twice.
-    many = document("ab" * 500, first=1)
+    many = document("a" * 1000, first=1)
+    for number, image in enumerate(many["images"]):
+        image["file_name"] = f"{number}.jpg"
     many["images"][-1]["file_name"] = "\udce9.jpg"
     assert list(saved(tmp_path / "many.json", many).images()) == many["images"]
 
@@ -97,40 +100,8 @@ def test_what_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> N
         open_results(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("listed", "key", "value", "reason"),
-    [
-        ("images", "id", None, "entry 2 of images has no id"),
-        ("images", "id", [1], "entry 2 of images has no id"),
-        ("images", "file_name", None, "entry 2 of images has no file_name"),
-        ("annotations", "image_id", None, "entry 2 of annotations has no image_id"),
-        ("categories", "id", None, "entry 2 of categories has no id"),
-        ("annotations", "category_id", {}, "entry 2 of annotations has an invalid category_id"),
-        ("annotations", None, "x", "entry 2 of annotations is not an object"),
-    ],
-)
-def test_an_entry_that_lacks_something_is_named(
-    tmp_path: Path, listed: str, key: str | None, value: Any, reason: str
-) -> None:
-    made = document("ab", first=5)
-    made[listed][1] = {**made[listed][1], key: value} if key else value
-    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; fix"):
-        stats(saved(tmp_path / "x.json", made))
-    if listed == "images" or key is None:
-        return
-    made[listed][1] = {k: v for k, v in made[listed][1].items() if k != key}
-    if key == "category_id":  # which results need not have
-        assert stats(saved(tmp_path / "x.json", made))["annotations"] == 4
-        return
-    with pytest.raises(HqsamError, match=rf"x\.json: {reason}; fix"):
-        merge([saved(tmp_path / "x.json", made)] * 2)
-    if listed == "annotations":
-        with pytest.raises(HqsamError, match=rf"x\.json: {reason.replace('annotations', 'the list')}; fix"):
-            list(saved(tmp_path / "x.json", made["annotations"]).annotations())
-
-
-@pytest.mark.parametrize("annotations", [{"a": 1}, [1], [{"category_id": []}]])
-def test_annotations_of_a_line_that_are_none_are_named(tmp_path: Path, annotations: Any) -> None:
+@pytest.mark.parametrize("annotations", [{"a": 1}, "x"])
+def test_a_line_without_a_list_of_annotations_is_named(tmp_path: Path, annotations: Any) -> None:
     (tmp_path / "x.ndjson").write_text(
         '{"file_name": "a.jpg"}\n' + json.dumps({"file_name": "b.jpg", "annotations": annotations})
     )
@@ -194,6 +165,26 @@ def test_a_split_is_whole_and_moves_nothing_when_images_come(tmp_path: Path) -> 
     assert set(names(other["train"]).values()) != parts["train"]
 
 
+def test_a_split_keeps_groups_together(tmp_path: Path) -> None:
+    made = document("a" * 90, first=1)
+    for number, image in enumerate(made["images"]):
+        image["file_name"] = f"clip{number // 3:02d}/frame_{number}.jpg"
+    results = saved(tmp_path / "x.json", made)
+    shares = {"train": 0.5, "val": 0.5}
+    for pattern in (r"^[^/]+/", r"^clip(\d+)", r"clip(\d+)/|(never)"):
+        parts = split(results, shares, 0, re.compile(pattern))
+        folders = [{name.split("/")[0] for name in names(part).values()} for part in parts.values()]
+        assert folders[0] and folders[1] and not folders[0] & folders[1]
+        assert sum(len(names(part)) for part in parts.values()) == 90
+    # A name that does not match, or in which nothing is matched, is a group of its own.
+    alone = [set(names(part).values()) for part in split(results, shares, 0).values()]
+    for pattern in (r"frame_7\.", r"x*"):
+        parts = split(results, shares, 0, re.compile(pattern))
+        assert all(len(set(names(part).values()) - own) <= 1 for part, own in zip(parts.values(), alone, strict=True))
+    with pytest.raises(UsageError, match="`group_by` video: matches no image name"):
+        split(results, shares, 0, re.compile("video"))
+
+
 def test_a_list_is_split_by_the_ids_of_its_images(tmp_path: Path) -> None:
     listed = saved(
         tmp_path / "list.json", [{"image_id": n % 20, "score": 0.5, "bbox": [0, 0, 1, 1]} for n in range(60)]
@@ -249,9 +240,6 @@ def test_an_image_that_is_listed_twice_is_one_image(tmp_path: Path) -> None:
     joined = merge([saved(tmp_path / "x.json", made)])
     assert [image["file_name"] for image in joined.images()] == ["a.jpg", "b.jpg"]
     assert {image for _, image in ids(joined)} == set(names(joined))
-    made["images"][2] = {**made["images"][0], "file_name": "c.jpg"}
-    with pytest.raises(HqsamError, match=r"x\.json: image id 5 is both a\.jpg and c\.jpg; use a unique id"):
-        list(merge([saved(tmp_path / "x.json", made)]).images())
 
 
 def test_no_two_annotations_have_one_id(tmp_path: Path) -> None:
@@ -260,12 +248,13 @@ def test_no_two_annotations_have_one_id(tmp_path: Path) -> None:
         annotations = [{**made["annotations"][0], "id": number} for number in numbers]
         return saved(tmp_path / f"{name}.json", {**made, "annotations": annotations})
 
-    zero, also, below = numbered("a", 0), numbered("b", 0), numbered("c", -3, -3)
+    zero, also, below, high = numbered("a", 0), numbered("b", 0), numbered("c", -3, -3), numbered("d", 9)
     for parts, expected in (
-        ([zero, also], [0, 1]),
-        ([zero, also, also], [0, 1, 2]),
-        ([below, zero], [1, 2, 0]),
-        ([zero, below, also], [0, 1, 2, 3]),
+        ([zero, also], [1, 2]),
+        ([zero, also, also], [1, 2, 3]),
+        ([below, zero], [1, 2, 3]),
+        ([zero, below, also], [1, 2, 3, 4]),
+        ([high, zero, also, high], [9, 1, 10, 11]),
     ):
         assert [annotation["id"] for annotation in merge(parts).annotations()] == expected
 

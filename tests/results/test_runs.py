@@ -61,6 +61,30 @@ def test_what_a_run_has_done_when_it_did_not_finish(run: Path, tmp_path: Path) -
     assert {own.name for own in path.glob("?.txt")} == {"a.txt", "b.txt"}
 
 
+def test_an_unfinished_run_is_told(run: Path, tmp_path: Path) -> None:
+    text = f"{run / 'journal.ndjson'}: the run has not finished: 2 of 4 images are done"
+    assert open_results(run).unfinished == text
+    journal_of(run, {"outcome": "interrupted"})
+    assert open_results(run).unfinished == text
+    journal_of(run, FINISHED)
+    assert open_results(run).unfinished == ""
+    (run / "instances.json").unlink()
+    assert open_results(run).unfinished == ""
+    # The file of hqsam detect, with its journal beside it, and the folder of that file.
+    journal_of(run)
+    out = tmp_path / "hqsam_detect"
+    out.mkdir()
+    (run / "journal.ndjson").rename(out / "dets.json.journal.ndjson")
+    for place in (out, out / "dets.json"):
+        results = open_results(place)
+        assert len(list(results.annotations())) == 4 and "2 of 4" in results.unfinished
+    with open(out / "dets.json.journal.ndjson", "a") as file:
+        file.write(json.dumps(FINISHED, separators=(",", ":")) + "\n")
+    (out / "dets.json").write_text(json.dumps(document("a", first=5)))
+    for place in (out, out / "dets.json"):
+        assert len(list(open_results(place).annotations())) == 2
+
+
 def test_the_file_of_a_run_that_finished_counts(run: Path) -> None:
     journal_of(run, FINISHED)
     assert [image["file_name"] for image in open_results(run).images()] == ["a.jpg"]

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import DEFAULT_TOLERANCE, SegmentationKind
 from hqsam_cli.configs.formats import FOLDERS
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
-from hqsam_cli.results.stream import open_results
+from hqsam_cli.results.stream import Results, open_results
 from hqsam_cli.results.write import write_as, write_same
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 from tests.results.conftest import document
@@ -171,7 +172,7 @@ def test_labels_stay_where_new_ones_cannot_be_made(tmp_path: Path, made: Path) -
     before = {own: own.read_bytes() for own in path.iterdir() if own.is_file()}
     value = json.loads(made.read_text())
     value["annotations"] = []
-    value["images"].append({"id": 77, "file_name": "z.jpg"})
+    value["images"] = [{"id": image["id"], "file_name": image["file_name"]} for image in value["images"]]
     made.write_text(json.dumps(value))
     with pytest.raises(HqsamError, match="of unknown size"):
         write_as("yolo", tmp_path / "new", open_results(made), {}, tolerance=DEFAULT_TOLERANCE)
@@ -184,8 +185,6 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         ({"segmentation": None}, "yolo-seg", "annotation 10 has no mask; choose a box format"),
         ({"segmentation": [[1, 2]]}, "cvat", "annotation 10: its mask is neither RLE nor polygons"),
         ({"segmentation": {"size": [9, 9], "counts": "x"}}, "cvat", "annotation 10: its mask is 9 x 9 pixels"),
-        ({"category_id": 7}, "yolo", "annotation 10 has category 7, which is not listed; list it"),
-        ({"category_id": "1"}, "labelstudio", "annotation 10 has category '1', which is not listed; list it"),
         ({"category_id": None}, "cvat", "annotation 10 has no category_id; fix the file"),
         ({"bbox": None}, "yolo", "annotation 10 has no bbox; fix the file"),
         ({"bbox": [1, 2, 3]}, "voc", "annotation 10 has no bbox; fix the file"),
@@ -198,14 +197,107 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(value["annotations"]))
     with pytest.raises(HqsamError, match="no image names"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
-    for listed in ([*value["images"] * 2], [*value["images"], {**value["images"][0], "file_name": "b.jpg"}]):
-        (tmp_path / "x.json").write_text(json.dumps({**value, "images": listed}))
-        with pytest.raises(HqsamError, match=r"x\.json: image id 5 is listed twice; hqsam results merge joins"):
-            write_as("coco", tmp_path / "z.json", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
     unsized = {**value, "images": [{"id": 5, "file_name": "a.jpg"}]}
     (tmp_path / "x.json").write_text(json.dumps(unsized))
     with pytest.raises(HqsamError, match=r"a\.jpg: an image of unknown size"):
         write_as("yolo", tmp_path / "y", open_results(tmp_path / "x.json"), {}, tolerance=DEFAULT_TOLERANCE)
+
+
+def lines_of(results: Results) -> list[str]:
+    return [text for problems in results.problems for text in problems]
+
+
+@pytest.mark.parametrize(
+    ("form", "change", "said"),
+    [
+        ("yolo-seg", {"segmentation": [[1, 2, 3, 4]]}, "annotation 10: its mask is neither RLE nor polygons with an"),
+        ("labelme", {"segmentation": []}, "annotation 10 has no mask"),
+        ("cvat", {"segmentation": None}, "annotation 10 has no mask"),
+        ("labelstudio", {"segmentation": {"size": [9, 9], "counts": "x"}}, "annotation 10: its mask is 9 x 9 pixels"),
+        ("coco", {"segmentation": [[1, 2, 3, 4]]}, "annotation 10: its mask is neither RLE nor polygons with an area"),
+        ("voc", {"bbox": [1, 2, 3]}, "annotation 10 has no bbox"),
+        ("yolo", {"category_id": None}, "annotation 10 has no category_id"),
+    ],
+)
+def test_one_entry_does_not_end_a_conversion(tmp_path: Path, form: str, change: dict[str, Any], said: str) -> None:
+    value = document("ab", first=5)
+    value["annotations"][0] |= change
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    results = open_results(tmp_path / "x.json")
+    assert lines_of(results) == []
+    path, _ = write_as(
+        form, tmp_path / "y", results, {}, images=tmp_path, segmentation="rle" if form == "coco" else None
+    )
+    (line,) = lines_of(results)
+    assert line.startswith(f"{tmp_path / 'x.json'}: annotations that cannot be converted, left out: 1 ({said}")
+    if form == "yolo":
+        assert [(path / f"{name}.txt").read_text().count("\n") for name in "ab"] == [1, 2]
+    elif form == "coco":
+        assert [own["id"] for own in json.loads(path.read_text())["annotations"]] == [11, 12, 13]
+
+
+def test_an_image_of_unknown_size_is_left_out_or_as_large_as_its_photo(tmp_path: Path) -> None:
+    value = document("ab", first=5)
+    del value["images"][1]["height"]
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    results = open_results(tmp_path / "x.json")
+    path, _ = write_as("yolo", tmp_path / "y", results, {})
+    assert not (path / "b.txt").exists() and (path / "a.txt").read_text().count("\n") == 2
+    assert lines_of(results) == [f"{tmp_path / 'x.json'}: images of unknown size, left out: 1 (b.jpg)"]
+    Image.new("RGB", (20, 10)).save(tmp_path / "b.jpg")
+    path, _ = write_as("yolo", tmp_path / "z", open_results(tmp_path / "x.json"), {}, images=tmp_path)
+    assert (path / "b.txt").read_text() == (path / "a.txt").read_text()
+
+
+def test_results_without_a_score_are_counted(tmp_path: Path) -> None:
+    value = document("ab", first=5)
+    del value["annotations"][0]["score"]
+    value["annotations"][1]["score"] = None
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    results = open_results(tmp_path / "x.json")
+    write_as("results", tmp_path / "y.json", results, {})
+    (line,) = lines_of(results)
+    assert line.endswith("results without a score, which evaluation requires: 2 (annotation 10, annotation 11)")
+
+
+@pytest.mark.parametrize("form", ["yolo-seg", "labelme", "voc", "cvat", "coco", "ndjson"])
+def test_images_of_another_size_than_their_photo_are_left_out(tmp_path: Path, form: str) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(document("abcd", first=5)))
+    images = tmp_path / "imgs"
+    images.mkdir()
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (20, 10)).save(images / "a.jpg")
+    Image.new("RGB", (40, 20)).save(images / "b.jpg")
+    Image.new("RGB", (20, 10)).save(images / "c.jpg", exif=turned)
+    Image.new("RGB", (10, 20)).save(images / "d.jpg", exif=turned)
+    results = open_results(tmp_path / "x.json")
+    path, _ = write_as(form, tmp_path / "y", results, {}, images=images)
+    (line,) = lines_of(results)
+    assert line.removeprefix(f"{tmp_path / 'x.json'}: ") == (
+        "images of another size than their photo, left out: 2 (b.jpg is 40 x 20 pixels, but its annotations are for "
+        "20 x 10, c.jpg is 10 x 20 pixels, but its annotations are for 20 x 10)"
+    )
+    if path.is_dir():
+        labels = {own.stem for own in path.rglob("*") if own.suffix in (".txt", ".xml", ".json") and len(own.stem) == 1}
+        assert labels == {"a", "d"}
+    elif form == "coco":
+        assert [image["file_name"] for image in json.loads(path.read_text())["images"]] == ["a.jpg", "d.jpg"]
+    for name in "abcd":
+        Image.new("RGB", (10, 20)).save(images / f"{name}.jpg")
+    with pytest.raises(HqsamError, match=r"a\.jpg: is 10 x 20 pixels, but its annotations are for 20 x 10; pass the"):
+        write_as(form, tmp_path / "z", open_results(tmp_path / "x.json"), {}, images=images)
+
+
+def test_photos_are_compared_in_the_orientation_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "instances.json").write_text(json.dumps(document("a", first=5)))
+    (tmp_path / "journal.ndjson").write_text('{"identity": {"exif": "ignore"}}\n')
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg", exif=turned)
+    results = open_results(tmp_path)
+    write_as("voc", tmp_path / "y", results, {}, images=tmp_path)
+    assert lines_of(results) == [] and (tmp_path / "y/voc/a.xml").is_file()
 
 
 def test_an_image_that_failed_and_was_done_again_has_its_annotations(tmp_path: Path) -> None:
