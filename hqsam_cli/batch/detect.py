@@ -26,12 +26,11 @@ from .check_config import errors_allowed
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary
-from .local import LocalEngine
-from .pipeline import make_worker
 from .plan import plan_of
 from .prepared import PreparedRun, journal_place
 from .segment import load_detector
 from .steps import Detect
+from .work import LocalEngine, Worker
 
 FOLDER = "hqsam_detect"
 DEFAULT_NAMES: dict[BoxFileFormat, str] = {
@@ -108,7 +107,7 @@ def prepare_detect(
     return PreparedRun(
         job=job,
         outputs=outputs,
-        engine=lambda: LocalEngine(make_worker(job, outputs, step), config.workers),
+        engine=lambda: LocalEngine(Worker(job, outputs, step), config.workers),
         plan=plan_of(job, outputs),
         lost=bool(found.broken),
         describe=lambda: f"boxes of {settings.detector}",

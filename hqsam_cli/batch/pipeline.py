@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..errors import HqsamError, ReaderGoneError
 from ..formats.annotations import json_line, shown
@@ -32,8 +32,7 @@ from .journal import Beginning, Entry, Journal, Origin, cannot_write, with_resul
 from .object_journal import open_journal
 from .plan import Plan, check_not_foreign, make_plan
 from .shard import inputs_digest
-from .steps import Step
-from .work import Engine, Outcome, Worker, WorkItem
+from .work import Engine, Outcome, WorkItem
 
 
 def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Progress) -> Summary:
@@ -41,7 +40,7 @@ def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Prog
 
     Args:
         outputs: the job's writers; None if results are discarded or streamed.
-        engine: processes the images; see `make_worker`.
+        engine: processes the images.
 
     Raises:
         HqsamError: outputs cannot be written, or belong to another run.
@@ -62,16 +61,6 @@ def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Prog
             journal.close()
     summary.seconds = time.monotonic() - began
     return summary
-
-
-def make_worker(job: Job, outputs: Outputs | None, step: Step[Any]) -> Worker:
-    """Create the worker for a job's images, in this or another process.
-
-    Args:
-        step: segmentation or detection.
-    """
-    pictures = [] if outputs is None else outputs.pictures
-    return Worker(step, pictures, exif=job.exif, max_pixels=job.max_pixels, output=job.output, on_result=job.on_result)
 
 
 def _in_order(before: Sequence[Category], now: Sequence[Category]) -> list[Category]:

@@ -17,9 +17,8 @@ from threading import Event, Thread
 import torch
 
 from ..errors import HqsamError
-from .local import GROUPS_AHEAD, LocalEngine
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import Outcome, Worker, WorkItem
+from .work import GROUPS_AHEAD, LocalEngine, Outcome, Worker, WorkItem
 
 
 class ProcessEngine(Pool["_Process"]):

@@ -7,18 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..configs import SegmentationKind
-from ..records import DECIMALS, Annotation, ImageRecord, Instance, Prompt
-from .polygons import mask_polygons
-
-
-def make_annotation(
-    instance: Instance, image_id: int, *, multimask: bool, tolerance: float | None = None
-) -> Annotation:
-    """`Instance.to_coco`, plus `polygons` from `mask_polygons` if a `tolerance` is given."""
-    annotation = instance.to_coco(image_id, multimask=multimask)
-    if tolerance is not None:
-        annotation["polygons"] = mask_polygons(instance.mask, tolerance).record()
-    return annotation
+from ..records import DECIMALS, Annotation, ImageRecord, Prompt
 
 
 def make_detection(prompt: Prompt, image_id: int, category: str | None) -> Annotation:

@@ -14,9 +14,9 @@ import numpy as np
 
 from hqsam_cli.batch import object_journal
 from hqsam_cli.batch.job import Job, PromptsByName, Summary
-from hqsam_cli.batch.local import LocalEngine
-from hqsam_cli.batch.pipeline import make_worker, run_images
+from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.steps import Segment, Step
+from hqsam_cli.batch.work import LocalEngine, Worker
 from hqsam_cli.configs import PolygonConfig, SegmentConfig
 from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.io.addresses import is_address
@@ -118,7 +118,7 @@ def run(
 def run_job(job: Job, step: Step[Any], threads: int, progress: Progress) -> Summary:
     """One run, in this process."""
     outputs = job.outputs()
-    return run_images(job, outputs, LocalEngine(make_worker(job, outputs, step), threads), progress)
+    return run_images(job, outputs, LocalEngine(Worker(job, outputs, step), threads), progress)
 
 
 if __name__ == "__main__":
