@@ -26,8 +26,9 @@ from .check_config import errors_allowed
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary
+from .object_journal import journal_place
+from .pipeline import PreparedRun
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place
 from .segment import load_detector
 from .steps import Detect
 from .work import LocalEngine, Worker
@@ -86,18 +87,13 @@ def prepare_detect(
     job = Job(
         images=found.images if path is None else stamped(found.images),
         prompts=ids,
+        config=config,
         output=path,
         formats=frozenset({form}),
-        exif=config.exif,
-        max_pixels=config.max_pixels,
         batch_size=config.batch_size or compute.batch_size,
         categories=step.categories,
         identity=identity(config, detector.config, detector=detector.identity),
         info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},
-        overwrite=config.overwrite,
-        overwrite_edited=config.overwrite_edited,
-        prune=config.prune,
-        retry_failed=config.retry_failed,
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         stream=sys.stdout.buffer if path is None else None,
         journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,23 +66,9 @@ def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | Non
     stamp = _stamp(source.file())
     if old.stamp == stamp != UNKNOWN:
         return known
-    try:
-        content = _digest(source.file()) if stamp == UNKNOWN else _digest_at(source, stamp)
-    except (OSError, ImageError):
-        return None
-    if old.content != content:
+    if old.content != _digest(source.file()):
         return None
     return known if stamp in (UNKNOWN, UNREADABLE) else str(old._replace(stamp=stamp))
-
-
-@cache
-def _digest_at(source: SourceImage, _stamp: str) -> str:
-    """Digest of a file, cached, because a run needs it for planning and when it begins.
-
-    Raises:
-        OSError, ImageError: it cannot be read.
-    """
-    return source.file().digest()[:LENGTH]
 
 
 def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:

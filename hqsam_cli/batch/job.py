@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ..configs import SegmentationKind
+from ..configs import RunConfig, SegmentationKind
 from ..formats import WRITERS, MakeWriter
 from ..formats.outputs import Outputs
 from ..formats.polygons import PolygonCost
@@ -31,6 +31,7 @@ class Job:
         images: in the order of the results.
         inputs: digest of the names of all input images; `images` may be a shard of these.
         prompts: prompts from files, by image.
+        config: options of the command; `batch_size` and `max_errors` are resolved here.
         output: a folder, a file, or a URL as str; None writes NDJSON to `stream`.
         formats: of `writers`.
         categories: COCO categories of the results.
@@ -38,29 +39,21 @@ class Job:
         segmentation: encoding of masks in annotations; see `annotations.shown`.
         journal: the journal file, or the URL of its objects, if any.
         identity: everything results depend on; see `configs.run_identity`.
-        overwrite_edited: also replace and delete files edited since a run wrote them.
-        prune: allow any number of images to lose their results; see `ownership.check_removal`.
-        retry_failed: retry unchanged images that failed.
         max_errors: the run stops when more images have failed.
         on_result: callback with the result of each image.
     """
 
     images: list[SourceImage]
     prompts: PromptsByName
+    config: RunConfig
     output: Path | str | None
     formats: frozenset[str]
-    exif: str
-    max_pixels: int
     batch_size: int
     identity: dict[str, str]
     categories: list[Category] = field(default_factory=list)
     info: Mapping[str, Any] = field(default_factory=dict)
     segmentation: SegmentationKind = "rle"
     inputs: str = ""
-    overwrite: bool = False
-    overwrite_edited: bool = False
-    prune: bool = False
-    retry_failed: bool = False
     max_errors: int | None = None
     stream: BinaryIO | None = None
     journal: Path | str | None = None

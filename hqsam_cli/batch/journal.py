@@ -102,7 +102,7 @@ class Contents:
         outcome: of the last command: `finished`, `interrupted`, or `stopped` by too many failures; None if it is still
             running, or was killed.
         done, failed: number of images since then.
-        end: offset of the end of the last complete line.
+        end: offset of the end of the last complete line when it was read.
     """
 
     identity: dict[str, str] = field(default_factory=dict)
@@ -146,6 +146,7 @@ class Journal:
         named: name in messages, if not the path.
 
     Attributes:
+        contents: those of earlier commands, and what was appended since.
         former: entries of the overwritten run.
 
     Raises:
@@ -166,7 +167,7 @@ class Journal:
         self.info = dict(info or {})
         self.former: Mapping[str, Entry] = {}
         self._former_file: IO[bytes] | None = None
-        self._contents = Contents()
+        self.contents = Contents()
         self._lock_file: Path | None = None
         self._file = self._locked()
         try:
@@ -182,12 +183,12 @@ class Journal:
     @property
     def entries(self) -> Mapping[str, Entry]:
         """The entries by file name."""
-        return self._contents.entries
+        return self.contents.entries
 
     @property
     def categories(self) -> list[Category]:
         """Categories of the results of the last command."""
-        return [] if self._contents.last is None else self._contents.last.categories
+        return [] if self.contents.last is None else self.contents.last.categories
 
     def _keep_former(self) -> None:
         self.former = read_journal(self.path).entries
@@ -219,7 +220,7 @@ class Journal:
         end = self._file.seek(0, os.SEEK_END)
         self._write(b"".join(lines))
         for (origin, record), written in zip(records, lines, strict=True):
-            self._contents.add(origin.fingerprint, origin.lost, record, end)
+            self.contents.add(origin.fingerprint, origin.lost, record, end)
             end += len(written)
 
     def forget(self, file_names: Iterable[str]) -> None:
@@ -238,7 +239,7 @@ class Journal:
         """Append lines other than those of images."""
         self._write(b"".join(map(json_line, lines)))
         for line in lines:
-            self._contents.take(line)
+            self.contents.take(line)
 
     def records(self, file_names: Iterable[str]) -> Iterator[ImageRecord]:
         """Yield the records of images, in the order of the names, skipping names without one."""
@@ -284,12 +285,12 @@ class Journal:
 
     def _read(self, identity: dict[str, str]) -> None:
         """Index the lines, truncate an incomplete last one, and write the first line of an empty file."""
-        self._contents = read_journal(self.path, identity, named=self._named)
-        self._file.truncate(self._contents.end)
-        if self._contents.end == 0:
+        self.contents = read_journal(self.path, identity, named=self._named)
+        self._file.truncate(self.contents.end)
+        if self.contents.end == 0:
             self._write(json_line({"identity": identity, "info": self.info}))
         else:
-            self.info = self._contents.info
+            self.info = self.contents.info
 
 
 def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: str | None = None) -> Contents:

@@ -16,7 +16,7 @@ from ..io.tars import gone_images
 from ..records import ImagePrompts
 from .fingerprint import Fingerprint, prompts_digest, renewed
 from .job import Job
-from .journal import Entry
+from .journal import Contents, Entry
 from .object_journal import has_journal, journal_contents
 
 TOGETHER = 1000  # images whose fingerprints are compared per batch
@@ -27,10 +27,12 @@ class Plan:
     """Images of the job and of earlier runs.
 
     Attributes:
+        end: offset of the end of the journal that it is based on.
         known: number of images in the journal.
         has_results: some of them have results.
         done: names of images that are done.
         failed: names of unchanged images that failed.
+        lost: number of prompts, or parts of them, that did not fit the images in `done` and `failed`.
         left: images to process.
         changed: names of images in `left` whose content changed.
         rewritten: names of other images in `left` with results: their prompts changed, or outputs are missing.
@@ -40,10 +42,12 @@ class Plan:
         touched: new fingerprints, by name, of images with a new modification time but the same content.
     """
 
+    end: int = 0
     known: int = 0
     has_results: bool = False
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    lost: int = 0
     left: list[SourceImage] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     rewritten: list[str] = field(default_factory=list)
@@ -64,10 +68,11 @@ def plan_of(job: Job, outputs: Outputs | None) -> Plan:
         UsageError: outputs belong to another run, or were not written by hqsam.
         HqsamError: the journal is invalid.
     """
-    if job.journal is None or outputs is None or job.overwrite:
-        return make_plan(job, {}, outputs)
-    check_not_foreign(job.journal, outputs)
-    return make_plan(job, journal_contents(job.journal, job.remembered).entries, outputs)
+    contents = Contents()
+    if job.journal is not None and outputs is not None and not job.config.overwrite:
+        check_not_foreign(job.journal, outputs)
+        contents = journal_contents(job.journal, job.remembered)
+    return make_plan(job, contents, outputs)
 
 
 def check_not_foreign(journal: Path | str, outputs: Outputs) -> None:
@@ -76,14 +81,11 @@ def check_not_foreign(journal: Path | str, outputs: Outputs) -> None:
         outputs.check_not_foreign()
 
 
-def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -> Plan:
-    """Plan a job.
-
-    Args:
-        entries: of earlier runs.
-    """
+def make_plan(job: Job, contents: Contents, outputs: Outputs | None) -> Plan:
+    """Plan a job, given the contents of its journal."""
+    entries = contents.entries
     has_results = any(entry.results for entry in entries.values())
-    plan = Plan(len(entries), has_results, gone=_gone(job.images, entries))
+    plan = Plan(contents.end, len(entries), has_results, gone=_gone(job.images, entries))
     for source, fingerprint in _fingerprints(job, entries):
         name = source.file_name
         entry = entries.get(name)
@@ -102,7 +104,7 @@ def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -
             if prompts.mentioned and not prompts.prompts and entry.results:
                 plan.emptied.append(name)
         elif entry.failure is not None:
-            if job.retry_failed:
+            if job.config.retry_failed:
                 plan.left.append(source)
             else:
                 plan.failed.append(name)
@@ -111,6 +113,7 @@ def make_plan(job: Job, entries: Mapping[str, Entry], outputs: Outputs | None) -
         else:
             plan.left.append(source)
             plan.rewritten.append(name)
+    plan.lost = sum(entries[name].lost for name in [*plan.done, *plan.failed])
     return plan
 
 

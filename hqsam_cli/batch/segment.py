@@ -34,9 +34,9 @@ from .check_config import check_places, check_segment, errors_allowed, rgb_of
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary
-from .object_journal import has_journal
+from .object_journal import has_journal, journal_place
+from .pipeline import PreparedRun
 from .plan import plan_of
-from .prepared import PreparedRun, journal_place
 from .shard import Shard, inputs_digest
 
 
@@ -123,10 +123,9 @@ def prepare_segment(
         images=images if place is None else stamped(images),
         inputs=inputs_digest(found.images),
         prompts=table,
+        config=config,
         output=place,
         formats=config.formats,
-        exif=config.exif,
-        max_pixels=config.max_pixels,
         batch_size=config.batch_size or compute.batch_size,
         categories=detector.categories if detector else [DEFAULT_CATEGORY] if config.everything else table.categories,
         identity=_identity(config, detector, model_sha256, finds_objects=finds_objects),
@@ -138,10 +137,6 @@ def prepare_segment(
             **made_by(),
         },
         segmentation=config.polygons.segmentation,
-        overwrite=config.overwrite,
-        overwrite_edited=config.overwrite_edited,
-        prune=config.prune,
-        retry_failed=config.retry_failed,
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         journal=None if place is None else journal_place(place, config.journal),
         stream=sys.stdout.buffer if place is None and on_result is None else None,
@@ -151,7 +146,7 @@ def prepare_segment(
 
     outputs = job.outputs()
     plan = plan_of(job, outputs)
-    if plan.has_results or (job.overwrite and job.journal is not None and has_journal(job.journal)):
+    if plan.has_results or (config.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 
     def engine() -> Any:

@@ -94,13 +94,14 @@ class Worker:
     def decode(self, work_item: WorkItem) -> DecodedImage:
         """Decode an image, and fit its prompts to it."""
         source, prompts, noted = work_item
+        config = self.job.config
         file = source.file()
         item = DecodedImage(source, prompts.image_id, str(take_fingerprint(file, prompts)), ImageFiles(noted))
         try:
             with item.timed("decode"):
-                pixels, orientation = read_oriented(file, exif=self.job.exif, max_pixels=self.job.max_pixels)
+                pixels, orientation = read_oriented(file, exif=config.exif, max_pixels=config.max_pixels)
             height, width = pixels.shape[:2]
-            item.prompts, item.problems = fit_prompts(prompts, width, height, mask_turn(orientation, self.job.exif))
+            item.prompts, item.problems = fit_prompts(prompts, width, height, mask_turn(orientation, config.exif))
             item.pixels = pixels
             with item.timed("resize"):
                 item.resized = self.step.prepare(pixels, item.prompts)

@@ -10,7 +10,7 @@ from ..errors import HqsamError
 from .console import print_table
 
 if TYPE_CHECKING:
-    from ..batch.prepared import PreparedRun
+    from ..batch.pipeline import PreparedRun
     from .console import ConsoleReporter
 
 
@@ -45,7 +45,7 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
             ("formats", ", ".join(sorted(job.formats))),
         ]
         print_table((), rows)
-        plan.check_removal(prune=job.prune)
+        plan.check_removal(prune=job.config.prune)
         raise typer.Exit(3 if run.lost else 0)
     try:
         summary = run.run(reporter)
