@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from ..configs import RunConfig, SegmentationKind
-from ..formats import WRITERS, MakeWriter
-from ..formats.outputs import Outputs
+from ..formats import WRITERS
+from ..formats.image_writer import ImageResult
+from ..formats.outputs import MakeWriter, Outputs
 from ..formats.polygons import PolygonCost
-from ..formats.run_records import ImageResult
 from ..io.find import SourceImage
 from ..prompts.table import PromptTable
 from ..records import Category, ImagePrompts, ImageRecord
@@ -36,7 +36,7 @@ class Job:
         formats: of `writers`.
         categories: COCO categories of the results.
         info: model, command and date, for `info` of COCO.
-        segmentation: encoding of masks in annotations; see `annotations.shown`.
+        segmentation: encoding of masks in annotations; see `coco.shown`.
         journal: the journal file, or the URL of its objects, if any.
         identity: everything results depend on; see `configs.run_identity`.
         max_errors: the run stops when more images have failed.

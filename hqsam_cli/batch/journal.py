@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 
 from ..configs import changes
 from ..errors import HqsamError, UsageError
-from ..formats.annotations import json_line
+from ..formats.coco import json_line
 from ..records import Category, Failure, ImageRecord
 from .lock import is_gone, lock, start_of
 

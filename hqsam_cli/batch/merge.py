@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, cast
 
 from ..configs import SegmentationKind, changes
 from ..errors import UsageError
-from ..formats import WRITERS, MakeWriter
-from ..formats.outputs import Outputs
+from ..formats import WRITERS
+from ..formats.coco import RunRecords
+from ..formats.outputs import MakeWriter, Outputs
 from ..formats.ownership import ImageFiles, check_removal, tell_kept, tell_removed
-from ..formats.run_records import RunRecords
 from ..io.address_folder import AT_ONCE as THREADS
 from ..io.copies import below
 from ..io.find import walk_order
@@ -267,6 +267,7 @@ class _Merging(NamedTuple):
         noted = []
         for (origin, record), own in zip(records, files, strict=True):
             if record.failure is None:
-                self.outputs.note(record, own, is_new=record.file_name not in self.known)
+                for labels in self.outputs.labels:
+                    labels.note(record, own, is_new=record.file_name not in self.known)
             noted.append((origin._replace(files=" ".join([*(origin.files or "").split(), *own.written])), record))
         return noted

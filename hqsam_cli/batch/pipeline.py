@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import HqsamError, ReaderGoneError
-from ..formats.annotations import json_line, shown
+from ..formats.coco import RunRecords, json_line, shown
 from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles, tell_kept, tell_removed
-from ..formats.run_records import RunRecords
 from ..formats.values import some_of
 from ..io.find import SourceImage
 from ..progress import Progress
@@ -253,7 +252,8 @@ class _Run:
         if self.outputs is None:
             return origin, record
         if record.failure is None:
-            self.outputs.note(record, files, is_new=name not in self.known)
+            for labels in self.outputs.labels:
+                labels.note(record, files, is_new=name not in self.known)
             self.kept += files.kept
         elif name in self.known and is_unknown(origin.fingerprint, record.path):
             return None

@@ -16,10 +16,11 @@ from ..configs.run_identity import made_by
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
-from ..formats import WRITERS, MakeWriter
+from ..formats import WRITERS
 from ..formats.cutouts import CropWriter, CutoutWriter
+from ..formats.image_writer import ImageResult
+from ..formats.outputs import MakeWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
-from ..formats.run_records import ImageResult
 from ..inference.device import resolve_compute, resolve_devices
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress

@@ -14,7 +14,7 @@ import numpy as np
 from ..configs import SegmentConfig
 from ..configs.option import is_default
 from ..errors import ImageError
-from ..formats.annotations import make_detection
+from ..formats.coco import make_detection
 from ..formats.ownership import ImageFiles
 from ..formats.polygons import mask_polygons
 from ..inference.preprocess import ResizedImage

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import ImageError, first_line
+from ..formats.image_writer import ImageResult
 from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles
-from ..formats.run_records import ImageResult
 from ..io.find import SourceImage
 from ..io.images import mask_turn, read_oriented
 from ..prompts.fit import fit_prompts

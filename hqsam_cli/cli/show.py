@@ -20,7 +20,7 @@ from .from_config import with_options
 from .options import InputsArgument, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
-    from ..formats.run_records import ImageResult
+    from ..formats.image_writer import ImageResult
 
 EPILOG = """
 [bold]Examples[/bold]

@@ -10,7 +10,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from ..errors import HqsamError
-from ..formats.annotations import json_line
+from ..formats.coco import json_line
 from ..records import Annotation, CocoImage, Failure, ImageRecord
 from .stream import Results
 

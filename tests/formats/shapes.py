@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from hqsam_cli.configs import DEFAULT_TOLERANCE, SegmentationKind
-from hqsam_cli.formats import MakeWriter
+from hqsam_cli.formats.coco import RunRecords
 from hqsam_cli.formats.image_writer import ImageWriter
+from hqsam_cli.formats.outputs import MakeWriter
 from hqsam_cli.formats.polygons import mask_polygons
-from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.records import Category, Failure, ImageRecord, Instance, MaskCrop, Prompt
 
 WIDTH, HEIGHT = 160, 120

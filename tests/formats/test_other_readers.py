@@ -13,9 +13,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from hqsam_cli.detection.yolo import ultralytics
-from hqsam_cli.formats.annotations import make_detection
-from hqsam_cli.formats.coco import write_coco, write_results
-from hqsam_cli.formats.run_records import RunRecords
+from hqsam_cli.formats.coco import RunRecords, make_detection, write_coco, write_results
 from hqsam_cli.formats.yolo import YoloWriter
 from hqsam_cli.records import Category, ImageRecord, Instance, MaskCrop, Prompt
 from tests.formats.readers import ask_readers

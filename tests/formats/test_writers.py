@@ -13,10 +13,8 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from hqsam_cli.formats.annotations import json_line
-from hqsam_cli.formats.coco import write_coco
+from hqsam_cli.formats.coco import RunRecords, json_line, write_coco
 from hqsam_cli.formats.ndjson import write_ndjson
-from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.io.atomic import atomic_file
 from hqsam_cli.records import Category, Failure, ImageRecord, Instance, MaskCrop, Prompt
 

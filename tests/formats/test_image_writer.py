@@ -10,11 +10,8 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.errors import ImageError
-from hqsam_cli.formats.idmap import IdMapWriter
-from hqsam_cli.formats.image_writer import ImageWriter
+from hqsam_cli.formats.image_writer import IdMapWriter, ImageResult, ImageWriter, PngWriter
 from hqsam_cli.formats.ownership import ImageFiles
-from hqsam_cli.formats.png import PngWriter
-from hqsam_cli.formats.run_records import ImageResult
 from hqsam_cli.records import ImageRecord, Instance, MaskCrop, Prompt
 
 
