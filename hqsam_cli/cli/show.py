@@ -15,9 +15,9 @@ from ..configs import STDIN, SegmentConfig
 from ..configs.run import RESULTS
 from ..errors import HqsamError, UsageError
 from ..io.addresses import path_or_address
-from .console import ConsoleReporter
 from .from_config import with_options
 from .options import InputsArgument, QuietOption, VerboseOption
+from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
     from ..formats.image_writer import ImageResult

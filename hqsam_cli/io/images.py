@@ -85,26 +85,24 @@ def read_image(path: str | InputFile, *, exif: str = "apply", max_pixels: int = 
     Raises:
         ImageError: the file cannot be read; the message names it and a remedy.
     """
-    return read_oriented(path, exif=exif, max_pixels=max_pixels)[0]
+    return read_oriented(input_file(path), exif=exif, max_pixels=max_pixels)[0]
 
 
-def read_oriented(path: str | InputFile, *, exif: str, max_pixels: int) -> tuple[np.ndarray, int]:
+def read_oriented(file: InputFile, *, exif: str, max_pixels: int) -> tuple[np.ndarray, int]:
     """Read the pixels of a photo, see `read_image`, and its EXIF orientation."""
-    file = input_file(path)
     with open_image(file, exif=exif, max_pixels=max_pixels) as image:
         return _rgb(image, file.path), image.info[ORIENTATION]
 
 
 def read_stored(path: str) -> tuple[np.ndarray, Image.Transpose | None]:
     """Read the pixels of a photo as stored, see `read_image`, and the transpose that turns them upright, or None."""
-    pixels, orientation = read_oriented(path, exif="ignore", max_pixels=DEFAULT_MAX_PIXELS)
+    pixels, orientation = read_oriented(input_file(path), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS)
     return pixels, mask_turn(orientation, "apply")
 
 
 @contextmanager
-def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
+def open_image(file: InputFile, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
     """Load an image; any error in the block is raised as an ImageError. Arguments as in `read_image`."""
-    file = input_file(path)
     path = file.path
     try:
         if os.path.isdir(path):
@@ -195,7 +193,7 @@ def _oriented(image: Image.Image, exif: str) -> Image.Image:
     no_alpha = bool(tags) and tags.get(tiff.EXTRA, 0) not in (*tiff.ALPHAS, (1,), (2,))
     image.load()
     image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha, ORIENTATION: stored}
-    left = _orientation(image)
+    left = _orientation(image) if tags else stored
     if exif == "apply":
         return image.transpose(TURNS[left][0]) if left in TURNS else image
     # Pillow turns a TIFF while it loads it, and then removes the tag.
