@@ -32,8 +32,7 @@ from .journal import (
     read_records,
     with_results,
 )
-from .object_journal import journal_of, local_journal, open_journal
-from .plan import check_not_foreign
+from .object_journal import has_journal, journal_of, local_journal, open_journal
 from .shard import Shard
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # identity keys
@@ -91,8 +90,8 @@ def merge_shards(
     categories = first.beginning.categories
     outputs = Outputs(output, writers, identity[FORMAT].split(","), categories)
     place = below(output, JOURNAL if isinstance(output, Path) else JOURNAL_FOLDER)
-    if not overwrite:
-        check_not_foreign(place, outputs)
+    if not overwrite and not has_journal(place):
+        outputs.check_not_foreign()
     journal = open_journal(place, identity, overwrite=overwrite, info={**first.contents.info, **info})
     kept: list[str] = []
 

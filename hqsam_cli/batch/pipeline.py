@@ -30,7 +30,7 @@ from .interrupt import Interrupt
 from .job import Job, Summary
 from .journal import Beginning, Journal, Origin, cannot_write, with_results
 from .object_journal import check_writable, open_journal
-from .plan import Plan, check_not_foreign, make_plan
+from .plan import Plan, make_plan
 from .shard import inputs_digest
 from .work import Engine, Outcome, WorkItem
 
@@ -72,8 +72,6 @@ class PreparedRun:
         engine = self.engine()
         began = time.monotonic()
         if job.journal is not None:
-            if self.outputs is not None and not job.config.overwrite:
-                check_not_foreign(job.journal, self.outputs)
             journal = open_journal(job.journal, job.remembered, overwrite=job.config.overwrite, info=job.info)
         try:
             with Interrupt() as interrupt:

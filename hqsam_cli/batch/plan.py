@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..formats.outputs import Outputs
 from ..formats.ownership import check_removal
@@ -17,7 +16,7 @@ from ..records import ImagePrompts
 from .fingerprint import Fingerprint, prompts_digest, renewed
 from .job import Job
 from .journal import Contents, Entry
-from .object_journal import has_journal, journal_contents
+from .object_journal import journal_contents
 
 TOGETHER = 1000  # images whose fingerprints are compared per batch
 
@@ -70,15 +69,10 @@ def plan_of(job: Job, outputs: Outputs | None) -> Plan:
     """
     contents = Contents()
     if job.journal is not None and outputs is not None and not job.config.overwrite:
-        check_not_foreign(job.journal, outputs)
         contents = journal_contents(job.journal, job.remembered)
+        if not contents.identity:
+            outputs.check_not_foreign()
     return make_plan(job, contents, outputs)
-
-
-def check_not_foreign(journal: Path | str, outputs: Outputs) -> None:
-    """Raise a UsageError if there is no journal, but files that would be replaced."""
-    if not has_journal(journal):
-        outputs.check_not_foreign()
 
 
 def make_plan(job: Job, contents: Contents, outputs: Outputs | None) -> Plan:
