@@ -28,7 +28,7 @@ from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary
 from .object_journal import journal_place
 from .pipeline import PreparedRun
-from .plan import plan_of
+from .plan import make_plan
 from .segment import load_detector
 from .steps import Detect
 from .work import LocalEngine, Worker
@@ -104,7 +104,7 @@ def prepare_detect(
         job=job,
         outputs=outputs,
         engine=lambda: LocalEngine(Worker(job, outputs, step), config.workers),
-        plan=plan_of(job, outputs),
+        plan=make_plan(job, outputs),
         lost=bool(found.broken),
         describe=lambda: f"boxes of {settings.detector}",
     )

@@ -93,7 +93,7 @@ def is_unknown(known: str, path: str) -> bool:
 def prompts_digest(prompts: ImagePrompts) -> str:
     """Digest of all prompts of an image, including the content of mask files."""
     said = {name: value for name, value in asdict(prompts).items() if name not in ("dropped", "mentioned")}
-    return _short(repr(_plain(said)).encode("utf-8", "surrogateescape"))
+    return hashlib.sha256(repr(_plain(said)).encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
 
 
 def _plain(value: Any) -> Any:
@@ -119,7 +119,3 @@ def _digest(file: InputFile) -> str:
         return file.digest()[:LENGTH]
     except (OSError, ImageError):
         return UNREADABLE
-
-
-def _short(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:LENGTH]

@@ -22,7 +22,6 @@ from ..formats.coco import RunRecords, json_line, shown
 from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles, tell_kept, tell_removed
 from ..formats.values import some_of
-from ..io.find import SourceImage
 from ..progress import Progress
 from ..records import Category, ImageRecord
 from .fingerprint import is_unknown
@@ -138,13 +137,16 @@ class _Run:
         """Process and record the remaining images, and write the files that cover all images."""
         job, summary = self.job, self.summary
         if self.journal is not None and self.journal.contents.end != plan.end:  # another run wrote to it since
-            plan = make_plan(job, self.journal.contents, self.outputs)
+            plan = make_plan(job, self.outputs, self.journal.contents)
             plan.check_removal(prune=job.config.prune)
         self._open_outputs()
         summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
         summary.lost, self.left = plan.lost, len(plan.left)
         starts = range(0, len(plan.left), job.batch_size)
-        groups = (list(map(self._item, plan.left[start : start + job.batch_size])) for start in starts)
+        groups = (
+            [WorkItem(own, job.prompts.for_image(own.file_name), self._noted(own.file_name)) for own in group]
+            for group in (plan.left[start : start + job.batch_size] for start in starts)
+        )
         self._begin(plan)
         try:
             with closing(self.engine.outcomes(groups, self._is_stopped)) as made:
@@ -186,10 +188,6 @@ class _Run:
         files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.config.overwrite)
         self.outputs.remove(name, files, pictures=pictures)
         self.kept += files.kept
-
-    def _item(self, source: SourceImage) -> WorkItem:
-        name = source.file_name
-        return WorkItem(source, self.job.prompts.for_image(name), self._noted(name))
 
     def _begin(self, plan: Plan) -> None:
         """Report the work to do, also in the journal, for `hqsam status`."""

@@ -60,23 +60,21 @@ class Plan:
         check_removal(self.known, [*self.gone, *self.emptied], prune=prune)
 
 
-def plan_of(job: Job, outputs: Outputs | None) -> Plan:
+def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = None) -> Plan:
     """Plan a job; raises the errors of a run before any model is loaded.
+
+    Args:
+        contents: of the journal; None to read them.
 
     Raises:
         UsageError: outputs belong to another run, or were not written by hqsam.
         HqsamError: the journal is invalid.
     """
-    contents = Contents()
-    if job.journal is not None and outputs is not None and not job.config.overwrite:
+    if contents is None and job.journal is not None and outputs is not None and not job.config.overwrite:
         contents = journal_contents(job.journal, job.remembered)
-        if not contents.identity:
+        if not contents.end:
             outputs.check_not_foreign()
-    return make_plan(job, contents, outputs)
-
-
-def make_plan(job: Job, contents: Contents, outputs: Outputs | None) -> Plan:
-    """Plan a job, given the contents of its journal."""
+    contents = contents or Contents()
     entries = contents.entries
     has_results = any(entry.results for entry in entries.values())
     plan = Plan(contents.end, len(entries), has_results, gone=_gone(job.images, entries))

@@ -37,7 +37,7 @@ from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary
 from .object_journal import has_journal, journal_place
 from .pipeline import PreparedRun
-from .plan import plan_of
+from .plan import make_plan
 from .shard import Shard, inputs_digest
 
 
@@ -146,7 +146,7 @@ def prepare_segment(
     )
 
     outputs = job.outputs()
-    plan = plan_of(job, outputs)
+    plan = make_plan(job, outputs)
     if plan.has_results or (config.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 

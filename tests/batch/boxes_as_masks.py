@@ -15,7 +15,7 @@ import numpy as np
 from hqsam_cli.batch import object_journal
 from hqsam_cli.batch.job import Job, PromptsByName, Summary
 from hqsam_cli.batch.pipeline import PreparedRun
-from hqsam_cli.batch.plan import plan_of
+from hqsam_cli.batch.plan import make_plan
 from hqsam_cli.batch.steps import Segment, Step
 from hqsam_cli.batch.work import Engine, LocalEngine, Worker
 from hqsam_cli.configs import PolygonConfig, RunConfig, SegmentConfig
@@ -128,7 +128,7 @@ def run_job(job: Job, step: Step[Any], threads: int, progress: Progress) -> Summ
 
 def run_engine(job: Job, outputs: Outputs | None, engine: Engine, progress: Progress) -> Summary:
     """One run, by any engine."""
-    plan = plan_of(job, outputs)
+    plan = make_plan(job, outputs)
     return PreparedRun(job=job, outputs=outputs, engine=lambda: engine, plan=plan).run(progress)
 
 

@@ -22,7 +22,7 @@ from pycocotools.coco import COCO
 
 from hqsam_cli.batch.journal import Journal
 from hqsam_cli.batch.pipeline import PreparedRun
-from hqsam_cli.batch.plan import plan_of
+from hqsam_cli.batch.plan import make_plan
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.batch.work import LocalEngine, Worker
 from hqsam_cli.errors import HqsamError, UsageError
@@ -74,7 +74,7 @@ def test_what_another_run_did_since_the_plan_is_not_done_again(images: Path, tmp
     job = make_job(images, tmp_path / "out", TwoBoxes(), identity=IDENTITY)
     outputs = job.outputs()
     engine = LocalEngine(Worker(job, outputs, Segment(predictor, TwoBoxes.categories)), 1)
-    first = PreparedRun(job=job, outputs=outputs, engine=lambda: engine, plan=plan_of(job, outputs))
+    first = PreparedRun(job=job, outputs=outputs, engine=lambda: engine, plan=make_plan(job, outputs))
     run(images, tmp_path / "out")
     assert first.run(SILENT).already_done == 7
     assert predictor.groups == []
