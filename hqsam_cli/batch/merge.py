@@ -21,6 +21,7 @@ from ..io.find import walk_order
 from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..io.tars import gone_images
 from ..records import ImageRecord
+from .inputs import Shard
 from .job import Summary
 from .journal import (
     Beginning,
@@ -33,7 +34,6 @@ from .journal import (
     with_results,
 )
 from .object_journal import has_journal, journal_of, local_journal, open_journal
-from .shard import Shard
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # identity keys
 AT_ONCE = 1000  # records per write

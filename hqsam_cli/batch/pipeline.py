@@ -25,13 +25,14 @@ from ..formats.values import some_of
 from ..progress import Progress
 from ..records import Category, ImageRecord
 from .fingerprint import is_unknown
+from .inputs import inputs_digest
 from .interrupt import Interrupt
 from .job import Job, Summary
 from .journal import Beginning, Journal, Origin, cannot_write, with_results
 from .object_journal import check_writable, open_journal
 from .plan import Plan, make_plan
-from .shard import inputs_digest
-from .work import Engine, Outcome, WorkItem
+from .steps import WorkItem
+from .work import Engine, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,10 @@ class _Run:
         summary.lost, self.left = plan.lost, len(plan.left)
         starts = range(0, len(plan.left), job.batch_size)
         groups = (
-            [WorkItem(own, job.prompts.for_image(own.file_name), self._noted(own.file_name)) for own in group]
+            [
+                WorkItem(image, job.prompts.for_image(image.file_name), ImageFiles(self._noted(image.file_name)))
+                for image in group
+            ]
             for group in (plan.left[start : start + job.batch_size] for start in starts)
         )
         self._begin(plan)

@@ -18,7 +18,8 @@ import torch
 
 from ..errors import HqsamError
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import GROUPS_AHEAD, LocalEngine, Outcome, Worker, WorkItem
+from .steps import WorkItem
+from .work import GROUPS_AHEAD, LocalEngine, Outcome, Worker
 
 
 class ProcessEngine(Pool["_Process"]):

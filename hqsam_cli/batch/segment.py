@@ -33,12 +33,11 @@ from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
 from .fingerprint import stamped
-from .inputs import Inputs, input_images, input_paths
+from .inputs import Inputs, Shard, input_images, input_paths, inputs_digest
 from .job import Job, Summary
 from .object_journal import has_journal, journal_place
 from .pipeline import PreparedRun
 from .plan import make_plan
-from .shard import Shard, inputs_digest
 
 
 def segment_images(

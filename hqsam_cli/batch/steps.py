@@ -22,18 +22,19 @@ from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.select import Selection
-from ..records import Annotation, Category, Failure, Instance, Prompt
+from ..records import Annotation, Category, Failure, ImagePrompts, Instance, Prompt
 
 Result = TypeVar("Result")
 
 
-@dataclass(slots=True)
-class DecodedImage:
-    """A decoded image, or its error.
+@dataclass(slots=True, eq=False)
+class WorkItem:
+    """An image to process, and what its worker makes of it.
 
     Attributes:
-        fingerprint: of its pixels and prompts; see `fingerprint`.
+        given: its prompts in files.
         files: its files in the output.
+        fingerprint: of its pixels and prompts; see `fingerprint`.
         pixels: RGB uint8 (H, W, 3).
         resized: the image at the model's input size, if the step needs it.
         prompts: fit to the image.
@@ -43,9 +44,9 @@ class DecodedImage:
     """
 
     source: SourceImage
-    image_id: int
-    fingerprint: str
-    files: ImageFiles = field(default_factory=ImageFiles)
+    given: ImagePrompts
+    files: ImageFiles
+    fingerprint: str = ""
     pixels: np.ndarray | None = None
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
@@ -73,10 +74,10 @@ class Step(Protocol[Result]):
     def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
         """Resize a decoded image, if the step needs it; called from several threads."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Result]]:
+    def results(self, group: list[WorkItem]) -> list[list[Result]]:
         """Compute the results of each image of a batch; all images are decoded. Models may raise any exception."""
 
-    def finish(self, item: DecodedImage, results: list[Result]) -> tuple[list[Result], list[Annotation]]:
+    def finish(self, item: WorkItem, results: list[Result]) -> tuple[list[Result], list[Annotation]]:
         """Postprocess the results of an image, and convert them to COCO annotations; called from several threads.
 
         Raises:
@@ -122,20 +123,20 @@ class Segment:
         """See `Step`."""
         return self.predictor.resize(pixels) if prompts else None
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
         asked = [(item.resized, item.prompts) for item in group if item.resized is not None]
         made = iter(self.predictor.predict_batch([image for image, _ in asked], [prompts for _, prompts in asked]))
         return [[] if item.resized is None else next(made) for item in group]
 
-    def finish(self, item: DecodedImage, results: list[Instance]) -> tuple[list[Instance], list[Annotation]]:
+    def finish(self, item: WorkItem, results: list[Instance]) -> tuple[list[Instance], list[Annotation]]:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
             raise ImageError("the model's output overflowed", file=item.source.path, remedy="use `dtype` float32")
         cleaning, tolerance = self.config.cleaning, self.config.polygons.tolerance
         if not is_default(cleaning):
             results = [replace(own, mask=clean(own.mask, cleaning)) for own in results]
-        annotations = [own.to_coco(item.image_id, multimask=self.config.multimask) for own in results]
+        annotations = [own.to_coco(item.given.image_id, multimask=self.config.multimask) for own in results]
         if tolerance is not None:
             for own, annotation in zip(results, annotations, strict=True):
                 annotation["polygons"] = mask_polygons(own.mask, tolerance).record()
@@ -162,16 +163,16 @@ class Detect:
     def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> None:
         """See `Step`: nothing to do."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Prompt]]:
+    def results(self, group: list[WorkItem]) -> list[list[Prompt]]:
         """See `Step`."""
         found = self.detector.detect(_pixels(group))
         renumbered = [[replace(p, category_id=self.numbers[p.category_id]) for p in own] for own in found]
         pairs = zip(group, renumbered, strict=True)
         return [self.selection.number(item.source.file_name, own) for item, own in pairs]
 
-    def finish(self, item: DecodedImage, results: list[Prompt]) -> tuple[list[Prompt], list[Annotation]]:
+    def finish(self, item: WorkItem, results: list[Prompt]) -> tuple[list[Prompt], list[Annotation]]:
         """See `Step`."""
-        return results, [make_detection(own, item.image_id, self.names.get(own.category_id)) for own in results]
+        return results, [make_detection(own, item.given.image_id, self.names.get(own.category_id)) for own in results]
 
 
 class DetectAndSegment(Segment):
@@ -185,7 +186,7 @@ class DetectAndSegment(Segment):
         """See `Step`."""
         return self.predictor.resize(pixels)
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
         for item, prompts in zip(group, self.detection.results(group), strict=True):
             item.prompts = prompts
@@ -195,7 +196,7 @@ class DetectAndSegment(Segment):
 class SegmentObjects(DetectAndSegment):
     """Predicts masks for objects proposed by point grids, and for a detector's boxes."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
         boxes = self.detection.detector.detect(_pixels(group))
         found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
@@ -212,11 +213,11 @@ class SegmentEverything(Segment):
     def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> None:
         """See `Step`: nothing to do, because crops are resized one by one."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
         found = self.generator.generate(_pixels(group))
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
-def _pixels(group: list[DecodedImage]) -> list[np.ndarray]:
+def _pixels(group: list[WorkItem]) -> list[np.ndarray]:
     return [item.pixels for item in group if item.pixels is not None]

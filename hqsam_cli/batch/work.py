@@ -6,7 +6,7 @@ import errno
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +16,13 @@ from ..errors import ImageError, first_line
 from ..formats.image_writer import ImageResult
 from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles
-from ..io.find import SourceImage
 from ..io.images import mask_turn, read_oriented
 from ..prompts.fit import fit_prompts
-from ..records import Failure, ImagePrompts, ImageRecord
+from ..records import Failure, ImageRecord
 from .fingerprint import take_fingerprint
 from .job import Job
 from .journal import Origin, cannot_write
-from .steps import DecodedImage, Step
+from .steps import Step, WorkItem
 
 log = logging.getLogger(__name__)
 GROUPS_AHEAD = 2  # decoded before the model; the same number may be written after it
@@ -33,18 +32,6 @@ NAME_ERRORS = (
     errno.ENOTDIR,
     errno.EISDIR,
 )  # caused by the image name, not the disk
-
-
-class WorkItem(NamedTuple):
-    """An image to process, and its prompts.
-
-    Attributes:
-        noted: digests of its files from earlier runs; see `ownership.ImageFiles`.
-    """
-
-    source: SourceImage
-    prompts: ImagePrompts
-    noted: Collection[str] | None = None
 
 
 class Outcome(NamedTuple):
@@ -88,28 +75,26 @@ class Worker:
 
     def outcomes(self, group: list[WorkItem]) -> list[Outcome]:
         """Process a batch, one stage after the other."""
-        decoded = [self.decode(work_item) for work_item in group]
+        decoded = [self.decode(item) for item in group]
         return [self.write(item, own) for item, own in zip(decoded, self.results(decoded), strict=True)]
 
-    def decode(self, work_item: WorkItem) -> DecodedImage:
+    def decode(self, item: WorkItem) -> WorkItem:
         """Decode an image, and fit its prompts to it."""
-        source, prompts, noted = work_item
-        config = self.job.config
-        file = source.file()
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(file, prompts)), ImageFiles(noted))
+        config, file = self.job.config, item.source.file()
+        item.fingerprint = str(take_fingerprint(file, item.given))
         try:
             with item.timed("decode"):
                 pixels, orientation = read_oriented(file, exif=config.exif, max_pixels=config.max_pixels)
             height, width = pixels.shape[:2]
-            item.prompts, item.problems = fit_prompts(prompts, width, height, mask_turn(orientation, config.exif))
+            item.prompts, item.problems = fit_prompts(item.given, width, height, mask_turn(orientation, config.exif))
             item.pixels = pixels
             with item.timed("resize"):
                 item.resized = self.step.prepare(pixels, item.prompts)
         except ImageError as error:
-            item.failure = Failure.of(error, source.path)
+            item.failure = Failure.of(error, item.source.path)
         return item
 
-    def results(self, group: list[DecodedImage]) -> list[list[Any]]:
+    def results(self, group: list[WorkItem]) -> list[list[Any]]:
         """Run the step on a batch; if that fails, on each image separately, so that one cannot fail the others."""
         began = time.monotonic()
         usable = [item for item in group if item.failure is None]
@@ -129,11 +114,11 @@ class Worker:
         by_name = {item.source.file_name: own for item, own in zip(usable, made, strict=True)}
         return [by_name.get(item.source.file_name, []) for item in group]
 
-    def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
+    def write(self, item: WorkItem, results: list[Any]) -> Outcome:
         """Write the files of an image."""
         source, pixels = item.source, item.pixels
         size = None if pixels is None else (pixels.shape[1], pixels.shape[0])
-        record = ImageRecord(source.file_name, item.image_id, size, [], item.failure, source.absolute)
+        record = ImageRecord(source.file_name, item.given.image_id, size, [], item.failure, source.absolute)
         item.pixels = item.resized = None
         if record.failure is None:
             try:
@@ -158,11 +143,10 @@ class Worker:
 
 def failed(item: WorkItem, error: ImageError) -> Outcome:
     """Outcome of an image that cannot be processed."""
-    source, prompts, noted = item
-    origin = Origin(str(take_fingerprint(source.file(), prompts)))
-    failure = Failure.of(error, source.path)
-    record = ImageRecord(source.file_name, prompts.image_id, None, [], failure, source.absolute)
-    return Outcome(origin, [], record, ImageFiles(noted))
+    source, given = item.source, item.given
+    origin = Origin(str(take_fingerprint(source.file(), given)))
+    record = ImageRecord(source.file_name, given.image_id, None, [], Failure.of(error, source.path), source.absolute)
+    return Outcome(origin, [], record, item.files)
 
 
 class LocalEngine:
@@ -179,7 +163,7 @@ class LocalEngine:
         self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
     ) -> Generator[list[Outcome], None, None]:
         """See `Engine`."""
-        waiting: deque[list[Future[DecodedImage]]] = deque()
+        waiting: deque[list[Future[WorkItem]]] = deque()
         writing: deque[list[Future[Outcome]]] = deque()
         decoders = ThreadPoolExecutor(self.threads, "decode")
         writers = ThreadPoolExecutor(self.threads, "write")
