@@ -25,10 +25,9 @@ from ..prompts.table import PromptTable, number_images
 from .check_config import errors_allowed
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths
-from .job import Job, Summary
+from .job import Job, Summary, make_plan
 from .object_journal import journal_place
 from .pipeline import PreparedRun
-from .plan import make_plan
 from .segment import load_detector
 from .steps import Detect
 from .work import LocalEngine, Worker

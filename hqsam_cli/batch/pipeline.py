@@ -27,10 +27,9 @@ from ..records import Category, ImageRecord
 from .fingerprint import is_unknown
 from .inputs import inputs_digest
 from .interrupt import Interrupt
-from .job import Job, Summary
+from .job import Job, Plan, Summary, make_plan
 from .journal import Beginning, Journal, Origin, cannot_write, with_results
 from .object_journal import check_writable, open_journal
-from .plan import Plan, make_plan
 from .steps import WorkItem
 from .work import Engine, Outcome
 

@@ -34,10 +34,9 @@ from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
 from .fingerprint import stamped
 from .inputs import Inputs, Shard, input_images, input_paths, inputs_digest
-from .job import Job, Summary
+from .job import Job, Summary, make_plan
 from .object_journal import has_journal, journal_place
 from .pipeline import PreparedRun
-from .plan import make_plan
 
 
 def segment_images(

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from hqsam_cli.batch import object_journal
-from hqsam_cli.batch.job import Job, PromptsByName, Summary
+from hqsam_cli.batch.job import Job, PromptsByName, Summary, make_plan
 from hqsam_cli.batch.pipeline import PreparedRun
-from hqsam_cli.batch.plan import make_plan
 from hqsam_cli.batch.steps import Segment, Step
 from hqsam_cli.batch.work import Engine, LocalEngine, Worker
 from hqsam_cli.configs import PolygonConfig, RunConfig, SegmentConfig

@@ -15,9 +15,8 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.batch.inputs import Shard
-from hqsam_cli.batch.job import PromptsByName
+from hqsam_cli.batch.job import PromptsByName, make_plan
 from hqsam_cli.batch.merge import merge_shards
-from hqsam_cli.batch.plan import make_plan
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.records import ImagePrompts, RawPrompt

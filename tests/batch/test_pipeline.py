@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from hqsam_cli.batch.job import make_plan
 from hqsam_cli.batch.journal import Journal
 from hqsam_cli.batch.pipeline import PreparedRun
-from hqsam_cli.batch.plan import make_plan
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.batch.work import LocalEngine, Worker
 from hqsam_cli.errors import HqsamError, UsageError
