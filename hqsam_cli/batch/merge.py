@@ -96,8 +96,7 @@ def merge_shards(
     kept: list[str] = []
 
     def files_of(name: str, of_shard: Iterable[str] = ()) -> ImageFiles:
-        noted = None if overwrite_edited else journal.noted(name)
-        return ImageFiles(None if noted is None else {*noted, *of_shard}, kept=kept, foreign_too=overwrite)
+        return ImageFiles(None if overwrite_edited else journal.noted(name), list(of_shard), kept, overwrite)
 
     try:
         gone = _gone(journal, names)
@@ -268,5 +267,5 @@ class _Merging(NamedTuple):
             if record.failure is None:
                 for labels in self.outputs.labels:
                     labels.note(record, own, is_new=record.file_name not in self.known)
-            noted.append((origin._replace(files=" ".join([*(origin.files or "").split(), *own.written])), record))
+            noted.append((origin._replace(files=" ".join(own.written)), record))
         return noted

@@ -187,10 +187,8 @@ class _Run:
     def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True) -> None:
         """Remove the outputs of an image; `written` are digests of what this run just wrote."""
         assert self.outputs is not None
-        noted = self._noted(name)
-        files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.config.overwrite)
+        files = ImageFiles(self._noted(name), list(written), self.kept, self.job.config.overwrite)
         self.outputs.remove(name, files, pictures=pictures)
-        self.kept += files.kept
 
     def _begin(self, plan: Plan) -> None:
         """Report the work to do, also in the journal, for `hqsam status`."""
