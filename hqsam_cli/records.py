@@ -261,38 +261,30 @@ class MaskCrop:
 
     @cached_property
     def rle(self) -> RLE:
-        """COCO compressed RLE, byte-identical to `pycocotools.mask.encode` of the full mask; cached."""
-        from pycocotools import mask as coco_mask
-
-        size = [self.height, self.width]
-        rle = coco_mask.frPyObjects({"size": size, "counts": self._run_lengths().tolist()}, *size)
-        return {"size": size, "counts": rle["counts"].decode("ascii")}
-
-    def _run_lengths(self) -> np.ndarray:
-        """Uncompressed COCO counts of the full mask: run lengths in column-major order, background first.
+        """COCO compressed RLE, byte-identical to `pycocotools.mask.encode` of the full mask; cached.
 
         Only the crop is read: runs are found in it with a row of zeros between columns, moved to their positions in
         the full mask, and joined where a run continues from the bottom of a column to the top of the next.
         """
         import cv2
+        from pycocotools import mask as coco_mask
 
-        height, width = self.bits.shape
-        total = self.height * self.width
-        if not self.bits.any():
-            return np.array([total], np.int64)
-        padded = np.zeros((width, height + 2), np.uint8)
-        padded[:, 1:-1] = cv2.transpose(np.ascontiguousarray(self.bits).view(np.uint8))  # faster than NumPy's
-        flat = padded.ravel()
-        column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
-        positions = (column + self.x) * self.height + row + self.y
-        starts, ends = positions[::2], positions[1::2]
-        apart = starts[1:] != ends[:-1]
-        starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
-        borders = np.empty(2 * len(starts) + 2, np.int64)
-        borders[0], borders[-1] = 0, total
-        borders[1:-1:2], borders[2:-1:2] = starts, ends
-        counts = np.diff(borders)
-        return counts if counts[-1] else counts[:-1]
+        size, counts = [self.height, self.width], [self.height * self.width]
+        if self.bits.any():
+            height, width = self.bits.shape
+            padded = np.zeros((width, height + 2), np.uint8)
+            padded[:, 1:-1] = cv2.transpose(np.ascontiguousarray(self.bits).view(np.uint8))  # faster than NumPy's
+            flat = padded.ravel()
+            column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
+            positions = (column + self.x) * self.height + row + self.y
+            starts, ends = positions[::2], positions[1::2]
+            apart = starts[1:] != ends[:-1]
+            starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
+            borders = np.stack([starts, ends], axis=1).ravel()
+            counts = np.diff(borders, prepend=0, append=counts[0]).tolist()  # in column-major order, background first
+            counts = counts if counts[-1] else counts[:-1]
+        rle = coco_mask.frPyObjects({"size": size, "counts": counts}, *size)
+        return {"size": size, "counts": rle["counts"].decode("ascii")}
 
 
 @dataclass(frozen=True, slots=True)

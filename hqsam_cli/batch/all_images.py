@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..configs import SegmentationKind
-from ..formats.run_records import RunRecords
+from ..formats.coco import RunRecords
 from ..io.find import walk_order
 from ..records import Category, ImageRecord
 from .journal import Journal

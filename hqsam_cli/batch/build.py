@@ -21,12 +21,10 @@ from ..records import Category
 from ..weights.checkpoints import load_checkpoint
 from ..weights.registry import no_hq_message
 from .job import Job
-from .local import LocalEngine
-from .pipeline import make_worker
 from .process_engine import ProcessEngine
 from .ray_engine import RayEngine
 from .steps import DetectAndSegment, Segment, SegmentEverything, SegmentObjects
-from .work import Engine, Worker
+from .work import Engine, LocalEngine, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +84,13 @@ def make_engine(
     if len(devices) > 1:
         builds = [partial(build, device=device) for device in devices]
         return ProcessEngine(builds, config.workers)
-    return LocalEngine(make_worker(job, outputs, build_step(config, models, job.categories, detector)), config.workers)
+    return LocalEngine(Worker(job, outputs, build_step(config, models, job.categories, detector)), config.workers)
 
 
 def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: torch.device | None = None) -> Worker:
     if device is not None:
         models = replace(models, compute=models.compute._replace(device=device))
-    return make_worker(job, job.outputs(), build_step(config, models, job.categories))
+    return Worker(job, job.outputs(), build_step(config, models, job.categories))
 
 
 def _predictor(config: SegmentConfig, models: Models) -> Predictor:

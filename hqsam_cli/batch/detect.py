@@ -25,13 +25,12 @@ from ..prompts.table import PromptTable, number_images
 from .check_config import errors_allowed
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths
-from .job import Job, Summary
-from .local import LocalEngine
-from .pipeline import make_worker
-from .plan import plan_of
-from .prepared import PreparedRun, journal_place
+from .job import Job, Summary, make_plan
+from .object_journal import journal_place
+from .pipeline import PreparedRun
 from .segment import load_detector
 from .steps import Detect
+from .work import LocalEngine, Worker
 
 FOLDER = "hqsam_detect"
 DEFAULT_NAMES: dict[BoxFileFormat, str] = {
@@ -87,18 +86,13 @@ def prepare_detect(
     job = Job(
         images=found.images if path is None else stamped(found.images),
         prompts=ids,
+        config=config,
         output=path,
         formats=frozenset({form}),
-        exif=config.exif,
-        max_pixels=config.max_pixels,
         batch_size=config.batch_size or compute.batch_size,
         categories=step.categories,
         identity=identity(config, detector.config, detector=detector.identity),
         info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},
-        overwrite=config.overwrite,
-        overwrite_edited=config.overwrite_edited,
-        prune=config.prune,
-        retry_failed=config.retry_failed,
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         stream=sys.stdout.buffer if path is None else None,
         journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),
@@ -108,8 +102,8 @@ def prepare_detect(
     return PreparedRun(
         job=job,
         outputs=outputs,
-        engine=lambda: LocalEngine(make_worker(job, outputs, step), config.workers),
-        plan=plan_of(job, outputs),
+        engine=lambda: LocalEngine(Worker(job, outputs, step), config.workers),
+        plan=make_plan(job, outputs),
         lost=bool(found.broken),
         describe=lambda: f"boxes of {settings.detector}",
     )

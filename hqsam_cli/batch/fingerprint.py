@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,23 +66,9 @@ def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | Non
     stamp = _stamp(source.file())
     if old.stamp == stamp != UNKNOWN:
         return known
-    try:
-        content = _digest(source.file()) if stamp == UNKNOWN else _digest_at(source, stamp)
-    except (OSError, ImageError):
-        return None
-    if old.content != content:
+    if old.content != _digest(source.file()):
         return None
     return known if stamp in (UNKNOWN, UNREADABLE) else str(old._replace(stamp=stamp))
-
-
-@cache
-def _digest_at(source: SourceImage, _stamp: str) -> str:
-    """Digest of a file, cached, because a run needs it for planning and when it begins.
-
-    Raises:
-        OSError, ImageError: it cannot be read.
-    """
-    return source.file().digest()[:LENGTH]
 
 
 def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
@@ -108,7 +93,7 @@ def is_unknown(known: str, path: str) -> bool:
 def prompts_digest(prompts: ImagePrompts) -> str:
     """Digest of all prompts of an image, including the content of mask files."""
     said = {name: value for name, value in asdict(prompts).items() if name not in ("dropped", "mentioned")}
-    return _short(repr(_plain(said)).encode("utf-8", "surrogateescape"))
+    return hashlib.sha256(repr(_plain(said)).encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
 
 
 def _plain(value: Any) -> Any:
@@ -134,7 +119,3 @@ def _digest(file: InputFile) -> str:
         return file.digest()[:LENGTH]
     except (OSError, ImageError):
         return UNREADABLE
-
-
-def _short(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:LENGTH]

@@ -1,17 +1,21 @@
-"""Discovery of the input images of a run."""
+"""Discovery of the input images of a run, and its shards."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import BinaryIO, TypeAlias
 
 from ..configs import STDIN
 from ..errors import NoInputError, UsageError
 from ..formats.values import some_of
+from ..io.digest import hash_number
 from ..io.file_types import HEIF_SUFFIXES, VIDEO_SUFFIXES
-from ..io.find import Found, find_images
+from ..io.find import Found, SourceImage, find_images
 from ..io.run_folder import OUTPUTS
 from ..progress import Progress
 
@@ -70,3 +74,41 @@ def _nothing(inputs: Sequence[str], found: Found) -> str:
         names = some_of(image.path for image in found.images)
         return f"no input exists ({names}): check the paths, or pass folders of images, or globs"
     return f"no image in {', '.join(inputs)}: pass images, folders of images, or globs"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Shard `index` of `count`, starting at 1.
+
+    The shard of an image depends only on its name and the count, so adding images does not move others.
+    """
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Parse `2/8`. Raises a UsageError."""
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise UsageError("not a shard", option="shard", value=text, remedy="pass I/N, such as 1/8 to 8/8")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def has(self, file_name: str) -> bool:
+        """Whether an image belongs to this shard."""
+        return hash_number(file_name.encode("utf-8", "surrogateescape")) % self.count == self.index - 1
+
+    def images(self, images: Iterable[SourceImage]) -> list[SourceImage]:
+        """The images of this shard."""
+        return [image for image in images if self.has(image.file_name)]
+
+
+def inputs_digest(images: Iterable[SourceImage]) -> str:
+    """Digest of the ordered names of all images of a run: equal for shards with the same inputs."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(image.file_name.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()[:16]

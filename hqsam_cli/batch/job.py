@@ -1,20 +1,32 @@
-"""A run's job and its summary."""
+"""The job of a run, its plan (which images are done or left, and which would lose their results) and its summary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ..configs import SegmentationKind
-from ..formats import WRITERS, MakeWriter
-from ..formats.outputs import Outputs
+from ..configs import RunConfig, SegmentationKind
+from ..errors import UsageError
+from ..formats import WRITERS
+from ..formats.image_writer import ImageResult
+from ..formats.outputs import MakeWriter, Outputs
+from ..formats.ownership import check_removal
 from ..formats.polygons import PolygonCost
-from ..formats.run_records import ImageResult
+from ..formats.values import some_of
+from ..io.address_folder import AT_ONCE
+from ..io.addresses import absolute_path
 from ..io.find import SourceImage
+from ..io.tars import gone_images
 from ..prompts.table import PromptTable
 from ..records import Category, ImagePrompts, ImageRecord
+from .fingerprint import Fingerprint, prompts_digest, renewed
+from .journal import Contents, Entry
+from .object_journal import journal_contents
+
+TOGETHER = 1000  # images whose fingerprints are compared per batch
 
 
 class PromptsByName(Protocol):
@@ -31,36 +43,29 @@ class Job:
         images: in the order of the results.
         inputs: digest of the names of all input images; `images` may be a shard of these.
         prompts: prompts from files, by image.
+        config: options of the command; `batch_size` and `max_errors` are resolved here.
         output: a folder, a file, or a URL as str; None writes NDJSON to `stream`.
         formats: of `writers`.
         categories: COCO categories of the results.
         info: model, command and date, for `info` of COCO.
-        segmentation: encoding of masks in annotations; see `annotations.shown`.
+        segmentation: encoding of masks in annotations; see `coco.shown`.
         journal: the journal file, or the URL of its objects, if any.
         identity: everything results depend on; see `configs.run_identity`.
-        overwrite_edited: also replace and delete files edited since a run wrote them.
-        prune: allow any number of images to lose their results; see `ownership.check_removal`.
-        retry_failed: retry unchanged images that failed.
         max_errors: the run stops when more images have failed.
         on_result: callback with the result of each image.
     """
 
     images: list[SourceImage]
     prompts: PromptsByName
+    config: RunConfig
     output: Path | str | None
     formats: frozenset[str]
-    exif: str
-    max_pixels: int
     batch_size: int
     identity: dict[str, str]
     categories: list[Category] = field(default_factory=list)
     info: Mapping[str, Any] = field(default_factory=dict)
     segmentation: SegmentationKind = "rle"
     inputs: str = ""
-    overwrite: bool = False
-    overwrite_edited: bool = False
-    prune: bool = False
-    retry_failed: bool = False
     max_errors: int | None = None
     stream: BinaryIO | None = None
     journal: Path | str | None = None
@@ -130,3 +135,160 @@ class Summary:
     def outcome(self) -> str:
         """Outcome for the journal; see `journal.Contents`."""
         return "interrupted" if self.interrupted else "stopped" if self.stopped else "finished"
+
+
+@dataclass(slots=True)
+class Plan:
+    """Images of the job and of earlier runs.
+
+    Attributes:
+        end: offset of the end of the journal that it is based on.
+        known: number of images in the journal.
+        has_results: some of them have results.
+        done: names of images that are done.
+        failed: names of unchanged images that failed.
+        lost: number of prompts, or parts of them, that did not fit the images in `done` and `failed`.
+        left: images to process.
+        changed: names of images in `left` whose content changed.
+        rewritten: names of other images in `left` with results: their prompts changed, or outputs are missing.
+        emptied: names of images in `rewritten` that no longer have prompts, as a file states.
+        unmentioned: names of images in `done` that have results but are in no prompt file.
+        gone: names of images of earlier runs that were deleted.
+        others: names of images of earlier runs that exist, or may exist, and are not among the inputs.
+        touched: new fingerprints, by name, of images with a new modification time but the same content.
+    """
+
+    end: int = 0
+    known: int = 0
+    has_results: bool = False
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    lost: int = 0
+    left: list[SourceImage] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    rewritten: list[str] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)
+    unmentioned: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    touched: dict[str, str] = field(default_factory=dict)
+
+    def check_removal(self, *, prune: bool) -> None:
+        """Raise an HqsamError if too many images would lose their results; see `ownership.check_removal`."""
+        check_removal(self.known, [*self.gone, *self.emptied], prune=prune)
+
+
+def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = None) -> Plan:
+    """Plan a job; raises the errors of a run before any model is loaded.
+
+    Args:
+        contents: of the journal; None to read them.
+
+    Raises:
+        UsageError: outputs belong to another run, or were not written by hqsam, or kept results have categories with
+            the ids of others.
+        HqsamError: the journal is invalid.
+    """
+    if contents is None and job.journal is not None and outputs is not None and not job.config.overwrite:
+        contents = journal_contents(job.journal, job.remembered)
+        if not contents.end:
+            outputs.check_not_foreign()
+    contents = contents or Contents()
+    entries = contents.entries
+    has_results = any(entry.results for entry in entries.values())
+    names = {image.file_name for image in job.images}
+    others = {name: entry.path for name, entry in entries.items() if name not in names}
+    gone = _gone(job.images, others)
+    plan = Plan(contents.end, len(entries), has_results, gone=gone)
+    inputs = {image.absolute for image in job.images}  # may have other names
+    plan.others = sorted(name for name in others.keys() - set(gone) if others[name] not in inputs)
+    for source, fingerprint in _fingerprints(job, entries):
+        name = source.file_name
+        entry = entries.get(name)
+        if entry is None:
+            plan.left.append(source)
+            continue
+        prompts = job.prompts.for_image(name)
+        if fingerprint is not None and fingerprint != entry.fingerprint:
+            plan.touched[name] = fingerprint
+        if prompts.mentioned is False and entry.results:
+            plan.unmentioned.append(name)
+            plan.done.append(name)
+        elif fingerprint is None:
+            plan.left.append(source)
+            (plan.rewritten if _are_others(entry, prompts) else plan.changed).append(name)
+            if prompts.mentioned and not prompts.prompts and entry.results:
+                plan.emptied.append(name)
+        elif entry.failure is not None:
+            if job.config.retry_failed:
+                plan.left.append(source)
+            else:
+                plan.failed.append(name)
+        elif outputs is None or outputs.is_complete(name, entry.results):
+            plan.done.append(name)
+        else:
+            plan.left.append(source)
+            plan.rewritten.append(name)
+    plan.lost = sum(entries[name].lost for name in [*plan.done, *plan.failed])
+    kept = [name for name in [*plan.others, *plan.unmentioned] if entries[name].results]
+    check_categories(contents.categories, job.categories, kept)
+    return plan
+
+
+def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[SourceImage, str | None]]:
+    """Yield each image with its current fingerprint, None if pixels or prompts changed.
+
+    Remote files with a new modification time are read in parallel.
+    """
+
+    def known(source: SourceImage) -> str | None:
+        entry = entries.get(source.file_name)
+        if entry is None:
+            return None
+        prompts = job.prompts.for_image(source.file_name)
+        if prompts.mentioned is False and entry.results:
+            return None
+        return renewed(entry.fingerprint, source, prompts)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(0, len(job.images), TOGETHER):
+            images = job.images[start : start + TOGETHER]
+            each = pool.map if any(image.location is not None for image in images) else map
+            yield from zip(images, each(known, images), strict=True)
+
+
+def _are_others(entry: Entry, prompts: ImagePrompts) -> bool:
+    """Whether the prompts of an image changed."""
+    old = Fingerprint.parse(entry.fingerprint)
+    return old is None or old.prompts != prompts_digest(prompts)
+
+
+def check_categories(before: Sequence[Category], now: Sequence[Category], kept: Sequence[str]) -> None:
+    """Raise a UsageError if an id has another name than before.
+
+    Args:
+        kept: images with results of earlier commands, which would change their category.
+    """
+    names = {own["id"]: own["name"] for own in now}
+    for own in before:
+        if kept and names.get(own["id"], own["name"]) != own["name"]:
+            raise UsageError(
+                f"category {own['id']} is {names[own['id']]!r}, and {own['name']!r} in the output's results of "
+                f"other images: {len(kept)} ({some_of(kept)})",
+                remedy="use the same categories, choose another `output`, or pass `overwrite` to start over",
+            )
+
+
+def _gone(images: Sequence[SourceImage], others: Mapping[str, str]) -> list[str]:
+    """Images of earlier runs that were deleted.
+
+    Args:
+        others: their paths, by name, of those that are not among the images.
+    """
+    if not others:
+        return []
+    stored = {image.absolute: image.location.url for image in images if image.location is not None}
+    tars = set(map(absolute_path, set(stored.values())))
+    # An image in a tar file may have a new name.
+    gone = gone_images([path for path in others.values() if path not in stored], tars)
+    return [name for name, path in others.items() if path in gone]

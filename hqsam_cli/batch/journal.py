@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 
 from ..configs import changes
 from ..errors import HqsamError, UsageError
-from ..formats.annotations import json_line
+from ..formats.coco import json_line
 from ..records import Category, Failure, ImageRecord
 from .lock import is_gone, lock, start_of
 
@@ -102,7 +102,7 @@ class Contents:
         outcome: of the last command: `finished`, `interrupted`, or `stopped` by too many failures; None if it is still
             running, or was killed.
         done, failed: number of images since then.
-        end: offset of the end of the last complete line.
+        end: offset of the end of the last complete line when it was read.
     """
 
     identity: dict[str, str] = field(default_factory=dict)
@@ -119,8 +119,8 @@ class Contents:
         """Categories of the results of the last command."""
         return [] if self.last is None else self.last.categories
 
-    def take(self, line: dict[str, Any], offset: int) -> None:
-        """Apply a line after the first."""
+    def take(self, line: dict[str, Any], offset: int = 0) -> None:
+        """Apply a line after the first; that of an image begins at an offset."""
         if "began" in line:
             self.last, self.outcome, self.done, self.failed = Beginning(**{"start": "", **line["began"]}), None, 0, 0
         elif "outcome" in line:
@@ -130,12 +130,14 @@ class Contents:
         elif "touched" in line:
             self.entries[line["touched"]] = self.entries[line["touched"]]._replace(fingerprint=line["fingerprint"])
         else:
-            record = ImageRecord.from_dict(line)
-            results = len(record.annotations)
-            entry = Entry(line["fingerprint"], record.path, record.failure, line["lost"], results, offset)
-            self.entries[record.file_name] = entry
-            self.done += entry.failure is None
-            self.failed += entry.failure is not None
+            self.add(line["fingerprint"], line["lost"], ImageRecord.from_dict(line), offset)
+
+    def add(self, fingerprint: str, lost: int, record: ImageRecord, offset: int) -> None:
+        """Add an image, whose line begins at an offset."""
+        entry = Entry(fingerprint, record.path, record.failure, lost, len(record.annotations), offset)
+        self.entries[record.file_name] = entry
+        self.done += entry.failure is None
+        self.failed += entry.failure is not None
 
 
 class Journal:
@@ -149,6 +151,7 @@ class Journal:
         named: name in messages, if not the path.
 
     Attributes:
+        contents: those of earlier commands, and what was appended since.
         former: entries of the overwritten run.
 
     Raises:
@@ -169,7 +172,7 @@ class Journal:
         self.info = dict(info or {})
         self.former: Mapping[str, Entry] = {}
         self._former_file: IO[bytes] | None = None
-        self._contents = Contents()
+        self.contents = Contents()
         self._lock_file: Path | None = None
         self._file = self._locked()
         try:
@@ -185,12 +188,12 @@ class Journal:
     @property
     def entries(self) -> Mapping[str, Entry]:
         """The entries by file name."""
-        return self._contents.entries
+        return self.contents.entries
 
     @property
     def categories(self) -> list[Category]:
         """Categories of the results of the last command."""
-        return self._contents.categories
+        return self.contents.categories
 
     def _keep_former(self) -> None:
         self.former = read_journal(self.path).entries
@@ -211,31 +214,37 @@ class Journal:
 
     def begin(self, beginning: Beginning) -> None:
         """Record the start of a command."""
-        self._append([{"began": asdict(beginning)}])
+        self._note({"began": asdict(beginning)})
 
     def append(self, records: Iterable[tuple[Origin, ImageRecord]]) -> None:
         """Record images whose outputs are written; synced to disk on return."""
-        self._append([_line(origin, record) for origin, record in records])
+        records, lines = list(records), list[bytes]()
+        for origin, record in records:
+            line = {**origin._asdict(), "path": record.path, **record.to_dict()}
+            lines.append(json_line(line if record.failure is None else {**line, "failure": astuple(record.failure)}))
+        end = self._file.seek(0, os.SEEK_END)
+        self._write(b"".join(lines))
+        for (origin, record), written in zip(records, lines, strict=True):
+            self.contents.add(origin.fingerprint, origin.lost, record, end)
+            end += len(written)
 
     def forget(self, file_names: Iterable[str]) -> None:
         """Record that images were deleted with their results."""
-        self._append([{"forgotten": name} for name in file_names])
+        self._note(*({"forgotten": name} for name in file_names))
 
     def touch(self, fingerprints: Mapping[str, str]) -> None:
         """Record new fingerprints of images with a new modification time but the same content."""
-        self._append([{"touched": name, "fingerprint": own} for name, own in fingerprints.items()])
+        self._note(*({"touched": name, "fingerprint": own} for name, own in fingerprints.items()))
 
     def end(self, outcome: str) -> None:
         """Record the outcome of the command; see `Contents`."""
-        self._append([{"outcome": outcome}])
+        self._note({"outcome": outcome})
 
-    def _append(self, entries: list[dict[str, Any]]) -> None:
-        end = self._file.seek(0, os.SEEK_END)
-        lines = [json_line(entry) for entry in entries]
-        self._write(b"".join(lines))
-        for entry, line in zip(entries, lines, strict=True):
-            self._contents.take(entry, end)
-            end += len(line)
+    def _note(self, *lines: dict[str, Any]) -> None:
+        """Append lines other than those of images."""
+        self._write(b"".join(map(json_line, lines)))
+        for line in lines:
+            self.contents.take(line)
 
     def records(self, file_names: Iterable[str]) -> Iterator[ImageRecord]:
         """Yield the records of images, in the order of the names, skipping names without one."""
@@ -281,12 +290,12 @@ class Journal:
 
     def _read(self, identity: dict[str, str]) -> None:
         """Index the lines, truncate an incomplete last one, and write the first line of an empty file."""
-        self._contents = read_journal(self.path, identity, named=self._named)
-        self._file.truncate(self._contents.end)
-        if self._contents.end == 0:
+        self.contents = read_journal(self.path, identity, named=self._named)
+        self._file.truncate(self.contents.end)
+        if self.contents.end == 0:
             self._write(json_line({"identity": identity, "info": self.info}))
         else:
-            self.info = self._contents.info
+            self.info = self.contents.info
 
 
 def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: str | None = None) -> Contents:
@@ -357,11 +366,6 @@ def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> N
             f"{place} contains results of another run ({'; '.join(changed)}{made})",
             remedy="pass `overwrite` to start over, or choose another `output`",
         )
-
-
-def _line(origin: Origin, record: ImageRecord) -> dict[str, Any]:
-    line = {**origin._asdict(), "path": record.path, **record.to_dict()}
-    return line if record.failure is None else {**line, "failure": astuple(record.failure)}
 
 
 def cannot_write(path: Path | str, error: OSError) -> HqsamError:

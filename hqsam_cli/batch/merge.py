@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 
 from ..configs import SegmentationKind, changes
 from ..errors import UsageError
-from ..formats import WRITERS, MakeWriter
-from ..formats.outputs import Outputs
+from ..formats import WRITERS
+from ..formats.outputs import MakeWriter, Outputs
 from ..formats.ownership import ImageFiles, check_removal, tell_kept, tell_removed
 from ..io.address_folder import AT_ONCE as THREADS
 from ..io.copies import below
@@ -21,7 +21,8 @@ from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..io.tars import gone_images
 from ..records import ImageRecord
 from .all_images import all_records
-from .job import Summary
+from .inputs import Shard
+from .job import Summary, check_categories
 from .journal import (
     Beginning,
     Contents,
@@ -32,9 +33,7 @@ from .journal import (
     read_records,
     with_results,
 )
-from .object_journal import journal_of, local_journal, open_journal
-from .plan import check_categories, check_not_foreign
-from .shard import Shard
+from .object_journal import has_journal, journal_of, local_journal, open_journal
 
 SHARD, FORMAT, SEGMENTATION = "shard", "format", "segmentation"  # identity keys
 AT_ONCE = 1000  # records per write
@@ -91,14 +90,13 @@ def merge_shards(
     categories = first.beginning.categories
     outputs = Outputs(output, writers, identity[FORMAT].split(","), categories)
     place = below(output, JOURNAL if isinstance(output, Path) else JOURNAL_FOLDER)
-    if not overwrite:
-        check_not_foreign(place, outputs)
+    if not overwrite and not has_journal(place):
+        outputs.check_not_foreign()
     journal = open_journal(place, identity, overwrite=overwrite, info={**first.contents.info, **info})
     kept: list[str] = []
 
     def files_of(name: str, of_shard: Iterable[str] = ()) -> ImageFiles:
-        noted = None if overwrite_edited else journal.noted(name)
-        return ImageFiles(None if noted is None else {*noted, *of_shard}, kept=kept, foreign_too=overwrite)
+        return ImageFiles(None if overwrite_edited else journal.noted(name), list(of_shard), kept, overwrite)
 
     try:
         gone = _gone(journal, names)
@@ -268,6 +266,7 @@ class _Merging(NamedTuple):
         noted = []
         for (origin, record), own in zip(records, files, strict=True):
             if record.failure is None:
-                self.outputs.note(record, own, is_new=record.file_name not in self.known)
-            noted.append((origin._replace(files=" ".join([*(origin.files or "").split(), *own.written])), record))
+                for labels in self.outputs.labels:
+                    labels.note(record, own, is_new=record.file_name not in self.known)
+            noted.append((origin._replace(files=" ".join(own.written)), record))
         return noted

@@ -24,9 +24,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import HqsamError
+from ..errors import HqsamError, UsageError
 from ..io.address_folder import AddressFolder
 from ..io.addresses import MODIFIED, stamp_of
+from ..io.atomic import check_can_write
 from ..io.run_folder import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from .journal import Beginning, Contents, Journal, read_journal
 
@@ -184,7 +185,7 @@ class ObjectJournal(Journal):
             self._check_alone(journal_contents(address))
         super().__init__(self._copy.path, identity, overwrite=overwrite, info=info, named=address)
         try:
-            self._check_alone(self._contents)
+            self._check_alone(self.contents)
         except HqsamError:
             self.close()
             raise
@@ -283,6 +284,33 @@ def journal_of(output: Path | str) -> Path | str:
     objects = f"file://{output.absolute()}/{JOURNAL_FOLDER}"
     is_copied = not (output / JOURNAL).exists() and (output / JOURNAL_FOLDER).is_dir() and has_journal(objects)
     return objects if is_copied else output / JOURNAL
+
+
+def journal_place(output: Path | str, folder: str | None, *, beside: bool = False) -> Path | str:
+    """Location of a run's journal.
+
+    Args:
+        folder: of `--journal`.
+        beside: the output is a file, with its journal beside it; else the journal is in the output folder.
+
+    Raises:
+        UsageError: `--journal` is given for a local output.
+    """
+    if isinstance(output, Path):
+        if folder is not None:
+            raise UsageError("applies to an output at a URL only", option="journal", value=folder, remedy="omit it")
+        return output.with_name(f"{output.name}.{JOURNAL}") if beside else output / JOURNAL
+    if folder is not None:
+        return Path(folder, JOURNAL)
+    return f"{output.rstrip('/')}{'.' if beside else '/'}{JOURNAL_FOLDER}"
+
+
+def check_writable(place: Path | str) -> None:
+    """Raise an HqsamError if a journal cannot be written."""
+    if isinstance(place, Path):
+        check_can_write(place)
+    else:
+        AddressFolder(place).check_can_write()
 
 
 def copy_of(address: str) -> JournalCopy:

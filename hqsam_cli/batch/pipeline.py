@@ -11,67 +11,82 @@ their outputs. Images that are not among the inputs keep their results.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..errors import HqsamError, ReaderGoneError
-from ..formats.annotations import json_line, shown
+from ..formats.coco import json_line, shown
 from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles, tell_kept, tell_removed
 from ..formats.values import some_of
-from ..io.find import SourceImage
 from ..progress import Progress
 from ..records import Category, ImageRecord
 from .all_images import all_records
 from .fingerprint import is_unknown
+from .inputs import inputs_digest
 from .interrupt import Interrupt
-from .job import Job, Summary
-from .journal import Beginning, Entry, Journal, Origin, cannot_write, with_results
-from .object_journal import open_journal
-from .plan import Plan, check_not_foreign, make_plan
-from .shard import inputs_digest
-from .steps import Step
-from .work import Engine, Outcome, Worker, WorkItem
+from .job import Job, Plan, Summary, make_plan
+from .journal import Beginning, Journal, Origin, cannot_write, with_results
+from .object_journal import check_writable, open_journal
+from .steps import WorkItem
+from .work import Engine, Outcome
 
 
-def run_images(job: Job, outputs: Outputs | None, engine: Engine, progress: Progress) -> Summary:
-    """Run the job until it ends, is interrupted, or fails.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRun:
+    """A run that is ready to start.
 
-    Args:
+    Attributes:
+        engine: loads the models, and processes the images.
         outputs: the job's writers; None if results are discarded or streamed.
-        engine: processes the images; see `make_worker`.
-
-    Raises:
-        HqsamError: outputs cannot be written, or belong to another run.
+        plan: images that are done or left.
+        describe: returns a description of the prompts.
+        lost: inputs or prompts were skipped, so that the exit code is 3.
+        strict: prompts outside their images also make the exit code 3.
+        has_files: prompts come from files.
     """
-    began = time.monotonic()
-    journal = None
-    if job.journal is not None:
-        if outputs is not None and not job.overwrite:
-            check_not_foreign(job.journal, outputs)
-        journal = open_journal(job.journal, job.remembered, overwrite=job.overwrite, info=job.info)
-    try:
-        with Interrupt() as interrupt:
-            summary = _Run(job, outputs, engine, progress, journal, interrupt).through_all_groups()
-        if journal is not None:
-            journal.end(summary.outcome)
-    finally:
-        if journal is not None:
-            journal.close()
-    summary.seconds = time.monotonic() - began
-    return summary
 
+    job: Job
+    outputs: Outputs | None
+    engine: Callable[[], Engine]
+    plan: Plan
+    describe: Callable[[], str] = str
+    lost: bool = False
+    strict: bool = False
+    has_files: bool = False
 
-def make_worker(job: Job, outputs: Outputs | None, step: Step[Any]) -> Worker:
-    """Create the worker for a job's images, in this or another process.
+    def run(self, progress: Progress) -> Summary:
+        """Run the job until it ends, is interrupted, or fails.
 
-    Args:
-        step: segmentation or detection.
-    """
-    pictures = [] if outputs is None else outputs.pictures
-    return Worker(step, pictures, exif=job.exif, max_pixels=job.max_pixels, output=job.output, on_result=job.on_result)
+        Raises:
+            HqsamError: models cannot be loaded, results cannot be written or belong to another run, no prompt is inside
+                its image, or too many images would lose their results.
+        """
+        job, journal = self.job, None
+        self.plan.check_removal(prune=job.config.prune)
+        if job.journal is not None:
+            check_writable(job.journal)
+        engine = self.engine()
+        began = time.monotonic()
+        if job.journal is not None:
+            journal = open_journal(job.journal, job.remembered, overwrite=job.config.overwrite, info=job.info)
+        try:
+            with Interrupt() as interrupt:
+                summary = _Run(job, self.outputs, engine, progress, journal, interrupt).process(self.plan)
+            if journal is not None:
+                journal.end(summary.outcome)
+        finally:
+            if journal is not None:
+                journal.close()
+        summary.seconds = time.monotonic() - began
+        has_results = summary.masks or summary.already_done or summary.failed or summary.interrupted
+        if self.has_files and summary.lost and not has_results:
+            raise HqsamError(f"no prompt lies inside its image ({summary.lost} skipped)", remedy="see above")
+        summary.left_out = self.lost or (self.strict and summary.lost > 0)
+        return summary
 
 
 def _in_order(before: Sequence[Category], now: Sequence[Category]) -> list[Category]:
@@ -91,35 +106,51 @@ def _print_lines(stream: BinaryIO, lines: Iterable[bytes]) -> None:
         ) from None
 
 
+@dataclass
 class _Run:
-    """State of a run."""
+    """State of a run.
 
-    def __init__(
-        self,
-        job: Job,
-        outputs: Outputs | None,
-        engine: Engine,
-        progress: Progress,
-        journal: Journal | None,
-        interrupt: Interrupt,
-    ) -> None:
-        self.job, self.outputs, self.engine, self.progress = job, outputs, engine, progress
-        self.journal, self.interrupt = journal, interrupt
-        self.summary = Summary()
-        self.names = [image.file_name for image in job.images]
-        self.left = 0  # images not yet processed
-        self.known: set[str] = set()  # images with earlier results
-        self.kept: list[str] = []  # files edited by the user
-        self.bare: list[str] = []  # failed images that lose earlier results
-        self.categories = job.categories
+    Attributes:
+        left: number of images not yet processed.
+        known: images with earlier results.
+        kept: files edited by the user.
+        bare: failed images that lose earlier results.
+        categories: COCO categories, those of earlier runs first.
+    """
 
-    def through_all_groups(self) -> Summary:
+    job: Job
+    outputs: Outputs | None
+    engine: Engine
+    progress: Progress
+    journal: Journal | None
+    interrupt: Interrupt
+    summary: Summary = field(default_factory=Summary)
+    left: int = 0
+    known: set[str] = field(default_factory=set)
+    kept: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.names = [image.file_name for image in self.job.images]
+        self.categories = self.job.categories
+
+    def process(self, plan: Plan) -> Summary:
         """Process and record the remaining images, and write the files about all images, however the run ends."""
-        entries, categories = ({}, []) if self.journal is None else (self.journal.entries, self.journal.categories)
-        plan = make_plan(self.job, entries, self.outputs, categories)
-        plan.check_removal(prune=self.job.prune)
+        job, summary = self.job, self.summary
+        if self.journal is not None and self.journal.contents.end != plan.end:  # another run wrote to it since
+            plan = make_plan(job, self.outputs, self.journal.contents)
+            plan.check_removal(prune=job.config.prune)
         self._open_outputs()
-        groups = self._groups_to_do(plan, entries)
+        summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
+        summary.lost, self.left = plan.lost, len(plan.left)
+        starts = range(0, len(plan.left), job.batch_size)
+        groups = (
+            [
+                WorkItem(image, job.prompts.for_image(image.file_name), ImageFiles(self._noted(image.file_name)))
+                for image in group
+            ]
+            for group in (plan.left[start : start + job.batch_size] for start in starts)
+        )
         self._begin(plan)
         try:
             with closing(self._outcomes(groups)) as made:
@@ -128,10 +159,10 @@ class _Run:
         finally:
             tell_removed("images that failed", self.bare)
             tell_kept(self.kept)
-        self.summary.interrupted = self.interrupt.wanted and self.left > 0
-        self.summary.stopped = self._too_many_failed()
+        summary.interrupted = self.interrupt.wanted and self.left > 0
+        summary.stopped = self._too_many_failed()
         self._write_at_the_end()
-        return self.summary
+        return summary
 
     def _outcomes(self, groups: Iterator[list[WorkItem]]) -> Generator[list[Outcome], None, None]:
         """Outcomes of the engine; if it fails, the files about all images still contain what is done."""
@@ -152,7 +183,7 @@ class _Run:
         if self.outputs is None or self.journal is None:
             return
         names = with_results(self.journal.entries)
-        former = dict.fromkeys([*with_results(self.journal.former), *self.names]) if self.job.overwrite else {}
+        former = dict.fromkeys([*with_results(self.journal.former), *self.names]) if self.job.config.overwrite else {}
         self.known, self.categories = set(names), _in_order(self.journal.categories, self.job.categories)
         try:
             self.outputs.begin([*former, *names], self.categories)
@@ -164,28 +195,13 @@ class _Run:
 
     def _noted(self, file_name: str) -> Collection[str] | None:
         """Digests of what earlier runs wrote for an image; None if any file may be replaced."""
-        return None if self.journal is None or self.job.overwrite_edited else self.journal.noted(file_name)
+        return None if self.journal is None or self.job.config.overwrite_edited else self.journal.noted(file_name)
 
     def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True) -> None:
         """Remove the outputs of an image; `written` are digests of what this run just wrote."""
         assert self.outputs is not None
-        noted = self._noted(name)
-        files = ImageFiles(None if noted is None else {*noted, *written}, foreign_too=self.job.overwrite)
+        files = ImageFiles(self._noted(name), list(written), self.kept, self.job.config.overwrite)
         self.outputs.remove(name, files, pictures=pictures)
-        self.kept += files.kept
-
-    def _groups_to_do(self, plan: Plan, entries: Mapping[str, Entry]) -> Iterator[list[WorkItem]]:
-        """Yield batches of the remaining images."""
-        summary, size = self.summary, self.job.batch_size
-        summary.already_done, summary.failed_before = len(plan.done), len(plan.failed)
-        summary.lost += sum(entries[name].lost for name in [*plan.done, *plan.failed])
-        self.left = len(plan.left)
-        starts = range(0, len(plan.left), size)
-        return ([self._item(image) for image in plan.left[start : start + size]] for start in starts)
-
-    def _item(self, source: SourceImage) -> WorkItem:
-        name = source.file_name
-        return WorkItem(source, self.job.prompts.for_image(name), self._noted(name))
 
     def _begin(self, plan: Plan) -> None:
         """Report the work to do, also in the journal, for `hqsam status`."""
@@ -249,7 +265,8 @@ class _Run:
         if self.outputs is None:
             return origin, record
         if record.failure is None:
-            self.outputs.note(record, files, is_new=name not in self.known)
+            for labels in self.outputs.labels:
+                labels.note(record, files, is_new=name not in self.known)
             self.kept += files.kept
         elif name in self.known and is_unknown(origin.fingerprint, record.path):
             return None

@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from ..errors import HqsamError, ImageError
-from .work import Outcome, WorkItem, failed
+from .steps import WorkItem
+from .work import Outcome, failed
 
 MOST_DEATHS = 3  # of processes with the same pending image, or of successive processes while loading models
 MEMORY = "check that there is enough memory"

@@ -17,9 +17,9 @@ from threading import Event, Thread
 import torch
 
 from ..errors import HqsamError
-from .local import GROUPS_AHEAD, LocalEngine
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import Outcome, Worker, WorkItem
+from .steps import WorkItem
+from .work import GROUPS_AHEAD, LocalEngine, Outcome, Worker
 
 
 class ProcessEngine(Pool["_Process"]):

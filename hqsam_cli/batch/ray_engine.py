@@ -21,7 +21,8 @@ import torch
 
 from ..errors import HqsamError, UsageError
 from .pool import Pool, PoolWorker, WorkerDiedError
-from .work import Outcome, Worker, WorkItem
+from .steps import WorkItem
+from .work import Outcome, Worker
 
 PATIENCE = 10.0  # timeout in seconds to reach a cluster
 

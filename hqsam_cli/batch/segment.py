@@ -16,10 +16,11 @@ from ..configs.run_identity import made_by
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
-from ..formats import WRITERS, MakeWriter
+from ..formats import WRITERS
 from ..formats.cutouts import CropWriter, CutoutWriter
+from ..formats.image_writer import ImageResult
+from ..formats.outputs import MakeWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
-from ..formats.run_records import ImageResult
 from ..inference.device import resolve_compute, resolve_devices
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
@@ -32,12 +33,10 @@ from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
 from .fingerprint import stamped
-from .inputs import Inputs, input_images, input_paths
-from .job import Job, Summary
-from .object_journal import has_journal
-from .plan import plan_of
-from .prepared import PreparedRun, journal_place
-from .shard import Shard, inputs_digest
+from .inputs import Inputs, Shard, input_images, input_paths, inputs_digest
+from .job import Job, Summary, make_plan
+from .object_journal import has_journal, journal_place
+from .pipeline import PreparedRun
 
 
 def segment_images(
@@ -123,10 +122,9 @@ def prepare_segment(
         images=images if place is None else stamped(images),
         inputs=inputs_digest(found.images),
         prompts=table,
+        config=config,
         output=place,
         formats=config.formats,
-        exif=config.exif,
-        max_pixels=config.max_pixels,
         batch_size=config.batch_size or compute.batch_size,
         categories=detector.categories if detector else [DEFAULT_CATEGORY] if config.everything else table.categories,
         identity=_identity(config, detector, model_sha256, finds_objects=finds_objects),
@@ -138,10 +136,6 @@ def prepare_segment(
             **made_by(),
         },
         segmentation=config.polygons.segmentation,
-        overwrite=config.overwrite,
-        overwrite_edited=config.overwrite_edited,
-        prune=config.prune,
-        retry_failed=config.retry_failed,
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         journal=None if place is None else journal_place(place, config.journal),
         stream=sys.stdout.buffer if place is None and on_result is None else None,
@@ -150,8 +144,8 @@ def prepare_segment(
     )
 
     outputs = job.outputs()
-    plan = plan_of(job, outputs)
-    if plan.has_results or (job.overwrite and job.journal is not None and has_journal(job.journal)):
+    plan = make_plan(job, outputs)
+    if plan.has_results or (config.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 
     def engine() -> Any:

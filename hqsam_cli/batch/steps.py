@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
@@ -14,28 +13,29 @@ import numpy as np
 
 from ..configs import SegmentConfig
 from ..configs.option import is_default
-from ..errors import ImageError, first_line
-from ..formats.annotations import make_annotation, make_detection
+from ..errors import ImageError
+from ..formats.coco import make_detection
 from ..formats.ownership import ImageFiles
+from ..formats.polygons import mask_polygons
 from ..inference.exclusive import exclusive
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.select import Selection
-from ..records import Annotation, Category, Failure, Instance, Prompt
+from ..records import Annotation, Category, Failure, ImagePrompts, Instance, Prompt
 
-log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-@dataclass(slots=True)
-class DecodedImage:
-    """A decoded image, or its error.
+@dataclass(slots=True, eq=False)
+class WorkItem:
+    """An image to process, and what its worker makes of it.
 
     Attributes:
-        fingerprint: of its pixels and prompts; see `fingerprint`.
+        given: its prompts in files.
         files: its files in the output.
+        fingerprint: of its pixels and prompts; see `fingerprint`.
         pixels: RGB uint8 (H, W, 3).
         resized: the image at the model's input size, if the step needs it.
         prompts: fit to the image.
@@ -45,9 +45,9 @@ class DecodedImage:
     """
 
     source: SourceImage
-    image_id: int
-    fingerprint: str
-    files: ImageFiles = field(default_factory=ImageFiles)
+    given: ImagePrompts
+    files: ImageFiles
+    fingerprint: str = ""
     pixels: np.ndarray | None = None
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
@@ -72,17 +72,18 @@ class Step(Protocol[Result]):
 
     categories: list[Category]
 
-    def prepare(self, item: DecodedImage) -> None:
-        """Preprocess a decoded image; called from several threads."""
+    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
+        """Resize a decoded image, if the step needs it; called from several threads."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Result]]:
-        """Compute the results of each image of a batch; a failed image gets an error and no results."""
+    def results(self, group: list[WorkItem]) -> list[list[Result]]:
+        """Compute the results of each image of a batch; all images are decoded. Models may raise any exception."""
 
-    def finished(self, results: list[Result]) -> list[Result]:
-        """Postprocess the results of an image; called from several threads."""
+    def finish(self, item: WorkItem, results: list[Result]) -> tuple[list[Result], list[Annotation]]:
+        """Postprocess the results of an image, and convert them to COCO annotations; called from several threads.
 
-    def annotations(self, item: DecodedImage, results: list[Result]) -> list[Annotation]:
-        """Convert postprocessed results to COCO annotations; an ImageError if they are invalid."""
+        Raises:
+            ImageError: they are invalid.
+        """
 
 
 class PredictsMasks(Protocol):
@@ -119,41 +120,30 @@ class Segment:
         self.predictor, self.categories, self.config = predictor, categories, config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
-    def prepare(self, item: DecodedImage) -> None:
+    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
         """See `Step`."""
-        if item.prompts:
-            self._resize(item)
+        return self.predictor.resize(pixels) if prompts else None
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        return _ask(group, self._predict)
-
-    def _resize(self, item: DecodedImage) -> None:
-        assert item.pixels is not None
-        item.resized = self.predictor.resize(item.pixels)
-
-    def _predict(self, items: list[DecodedImage]) -> list[list[Instance]]:
-        asked = [(item.resized, item.prompts) for item in items if item.resized is not None]
+        asked = [(item.resized, item.prompts) for item in group if item.resized is not None]
         made = iter(self.predictor.predict_batch([image for image, _ in asked], [prompts for _, prompts in asked]))
-        return [[] if item.resized is None else next(made) for item in items]
+        return [[] if item.resized is None else next(made) for item in group]
 
-    def finished(self, results: list[Instance]) -> list[Instance]:
-        """See `Step`."""
-        cleaning = self.config.cleaning
-        if not is_default(cleaning):
-            results = [replace(own, mask=clean(own.mask, cleaning)) for own in results]
-        return exclusive(results) if cleaning.exclusive else results
-
-    def annotations(self, item: DecodedImage, results: list[Instance]) -> list[Annotation]:
+    def finish(self, item: WorkItem, results: list[Instance]) -> tuple[list[Instance], list[Annotation]]:
         """See `Step`."""
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
             raise ImageError("the model's output overflowed", file=item.source.path, remedy="use `dtype` float32")
-        return [
-            make_annotation(
-                instance, item.image_id, multimask=self.config.multimask, tolerance=self.config.polygons.tolerance
-            )
-            for instance in results
-        ]
+        cleaning, tolerance = self.config.cleaning, self.config.polygons.tolerance
+        if not is_default(cleaning):
+            results = [replace(own, mask=clean(own.mask, cleaning)) for own in results]
+        if cleaning.exclusive:
+            results = exclusive(results)
+        annotations = [own.to_coco(item.given.image_id, multimask=self.config.multimask) for own in results]
+        if tolerance is not None:
+            for own, annotation in zip(results, annotations, strict=True):
+                annotation["polygons"] = mask_polygons(own.mask, tolerance).record()
+        return results, annotations
 
 
 class Detect:
@@ -173,23 +163,19 @@ class Detect:
         self.numbers, self.categories = renumber_categories(detector.categories, known or ())
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
-    def prepare(self, item: DecodedImage) -> None:
+    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> None:
         """See `Step`: nothing to do."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Prompt]]:
+    def results(self, group: list[WorkItem]) -> list[list[Prompt]]:
         """See `Step`."""
-        found = _ask(group, lambda items: self.detector.detect(_pixels(items)))
+        found = self.detector.detect(_pixels(group))
         renumbered = [[replace(p, category_id=self.numbers[p.category_id]) for p in own] for own in found]
         pairs = zip(group, renumbered, strict=True)
         return [self.selection.number(item.source.file_name, own) for item, own in pairs]
 
-    def finished(self, results: list[Prompt]) -> list[Prompt]:
+    def finish(self, item: WorkItem, results: list[Prompt]) -> tuple[list[Prompt], list[Annotation]]:
         """See `Step`."""
-        return results
-
-    def annotations(self, item: DecodedImage, results: list[Prompt]) -> list[Annotation]:
-        """See `Step`."""
-        return [make_detection(prompt, item.image_id, self.names.get(prompt.category_id)) for prompt in results]
+        return results, [make_detection(own, item.given.image_id, self.names.get(own.category_id)) for own in results]
 
 
 class DetectAndSegment(Segment):
@@ -199,11 +185,11 @@ class DetectAndSegment(Segment):
         super().__init__(predictor, detector.categories, config)
         self.detection = Detect(detector, self.selection)
 
-    def prepare(self, item: DecodedImage) -> None:
+    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
         """See `Step`."""
-        self._resize(item)
+        return self.predictor.resize(pixels)
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
         for item, prompts in zip(group, self.detection.results(group), strict=True):
             item.prompts = prompts
@@ -213,9 +199,11 @@ class DetectAndSegment(Segment):
 class SegmentObjects(DetectAndSegment):
     """Predicts masks for objects proposed by point grids, and for a detector's boxes."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
-        """See `Step`; masks are renumbered, because not all come from the detector."""
-        return _numbered(self.selection, group, super().results(group))
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
+        """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
+        boxes = self.detection.detector.detect(_pixels(group))
+        found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
+        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
 class SegmentEverything(Segment):
@@ -225,45 +213,14 @@ class SegmentEverything(Segment):
         self.generator, self.categories, self.config = generator, [DEFAULT_CATEGORY], config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
-    def prepare(self, item: DecodedImage) -> None:
+    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> None:
         """See `Step`: nothing to do, because crops are resized one by one."""
 
-    def results(self, group: list[DecodedImage]) -> list[list[Instance]]:
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        found = _ask(group, lambda items: self.generator.generate(_pixels(items)))
-        return _numbered(self.selection, group, found)
+        found = self.generator.generate(_pixels(group))
+        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
 
-def _numbered(selection: Selection, group: list[DecodedImage], found: list[list[Instance]]) -> list[list[Instance]]:
-    """Select and number the masks of each image."""
-    return [selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
-
-
-def _ask(group: list[DecodedImage], ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[list[Result]]:
-    """Run a model on a batch; on failure, on each image separately, so that one image cannot fail the others."""
-    usable = [item for item in group if item.failure is None]
-    try:
-        answers = iter(ask(usable))
-    except MemoryError:
-        raise
-    except Exception:
-        log.debug("the model failed on a group of images, which are now tried one by one", exc_info=True)
-        answers = iter([_ask_alone(item, ask) for item in usable])
-    made = {item.source.file_name: next(answers) for item in usable}
-    return [made.get(item.source.file_name, []) for item in group]
-
-
-def _ask_alone(item: DecodedImage, ask: Callable[[list[DecodedImage]], list[list[Result]]]) -> list[Result]:
-    try:
-        return ask([item])[0]
-    except MemoryError:
-        raise
-    except Exception as error:
-        log.debug("the model failed on %s", item.source.path, exc_info=True)
-        remedy = "run with `debug`, and report it"
-        item.failure = Failure(item.source.path, "the model failed", first_line(error), remedy)
-        return []
-
-
-def _pixels(items: list[DecodedImage]) -> list[np.ndarray]:
-    return [item.pixels for item in items if item.pixels is not None]
+def _pixels(group: list[WorkItem]) -> list[np.ndarray]:
+    return [item.pixels for item in group if item.pixels is not None]

@@ -1,44 +1,37 @@
-"""Processing of an image from its file to its outputs, in any process."""
+"""Processing of images from their files to their outputs, in any process."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import ImageError
-from ..formats.image_writer import ImageWriter
+from ..errors import ImageError, first_line
+from ..formats.image_writer import ImageResult
+from ..formats.outputs import Outputs
 from ..formats.ownership import ImageFiles
-from ..formats.run_records import ImageResult
-from ..io.find import SourceImage
 from ..io.images import mask_turn, read_oriented
 from ..prompts.fit import fit_prompts
-from ..records import Failure, ImagePrompts, ImageRecord
+from ..records import Failure, ImageRecord
 from .fingerprint import take_fingerprint
+from .job import Job
 from .journal import Origin, cannot_write
-from .steps import DecodedImage, Step
+from .steps import Step, WorkItem
 
+log = logging.getLogger(__name__)
+GROUPS_AHEAD = 2  # decoded before the model; the same number may be written after it
 NAME_ERRORS = (
     errno.ENAMETOOLONG,
     errno.EILSEQ,
     errno.ENOTDIR,
     errno.EISDIR,
 )  # caused by the image name, not the disk
-
-
-class WorkItem(NamedTuple):
-    """An image to process, and its prompts.
-
-    Attributes:
-        noted: digests of its files from earlier runs; see `ownership.ImageFiles`.
-    """
-
-    source: SourceImage
-    prompts: ImagePrompts
-    noted: Collection[str] | None = None
 
 
 class Outcome(NamedTuple):
@@ -72,89 +65,124 @@ class Worker:
     """Decodes images, runs a step on them, and writes their outputs.
 
     Args:
-        writers: of formats with files per image.
-        output: used in messages about write errors.
-        on_result: callback with the result of each image.
+        outputs: the job's writers; None if results are discarded or streamed.
+        step: segmentation or detection.
     """
 
-    def __init__(
-        self,
-        step: Step[Any],
-        writers: Sequence[ImageWriter],
-        *,
-        exif: str,
-        max_pixels: int,
-        output: Path | str | None,
-        on_result: Callable[[ImageResult], None] | None = None,
-    ) -> None:
-        self.step, self.writers, self.on_result = step, writers, on_result
-        self.exif, self.max_pixels, self.output = exif, max_pixels, output
+    def __init__(self, job: Job, outputs: Outputs | None, step: Step[Any]) -> None:
+        self.job, self.step = job, step
+        self.writers = [] if outputs is None else outputs.pictures
 
     def outcomes(self, group: list[WorkItem]) -> list[Outcome]:
         """Process a batch, one stage after the other."""
-        decoded = [self.decode(work_item) for work_item in group]
+        decoded = [self.decode(item) for item in group]
         return [self.write(item, own) for item, own in zip(decoded, self.results(decoded), strict=True)]
 
-    def decode(self, work_item: WorkItem) -> DecodedImage:
+    def decode(self, item: WorkItem) -> WorkItem:
         """Decode an image, and fit its prompts to it."""
-        source, prompts, noted = work_item
-        file = source.file()
-        item = DecodedImage(source, prompts.image_id, str(take_fingerprint(file, prompts)), ImageFiles(noted))
+        config, file = self.job.config, item.source.file()
+        item.fingerprint = str(take_fingerprint(file, item.given))
         try:
             with item.timed("decode"):
-                pixels, orientation = read_oriented(file, exif=self.exif, max_pixels=self.max_pixels)
+                pixels, orientation = read_oriented(file, exif=config.exif, max_pixels=config.max_pixels)
             height, width = pixels.shape[:2]
-            item.prompts, item.problems = fit_prompts(prompts, width, height, mask_turn(orientation, self.exif))
+            item.prompts, item.problems = fit_prompts(item.given, width, height, mask_turn(orientation, config.exif))
             item.pixels = pixels
             with item.timed("resize"):
-                self.step.prepare(item)
+                item.resized = self.step.prepare(pixels, item.prompts)
         except ImageError as error:
-            item.failure = Failure.of(error, source.path)
+            item.failure = Failure.of(error, item.source.path)
         return item
 
-    def results(self, group: list[DecodedImage]) -> list[list[Any]]:
-        """Run the step on a batch."""
+    def results(self, group: list[WorkItem]) -> list[list[Any]]:
+        """Run the step on a batch; if that fails, on each image separately, so that one cannot fail the others."""
         began = time.monotonic()
-        results: list[list[Any]] = self.step.results(group)
+        usable = [item for item in group if item.failure is None]
+        try:
+            made: list[list[Any]] = self.step.results(usable) if usable else []
+        except MemoryError:
+            raise
+        except Exception as error:
+            log.debug("the model failed on %s", ", ".join(item.source.path for item in usable), exc_info=True)
+            if len(usable) > 1:
+                return [self.results([item])[0] for item in group]
+            (item,), made = usable, [[]]
+            remedy = "run with `debug`, and report it"
+            item.failure = Failure(item.source.path, "the model failed", first_line(error), remedy)
         for item in group:
             item.seconds["model"] = round((time.monotonic() - began) / len(group), 4)
-        return results
+        by_name = {item.source.file_name: own for item, own in zip(usable, made, strict=True)}
+        return [by_name.get(item.source.file_name, []) for item in group]
 
-    def write(self, item: DecodedImage, results: list[Any]) -> Outcome:
+    def write(self, item: WorkItem, results: list[Any]) -> Outcome:
         """Write the files of an image."""
-        record = self._record(item, results)
+        source, pixels = item.source, item.pixels
+        size = None if pixels is None else (pixels.shape[1], pixels.shape[0])
+        record = ImageRecord(source.file_name, item.given.image_id, size, [], item.failure, source.absolute)
+        item.pixels = item.resized = None
+        if record.failure is None:
+            try:
+                results, annotations = self.step.finish(item, results)
+                record = replace(record, annotations=annotations)
+                result = ImageResult(record, results, pixels, item.files)
+                with item.timed("write"):
+                    for writer in self.writers:
+                        writer.write(result)
+                    if self.job.on_result is not None:
+                        self.job.on_result(result)
+            except ImageError as error:
+                record = replace(record, annotations=[], failure=Failure.of(error, source.path))
+            except OSError as error:
+                if error.errno not in NAME_ERRORS:
+                    raise cannot_write(self.job.output or Path(source.file_name), error) from None
+                reason = "no valid name for its outputs"
+                failure = Failure(source.path, reason, error.strerror or "", "rename the image")
+                record = replace(record, annotations=[], failure=failure)
         return Outcome(Origin(item.fingerprint, len(item.problems), item.seconds), item.problems, record, item.files)
-
-    def _record(self, item: DecodedImage, results: list[Any]) -> ImageRecord:
-        source = item.source
-        size = None if item.pixels is None else (item.pixels.shape[1], item.pixels.shape[0])
-        record = ImageRecord(source.file_name, item.image_id, size, [], item.failure, source.absolute)
-        pixels, item.pixels, item.resized = item.pixels, None, None
-        if item.failure is not None or size is None:
-            return record
-        try:
-            results = self.step.finished(results)
-            record = replace(record, annotations=self.step.annotations(item, results))
-            result = ImageResult(record, results, pixels, item.files)
-            with item.timed("write"):
-                for writer in self.writers:
-                    writer.write(result)
-                if self.on_result is not None:
-                    self.on_result(result)
-            return record
-        except ImageError as error:
-            failure = Failure.of(error, source.path)
-        except OSError as error:
-            if error.errno not in NAME_ERRORS:
-                raise cannot_write(self.output or Path(source.file_name), error) from None
-            failure = Failure(source.path, "no valid name for its outputs", error.strerror or "", "rename the image")
-        return replace(record, annotations=[], failure=failure)
 
 
 def failed(item: WorkItem, error: ImageError) -> Outcome:
     """Outcome of an image that cannot be processed."""
-    source, prompts, noted = item
-    origin = Origin(str(take_fingerprint(source.file(), prompts)))
-    failure = Failure.of(error, source.path)
-    record = ImageRecord(source.file_name, prompts.image_id, None, [], failure, source.absolute)
-    return Outcome(origin, [], record, ImageFiles(noted))
+    source, given = item.source, item.given
+    origin = Origin(str(take_fingerprint(source.file(), given)))
+    record = ImageRecord(source.file_name, given.image_id, None, [], Failure.of(error, source.path), source.absolute)
+    return Outcome(origin, [], record, item.files)
+
+
+class LocalEngine:
+    """An `Engine` in this process: threads decode ahead and write behind; batches are returned in order.
+
+    Args:
+        threads: number of decoding threads, and of writing threads.
+    """
+
+    def __init__(self, worker: Worker, threads: int) -> None:
+        self.worker, self.threads = worker, threads
+
+    def outcomes(
+        self, groups: Iterator[list[WorkItem]], stopped: Callable[[], bool]
+    ) -> Generator[list[Outcome], None, None]:
+        """See `Engine`."""
+        waiting: deque[list[Future[WorkItem]]] = deque()
+        writing: deque[list[Future[Outcome]]] = deque()
+        decoders = ThreadPoolExecutor(self.threads, "decode")
+        writers = ThreadPoolExecutor(self.threads, "write")
+        try:
+            while True:
+                while len(waiting) < GROUPS_AHEAD and (group := next(groups, None)) is not None:
+                    waiting.append([decoders.submit(self.worker.decode, item) for item in group])
+                if not waiting or stopped():
+                    break
+                ready = [future.result() for future in waiting.popleft()]
+                made = self.worker.results(ready)
+                pairs = zip(ready, made, strict=True)
+                writing.append([writers.submit(self.worker.write, item, own) for item, own in pairs])
+                del ready, made, pairs
+                # Written images are recorded immediately: a crash loses little, and a full disk stops the run early.
+                while writing and (len(writing) > GROUPS_AHEAD or all(future.done() for future in writing[0])):
+                    yield [future.result() for future in writing.popleft()]
+            while writing:
+                yield [future.result() for future in writing.popleft()]
+        finally:
+            decoders.shutdown(cancel_futures=True)
+            writers.shutdown(cancel_futures=True)

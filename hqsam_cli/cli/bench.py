@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..configs import DEFAULT_MAX_PIXELS
-from .console import ConsoleReporter, print_json, print_table
+from .console import print_json, print_table
 from .options import DEFAULT_MODEL, DeviceOption, ModelOption, QuietOption
+from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
     import numpy as np

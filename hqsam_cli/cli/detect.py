@@ -9,10 +9,9 @@ import typer
 
 from ..configs import DetectConfig
 from ..configs.run import RESULTS
-from .console import ConsoleReporter
 from .from_config import with_options
 from .options import DryRunOption, InputsArgument, NullOption, QuietOption, VerboseOption
-from .run import run_and_exit
+from .reporter import ConsoleReporter, run_and_exit
 
 EPILOG = """
 [bold]Examples[/bold]

@@ -12,11 +12,11 @@ import typer
 from ..configs import EvalConfig
 from ..configs.run import DATA
 from ..errors import UsageError
-from .console import ConsoleReporter
 from .eval_tables import compare_files, print_evaluation, print_list
 from .from_config import with_options
 from .options import DEFAULT_MODEL, MODEL_VARIABLE, STDIN, ModelsOption
 from .plain import complete_names
+from .reporter import ConsoleReporter
 
 EPILOG = """
 [bold]Examples[/bold]

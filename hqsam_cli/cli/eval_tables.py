@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .console import ConsoleReporter, print_json, print_table
+from .console import print_json, print_table
+from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
     from ..evaluation.differences import Difference

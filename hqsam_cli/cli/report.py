@@ -9,8 +9,8 @@ import typer
 
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import NoInputError
-from .console import ConsoleReporter
 from .options import MaxPixelsOption, QuietOption, VerboseOption, WorkersOption
+from .reporter import ConsoleReporter
 
 EPILOG = """
 [bold]Examples[/bold]

@@ -15,9 +15,10 @@ from ..configs import SegmentationKind, SegmentConfig
 from ..configs.formats import FILES, FOLDERS
 from ..errors import UsageError
 from ..io.addresses import path_or_address
-from .console import ConsoleReporter, print_json, print_table
+from .console import print_json, print_table
 from .from_config import option_of
 from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
+from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
     from ..results.stream import Results

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from ..io.addresses import path_or_address
-from .console import ConsoleReporter, print_json, print_table
+from .console import print_json, print_table
 from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
+from .reporter import ConsoleReporter
 
 STATUS_EPILOG = """
 [bold]Examples[/bold]

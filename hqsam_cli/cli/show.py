@@ -15,12 +15,12 @@ from ..configs import STDIN, SegmentConfig
 from ..configs.run import RESULTS
 from ..errors import HqsamError, UsageError
 from ..io.addresses import path_or_address
-from .console import ConsoleReporter
 from .from_config import with_options
 from .options import InputsArgument, QuietOption, VerboseOption
+from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
-    from ..formats.run_records import ImageResult
+    from ..formats.image_writer import ImageResult
 
 EPILOG = """
 [bold]Examples[/bold]

@@ -15,9 +15,10 @@ from ..configs import TrainConfig
 from ..configs.run import ABLATIONS, DATA, RESULTS
 from ..errors import UsageError
 from ..training.ablations import AblationScores
-from .console import ConsoleReporter, print_table
+from .console import print_table
 from .from_config import with_options
 from .options import DryRunOption, QuietOption
+from .reporter import ConsoleReporter
 
 Fusion = Literal["none", "decoder", "early", "final", "full"]  # of the paper's table 3
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import HqsamError, NoInputError, UsageError
-from .console import ConsoleReporter, print_json, print_table
+from .console import print_json, print_table
+from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,8 +23,8 @@ class MaskFormat(NamedTuple):
 
 MASK_FORMATS = {
     "coco": MaskFormat("coco.write_coco", file="instances.json"),
-    "png": MaskFormat("png.PngWriter", "masks"),
-    "idmap": MaskFormat("idmap.IdMapWriter", "masks"),
+    "png": MaskFormat("image_writer.PngWriter", "masks"),
+    "idmap": MaskFormat("image_writer.IdMapWriter", "masks"),
     "ndjson": MaskFormat("ndjson.write_ndjson", file="instances.ndjson"),
     "yolo-seg": MaskFormat("yolo_seg.YoloSegWriter", "polygons"),
     "labelme": MaskFormat("labelme.LabelmeWriter", "polygons"),

@@ -18,7 +18,6 @@ from torch.nn import functional
 from ..configs import MaskOutput, Protocol
 from ..inference.postprocess import mask_crops
 from ..inference.predictor import EncodedImages, Predictor
-from ..inference.preprocess import ResizeLongestSide
 from ..io.masks import THRESHOLD
 from ..records import Prompt
 
@@ -44,11 +43,9 @@ class Evaluator:
         """Encode an image, RGB uint8 (H, W, 3)."""
         height, width = image.shape[:2]
         predictor, hq = self.predictor, self.predictor.model.has_hq
-        if self.protocol == "deploy":
-            return PreparedImage(predictor.encode([image], hq=hq), (height, width))
-        side = predictor.model.image_size
-        features = predictor.encode_resized([resize_square(image, side).astype(np.uint8)], hq=hq)
-        return PreparedImage(EncodedImages(features, [ResizeLongestSide.of(side, side, side)]), (height, width))
+        if self.protocol == "paper":
+            image = resize_square(image, predictor.model.image_size).astype(np.uint8)
+        return PreparedImage(predictor.encode([image], hq=hq), (height, width))
 
     def to_prompt_pixels(self, values: np.ndarray) -> np.ndarray:
         """Resize a mask, uint8 0 to 255 (H, W), to prompt pixel coordinates: bool.

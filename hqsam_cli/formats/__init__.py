@@ -1,4 +1,4 @@
-"""Output formats, one module each. Formats of prompts are in `prompts/readers/`.
+"""Output formats. Formats of prompts are in `prompts/readers/`.
 
 To add an output format, write a file with an `ImageWriter`, a `LabelWriter` or a function for a `RecordsWriter`, and
 name it in `configs.formats`.
@@ -6,24 +6,18 @@ name it in `configs.formats`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import cast
 
 from ..configs.formats import MASK_FORMATS, MaskFormat
 from ..io.copies import below
 from ..records import Category
 from .coco import write_coco, write_results
-from .image_writer import ImageWriter
-from .label_writer import LabelWriter
 from .ndjson import write_ndjson
-from .run_records import RecordsWriter, WriteRecords
+from .outputs import MakeWriter, RecordsWriter, WriteRecords
 from .yolo import YoloWriter
-
-Writer: TypeAlias = ImageWriter | LabelWriter | RecordsWriter
-MakeWriter = Callable[[Path | str, list[Category]], Writer]
 
 
 def load_writer(own: MaskFormat) -> MakeWriter:

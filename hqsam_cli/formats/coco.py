@@ -1,25 +1,87 @@
-"""COCO JSON: instances and results lists."""
+"""COCO: annotations, instances JSON and results lists."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import __version__
+from ..configs import SegmentationKind
 from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
-from .annotations import shown_annotation
-from .run_records import RunRecords
+from ..records import DECIMALS, Annotation, Category, ImageRecord, Prompt
 
 INSTANCES = MASK_FORMATS["coco"].file  # of a run
+encode = json.JSONEncoder(separators=(",", ":")).encode  # as ASCII
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecords:
+    """The records of all images at the end of a run.
+
+    Attributes:
+        records: returns the records of all images in order; may be called repeatedly.
+        categories: COCO categories.
+        info: COCO `info`, which describes how the results were made.
+        segmentation: encoding of masks; see `shown`.
+    """
+
+    records: Callable[[], Iterable[ImageRecord]]
+    categories: list[Category]
+    info: Mapping[str, Any] = field(default_factory=dict)
+    segmentation: SegmentationKind = "rle"
 
 
 def image_name(item: Mapping[str, Any]) -> str | None:
     """The file name of an image entry; LVIS has `coco_url` instead of `file_name`."""
     names = (item.get(key) for key in ("file_name", "coco_url"))
     return next((name for name in names if isinstance(name, str) and name), None)
+
+
+def make_detection(prompt: Prompt, image_id: int, category: str | None) -> Annotation:
+    """COCO annotation of a detected box, at the precision of the detector.
+
+    It includes the category name, so that a line of NDJSON is self-contained.
+    """
+    assert prompt.box is not None
+    x0, y0, x1, y1 = prompt.box
+    width, height = round(x1 - x0, DECIMALS), round(y1 - y0, DECIMALS)
+    return {
+        "id": prompt.annotation_id,
+        "image_id": image_id,
+        "category_id": prompt.category_id,
+        "category": category,
+        "bbox": [x0, y0, width, height],
+        "area": round(width * height, DECIMALS),
+        "iscrowd": 0,
+        "score": prompt.score,
+    }
+
+
+def shown(record: ImageRecord, segmentation: SegmentationKind) -> dict[str, Any]:
+    """The record of an image as written to result files: `polygons` removed, or used as the segmentation.
+
+    An empty mask has no polygon and keeps its RLE.
+    """
+    return {**record.to_dict(), "annotations": [shown_annotation(own, segmentation) for own in record.annotations]}
+
+
+def shown_annotation(annotation: Annotation, segmentation: SegmentationKind) -> dict[str, Any]:
+    """See `shown`."""
+    kept = {key: value for key, value in annotation.items() if key != "polygons"}
+    parts = annotation["polygons"]["parts"] if segmentation != "rle" else []
+    if not parts:
+        return kept
+    both = {"rle": annotation["segmentation"]} if segmentation == "both" else {}
+    return {**kept, "segmentation": parts, **both}
+
+
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """Encode a value as one ASCII line; undecodable bytes in names are kept as lone surrogates."""
+    return encode(value).encode("ascii") + b"\n"
 
 
 def write_coco(path: Path, run: RunRecords) -> None:
@@ -43,11 +105,11 @@ def write_document(
     """Write COCO instances JSON from iterables."""
     info = {"description": f"hqsam {__version__}", "version": __version__, **info}
     with atomic_file(path) as file:
-        file.write(b'{"info":' + _json(info) + b',\n"images":[\n')
+        file.write(f'{{"info":{encode(info)},\n"images":[\n'.encode("ascii"))
         _write_items(file, images)
         file.write(b'],\n"annotations":[\n')
         _write_items(file, annotations)
-        file.write(b'],\n"categories":' + _json(categories) + b"}\n")
+        file.write(f'],\n"categories":{encode(categories)}}}\n'.encode("ascii"))
 
 
 def write_results(path: Path, run: RunRecords) -> None:
@@ -67,9 +129,5 @@ def write_list(path: Path, items: Iterable[Any]) -> None:
 
 def _write_items(file: BinaryIO, items: Iterable[Any]) -> None:
     for number, item in enumerate(items):
-        file.write((b",\n" if number else b"") + _json(item))
+        file.write((b",\n" if number else b"") + encode(item).encode("ascii"))
     file.write(b"\n")
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode("ascii")

@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 
 from ..records import Category, Instance
-from .image_writer import ImageWriter
-from .png import png_bytes
-from .run_records import ImageResult
+from .image_writer import ImageResult, ImageWriter, png_bytes
 
 Color = tuple[int, int, int]  # RGB
 REACH = 64  # a soft border is at most the longer side of the photo divided by this

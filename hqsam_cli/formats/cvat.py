@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from ..io.atomic import atomic_file
 from ..records import Annotation
-from .run_records import RunRecords
+from .coco import RunRecords
 from .xml_text import xml_bytes
 
 

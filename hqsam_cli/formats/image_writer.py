@@ -1,23 +1,61 @@
-"""Formats of picture files, written as soon as the masks of an image are predicted."""
+"""Formats of picture files, written as soon as the masks of an image are predicted; masks as PNG, and id maps."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
+import numpy as np
+
+from ..errors import ImageError
 from ..io.copies import below
 from ..io.output_folder import LocalFolder, open_folder
-from ..records import Category
+from ..records import Annotation, Category, ImageRecord, Instance
 from .ownership import ImageFiles
-from .run_records import ImageResult
 
+MAX_ID = 65_535  # in an id map
 MASK_NAME = re.compile(r"-?\d+\.png")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """The results of one image, in memory.
+
+    Attributes:
+        record: its record in the journal.
+        instances: masks in the order of `record.annotations`.
+        pixels: the image, uint8 RGB (H, W, 3), for writers that draw.
+        files: its output files.
+    """
+
+    record: ImageRecord
+    instances: list[Instance]
+    pixels: np.ndarray | None = None
+    files: ImageFiles = field(default_factory=ImageFiles)
+
+    @property
+    def file_name(self) -> str:
+        """Relative file name of the image, with `/`."""
+        return self.record.file_name
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the image in pixels."""
+        assert self.record.size is not None
+        return self.record.size
+
+    @property
+    def annotations(self) -> list[Annotation]:
+        """Annotations of the masks."""
+        return self.record.annotations
 
 
 class ImageWriter:
@@ -101,3 +139,49 @@ class ImageWriter:
         if self.suffix is not None:
             return name.endswith(self.suffix)
         return MASK_NAME.fullmatch(posixpath.basename(name)) is not None
+
+
+class PngWriter(ImageWriter):
+    """`masks/<path of the image>/<annotation id>.png`: one PNG per mask, one bit per pixel."""
+
+    folder = "masks"
+
+    def pictures(self, result: ImageResult) -> Iterator[bytes]:
+        """See `ImageWriter`."""
+        for instance in result.instances:
+            yield png_bytes(instance.mask.full().astype(np.uint8) * 255, (cv2.IMWRITE_PNG_BILEVEL, 1))
+
+
+class IdMapWriter(ImageWriter):
+    """`idmaps/<path of the image>.png`, 16 bits per pixel.
+
+    Pixels are 0, or the 1-based index of the instance among the annotations of the image.
+
+    Overlapping masks are drawn by score, the highest on top; of equal scores, the first.
+    """
+
+    folder = "idmaps"
+    suffix = ".png"
+
+    def pictures(self, result: ImageResult) -> list[bytes]:
+        """See `ImageWriter`; raises an ImageError if there are too many instances for 16 bits."""
+        instances, scores = result.instances, [annotation["score"] or 0.0 for annotation in result.annotations]
+        if len(instances) > MAX_ID:
+            reason = f"{len(instances)} masks do not fit a 16-bit id map"
+            raise ImageError(reason, file=result.file_name, remedy="omit `format` idmap")
+        width, height = result.size
+        ids = np.zeros((height, width), np.uint16)
+        for index in sorted(range(len(instances)), key=lambda i: (scores[i], -i)):
+            mask = instances[index].mask
+            rows, columns = mask.bits.shape
+            ids[mask.y : mask.y + rows, mask.x : mask.x + columns][mask.bits] = index + 1
+        return [png_bytes(ids)]
+
+
+def png_bytes(pixels: np.ndarray, options: Sequence[int] = ()) -> bytes:
+    """Encode pixels, in OpenCV's channel order, as PNG."""
+    done, encoded = cv2.imencode(".png", pixels, options)
+    if not done:
+        height, width = pixels.shape[:2]
+        raise ImageError(f"OpenCV cannot write {width} x {height} pixels as PNG", remedy="use `format` coco")
+    return encoded.tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from functools import cached_property
@@ -11,8 +12,8 @@ from typing import ClassVar
 from ..configs import digest
 from ..io.output_folder import open_folder
 from ..records import Category, ImageRecord
-from .ownership import ImageFiles, content_digest, tell_foreign
-from .run_records import RunRecords
+from .coco import RunRecords
+from .ownership import ImageFiles, digest_of, tell_foreign
 
 
 class LabelWriter:
@@ -84,7 +85,8 @@ class LabelWriter:
         if is_new:
             self._new.add(record.file_name)
         if not is_new or name not in self._there:
-            files.written.append(content_digest(self.suffix, self.label(record, self.folder.place(name))))
+            content = self.label(record, self.folder.place(name))
+            files.written.append(digest_of(self.suffix, hashlib.sha256(content).hexdigest()))
         if not is_new and name in self._there:
             self._there.difference_update(files.remove(self.folder, [name], self.suffix))
 

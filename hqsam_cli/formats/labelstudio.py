@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from .. import __version__
 from ..io.atomic import atomic_file
 from ..records import ImageRecord
-from .run_records import RunRecords
+from .coco import RunRecords
 from .xml_text import xml_bytes
 
 LOCAL_FILES = "/data/local-files/?d="  # where Label Studio serves files below LOCAL_FILES_DOCUMENT_ROOT

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
-from .annotations import json_line, shown
-from .run_records import RunRecords
+from .coco import RunRecords, json_line, shown
 
 INSTANCES = MASK_FORMATS["ndjson"].file  # of a run
 

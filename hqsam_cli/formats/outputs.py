@@ -5,14 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from ..errors import HqsamError, UsageError
-from ..records import Category, ImageRecord
-from . import MakeWriter, Writer
+from ..io.address_folder import AddressFolder
+from ..io.copies import written_to
+from ..records import Category
+from .coco import RunRecords
 from .image_writer import ImageWriter
 from .label_writer import LabelWriter
 from .ownership import ImageFiles
-from .run_records import RecordsWriter, RunRecords
+
+WriteRecords: TypeAlias = Callable[[Path, RunRecords], None]
+
+
+class RecordsWriter:
+    """A format with one file for all images, written at the end of a run.
+
+    Args:
+        path: path or URL of the file.
+        write: function of a local path and the records; may write another file next to it.
+        beside: suffix of that other file.
+    """
+
+    def __init__(self, path: Path | str, write: WriteRecords, beside: str | None = None) -> None:
+        self.path, self._write, self._beside = path, write, beside
+
+    def foreign(self) -> str | None:
+        """An existing file, to report if no run wrote it; None if there is none."""
+        if isinstance(self.path, str):
+            return self.path if AddressFolder(self.path).names() else None
+        places = [self.path, *([] if self._beside is None else [self.path.with_suffix(self._beside)])]
+        return next((str(place) for place in places if place.is_file()), None)
+
+    def close(self, run: RunRecords) -> None:
+        """Write the file."""
+        with written_to(self.path) as path:
+            self._write(path, run)
+
+
+Writer: TypeAlias = ImageWriter | LabelWriter | RecordsWriter
+MakeWriter = Callable[[Path | str, list[Category]], Writer]
 
 
 class Outputs:
@@ -75,11 +108,6 @@ class Outputs:
         for labels in self._all_labels:
             labels.number(categories)
             labels.begin(known)
-
-    def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
-        """Record the labels of an image; see `LabelWriter.note`."""
-        for writer in self.labels:
-            writer.note(record, files, is_new=is_new)
 
     def remove(self, file_name: str, files: ImageFiles, *, pictures: bool = True) -> None:
         """Remove the output files of an image in every format, except those edited by hand.

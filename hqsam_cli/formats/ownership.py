@@ -29,11 +29,6 @@ def digest_of(name: str, sha256: str) -> str:
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:OF_NAME] + sha256[: LENGTH - OF_NAME]
 
 
-def content_digest(name: str, content: bytes) -> str:
-    """See `digest_of`."""
-    return digest_of(name, hashlib.sha256(content).hexdigest())
-
-
 @dataclass(slots=True)
 class ImageFiles:
     """The output files of one image that a run writes and removes.
@@ -57,7 +52,8 @@ class ImageFiles:
             files: contents by name in the folder.
             key: `name` of `digest_of`; None for the file names.
         """
-        self.written += [content_digest(key or posixpath.basename(name), files[name]) for name in files]
+        for name, content in files.items():
+            self.written.append(digest_of(key or posixpath.basename(name), hashlib.sha256(content).hexdigest()))
         folder.put({name: files[name] for name in self._replaceable(folder, files, key)})
 
     def remove(self, folder: OutputFolder, names: Iterable[str], key: str | None = None) -> list[str]:

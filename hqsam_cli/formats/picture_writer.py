@@ -12,9 +12,8 @@ from ..errors import ImageError
 from ..io.atomic import write_file
 from ..io.images import read_image
 from ..records import Annotation
-from .image_writer import ImageWriter
+from .image_writer import ImageResult, ImageWriter
 from .overlay import overlay
-from .run_records import ImageResult
 
 JPEG_QUALITY, THUMBNAIL_QUALITY = 92, 80
 LONGEST_SIDE = 480  # of a thumbnail, pixels

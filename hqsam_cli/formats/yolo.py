@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..records import Annotation, Category, ImageRecord
+from .coco import RunRecords
 from .label_writer import LabelWriter
-from .run_records import RunRecords
 
 CLASSES = "classes.txt"
 LABELS = "labels"  # in an ultralytics dataset, next to `images`

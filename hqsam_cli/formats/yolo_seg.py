@@ -12,10 +12,10 @@ import yaml
 from ..configs import digest
 from ..io.atomic import write_file
 from ..records import Category, ImageRecord
+from .coco import RunRecords
 from .label_writer import LabelWriter
 from .ownership import ImageFiles
 from .polygons import join
-from .run_records import RunRecords
 from .yolo import CLASSES, LABELS, class_lines
 
 IMAGES = "images"  # ultralytics replaces it by `labels` in the path of an image

@@ -86,7 +86,7 @@ class MaskGenerator:
         cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
         encoded = self.predictor.encode(cropped)
         prompts = [
-            (row, point_prompt(x, y))
+            (row, Prompt(points=np.array([[x, y, 1.0]])))
             for row, (pixels, (_, _, layer)) in enumerate(zip(cropped, crops, strict=True))
             for x, y in point_grid(self._points_per_side(layer)) * [pixels.shape[1], pixels.shape[0]]
         ]
@@ -168,11 +168,6 @@ def point_grid(points_per_side: int) -> np.ndarray:
     """Evenly spaced points (n, 2), x and y in normalized coordinates, row by row."""
     line = (np.arange(points_per_side) + 0.5) / points_per_side
     return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-
-
-def point_prompt(x: float, y: float) -> Prompt:
-    """Create a prompt from a foreground point in pixels."""
-    return Prompt(points=np.array([[x, y, 1.0]]))
 
 
 def is_box_near_crop_edge(box: tuple[int, int, int, int], crop: CropBox, size: tuple[int, int]) -> bool:

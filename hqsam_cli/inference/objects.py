@@ -10,14 +10,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from ..configs import ObjectsConfig
 from ..records import Box, Instance, MaskCrop, Prompt
-from .everything import point_grid, point_prompt
+from .everything import point_grid
 from .postprocess import SCALE
 from .predictor import AnyImage, EncodedImages, Predictor
-from .preprocess import ResizedImage, ResizeLongestSide
+from .preprocess import ResizeLongestSide
 
 STABILITY_OFFSET = 1.0  # logit offset, as in SAM's automatic mask generator
 
@@ -33,7 +32,7 @@ class ObjectPredictor:
     """
 
     def __init__(self, predictor: Predictor, config: ObjectsConfig) -> None:
-        self.predictor, self.config = predictor, config
+        self.predictor, self.config, self.resize = predictor, config, predictor.resize
         self.at_points = Predictor(
             predictor.model,
             mask_output="sam",
@@ -41,10 +40,6 @@ class ObjectPredictor:
             dtype=predictor.dtype,
             prompts_per_batch=predictor.prompts_per_batch,
         )
-
-    def resize(self, image: np.ndarray) -> ResizedImage:
-        """See `Predictor.resize`."""
-        return self.predictor.resize(image)
 
     def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         """See `Predictor.predict_batch`; all images are encoded, in one batch except on a CPU."""
@@ -83,12 +78,13 @@ class ObjectPredictor:
     def _masks_at(self, encoded: EncodedImages, points: np.ndarray, height: int, width: int) -> list[MaskCrop]:
         """SAM's low-resolution masks (h, w) at points (n, 2) that pass both thresholds, by descending predicted IoU."""
         threshold, found = self.config.grid_iou, list[tuple[float, np.ndarray]]()
-        prompts = [(0, point_prompt(x, y)) for x, y in points]
+        prompts = [(0, Prompt(points=np.array([[x, y, 1.0]]))) for x, y in points]
         for _, outputs in self.at_points.logits(encoded, prompts, ["sam"], iou_threshold=threshold):
             logits, predicted_iou = outputs["sam"]
             confident = predicted_iou > threshold
             logits, predicted_iou = logits[confident][:, :height, :width], predicted_iou[confident]
-            stable = _stability_score(logits) >= self.config.grid_stability
+            areas = [(logits > offset).sum(dim=(1, 2)) for offset in (STABILITY_OFFSET, -STABILITY_OFFSET)]
+            stable = areas[0] / areas[1].clamp(min=1) >= self.config.grid_stability
             found += zip(predicted_iou[stable].tolist(), (logits[stable] > 0).cpu().numpy(), strict=True)
         found.sort(key=lambda own: -own[0])
         return [MaskCrop.whole(bits) for _, bits in found]
@@ -126,11 +122,6 @@ def distinct(
             if wholes is None or other < wholes
         )
     ]
-
-
-def _stability_score(logits: Tensor) -> Tensor:
-    """IoU of the masks of logits (N, h, w) thresholded at plus and minus `STABILITY_OFFSET`: (N,)."""
-    return (logits > STABILITY_OFFSET).sum(dim=(1, 2)) / (logits > -STABILITY_OFFSET).sum(dim=(1, 2)).clamp(min=1)
 
 
 def _to_low_res(mask: MaskCrop, height: int, width: int) -> MaskCrop:

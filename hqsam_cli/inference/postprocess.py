@@ -9,7 +9,6 @@ large part of the image, and on a GPU, full upsampling is faster.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
@@ -82,9 +81,8 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
     """
     if not resizes:
         return []
-    regions = zip(positive_regions(logits), resizes, strict=True)
-    axes = [_axes(region, logits.shape[-2:], resize) for region, resize in regions]
-    slices = [(slice(0, 0), slice(0, 0)) if own is None else (own[0].pixels, own[1].pixels) for own in axes]
+    empty = slice(0, 0), slice(0, 0)
+    slices = [empty if own is None else (own[0].pixels, own[1].pixels) for own in _axes(logits, resizes)]
     bits: list[Tensor] = []
     for resize, group in groupby(range(len(resizes)), key=resizes.__getitem__):
         indices = list(group)
@@ -121,28 +119,27 @@ def _to_uint8(probabilities: Tensor) -> np.ndarray:
 def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, threshold: float = 0.0) -> list[LogitCrop]:
     """Logits minus `threshold` at the original size of each image, cropped to the positive region."""
     logits = logits - threshold if threshold else logits
-    regions = positive_regions(logits)
-    return [_crop(row, region, resize) for row, region, resize in zip(logits, regions, resizes, strict=True)]
-
-
-def _crop(logits: Tensor, region: Region | None, resize: ResizeLongestSide) -> LogitCrop:
-    if (axes := _axes(region, logits.shape, resize)) is None:
-        return LogitCrop(logits.new_zeros(0, 0), 0, 0)
-    rows, columns = axes
-    area = (rows.out_last - rows.out_first) * (columns.out_last - columns.out_first)
-    if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
-        values = _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
-        return LogitCrop(values, columns.out_first, rows.out_first)
-    low_res = logits[None, None, rows.first : rows.last, columns.first : columns.last]
-    # The crop starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are clamped
-    # differently are next to negative logits only.
-    at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
-    low, high, weight = columns.taps(logits.device)
-    across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
-    low, high, weight = rows.taps(logits.device)
-    weight = weight[:, None]
-    values = across[low] * (1 - weight) + across[high] * weight
-    return LogitCrop(values, columns.out_first, rows.out_first)
+    crops = []
+    for row, axes, resize in zip(logits, _axes(logits, resizes), resizes, strict=True):
+        if axes is None:
+            crops.append(LogitCrop(logits.new_zeros(0, 0), 0, 0))
+            continue
+        rows, columns = axes
+        area = (rows.out_last - rows.out_first) * (columns.out_last - columns.out_first)
+        if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
+            values = _upsampled(row[None], resize)[0, rows.pixels, columns.pixels]
+        else:
+            low_res = row[None, None, rows.first : rows.last, columns.first : columns.last]
+            # The crop starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
+            # clamped differently are next to negative logits only.
+            at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
+            low, high, weight = columns.taps(logits.device)
+            across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
+            low, high, weight = rows.taps(logits.device)
+            weight = weight[:, None]
+            values = across[low] * (1 - weight) + across[high] * weight
+        crops.append(LogitCrop(values, columns.out_first, rows.out_first))
+    return crops
 
 
 def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
@@ -153,14 +150,19 @@ def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
     return functional.interpolate(unpadded, size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def _axes(region: Region | None, shape: Sequence[int], resize: ResizeLongestSide) -> tuple[_Axis, _Axis] | None:
-    """Rows and columns of the crop around a region of logits of shape (h, w); None if it has no pixels."""
-    if region is None:
-        return None
-    top, bottom, left, right = region
-    rows = _Axis(top, bottom, shape[0], resize.input_height, resize.height)
-    columns = _Axis(left, right, shape[1], resize.input_width, resize.width)
-    return None if rows.out_first >= rows.out_last or columns.out_first >= columns.out_last else (rows, columns)
+def _axes(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[tuple[_Axis, _Axis] | None]:
+    """Rows and columns of the crops around the positive logits of each of (N, h, w); None if a crop has no pixels."""
+    axes: list[tuple[_Axis, _Axis] | None] = []
+    for region, resize in zip(positive_regions(logits), resizes, strict=True):
+        if region is None:
+            axes.append(None)
+            continue
+        top, bottom, left, right = region
+        rows = _Axis(top, bottom, logits.shape[1], resize.input_height, resize.height)
+        columns = _Axis(left, right, logits.shape[2], resize.input_width, resize.width)
+        is_empty = rows.out_first >= rows.out_last or columns.out_first >= columns.out_last
+        axes.append(None if is_empty else (rows, columns))
+    return axes
 
 
 class _Axis:

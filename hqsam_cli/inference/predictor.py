@@ -218,29 +218,31 @@ class Predictor:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
         return ResizedImage.of(image, self.model.image_size)
 
+    @torch.inference_mode()
     def encode(self, images: Sequence[AnyImage], *, hq: bool | None = None) -> EncodedImages:
-        """Encode images; `hq=False` skips the HQ features, None skips them if `mask_output` does not need them."""
+        """Encode images; halves the batch when the device runs out of memory.
+
+        Args:
+            hq: False skips the HQ features, None skips them if `mask_output` does not need them.
+        """
+        model = self.model
         hq = self.mask_output != "sam" if hq is None else hq
         resized = [image if isinstance(image, ResizedImage) else self.resize(image) for image in images]
-        features = self.encode_resized([image.pixels for image in resized], hq=hq)
-        return EncodedImages(features, [image.resize for image in resized])
-
-    @torch.inference_mode()
-    def encode_resized(self, images: list[np.ndarray], *, hq: bool) -> ImageFeatures:
-        """Encode resized images; halves the batch when the device runs out of memory."""
-        model = self.model
         try:
             with self._autocast():
-                return model.encode(normalize_batch(images, model.image_size, model.device), hq=hq)
+                batch = normalize_batch([image.pixels for image in resized], model.image_size, model.device)
+                return EncodedImages(model.encode(batch, hq=hq), [image.resize for image in resized])
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
                 raise MemoryError("not enough device memory for one image: use a smaller `model`") from None
         log.warning("out of device memory: encoding fewer than %d images per batch", len(images))
         torch.cuda.empty_cache()
         half = len(images) // 2
-        parts = [self.encode_resized(own, hq=hq) for own in (images[:half], images[half:])]
-        hq_parts = [part.hq for part in parts if part.hq is not None]
-        return ImageFeatures(torch.cat([part.embedding for part in parts]), torch.cat(hq_parts) if hq_parts else None)
+        parts = [self.encode(own, hq=hq) for own in (resized[:half], resized[half:])]
+        embedding = torch.cat([part.features.embedding for part in parts])
+        hq_parts = [part.features.hq for part in parts if part.features.hq is not None]
+        features = ImageFeatures(embedding, torch.cat(hq_parts) if hq_parts else None)
+        return EncodedImages(features, [image.resize for image in resized])
 
     @torch.inference_mode()
     def logits(

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
+from .files import input_file
 from .images import open_image
 
 THRESHOLD = 128  # brighter is foreground, as in the reference implementation
@@ -44,13 +45,13 @@ def read_mask_values(path: Path) -> np.ndarray:
     """
     if not path.exists():
         raise ImageError("the mask is missing", file=path)
-    with open_image(str(path), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
+    with open_image(input_file(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         return _object(image, path)
 
 
 def read_matte(path: Path) -> np.ndarray:
     """Read an alpha matte, uint8 (H, W); 16 bits are scaled by their full range. Raises an ImageError."""
-    with open_image(str(path), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
+    with open_image(input_file(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         if image.mode.startswith("I;16"):
             return (np.asarray(image) // 257).astype(np.uint8)
         return np.asarray(image.getchannel("A") if "A" in image.getbands() else image.convert("L"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .address_folder import AddressFolder
-from .atomic import write_file
+from .atomic import atomic_file, write_file
 from .digest import file_digest
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
@@ -51,7 +51,8 @@ class LocalFolder:
     def put(self, files: Mapping[str, bytes]) -> None:
         """Write files, each atomically; raises an OSError if one cannot be written."""
         for name, content in files.items():
-            write_file(self.path / name, content)
+            with atomic_file(self.path / name) as file:
+                file.write(content)
 
     def take(self, name: str, source: OutputFolder) -> None:
         """Add a file of another folder, as a hard link if supported; an existing one is kept."""

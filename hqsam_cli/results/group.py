@@ -9,7 +9,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from ..formats.annotations import json_line
+from ..formats.coco import json_line
 from ..records import Annotation, Failure, ImageRecord
 from .check import Size, size_of
 from .stream import Results

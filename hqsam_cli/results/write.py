@@ -13,11 +13,11 @@ from ..configs import DEFAULT_TOLERANCE, SegmentationKind
 from ..configs.formats import FOLDERS, POLYGON_FORMATS
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, WRITERS
-from ..formats.coco import write_document, write_list
+from ..formats.coco import RunRecords, write_document, write_list
 from ..formats.label_writer import LabelWriter
+from ..formats.outputs import RecordsWriter
 from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
 from ..formats.polygons import MaskPolygons, PolygonCost, mask_polygons
-from ..formats.run_records import RecordsWriter, RunRecords
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import number_or_none, read_numbers
 from ..io.atomic import check_can_write, write_file, writing

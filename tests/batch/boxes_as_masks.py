@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 
 from hqsam_cli.batch import object_journal
-from hqsam_cli.batch.job import Job, PromptsByName, Summary
-from hqsam_cli.batch.local import LocalEngine
-from hqsam_cli.batch.pipeline import make_worker, run_images
+from hqsam_cli.batch.job import Job, PromptsByName, Summary, make_plan
+from hqsam_cli.batch.pipeline import PreparedRun
 from hqsam_cli.batch.steps import Segment, Step
-from hqsam_cli.configs import PolygonConfig, SegmentConfig
+from hqsam_cli.batch.work import Engine, LocalEngine, Worker
+from hqsam_cli.configs import PolygonConfig, RunConfig, SegmentConfig
+from hqsam_cli.formats.outputs import Outputs
 from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.io.addresses import is_address
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.run_folder import JOURNAL, JOURNAL_FOLDER
 from hqsam_cli.progress import Progress, Silent
 from hqsam_cli.records import Category, ImagePrompts, ImageRecord, Instance, MaskCrop, Prompt, RawPrompt
+
+# Options of a run that `make_job` puts into its config.
+RUN_OPTIONS = {"exif", "max_pixels", "overwrite", "overwrite_edited", "prune", "retry_failed"}
 
 
 class BoxPredictor:
@@ -86,13 +90,13 @@ class Heard(Silent):
 
 def make_job(images: Path | str, output: Path | str | None, /, prompts: PromptsByName, **changes: Any) -> Job:
     """A job over the images of a folder, or of an address."""
+    chosen = {name: changes.pop(name) for name in RUN_OPTIONS & changes.keys()}
     options: dict[str, Any] = {
         "images": find_images([str(images)]).images,
         "prompts": prompts,
         "output": output,
         "formats": frozenset({"coco", "png"}),
-        "exif": "apply",
-        "max_pixels": 10**6,
+        "config": RunConfig(**{"max_pixels": 10**6, **chosen}),
         "batch_size": 2,
         "categories": TwoBoxes.categories,
         "identity": {},
@@ -123,7 +127,13 @@ def run(
 def run_job(job: Job, step: Step[Any], threads: int, progress: Progress) -> Summary:
     """One run, in this process."""
     outputs = job.outputs()
-    return run_images(job, outputs, LocalEngine(make_worker(job, outputs, step), threads), progress)
+    return run_engine(job, outputs, LocalEngine(Worker(job, outputs, step), threads), progress)
+
+
+def run_engine(job: Job, outputs: Outputs | None, engine: Engine, progress: Progress) -> Summary:
+    """One run, by any engine."""
+    plan = make_plan(job, outputs)
+    return PreparedRun(job=job, outputs=outputs, engine=lambda: engine, plan=plan).run(progress)
 
 
 if __name__ == "__main__":

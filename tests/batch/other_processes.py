@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 
 from hqsam_cli.batch.job import Job
-from hqsam_cli.batch.pipeline import make_worker
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.batch.work import Worker
 from hqsam_cli.errors import HqsamError
@@ -45,7 +44,7 @@ class KilledPredictor(BoxPredictor):
 
 
 def build(job: Job, predictor: BoxPredictor) -> Worker:
-    return make_worker(job, job.outputs(), Segment(predictor, TwoBoxes.categories))
+    return Worker(job, job.outputs(), Segment(predictor, TwoBoxes.categories))
 
 
 def build_nothing(_job: Job, _predictor: BoxPredictor) -> Worker:

@@ -14,10 +14,9 @@ import fsspec
 import pytest
 from PIL import Image
 
-from hqsam_cli.batch.job import PromptsByName
+from hqsam_cli.batch.inputs import Shard
+from hqsam_cli.batch.job import PromptsByName, make_plan
 from hqsam_cli.batch.merge import merge_shards
-from hqsam_cli.batch.plan import plan_of
-from hqsam_cli.batch.shard import Shard
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import find_images
 from hqsam_cli.records import ImagePrompts, RawPrompt
@@ -224,7 +223,7 @@ def test_many_images_do_not_lose_their_results_at_once(
         run(imgs, out, formats=kinds, prompts=AllBut("2", none=True))
     assert {**files_of(out), "journal": (out / "journal.ndjson").read_bytes()} == before
     job = make_job(imgs, out, AllBut("2", none=True), identity=IDENTITY)
-    assert len(plan_of(job, job.outputs()).emptied) == 20
+    assert len(make_plan(job, job.outputs()).emptied) == 20
     run(imgs, out, formats=kinds, prompts=AllBut("2", none=True), prune=True)
     assert len(files_of(out)) == 5 and "no longer have prompts, results removed: 20 (00.png" in caplog.text
 

@@ -13,8 +13,8 @@ import fsspec
 import pytest
 from PIL import Image
 
+from hqsam_cli.batch.inputs import Shard, inputs_digest
 from hqsam_cli.batch.merge import merge_shards
-from hqsam_cli.batch.shard import Shard, inputs_digest
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.batch.steps import Segment
 from hqsam_cli.errors import HqsamError, UsageError

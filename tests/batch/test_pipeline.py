@@ -20,11 +20,17 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from hqsam_cli.batch.job import make_plan
 from hqsam_cli.batch.journal import Journal
+from hqsam_cli.batch.pipeline import PreparedRun
+from hqsam_cli.batch.steps import Segment
+from hqsam_cli.batch.work import LocalEngine, Worker
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.io.run_folder import JOURNAL
+from hqsam_cli.progress import SILENT
 from hqsam_cli.records import ImagePrompts, RawPrompt
-from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, make_job, run
+from tests.batch.other_processes import IDENTITY
 
 PROGRAM = [sys.executable, "-m", "tests.batch.boxes_as_masks"]
 
@@ -67,6 +73,17 @@ def test_a_whole_run(images: Path, tmp_path: Path) -> None:
     png = np.asarray(cv2.imread(str(tmp_path / f"out/masks/000.jpg/{first['id']}.png"), cv2.IMREAD_UNCHANGED))
     assert png.shape == (30, 40)
     assert np.count_nonzero(png) == 48
+
+
+def test_what_another_run_did_since_the_plan_is_not_done_again(images: Path, tmp_path: Path) -> None:
+    predictor = BoxPredictor()
+    job = make_job(images, tmp_path / "out", TwoBoxes(), identity=IDENTITY)
+    outputs = job.outputs()
+    engine = LocalEngine(Worker(job, outputs, Segment(predictor, TwoBoxes.categories)), 1)
+    first = PreparedRun(job=job, outputs=outputs, engine=lambda: engine, plan=make_plan(job, outputs))
+    run(images, tmp_path / "out")
+    assert first.run(SILENT).already_done == 7
+    assert predictor.groups == []
 
 
 def test_names_that_differ_in_their_suffix_do_not_collide(tmp_path: Path) -> None:

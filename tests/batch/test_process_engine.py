@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from hqsam_cli.batch.job import Summary
-from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.process_engine import ProcessEngine
 from hqsam_cli.errors import HqsamError
-from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run
+from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run, run_engine
 from tests.batch.other_processes import (
     IDENTITY,
     DyingPredictor,
@@ -30,7 +29,7 @@ def run_in_processes(
     job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
     heard = Heard()
     builds = [partial(how, job.without_images(), predictor) for predictor in predictors]
-    return run_images(job, job.outputs(), ProcessEngine(builds, 2), heard), heard
+    return run_engine(job, job.outputs(), ProcessEngine(builds, 2), heard), heard
 
 
 def test_the_bytes_are_those_of_one_process(mixed_images: Path, tmp_path: Path) -> None:

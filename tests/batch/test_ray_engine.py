@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from hqsam_cli.batch.job import Summary
-from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.ray_engine import RayEngine
 from hqsam_cli.errors import HqsamError
-from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run
+from tests.batch.boxes_as_masks import BoxPredictor, Heard, TwoBoxes, make_job, run, run_engine
 from tests.batch.other_processes import IDENTITY, DyingPredictor, KilledPredictor, build, build_nothing, contents
 
 ray = pytest.importorskip("ray", reason="there is no Ray here: pip install 'hqsam-cli[ray]'")
@@ -24,14 +23,13 @@ ray = pytest.importorskip("ray", reason="there is no Ray here: pip install 'hqsa
 TO_STDOUT = """
 import sys
 from functools import partial
-from hqsam_cli.batch.pipeline import run_images
 from hqsam_cli.batch.ray_engine import RayEngine
-from tests.batch.boxes_as_masks import Heard, TwoBoxes, make_job
+from tests.batch.boxes_as_masks import Heard, TwoBoxes, make_job, run_engine
 from tests.batch.other_processes import KilledPredictor, build
 
 job = make_job(sys.argv[1], None, TwoBoxes(), stream=sys.stdout.buffer)
 engine = RayEngine(partial(build, job.without_images(), KilledPredictor()), "local", 1, 9, on_gpu=False)
-sys.exit(run_images(job, job.outputs(), engine, Heard()).exit_code)
+sys.exit(run_engine(job, job.outputs(), engine, Heard()).exit_code)
 """
 
 
@@ -48,7 +46,7 @@ def run_on_ray(
     job = make_job(images, output, TwoBoxes(), **{"identity": IDENTITY, **changes})
     make = partial(how, job.without_images(), predictor or BoxPredictor())
     heard = Heard()
-    return run_images(job, job.outputs(), RayEngine(make, None, 1, len(job.images), on_gpu=False), heard), heard
+    return run_engine(job, job.outputs(), RayEngine(make, None, 1, len(job.images), on_gpu=False), heard), heard
 
 
 def test_the_bytes_are_those_of_this_process(mixed_images: Path, tmp_path: Path) -> None:

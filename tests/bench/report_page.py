@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hqsam_cli.cli.console import ConsoleReporter
+from hqsam_cli.cli.reporter import ConsoleReporter
 from hqsam_cli.records import MaskCrop
 from hqsam_cli.report.page import write_report
 from hqsam_cli.report.photos import read_photos

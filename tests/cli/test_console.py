@@ -16,7 +16,8 @@ from importlib import import_module
 
 import pytest
 
-from hqsam_cli.cli.console import ConsoleReporter, sentence
+from hqsam_cli.cli.console import sentence
+from hqsam_cli.cli.reporter import ConsoleReporter
 from hqsam_cli.records import Failure, ImageRecord
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from hqsam_cli.configs import DEFAULT_TOLERANCE, SegmentationKind
-from hqsam_cli.formats import MakeWriter
-from hqsam_cli.formats.annotations import make_annotation
+from hqsam_cli.formats.coco import RunRecords
 from hqsam_cli.formats.image_writer import ImageWriter
-from hqsam_cli.formats.run_records import RunRecords
+from hqsam_cli.formats.outputs import MakeWriter
+from hqsam_cli.formats.polygons import mask_polygons
 from hqsam_cli.records import Category, Failure, ImageRecord, Instance, MaskCrop, Prompt
 
 WIDTH, HEIGHT = 160, 120
@@ -60,7 +60,8 @@ def a_run(
         for place, mask in enumerate(drawn().values()):
             number += 1
             instance = Instance(Prompt(number, CATEGORIES[place % 2]["id"]), mask, 0.75)
-            annotations.append(make_annotation(instance, image_id, multimask=False, tolerance=DEFAULT_TOLERANCE))
+            annotations.append(instance.to_coco(image_id))
+            annotations[-1]["polygons"] = mask_polygons(mask, DEFAULT_TOLERANCE).record()
         records.append(ImageRecord(name, image_id, (WIDTH, HEIGHT), annotations, path=str(folder / name)))
     failure = Failure(FAILED, "the model failed")
     records.append(ImageRecord(FAILED, 99, (WIDTH, HEIGHT), failure=failure, path=str(folder / FAILED)))

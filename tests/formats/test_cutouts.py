@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.formats.annotations import make_annotation
 from hqsam_cli.formats.cutouts import CropWriter, CutoutWriter, object_alpha
+from hqsam_cli.formats.image_writer import ImageResult
 from hqsam_cli.formats.ownership import ImageFiles
-from hqsam_cli.formats.run_records import ImageResult
 from hqsam_cli.records import ImageRecord, Instance, MaskCrop, ProbabilityCrop, Prompt
 
 WIDTH, HEIGHT = 60, 40
@@ -23,7 +22,7 @@ MASK = MaskCrop(BITS, 25, 10, WIDTH, HEIGHT)
 
 
 def written(writer: CutoutWriter | CropWriter, *instances: Instance) -> list[np.ndarray]:
-    annotations = [make_annotation(instance, 1, multimask=False) for instance in instances]
+    annotations = [instance.to_coco(1) for instance in instances]
     writer.write(ImageResult(ImageRecord("sub/a.jpg", 1, (WIDTH, HEIGHT), annotations), list(instances), PHOTO))
     assert writer.is_complete("sub/a.jpg", len(instances))
     assert isinstance(writer.path, Path)

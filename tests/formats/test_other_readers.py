@@ -13,9 +13,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from hqsam_cli.detection.yolo import ultralytics
-from hqsam_cli.formats.annotations import make_annotation, make_detection
-from hqsam_cli.formats.coco import write_coco, write_results
-from hqsam_cli.formats.run_records import RunRecords
+from hqsam_cli.formats.coco import RunRecords, make_detection, write_coco, write_results
 from hqsam_cli.formats.yolo import YoloWriter
 from hqsam_cli.records import Category, ImageRecord, Instance, MaskCrop, Prompt
 from tests.formats.readers import ask_readers
@@ -54,7 +52,7 @@ def masks() -> RunRecords:
             Instance(Prompt(10 * image_id + n, n, score=0.5), MaskCrop(mask(n), 0, 0, WIDTH, HEIGHT), 0.9)
             for n in (1, 2)
         ]
-        annotations = [make_annotation(instance, image_id, multimask=False) for instance in own]
+        annotations = [instance.to_coco(image_id) for instance in own]
         records.append(ImageRecord(name, image_id, (WIDTH, HEIGHT), annotations))
     return RunRecords(lambda: records, CATEGORIES)
 

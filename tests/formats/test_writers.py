@@ -13,10 +13,8 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from hqsam_cli.formats.annotations import json_line, make_annotation
-from hqsam_cli.formats.coco import write_coco
+from hqsam_cli.formats.coco import RunRecords, json_line, write_coco
 from hqsam_cli.formats.ndjson import write_ndjson
-from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.io.atomic import atomic_file
 from hqsam_cli.records import Category, Failure, ImageRecord, Instance, MaskCrop, Prompt
 
@@ -32,14 +30,14 @@ def made(number: int, *, score: float | None = None, predicted_iou: float = 0.9,
 
 
 def records() -> list[ImageRecord]:
-    first = ImageRecord("a.jpg", 7, (20, 10), [make_annotation(made(n), 7, multimask=False) for n in (1, 2)])
+    first = ImageRecord("a.jpg", 7, (20, 10), [made(n).to_coco(7) for n in (1, 2)])
     known = ImageRecord("b.jpg", 8, (20, 10), failure=Failure("b.jpg", "the model failed"))
     unknown = ImageRecord("c.jpg", 9, failure=Failure("c.jpg", "the file is empty"))
     return [first, known, unknown]
 
 
 def test_an_annotation() -> None:
-    record = make_annotation(made(5, score=0.5, predicted_iou=0.8123456789), 7, multimask=False)
+    record = made(5, score=0.5, predicted_iou=0.8123456789).to_coco(7)
     segmentation = record.pop("segmentation")
     assert record == {
         "id": 5,
@@ -57,12 +55,12 @@ def test_an_annotation() -> None:
 
 @pytest.mark.parametrize(("score", "predicted_iou", "expected"), [(None, 0.7, 0.7), (0.9, 1.2, 1.0), (0.9, -0.1, 0.0)])
 def test_scores_stay_between_0_and_1(score: float | None, predicted_iou: float, expected: float) -> None:
-    record = make_annotation(made(1, score=score, predicted_iou=predicted_iou), 7, multimask=False)
+    record = made(1, score=score, predicted_iou=predicted_iou).to_coco(7)
     assert (record["score"], record["predicted_iou"]) == (expected, predicted_iou)
 
 
 def test_masks_of_a_multimask_run_have_ids_of_their_own_and_name_their_prompt() -> None:
-    of_two = [make_annotation(made(n, mask_index=k), 7, multimask=True) for n in (1, 2) for k in range(3)]
+    of_two = [made(n, mask_index=k).to_coco(7, multimask=True) for n in (1, 2) for k in range(3)]
     assert [(r["id"], r["prompt_id"], r["mask_index"]) for r in of_two] == [
         (1, 1, 0),
         (2, 1, 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hqsam_cli.batch.shard import Shard, inputs_digest
+from hqsam_cli.batch.inputs import Shard, inputs_digest
 from hqsam_cli.errors import UsageError
 from hqsam_cli.io.find import SourceImage
 

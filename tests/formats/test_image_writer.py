@@ -10,12 +10,8 @@ import pytest
 from PIL import Image
 
 from hqsam_cli.errors import ImageError
-from hqsam_cli.formats.annotations import make_annotation
-from hqsam_cli.formats.idmap import IdMapWriter
-from hqsam_cli.formats.image_writer import ImageWriter
+from hqsam_cli.formats.image_writer import IdMapWriter, ImageResult, ImageWriter, PngWriter
 from hqsam_cli.formats.ownership import ImageFiles
-from hqsam_cli.formats.png import PngWriter
-from hqsam_cli.formats.run_records import ImageResult
 from hqsam_cli.records import ImageRecord, Instance, MaskCrop, Prompt
 
 
@@ -26,7 +22,7 @@ def instances_of(masks: list[MaskCrop], scores: list[float]) -> list[Instance]:
 def write(writer: ImageWriter, instances: list[Instance]) -> None:
     """What is written of an image `a.jpg`."""
     size = (instances[0].mask.width, instances[0].mask.height)
-    annotations = [make_annotation(instance, 1, multimask=False) for instance in instances]
+    annotations = [instance.to_coco(1) for instance in instances]
     writer.write(ImageResult(ImageRecord("a.jpg", 1, size, annotations), instances))
 
 
