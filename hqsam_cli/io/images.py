@@ -95,16 +95,9 @@ def read_oriented(path: str | InputFile, *, exif: str, max_pixels: int) -> tuple
         return _rgb(image, file.path), image.info[ORIENTATION]
 
 
-def read_stored(path: str) -> tuple[np.ndarray, Image.Transpose | None]:
-    """Read the pixels of a photo as stored, see `read_image`, and the transpose that turns them upright, or None."""
-    pixels, orientation = read_oriented(path, exif="ignore", max_pixels=DEFAULT_MAX_PIXELS)
-    return pixels, mask_turn(orientation, "apply")
-
-
 @contextmanager
-def open_image(path: str | InputFile, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
+def open_image(file: InputFile, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
     """Load an image; any error in the block is raised as an ImageError. Arguments as in `read_image`."""
-    file = input_file(path)
     path = file.path
     try:
         if os.path.isdir(path):
@@ -153,12 +146,26 @@ def _decode(file: InputFile, exif: str, max_pixels: int) -> Image.Image:
 
 
 def _load(content: bytes, exif: str, max_pixels: int) -> Image.Image:
+    """The loaded image, upright for `apply` and as stored for `ignore`."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and tiff.is_misread(image.tag_v2):
+        tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+        if tags and tiff.is_misread(tags):
             raise UnidentifiedImageError  # Pillow would decode wrong colors
-        return _oriented(image, exif)
+        depth = tiff.bit_depth(tags) if tags else 16
+        if isinstance(image, PngImagePlugin.PngImageFile) and image.fp is not None:
+            depth = png_depth(image.fp) or 16
+        stored = _orientation(image)  # after the depth: this may load the image and close its file
+        inverted = tags.get(tiff.PHOTOMETRIC) == tiff.MIN_IS_WHITE and image.mode.startswith("I;16")
+        no_alpha = bool(tags) and tags.get(tiff.EXTRA, 0) not in (*tiff.ALPHAS, (1,), (2,))
+        image.load()
+        image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha, ORIENTATION: stored}
+        # Pillow turns a TIFF while it loads it, and then removes the tag.
+        turned = bool(tags) and _orientation(image) != stored
+        if stored not in TURNS or turned == (exif == "apply"):
+            return image
+        return image.transpose(TURNS[stored][1 if turned else 0])
 
 
 def _unidentified(file: InputFile) -> str:
@@ -182,24 +189,6 @@ def _raise_pillow_limit(max_pixels: int) -> None:
     with _limit:
         if Image.MAX_IMAGE_PIXELS is not None:
             Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
-
-
-def _oriented(image: Image.Image, exif: str) -> Image.Image:
-    """The loaded image, upright for `apply` and as stored for `ignore`."""
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    depth = tiff.bit_depth(tags) if tags else 16
-    if isinstance(image, PngImagePlugin.PngImageFile) and image.fp is not None:
-        depth = png_depth(image.fp) or 16
-    stored = _orientation(image)  # after the depth: this may load the image and close its file
-    inverted = tags.get(tiff.PHOTOMETRIC) == tiff.MIN_IS_WHITE and image.mode.startswith("I;16")
-    no_alpha = bool(tags) and tags.get(tiff.EXTRA, 0) not in (*tiff.ALPHAS, (1,), (2,))
-    image.load()
-    image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha, ORIENTATION: stored}
-    left = _orientation(image)
-    if exif == "apply":
-        return image.transpose(TURNS[left][0]) if left in TURNS else image
-    # Pillow turns a TIFF while it loads it, and then removes the tag.
-    return image.transpose(TURNS[stored][1]) if stored in TURNS and left != stored else image
 
 
 def read_header(path: str | InputFile) -> ImageHeader | None:
