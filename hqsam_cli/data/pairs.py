@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from PIL import Image
 
 from ..configs import DEFAULT_MAX_PIXELS, Exif
 from ..errors import HqsamError, ImageError, NoInputError
+from ..io.digest import file_digest
 from ..io.files import InputFile
 from ..io.images import READ_SUFFIXES, TURNS, read_oriented
 from ..io.masks import is_foreground, read_mask_values, read_matte
@@ -189,6 +192,27 @@ def check_readable(folder: ImageMaskFolder) -> None:
         except ImageError as error:
             problem = str(error)
     raise HqsamError("no image-mask pair can be read", file=folder.name, remedy=f"the last: {problem}")
+
+
+def equal_images(data: Iterable[Path], val: Iterable[Path]) -> str:
+    """A warning about validation images that are also training images, and training images given more than once.
+
+    Empty if there are none. Images are compared by the SHA-256 of their files; only files of equal size are read.
+    """
+    places = [(path, name) for name, paths in (("data", data), ("val", val)) for path in paths]
+    sizes = [path.stat().st_size for path, _ in places]
+    common, first = Counter(sizes), dict[str, Path]()
+    found: dict[str, list[tuple[Path, Path]]] = {"val": [], "data": []}
+    for (path, name), size in zip(places, sizes, strict=True):
+        digest = file_digest(path) if common[size] > 1 else ""
+        if digest in first:
+            found[name].append((path, first[digest]))
+        elif digest and name == "data":
+            first[digest] = path
+    if not (examples := found["val"] + found["data"]):
+        return ""
+    counts = f"{len(found['val'])} of `val` are also in `data`, {len(found['data'])} are repeated in `data`"
+    return f"equal images: {counts}, such as {examples[0][0]} and {examples[0][1]}"
 
 
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from ..configs import MaskOutput, Protocol
 from ..inference.postprocess import mask_crops
 from ..inference.predictor import EncodedImages, Predictor
 from ..inference.preprocess import ResizeLongestSide
-from ..io.masks import THRESHOLD
+from ..io.masks import is_foreground
 from ..records import Prompt
 
 Masks = tuple[list[np.ndarray], list[float]]  # bool (H, W), and predicted IoUs
@@ -57,7 +57,7 @@ class Evaluator:
         """
         if self.protocol == "paper":
             values = resize_square(values, self.predictor.model.image_size)
-        return values > THRESHOLD
+        return is_foreground(values)
 
     def masks(
         self, image: PreparedImage, prompts: list[Prompt], outputs: Sequence[MaskOutput] | None = None

@@ -195,7 +195,7 @@ def train_table(name: str, run: TrainRun, world: World) -> TrainResult:
             if result.best is not None and result.best.scores is not None:
                 (miou, mbiou, _), epoch = result.best.scores, result.best.epoch
         elif world.is_main:
-            scores, _ = validate(prepare_model(own, world.device), run.val, mask_output="sam", dtype=config.dtype)
+            scores, _ = validate(prepare_model(own, world.device), run.val, mask_output="sam")
             miou, mbiou, _ = mean_scores(scores)
         rows.append(AblationScores(row.name, row.title, miou, mbiou, epoch, *row.paper))
     return TrainResult(skipped=sorted(skipped), table=rows)
@@ -205,7 +205,7 @@ def _score_base(run: TrainRun, model: HQSam) -> dict[str, float]:
     """Score the base model: its masks of the trained output, or SAM's if it has none."""
     has_own = not run.config.fresh and HQ_KEY in read_state(run.base)[0]
     output: MaskOutput = run.mask_output if has_own else "sam"
-    scores, _ = validate(model, run.val, mask_output=output, dtype=run.config.dtype)
+    scores, _ = validate(model, run.val, mask_output=output)
     mean = mean_scores(scores)
     run.progress.say(f"base model, {output}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
     return {"miou": mean.miou, "mbiou": mean.mbiou}
@@ -234,7 +234,7 @@ def _end_epoch(run: TrainRun, trainer: Trainer, number: int) -> None:
     epoch = Epoch(number, history.step)
     if run.val and trainer.world.is_main:
         with trainer.averaged():
-            scores, problems = validate(trainer.model, run.val, mask_output=run.mask_output, dtype=run.config.dtype)
+            scores, problems = validate(trainer.model, run.val, mask_output=run.mask_output)
         trainer.note_problems(problems)
         epoch, mean = replace(epoch, sets=scores), mean_scores(scores)
         given = sum(len(folder.pairs) for folder in run.val)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..batch.interrupt import Interrupt
 from ..configs import TrainConfig
-from ..data.pairs import ImageMaskFolder, check_readable, find_pairs
+from ..data.pairs import ImageMaskFolder, check_readable, equal_images, find_pairs
 from ..data.sets import hqseg_folders
 from ..errors import UsageError
 from ..inference.device import resolve_compute
@@ -114,6 +114,9 @@ def find_data(
         progress.say(f"{own.name}: {len(own.pairs)} pairs, weight {own.weight:g}")
     val_sets = [find_pairs(folder, exif=config.exif) for folder in config.val]
     for text in (text for own in [*sets, *val_sets] for text in own.problems()):
+        progress.on_problem(text)
+    images = [[pair.image for own in some for pair in own.pairs] for some in (sets, val_sets)]
+    if text := equal_images(*images):
         progress.on_problem(text)
     for own in val_sets:
         check_readable(own)
