@@ -78,7 +78,7 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
         assert plot.width > 500
 
     by_eval = hqsam("eval", "--dataset", SAMPLES, "--model", "run/hqsam.safetensors", "--device", "cpu", "--json", "-")
-    (hq,) = [row for row in by_eval.lines[0]["rows"] if row["mask_output"] == "hq"]
+    (hq,) = [row for row in json.loads(by_eval.out)["rows"] if row["mask_output"] == "hq"]
     assert (hq["figures"]["mIoU"], hq["figures"]["mBIoU"]) == (result["miou"], result["mbiou"])
 
     segmented = hqsam("segment", SAMPLES / "im", "--frame", "--model", "run/hqsam.safetensors", "-o", "masks")
