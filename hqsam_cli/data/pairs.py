@@ -58,6 +58,11 @@ class ImageMaskFolder:
     unmatched: list[Path] = field(default_factory=list)
     nested: list[Path] = field(default_factory=list)
 
+    @property
+    def samples_per_epoch(self) -> int:
+        """Number of samples in a training epoch."""
+        return max(1, round(self.weight * len(self.pairs)))
+
     def problems(self) -> list[str]:
         """One message per kind of skipped files."""
         kinds = (

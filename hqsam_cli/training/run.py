@@ -141,13 +141,14 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
         raise cannot_save(run.output, error) from None
     model = prepare_model(run, world.device)
     pairs = AugmentedPairs(run.data, model.image_size, config.batch_size, config.seed, config.augmentation)
+    epoch_steps = pairs.epoch_length // config.batch_size
     cache = EncodingCache(run.cache_folder(), config.cache) if config.cache else None
     trainer = Trainer(
         model,
         world.wrap(Criterion(model, config, cache), all_used=config.learn == "hq"),
         Samples(pairs, config.seed, config.prompts, cache),
         config,
-        pairs.steps_per_epoch,
+        epoch_steps,
         identity=run.identity(),
         folder=run.output,
         world=world,
@@ -157,14 +158,14 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
     history = trainer.history
     history.command = history.command or run.command
     count = sum(p.numel() for p in trainer.learned.values())
-    course = f"{config.epochs} epochs of {pairs.steps_per_epoch} steps"
+    course = f"{config.epochs} epochs of {epoch_steps} steps"
     progress.say(f"{count:,} trainable parameters, {len(pairs.pairs)} pairs, {course}")
     if history.step < trainer.steps:
         progress.on_start(trainer.steps, history.step, unit="step")
     if run.val and run.scores_base and history.step == 0 and world.is_main:
         history.base = _score_base(run, model)
     for epoch in range(len(history.epochs), config.epochs):
-        trainer.run((epoch + 1) * pairs.steps_per_epoch)
+        trainer.run((epoch + 1) * epoch_steps)
         _end_epoch(run, trainer, epoch + 1)
     best = _best(history)
     _report_best(best, history.base, progress)

@@ -20,10 +20,10 @@ from ..inference.device import resolve_compute
 from ..progress import SILENT, Progress
 from ..weights.hub import find_checkpoint, local_path
 from .ablations import TABLES
-from .data import AugmentedPairs
+from .data import steps_per_epoch
 from .distributed import join_world
 from .history import History
-from .run import RESULTS, STRIDE, TrainPlan, TrainResult, TrainRun, train_run, train_table
+from .run import RESULTS, TrainPlan, TrainResult, TrainRun, train_run, train_table
 from .trainer import METRICS, STATE, read_run
 from .variants import VARIANTS
 
@@ -142,10 +142,10 @@ def plan(run: TrainRun) -> TrainPlan:
     or the run state is damaged.
     """
     config, state = run.config, run.output / STATE
-    pairs = AugmentedPairs(run.data, STRIDE, config.batch_size, config.seed, config.augmentation)
+    pairs, steps = sum(len(folder.pairs) for folder in run.data), steps_per_epoch(run.data, config.batch_size)
     done = History.from_dict(read_run(state, run.identity())).step if state.exists() else 0
     there = [] if state.exists() else [path for name in RESULTS if (path := run.output / name).is_file()]
     if there:
         remedy = "pass `overwrite` to replace it, or choose another `output`"
         raise UsageError("already exists, and was not written by a run in this folder", file=there[0], remedy=remedy)
-    return TrainPlan(len(pairs.pairs), config.epochs * pairs.steps_per_epoch, done)
+    return TrainPlan(pairs, config.epochs * steps, done)
