@@ -85,12 +85,11 @@ def read_image(path: str | InputFile, *, exif: str = "apply", max_pixels: int = 
     Raises:
         ImageError: the file cannot be read; the message names it and a remedy.
     """
-    return read_oriented(path, exif=exif, max_pixels=max_pixels)[0]
+    return read_oriented(input_file(path), exif=exif, max_pixels=max_pixels)[0]
 
 
-def read_oriented(path: str | InputFile, *, exif: str, max_pixels: int) -> tuple[np.ndarray, int]:
+def read_oriented(file: InputFile, *, exif: str, max_pixels: int) -> tuple[np.ndarray, int]:
     """Read the pixels of a photo, see `read_image`, and its EXIF orientation."""
-    file = input_file(path)
     with open_image(file, exif=exif, max_pixels=max_pixels) as image:
         return _rgb(image, file.path), image.info[ORIENTATION]
 

@@ -41,7 +41,7 @@ class Batch(NamedTuple):
     numbers: list[int]  # of the augmented images
     images: list[Tensor | None]  # uint8 (3, S, S); None if encoded
     encoded: list[EncodedImage | None]  # from the cache, or None
-    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image; None if encoded
+    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image, for the cache; None without one
     picks: list[float]  # random numbers from 0 to 1, to select SAM proposals
     problems: list[str]  # one message per skipped file
     masks: Tensor  # uint8 0 to 255 (N P, S, S), the targets
@@ -75,10 +75,9 @@ class Samples(Dataset[Batch]):
         if encoded is None:
             pixels, masks = self._augmented(number, problems)
             image = torch.from_numpy(pixels).permute(2, 0, 1)
-            objects = is_foreground(np.stack(masks))
-        if self.cache is not None:  # the cache stores hard masks, so soft edges are dropped on the first pass too
-            hard = objects if encoded is None else encoded.objects
-            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in ([] if hard is None else hard)]
+        if self.cache is not None:  # it stores hard masks, so soft edges are dropped on the first pass too
+            objects = is_foreground(np.stack(masks)) if encoded is None else encoded.objects
+            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in objects]
         order = rng.permutation(len(masks))
         chosen = [masks[order[i % len(masks)]] for i in range(self.prompts)]
         draw_prompt = paper_prompt if self.source.augmentation == "paper" else varied_prompt
