@@ -43,10 +43,7 @@ PHOTOS, SCENES = 1200, 200
 # Pseudo-labels: higher thresholds than at inference, no object parts, no background (boxes touching three borders).
 FOUND = ObjectsConfig(grid_iou=0.9, grid_stability=0.85, part_size=0.5)
 BORDERS = 3
-LEAST_PART, LEAST_SHARE = (
-    0.15,
-    0.002,
-)  # minimum component area, relative to the largest component and to the image
+LEAST_PART, LEAST_SHARE = (0.15, 0.002)  # minimum component area, relative to the largest component and to the image
 OVERLAP = 0.5  # IoU threshold of NMS
 GAP = 0.02  # fraction of the longer side: closer components are one object
 SCORE_SETTINGS = DetectorConfig(score_threshold=0.001, max_det=100)
