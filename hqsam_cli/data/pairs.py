@@ -19,7 +19,7 @@ from ..errors import HqsamError, ImageError, NoInputError
 from ..io.digest import file_digest
 from ..io.files import InputFile
 from ..io.images import READ_SUFFIXES, TURNS, read_oriented
-from ..io.masks import is_foreground, read_mask_values, read_matte
+from ..io.masks import THRESHOLD, read_mask_values, read_matte
 
 log = logging.getLogger(__name__)
 
@@ -237,5 +237,5 @@ def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
 def check_mask(path: Path, values: np.ndarray, image: np.ndarray) -> None:
     """Raise an ImageError unless a mask has the size of its image and is not empty."""
     check_same_size(path, values, image)
-    if not is_foreground(values).any():
+    if values.max() <= THRESHOLD:
         raise ImageError("the mask is empty", file=path, remedy="remove it and its image")
