@@ -133,7 +133,7 @@ def list_pairs(
         # `a.png`, or with another suffix, or `a.jpg.png`.
         names = (f"{stem}{mask_ending}", f"{image.name}{mask_ending}")
         mask = by_stem.get(names[0]) or by_stem.get(names[1]) or by_folded.get(_folded(names[0]))
-        if mask is None and skip_missing:
+        if skip_missing and (mask is None or not mask.is_file()):
             missing.append(image)
             continue
         if stem in pairs:
