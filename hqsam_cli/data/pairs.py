@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -12,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..configs import Exif
+from ..configs import DEFAULT_MAX_PIXELS, Exif
 from ..errors import HqsamError, ImageError, NoInputError
-from ..io.images import READ_SUFFIXES, read_stored
+from ..io.digest import file_digest
+from ..io.files import InputFile
+from ..io.images import READ_SUFFIXES, TURNS, read_oriented
 from ..io.masks import THRESHOLD, read_mask_values, read_matte
 
 log = logging.getLogger(__name__)
@@ -54,6 +58,11 @@ class ImageMaskFolder:
     unmatched: list[Path] = field(default_factory=list)
     nested: list[Path] = field(default_factory=list)
 
+    @property
+    def samples_per_epoch(self) -> int:
+        """Number of samples in a training epoch."""
+        return max(1, round(self.weight * len(self.pairs)))
+
     def problems(self) -> list[str]:
         """One message per kind of skipped files."""
         kinds = (
@@ -70,17 +79,15 @@ def find_pairs(folder: Path, weight: float = 1.0, exif: Exif = "apply") -> Image
     Raises a NoInputError if there is no pair, or an HqsamError if two images share a mask.
     """
     layout = find_layout(folder)
-    pairs = [] if layout is None else list_pairs(*layout, exif=exif)
-    if layout is None or not pairs:
+    found = None if layout is None else list_pairs(folder.resolve().name, *layout, exif=exif, skip_missing=True)
+    if layout is None or found is None or not (found.pairs or found.missing):
         remedy = "pass a folder with images/ and masks/, im/ and gt/, or .jpg and .png"
         raise NoInputError("no image-mask pairs", file=folder, remedy=remedy)
-    unmatched, nested = unmatched_masks(pairs, *layout), nested_images(*layout)
-    found = split_pairs(ImageMaskFolder(folder.resolve().name, pairs, weight, unmatched=unmatched, nested=nested))
     if not found.pairs:
         names = " and ".join(dict.fromkeys(f"{path.name}/" for path in layout))
-        example = f"{pairs[0].image.stem}.png"
+        example = f"{found.missing[0].stem}.png"
         raise NoInputError(f"no image in {names} has a mask, such as {example}", file=folder, remedy="rename them")
-    return found
+    return replace(found, weight=weight)
 
 
 def find_layout(folder: Path) -> tuple[Path, Path] | None:
@@ -92,39 +99,8 @@ def find_layout(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def split_pairs(folder: ImageMaskFolder) -> ImageMaskFolder:
-    """Keep only pairs whose mask exists; images of the others become `missing`."""
-    complete: list[Pair] = []
-    missing: list[Path] = []
-    for pair in folder.pairs:
-        if pair.mask.is_file():
-            complete.append(pair)
-        else:
-            missing.append(pair.image)
-    return replace(folder, pairs=complete, missing=missing)
-
-
-def unmatched_masks(pairs: list[Pair], images: Path, masks: Path, *, ending: str = "") -> list[Path]:
-    """Masks in a folder without an image."""
-    used = {pair.mask for pair in pairs}
-    return [path for path in _mask_files(images, masks) if path.stem.endswith(ending) and path not in used]
-
-
-def _mask_files(images: Path, masks: Path) -> list[Path]:
-    """Image files in a mask folder, PNG first; only PNG if it is also the image folder."""
-    suffixes = (".png",) if images.samefile(masks) else READ_SUFFIXES
-    found = [path for path in masks.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
-    return sorted(found, key=lambda path: (path.suffix.lower() != ".png", path.name))
-
-
-def nested_images(images: Path, masks: Path) -> list[Path]:
-    """Images in subfolders of the image folder."""
-    if images.samefile(masks):
-        return []
-    return [path for path in images.glob("*/**/*") if path.suffix.lower() in READ_SUFFIXES]
-
-
 def list_pairs(
+    name: str,
     images: Path,
     masks: Path,
     *,
@@ -133,30 +109,43 @@ def list_pairs(
     coarse: Path | None = None,
     coarse_ending: str = "",
     exif: Exif = "apply",
-) -> list[Pair]:
-    """All images of a folder, sorted by name, with the path of their mask, existing or not.
+    skip_missing: bool = False,
+) -> ImageMaskFolder:
+    """List the images of a folder, sorted by name, with the path of their mask, existing or not.
 
-    Endings are between the stem of a pair and the file suffix. Raises an HqsamError if two images share a mask.
+    Endings are between the stem of a pair and the file suffix. With `skip_missing`, images without a mask are not
+    pairs. Raises an HqsamError if two images share a mask.
     """
-    suffixes = FLAT_SUFFIXES if images.samefile(masks) else READ_SUFFIXES
-    by_stem = {path.stem: path for path in reversed(_mask_files(images, masks))}
+    flat = images.samefile(masks)
+    mask_suffixes, image_suffixes = ((".png",), FLAT_SUFFIXES) if flat else (READ_SUFFIXES, READ_SUFFIXES)
+    unused = {path for path in masks.iterdir() if path.suffix.lower() in mask_suffixes and path.name[0] != "."}
+    # Of several masks with one stem, PNG is preferred.
+    ranked = sorted(unused, key=lambda path: (path.suffix.lower() != ".png", path.name), reverse=True)
+    by_stem = {path.stem: path for path in ranked}
     # File systems differ in letter case and Unicode form.
     by_folded = {_folded(stem): path for stem, path in by_stem.items()}
     pairs: dict[str, Pair] = {}
-    for image in sorted(path for path in images.iterdir() if path.suffix.lower() in suffixes):
+    missing = []
+    for image in sorted(path for path in images.iterdir() if path.suffix.lower() in image_suffixes):
         if image.name.startswith(".") or not image.stem.endswith(image_ending):
             continue
         stem = image.stem.removesuffix(image_ending)
+        # `a.png`, or with another suffix, or `a.jpg.png`.
+        names = (f"{stem}{mask_ending}", f"{image.name}{mask_ending}")
+        mask = by_stem.get(names[0]) or by_stem.get(names[1]) or by_folded.get(_folded(names[0]))
+        if skip_missing and (mask is None or not mask.is_file()):
+            missing.append(image)
+            continue
         if stem in pairs:
             raise HqsamError(f"{pairs[stem].image} and {image.name} have the same mask", remedy="remove one of them")
         alpha = masks.parent / ALPHA / f"{stem}.png"
         rough = None if coarse is None else coarse / f"{stem}{coarse_ending}.png"
-        # `a.png`, or with another suffix, or `a.jpg.png`.
-        names = (f"{stem}{mask_ending}", f"{image.name}{mask_ending}")
-        found = next((by_stem[name] for name in names if name in by_stem), by_folded.get(_folded(names[0])))
-        mask = found or masks / f"{names[0]}.png"
+        mask = mask or masks / f"{names[0]}.png"
         pairs[stem] = Pair(stem, image, mask, rough, alpha if alpha.is_file() else None, exif)
-    return list(pairs.values())
+        unused.discard(mask)
+    unmatched = sorted(path for path in unused if path.stem.endswith(mask_ending))
+    nested = [] if flat else [path for path in images.glob("*/**/*") if path.suffix.lower() in READ_SUFFIXES]
+    return ImageMaskFolder(name, list(pairs.values()), missing=missing, unmatched=unmatched, nested=nested)
 
 
 def _folded(name: str) -> str:
@@ -180,10 +169,10 @@ def read_fitting(path: Path, shape: tuple[int, ...], exif: Exif) -> np.ndarray:
 
     If both fit, `exif` decides, which is logged once.
     """
-    image, turn = read_stored(str(path))
-    if turn is None:
+    image, orientation = read_oriented(InputFile(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS)
+    if orientation not in TURNS:
         return image
-    upright = np.array(Image.fromarray(image).transpose(turn))
+    upright = np.array(Image.fromarray(image).transpose(TURNS[orientation][0]))
     if upright.shape[:2] != shape:
         return image
     if image.shape[:2] == shape:
@@ -210,6 +199,27 @@ def check_readable(folder: ImageMaskFolder) -> None:
     raise HqsamError("no image-mask pair can be read", file=folder.name, remedy=f"the last: {problem}")
 
 
+def equal_images(data: Iterable[Path], val: Iterable[Path]) -> str:
+    """A warning about validation images that are also training images, and training images given more than once.
+
+    Empty if there are none. Images are compared by the SHA-256 of their files; only files of equal size are read.
+    """
+    places = [(path, name) for name, paths in (("data", data), ("val", val)) for path in paths]
+    sizes = [path.stat().st_size for path, _ in places]
+    common, first = Counter(sizes), dict[str, Path]()
+    found: dict[str, list[tuple[Path, Path]]] = {"val": [], "data": []}
+    for (path, name), size in zip(places, sizes, strict=True):
+        digest = file_digest(path) if common[size] > 1 else ""
+        if digest in first:
+            found[name].append((path, first[digest]))
+        elif digest and name == "data":
+            first[digest] = path
+    if not (examples := found["val"] + found["data"]):
+        return ""
+    counts = f"{len(found['val'])} of `val` are also in `data`, {len(found['data'])} are repeated in `data`"
+    return f"equal images: {counts}, such as {examples[0][0]} and {examples[0][1]}"
+
+
 def read_alpha(path: Path, image: np.ndarray) -> np.ndarray:
     """Read the alpha matte of an image (H, W, 3), uint8 (H, W). Raises an ImageError."""
     alpha = read_matte(path)
@@ -227,5 +237,5 @@ def check_same_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
 def check_mask(path: Path, values: np.ndarray, image: np.ndarray) -> None:
     """Raise an ImageError unless a mask has the size of its image and is not empty."""
     check_same_size(path, values, image)
-    if not (values > THRESHOLD).any():
+    if values.max() <= THRESHOLD:
         raise ImageError("the mask is empty", file=path, remedy="remove it and its image")

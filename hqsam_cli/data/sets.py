@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ..configs import Exif
 from ..errors import HqsamError, NoInputError, UsageError
-from .pairs import ImageMaskFolder, find_layout, list_pairs, nested_images, split_pairs, unmatched_masks
+from .pairs import ImageMaskFolder, find_layout, list_pairs
 
 Kind = Literal["masks", "instances", "video"]
 HUB_DATA = "huggingface.co/sam-hq-team/sam-hq-training, folder data"
@@ -138,26 +138,29 @@ def _below(dataset: Dataset, root: Path) -> Dataset:
     return replace(dataset, images=str(root / dataset.images), gt=str(root / dataset.gt))
 
 
-def dataset_pairs(dataset: Dataset, coarse: Path | None = None, exif: Exif = "apply") -> ImageMaskFolder:
-    """All images of a `masks` dataset, with the path of their mask, existing or not.
+def dataset_pairs(
+    dataset: Dataset, coarse: Path | None = None, exif: Exif = "apply", *, skip_missing: bool = False
+) -> ImageMaskFolder:
+    """All images of a `masks` dataset, with the path of their mask, existing or not unless `skip_missing`.
 
     `coarse` is a folder of coarse masks, by default that of the dataset. Raises an HqsamError if there are no images,
     or two share a mask.
     """
-    images, masks = Path(dataset.images), Path(dataset.gt)
-    pairs = list_pairs(
+    images = Path(dataset.images)
+    found = list_pairs(
+        dataset.title,
         images,
-        masks,
+        Path(dataset.gt),
         image_ending=dataset.image_ending,
         mask_ending=dataset.ending,
         coarse=coarse or (None if dataset.coarse_ending is None else images),
         coarse_ending=dataset.coarse_ending or "",
         exif=exif,
+        skip_missing=skip_missing,
     )
-    if not pairs:
+    if not (found.pairs or found.missing):
         raise HqsamError("contains no images", file=dataset.images, remedy=f"pass the folder of {dataset.title}")
-    unmatched = unmatched_masks(pairs, images, masks, ending=dataset.ending)
-    return ImageMaskFolder(dataset.title, pairs, unmatched=unmatched, nested=nested_images(images, masks))
+    return found
 
 
 def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolder], list[str]]:
@@ -167,7 +170,7 @@ def hqseg_folders(root: Path, exif: Exif = "apply") -> tuple[list[ImageMaskFolde
     """
     sets = [_below(DATASETS[key], root) for key in HQSEG_44K]
     there = [own for own in sets if Path(own.images).is_dir() and Path(own.gt).is_dir()]
-    found = [folder for own in there if (folder := split_pairs(dataset_pairs(own, exif=exif))).pairs]
+    found = [folder for own in there if (folder := dataset_pairs(own, exif=exif, skip_missing=True)).pairs]
     absent = [own.images for own in sets if own.title not in {folder.name for folder in found}]
     if not found:
         raise NoInputError("contains no set of HQSeg-44K", file=root, remedy=f"the first is expected at {absent[0]}")

@@ -57,9 +57,7 @@ class Detector:
             raise HqsamError(f"ultralytics cannot run it ({first_line(error)})", file=path) from None
         if yolo.task not in TASKS:
             raise UsageError(
-                f"a model of the task {yolo.task}, which predicts no boxes",
-                file=path,
-                remedy="pass a detection model",
+                f"a model of the task {yolo.task}, which predicts no boxes", file=path, remedy="pass a detection model"
             )
         if settings.half and device.type == "cpu":
             raise UsageError(

@@ -89,18 +89,11 @@ def differences(rows: Sequence[Row], seed: int) -> list[Difference]:
 
 def paired_interval(ours: Samples, theirs: Samples, seed: int) -> tuple[float, float, float]:
     """Return the difference of two means over objects of the same images, and its interval."""
-    a, b = (np.array([samples[image] for image in ours], float) for samples in (ours, theirs))
-    value = _mean(a) - _mean(b)
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(ROUNDS // CHUNK):
-        places = rng.integers(0, len(a), (CHUNK, len(a)))
-        drawn.append(_mean(a[places]) - _mean(b[places]))
+    both = np.array([[samples[image] for image in ours] for samples in (ours, theirs)], float)
+    count, rng, found = both.shape[1], np.random.default_rng(seed), list[np.ndarray]()
+    for places in (np.arange(count)[None], *(rng.integers(0, count, (CHUNK, count)) for _ in range(ROUNDS // CHUNK))):
+        sums = both[:, places].sum(axis=2)  # of the metric and of objects, (2, rounds, 2)
+        found.append(sums[0, :, 0] / sums[0, :, 1] - sums[1, :, 0] / sums[1, :, 1])
+    (value,), *drawn = found
     low, high = np.percentile(np.concatenate(drawn), [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return float(value), float(low), float(high)
-
-
-def _mean(scores: np.ndarray) -> np.ndarray:
-    """Means over objects, shape (…), from sums and counts, shape (…, images, 2)."""
-    totals = scores.sum(axis=-2)
-    return np.asarray(totals[..., 0] / totals[..., 1])

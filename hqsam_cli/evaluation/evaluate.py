@@ -8,12 +8,14 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from .. import __version__
+from ..batch.interrupt import Interrupt
 from ..configs import VERSION, EvalConfig, EvalOutput, MaskOutput, Protocol, digest, identity
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
@@ -35,7 +37,7 @@ from .prompts import PromptRule, prompt_rules
 from .protocols import Evaluator
 from .refine import cascadepsp
 from .rows import Row, mean_rows
-from .scores import ImageLine, ImageScores, ScoreLog, Task, empty_notes, image_lines, score_task
+from .scores import ImageLine, ImageScores, ScoreLog, Task, empty_notes, image_lines, score_images
 from .video import VideoTask, frame_boxes, video_frames
 
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
@@ -132,7 +134,7 @@ def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress
                 task = tasks[dataset.key] = make_task(dataset, evaluator, config, rules, curves=output.curves)
                 log = ScoreLog(_log_path(dataset, evaluator, result), resume=config.resume)
                 result.logs.append(log)
-                images = _score(task, dataset, log, config.limit, result, progress)
+                images = _score(task, dataset, log, result, progress)
                 result.lines += image_lines(model, dataset.key, images)
                 groups.append(task.rows(images))
             means = mean_rows(name, groups) if len(groups) > 1 else []
@@ -259,14 +261,27 @@ def make_task(
 
 
 def _score(
-    task: Task[Any, Any], dataset: Dataset, log: ScoreLog, limit: int | None, result: Evaluation, progress: Progress
+    task: Task[Any, Any], dataset: Dataset, log: ScoreLog, result: Evaluation, progress: Progress
 ) -> list[ImageScores]:
-    """Score the images of a dataset; failures and problems are added to the result."""
+    """Score the images of a dataset that are not in the log; failures and problems are added to the result.
+
+    Raises a KeyboardInterrupt on SIGINT or SIGTERM, after the current image is logged.
+    """
     for text in task.problems:
         progress.on_problem(text)
     result.problems += task.problems
-    progress.on_start(len(task.items[:limit]), 0, title=dataset.title)
-    images = score_task(task, log, limit, progress)
+    items = task.items[: result.config.limit]
+    left = [item for item in items if item.name not in log.images]
+    progress.on_start(len(items), len(items) - len(left), title=dataset.title)
+    with Interrupt() as interrupt, closing(score_images(task, left)) as scored:
+        for image in scored:
+            log.append(image)
+            if image.error is not None:
+                progress.on_failure(image.error)
+            progress.advance()
+            if interrupt.wanted:
+                raise KeyboardInterrupt
+    images = [log.images[item.name] for item in items]
     failed = [image.error for image in images if image.error is not None]
     if len(failed) == len(images):
         remedy = f"the first: {failed[0]}" if failed else ""

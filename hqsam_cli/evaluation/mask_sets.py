@@ -12,7 +12,7 @@ import numpy as np
 from ..configs import MaskOutput
 from ..data.pairs import Pair, check_mask, read_pair
 from ..errors import ImageError
-from ..io.masks import THRESHOLD, read_mask_values
+from ..io.masks import is_foreground, read_mask_values
 from ..records import Prompt
 from .metrics import METRICS, boundary_iou, iou, score
 from .plots import Comparison
@@ -62,7 +62,7 @@ class MaskSet(Task[Pair, LoadedPair]):
             coarse = read_mask_values(item.coarse)
             check_mask(item.coarse, coarse, image)
             coarse = self.evaluator.to_prompt_pixels(coarse)
-        return LoadedPair(image, values > THRESHOLD, prompt_mask, coarse)
+        return LoadedPair(image, is_foreground(values), prompt_mask, coarse)
 
     def score(self, item: Pair, loaded: LoadedPair) -> ImageScores:
         """See `Task`."""

@@ -18,7 +18,7 @@ from torch.nn import functional
 from ..configs import MaskOutput, Protocol
 from ..inference.postprocess import mask_crops
 from ..inference.predictor import EncodedImages, Predictor
-from ..io.masks import THRESHOLD
+from ..io.masks import is_foreground
 from ..records import Prompt
 
 Masks = tuple[list[np.ndarray], list[float]]  # bool (H, W), and predicted IoUs
@@ -54,7 +54,7 @@ class Evaluator:
         """
         if self.protocol == "paper":
             values = resize_square(values, self.predictor.model.image_size)
-        return values > THRESHOLD
+        return is_foreground(values)
 
     def masks(
         self, image: PreparedImage, prompts: list[Prompt], outputs: Sequence[MaskOutput] | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import HqsamError, UsageError, first_line
+from ..io.masks import is_foreground
 
 REFINED = "sam+cascadepsp"
 RefineMask = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -35,7 +36,6 @@ def cascadepsp(device: str) -> RefineMask:
         raise HqsamError(reason, option="refine", remedy=remedy) from None
 
     def refined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        refined: np.ndarray = refiner.refine(image, mask.astype(np.uint8) * 255) > 127
-        return refined
+        return is_foreground(refiner.refine(image, mask.astype(np.uint8) * 255))
 
     return refined

@@ -1,4 +1,4 @@
-"""Image scores: records, the log on disk, and the loop over a dataset."""
+"""Image scores: records, the log on disk, and the scores of a dataset."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from ..batch.interrupt import Interrupt
 from ..errors import HqsamError, ImageError
 from ..formats.values import note
-from ..progress import Progress
 from ..records import Annotation
 from .plots import Comparison
 from .protocols import Evaluator
@@ -184,40 +182,17 @@ class ScoreLog:
             ) from None
 
 
-def score_task(task: Task[Any, Any], scores: ScoreLog, limit: int | None, progress: Progress) -> list[ImageScores]:
-    """Score the images of a task, in order, skipping those in the log.
-
-    Raises a KeyboardInterrupt on SIGINT or SIGTERM, after the current image is logged.
-    """
-    items = task.items[:limit]
-    with ThreadPoolExecutor(READ_AHEAD) as pool, Interrupt() as interrupt:
-        for item, loaded in _read_ahead(pool, items, task.load, scores.images):
-            if loaded is not None:
-                scores.append(score_image(task, item, loaded.result))
-            if (error := scores.images[item.name].error) is not None:
-                progress.on_failure(error)
-            progress.advance()
-            if interrupt.wanted:
-                pool.shutdown(cancel_futures=True)
-                raise KeyboardInterrupt
-    return [scores.images[item.name] for item in items]
-
-
-def score_image(task: Task[Item, Loaded], item: Item, load: Callable[[], Loaded]) -> ImageScores:
-    """Score an image, or record its error."""
-    try:
-        return task.score(item, load())
-    except ImageError as error:
-        return ImageScores(item.name, error=str(error))
-
-
-def _read_ahead(
-    pool: ThreadPoolExecutor, items: Iterable[Item], load: Callable[[Item], Loaded], known: dict[str, ImageScores]
-) -> Iterator[tuple[Item, Future[Loaded] | None]]:
-    """Yield items with their content, read ahead on a thread; None for known ones."""
-    waiting: deque[tuple[Item, Future[Loaded] | None]] = deque()
-    for item in items:
-        waiting.append((item, None if item.name in known else pool.submit(load, item)))
-        if len(waiting) > READ_AHEAD:
-            yield waiting.popleft()
-    yield from waiting
+def score_images(task: Task[Item, Loaded], items: Sequence[Item]) -> Generator[ImageScores, None, None]:
+    """Yield the scores of images, or their errors, in order; images are read ahead on threads."""
+    with ThreadPoolExecutor(READ_AHEAD) as pool:
+        waiting = deque(pool.submit(task.load, item) for item in items[:READ_AHEAD])
+        try:
+            for number, item in enumerate(items, READ_AHEAD):
+                waiting.extend(pool.submit(task.load, ahead) for ahead in items[number : number + 1])
+                try:
+                    scores = task.score(item, waiting.popleft().result())
+                except ImageError as error:
+                    scores = ImageScores(item.name, error=str(error))
+                yield scores
+        finally:
+            pool.shutdown(cancel_futures=True)

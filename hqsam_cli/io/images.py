@@ -94,12 +94,6 @@ def read_oriented(file: InputFile, *, exif: str, max_pixels: int) -> tuple[np.nd
         return _rgb(image, file.path), image.info[ORIENTATION]
 
 
-def read_stored(path: str) -> tuple[np.ndarray, Image.Transpose | None]:
-    """Read the pixels of a photo as stored, see `read_image`, and the transpose that turns them upright, or None."""
-    pixels, orientation = read_oriented(input_file(path), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS)
-    return pixels, mask_turn(orientation, "apply")
-
-
 @contextmanager
 def open_image(file: InputFile, *, exif: str, max_pixels: int) -> Iterator[Image.Image]:
     """Load an image; any error in the block is raised as an ImageError. Arguments as in `read_image`."""
@@ -166,11 +160,11 @@ def _load(content: bytes, exif: str, max_pixels: int) -> Image.Image:
         no_alpha = bool(tags) and tags.get(tiff.EXTRA, 0) not in (*tiff.ALPHAS, (1,), (2,))
         image.load()
         image.info |= {DEPTH: depth, INVERTED: inverted, NO_ALPHA: no_alpha, ORIENTATION: stored}
-        left = _orientation(image) if tags else stored
-        if exif == "apply":
-            return image.transpose(TURNS[left][0]) if left in TURNS else image
         # Pillow turns a TIFF while it loads it, and then removes the tag.
-        return image.transpose(TURNS[stored][1]) if stored in TURNS and left != stored else image
+        turned = bool(tags) and _orientation(image) != stored
+        if stored not in TURNS or turned == (exif == "apply"):
+            return image
+        return image.transpose(TURNS[stored][1 if turned else 0])
 
 
 def _unidentified(file: InputFile) -> str:

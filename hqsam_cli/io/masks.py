@@ -14,10 +14,10 @@ from PIL import Image
 
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
-from .files import input_file
+from .files import InputFile
 from .images import open_image
 
-THRESHOLD = 128  # brighter is foreground, as in the reference implementation
+THRESHOLD = 128  # of 8 bits; brighter is foreground
 MAX_IDS = 200  # values 0, 1, 2, … up to here are instance IDs; more are shades
 MAX_PLATEAUS = 64  # up to here, a value in between with more pixels than an edge is another instance
 WHITE = 0.95  # of the range
@@ -34,7 +34,13 @@ REMEDY, ONE_OBJECT = "convert it to a mask of 0 and 255", "convert it to a mask 
 
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask, bool (H, W); see `read_mask_values`."""
-    return read_mask_values(path) > THRESHOLD
+    return is_foreground(read_mask_values(path))
+
+
+def is_foreground(values: np.ndarray) -> np.ndarray:
+    """The bool mask of 8-bit values: brighter than 128, as in the reference implementation."""
+    mask: np.ndarray = values > THRESHOLD
+    return mask
 
 
 def read_mask_values(path: Path) -> np.ndarray:
@@ -45,13 +51,13 @@ def read_mask_values(path: Path) -> np.ndarray:
     """
     if not path.exists():
         raise ImageError("the mask is missing", file=path)
-    with open_image(input_file(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
+    with open_image(InputFile(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         return _object(image, path)
 
 
 def read_matte(path: Path) -> np.ndarray:
     """Read an alpha matte, uint8 (H, W); 16 bits are scaled by their full range. Raises an ImageError."""
-    with open_image(input_file(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
+    with open_image(InputFile(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         if image.mode.startswith("I;16"):
             return (np.asarray(image) // 257).astype(np.uint8)
         return np.asarray(image.getchannel("A") if "A" in image.getbands() else image.convert("L"))
@@ -81,7 +87,9 @@ def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarra
         raise ImageError("contains NaN or infinity", file=path, remedy=REMEDY)
     if values.dtype.kind == "f" and values.max() <= 1:
         values = values * 255
-    levels = _levels(values)
+    # Counting is much faster than sorting.
+    counted = values.dtype in (np.uint8, np.uint16)
+    levels = np.flatnonzero(np.bincount(values.ravel())) if counted else np.unique(values)
     low, high = levels[0], levels[-1]
     if low < 0:
         raise ImageError("contains negative values", file=path, remedy=REMEDY)
@@ -108,13 +116,6 @@ def _has_plateaus(values: np.ndarray, levels: np.ndarray) -> bool:
         return False
     inner = (cv2.erode((values == level).astype(np.uint8), np.ones((3, 3), np.uint8)) for level in levels[1:-1])
     return any(np.count_nonzero(own) > EDGE * values.size for own in inner)
-
-
-def _levels(values: np.ndarray) -> np.ndarray:
-    """The unique values, ascending."""
-    if values.dtype in (np.uint8, np.uint16):
-        return np.flatnonzero(np.bincount(values.ravel()))  # much faster than sorting
-    return np.unique(values)
 
 
 def _from_palette(image: Image.Image, path: Path) -> np.ndarray:

@@ -53,12 +53,7 @@ class HQSam(nn.Module):
     """
 
     def __init__(
-        self,
-        image_encoder: nn.Module,
-        interm_dim: int,
-        *,
-        image_size: int = 1024,
-        has_hq: bool = True,
+        self, image_encoder: nn.Module, interm_dim: int, *, image_size: int = 1024, has_hq: bool = True
     ) -> None:
         super().__init__()
         self.image_size = image_size

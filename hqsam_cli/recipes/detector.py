@@ -28,7 +28,7 @@ from ..errors import ImageError
 from ..inference.device import resolve_compute
 from ..inference.objects import ObjectPredictor
 from ..inference.predictor import Predictor
-from ..io.masks import THRESHOLD
+from ..io.masks import is_foreground
 from ..records import MaskCrop
 from ..weights.checkpoints import load_model
 from .scenes import render_scene
@@ -43,10 +43,7 @@ PHOTOS, SCENES = 1200, 200
 # Pseudo-labels: higher thresholds than at inference, no object parts, no background (boxes touching three borders).
 FOUND = ObjectsConfig(grid_iou=0.9, grid_stability=0.85, part_size=0.5)
 BORDERS = 3
-LEAST_PART, LEAST_SHARE = (
-    0.15,
-    0.002,
-)  # minimum component area, relative to the largest component and to the image
+LEAST_PART, LEAST_SHARE = (0.15, 0.002)  # minimum component area, relative to the largest component and to the image
 OVERLAP = 0.5  # IoU threshold of NMS
 GAP = 0.02  # fraction of the longer side: closer components are one object
 SCORE_SETTINGS = DetectorConfig(score_threshold=0.001, max_det=100)
@@ -114,7 +111,7 @@ def write_set(folder: Path, pairs: Sequence[Pair], prefix: str, find: Find) -> i
         except ImageError as error:
             _say(f"skipped: {error}")
             continue
-        if masks := separate_objects((mask > THRESHOLD).astype(np.uint8)):
+        if masks := separate_objects(is_foreground(mask).astype(np.uint8)):
             boxes = [own.tight_box() for own in masks]
             write_sample(folder, name, image, without_copies([*boxes, *find(image, masks)]))
             count += 1
@@ -260,7 +257,7 @@ def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]
     for number, pair in enumerate(pairs.pairs, 1):
         image, mask = read_pair(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
-        for box in (own.tight_box() for own in separate_objects((mask > THRESHOLD).astype(np.uint8))):
+        for box in (own.tight_box() for own in separate_objects(is_foreground(mask).astype(np.uint8))):
             own = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
             gts.append(own | {"bbox": list(box), "area": box[2] * box[3]})
         for prompt in detect([image])[0]:

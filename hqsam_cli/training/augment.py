@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..io.masks import is_foreground
 from ..modeling.sam import PIXEL_MEAN
 
 JITTER = (0.1, 2.0)  # longest side over the input size, in HQ-SAM's training
@@ -91,7 +92,7 @@ def scaled_and_cropped(
 
 def _resize_mask(mask: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
     """Resize a mask, uint8 0 / 1, with anti-aliasing before thresholding, for subpixel accuracy."""
-    return cv2.resize(mask * np.uint8(255), (width, height), interpolation=method) // 128
+    return is_foreground(cv2.resize(mask * np.uint8(255), (width, height), interpolation=method)).view(np.uint8)
 
 
 def _offset(rng: np.random.Generator, length: int, size: int, first: int, last: int) -> int:
@@ -163,7 +164,7 @@ def composite(
         front = np.clip(front + share * (own - share * front - (1 - share) * back), 0, 255)
     behind, _ = _cover(rng, background, np.zeros(background.shape[:2], np.uint8), *image.shape[:2])
     mixed = np.round(share * front + (1 - share) * behind).astype(np.uint8)
-    return mixed, (alpha > 127).astype(np.uint8)
+    return mixed, is_foreground(alpha).view(np.uint8)
 
 
 def color_jittered(rng: np.random.Generator, image: np.ndarray, strength: Strength = STRONG) -> np.ndarray:

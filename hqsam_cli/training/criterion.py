@@ -37,15 +37,20 @@ class Criterion(nn.Module):
         """Return the loss of a batch, and values to log."""
         model, hq = self.model, self.learn == "hq"
         prompts, sam_masks = prompt_batch(batch), torch.zeros(0)
-        if self.learn == "all":
-            embedding, interm_embeddings = model.image_encoder(self._pixels(batch.images))
+        if self.cache is None:
+            with torch.set_grad_enabled(self.learn == "all"):
+                embedding, interm_embeddings = model.image_encoder(self._pixels(batch.images))
+            proposals = self._propose(embedding, batch.numbers) if self.keep_sam else []
         else:
-            images = self._encode(batch)
-            embedding = torch.stack([image.embedding.float() for image in images])
-            interm_embeddings = torch.stack([image.interm_embeddings.float() for image in images])
-            if self.keep_sam:
-                boxes, sam_masks = _distillation_prompts(images, batch.picks, model.device)
-                prompts = join_prompts(prompts, boxes)
+            images = self._cached(batch, self.cache)
+            embedding = torch.stack([image.embedding.to(model.device) for image in images])
+            interm_embeddings = torch.stack([image.interm_embeddings.to(model.device) for image in images])
+            proposals = [(image.boxes, image.sam_masks) for image in images]
+        if self.learn != "all":
+            embedding, interm_embeddings = embedding.float(), interm_embeddings.float()
+        if self.keep_sam:
+            boxes, sam_masks = _distillation_prompts(proposals, batch.picks, model.device)
+            prompts = join_prompts(prompts, boxes)
         features = model.fused(embedding, interm_embeddings, hq=hq)
         mask_tokens = (0,) if self.learn != "hq" or self.trained != "hq" else ()
         logits = self._logits(model.decode(features, prompts, mask_tokens=mask_tokens))
@@ -74,37 +79,37 @@ class Criterion(nn.Module):
         pixels = normalize(found.to(self.model.device, non_blocking=True))
         return pixels.contiguous(memory_format=torch.channels_last)
 
+    def _propose(self, embedding: Tensor, numbers: list[int]) -> list[tuple[Tensor, Tensor]]:
+        """Boxes and SAM's masks of objects in each image, see `propose_objects`."""
+        return propose_objects(self.model, embedding, [self.seed * SEEDS + number for number in numbers])
+
     @torch.no_grad()
-    def _encode(self, batch: Batch) -> list[EncodedImage]:
-        """Encode the images of a batch; new encodings are stored in the cache."""
-        cache, model = self.cache, self.model
+    def _cached(self, batch: Batch, cache: EncodingCache) -> list[EncodedImage]:
+        """The encoded images of a batch; new ones are written to the cache."""
         encoded = {row: image for row, image in enumerate(batch.encoded) if image is not None}
         new = [row for row in range(len(batch.encoded)) if row not in encoded]
         if new:
-            embedding, interm_embeddings = model.image_encoder(self._pixels([batch.images[row] for row in new]))
+            embedding, interm_embeddings = self.model.image_encoder(self._pixels([batch.images[row] for row in new]))
             numbers = [batch.numbers[row] for row in new]
-            proposals = [no_objects(model) for _ in new]
-            if self.keep_sam:
-                proposals = propose_objects(model, embedding, [self.seed * SEEDS + number for number in numbers])
+            proposals = self._propose(embedding, numbers) if self.keep_sam else [no_objects(self.model)] * len(new)
             for k, (row, number) in enumerate(zip(new, numbers, strict=True)):
                 objects = batch.objects[row]
                 assert objects is not None
-                image = EncodedImage(embedding[k], interm_embeddings[k], objects, *proposals[k])
-                encoded[row] = image if cache is None else cache.write(number, image)
-        return [encoded[row].map_features(lambda x: x.to(model.device)) for row in range(len(batch.encoded))]
+                encoded[row] = cache.write(
+                    number, EncodedImage(embedding[k], interm_embeddings[k], objects, *proposals[k])
+                )
+        return [encoded[row] for row in range(len(batch.encoded))]
 
 
 def _distillation_prompts(
-    images: list[EncodedImage], picks: list[float], device: torch.device
+    proposals: list[tuple[Tensor, Tensor]], picks: list[float], device: torch.device
 ) -> tuple[PromptBatch, Tensor]:
     """Sample a box from the proposals of each image, with SAM's masks for them, bool (M, h, w)."""
-    chosen = [
-        (row, int(pick * len(image.boxes)))
-        for row, (image, pick) in enumerate(zip(images, picks, strict=True))
-        if len(image.boxes)
-    ]
-    boxes = torch.stack([images[row].boxes[i] for row, i in chosen]) if chosen else torch.zeros(0, 4)
-    side = images[0].sam_masks.shape[-2:]
-    sam_masks = torch.stack([images[row].sam_masks[i] for row, i in chosen]) if chosen else torch.zeros(0, *side)
-    rows = torch.tensor([row for row, _ in chosen], dtype=torch.long)
+    places = [int(pick * len(boxes)) for pick, (boxes, _) in zip(picks, proposals, strict=True)]
+    # Slices, since an image without proposals adds no box.
+    boxes, sam_masks = (
+        torch.cat([own[part][place : place + 1] for place, own in zip(places, proposals, strict=True)])
+        for part in (0, 1)
+    )
+    rows = torch.tensor([row for row, (own, _) in enumerate(proposals) if len(own)], dtype=torch.long)
     return box_prompts(boxes, rows, device), sam_masks.to(device)

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..configs import Augmentation
-from ..data.pairs import ImageMaskFolder, Pair, read_alpha, read_pair
+from ..data.pairs import ImageMaskFolder, read_alpha, read_pair
 from ..errors import HqsamError, ImageError
-from ..io.masks import THRESHOLD
+from ..io.masks import is_foreground
 from .augment import STRONG, color_jittered, composite, large_scale_jittered, mosaic, one_component, scaled_and_cropped
 from .encoding_cache import EncodedImage, EncodingCache
 from .losses import POINT_DRAWS
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
     numbers: list[int]  # of the augmented images
     images: list[Tensor | None]  # uint8 (3, S, S); None if encoded
     encoded: list[EncodedImage | None]  # from the cache, or None
-    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image; None if encoded
+    objects: list[np.ndarray | None]  # bool (K, S, S), all masks in the image, for the cache; None without one
     picks: list[float]  # random numbers from 0 to 1, to select SAM proposals
     problems: list[str]  # one message per skipped file
     masks: Tensor  # uint8 0 to 255 (N P, S, S), the targets
@@ -75,10 +75,9 @@ class Samples(Dataset[Batch]):
         if encoded is None:
             pixels, masks = self._augmented(number, problems)
             image = torch.from_numpy(pixels).permute(2, 0, 1)
-            objects = np.stack([mask > 127 for mask in masks])
-        if self.cache is not None:  # the cache stores hard masks, so soft edges are dropped on the first pass too
-            hard = objects if encoded is None else encoded.objects
-            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in ([] if hard is None else hard)]
+        if self.cache is not None:  # it stores hard masks, so soft edges are dropped on the first pass too
+            objects = is_foreground(np.stack(masks)) if encoded is None else encoded.objects
+            masks = [mask.astype(np.uint8) * np.uint8(255) for mask in objects]
         order = rng.permutation(len(masks))
         chosen = [masks[order[i % len(masks)]] for i in range(self.prompts)]
         draw_prompt = paper_prompt if self.source.augmentation == "paper" else varied_prompt
@@ -117,8 +116,7 @@ class AugmentedPairs:
     is sampled again, so that no mask is empty.
 
     `paper` is HQ-SAM's large-scale jitter and a flip; `strong` has a narrower scale range, plus color jitter, mosaics,
-    single components of masks, and alpha mattes on other images. Raises an HqsamError if there are fewer pairs than a
-    batch.
+    single components of masks, and alpha mattes on other images.
     """
 
     def __init__(
@@ -126,23 +124,20 @@ class AugmentedPairs:
     ) -> None:
         self.pairs = [pair for folder in folders for pair in folder.pairs]
         self.photos = [pair for pair in self.pairs if pair.alpha is None] or self.pairs
-        self.parts = [(len(folder.pairs), max(1, round(folder.weight * len(folder.pairs)))) for folder in folders]
-        self.size, self.seed, self.augmentation = size, seed, augmentation
-        self.steps_per_epoch = sum(wanted for _, wanted in self.parts) // batch
-        self.epoch_length = self.steps_per_epoch * batch
+        self.folders, self.size, self.seed, self.augmentation = folders, size, seed, augmentation
+        self.epoch_length = steps_per_epoch(folders, batch) * batch
         self.order: tuple[int, np.ndarray] | None = None
-        if not self.epoch_length:
-            raise HqsamError(f"{len(self.pairs)} pairs do not make a batch of {batch}", remedy="lower `batch_size`")
 
     def draw(self, rng: np.random.Generator, number: int | None) -> AugmentedImage | None:
         """Augment the numbered image, or a random pair; None if the object is cropped out. Raises an ImageError."""
         index = int(rng.integers(len(self.pairs))) if number is None else self._place(number)
         if self.augmentation == "strong":
             return self._strong(rng, index)
-        image, mask = read_binary(self.pairs[index])
+        image, values = read_pair(self.pairs[index])
+        mask = is_foreground(values).view(np.uint8)
         for _ in range(MAX_CROPS):
             square, target = large_scale_jittered(rng, image, mask, self.size)
-            if (target > 127).any():
+            if is_foreground(target).any():
                 return AugmentedImage(square, [target])
         return None
 
@@ -162,9 +157,10 @@ class AugmentedPairs:
     def _flipped(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Read an image (H, W, 3) RGB and its mask, uint8 0 / 1 (H, W), randomly flipped; mattes on other images."""
         pair = self.pairs[index]
-        image, mask = read_binary(pair)
+        image, values = read_pair(pair)
+        mask = is_foreground(values).view(np.uint8)
         if pair.alpha is not None and rng.random() < STRONG.composite:
-            background, _ = read_binary(self.photos[rng.integers(len(self.photos))])
+            background, _ = read_pair(self.photos[rng.integers(len(self.photos))])
             image, mask = composite(rng, image, read_alpha(pair.alpha, image), background)
         if rng.random() < 0.5:
             image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
@@ -176,19 +172,22 @@ class AugmentedPairs:
         if self.order is None or self.order[0] != epoch:
             rng = np.random.default_rng((self.seed, epoch, EPOCH_ORDER))
             chosen, first = [], 0
-            for count, wanted in self.parts:
-                rounds, rest = divmod(wanted, count)
-                own = np.arange(first, first + count)
+            for folder in self.folders:
+                own = np.arange(first, first + len(folder.pairs))
+                rounds, rest = divmod(folder.samples_per_epoch, len(own))
                 chosen += [own] * rounds + [rng.choice(own, rest, replace=False)]
-                first += count
+                first += len(own)
             self.order = epoch, rng.permutation(np.concatenate(chosen))
         return int(self.order[1][place])
 
 
-def read_binary(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image, uint8 RGB (H, W, 3), and its mask, uint8 0 / 1 (H, W); see `read_pair`."""
-    image, values = read_pair(pair)
-    return image, (values > THRESHOLD).astype(np.uint8)
+def steps_per_epoch(folders: list[ImageMaskFolder], batch: int) -> int:
+    """Number of full batches per epoch; raises an HqsamError if there is none."""
+    steps = sum(folder.samples_per_epoch for folder in folders) // batch
+    if not steps:
+        pairs = sum(len(folder.pairs) for folder in folders)
+        raise HqsamError(f"{pairs} pairs do not make a batch of {batch}", remedy="lower `batch_size`")
+    return steps
 
 
 def step_batches(first: int, last: int, batch: int, rank: int = 0, size: int = 1) -> list[list[int]]:

@@ -6,7 +6,7 @@ other prompts in later steps, which run only the decoder. An image takes about 3
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,10 +34,6 @@ class EncodedImage:
     boxes: Tensor  # (M, 4) x0, y0, x1, y1 in input pixels, objects proposed by SAM; M may be 0
     sam_masks: Tensor  # bool (M, S / 4, S / 4), SAM's masks of those boxes
 
-    def map_features(self, function: Callable[[Tensor], Tensor]) -> EncodedImage:
-        """Apply a function to the features."""
-        return replace(self, embedding=function(self.embedding), interm_embeddings=function(self.interm_embeddings))
-
 
 class EncodingCache:
     """A folder of encoded images; it holds `images` of them once all are encoded."""
@@ -60,12 +56,12 @@ class EncodingCache:
 
     def write(self, number: int, image: EncodedImage) -> EncodedImage:
         """Write an image; returns it as it will be read, so that all steps see the same features."""
-        image = image.map_features(lambda x: x.half().cpu())
-        tensors = {"embedding": image.embedding, "interm_embeddings": image.interm_embeddings}
+        embedding, interm_embeddings = image.embedding.half(), image.interm_embeddings.half()
+        tensors = {"embedding": embedding, "interm_embeddings": interm_embeddings}
         tensors |= {"boxes": image.boxes, "sam_masks": image.sam_masks}
         tensors["objects"] = torch.from_numpy(np.packbits(image.objects, axis=2))
         save_tensors(self._path(number), tensors, {})
-        return image
+        return replace(image, embedding=embedding, interm_embeddings=interm_embeddings)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"
@@ -82,8 +78,7 @@ def propose_objects(model: HQSam, embedding: Tensor, seeds: Sequence[int]) -> li
     """Propose objects with plain SAM in N images with embeddings (N, 256, S / 16, S / 16) and seeds.
 
     Each of a few random points gives three masks; the box of one with a high predicted IoU becomes a proposal, and
-    SAM's
-    mask for that box its target. Returns boxes (M, 4) and masks, bool (M, h, w), for each image.
+    SAM's mask for that box its target. Returns boxes (M, 4) and masks, bool (M, h, w), for each image.
     """
     features = ImageFeatures(embedding.float(), None)
     boxes = [torch.unique(own, dim=0) for own in _boxes_at_points(model, features, seeds)]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..io.masks import is_foreground
 from ..modeling.prompt_encoder import (
     ABSENT,
     BACKGROUND_POINT,
@@ -48,8 +49,8 @@ class SampledPrompt(NamedTuple):
 
 
 def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = MIX) -> SampledPrompt:
-    """Sample a noisy box, points, or a coarse mask from a mask, uint8 0 to 255 (S, S), above 127 somewhere."""
-    mask = (mask > 127).astype(np.uint8)
+    """Sample a noisy box, points, or a coarse mask from a mask, uint8 0 to 255 (S, S), with some foreground."""
+    mask = is_foreground(mask).view(np.uint8)
     size = mask.shape[0] // 4
     coarse = np.zeros((size, size), np.float32)
     draw = rng.random()
@@ -70,13 +71,13 @@ def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = M
 def paper_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
     """Sample HQ-SAM's training prompt: the tight box, ten points, or a noisy coarse mask, with equal probability.
 
-    The mask is uint8 0 to 255 (S, S), above 127 somewhere. An object of fewer than ten pixels gets a point per pixel.
+    The mask is uint8 0 to 255 (S, S), with some foreground. An object of fewer than ten pixels gets a point per pixel.
     (In the authors' code, the whole batch then loses its point prompts.)
     """
     kind = rng.integers(3)
     size = mask.shape[0] // 4
     no_mask = np.zeros((size, size), np.float32)
-    rows, columns = np.nonzero(mask > 127)
+    rows, columns = np.nonzero(is_foreground(mask))
     if kind == 0:
         # As in the authors' code, the box ends on the last pixel; elsewhere it ends after it.
         first, last = (columns.min(), rows.min(), BOX_TOP_LEFT), (columns.max(), rows.max(), BOX_BOTTOM_RIGHT)

@@ -141,13 +141,14 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
         raise cannot_save(run.output, error) from None
     model = prepare_model(run, world.device)
     pairs = AugmentedPairs(run.data, model.image_size, config.batch_size, config.seed, config.augmentation)
+    epoch_steps = pairs.epoch_length // config.batch_size
     cache = EncodingCache(run.cache_folder(), config.cache) if config.cache else None
     trainer = Trainer(
         model,
         world.wrap(Criterion(model, config, cache), all_used=config.learn == "hq"),
         Samples(pairs, config.seed, config.prompts, cache),
         config,
-        pairs.steps_per_epoch,
+        epoch_steps,
         identity=run.identity(),
         folder=run.output,
         world=world,
@@ -157,14 +158,14 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
     history = trainer.history
     history.command = history.command or run.command
     count = sum(p.numel() for p in trainer.learned.values())
-    course = f"{config.epochs} epochs of {pairs.steps_per_epoch} steps"
+    course = f"{config.epochs} epochs of {epoch_steps} steps"
     progress.say(f"{count:,} trainable parameters, {len(pairs.pairs)} pairs, {course}")
     if history.step < trainer.steps:
         progress.on_start(trainer.steps, history.step, unit="step")
     if run.val and run.scores_base and history.step == 0 and world.is_main:
         history.base = _score_base(run, model)
     for epoch in range(len(history.epochs), config.epochs):
-        trainer.run((epoch + 1) * pairs.steps_per_epoch)
+        trainer.run((epoch + 1) * epoch_steps)
         _end_epoch(run, trainer, epoch + 1)
     best = _best(history)
     _report_best(best, history.base, progress)
@@ -195,7 +196,7 @@ def train_table(name: str, run: TrainRun, world: World) -> TrainResult:
             if result.best is not None and result.best.scores is not None:
                 (miou, mbiou, _), epoch = result.best.scores, result.best.epoch
         elif world.is_main:
-            scores, _ = validate(prepare_model(own, world.device), run.val, mask_output="sam", dtype=config.dtype)
+            scores, _ = validate(prepare_model(own, world.device), run.val, mask_output="sam")
             miou, mbiou, _ = mean_scores(scores)
         rows.append(AblationScores(row.name, row.title, miou, mbiou, epoch, *row.paper))
     return TrainResult(skipped=sorted(skipped), table=rows)
@@ -205,7 +206,7 @@ def _score_base(run: TrainRun, model: HQSam) -> dict[str, float]:
     """Score the base model: its masks of the trained output, or SAM's if it has none."""
     has_own = not run.config.fresh and HQ_KEY in read_state(run.base)[0]
     output: MaskOutput = run.mask_output if has_own else "sam"
-    scores, _ = validate(model, run.val, mask_output=output, dtype=run.config.dtype)
+    scores, _ = validate(model, run.val, mask_output=output)
     mean = mean_scores(scores)
     run.progress.say(f"base model, {output}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f}")
     return {"miou": mean.miou, "mbiou": mean.mbiou}
@@ -234,7 +235,7 @@ def _end_epoch(run: TrainRun, trainer: Trainer, number: int) -> None:
     epoch = Epoch(number, history.step)
     if run.val and trainer.world.is_main:
         with trainer.averaged():
-            scores, problems = validate(trainer.model, run.val, mask_output=run.mask_output, dtype=run.config.dtype)
+            scores, problems = validate(trainer.model, run.val, mask_output=run.mask_output)
         trainer.note_problems(problems)
         epoch, mean = replace(epoch, sets=scores), mean_scores(scores)
         given = sum(len(folder.pairs) for folder in run.val)

@@ -13,17 +13,17 @@ from pathlib import Path
 
 from ..batch.interrupt import Interrupt
 from ..configs import TrainConfig
-from ..data.pairs import ImageMaskFolder, check_readable, find_pairs
+from ..data.pairs import ImageMaskFolder, check_readable, equal_images, find_pairs
 from ..data.sets import hqseg_folders
 from ..errors import UsageError
 from ..inference.device import resolve_compute
 from ..progress import SILENT, Progress
 from ..weights.hub import find_checkpoint, local_path
 from .ablations import TABLES
-from .data import AugmentedPairs
+from .data import steps_per_epoch
 from .distributed import join_world
 from .history import History
-from .run import RESULTS, STRIDE, TrainPlan, TrainResult, TrainRun, train_run, train_table
+from .run import RESULTS, TrainPlan, TrainResult, TrainRun, train_run, train_table
 from .trainer import METRICS, STATE, read_run
 from .variants import VARIANTS
 
@@ -115,6 +115,9 @@ def find_data(
     val_sets = [find_pairs(folder, exif=config.exif) for folder in config.val]
     for text in (text for own in [*sets, *val_sets] for text in own.problems()):
         progress.on_problem(text)
+    images = [[pair.image for own in some for pair in own.pairs] for some in (sets, val_sets)]
+    if text := equal_images(*images):
+        progress.on_problem(text)
     for own in val_sets:
         check_readable(own)
     return sets, val_sets
@@ -139,10 +142,10 @@ def plan(run: TrainRun) -> TrainPlan:
     or the run state is damaged.
     """
     config, state = run.config, run.output / STATE
-    pairs = AugmentedPairs(run.data, STRIDE, config.batch_size, config.seed, config.augmentation)
+    pairs, steps = sum(len(folder.pairs) for folder in run.data), steps_per_epoch(run.data, config.batch_size)
     done = History.from_dict(read_run(state, run.identity())).step if state.exists() else 0
     there = [] if state.exists() else [path for name in RESULTS if (path := run.output / name).is_file()]
     if there:
         remedy = "pass `overwrite` to replace it, or choose another `output`"
         raise UsageError("already exists, and was not written by a run in this folder", file=there[0], remedy=remedy)
-    return TrainPlan(len(pairs.pairs), config.epochs * pairs.steps_per_epoch, done)
+    return TrainPlan(pairs, config.epochs * steps, done)

@@ -169,12 +169,7 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
         raise ValueError(f"no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}")
     entry = ARCHITECTURES[architecture]
     with torch.device("meta" if entry.vit is not None else "cpu"):
-        return HQSam(
-            entry.build(image_size),
-            entry.interm_dim,
-            image_size=image_size,
-            has_hq=has_hq,
-        )
+        return HQSam(entry.build(image_size), entry.interm_dim, image_size=image_size, has_hq=has_hq)
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> str | None:

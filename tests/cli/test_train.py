@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,10 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     with Image.open(tmp_path / "run" / "metrics.png") as plot:
         assert plot.width > 500
 
+    by_eval = hqsam("eval", "--dataset", SAMPLES, "--model", "run/hqsam.safetensors", "--device", "cpu", "--json", "-")
+    (hq,) = [row for row in json.loads(by_eval.out)["rows"] if row["mask_output"] == "hq"]
+    assert (hq["figures"]["mIoU"], hq["figures"]["mBIoU"]) == (result["miou"], result["mbiou"])
+
     segmented = hqsam("segment", SAMPLES / "im", "--frame", "--model", "run/hqsam.safetensors", "-o", "masks")
     assert segmented.code == 0, segmented.err
 
@@ -83,6 +88,21 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
 def test_a_result_that_is_worse_than_the_base_is_said(hqsam: Run) -> None:
     ended = hqsam("train", "--data", SAMPLES, "--val", SAMPLES, "--epochs", 1, "--lr", 1, *SMALL, "-o", "run")
     assert ended.code == 0 and "the result is worse than the base" in ended.err
+
+
+def test_photos_of_the_training_set_in_the_validation_set_are_counted(hqsam: Run, data: Path, tmp_path: Path) -> None:
+    for name in ("more", "val"):
+        shutil.copytree(data, tmp_path / name)
+    for number in range(3, 8):
+        with (tmp_path / "more" / f"{number}.jpg").open("ab") as file:
+            file.write(b"\0")  # another file of the same pixels
+        (tmp_path / "val" / f"{number}.jpg").unlink()
+    (tmp_path / "val" / "2.jpg").write_bytes((tmp_path / "more" / "7.jpg").read_bytes()[:-1] + b"\1")
+    arguments = ("train", "--data", data, *SMALL, "-o", "run", "--dry-run")
+    (line,) = [own for own in hqsam(*arguments, "--data", "more", "--val", "val").err.splitlines() if "equal" in own]
+    assert "2 of --val are also in --data" in line and "3 are repeated in --data" in line
+    assert f"such as val/0.jpg and {data / '0.jpg'}" in line
+    assert "equal" not in hqsam(*arguments).err
 
 
 def test_a_dry_run_says_what_is_left_and_what_would_be_refused(hqsam: Run, data: Path) -> None:

@@ -34,6 +34,7 @@ class Heard(Silent):
 
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None:
         self.sets.append((title, total))
+        self.images += done
 
     def advance(self, figures: str = "") -> None:
         self.images += 1

@@ -22,6 +22,7 @@ from hqsam_cli.training.validate import validate
 from hqsam_cli.weights.checkpoints import read_state
 from hqsam_cli.weights.registry import PACKAGED
 from tests.evaluation.conftest import KnownMasks, fill_box
+from tests.training.conftest import small_model
 
 
 @pytest.fixture
@@ -148,8 +149,7 @@ def test_validation_scores_the_gt_itself_full(
     evaluator = KnownMasks(fill_box)
     evaluator.outputs = ("hq",)
     monkeypatch.setattr("hqsam_cli.training.validate.Evaluator", lambda *_, **__: evaluator)
-    model: Any = None
-    scores, problems = validate(model, [boxes, boxes], mask_output="hq", dtype="float32")
+    scores, problems = validate(small_model(), [boxes, boxes], mask_output="hq")
     assert scores == {"boxes": Scores(100.0, 100.0, 1), "boxes (2)": Scores(100.0, 100.0, 1)}
     assert len(problems) == 2 and all("gone.png" in text for text in problems)
 
