@@ -39,18 +39,22 @@ POLYGON_FORMATS = frozenset(name for name, own in MASK_FORMATS.items() if own.ma
 # What can be made of records alone: one file, or a folder of labels; see `hqsam results convert`.
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name, own in MASK_FORMATS.items() if own.made_of != "masks" and name not in FILES))
-# What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`. Of JSON documents:
+# What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`; the first that accepts
+# a document reads it. Of parsed JSON:
 JSON_PROMPTS = {
     "NDJSON": "ndjson.read_lines",
     "COCO instances": "coco.read_instances",
     "COCO results": "coco.read_results",
     "Label Studio": "labelstudio.read_tasks",
+    "labelme": "labelme.read_labelme",
 }
-# Of the content of a file that is no JSON:
-FILE_PROMPTS = {"CVAT": "cvat.read_cvat", "Parquet": "box_table.read_parquet", "CSV": "box_table.read_csv"}
-# Of folders with a file an image, by the suffix of these files, with what they are called:
-FOLDER_PROMPTS = {
-    ".txt": ("YOLO labels", "yolo.read_yolo_folder"),
-    ".xml": ("Pascal VOC", "voc.read_voc_folder"),
-    ".json": ("labelme", "labelme.read_labelme_folder"),
+# Of parsed XML:
+XML_PROMPTS = {"Pascal VOC": "voc.read_voc", "CVAT": "cvat.read_cvat"}
+# Of the content of other files:
+FILE_PROMPTS = {
+    "Parquet": "box_table.read_parquet",
+    "YOLO labels": "yolo.read_yolo",
+    "CSV": "box_table.read_csv",
 }
+PROMPT_NAMES = (*JSON_PROMPTS, *XML_PROMPTS, *FILE_PROMPTS)
+LABEL_SUFFIXES = (".txt", ".xml", ".json")  # of the files that are read from a folder

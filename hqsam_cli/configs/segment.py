@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .detect import DetectorConfig
-from .formats import FILE_PROMPTS, FOLDER_PROMPTS, JSON_PROMPTS, MASK_FORMATS
+from .formats import MASK_FORMATS, PROMPT_NAMES
 from .names import DEFAULT_MODEL, DEFAULT_TOLERANCE, MODEL_VARIABLE, BoxFormat, Engine, MaskOutput, SegmentationKind
 from .option import option, part
 from .run import EVERYTHING, PROMPTS, RESULTS, RUN, SPEED, RunConfig
@@ -17,8 +17,8 @@ class PromptConfig:
 
     boxes: str | None = option(
         None,
-        f"Box prompts: a file, {', '.join([*JSON_PROMPTS, *FILE_PROMPTS])} (file,x0,y0,x1,y1,label,score); or a "
-        f"folder, {', '.join(name for name, _ in FOLDER_PROMPTS.values())}; - for stdin.",
+        f"Box prompts: a file, or a folder of label files: {', '.join(PROMPT_NAMES)} (file,x0,y0,x1,y1,label,score); "
+        "- for stdin.",
         PROMPTS,
         metavar="PATH",
     )

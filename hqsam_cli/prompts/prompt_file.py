@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -14,8 +15,10 @@ import numpy as np
 from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
 from ..formats.values import Identifier, identifier, integer, note, number_or_none, read_numbers, short
+from ..formats.yolo import LABELS
 from ..records import Box, NormalizedPolygon, Segmentation
 from .boxes import NORMALIZED, Size, corners
+from .class_names import ClassNames
 
 Use = Literal["box", "points", "mask"]
 COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
@@ -81,6 +84,8 @@ class PromptFile:
 
     Attributes:
         path: path in messages.
+        label: path of this label file, relative to the folder of all; "" on stdin.
+        classes: class names beside the labels.
         use: purpose of the annotations; None reads only images and categories.
         categories: COCO categories; their `id` is an `Identifier`.
         given_format: box format set by the user, or None.
@@ -103,6 +108,8 @@ class PromptFile:
     categories: Sequence[Mapping[str, Any]] = ()
     given_format: BoxFormat | None = None
     listed: PromptFile | None = None
+    label: str = ""
+    classes: ClassNames = field(default_factory=ClassNames)
     kind: str = ""
     box_format: BoxFormat = "xywh"
     unlisted: bool = False
@@ -169,6 +176,60 @@ class PromptFile:
         elif self.images[own].name != name:
             self.lose("images with the id of an earlier one, skipped", where)
 
+    def add_label_image(self, size: tuple[object, object] = (None, None), name: object = None) -> str:
+        """Add the image of a label file; return its key.
+
+        Args:
+            name: of the image, if the file says it; by default the image has the path of the label file, except for the
+                suffix.
+
+        Raises:
+            ValueError: the path is unknown, and there is no name.
+        """
+        if isinstance(name, str) and name:
+            self.add_image(self.label or name, name, self.label, size)
+            return self.label or name
+        if not self.label:
+            raise ValueError("labels of an image without its name; pass a file of its name instead of stdin")
+        *folders, name = PurePosixPath(self.label).with_suffix("").parts
+        # As in ultralytics: train/labels/a.txt belongs to train/images/a.jpg.
+        own = "/".join([*("images" if part == LABELS else part for part in folders), name])
+        self.add_image(self.label, own, self.label, size, kind="path_stem")
+        return self.label
+
+    def merge(self, part: PromptFile) -> None:
+        """Add the content of a label file to that of its folder; keys in use by other entries get its path."""
+
+        images = {k: self._free_key(k, part, self.images.get(k, image) != image) for k, image in part.images.items()}
+        categories = self._merge_categories(part)
+        self.images |= {images[key]: replace(image, key=images[key]) for key, image in part.images.items()}
+        for a in part.annotations:
+            category = None if a.category is None else categories.get(a.category, a.category)
+            self.annotations.append(replace(a, key=images[a.key], category=category))
+        self.unread |= {images[key] for key in part.unread}
+        self.ambiguous += part.ambiguous
+        self.entries += part.entries
+        self.numbered, self.box_format, self.unlisted = part.numbered, part.box_format, part.unlisted
+        for notes, others in ((self.lost, part.lost), (self.remarks, part.remarks)):
+            for what, where in others.items():
+                notes.setdefault(what, []).extend(f"{part.label}: {own}" for own in where)
+
+    def _merge_categories(self, part: PromptFile) -> dict[Identifier, Identifier]:
+        """Add the categories of a label file; return their keys in this file by those in that."""
+        if not part.categories or part.categories == self.categories:
+            return {}
+        known = {c["id"]: c["name"] for c in self.categories}
+        keys = {
+            c["id"]: self._free_key(c["id"], part, known.get(c["id"], c["name"]) != c["name"]) for c in part.categories
+        }
+        added = [{**c, "id": keys[c["id"]]} for c in part.categories if keys[c["id"]] not in known]
+        self.categories = [*self.categories, *added]
+        return keys
+
+    @staticmethod
+    def _free_key(key: Identifier, part: PromptFile, used: bool) -> Identifier:
+        return f"{part.label}: {key}" if used else key
+
     def add(
         self,
         image: object,
@@ -206,7 +267,8 @@ class PromptFile:
             what, where = ("without image_id", entry) if key is None else ("of unlisted images", f"image id {key}")
             self.lose(f"annotations {what}, skipped", where)
             return
-        where = f"{entry if number is None else f'annotation {number}'} of {self.images[key].label}"
+        named = entry if number is None else f"annotation {number}" if self.numbered else number
+        where = f"{named} of {self.images[key].label}"
         if crowd:
             self.remark("crowd regions, skipped", where)
             return

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ...errors import HqsamError
-from ...formats.values import integer, text_of
-from ...formats.yolo import CLASSES
+from ..errors import HqsamError
+from ..formats.values import integer, text_of
+from ..formats.yolo import CLASSES
 
 LISTS = (CLASSES, "obj.names")
 YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
 LEVELS = 2  # parent folders searched, as in data/labels/train
 
 
-def class_names(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
-    """Class names by index, and the key point shape (number of points, numbers per point), as far as known.
+class ClassNames:
+    """The class names of a dataset, read when first asked for; an HqsamError if their file cannot be read.
 
-    Raises:
-        HqsamError: the file cannot be read.
+    Args:
+        folder: of the labels; None of labels that are in no folder.
     """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+
+    @property
+    def key_point_shape(self) -> tuple[int, int] | None:
+        """Number of points, and numbers per point, if known."""
+        return self._found[1]
+
+    @cached_property
+    def categories(self) -> list[dict[str, Any]]:
+        """COCO categories, whose ids are class indices plus one."""
+        return [{"id": number + 1, "name": name} for number, name in self._found[0].items()]
+
+    @cached_property
+    def _found(self) -> tuple[dict[int, str], tuple[int, int] | None]:
+        return ({}, None) if self.folder is None else _find(self.folder)
+
+
+def _find(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
+    """Class names by index, and the key point shape, as far as known."""
     names: dict[int, str] = {}
     shape: tuple[int, int] | None = None
     for place in [folder, *folder.resolve().parents[:LEVELS]]:
