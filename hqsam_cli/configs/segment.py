@@ -24,8 +24,8 @@ class PromptConfig:
     )
     box_format: BoxFormat | None = option(
         None,
-        "Box coordinates: xywh or xyxy in pixels, xyxyn or cxcywhn normalized; default by file format (COCO: xywh, "
-        "YOLO: cxcywhn).",
+        "Box coordinates: xywh or xyxy in pixels, xyxyn or cxcywhn normalized to 0-1, xyxy1000 or yxyx1000 to 0-1000; "
+        "default by file format (COCO: xywh, YOLO: cxcywhn).",
         PROMPTS,
     )
     images_json: str | None = option(None, "COCO JSON with the images of a COCO results list.", PROMPTS, metavar="FILE")

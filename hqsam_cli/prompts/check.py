@@ -11,7 +11,7 @@ from ..formats.values import some_of
 from ..io.find import SourceImage
 from ..io.images import ImageHeader, mask_turn, read_header
 from ..records import ImagePrompts
-from .boxes import check_no_corners
+from .boxes import check_pixels
 from .fit import fit_prompts
 from .read import PromptSources
 from .table import PromptTable
@@ -23,7 +23,7 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
     """Raise if, by the first images, no prompt is within its image, or boxes are evidently corners.
 
     Args:
-        pixels_assumed: boxes were read as x, y, width, height by default.
+        pixels_assumed: `box_format` was not given.
 
     Raises:
         HqsamError: the prompts do not fit; the message says which option to pass.
@@ -39,7 +39,7 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
         sized.append((table.for_image(image.file_name), *header.size(exif)))
     if pixels_assumed:
         boxes = [(p.box, (w, h)) for prompts, w, h in sized for p in prompts.prompts if p.box is not None]
-        check_no_corners(boxes, f"of the first {len(boxes)}")
+        check_pixels(boxes, f"of the first {len(boxes)}")
     if len(asked) > SAMPLE:
         return
     lost: list[str] = []

@@ -270,3 +270,17 @@ def test_what_json_does_not_know_is_null() -> None:
     """Python writes NaN, and of a category all is passed on to the output."""
     file = read(coco(box(1, 2, 3, 4), categories=[{"id": 3, "name": "cat", "area": float("nan")}]))
     assert file.categories == [{"id": 3, "name": "cat", "area": None}]
+
+
+def test_coordinates_from_0_to_1000_are_read_as_said_and_recognized() -> None:
+    sized = [{"id": 1, "file_name": "a.jpg", "width": 600, "height": 400}]
+    document = coco(box(100, 200, 900, 700), box(500, 100, 1000, 1000, id=8), images=sized)
+    with pytest.raises(HqsamError, match=r"normalized to 0 to 1000.*xyxy1000, yxyx1000 if y comes first"):
+        read(document)
+    content = json.dumps(document).encode()
+    for form, value in (("xyxy1000", (0.1, 0.2, 0.9, 0.7)), ("yxyx1000", (0.2, 0.1, 0.7, 0.9))):
+        file = read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format=form)  # type: ignore[arg-type]
+        assert (file.annotations[0].field, file.annotations[0].value) == ("xyxyn", value)
+    table = b"file,x0,y0,x1,y1,width,height\na.jpg,100,200,900,700,600,400\n"
+    with pytest.raises(HqsamError, match="xyxy1000"):
+        read_prompt_file("-", "box", stdin=io.BytesIO(table))
