@@ -10,6 +10,7 @@ from ..configs.formats import PROMPT_NAMES
 from ..formats.values import text_of
 from ..formats.xml_text import read_xml
 from ..io.file_types import HEAD, describe_placeholder
+from .describe import describe_content, describe_document
 from .prompt_file import PromptFile
 from .readers import FILE_READERS, JSON_READERS, XML_READERS
 from .readers.ndjson import Lines
@@ -41,20 +42,20 @@ def read_content(content: bytes, file: PromptFile) -> str:
     is_json = first in (b"{", b"[")
     if not is_json and (kind := next((kind for kind, read in FILE_READERS.items() if read(content, file)), None)):
         return kind
-    document = _document(content)
+    document = _document(content, is_json=is_json)
     if kind := next((kind for kind, read in JSON_READERS.items() if read(document, file)), None):
         return kind
     raise ValueError(
-        f"JSON, but none of {', '.join(JSON_READERS)}; pass an object with images and annotations, a list of results "
-        "with image_id, a list of tasks with data, or a line per image with file_name and annotations"
+        f"{describe_document(document)}, but none of {', '.join(JSON_READERS)}; pass an object with images and "
+        "annotations, a list of results with image_id, or a line per image with file_name and annotations"
     )
 
 
-def _document(content: bytes) -> Any:
+def _document(content: bytes, *, is_json: bool) -> Any:
     """Parse a JSON document, or `Lines` of several.
 
     Raises:
-        ValueError: it is neither; the message says what to pass.
+        ValueError: it is neither; the message says what it is, and what to pass.
     """
     try:
         text = content.decode(json.detect_encoding(content), "surrogatepass")
@@ -71,8 +72,8 @@ def _document(content: bytes) -> Any:
             try:
                 lines += [parse_json(line)] if line.strip() else []
             except (ValueError, RecursionError):
-                reason = f"line {number} is not JSON" if lines else f"not JSON ({whole})"
-                raise ValueError(f"{reason}; {KINDS_OF_FILES}") from None
+                broken = f"line {number} is not JSON" if lines else f"broken JSON ({whole})"
+                raise ValueError(f"{broken if is_json else describe_content(content)}; {KINDS_OF_FILES}") from None
         if not lines:
             raise ValueError(f"empty; {KINDS_OF_FILES}") from None
         return lines

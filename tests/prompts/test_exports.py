@@ -76,7 +76,7 @@ def test_other_boxes_in_a_table_need_a_word() -> None:
     [
         ("file,left,top\na.jpg,1,2\n", "without the columns file, x0, y0, x1, y1; it has file, left, top"),
         ("x0,y0,x1,y1\n1,2,3,4\n", "without the columns file"),
-        ("hello, this is a letter\n", "not JSON"),
+        ("hello, this is a letter\n", "text, with the first line"),
         (b"PK\x03\x04rest", "a zip archive; extract it"),
         (b"PAR1 and nothing", "Parquet that cannot be read"),
         ("<annotations><track/></annotations>", "CVAT for video; export it as CVAT for images 1.1"),

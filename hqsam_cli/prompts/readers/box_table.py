@@ -37,7 +37,7 @@ def read_csv(content: bytes, file: PromptFile) -> bool:
     except csv.Error:
         return False
     columns = [name.strip().lower() for name in head]
-    if len(head) > 4 and all(not n.strip() or number_or_none(n) is not None for n in head[1:5]):
+    if 4 < len(head) <= len(BARE) and all(not n.strip() or number_or_none(n) is not None for n in head[1:5]):
         columns, rows = list(BARE[: len(head)]), [head, *rows]
     return _read_rows(columns, (dict(zip(columns, row, strict=False)) for row in rows if any(row)), file)
 

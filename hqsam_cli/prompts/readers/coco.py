@@ -15,13 +15,12 @@ def read_instances(document: Any, file: PromptFile) -> bool:
     """Read COCO instances."""
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
         return False
-    annotations = document.get("annotations", [])
+    annotations = document.get("annotations", [] if file.use is None else None)
     if not isinstance(annotations, list):
-        raise ValueError("its annotations are not a list; pass COCO instances JSON")
+        keys = ", ".join(map(str, document))
+        raise ValueError(f"COCO whose annotations are not a list, with the keys {keys}; pass a file with annotations")
     for number, item in enumerate(document["images"], 1):
         add_image(file, item.get("id") if isinstance(item, dict) else None, item, f"image entry {number}")
-    if "annotations" not in document:
-        file.unread.update(file.images)
     _add_categories(file, document.get("categories"))
     for item in annotations:
         add_annotation(file, item)
@@ -62,8 +61,13 @@ def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
 def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
     """Add an annotation with COCO fields, to `image` or that of its `image_id`."""
     item = item if isinstance(item, dict) else {}
+    image = item.get("image_id") if image is None else image
+    if file.use == "box" and "keypoints" in item and not item.get("bbox") and not item.get("segmentation"):
+        what = "annotations with keypoints, but without bbox, skipped"
+        file.skip(what, f"annotation {item.get('id')}", identifier(image))
+        return
     file.add(
-        item.get("image_id") if image is None else image,
+        image,
         item.get("id"),
         next((item[name] for name in CATEGORY_NAMES if isinstance(item.get(name), str)), None),
         category=item.get("category_id"),
