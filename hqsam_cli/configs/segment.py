@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from .detect import DetectorConfig
 from .formats import MASK_FORMATS, PROMPT_NAMES
-from .names import DEFAULT_MODEL, DEFAULT_TOLERANCE, MODEL_VARIABLE, BoxFormat, Engine, MaskOutput, SegmentationKind
+from .names import (
+    DEFAULT_MODEL,
+    DEFAULT_TOLERANCE,
+    MODEL_VARIABLE,
+    BoxFormat,
+    Crowds,
+    Engine,
+    MaskOutput,
+    SegmentationKind,
+)
 from .option import option, part
 from .run import EVERYTHING, PROMPTS, RESULTS, RUN, SPEED, RunConfig
 
@@ -26,6 +35,12 @@ class PromptConfig:
         None,
         "Box coordinates: xywh or xyxy in pixels, xyxyn or cxcywhn normalized to 0-1, xyxy1000 or yxyx1000 to 0-1000; "
         "default by file format (COCO: xywh, YOLO: cxcywhn).",
+        PROMPTS,
+    )
+    crowds: Crowds | None = option(
+        None,
+        "Annotations with iscrowd 1: keep them as objects, or drop them; by default dropped, except RLE if nearly all "
+        "of a class have it.",
         PROMPTS,
     )
     images_json: str | None = option(None, "COCO JSON with the images of a COCO results list.", PROMPTS, metavar="FILE")

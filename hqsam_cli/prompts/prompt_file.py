@@ -59,6 +59,7 @@ class FileAnnotation:
         field: field of `RawPrompt` for `value`.
         category: id or name of its category in the file, or None.
         category_name: name next to the category id, if the annotation has one.
+        crowd: what a crowd annotation has, or None if it is not one.
     """
 
     key: Identifier
@@ -68,6 +69,7 @@ class FileAnnotation:
     category: Identifier | None = None
     category_name: str | None = None
     score: float | None = None
+    crowd: Literal["rle", "box"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,15 +271,12 @@ class PromptFile:
             return
         named = entry if number is None else f"annotation {number}" if self.numbered else number
         where = f"{named} of {self.images[key].label}"
-        if crowd:
-            self.remark("crowd regions, skipped", where)
-            return
         given = {"box": box, "points": points, "mask": segmentation}[self.use]
         if given in (None, []) and not (self.use == "box" and segmentation):
             self.lose(f"annotations without {name}, skipped", where, key)
             return
         try:
-            field, value = self._read_value(given, box_format, segmentation, self.images[key].size)
+            field, value = self._read_value(given, box_format, segmentation, key, crowd=crowd)
         except ValueError as error:
             self.lose(f"annotations whose {name} {error}, skipped", f"{where}, {short(given)}", key)
             return
@@ -285,7 +284,10 @@ class PromptFile:
         if confidence is None and score is not None:
             self.remark("scores that are not numbers, ignored", where)
         if known is None:
-            own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence)
+            region: Literal["rle", "box"] | None = (
+                None if not crowd else "rle" if isinstance(segmentation, dict) else "box"
+            )
+            own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence, region)
             self.annotations.append(own)
             self._groups |= {} if part is None else {part: len(self.annotations) - 1}
         elif self.use == "mask":
@@ -295,7 +297,7 @@ class PromptFile:
             self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
 
     def _read_value(
-        self, given: object, box_format: BoxFormat | None, segmentation: object, size: Size | None
+        self, given: object, box_format: BoxFormat | None, segmentation: object, image: Identifier, *, crowd: bool
     ) -> tuple[Literal["box", "xyxyn", "points", "mask"], Any]:
         """The field and value of an annotation; raises a ValueError whose message is the end of a sentence."""
         if self.use == "points":
@@ -306,7 +308,8 @@ class PromptFile:
                 raise ValueError("is neither RLE nor polygons")
             return "mask", given  # validated when decoded
         numbers = read_numbers(given, 4)
-        if box_format is None and numbers is not None:
+        size = self.images[image].size
+        if box_format is None and numbers is not None and not crowd:
             self.ambiguous.append((numbers, size))
         form = box_format or self.given_format or self.box_format
         try:

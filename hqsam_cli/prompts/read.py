@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ..configs import STDIN, BoxFormat, PromptConfig
+from ..configs import STDIN, BoxFormat, Crowds, PromptConfig
 from ..errors import HqsamError
 from ..io.addresses import is_address
 from ..io.files import read_bytes
@@ -16,6 +16,7 @@ from ..io.gzipped import unzipped
 from .boxes import NORMALIZED, check_box_format
 from .class_names import ClassNames
 from .content import KINDS_OF_FILES, parse_json, read_content
+from .crowds import settle_crowds
 from .label_folder import is_root, read_address, read_folder
 from .mask_folder import MaskFolder
 from .prompt_file import PromptFile, Use
@@ -72,9 +73,11 @@ def read_prompts(
             masks = folder
         else:
             box_format = config.box_format if use == "box" else None
-            files.append(read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format))
+            own = read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format, crowds=config.crowds)
+            files.append(own)
     if beside and not files and masks is None and not config.frame:
         found = _read_beside(beside, config.box_format)
+        settle_crowds(found, config.crowds)
         files += [found] if found.entries or found.lost else []
     return PromptSources(tuple(files), listed, masks, config.frame)
 
@@ -86,6 +89,7 @@ def read_prompt_file(
     stdin: BinaryIO | None = None,
     listed: PromptFile | None = None,
     box_format: BoxFormat | None = None,
+    crowds: Crowds | None = None,
 ) -> PromptFile:
     """Read a prompt file, a folder with one label file per image, or the root of a dataset.
 
@@ -93,6 +97,7 @@ def read_prompt_file(
         use: purpose of the annotations; None reads only images and categories.
         listed: the file that lists the images of a results list.
         box_format: box format; None uses the default of the file format, and rejects boxes that contradict it.
+        crowds: what to do with crowd annotations; see `settle_crowds`.
 
     Raises:
         HqsamError: the file is unreadable, has an unknown format, or has no prompts.
@@ -110,6 +115,7 @@ def read_prompt_file(
             file.kind = read_content(_content(path, stdin), file)
         except ValueError as error:
             raise HqsamError(str(error), file=file.path) from None
+    settle_crowds(file, crowds)
     if box_format is None and file.box_format not in NORMALIZED:
         check_box_format(file.ambiguous, file.box_format, file.path)
     # An empty file may be intended.

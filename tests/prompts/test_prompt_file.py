@@ -95,7 +95,8 @@ def test_unknown_images_crowds_and_missing_boxes_are_counted_and_named() -> None
         "stdin: annotations without bbox, skipped: 1 (annotation 9 of a.jpg)",
         "stdin: annotations without image_id, skipped: 1 (entry 8)",
     ]
-    assert file.notes.remarks == ["stdin: crowd regions, skipped: 1 (annotation 7 of a.jpg)"]
+    said = "crowd regions, skipped; pass `crowds` keep if they are single objects: 1 (annotation 7 of a.jpg)"
+    assert file.notes.remarks == [f"stdin: {said}"]
 
 
 def test_images_that_cannot_be_told_apart_are_named() -> None:
@@ -220,7 +221,9 @@ def test_values_as_exporters_write_them() -> None:
     ]
     file = read(coco(*boxes))
     assert [a.value for a in file.annotations] == [(1, 2, 4, 6), (1, 1, 5, 5), (1, 1, 5, 5), (1, 1, 2, 3)]
-    assert file.notes == Notes([], ["stdin: crowd regions, skipped: 1 (annotation 11 of a.jpg)"])
+    assert file.notes == Notes(
+        [], ["stdin: crowd regions, skipped; pass `crowds` keep if they are single objects: 1 (annotation 11 of a.jpg)"]
+    )
     packed = gzip.compress(json.dumps(coco(*boxes)).encode())
     assert [a.value for a in read(packed).annotations] == [a.value for a in file.annotations]
     with pytest.raises(HqsamError, match="gzip that is truncated"):
