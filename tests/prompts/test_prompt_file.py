@@ -221,9 +221,8 @@ def test_values_as_exporters_write_them() -> None:
     ]
     file = read(coco(*boxes))
     assert [a.value for a in file.annotations] == [(1, 2, 4, 6), (1, 1, 5, 5), (1, 1, 5, 5), (1, 1, 2, 3)]
-    assert file.notes == Notes(
-        [], ["stdin: crowd regions, skipped; pass `crowds` keep if they are single objects: 1 (annotation 11 of a.jpg)"]
-    )
+    said = "crowd regions, skipped; pass `crowds` keep if they are single objects: 1 (annotation 11 of a.jpg)"
+    assert file.notes == Notes([], [f"stdin: {said}"])
     packed = gzip.compress(json.dumps(coco(*boxes)).encode())
     assert [a.value for a in read(packed).annotations] == [a.value for a in file.annotations]
     with pytest.raises(HqsamError, match="gzip that is truncated"):
