@@ -236,7 +236,7 @@ def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progre
     for text in table.notes.remarks:
         progress.say(text)
     check_used(given, table, images)
-    check_fits(table, images, config.exif, pixels_assumed=config.prompts.box_format is None)
+    check_fits(table, images, config.exif, given.assumed_pixels)
     return table
 
 

@@ -39,14 +39,18 @@ def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
     return a / largest, b / largest, c / largest, d / largest
 
 
-def rotated_box(box: Box, degrees: float, pivot: tuple[float, float]) -> Box:
-    """The box enclosing a box rotated clockwise about a point."""
-    if not degrees:
-        return box
+def rotated_corners(box: Box, degrees: float, pivot: tuple[float, float] | None = None) -> list[float]:
+    """The corners x, y, x, y, … of a box rotated clockwise about a point, by default its center."""
+    x0, y0, x1, y1 = box
+    px, py = pivot or ((x0 + x1) / 2, (y0 + y1) / 2)
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    offsets = [(x - pivot[0], y - pivot[1]) for x in box[::2] for y in box[1::2]]
-    points = [(pivot[0] + x * cosine - y * sine, pivot[1] + x * sine + y * cosine) for x, y in offsets]
-    return enclosing_box([n for point in points for n in point])
+    offsets = [(x - px, y - py) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
+    return [n for x, y in offsets for n in (px + x * cosine - y * sine, py + x * sine + y * cosine)]
+
+
+def rotated_box(box: Box, degrees: float, pivot: tuple[float, float] | None = None) -> Box:
+    """The box enclosing a box rotated clockwise about a point, by default its center."""
+    return enclosing_box(rotated_corners(box, degrees, pivot)) if degrees else box
 
 
 def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_format: BoxFormat, path: str) -> None:
@@ -65,35 +69,35 @@ def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_f
             f"or {box_format} if they are pixels",
         )
     known = [(corners(n, box_format), size) for n, size in sized if size is not None and _has_area(n, box_format)]
-    check_pixels(known, f"of {len(known)}", path)
+    check_pixels(known, box_format, f"of {len(known)}", path)
 
 
-def check_pixels(boxes: Sequence[tuple[Box, Size]], total: str, path: str | None = None) -> None:
+def check_pixels(boxes: Sequence[tuple[Box, Size]], box_format: BoxFormat, total: str, path: str | None = None) -> None:
     """Raise an HqsamError if boxes in a default format leave their images, and fit them in another format.
 
     Args:
-        boxes: x0, y0, x1, y1 in pixels, and the image size.
+        boxes: x0, y0, x1, y1 in pixels, as read in `box_format`, and the image size.
         total: which boxes these are, for the message.
     """
     leave = sum(x1 > width + 1 or y1 > height + 1 for (_, _, x1, y1), (width, height) in boxes)
     if 2 * leave <= len(boxes):
         return
     sizes = [size for _, size in boxes]
-    # As they are if they were read as x, y, width, height, and if they were read as corners.
-    written = [(x0, y0, x1 - x0, y1 - y0) for (x0, y0, x1, y1), _ in boxes], [box for box, _ in boxes]
-    exceed = f"{leave} {total} boxes exceed their images"
-    if _fit(written[0], sizes):
+    written = [
+        (x0, y0, x1 - x0, y1 - y0) if box_format == "xywh" else (x0, y0, x1, y1) for (x0, y0, x1, y1), _ in boxes
+    ]
+    if box_format == "xywh" and _fit(written, sizes):
         raise HqsamError(
-            f"{exceed} as x, y, width, height, and fit as corners",
+            f"{leave} {total} boxes exceed their images as x, y, width, height, and fit as corners",
             file=path,
             remedy="pass `box_format` xyxy, or xywh if that is correct",
         )
-    if any(_fit(own, [(1000, 1000)] * len(own)) for own in written):
+    if _fit(written, [(1000, 1000)] * len(written)):
         raise HqsamError(
-            f"{exceed} in pixels, and fit as corners normalized to 0 to 1000",
+            f"{leave} {total} boxes exceed their images in pixels, and fit as corners normalized to 0 to 1000",
             file=path,
-            remedy="pass `box_format` xyxy1000, yxyx1000 if y comes first as in answers of Gemini, or xywh or xyxy if "
-            "they are pixels",
+            remedy="pass `box_format` xyxy1000, yxyx1000 if y comes first as in answers of Gemini, or "
+            f"{box_format} if they are pixels",
         )
 
 

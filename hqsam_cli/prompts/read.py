@@ -38,9 +38,16 @@ class PromptSources:
         things: dict[Use, str] = {"box": "boxes", "points": "points", "mask": "masks"}
         return [
             f"{file.path}: {file.kind}; images: {len(file.images)}, {things[file.use]}: {len(file.annotations)}"
+            + (f" ({file.given_format or file.box_format})" if file.ambiguous else "")
             for file in self.files
             if file.use is not None
         ]
+
+    @property
+    def assumed_pixels(self) -> BoxFormat | None:
+        """The box format in pixels that was assumed, if one was."""
+        open_files = (file for file in self.files if file.ambiguous and file.given_format is None)
+        return next((file.box_format for file in open_files if file.box_format not in NORMALIZED), None)
 
     @property
     def entries(self) -> list[tuple[str, int, list[str]]]:

@@ -11,12 +11,13 @@ import pytest
 
 from hqsam_cli.configs import PromptConfig
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.formats.voc import VocWriter
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.check import check_used
 from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.table import PromptTable, bind_prompts
-from hqsam_cli.records import NormalizedPolygon, Prompt
+from hqsam_cli.records import ImageRecord, Instance, MaskCrop, NormalizedPolygon, Prompt
 
 
 def bound(folder: Path, files: dict[str, str | bytes], names: list[str], **uses: str) -> PromptTable:
@@ -112,6 +113,26 @@ def test_xml_of_voc(tmp_path: Path) -> None:
     assert table.categories == [{"id": 1, "name": "dog"}]
     lost, odd = table.notes.lost
     assert "b.xml" in odd and "without bbox, skipped: 1 (Annotations/a.xml: object 2 of Annotations/a)" in lost
+
+
+def test_a_rotation_in_voc_is_applied_as_cvat_means_it(tmp_path: Path) -> None:
+    attribute = "<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>"
+    box = "<bndbox><xmin>40.0</xmin><ymin>35.5</ymin><xmax>60.0</xmax><ymax>44.5</ymax></bndbox>"
+    xml = f"<annotation><object><name>dog</name>{attribute}{box}</object></annotation>"
+    (prompt,) = prompts(bound(tmp_path, {"a.xml": xml}, ["a.jpg"]))
+    assert prompt.box == pytest.approx((45.5, 30, 54.5, 50))
+
+
+def test_voc_as_written_comes_back_to_the_pixel(tmp_path: Path) -> None:
+    boxes = {1: (0, 0, 1, 1), 2: (7, 3, 8, 30), 3: (99, 0, 100, 100), 4: (0, 0, 100, 100)}
+    annotations = []
+    for number, (x0, y0, x1, y1) in boxes.items():
+        mask = np.zeros((100, 100), bool)
+        mask[y0:y1, x0:x1] = True
+        annotations.append(Instance(Prompt(number, 1), MaskCrop.whole(mask), 0.9).to_coco(1))
+    record = ImageRecord("a.jpg", 1, (100, 100), annotations)
+    (tmp_path / "a.xml").write_bytes(VocWriter(tmp_path, [{"id": 1, "name": "cat"}]).label(record, "a.xml"))
+    assert [p.box for p in prompts(bound(tmp_path, {}, ["a.jpg"]))] == list(boxes.values())
 
 
 def test_a_box_format_is_not_of_files_that_say_what_their_numbers_are(tmp_path: Path) -> None:

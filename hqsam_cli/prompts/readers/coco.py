@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...configs import BoxFormat
 from ...formats.coco import image_name
-from ...formats.values import Identifier, identifier, integer, is_set, short
+from ...formats.segmentation import enclosing_box
+from ...formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers, short
+from ..boxes import NORMALIZED, corners, rotated_corners
 from ..prompt_file import NameKind, PromptFile
 
 CATEGORY_NAMES = ("category", "category_name")
@@ -66,17 +69,40 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
         what = "annotations with keypoints, but without bbox, skipped"
         file.skip(what, f"annotation {item.get('id')}", identifier(image))
         return
+    box, segmentation = item.get("bbox"), item.get("segmentation")
+    box_format: BoxFormat | None = None
+    if turned := _rotated(item, file.given_format or file.box_format):
+        box, box_format, segmentation = enclosing_box(turned), "xyxy", [turned]
     file.add(
         image,
         item.get("id"),
         next((item[name] for name in CATEGORY_NAMES if isinstance(item.get(name), str)), None),
         category=item.get("category_id"),
-        box=item.get("bbox"),
+        box=box,
+        box_format=box_format,
         points=item.get("points"),
-        segmentation=item.get("segmentation"),
+        segmentation=segmentation,
         score=item.get("score"),
         crowd=is_set(item.get("iscrowd")),
     )
+
+
+def _rotated(item: dict[str, Any], box_format: BoxFormat) -> list[float] | None:
+    """The corners of a rotated box; None of others.
+
+    CVAT and Encord write boxes, and their outlines, as they are before they are rotated clockwise about the center by
+    `attributes.rotation` degrees.
+    """
+    attributes, numbers = item.get("attributes"), read_numbers(item.get("bbox"), 4)
+    degrees = number_or_none(attributes.get("rotation")) if isinstance(attributes, dict) else None
+    outline = item.get("segmentation") or [[0] * 8]
+    is_box = isinstance(outline, list) and len(outline) == 1 and isinstance(outline[0], list) and len(outline[0]) == 8
+    if not degrees or numbers is None or not is_box or box_format in NORMALIZED:
+        return None
+    try:
+        return rotated_corners(corners(numbers, box_format), degrees)
+    except ValueError:
+        return None
 
 
 def _add_categories(file: PromptFile, listed: Any) -> None:
