@@ -1,4 +1,4 @@
-"""Class names of a YOLO dataset: `data.yaml`, `classes.txt` or `obj.names`, in any encoding."""
+"""Class names of a YOLO dataset: `classes.txt`, `obj.names` or a YAML such as `data.yaml`, in any encoding."""
 
 from __future__ import annotations
 
@@ -47,21 +47,25 @@ def _find(folder: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
     names: dict[int, str] = {}
     shape: tuple[int, int] | None = None
     for place in [folder, *folder.resolve().parents[:LEVELS]]:
-        for path in (place / name for name in (*LISTS, *YAMLS) if (place / name).is_file()):
-            try:
-                text = text_of(path.read_bytes())
-            except OSError as error:
-                raise HqsamError(
-                    f"cannot be read ({error.strerror})", file=path, remedy="check its permissions"
-                ) from None
-            if path.name in LISTS:
-                names = names or {n: line.strip() for n, line in enumerate(text.splitlines()) if line.strip()}
-            else:
-                own, known = _read_yaml(text)
-                names, shape = names or own, shape or known
+        for path in (place / name for name in LISTS if (place / name).is_file()):
+            names = names or {n: line.strip() for n, line in enumerate(_text(path).splitlines()) if line.strip()}
+        known = [_read_yaml(_text(place / name)) for name in YAMLS if (place / name).is_file()]
+        if not names and not any(own for own, _ in known):
+            others = [path for path in sorted(place.glob("*.y*ml")) if path.name not in YAMLS and path.is_file()]
+            found = [own for own in map(_read_yaml, map(_text, others)) if own[0]]
+            known += found if len(found) == 1 else []
+        for own, key_points in known:
+            names, shape = names or own, shape or key_points
         if names:
             break
     return names, shape
+
+
+def _text(path: Path) -> str:
+    try:
+        return text_of(path.read_bytes())
+    except OSError as error:
+        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="check its permissions") from None
 
 
 def _read_yaml(text: str) -> tuple[dict[int, str], tuple[int, int] | None]:

@@ -5,6 +5,7 @@ All input is validated. A problem of a single entry is noted; a problem of the w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -22,6 +23,7 @@ from .class_names import ClassNames
 
 Use = Literal["box", "points", "mask"]
 COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
+UPLOADED = re.compile(r"(^|.*/)[0-9a-f]{8}-(?=[^/]+$)")  # prefix of files that were uploaded to Label Studio
 NameKind = Literal["name", "path_stem", "stem"]
 Shape: TypeAlias = tuple[Box | None, Segmentation | None]  # x0, y0, x1, y1, and the segmentation
 
@@ -36,6 +38,7 @@ class FileImage:
         kind: whether `name` is the name, the path without suffix, or only the stem of the name.
         image_id: id kept in the results, or None if it is not an integer.
         size: (width, height) in pixels, or None.
+        original: its name before another program renamed it, if known; used if no image has the other name.
     """
 
     key: Identifier
@@ -43,6 +46,7 @@ class FileImage:
     kind: NameKind = "name"
     image_id: int | None = None
     size: Size | None = None
+    original: str | None = None
 
     @property
     def label(self) -> str:
@@ -164,6 +168,7 @@ class PromptFile:
         size: tuple[object, object] = (None, None),
         image_id: object = None,
         kind: NameKind = "name",
+        original: object = None,
     ) -> None:
         """Add an image, named `where` in notes. Adding the same key and name again has no effect."""
         own = identifier(key)
@@ -172,7 +177,10 @@ class PromptFile:
         elif own not in self.images:
             width, height = (integer(n) or 0 for n in size)
             known = (width, height) if width > 0 and height > 0 else None
-            self.images[own] = FileImage(own, name, kind, integer(image_id), known)
+            if not isinstance(original, str):
+                uploaded = UPLOADED.sub(r"\1", name)
+                original = uploaded if uploaded != name else None
+            self.images[own] = FileImage(own, name, kind, integer(image_id), known, original)
             if image_id is not None and self.images[own].image_id is None:
                 self.remark("image ids that are not integers, replaced", name)
         elif self.images[own].name != name:

@@ -162,6 +162,7 @@ class _Binder:
         note(self.notes.lost, f"{file.path}: prompts that match no input", unmatched)
         what = f"{file.path}: annotation ids that are not integers of one object, replaced"
         note(self.notes.remarks, what, renumbered)
+        note(self.notes.remarks, f"{file.path}: classes whose name is not found", list(self.categories.unnamed[number]))
 
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
         """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""

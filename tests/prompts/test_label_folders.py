@@ -92,6 +92,7 @@ def test_the_root_of_a_data_set_of_ultralytics(tmp_path: Path) -> None:
         ("classes.txt", "\ufeffchat\np\u00e8re\n".encode()),
         ("obj.names", "chat\np\u00e8re\n".encode("utf-16")),
         ("data.yaml", "names: [chat, p\u00e8re]".encode()),
+        ("birds-v2.yml", "path: .\nnames: {0: chat, 1: p\u00e8re}".encode()),
     ],
 )
 def test_names_of_classes_in_any_file_and_encoding(tmp_path: Path, name: str, content: bytes) -> None:
@@ -290,3 +291,10 @@ def test_files_of_many_images_are_read_from_a_folder_each_with_ids_of_its_own(tm
     names = {category["id"]: category["name"] for category in table.categories}
     found = [prompts(table, name) for name in ("a.jpg", "b.jpg")]
     assert [(p.box, names[p.category_id]) for (p,) in found] == [((10, 20, 30, 40), "cat"), ((10, 20, 30, 40), "dog")]
+
+
+def test_labels_as_label_studio_names_them_and_classes_that_no_file_names(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"0a1b2c3d-a.txt": "0 0.5 0.5 1 1\n", "ci.yml": "on: push", "b.yaml": "names: [x]"}
+    table = bound(tmp_path, {**files, "c.yaml": "names: [y]"}, ["a.jpg"])  # which of the two is unknown
+    assert len(prompts(table)) == 1 and table.categories == [{"id": 1, "name": "object"}]
+    assert any("classes whose name is not found: 1 (category 1)" in text for text in table.notes.remarks)

@@ -319,3 +319,28 @@ def test_coarse_masks_of_any_kind_of_file(bound: Any, tmp_path: Path) -> None:
     assert [len(ids(table, f"{stem}.jpg")) for stem in "abc"] == [1, 1, 1]
     (lost,) = table.notes.lost
     assert lost.endswith("masks that match no input: 1 (c.bmp)")
+
+
+def test_names_from_before_an_upload_or_an_export(bound: Any) -> None:
+    images = [
+        {"id": 1, "file_name": "a_jpg.rf.0f3b2c.jpg", "extra": {"name": "a.jpg"}},
+        {"id": 2, "file_name": "images/5d1c9be2-77aa.jpg", "image_title": "b.jpg", "coco_url": "https://host/x"},
+        {"id": 3, "file_name": "images/0a1b2c3d-c.jpg"},
+        {"id": 4, "file_name": "images/0a1b2c3d-d.jpg"},
+    ]
+    annotations = [{"id": n, "image_id": n, "bbox": [n, 2, 30, 40]} for n in (1, 2, 3, 4)]
+    names = ["a.jpg", "b.jpg", "c.jpg", "0a1b2c3d-d.jpg", "d.jpg"]
+    table = bound(names, boxes={"images": images, "annotations": annotations})
+    assert [ids(table, name) for name in names] == [[1], [2], [3], [4], []] and not table.notes.lost
+
+
+def test_classes_of_lines_by_any_of_their_keys_and_those_that_have_no_name(bound: Any) -> None:
+    keys = ("label", "class", "name", "category")
+    boxes = [{"bbox": [n, 2, 30, 40], key: key.upper()} for n, key in enumerate(keys)]
+    table = bound(
+        ["a.jpg"], boxes={"file_name": "a.jpg", "annotations": [*boxes, {"bbox": [9, 2, 3, 4], "category_id": 7}]}
+    )
+    names = {category["id"]: category["name"] for category in table.categories}
+    found = [names[prompt.category_id] for prompt in table.for_image("a.jpg").prompts]
+    assert found == ["LABEL", "CLASS", "NAME", "CATEGORY", "category 7"]
+    assert any("classes whose name is not found: 1 (category 7)" in text for text in table.notes.remarks)

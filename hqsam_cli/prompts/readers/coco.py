@@ -11,7 +11,7 @@ from ...formats.values import Identifier, identifier, integer, is_set, number_or
 from ..boxes import NORMALIZED, corners, rotated_corners
 from ..prompt_file import NameKind, PromptFile
 
-CATEGORY_NAMES = ("category", "category_name")
+CATEGORY_NAMES = ("category", "category_name", "label", "class", "class_name", "name")
 
 
 def read_instances(document: Any, file: PromptFile) -> bool:
@@ -57,8 +57,10 @@ def read_results(document: Any, file: PromptFile) -> bool:
 def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
     """Add an image with COCO fields."""
     item = item if isinstance(item, dict) else {}
-    size = item.get("width"), item.get("height")
-    file.add_image(key, image_name(item), where, size, item.get("id", item.get("image_id")))
+    size, extra = (item.get("width"), item.get("height")), item.get("extra")
+    # The name before the export: of Roboflow, and of Encord.
+    original = extra.get("name") if isinstance(extra, dict) else item.get("image_title")
+    file.add_image(key, image_name(item), where, size, item.get("id", item.get("image_id")), original=original)
 
 
 def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
