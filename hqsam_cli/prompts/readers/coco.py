@@ -26,7 +26,9 @@ def read_instances(document: Any, file: PromptFile) -> bool:
         add_image(file, item.get("id") if isinstance(item, dict) else None, item, f"image entry {number}")
     _add_categories(file, document.get("categories"))
     for item in annotations:
-        add_annotation(file, item)
+        segments = item.get("segments_info") if isinstance(item, dict) else None  # of panoptic segmentation
+        for own in segments if isinstance(segments, list) else [item]:
+            add_annotation(file, own, None if own is item else item.get("image_id"))
     return True
 
 
