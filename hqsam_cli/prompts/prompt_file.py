@@ -213,9 +213,10 @@ class PromptFile:
         images = {k: self._free_key(k, part, self.images.get(k, image) != image) for k, image in part.images.items()}
         categories = self._merge_categories(part)
         self.images |= {images[key]: replace(image, key=images[key]) for key, image in part.images.items()}
+        changed = any(key != own for keys in (images, categories) for key, own in keys.items())
         for a in part.annotations:
             category = None if a.category is None else categories.get(a.category, a.category)
-            self.annotations.append(replace(a, key=images[a.key], category=category))
+            self.annotations.append(replace(a, key=images[a.key], category=category) if changed else a)
         self.unread |= {images[key] for key in part.unread}
         self.ambiguous += part.ambiguous
         self.entries += part.entries
