@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, cast
+from typing import Any, NamedTuple, TypeAlias, TypedDict, cast
 
 import numpy as np
 
@@ -159,6 +159,17 @@ class NormalizedPolygon:
     xyn: tuple[float, ...]
 
 
+class MappedObject(NamedTuple):
+    """The pixels of a value in an id map.
+
+    Attributes:
+        path: of the image file.
+    """
+
+    path: Path
+    id: int
+
+
 @dataclass(frozen=True, slots=True)
 class RawPrompt:
     """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points` and `mask` is set.
@@ -168,7 +179,8 @@ class RawPrompt:
         category_id: COCO category of the result.
         box: (x0, y0, x1, y1) in pixels.
         points: float array (n, 3) of x, y, label; label 1 is foreground, 0 background.
-        mask: coarse mask to refine: a COCO segmentation, a normalized polygon, or the path of a mask file.
+        mask: coarse mask to refine: a COCO segmentation, a normalized polygon, the path of a mask file, or an object of
+            an id map.
         xyxyn: (x0, y0, x1, y1) in normalized coordinates.
         score: the detector's confidence, or None.
     """
@@ -177,7 +189,7 @@ class RawPrompt:
     category_id: int = 1
     box: Box | None = None
     points: np.ndarray | None = None
-    mask: Segmentation | NormalizedPolygon | Path | None = None
+    mask: Segmentation | NormalizedPolygon | Path | MappedObject | None = None
     xyxyn: Box | None = None
     score: float | None = None
 

@@ -15,11 +15,11 @@ from hqsam_cli.data.sets import DATASETS
 from hqsam_cli.evaluation.metrics import METRICS
 from hqsam_cli.formats import BOX_WRITERS, WRITERS
 from hqsam_cli.formats.image_writer import ImageWriter
-from hqsam_cli.prompts.readers import FILE_READERS, FOLDER_READERS, READERS
+from hqsam_cli.prompts.readers import FILE_READERS, JSON_READERS, XML_READERS
 from hqsam_cli.weights.registry import ARCHITECTURES, WEIGHTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-READER_NAMES = [*READERS, *FILE_READERS, *(title for title, _ in FOLDER_READERS.values())]
+READER_NAMES = [*JSON_READERS, *XML_READERS, *FILE_READERS]
 
 
 def option(flag: str, *path: str) -> Any:

@@ -53,11 +53,12 @@ def check_formats(formats: Sequence[str], known: Collection[str]) -> None:
 
 def check_places(formats: Collection[str], output: str, images_elsewhere: bool) -> None:
     """Raise a UsageError if a format needs local images, or a local output."""
-    if "yolo-seg" in formats and images_elsewhere:
+    linked = sorted({"yolo-seg", "yolo-obb"} & set(formats))
+    if linked and images_elsewhere:
         raise UsageError(
-            "yolo-seg needs local image files", remedy="download the images first, or use another --format"
+            f"{linked[0]} needs local image files", remedy="download the images first, or use another --format"
         )
-    beside = sorted({"yolo-seg", "labelme"} & set(formats))
+    beside = sorted({*linked, *({"labelme"} & set(formats))})
     if beside and is_address(output):
         raise UsageError(
             f"{beside[0]} stores relative image paths, which cannot be written to the URL {output}",

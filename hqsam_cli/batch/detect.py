@@ -76,8 +76,10 @@ def prepare_detect(
         if config.images_json is not None:
             listed = read_prompt_file(config.images_json, None, stdin=stdin)
         ids = number_images(listed, found.images)
-        for text in [*ids.notes.lost, *ids.notes.remarks]:
+        for text in ids.notes.lost:
             progress.on_problem(text)
+        for text in ids.notes.remarks:
+            progress.say(text)
     compute = resolve_compute(config.device, "auto")
     settings = replace(config.detection, detector=config.detection.detector or EMBEDDED)
     _, detector = load_detector(settings, compute.device, progress, may_fetch=may_fetch)

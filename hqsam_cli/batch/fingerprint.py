@@ -93,17 +93,19 @@ def is_unknown(known: str, path: str) -> bool:
 def prompts_digest(prompts: ImagePrompts) -> str:
     """Digest of all prompts of an image, including the content of mask files."""
     said = {name: value for name, value in asdict(prompts).items() if name not in ("dropped", "mentioned")}
-    return hashlib.sha256(repr(_plain(said)).encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
+    return hashlib.sha256(repr(_plain(said, {})).encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
 
 
-def _plain(value: Any) -> Any:
-    """Convert a value to one with a complete `repr`."""
+def _plain(value: Any, digests: dict[Path, str]) -> Any:
+    """Convert a value to one with a complete `repr`; `digests` of files are filled in, so that each is read once."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, digests) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, digests) for item in value]
     if isinstance(value, Path):
-        return _digest(InputFile(str(value)))
+        if value not in digests:
+            digests[value] = _digest(InputFile(str(value)))
+        return digests[value]
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

@@ -225,10 +225,12 @@ def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progre
     table = bind_prompts(given, images, selection)
     for text in table.outside:
         progress.on_failure(text)
-    for text in [*table.notes.lost, *table.notes.remarks]:
+    for text in table.notes.lost:
         progress.on_problem(text)
+    for text in table.notes.remarks:
+        progress.say(text)
     check_used(given, table, images)
-    check_fits(table, images, config.exif, pixels_assumed=config.prompts.box_format is None)
+    check_fits(table, images, config.exif, given.assumed_pixels)
     return table
 
 

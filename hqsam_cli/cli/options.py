@@ -28,7 +28,7 @@ NullOption = Annotated[
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every image.")]
 OverwriteOption = Annotated[bool, option_of(RunConfig, "overwrite")]
 OverwriteEditedOption = Annotated[bool, option_of(RunConfig, "overwrite_edited")]

@@ -33,7 +33,7 @@ class ConsoleReporter:
     """`Progress` on a terminal: a progress bar and messages.
 
     Args:
-        quiet: print errors only.
+        quiet: print warnings and errors only.
         verbose: print a line for every image.
         results: name of the results of an image, in the plural.
     """
@@ -102,10 +102,10 @@ class ConsoleReporter:
         self._line(Text.assemble(("hqsam: failed: ", "red"), sentence(text)))
 
     def on_problem(self, text: str) -> None:
-        """A warning; only the first 20 are printed unless verbose."""
+        """A warning; printed even if quiet, but only the first 20 unless verbose."""
         self.problems += 1
         if self.verbose or self.problems <= MOST_PROBLEMS:
-            self.say(text, "yellow")
+            self._warn(text)
 
     def on_end(self, summary: Summary, images: int) -> None:
         """Print the summary of a run."""
@@ -124,7 +124,10 @@ class ConsoleReporter:
         """Remove the bar, and print how many messages were suppressed."""
         self._remove_bar()
         if not self.verbose and self.problems > MOST_PROBLEMS:
-            self.say(f"{self.problems - MOST_PROBLEMS} more such messages; --verbose shows all", "yellow")
+            self._warn(f"{self.problems - MOST_PROBLEMS} more such messages; --verbose shows all")
+
+    def _warn(self, text: str) -> None:
+        self._line(Text.assemble(("hqsam: ", "dim"), (sentence(text), "yellow")))
 
     def _remove_bar(self) -> None:
         if self.bar is not None:

@@ -215,7 +215,7 @@ def convert(
         raise UsageError(
             "applies to COCO and NDJSON only", option="segmentation", remedy="use --format coco, or omit it"
         )
-    if images is None and form in ("yolo-seg", "labelme", "labelstudio", "voc"):
+    if images is None and form in ("yolo-seg", "yolo-obb", "labelme", "labelstudio", "voc"):
         raise UsageError(f"{form} refers to image files", remedy="pass --images DIR")
     place = path_or_address(output)
     if form not in FILES and isinstance(place, str):

@@ -10,13 +10,13 @@ class MaskFormat(NamedTuple):
 
     Attributes:
         writer: what makes its writer, `module.name` in `hqsam_cli.formats`: a class, or a function of records.
-        made_of: what the writer needs: the annotations of records, their `polygons` too, or masks in memory.
+        made_of: what the writer needs: the annotations of records, with masks or `polygons`, or masks in memory.
         file: the name of the file that a function of records writes.
         beside: suffix of another file that it writes beside that.
     """
 
     writer: str
-    made_of: Literal["annotations", "polygons", "masks"] = "annotations"
+    made_of: Literal["annotations", "rle", "polygons", "masks"] = "annotations"
     file: str = ""
     beside: str | None = None
 
@@ -27,30 +27,37 @@ MASK_FORMATS = {
     "idmap": MaskFormat("image_writer.IdMapWriter", "masks"),
     "ndjson": MaskFormat("ndjson.write_ndjson", file="instances.ndjson"),
     "yolo-seg": MaskFormat("yolo_seg.YoloSegWriter", "polygons"),
+    "yolo-obb": MaskFormat("yolo_obb.YoloObbWriter", "rle"),
     "labelme": MaskFormat("labelme.LabelmeWriter", "polygons"),
     "voc": MaskFormat("voc.VocWriter"),
     "labelstudio": MaskFormat("labelstudio.write_tasks", "polygons", file="labelstudio.json", beside=".xml"),
     "cvat": MaskFormat("cvat.write_cvat", "polygons", file="cvat.xml"),
+    "cvat-obb": MaskFormat("cvat.write_rotated", "rle", file="cvat_boxes.xml"),
     "cutout": MaskFormat("cutouts.CutoutWriter", "masks"),
     "crop": MaskFormat("cutouts.CropWriter", "masks"),
 }
-# For which annotations need `polygons`.
+# For which annotations need `polygons`, and `segmentation`.
 POLYGON_FORMATS = frozenset(name for name, own in MASK_FORMATS.items() if own.made_of == "polygons")
+RLE_FORMATS = frozenset(name for name, own in MASK_FORMATS.items() if own.made_of == "rle")
 # What can be made of records alone: one file, or a folder of labels; see `hqsam results convert`.
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name, own in MASK_FORMATS.items() if own.made_of != "masks" and name not in FILES))
-# What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`. Of JSON documents:
+# What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`; the first that accepts
+# a document reads it. Of parsed JSON:
 JSON_PROMPTS = {
     "NDJSON": "ndjson.read_lines",
     "COCO instances": "coco.read_instances",
     "COCO results": "coco.read_results",
     "Label Studio": "labelstudio.read_tasks",
+    "labelme": "labelme.read_labelme",
 }
-# Of the content of a file that is no JSON:
-FILE_PROMPTS = {"CVAT": "cvat.read_cvat", "Parquet": "box_table.read_parquet", "CSV": "box_table.read_csv"}
-# Of folders with a file an image, by the suffix of these files, with what they are called:
-FOLDER_PROMPTS = {
-    ".txt": ("YOLO labels", "yolo.read_yolo_folder"),
-    ".xml": ("Pascal VOC", "voc.read_voc_folder"),
-    ".json": ("labelme", "labelme.read_labelme_folder"),
+# Of parsed XML:
+XML_PROMPTS = {"Pascal VOC": "voc.read_voc", "CVAT": "cvat.read_cvat"}
+# Of the content of other files:
+FILE_PROMPTS = {
+    "Parquet": "box_table.read_parquet",
+    "YOLO labels": "yolo.read_yolo",
+    "CSV": "box_table.read_csv",
 }
+PROMPT_NAMES = (*JSON_PROMPTS, *XML_PROMPTS, *FILE_PROMPTS)
+LABEL_SUFFIXES = (".txt", ".xml", ".json")  # of the files that are read from a folder

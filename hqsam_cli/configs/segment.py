@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .detect import DetectorConfig
-from .formats import FILE_PROMPTS, FOLDER_PROMPTS, JSON_PROMPTS, MASK_FORMATS
-from .names import DEFAULT_MODEL, DEFAULT_TOLERANCE, MODEL_VARIABLE, BoxFormat, Engine, MaskOutput, SegmentationKind
+from .formats import MASK_FORMATS, PROMPT_NAMES
+from .names import (
+    DEFAULT_MODEL,
+    DEFAULT_TOLERANCE,
+    MODEL_VARIABLE,
+    BoxFormat,
+    Crowds,
+    Engine,
+    MaskOutput,
+    SegmentationKind,
+)
 from .option import option, part
 from .run import EVERYTHING, PROMPTS, RESULTS, RUN, SPEED, RunConfig
 
@@ -17,15 +26,21 @@ class PromptConfig:
 
     boxes: str | None = option(
         None,
-        f"Box prompts: a file, {', '.join([*JSON_PROMPTS, *FILE_PROMPTS])} (file,x0,y0,x1,y1,label,score); or a "
-        f"folder, {', '.join(name for name, _ in FOLDER_PROMPTS.values())}; - for stdin.",
+        f"Box prompts: a file, or a folder of label files: {', '.join(PROMPT_NAMES)} (file,x0,y0,x1,y1,label,score); "
+        "- for stdin.",
         PROMPTS,
         metavar="PATH",
     )
     box_format: BoxFormat | None = option(
         None,
-        "Box coordinates: xywh or xyxy in pixels, xyxyn or cxcywhn normalized; default by file format (COCO: xywh, "
-        "YOLO: cxcywhn).",
+        "Box coordinates: xywh or xyxy in pixels, xyxyn or cxcywhn normalized to 0-1, xyxy1000 or yxyx1000 to 0-1000; "
+        "default by file format (COCO: xywh, YOLO: cxcywhn).",
+        PROMPTS,
+    )
+    crowds: Crowds | None = option(
+        None,
+        "Annotations with iscrowd 1: keep them as objects, or drop them; by default dropped, except RLE if nearly all "
+        "of a class have it.",
         PROMPTS,
     )
     images_json: str | None = option(None, "COCO JSON with the images of a COCO results list.", PROMPTS, metavar="FILE")

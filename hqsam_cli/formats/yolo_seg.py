@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 import numpy as np
 import yaml
 
 from ..configs import digest
 from ..io.atomic import write_file
-from ..records import Category, ImageRecord
+from ..records import Annotation, Category, ImageRecord
 from .coco import RunRecords
 from .label_writer import LabelWriter
 from .ownership import ImageFiles
@@ -32,23 +33,29 @@ class YoloSegWriter(LabelWriter):
     that the outline touches. A quarter of a pixel is added, so that readers which round get the same pixels.
     """
 
+    name: ClassVar[str] = "yolo-seg"  # of the format and its folder
     suffix = ".txt"
 
     def __init__(self, output: Path | str, categories: list[Category]) -> None:
         assert isinstance(output, Path)  # links need a local folder
-        super().__init__(output / "yolo-seg" / LABELS, categories)
-        self.path = self.root = output / "yolo-seg"
+        super().__init__(output / self.name / LABELS, categories)
+        self.path = self.root = output / self.name
 
     def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""
+        assert record.size is not None
         lines = []
         for annotation in record.annotations:
-            rings = [np.array(part).reshape(-1, 2) for part in annotation["polygons"]["parts"]]
-            if rings:
-                normalized = ((np.floor(join(rings)) + 0.25) / np.array(record.size)).ravel()
-                outline = " ".join(f"{number:.{DECIMALS}f}" for number in normalized)
-                lines.append(f"{self.classes[annotation['category_id']]} {outline}\n")
+            outline = self.outline(annotation, *record.size)
+            if outline is not None:
+                numbers = " ".join(f"{number:.{DECIMALS}f}" for number in outline.ravel())
+                lines.append(f"{self.classes[annotation['category_id']]} {numbers}\n")
         return "".join(lines).encode()
+
+    def outline(self, annotation: Annotation, width: int, height: int) -> np.ndarray | None:
+        """The outline of an object, normalized x, y (n, 2); None of an empty mask."""
+        rings = [np.array(part).reshape(-1, 2) for part in annotation["polygons"]["parts"]]
+        return (np.floor(join(rings)) + 0.25) / [width, height] if rings else None
 
     def beside(self, record: ImageRecord, name: str) -> None:
         """Link the image under the name of its label, or copy it if the file system has no links."""

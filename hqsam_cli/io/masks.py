@@ -1,14 +1,13 @@
 """Binary masks and alpha mattes in image files.
 
-A file holds the mask of one object, as two values or colors, as transparency, or as shades of gray. Maps of several
-instances or classes, and photos, are errors.
+A file holds the mask of one object, as two values or colors, as transparency, or as shades of gray. Photos are errors,
+and so are maps of several instances or classes, except where the id of an instance is known (`read_ids`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -18,11 +17,11 @@ from .files import InputFile
 from .images import open_image
 
 THRESHOLD = 128  # of 8 bits; brighter is foreground
-MAX_IDS = 200  # values 0, 1, 2, … up to here are instance IDs; more are shades
-MAX_PLATEAUS = 64  # up to here, a value in between with more pixels than an edge is another instance
+# Values are ids if more than this share of the pixels between the lowest and the highest is flat, and steps at their
+# borders are larger than this share of the number of values.
+FLAT, ABRUPT = 0.5, 0.1
 WHITE = 0.95  # of the range
 LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
-EDGE = 0.002  # of the pixels
 MIN_TRANSPARENT = 0.01  # of the pixels
 SAMPLE = 100_000  # pixels whose colors are counted
 # Distance from shades of the main color, and the share of pixels allowed beyond it: of lossy formats, and of others.
@@ -53,6 +52,20 @@ def read_mask_values(path: Path) -> np.ndarray:
         raise ImageError("the mask is missing", file=path)
     with open_image(InputFile(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
         return _object(image, path)
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Read an id map, int32 (H, W): values or palette indices as stored; of colors, R + 256 G + 65536 B as in COCO.
+
+    Raises:
+        ImageError: the file is missing, unreadable, or has no integers.
+    """
+    with open_image(InputFile(str(path)), exif="ignore", max_pixels=DEFAULT_MAX_PIXELS) as image:
+        if image.mode.startswith("F"):
+            raise ImageError("contains no integers", file=path, remedy=REMEDY)
+        if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
+            return np.asarray(image).astype(np.int32)
+        return np.asarray(image.convert("RGB")).astype(np.int32) @ np.array([1, 256, 65_536], np.int32)
 
 
 def read_matte(path: Path) -> np.ndarray:
@@ -100,8 +113,8 @@ def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarra
         if low > 0 and not low <= THRESHOLD / 255 * full < high:
             raise ImageError(f"contains {low} and {high}, neither of which is 0", file=path, remedy=REMEDY)
         return np.where(values == high, 255, 0).astype(np.uint8)
-    are_ids = len(levels) == high + 1 and high <= MAX_IDS
-    if not lossy and (are_ids or _has_plateaus(values, levels)):
+    are_consecutive = len(levels) == high + 1 and high < WHITE * full
+    if not lossy and (are_consecutive or _is_map(values, levels)):
         reason = f"contains {len(levels)} values from {low} to {high}, a map of several instances or classes"
         raise ImageError(reason, file=path, remedy=ONE_OBJECT)
     # Off-white is white; artifacts of JPEG are brighter than the object.
@@ -110,12 +123,28 @@ def _from_gray(values: np.ndarray, path: Path, lossy: bool = False) -> np.ndarra
     return scaled.astype(np.uint8)
 
 
-def _has_plateaus(values: np.ndarray, levels: np.ndarray) -> bool:
-    """Whether there are few values, and one of those in between has more pixels than an antialiased edge."""
-    if len(levels) > MAX_PLATEAUS:
+def _is_map(values: np.ndarray, levels: np.ndarray) -> bool:
+    """Whether values are ids: most pixels between the lowest and the highest are in flat areas with abrupt borders.
+
+    Pixels of edges and thin lines differ from their neighbors; a wide gradient is flat, but its steps are small.
+    """
+    between = (values > levels[0]) & (values < levels[-1])
+    flat = np.zeros(values.shape, bool)
+    same = (
+        (values[1:] == values[:-1])[:, 1:] & (values[1:] == values[:-1])[:, :-1] & (values[1:, 1:] == values[1:, :-1])
+    )
+    for rows in (slice(1, None), slice(None, -1)):
+        for columns in (slice(1, None), slice(None, -1)):
+            flat[rows, columns] |= same
+    flat &= between
+    if np.count_nonzero(flat) <= FLAT * np.count_nonzero(between):
         return False
-    inner = (cv2.erode((values == level).astype(np.uint8), np.ones((3, 3), np.uint8)) for level in levels[1:-1])
-    return any(np.count_nonzero(own) > EDGE * values.size for own in inner)
+    ranks = np.searchsorted(levels, values)
+    steps = []
+    for turned, area in ((ranks, flat), (ranks.T, flat.T)):
+        border = (turned[1:] != turned[:-1]) & (area[1:] | area[:-1])
+        steps.append(np.abs(turned[1:] - turned[:-1])[border])
+    return bool(np.concatenate(steps).mean() > ABRUPT * (len(levels) - 1))
 
 
 def _from_palette(image: Image.Image, path: Path) -> np.ndarray:

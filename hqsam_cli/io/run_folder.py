@@ -8,7 +8,17 @@ import re
 JOURNAL = "journal.ndjson"
 JOURNAL_FOLDER = "journal"  # of journal objects, if the output is a URL
 JOURNAL_OBJECT = re.compile(r"(\d{9})(?:-(\d{9}))?\.ndjson")
-OUTPUTS = ("masks", "idmaps", "yolo-seg", "cutouts", "crops", "overlays", "thumbnails", "report")  # with images
+OUTPUTS = (
+    "masks",
+    "idmaps",
+    "yolo-seg",
+    "yolo-obb",
+    "cutouts",
+    "crops",
+    "overlays",
+    "thumbnails",
+    "report",
+)  # with images
 
 
 def is_run_folder(path: str) -> bool:

@@ -12,13 +12,14 @@ from ..formats.segmentation import enclosing_box
 from ..records import Box
 
 Size: TypeAlias = tuple[int, int]  # width, height
-NORMALIZED: tuple[BoxFormat, ...] = ("xyxyn", "cxcywhn")  # coordinates from 0 to 1
+# Formats with normalized coordinates, and the largest one.
+NORMALIZED: dict[BoxFormat, int] = {"xyxyn": 1, "cxcywhn": 1, "xyxy1000": 1000, "yxyx1000": 1000}
 TOLERANCE = 0.01  # of normalized coordinates outside 0 to 1
 MOST = 0.9  # of the boxes; a few outliers are allowed
 
 
 def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
-    """Convert four numbers to x0, y0, x1, y1, in the unit of the format.
+    """Convert four numbers to x0, y0, x1, y1, in pixels, or normalized to 0 to 1 for the formats in `NORMALIZED`.
 
     Raises:
         ValueError: the box is invalid; the message is the end of a sentence.
@@ -30,19 +31,26 @@ def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
         c, d = a + c, b + d
     elif box_format == "cxcywhn":
         a, b, c, d = a - c / 2, b - d / 2, a + c / 2, b + d / 2
+    elif box_format == "yxyx1000":
+        a, b, c, d = b, a, d, c
     if c <= a or d <= b:
         raise ValueError("has no area")
-    return a, b, c, d
+    largest = NORMALIZED.get(box_format, 1)
+    return a / largest, b / largest, c / largest, d / largest
 
 
-def rotated_box(box: Box, degrees: float, pivot: tuple[float, float]) -> Box:
-    """The box enclosing a box rotated clockwise about a point."""
-    if not degrees:
-        return box
+def rotated_corners(box: Box, degrees: float, pivot: tuple[float, float] | None = None) -> list[float]:
+    """The corners x, y, x, y, … of a box rotated clockwise about a point, by default its center."""
+    x0, y0, x1, y1 = box
+    px, py = pivot or ((x0 + x1) / 2, (y0 + y1) / 2)
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    offsets = [(x - pivot[0], y - pivot[1]) for x in box[::2] for y in box[1::2]]
-    points = [(pivot[0] + x * cosine - y * sine, pivot[1] + x * sine + y * cosine) for x, y in offsets]
-    return enclosing_box([n for point in points for n in point])
+    offsets = [(x - px, y - py) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
+    return [n for x, y in offsets for n in (px + x * cosine - y * sine, py + x * sine + y * cosine)]
+
+
+def rotated_box(box: Box, degrees: float, pivot: tuple[float, float] | None = None) -> Box:
+    """The box enclosing a box rotated clockwise about a point, by default its center."""
+    return enclosing_box(rotated_corners(box, degrees, pivot)) if degrees else box
 
 
 def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_format: BoxFormat, path: str) -> None:
@@ -60,18 +68,46 @@ def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_f
             remedy="pass `box_format` cxcywhn for center and size, xyxyn for corners, "
             f"or {box_format} if they are pixels",
         )
-    if box_format == "xywh":
-        known = [((x, y, x + w, y + h), size) for (x, y, w, h), size in sized if size is not None]
-        check_no_corners(known, f"of {len(known)}", path)
+    known = [(corners(n, box_format), size) for n, size in sized if size is not None and _has_area(n, box_format)]
+    check_pixels(known, box_format, f"of {len(known)}", path)
 
 
-def check_no_corners(boxes: Sequence[tuple[Box, Size]], total: str, path: str | None = None) -> None:
-    """Raise an HqsamError if boxes read as x, y, width, height leave their images and must be corners."""
+def check_pixels(boxes: Sequence[tuple[Box, Size]], box_format: BoxFormat, total: str, path: str | None = None) -> None:
+    """Raise an HqsamError if boxes in a default format leave their images, and fit them in another format.
+
+    Args:
+        boxes: x0, y0, x1, y1 in pixels, as read in `box_format`, and the image size.
+        total: which boxes these are, for the message.
+    """
     leave = sum(x1 > width + 1 or y1 > height + 1 for (_, _, x1, y1), (width, height) in boxes)
-    fit = sum(x0 < x1 - x0 <= width + 1 and y0 < y1 - y0 <= height + 1 for (x0, y0, x1, y1), (width, height) in boxes)
-    if 2 * leave > len(boxes) and fit >= MOST * len(boxes):
+    if 2 * leave <= len(boxes):
+        return
+    sizes = [size for _, size in boxes]
+    written = [
+        (x0, y0, x1 - x0, y1 - y0) if box_format == "xywh" else (x0, y0, x1, y1) for (x0, y0, x1, y1), _ in boxes
+    ]
+    if box_format == "xywh" and _fit(written, sizes):
         raise HqsamError(
             f"{leave} {total} boxes exceed their images as x, y, width, height, and fit as corners",
             file=path,
             remedy="pass `box_format` xyxy, or xywh if that is correct",
         )
+    if _fit(written, [(1000, 1000)] * len(written)):
+        raise HqsamError(
+            f"{leave} {total} boxes exceed their images in pixels, and fit as corners normalized to 0 to 1000",
+            file=path,
+            remedy="pass `box_format` xyxy1000, yxyx1000 if y comes first as in answers of Gemini, or "
+            f"{box_format} if they are pixels",
+        )
+
+
+def _fit(boxes: Sequence[Box], sizes: Sequence[Size]) -> bool:
+    """Whether most boxes are corners within their images."""
+    pairs = zip(boxes, sizes, strict=True)
+    fit = sum(x0 < x1 <= width + 1 and y0 < y1 <= height + 1 for (x0, y0, x1, y1), (width, height) in pairs)
+    return fit >= MOST * len(boxes)
+
+
+def _has_area(numbers: Sequence[float], box_format: BoxFormat) -> bool:
+    x, y, c, d = numbers
+    return box_format == "xywh" or (c > x and d > y)

@@ -32,6 +32,7 @@ class Categories:
         for file in files:
             self._files.append({c["id"]: self._listed(c) for c in file.categories})
         self._count = len(self.listed)
+        self.unnamed: list[dict[str, None]] = [{} for _ in files]  # classes without a name, for each file
 
     def number(self, file: int, annotation: FileAnnotation) -> int:
         """The category id of an annotation of the n-th file."""
@@ -39,6 +40,8 @@ class Categories:
         known = self._files[file]
         if key is None:
             return self.default() if name is None else self._named(name)
+        if key not in known and isinstance(key, int) and name is None:
+            self.unnamed[file][f"category {key}"] = None
         if known:
             if key in known:
                 return known[key]

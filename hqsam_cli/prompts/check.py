@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from ..configs import Exif
+from ..configs import BoxFormat, Exif
 from ..errors import HqsamError, ImageError
 from ..formats.values import some_of
 from ..io.find import SourceImage
 from ..io.images import ImageHeader, mask_turn, read_header
 from ..records import ImagePrompts
-from .boxes import check_no_corners
+from .boxes import check_pixels
 from .fit import fit_prompts
 from .read import PromptSources
 from .table import PromptTable
@@ -19,11 +19,11 @@ from .table import PromptTable
 SAMPLE = 50  # images whose headers are read
 
 
-def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *, pixels_assumed: bool) -> None:
+def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, assumed: BoxFormat | None) -> None:
     """Raise if, by the first images, no prompt is within its image, or boxes are evidently corners.
 
     Args:
-        pixels_assumed: boxes were read as x, y, width, height by default.
+        assumed: box format in pixels that was not given, but assumed.
 
     Raises:
         HqsamError: the prompts do not fit; the message says which option to pass.
@@ -37,9 +37,9 @@ def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, *,
             return  # reported by the run
         headers.append(header)
         sized.append((table.for_image(image.file_name), *header.size(exif)))
-    if pixels_assumed:
+    if assumed is not None:
         boxes = [(p.box, (w, h)) for prompts, w, h in sized for p in prompts.prompts if p.box is not None]
-        check_no_corners(boxes, f"of the first {len(boxes)}")
+        check_pixels(boxes, assumed, f"of the first {len(boxes)}")
     if len(asked) > SAMPLE:
         return
     lost: list[str] = []

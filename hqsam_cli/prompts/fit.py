@@ -9,8 +9,8 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..formats.segmentation import decode_segmentation
-from ..io.masks import read_mask
-from ..records import Box, ImagePrompts, NormalizedPolygon, Prompt, RawPrompt, Segmentation
+from ..io.masks import read_ids, read_mask
+from ..records import Box, ImagePrompts, MappedObject, NormalizedPolygon, Prompt, RawPrompt
 
 
 def fit_prompts(
@@ -38,16 +38,16 @@ def fit_prompts(
             file=image.file_name,
             remedy=remedy,
         )
-    fitted, problems = [], []
+    fitted, problems, masks = [], [], _Masks(width, height, turn)
     for raw in image.prompts:
-        prompt, lost = _fit(raw, width, height, turn)
+        prompt, lost = _fit(raw, width, height, masks)
         problems += [f"{image.file_name}: {text}" for text in lost]
         if prompt.box is not None or prompt.points is not None or prompt.mask is not None:
             fitted.append(prompt)
     return fitted, problems
 
 
-def _fit(raw: RawPrompt, width: int, height: int, turn: Image.Transpose | None) -> tuple[Prompt, list[str]]:
+def _fit(raw: RawPrompt, width: int, height: int, masks: _Masks) -> tuple[Prompt, list[str]]:
     """The parts of a prompt within the image, and messages about dropped parts."""
     lost = []
     box, points, mask = raw.box, raw.points, None
@@ -66,7 +66,7 @@ def _fit(raw: RawPrompt, width: int, height: int, turn: Image.Transpose | None) 
             lost.append(f"points of prompt {raw.annotation_id} lie outside the image: {outside}; skipped")
         points = points[inside] if inside.any() else None
     if raw.mask is not None:
-        mask, reason = _coarse_mask(raw.mask, width, height, turn)
+        mask, reason = masks.read(raw)
         if reason:
             lost.append(f"coarse mask of prompt {raw.annotation_id} {reason}; skipped")
     return Prompt(raw.annotation_id, raw.category_id, box, points, mask, raw.score), lost
@@ -78,18 +78,56 @@ def _clip(box: Box, width: int, height: int) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _coarse_mask(
-    source: Segmentation | NormalizedPolygon | Path, width: int, height: int, turn: Image.Transpose | None
-) -> tuple[np.ndarray | None, str]:
-    """The pixels of a coarse mask, or None and the reason."""
-    try:
+class _Masks:
+    """Reads the coarse masks of an image; each id map once."""
+
+    def __init__(self, width: int, height: int, turn: Image.Transpose | None) -> None:
+        self.width, self.height, self.turn = width, height, turn
+        self._maps: dict[Path, tuple[np.ndarray, frozenset[int]]] = {}
+
+    def read(self, raw: RawPrompt) -> tuple[np.ndarray | None, str]:
+        """The pixels of the coarse mask of a prompt, or None and the reason."""
+        width, height = self.width, self.height
+        try:
+            mask = self._decoded(raw)
+        except (ImageError, ValueError) as error:
+            return None, f"cannot be read, {error}" if isinstance(error, ImageError) else str(error)
+        if mask.shape == (width, height) != (height, width) and self.turn is not None:
+            mask = np.asarray(Image.fromarray(mask).transpose(self.turn))
+        if mask.shape != (height, width):
+            return None, f"is {mask.shape[1]} x {mask.shape[0]} pixels, the image {width} x {height}"
+        return (mask, "") if mask.any() else (None, "is empty")
+
+    def _decoded(self, raw: RawPrompt) -> np.ndarray:
+        source = raw.mask
+        if isinstance(source, MappedObject):
+            return self._mapped(source)
+        if isinstance(source, Path):
+            try:
+                return read_mask(source)
+            except ImageError:
+                own = MappedObject(source, raw.annotation_id)
+                if own.id not in self._map(source)[1]:
+                    raise
+                return self._mapped(own)
         if isinstance(source, NormalizedPolygon):
-            source = [[n * (height if odd % 2 else width) for odd, n in enumerate(source.xyn)]]
-        mask = read_mask(source) if isinstance(source, Path) else decode_segmentation(source, width, height)
-    except (ImageError, ValueError) as error:
-        return None, f"cannot be read, {error}" if isinstance(error, ImageError) else str(error)
-    if mask.shape == (width, height) != (height, width) and turn is not None:
-        mask = np.asarray(Image.fromarray(mask).transpose(turn))
-    if mask.shape != (height, width):
-        return None, f"is {mask.shape[1]} x {mask.shape[0]} pixels, the image {width} x {height}"
-    return (mask, "") if mask.any() else (None, "is empty")
+            source = [[n * (self.height if odd % 2 else self.width) for odd, n in enumerate(source.xyn)]]
+        assert source is not None
+        return decode_segmentation(source, self.width, self.height)
+
+    def _mapped(self, source: MappedObject) -> np.ndarray:
+        """The pixels of an object of an id map."""
+        values, ids = self._map(source.path)
+        if len(ids) < 3:
+            raise ImageError("one mask for several prompts", file=source.path, remedy="pass one file per prompt")
+        if source.id not in ids:
+            reason = f"a map of {len(ids)} values from {min(ids)} to {max(ids)} without {source.id}"
+            raise ImageError(reason, file=source.path, remedy="pass a map of annotation ids, or one file per prompt")
+        mask: np.ndarray = values == source.id
+        return mask
+
+    def _map(self, path: Path) -> tuple[np.ndarray, frozenset[int]]:
+        if path not in self._maps:
+            values = read_ids(path)
+            self._maps[path] = values, frozenset(np.unique(values).tolist())
+        return self._maps[path]

@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from ..formats.values import Identifier, some_of
@@ -44,21 +44,34 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
     A name matches itself; else the longest name it ends with (`a.jpg` in the file, `imgs/a.jpg` in the run); else the
     one that ends with it (`val/a.jpg` in the file, `a.jpg` in the run). Paths without suffix, as from label files,
     match any suffix. An image without a name matches by its id as the stem, with or without leading zeros. If nothing
-    else matches, names are compared normalized: backslashes, URLs, Unicode form and letter case.
+    else matches, names are compared normalized: backslashes, URLs, Unicode form and letter case. Images that are still
+    not found are looked for by the names that they had before an export.
     """
     matches = Matches()
+    _match(file.path, list(file.images.values()), images, matches)
+    renamed = [
+        replace(own, name=own.original) for own in file.images.values() if own.original and own.key not in matches.names
+    ]
+    if renamed:
+        matched = set(matches.names.values())
+        _match(file.path, renamed, [image for image in images if image.file_name not in matched], matches)
+    return matches
+
+
+def _match(path: str, wanted: Sequence[FileImage], images: Sequence[SourceImage], matches: Matches) -> None:
+    """Add the matches of images of a file to images of the run."""
     places = {os.path.abspath(image.path): image.file_name for image in images}
     folders = {os.path.abspath(image.path).removesuffix(image.file_name) for image in images}
-    folders.add(os.path.dirname(os.path.abspath(file.path)))
+    folders.add(os.path.dirname(os.path.abspath(path)))
     names = {image.file_name: None for image in images}
     keys: dict[tuple[NameKind, str], list[Identifier]] = defaultdict(list)
-    for image in file.images.values():
+    for image in wanted:
         led = _led_to(image.name, folders, places) if image.kind == "name" else None
         if led is not None:
             matches.names[image.key] = led
         elif image.kind == "name" and not is_absolute(image.name) and leaves_folder(plain_name(image.name)):
             text = f"file_name {image.name!r} leaves the image folder; make it relative to that folder"
-            matches.outside.append(f"{file.path}: {text}")
+            matches.outside.append(f"{path}: {text}")
         else:
             shortest = image.name if ADDRESS.match(image.name) else str(PurePosixPath(image.name))
             keys[image.kind, shortest].append(image.key)
@@ -76,7 +89,6 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
                 matches.names.update((key, own) for key in keys.pop((image.kind, image.name)))
         for image in ambiguous:
             keys.pop((image.kind, image.name), None)
-    return matches
 
 
 def _led_to(name: str, folders: set[str], places: dict[str, str]) -> str | None:

@@ -5,8 +5,10 @@ All input is validated. A problem of a single entry is noted; a problem of the w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -14,11 +16,14 @@ import numpy as np
 from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
 from ..formats.values import Identifier, identifier, integer, note, number_or_none, read_numbers, short
+from ..formats.yolo import LABELS
 from ..records import Box, NormalizedPolygon, Segmentation
 from .boxes import NORMALIZED, Size, corners
+from .class_names import ClassNames
 
 Use = Literal["box", "points", "mask"]
 COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
+UPLOADED = re.compile(r"(^|.*/)[0-9a-f]{8}-(?=[^/]+$)")  # prefix of files that were uploaded to Label Studio
 NameKind = Literal["name", "path_stem", "stem"]
 Shape: TypeAlias = tuple[Box | None, Segmentation | None]  # x0, y0, x1, y1, and the segmentation
 
@@ -33,6 +38,7 @@ class FileImage:
         kind: whether `name` is the name, the path without suffix, or only the stem of the name.
         image_id: id kept in the results, or None if it is not an integer.
         size: (width, height) in pixels, or None.
+        original: its name before another program renamed it, if known; used if no image has the other name.
     """
 
     key: Identifier
@@ -40,6 +46,7 @@ class FileImage:
     kind: NameKind = "name"
     image_id: int | None = None
     size: Size | None = None
+    original: str | None = None
 
     @property
     def label(self) -> str:
@@ -56,6 +63,7 @@ class FileAnnotation:
         field: field of `RawPrompt` for `value`.
         category: id or name of its category in the file, or None.
         category_name: name next to the category id, if the annotation has one.
+        crowd: what a crowd annotation has, or None if it is not one.
     """
 
     key: Identifier
@@ -65,6 +73,7 @@ class FileAnnotation:
     category: Identifier | None = None
     category_name: str | None = None
     score: float | None = None
+    crowd: Literal["rle", "box"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,8 @@ class PromptFile:
 
     Attributes:
         path: path in messages.
+        label: path of this label file, relative to the folder of all; "" on stdin.
+        classes: class names beside the labels.
         use: purpose of the annotations; None reads only images and categories.
         categories: COCO categories; their `id` is an `Identifier`.
         given_format: box format set by the user, or None.
@@ -103,6 +114,8 @@ class PromptFile:
     categories: Sequence[Mapping[str, Any]] = ()
     given_format: BoxFormat | None = None
     listed: PromptFile | None = None
+    label: str = ""
+    classes: ClassNames = field(default_factory=ClassNames)
     kind: str = ""
     box_format: BoxFormat = "xywh"
     unlisted: bool = False
@@ -155,6 +168,7 @@ class PromptFile:
         size: tuple[object, object] = (None, None),
         image_id: object = None,
         kind: NameKind = "name",
+        original: object = None,
     ) -> None:
         """Add an image, named `where` in notes. Adding the same key and name again has no effect."""
         own = identifier(key)
@@ -163,11 +177,69 @@ class PromptFile:
         elif own not in self.images:
             width, height = (integer(n) or 0 for n in size)
             known = (width, height) if width > 0 and height > 0 else None
-            self.images[own] = FileImage(own, name, kind, integer(image_id), known)
+            if not isinstance(original, str):
+                uploaded = UPLOADED.sub(r"\1", name)
+                original = uploaded if uploaded != name else None
+            self.images[own] = FileImage(own, name, kind, integer(image_id), known, original)
             if image_id is not None and self.images[own].image_id is None:
                 self.remark("image ids that are not integers, replaced", name)
         elif self.images[own].name != name:
             self.lose("images with the id of an earlier one, skipped", where)
+
+    def add_label_image(self, size: tuple[object, object] = (None, None), name: object = None) -> str:
+        """Add the image of a label file; return its key.
+
+        Args:
+            name: of the image, if the file says it; by default the image has the path of the label file, except for the
+                suffix.
+
+        Raises:
+            ValueError: the path is unknown, and there is no name.
+        """
+        if isinstance(name, str) and name:
+            self.add_image(self.label or name, name, self.label, size)
+            return self.label or name
+        if not self.label:
+            raise ValueError("labels of an image without its name; pass a file of its name instead of stdin")
+        *folders, name = PurePosixPath(self.label).with_suffix("").parts
+        # As in ultralytics: train/labels/a.txt belongs to train/images/a.jpg.
+        own = "/".join([*("images" if part == LABELS else part for part in folders), name])
+        self.add_image(self.label, own, self.label, size, kind="path_stem")
+        return self.label
+
+    def merge(self, part: PromptFile) -> None:
+        """Add the content of a label file to that of its folder; keys in use by other entries get its path."""
+
+        images = {k: self._free_key(k, part, self.images.get(k, image) != image) for k, image in part.images.items()}
+        categories = self._merge_categories(part)
+        self.images |= {images[key]: replace(image, key=images[key]) for key, image in part.images.items()}
+        changed = any(key != own for keys in (images, categories) for key, own in keys.items())
+        for a in part.annotations:
+            category = None if a.category is None else categories.get(a.category, a.category)
+            self.annotations.append(replace(a, key=images[a.key], category=category) if changed else a)
+        self.unread |= {images[key] for key in part.unread}
+        self.ambiguous += part.ambiguous
+        self.entries += part.entries
+        self.numbered, self.box_format, self.unlisted = part.numbered, part.box_format, part.unlisted
+        for notes, others in ((self.lost, part.lost), (self.remarks, part.remarks)):
+            for what, where in others.items():
+                notes.setdefault(what, []).extend(f"{part.label}: {own}" for own in where)
+
+    def _merge_categories(self, part: PromptFile) -> dict[Identifier, Identifier]:
+        """Add the categories of a label file; return their keys in this file by those in that."""
+        if not part.categories or part.categories == self.categories:
+            return {}
+        known = {c["id"]: c["name"] for c in self.categories}
+        keys = {
+            c["id"]: self._free_key(c["id"], part, known.get(c["id"], c["name"]) != c["name"]) for c in part.categories
+        }
+        added = [{**c, "id": keys[c["id"]]} for c in part.categories if keys[c["id"]] not in known]
+        self.categories = [*self.categories, *added]
+        return keys
+
+    @staticmethod
+    def _free_key(key: Identifier, part: PromptFile, used: bool) -> Identifier:
+        return f"{part.label}: {key}" if used else key
 
     def add(
         self,
@@ -206,16 +278,14 @@ class PromptFile:
             what, where = ("without image_id", entry) if key is None else ("of unlisted images", f"image id {key}")
             self.lose(f"annotations {what}, skipped", where)
             return
-        where = f"{entry if number is None else f'annotation {number}'} of {self.images[key].label}"
-        if crowd:
-            self.remark("crowd regions, skipped", where)
-            return
+        named = entry if number is None else f"annotation {number}" if self.numbered else number
+        where = f"{named} of {self.images[key].label}"
         given = {"box": box, "points": points, "mask": segmentation}[self.use]
         if given in (None, []) and not (self.use == "box" and segmentation):
             self.lose(f"annotations without {name}, skipped", where, key)
             return
         try:
-            field, value = self._read_value(given, box_format, segmentation, self.images[key].size)
+            field, value = self._read_value(given, box_format, segmentation, key, crowd=crowd)
         except ValueError as error:
             self.lose(f"annotations whose {name} {error}, skipped", f"{where}, {short(given)}", key)
             return
@@ -223,7 +293,10 @@ class PromptFile:
         if confidence is None and score is not None:
             self.remark("scores that are not numbers, ignored", where)
         if known is None:
-            own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence)
+            region: Literal["rle", "box"] | None = (
+                None if not crowd else "rle" if isinstance(segmentation, dict) else "box"
+            )
+            own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence, region)
             self.annotations.append(own)
             self._groups |= {} if part is None else {part: len(self.annotations) - 1}
         elif self.use == "mask":
@@ -233,7 +306,7 @@ class PromptFile:
             self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
 
     def _read_value(
-        self, given: object, box_format: BoxFormat | None, segmentation: object, size: Size | None
+        self, given: object, box_format: BoxFormat | None, segmentation: object, image: Identifier, *, crowd: bool
     ) -> tuple[Literal["box", "xyxyn", "points", "mask"], Any]:
         """The field and value of an annotation; raises a ValueError whose message is the end of a sentence."""
         if self.use == "points":
@@ -244,7 +317,8 @@ class PromptFile:
                 raise ValueError("is neither RLE nor polygons")
             return "mask", given  # validated when decoded
         numbers = read_numbers(given, 4)
-        if box_format is None and numbers is not None:
+        size = self.images[image].size
+        if box_format is None and numbers is not None and not crowd:
             self.ambiguous.append((numbers, size))
         form = box_format or self.given_format or self.box_format
         try:

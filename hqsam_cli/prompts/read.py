@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import posixpath
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from ..configs import STDIN, BoxFormat, PromptConfig
+from ..configs import STDIN, BoxFormat, Crowds, PromptConfig
 from ..errors import HqsamError
-from ..formats.yolo import LABELS
-from ..io.address_folder import AddressFolder
 from ..io.addresses import is_address
-from ..io.file_types import HEAD, describe_placeholder
 from ..io.files import read_bytes
 from ..io.gzipped import unzipped
-from ..io.names import relative_name
-from .boxes import check_box_format
-from .label_folder import files_below, is_root
+from .boxes import NORMALIZED, check_box_format
+from .class_names import ClassNames
+from .content import KINDS_OF_FILES, parse_json, read_content
+from .crowds import settle_crowds
+from .label_folder import is_root, read_address, read_folder
 from .mask_folder import MaskFolder
 from .prompt_file import PromptFile, Use
-from .readers import FILE_READERS, FOLDER_READERS, READERS
 from .readers.ndjson import Lines, read_lines
-
-ZIP = b"PK\x03\x04"
-LABEL_FILES = (*FOLDER_READERS, ".yaml", ".yml", ".names")
-# NaN and infinities, which Python writes although JSON lacks them, become null.
-_parse = partial(json.loads, parse_constant=lambda _name: None)
-KINDS_OF_FILES = f"pass one of these: {', '.join((*READERS, *FILE_READERS))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +38,16 @@ class PromptSources:
         things: dict[Use, str] = {"box": "boxes", "points": "points", "mask": "masks"}
         return [
             f"{file.path}: {file.kind}; images: {len(file.images)}, {things[file.use]}: {len(file.annotations)}"
+            + (f" ({file.given_format or file.box_format})" if file.ambiguous else "")
             for file in self.files
             if file.use is not None
         ]
+
+    @property
+    def assumed_pixels(self) -> BoxFormat | None:
+        """The box format in pixels that was assumed, if one was."""
+        open_files = (file for file in self.files if file.ambiguous and file.given_format is None)
+        return next((file.box_format for file in open_files if file.box_format not in NORMALIZED), None)
 
     @property
     def entries(self) -> list[tuple[str, int, list[str]]]:
@@ -86,9 +80,11 @@ def read_prompts(
             masks = folder
         else:
             box_format = config.box_format if use == "box" else None
-            files.append(read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format))
+            own = read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format, crowds=config.crowds)
+            files.append(own)
     if beside and not files and masks is None and not config.frame:
         found = _read_beside(beside, config.box_format)
+        settle_crowds(found, config.crowds)
         files += [found] if found.entries or found.lost else []
     return PromptSources(tuple(files), listed, masks, config.frame)
 
@@ -100,6 +96,7 @@ def read_prompt_file(
     stdin: BinaryIO | None = None,
     listed: PromptFile | None = None,
     box_format: BoxFormat | None = None,
+    crowds: Crowds | None = None,
 ) -> PromptFile:
     """Read a prompt file, a folder with one label file per image, or the root of a dataset.
 
@@ -107,22 +104,27 @@ def read_prompt_file(
         use: purpose of the annotations; None reads only images and categories.
         listed: the file that lists the images of a results list.
         box_format: box format; None uses the default of the file format, and rejects boxes that contradict it.
+        crowds: what to do with crowd annotations; see `settle_crowds`.
 
     Raises:
         HqsamError: the file is unreadable, has an unknown format, or has no prompts.
     """
     file = PromptFile("stdin" if path == STDIN else path, use, given_format=box_format, listed=listed)
     if is_address(path) and not PurePosixPath(path).suffix:
-        _read_address(path, file)
+        read_address(path, file)
     elif os.path.isdir(path):
-        _read_folder(Path(path), file)
+        read_folder(Path(path), file)
     else:
+        if path != STDIN:
+            file.label = os.path.basename(path)
+            file.classes = ClassNames(None if is_address(path) else Path(path).parent)
         try:
-            file.kind = _read_content(_content(path, stdin), file)
+            file.kind = read_content(_content(path, stdin), file)
         except ValueError as error:
             raise HqsamError(str(error), file=file.path) from None
-        if box_format is None:
-            check_box_format(file.ambiguous, file.box_format, file.path)
+    settle_crowds(file, crowds)
+    if box_format is None and file.box_format not in NORMALIZED:
+        check_box_format(file.ambiguous, file.box_format, file.path)
     # An empty file may be intended.
     if file.says_nothing and file.kind != "COCO results" and (file.images or file.lost):
         lost = [text.removeprefix(f"{file.path}: ") for text in file.notes.lost]
@@ -134,37 +136,13 @@ def read_prompt_file(
     return file
 
 
-def _read_content(content: bytes, file: PromptFile) -> str:
-    """Read a file with the first reader that accepts it; return the format name.
-
-    Raises:
-        ValueError: the format is unknown; the message says what it is and what to pass.
-    """
-    if placeholder := describe_placeholder(content[:HEAD]):
-        raise ValueError(placeholder)
-    if content.startswith(ZIP):
-        raise ValueError("a zip archive; extract it, and pass the file or the folder in it")
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
-        for kind, read_content in FILE_READERS.items():
-            if read_content(content, file):
-                return kind
-    document = _document(content)
-    for kind, read in READERS.items():
-        if read(document, file):
-            return kind
-    raise ValueError(
-        f"JSON, but none of {', '.join(READERS)}; pass an object with images and annotations, a list of results with "
-        "image_id, a list of tasks with data, or a line per image with file_name and annotations"
-    )
-
-
 def _read_beside(beside: Mapping[str, bytes], box_format: BoxFormat | None) -> PromptFile:
     """Read JSON sidecars by image name: an NDJSON line, or only its list of annotations."""
     file = PromptFile("tars", "box", given_format=box_format, kind="JSON beside images")
     lines = Lines()
     for name, content in beside.items():
         try:
-            document = _parse(content.decode("utf-8-sig"))
+            document = parse_json(content.decode("utf-8-sig"))
         except (ValueError, RecursionError):
             file.lose("invalid JSON beside images, skipped", name)
             continue
@@ -176,35 +154,6 @@ def _read_beside(beside: Mapping[str, bytes], box_format: BoxFormat | None) -> P
     return file
 
 
-def _read_folder(folder: Path, file: PromptFile) -> None:
-    """Read labels in the format of most files of a folder."""
-    place = folder / LABELS if is_root(folder) else folder
-    paths = files_below(place, FOLDER_READERS)
-    if not paths:
-        remedy = "pass a folder of YOLO .txt, VOC .xml or labelme .json"
-        raise HqsamError("contains no labels", file=file.path, remedy=remedy)
-    counts = Counter(path.suffix.lower() for path in paths)
-    suffix = max(FOLDER_READERS, key=lambda suffix: counts[suffix])
-    file.kind, read = FOLDER_READERS[suffix]
-    read(place, [path for path in paths if path.suffix.lower() == suffix], file)
-    for path in (path for path in paths if path.suffix.lower() != suffix):
-        file.lose(f"labels in another format than {suffix}, skipped", path.name)
-
-
-def _read_address(address: str, file: PromptFile) -> None:
-    """Read a folder of labels at a URL; labels and class name files are downloaded."""
-    there = AddressFolder(address)
-    names = [name for name in there.names() if PurePosixPath(name).suffix.lower() in LABEL_FILES]
-    with TemporaryDirectory(prefix="hqsam-") as here:
-        folder = Path(here, posixpath.basename(there.address))
-        folder.mkdir()
-        for name, content in zip(names, there.read(names), strict=True):
-            path = folder / relative_name(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        _read_folder(folder, file)
-
-
 def _content(path: str, stdin: BinaryIO | None) -> bytes:
     if path == STDIN:
         assert stdin is not None
@@ -213,30 +162,3 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
         return unzipped(read_bytes(path) if is_address(path) else Path(path).read_bytes(), path)
     except OSError as error:
         raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy=KINDS_OF_FILES) from None
-
-
-def _document(content: bytes) -> Any:
-    """Parse a JSON document, or `Lines` of several.
-
-    Raises:
-        ValueError: it is neither; the message says what to pass.
-    """
-    try:
-        text = content.decode(json.detect_encoding(content), "surrogatepass")
-        return _parse(text)
-    except RecursionError:
-        raise ValueError(f"JSON nested too deeply to be COCO; {KINDS_OF_FILES}") from None
-    except UnicodeDecodeError as error:  # before ValueError, its base class
-        raise ValueError(f"not JSON ({error}); {KINDS_OF_FILES}") from None
-    except ValueError as whole:
-        lines = Lines()
-        # Not str.splitlines, which also splits at characters that names may contain.
-        for number, line in enumerate(text.split("\n"), 1):
-            try:
-                lines += [_parse(line)] if line.strip() else []
-            except (ValueError, RecursionError):
-                reason = f"line {number} is not JSON" if lines else f"not JSON ({whole})"
-                raise ValueError(f"{reason}; {KINDS_OF_FILES}") from None
-        if not lines:
-            raise ValueError(f"empty; {KINDS_OF_FILES}") from None
-        return lines

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import HqsamError
 from ..formats.values import Identifier, integer, note
 from ..io.find import SourceImage
-from ..records import Category, ImagePrompts, RawPrompt
+from ..records import Category, ImagePrompts, MappedObject, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder
 from .match import match_images
@@ -162,6 +162,7 @@ class _Binder:
         note(self.notes.lost, f"{file.path}: prompts that match no input", unmatched)
         what = f"{file.path}: annotation ids that are not positive integers of one object, replaced"
         note(self.notes.remarks, what, renumbered)
+        note(self.notes.remarks, f"{file.path}: classes whose name is not found", list(self.categories.unnamed[number]))
 
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
         """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""
@@ -170,8 +171,14 @@ class _Binder:
         for name, number, path in found:
             own = self.joined[name]
             if number is None and len(own.prompts) > 1:
-                text = f"{masks.folder / path}: one mask for {len(own.prompts)} prompts of {name}; skipped"
-                self.notes.lost.append(text)
+                mapped = [key for key in own.prompts if isinstance(key, int)]
+                for own_id in mapped:
+                    self.add_part(name, own_id, "mask", MappedObject(masks.folder / path, own_id))
+                if not mapped:
+                    text = (
+                        f"{masks.folder / path}: one mask for {len(own.prompts)} prompts of {name} without ids; skipped"
+                    )
+                    self.notes.lost.append(text)
                 continue
             key: Key = next(iter(own.prompts), WHOLE) if number is None else number
             if number is not None and key not in own.prompts and counts[number] == 1 and self._can_stay(number, name):

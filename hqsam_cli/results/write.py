@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
-from ..configs.formats import FOLDERS, POLYGON_FORMATS
+from ..configs.formats import FOLDERS, POLYGON_FORMATS, RLE_FORMATS
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, WRITERS
 from ..formats.coco import RunRecords, write_document, write_list
@@ -99,7 +99,7 @@ def write_as(
         results.problems[0],
         form,
         (DEFAULT_TOLERANCE if tolerance is None else tolerance) if form in POLYGON_FORMATS or with_polygons else None,
-        segmentation in ("rle", "both"),
+        segmentation in ("rle", "both") or form in RLE_FORMATS,
     )
     is_folder = form in FOLDERS
     if is_folder:  # fail before the long conversion

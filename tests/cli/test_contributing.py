@@ -75,7 +75,7 @@ def test_a_prompt_format_reads_corners_and_names_what_it_leaves_out(
     monkeypatch.setitem(
         sys.modules, "hqsam_cli.prompts.readers.shapes", SimpleNamespace(read_shapes=own["read_shapes"])
     )
-    put_in(readers.READERS, {"shapes": readers.load_reader(own["JSON_PROMPTS"]["shapes"])})
+    put_in(readers.JSON_READERS, {"shapes": readers.load_reader(own["JSON_PROMPTS"]["shapes"])})
     shape = {"image": "a.jpg", "corners": [10, 20, 60, 50], "label": "cat"}
     (tmp_path / "shapes.json").write_text(json.dumps({"shapes": [shape, "junk", {"corners": [1, 2, 3, 4]}]}))
     ended = hqsam("segment", photos, "--boxes", "shapes.json", "-o", "-", "--strict")

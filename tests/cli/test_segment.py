@@ -166,7 +166,7 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
     [
         (["imgs", "--boxes", "dets.json", "--frame"], 2, "--frame"),
         (["imgs", "--boxes", "gone.json"], 1, "gone.json"),
-        (["imgs", "--boxes", "imgs/a.jpg"], 1, "not JSON"),
+        (["imgs", "--boxes", "imgs/a.jpg"], 1, "an image (JPEG)"),
         (["nothing*.jpg", "--frame"], 4, "no image"),
         (["imgs", "--frame", "--device", "cuda:99"], 2, "cuda:99"),
         (["imgs", "--frame", "--dtype", "int4"], 2, "int4"),

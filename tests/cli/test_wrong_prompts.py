@@ -14,6 +14,23 @@ WRONG = {
     "images.json": {"images": IMAGES},
     "odd.json": {"images": IMAGES, "annotations": [{"image_id": 11, "bbox": "?"}, {"image_id": 12, "bbox": None}]},
     "other_key.ndjson": {"file_name": "a.jpg", "objects": [{"bbox": [1, 2, 30, 40]}]},
+    "other_key.jsonl": '{"image": "a.jpg", "objects": []}\n{"image": "sub/b.png", "objects": [{"bbox": [1, 2, 9, 9]}]}',
+    "other_list.json": {"images": IMAGES, "objects": [{"image_id": 11, "bbox": [1, 2, 9, 9]}]},
+    "predictions.json": {"predictions": [{"image": "a.jpg", "xyxy": [1, 2, 9, 9]}]},
+    "unlisted.json": {"images": IMAGES, "annotations": [{"image_id": 7, "bbox": [1, 2, 9, 9]}]},
+    "poses.json": {"images": IMAGES, "annotations": [{"image_id": 11, "keypoints": [10, 20, 2], "num_keypoints": 1}]},
+    "crowds.json": {"images": IMAGES, "annotations": [{"image_id": 11, "bbox": [1, 2, 30, 40], "iscrowd": 1}]},
+    "kitti.txt": "Car 0.00 0 1.85 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n",
+    "mot.txt": "1,1,912,484,97,109,0,7,1\n2,1,912,484,97,109,0,7,1\n",
+    "visdrone/a.txt": "684,8,273,116,0,0,0,0\n406,119,265,70,0,0,0,0\n",
+    "dota/a.txt": "imagesource:GoogleEarth\ngsd:0.146\n27 24 28 23 28 24 28 25 plane 0\n",
+    "wider.txt": "0--Parade/a.jpg\n1\n449 330 122 149 0 0 0 0 0 0\n",
+    "data.yaml": "train: images\nnames: [cat]\n",
+    "classes.txt": "cat\ndog\n",
+    "pixels/a.txt": "0 200 100 40 20\n",
+    "letter.txt": "Dear all, here are the boxes.\n",
+    "drawing.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "other.csv": "id,left,top\n1,3,4\n",
     "null.ndjson": {"file_name": "a.jpg", "annotations": None},
     "failed.ndjson": {"file_name": "a.jpg", "annotations": [], "error": "a.jpg: no memory"},
     "table.csv": "file,x0,y0,x1,y1\n",
@@ -78,3 +95,16 @@ def test_a_dry_run_names_what_would_become_of_images(hqsam: Run, photos: Path, t
     plan = hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "--dry-run").out
     rows = {" ".join(line.split()) for line in plan.splitlines()}
     assert {"rewritten 1 (a.jpg)", "gone 1 (sub/b.png)"} < rows and files(tmp_path / "out") == before
+
+
+def test_quiet_silences_progress_and_no_losses(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    lines = [
+        {"file_name": "a.jpg", "annotations": [{"bbox": [10, 20, 30, 40]}]},
+        {"file_name": "sub/b.png", "boxes": []},
+    ]
+    (tmp_path / "two.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    command = ("segment", photos, "--boxes", "two.ndjson", "-o", "out", "-q")
+    ended = hqsam(*command)
+    assert ended.code == 0 and ended.out == ""
+    assert ended.err == "hqsam: two.ndjson: lines without file_name and annotations, skipped: 1 (line 2)\n"
+    assert hqsam(*command, "--strict").code == 3

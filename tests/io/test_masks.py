@@ -119,6 +119,26 @@ OTHERS = {
 }
 
 
+def many_ids(count: int, side: int = 3) -> np.ndarray:
+    """Ids from 1 in squares apart from each other."""
+    columns = 25
+    ids = np.zeros((-(-count // columns) * (side + 1), columns * (side + 1)), np.uint16)
+    for number in range(count):
+        y, x = (side + 1) * (number // columns), (side + 1) * (number % columns)
+        ids[y : y + side, x : x + side] = number + 1
+    return ids
+
+
+LABELS = np.kron(np.random.default_rng(1).permutation(2000)[:1200].reshape(30, 40), np.ones((4, 4))).astype(np.uint16)
+OTHERS |= {
+    "own ids.png": (Image.fromarray(many_ids(230)), "map of several instances"),
+    "many deep ids.png": (Image.fromarray(many_ids(900)), "map of several instances"),
+    "small ids.png": (Image.fromarray(many_ids(120, 2) * np.uint16(2)), "map of several instances"),
+    "byte ids.png": (Image.fromarray(many_ids(254).astype(np.uint8)), "map of several instances"),
+    "segments.png": (Image.fromarray(LABELS), "map of several instances"),
+}
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_is_no_mask_of_one_object_is_refused_by_name(tmp_path: Path, name: str) -> None:
     image, reason = OTHERS[name]
@@ -134,6 +154,17 @@ def test_soft_edges_stay_soft(tmp_path: Path) -> None:
     assert np.array_equal(read_mask_values(tmp_path / "soft.png"), soft)
     Image.fromarray(soft.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     assert np.array_equal(read_mask_values(tmp_path / "deep.png"), soft)
+
+
+def test_probabilities_are_no_ids(tmp_path: Path) -> None:
+    """Edges of one value, thin lines, and gradients so wide that values repeat, up to any maximum."""
+    edge = np.pad(np.pad(np.full((20, 20), 255, np.uint8), 1, constant_values=128), 9)
+    line = np.where(np.eye(60, dtype=bool), 90, GRAY[:, :1].repeat(60, 1)[:40].repeat(2, 0)[:60]).astype(np.uint8)
+    wide = np.tile(np.clip(np.arange(2000) / 4 - 100, 0, 255).astype(np.uint8), (50, 1))
+    disk = np.clip(200 - np.hypot(*np.mgrid[-250:250, -250:250]), 0, 180).astype(np.uint8)
+    for name, values in {"edge": edge, "line": line, "wide": wide, "faint": disk + disk // 4 * (disk > 90)}.items():
+        Image.fromarray(values).save(tmp_path / "m.png")
+        assert read_mask_values(tmp_path / "m.png").any(), name
 
 
 def test_an_empty_mask_is_empty_and_a_full_one_full(tmp_path: Path) -> None:

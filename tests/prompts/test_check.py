@@ -37,11 +37,11 @@ def table_of(folder: Path) -> tuple[PromptTable, list[SourceImage]]:
 
 @pytest.mark.parametrize("exif", ["apply", "ignore"])
 def test_a_mask_that_turns_with_its_photo_fits(tmp_path: Path, exif: Exif) -> None:
-    check_fits(*table_of(tmp_path), exif, pixels_assumed=False)
+    check_fits(*table_of(tmp_path), exif, None)
 
 
 def test_a_mask_of_another_size_does_not(tmp_path: Path) -> None:
     table, images = table_of(tmp_path)
     Image.new("L", (20, 30), 255).save(tmp_path / "masks/a.jpg/1.png")
     with pytest.raises(HqsamError, match="no prompt lies inside its image"):
-        check_fits(table, images, "apply", pixels_assumed=False)
+        check_fits(table, images, "apply", None)

@@ -14,7 +14,7 @@ from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
 from hqsam_cli.formats.segmentation import decode_segmentation
 from hqsam_cli.prompts.prompt_file import PromptFile, Use
-from hqsam_cli.prompts.read import read_prompt_file
+from hqsam_cli.prompts.read import PromptSources, read_prompt_file
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 
 
@@ -53,6 +53,17 @@ def test_tables_of_every_kind(text: str) -> None:
     assert (file.kind, file.notes.lost, file.notes.remarks) == ("CSV", [], [])
 
 
+def test_sizes_or_corners_of_a_table_without_a_header_are_those_of_all_rows() -> None:
+    sizes = "a.jpg,10,20,30,40,cat\na.jpg,50,60,20,10,cat\nb.jpg,5,6,7,8,cat\n"
+    assert [a.value for a in read(sizes).annotations] == [(10, 20, 40, 60), (50, 60, 70, 70), (5, 6, 12, 14)]
+    rows = [f"a.jpg,{n},{n},{n + 20},{n + 10}\n" for n in range(30)]
+    corners = read("".join([*rows, "a.jpg,50,60,20,10\n"]))  # the last is wrong, and no other becomes a size
+    assert len(corners.annotations) == 30 and corners.annotations[29].value == (29, 29, 49, 39)
+    assert "bbox has no area, skipped: 1 (entry 31 of a.jpg, " in corners.notes.lost[0]
+    said = [PromptSources((read(text),)).recognized for text in (sizes, "".join(rows))]
+    assert said == [["stdin: CSV; images: 2, boxes: 3 (xywh)"], ["stdin: CSV; images: 1, boxes: 30 (xyxy)"]]
+
+
 def test_a_row_without_a_box_is_an_image_that_has_none() -> None:
     file = read("file,x0,y0,x1,y1\na.jpg,,,,\nb.jpg,1,2,3,4\nb.jpg,1,2,x,4\nb.jpg,5,5,5,9\n")
     assert [image.name for image in file.images.values()] == ["a.jpg", "b.jpg"]
@@ -76,12 +87,12 @@ def test_other_boxes_in_a_table_need_a_word() -> None:
     [
         ("file,left,top\na.jpg,1,2\n", "without the columns file, x0, y0, x1, y1; it has file, left, top"),
         ("x0,y0,x1,y1\n1,2,3,4\n", "without the columns file"),
-        ("hello, this is a letter\n", "not JSON"),
+        ("hello, this is a letter\n", "text, with the first line"),
         (b"PK\x03\x04rest", "a zip archive; extract it"),
         (b"PAR1 and nothing", "Parquet that cannot be read"),
         ("<annotations><track/></annotations>", "CVAT for video; export it as CVAT for images 1.1"),
-        ("<annotation><object/></annotation>", "a single Pascal VOC file; pass the folder"),
-        ("<project/>", "XML, but not CVAT"),
+        ("<annotation><object/></annotation>", "labels of an image without its name; pass a file of its name"),
+        ("<project/>", "XML with the root element project"),
         ("<annotations", "XML that is broken"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', "declares entities"),
     ],
@@ -175,6 +186,23 @@ def test_exports_of_cvat() -> None:
     parts, brush = (decode_segmentation(a.value, 40, 30) for a in masks.annotations)
     assert np.argwhere(brush).tolist() == [[8, 8], [8, 9], [9, 9]]
     assert parts[3:5, 2].all() and parts[13:15, 12].all()
+
+
+def test_a_rotation_kept_beside_a_box_is_applied_as_cvat_and_encord_mean_it() -> None:
+    """20 x 10 pixels around (50, 40), and as much with an outline, which Encord writes as it was before."""
+    box = {"id": 1, "image_id": 1, "bbox": [40, 35, 20, 10], "attributes": {"rotation": 90.0}}
+    outlined = {**box, "id": 2, "segmentation": [[40, 35, 60, 35, 60, 45, 40, 45]]}
+    upright = {**box, "id": 3, "attributes": {"rotation": 0.0, "occluded": False}}
+    drawn_polygon = {**box, "id": 4, "segmentation": [[40, 35, 60, 35, 60, 45]]}
+    annotations = [box, outlined, upright, drawn_polygon]
+    document = json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": annotations})
+    whole, upright_box = (45, 30, 55, 50), (40, 35, 60, 45)
+    assert [a.value for a in read(document).annotations] == [*[pytest.approx(whole)] * 2, upright_box, upright_box]
+    mask = decode_segmentation(read(document, "mask").annotations[1].value, 100, 100)
+    assert np.array_equal(np.argwhere(mask).min(0), [30, 45]) and np.array_equal(np.argwhere(mask).max(0), [49, 54])
+    slanted = {**box, "attributes": {"rotation": 30}}
+    (prompt,) = read(json.dumps([{**slanted}])).annotations
+    assert prompt.value == pytest.approx((38.84, 30.67, 61.16, 49.33), abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["labelstudio", "cvat", "labelme", "coco"])

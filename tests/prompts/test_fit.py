@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from hqsam_cli.errors import ImageError
 from hqsam_cli.formats.segmentation import decode_segmentation
 from hqsam_cli.prompts.fit import fit_prompts
-from hqsam_cli.records import ImagePrompts, Prompt, RawPrompt
+from hqsam_cli.records import ImagePrompts, MappedObject, Prompt, RawPrompt
 
 
 def fitted(*prompts: RawPrompt, size: tuple[int, int] | None = None) -> tuple[list[Prompt], list[str]]:
@@ -150,3 +150,21 @@ def test_a_bad_mask_file_is_named(tmp_path: Path) -> None:
     assert kept == []
     for problem, reason in zip(problems, ["broken.png", "gone.png", "59 x 40", "empty"], strict=True):
         assert reason in problem
+
+
+def test_a_map_is_split_into_its_objects_where_the_prompts_have_its_ids(tmp_path: Path) -> None:
+    ids = np.zeros((40, 60), np.int32)
+    ids[5:10, 5:20], ids[20:30, 30:50] = 300, 70_000
+    colors = np.stack([ids % 256, ids // 256 % 256, ids // 65_536], axis=2).astype(np.uint8)
+    Image.fromarray(colors).save(tmp_path / "panoptic.png")
+    Image.fromarray(np.where(ids == 70_000, 2, ids // 300).astype(np.uint8)).save(tmp_path / "gray.png")
+    Image.fromarray((ids > 0).astype(np.uint8) * 255).save(tmp_path / "one.png")
+    for name, numbers in {"panoptic.png": (300, 70_000), "gray.png": (1, 2)}.items():
+        asked = (RawPrompt(9 + n, mask=MappedObject(tmp_path / name, n), box=(0, 0, 9, 9)) for n in (*numbers, 77))
+        kept, problems = fitted(*asked)
+        assert [np.array_equal(p.mask, ids == n) for p, n in zip(kept, (300, 70_000), strict=False)] == [True, True]  # type: ignore[arg-type]
+        assert kept[2].mask is None and len(problems) == 1 and f"{name}: a map of 3 values from 0" in problems[0]
+    (alone,), _ = fitted(RawPrompt(2, mask=tmp_path / "gray.png"))  # the only prompt of its image, with an id
+    assert np.array_equal(alone.mask, ids == 70_000)  # type: ignore[arg-type]
+    assert "map of several instances" in fitted(RawPrompt(7, mask=tmp_path / "gray.png"))[1][0]
+    assert "one mask for several prompts" in fitted(RawPrompt(5, mask=MappedObject(tmp_path / "one.png", 255)))[1][0]

@@ -11,12 +11,13 @@ import pytest
 
 from hqsam_cli.configs import PromptConfig
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.formats.voc import VocWriter
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.check import check_used
 from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.table import PromptTable, bind_prompts
-from hqsam_cli.records import NormalizedPolygon, Prompt
+from hqsam_cli.records import ImageRecord, Instance, MaskCrop, NormalizedPolygon, Prompt
 
 
 def bound(folder: Path, files: dict[str, str | bytes], names: list[str], **uses: str) -> PromptTable:
@@ -91,6 +92,7 @@ def test_the_root_of_a_data_set_of_ultralytics(tmp_path: Path) -> None:
         ("classes.txt", "\ufeffchat\np\u00e8re\n".encode()),
         ("obj.names", "chat\np\u00e8re\n".encode("utf-16")),
         ("data.yaml", "names: [chat, p\u00e8re]".encode()),
+        ("birds-v2.yml", "path: .\nnames: {0: chat, 1: p\u00e8re}".encode()),
     ],
 )
 def test_names_of_classes_in_any_file_and_encoding(tmp_path: Path, name: str, content: bytes) -> None:
@@ -111,7 +113,27 @@ def test_xml_of_voc(tmp_path: Path) -> None:
     assert prompt.box == (10, 20, 30.5, 40) and prompt.category_id == 1
     assert table.categories == [{"id": 1, "name": "dog"}]
     lost, odd = table.notes.lost
-    assert "b.xml" in odd and "without bbox, skipped: 1 (annotation Annotations/a.xml object 2" in lost
+    assert "b.xml" in odd and "without bbox, skipped: 1 (Annotations/a.xml: object 2 of Annotations/a)" in lost
+
+
+def test_a_rotation_in_voc_is_applied_as_cvat_means_it(tmp_path: Path) -> None:
+    attribute = "<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>"
+    box = "<bndbox><xmin>40.0</xmin><ymin>35.5</ymin><xmax>60.0</xmax><ymax>44.5</ymax></bndbox>"
+    xml = f"<annotation><object><name>dog</name>{attribute}{box}</object></annotation>"
+    (prompt,) = prompts(bound(tmp_path, {"a.xml": xml}, ["a.jpg"]))
+    assert prompt.box == pytest.approx((45.5, 30, 54.5, 50))
+
+
+def test_voc_as_written_comes_back_to_the_pixel(tmp_path: Path) -> None:
+    boxes = {1: (0, 0, 1, 1), 2: (7, 3, 8, 30), 3: (99, 0, 100, 100), 4: (0, 0, 100, 100)}
+    annotations = []
+    for number, (x0, y0, x1, y1) in boxes.items():
+        mask = np.zeros((100, 100), bool)
+        mask[y0:y1, x0:x1] = True
+        annotations.append(Instance(Prompt(number, 1), MaskCrop.whole(mask), 0.9).to_coco(1))
+    record = ImageRecord("a.jpg", 1, (100, 100), annotations)
+    (tmp_path / "a.xml").write_bytes(VocWriter(tmp_path, [{"id": 1, "name": "cat"}]).label(record, "a.xml"))
+    assert [p.box for p in prompts(bound(tmp_path, {}, ["a.jpg"]))] == list(boxes.values())
 
 
 def test_a_box_format_is_not_of_files_that_say_what_their_numbers_are(tmp_path: Path) -> None:
@@ -132,7 +154,7 @@ def test_many_parts_of_one_object_are_joined(tmp_path: Path) -> None:
 
 def test_an_xml_with_entities_is_not_expanded(tmp_path: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><annotation>&b;</annotation>'
-    assert "a.xml" in bound(tmp_path, {"a.xml": bomb, "b.xml": VOC}, ["b.jpg"]).notes.lost[0]
+    assert "a.xml" in bound(tmp_path, {"a.xml": bomb, "b.xml": VOC}, ["b.jpg"]).notes.lost[-1]
 
 
 def test_json_of_labelme(tmp_path: Path) -> None:
@@ -146,7 +168,7 @@ def test_json_of_labelme(tmp_path: Path) -> None:
     table = bound(tmp_path, files, ["a.jpg"])
     assert [p.box for p in prompts(table)] == [(10, 20, 30, 40)] * 2
     assert [c["name"] for c in table.categories] == ["dog", "cat"]
-    assert "shapes that are not rectangles or polygons, skipped: 1 (shape 3 of a.json)" in table.notes.lost[0]
+    assert "shapes that are not rectangles or polygons, skipped: 1 (a.json: shape 3)" in table.notes.lost[0]
     folder = str(tmp_path)
     joined = prompts(bound(tmp_path, files, ["a.jpg"], boxes=folder, coarse_masks=folder))
     assert [p.mask is not None for p in joined] == [False, True]
@@ -186,20 +208,22 @@ def test_a_first_track_id_is_known_by_the_others(tmp_path: Path) -> None:
         {"a.txt": "0,0.4,0.5,0.3,0.4\n"},
         {"a.json": json.dumps({"shapes": [{"label": "x", "points": [[1, 1]], "shape_type": "point"}]})},
         {"a.json": json.dumps({"shapes": {}})},
-        {"annotations.xml": "<?xml version='1.0'?><annotations><image name='a.jpg'/></annotations>"},
     ],
 )
 def test_labels_none_of_which_is_one_are_a_failure(tmp_path: Path, files: dict[str, str | bytes]) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(str(text))
-    given, images = read_prompts(PromptConfig(boxes=str(tmp_path))), [SourceImage("a.jpg", "a.jpg")]
-    with pytest.raises(HqsamError, match=r"none of its [0-9]+ prompts can be used"):
+    images = [SourceImage("a.jpg", "a.jpg")]
+    with pytest.raises(
+        HqsamError, match=r"none of its 1 prompts can be used|contains no labels; a\.json|between 0 and 1"
+    ):
+        given = read_prompts(PromptConfig(boxes=str(tmp_path)))
         check_used(given, bind_prompts(given, images), images)
 
 
 def test_labels_of_two_kinds_are_not_lost_in_silence(tmp_path: Path) -> None:
     table = bound(tmp_path, {"a.txt": "0 0.5 0.5 1 1\n", "c.txt": "", "b.xml": VOC}, ["a.jpg", "b.jpg", "c.jpg"])
-    assert any("labels in another format than .txt, skipped: 1 (b.xml)" in text for text in table.notes.lost)
+    assert any("Pascal VOC in a folder of YOLO labels, skipped: 1 (b.xml)" in text for text in table.notes.lost)
 
 
 def test_a_data_set_whose_parts_hold_images_and_labels(tmp_path: Path) -> None:
@@ -236,3 +260,41 @@ def test_names_and_key_points_may_be_in_two_files(tmp_path: Path) -> None:
     table = bound(tmp_path, files, ["a.jpg"])  # type: ignore[arg-type]
     (prompt,) = prompts(table)
     assert prompt.box == pytest.approx((30, 40, 70, 60)) and table.categories[0]["name"] == "cat"
+
+
+RECTANGLE = {"label": "dog", "points": [[30, 40], [10, 20]], "shape_type": "rectangle"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "0 0.2 0.3 0.2 0.2"),
+        ("a.xml", VOC),
+        ("a.json", json.dumps({"shapes": [RECTANGLE]})),
+    ],
+)
+def test_a_single_label_file_is_read_like_its_folder(tmp_path: Path, name: str, content: str) -> None:
+    files: dict[str, str | bytes] = {name: content, "classes.txt": "dog\n"}
+    whole, single = (bound(tmp_path, files, ["a.jpg"], boxes=str(path)) for path in (tmp_path, tmp_path / name))
+    assert [p.box for p in prompts(single)] == [p.box for p in prompts(whole)] and len(prompts(single)) == 1
+    assert single.categories == whole.categories == [{"id": 1, "name": "dog"}]
+
+
+def test_files_of_many_images_are_read_from_a_folder_each_with_ids_of_its_own(tmp_path: Path) -> None:
+    def part(name: str, category: str) -> str:
+        box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 20, 20]}
+        images, categories = [{"id": 1, "file_name": name}], [{"id": 1, "name": category}]
+        return json.dumps({"images": images, "annotations": [box], "categories": categories})
+
+    files: dict[str, str | bytes] = {"train.json": part("a.jpg", "cat"), "val.json": part("b.jpg", "dog")}
+    table = bound(tmp_path, files, ["a.jpg", "b.jpg"])
+    names = {category["id"]: category["name"] for category in table.categories}
+    found = [prompts(table, name) for name in ("a.jpg", "b.jpg")]
+    assert [(p.box, names[p.category_id]) for (p,) in found] == [((10, 20, 30, 40), "cat"), ((10, 20, 30, 40), "dog")]
+
+
+def test_labels_as_label_studio_names_them_and_classes_that_no_file_names(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"0a1b2c3d-a.txt": "0 0.5 0.5 1 1\n", "ci.yml": "on: push", "b.yaml": "names: [x]"}
+    table = bound(tmp_path, {**files, "c.yaml": "names: [y]"}, ["a.jpg"])  # which of the two is unknown
+    assert len(prompts(table)) == 1 and table.categories == [{"id": 1, "name": "object"}]
+    assert any("classes whose name is not found: 1 (category 1)" in text for text in table.notes.remarks)

@@ -95,7 +95,8 @@ def test_unknown_images_crowds_and_missing_boxes_are_counted_and_named() -> None
         "stdin: annotations without bbox, skipped: 1 (annotation 9 of a.jpg)",
         "stdin: annotations without image_id, skipped: 1 (entry 8)",
     ]
-    assert file.notes.remarks == ["stdin: crowd regions, skipped: 1 (annotation 7 of a.jpg)"]
+    said = "crowd regions, skipped; pass `crowds` keep if they are single objects: 1 (annotation 7 of a.jpg)"
+    assert file.notes.remarks == [f"stdin: {said}"]
 
 
 def test_images_that_cannot_be_told_apart_are_named() -> None:
@@ -124,13 +125,13 @@ def test_points_are_read_for_points_alone() -> None:
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"x,y\n1,2\n", "not JSON"),
-        (b'{"images": [', "not JSON"),
+        (b"x,y\n1,2\n", 'text, with the first line "x,y"'),
+        (b'{"images": [', "broken JSON"),
         (b'{"file_name": "a.jpg"}\nnot json', "line 2 is not JSON"),
-        (b"\xff\xfe\x00", "not JSON"),
-        (b"7", "none of NDJSON, COCO instances"),
-        (b'{"a": 1}', "none of NDJSON, COCO instances"),
-        (b'[{"bbox": [1, 2, 3, 4]}]', "none of NDJSON, COCO instances"),
+        (b"\x80\x00\x00", "binary data"),
+        (b"7", "JSON, 7, but none of NDJSON, COCO instances"),
+        (b'{"a": 1}', "JSON, an object with the keys a, but none of NDJSON, COCO instances"),
+        (b'[{"bbox": [1, 2, 3, 4]}]', "JSON, a list, first an object with the keys bbox, but none of NDJSON, COCO"),
         (b'{"images": [], "annotations": {}}', "annotations are not a list"),
         (b"[" * 100_000, "nested too deeply"),
     ],
@@ -220,7 +221,8 @@ def test_values_as_exporters_write_them() -> None:
     ]
     file = read(coco(*boxes))
     assert [a.value for a in file.annotations] == [(1, 2, 4, 6), (1, 1, 5, 5), (1, 1, 5, 5), (1, 1, 2, 3)]
-    assert file.notes == Notes([], ["stdin: crowd regions, skipped: 1 (annotation 11 of a.jpg)"])
+    said = "crowd regions, skipped; pass `crowds` keep if they are single objects: 1 (annotation 11 of a.jpg)"
+    assert file.notes == Notes([], [f"stdin: {said}"])
     packed = gzip.compress(json.dumps(coco(*boxes)).encode())
     assert [a.value for a in read(packed).annotations] == [a.value for a in file.annotations]
     with pytest.raises(HqsamError, match="gzip that is truncated"):
@@ -270,3 +272,17 @@ def test_what_json_does_not_know_is_null() -> None:
     """Python writes NaN, and of a category all is passed on to the output."""
     file = read(coco(box(1, 2, 3, 4), categories=[{"id": 3, "name": "cat", "area": float("nan")}]))
     assert file.categories == [{"id": 3, "name": "cat", "area": None}]
+
+
+def test_coordinates_from_0_to_1000_are_read_as_said_and_recognized() -> None:
+    sized = [{"id": 1, "file_name": "a.jpg", "width": 600, "height": 400}]
+    document = coco(box(100, 200, 900, 700), box(500, 100, 1000, 1000, id=8), images=sized)
+    with pytest.raises(HqsamError, match=r"normalized to 0 to 1000.*xyxy1000, yxyx1000 if y comes first"):
+        read(document)
+    content = json.dumps(document).encode()
+    for form, value in (("xyxy1000", (0.1, 0.2, 0.9, 0.7)), ("yxyx1000", (0.2, 0.1, 0.7, 0.9))):
+        file = read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format=form)  # type: ignore[arg-type]
+        assert (file.annotations[0].field, file.annotations[0].value) == ("xyxyn", value)
+    table = b"file,x0,y0,x1,y1,width,height\na.jpg,100,200,900,700,600,400\n"
+    with pytest.raises(HqsamError, match="xyxy1000"):
+        read_prompt_file("-", "box", stdin=io.BytesIO(table))

@@ -17,6 +17,7 @@ from hqsam_cli.configs import PromptConfig
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.check import check_used
+from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.prompt_file import Notes
 from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.select import Selection, first_id
@@ -270,8 +271,9 @@ def test_a_folder_of_masks_alone_or_joined(bound: Any, tmp_path: Path) -> None:
     table = bound(names, boxes=boxes, coarse_masks=str(tmp_path / "masks"), score_threshold=0.85)
     assert [p.mask is not None and p.box is not None for p in table.for_image("a.jpg").prompts] == [True]
     assert table.for_image("b.jpg").prompts[0].mask == tmp_path / "masks/b.jpg.png"
-    assert [p.mask for p in table.for_image("d.jpg").prompts] == [None, None]
-    assert any("d.jpg.png: one mask for 2 prompts" in text for text in table.notes.lost)
+    fitted, lost = fit_prompts(table.for_image("d.jpg"), 100, 100)
+    assert [p.mask for p in fitted] == [None, None] and len(lost) == 2
+    assert all("d.jpg.png: one mask for several prompts" in text for text in lost)
     assert any("masks that match no input: 1 (a.jpg/x.png)" in text for text in table.notes.lost)
 
 
@@ -344,3 +346,49 @@ def test_coarse_masks_of_any_kind_of_file(bound: Any, tmp_path: Path) -> None:
     assert [len(ids(table, f"{stem}.jpg")) for stem in "abc"] == [1, 1, 1]
     (lost,) = table.notes.lost
     assert lost.endswith("masks that match no input: 1 (c.bmp)")
+
+
+def test_names_from_before_an_upload_or_an_export(bound: Any) -> None:
+    images = [
+        {"id": 1, "file_name": "a_jpg.rf.0f3b2c.jpg", "extra": {"name": "a.jpg"}},
+        {"id": 2, "file_name": "images/5d1c9be2-77aa.jpg", "image_title": "b.jpg", "coco_url": "https://host/x"},
+        {"id": 3, "file_name": "images/0a1b2c3d-c.jpg"},
+        {"id": 4, "file_name": "images/0a1b2c3d-d.jpg"},
+    ]
+    annotations = [{"id": n, "image_id": n, "bbox": [n, 2, 30, 40]} for n in (1, 2, 3, 4)]
+    names = ["a.jpg", "b.jpg", "c.jpg", "0a1b2c3d-d.jpg", "d.jpg"]
+    table = bound(names, boxes={"images": images, "annotations": annotations})
+    assert [ids(table, name) for name in names] == [[1], [2], [3], [4], []] and not table.notes.lost
+
+
+def test_classes_of_lines_by_any_of_their_keys_and_those_that_have_no_name(bound: Any) -> None:
+    keys = ("label", "class", "name", "category")
+    boxes = [{"bbox": [n, 2, 30, 40], key: key.upper()} for n, key in enumerate(keys)]
+    table = bound(
+        ["a.jpg"], boxes={"file_name": "a.jpg", "annotations": [*boxes, {"bbox": [9, 2, 3, 4], "category_id": 7}]}
+    )
+    names = {category["id"]: category["name"] for category in table.categories}
+    found = [names[prompt.category_id] for prompt in table.for_image("a.jpg").prompts]
+    assert found == ["LABEL", "CLASS", "NAME", "CATEGORY", "category 7"]
+    assert any("classes whose name is not found: 1 (category 7)" in text for text in table.notes.remarks)
+
+
+def test_panoptic_segments_are_boxes_and_their_map_is_the_coarse_masks(bound: Any, tmp_path: Path) -> None:
+    ids_of_pixels = np.zeros((40, 60), np.int32)
+    ids_of_pixels[5:10, 5:20], ids_of_pixels[20:30, 30:50] = 3_226_956, 6_979_964
+    colors = np.stack([ids_of_pixels >> shift & 255 for shift in (0, 8, 16)], axis=2).astype(np.uint8)
+    (tmp_path / "panoptic").mkdir()
+    Image.fromarray(colors).save(tmp_path / "panoptic/a.png")
+    segments = [
+        {"id": 3_226_956, "category_id": 1, "iscrowd": 0, "bbox": [5, 5, 15, 5], "area": 75},
+        {"id": 6_979_964, "category_id": 2, "iscrowd": 0, "bbox": [30, 20, 20, 10], "area": 200},
+    ]
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}],
+        "annotations": [{"image_id": 1, "file_name": "a.png", "segments_info": segments}],
+        "categories": [{"id": 1, "name": "person", "isthing": 1}, {"id": 2, "name": "wall", "isthing": 0}],
+    }
+    table = bound(["a.jpg"], boxes=document, coarse_masks=str(tmp_path / "panoptic"))
+    fitted, lost = fit_prompts(table.for_image("a.jpg"), 60, 40)
+    assert [(p.annotation_id, p.box) for p in fitted] == [(3_226_956, (5, 5, 20, 10)), (6_979_964, (30, 20, 50, 30))]
+    assert [np.array_equal(p.mask, ids_of_pixels == p.annotation_id) for p in fitted] == [True, True] and not lost  # type: ignore[arg-type]

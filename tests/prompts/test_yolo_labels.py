@@ -68,7 +68,7 @@ def test_bad_lines_are_counted_and_the_rest_stays(tmp_path: Path) -> None:
     )
     table = bound(tmp_path, {"a.txt": text}, ["a.jpg"])
     assert len(table.for_image("a.jpg").prompts) == 1
-    assert [text for text in table.notes.lost if "7 (line 2, line 3, line 4, …)" in text]
+    assert [text for text in table.notes.lost if "7 (a.txt: line 2, a.txt: line 3, a.txt: line 4, …)" in text]
 
 
 def test_an_empty_file_says_that_there_is_nothing(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
-from ...configs.formats import FILE_PROMPTS, FOLDER_PROMPTS, JSON_PROMPTS
+from ...configs.formats import FILE_PROMPTS, JSON_PROMPTS, XML_PROMPTS
 from ..prompt_file import PromptFile
 
 
@@ -21,8 +21,8 @@ def load_reader(reader: str) -> Any:
     return getattr(import_module(f"{__name__}.{module}"), name)
 
 
-READERS: dict[str, Callable[[Any, PromptFile], bool]] = {n: load_reader(own) for n, own in JSON_PROMPTS.items()}
-FILE_READERS: dict[str, Callable[[bytes, PromptFile], bool]] = {n: load_reader(own) for n, own in FILE_PROMPTS.items()}
-FOLDER_READERS: dict[str, tuple[str, Callable[[Path, list[Path], PromptFile], None]]] = {
-    suffix: (name, load_reader(own)) for suffix, (name, own) in FOLDER_PROMPTS.items()
+JSON_READERS: dict[str, Callable[[Any, PromptFile], bool]] = {n: load_reader(own) for n, own in JSON_PROMPTS.items()}
+XML_READERS: dict[str, Callable[[ElementTree.Element, PromptFile], bool]] = {
+    n: load_reader(own) for n, own in XML_PROMPTS.items()
 }
+FILE_READERS: dict[str, Callable[[bytes, PromptFile], bool]] = {n: load_reader(own) for n, own in FILE_PROMPTS.items()}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from ...formats.values import number_or_none, text_of
-from ..prompt_file import PromptFile
+from ...configs import BoxFormat
+from ...formats.values import number_or_none, read_numbers, text_of
+from ...io.images import READ_SUFFIXES
+from ..boxes import MOST
+from ..prompt_file import NameKind, PromptFile
 
 # Column names; the documented names are first.
 FILE = ("file", "file_name", "filename", "image", "image_path", "path")
@@ -22,7 +26,7 @@ PARQUET = b"PAR1"
 
 
 def read_csv(content: bytes, file: PromptFile) -> bool:
-    """Read boxes of a CSV, with a header or with the columns of `BARE`.
+    """Read boxes of a CSV, with a header or with the columns of `BARE`, whose numbers may also be sizes.
 
     Raises:
         ValueError: it is a table, but not of boxes.
@@ -36,10 +40,21 @@ def read_csv(content: bytes, file: PromptFile) -> bool:
         head, *rows = csv.reader(io.StringIO(text.lstrip()), delimiter=delimiter)
     except csv.Error:
         return False
+    box_format: BoxFormat = "xyxy"
     columns = [name.strip().lower() for name in head]
-    if len(head) > 4 and all(not n.strip() or number_or_none(n) is not None for n in head[1:5]):
+    if 4 < len(head) <= len(BARE) and all(not n.strip() or number_or_none(n) is not None for n in head[1:5]):
         columns, rows = list(BARE[: len(head)]), [head, *rows]
-    return _read_rows(columns, (dict(zip(columns, row, strict=False)) for row in rows if any(row)), file)
+        box_format = _bare_format([read_numbers(row[1:5], 4) for row in rows])
+    found = (dict(zip(columns, row, strict=False)) for row in rows if any(row))
+    return _read_rows(columns, found, file, box_format)
+
+
+def _bare_format(boxes: Sequence[Sequence[float] | None]) -> BoxFormat:
+    """What the numbers of a table without a header are, by all of its rows: corners if most can be, else sizes."""
+    known = [numbers for numbers in boxes if numbers is not None]
+    valid = sum(x0 < x1 and y0 < y1 for x0, y0, x1, y1 in known)
+    sizes = sum(w > 0 and h > 0 for _, _, w, h in known)
+    return "xywh" if valid < MOST * len(known) <= sizes else "xyxy"
 
 
 def read_parquet(content: bytes, file: PromptFile) -> bool:
@@ -63,7 +78,9 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
     return _read_rows(columns, table.rename_columns(columns).to_pylist(), file)
 
 
-def _read_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: PromptFile) -> bool:
+def _read_rows(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: PromptFile, box_format: BoxFormat = "xyxy"
+) -> bool:
     """Read boxes from rows, if there is a column of files or corners.
 
     A row with only empty corners means that its image has no box.
@@ -75,10 +92,11 @@ def _read_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: 
     if named is None or corners is None:
         raise ValueError(f"a table without the columns file, x0, y0, x1, y1; it has {', '.join(columns)}")
     label, score = (next((name for name in names if name in columns), "") for names in (LABEL, SCORE))
-    file.box_format = "xyxy"
+    file.box_format = box_format
     for number, row in enumerate(rows, 1):
         name = str(row.get(named) or "").strip()
-        file.add_image(name, name, f"row {number}", (row.get("width"), row.get("height")))
+        kind: NameKind = "name" if os.path.splitext(name)[1].lower() in READ_SUFFIXES else "path_stem"
+        file.add_image(name, name, f"row {number}", (row.get("width"), row.get("height")), kind=kind)
         box = [row.get(corner) for corner in corners]
         if any(value not in (None, "") for value in box):
             category, confidence = (None if row.get(column) == "" else row.get(column) for column in (label, score))

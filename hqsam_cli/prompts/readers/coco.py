@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...configs import BoxFormat
 from ...formats.coco import image_name
-from ...formats.values import Identifier, identifier, integer, is_set, short
+from ...formats.segmentation import enclosing_box
+from ...formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers, short
+from ..boxes import NORMALIZED, corners, rotated_corners
 from ..prompt_file import NameKind, PromptFile
 
-CATEGORY_NAMES = ("category", "category_name")
+CATEGORY_NAMES = ("category", "category_name", "label", "class", "class_name", "name")
 
 
 def read_instances(document: Any, file: PromptFile) -> bool:
     """Read COCO instances."""
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
         return False
-    annotations = document.get("annotations", [])
+    annotations = document.get("annotations", [] if file.use is None else None)
     if not isinstance(annotations, list):
-        raise ValueError("its annotations are not a list; pass COCO instances JSON")
+        keys = ", ".join(map(str, document))
+        raise ValueError(f"COCO whose annotations are not a list, with the keys {keys}; pass a file with annotations")
     for number, item in enumerate(document["images"], 1):
         add_image(file, item.get("id") if isinstance(item, dict) else None, item, f"image entry {number}")
-    if "annotations" not in document:
-        file.unread.update(file.images)
     _add_categories(file, document.get("categories"))
     for item in annotations:
-        add_annotation(file, item)
+        segments = item.get("segments_info") if isinstance(item, dict) else None  # of panoptic segmentation
+        for own in segments if isinstance(segments, list) else [item]:
+            add_annotation(file, own, None if own is item else item.get("image_id"))
     return True
 
 
@@ -55,24 +59,54 @@ def read_results(document: Any, file: PromptFile) -> bool:
 def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
     """Add an image with COCO fields."""
     item = item if isinstance(item, dict) else {}
-    size = item.get("width"), item.get("height")
-    file.add_image(key, image_name(item), where, size, item.get("id", item.get("image_id")))
+    size, extra = (item.get("width"), item.get("height")), item.get("extra")
+    # The name before the export: of Roboflow, and of Encord.
+    original = extra.get("name") if isinstance(extra, dict) else item.get("image_title")
+    file.add_image(key, image_name(item), where, size, item.get("id", item.get("image_id")), original=original)
 
 
 def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
     """Add an annotation with COCO fields, to `image` or that of its `image_id`."""
     item = item if isinstance(item, dict) else {}
+    image = item.get("image_id") if image is None else image
+    if file.use == "box" and "keypoints" in item and not item.get("bbox") and not item.get("segmentation"):
+        what = "annotations with keypoints, but without bbox, skipped"
+        file.skip(what, f"annotation {item.get('id')}", identifier(image))
+        return
+    box, segmentation = item.get("bbox"), item.get("segmentation")
+    box_format: BoxFormat | None = None
+    if turned := _rotated(item, file.given_format or file.box_format):
+        box, box_format, segmentation = enclosing_box(turned), "xyxy", [turned]
     file.add(
-        item.get("image_id") if image is None else image,
+        image,
         item.get("id"),
         next((item[name] for name in CATEGORY_NAMES if isinstance(item.get(name), str)), None),
         category=item.get("category_id"),
-        box=item.get("bbox"),
+        box=box,
+        box_format=box_format,
         points=item.get("points"),
-        segmentation=item.get("segmentation"),
+        segmentation=segmentation,
         score=item.get("score"),
         crowd=is_set(item.get("iscrowd")),
     )
+
+
+def _rotated(item: dict[str, Any], box_format: BoxFormat) -> list[float] | None:
+    """The corners of a rotated box; None of others.
+
+    CVAT and Encord write boxes, and their outlines, as they are before they are rotated clockwise about the center by
+    `attributes.rotation` degrees.
+    """
+    attributes, numbers = item.get("attributes"), read_numbers(item.get("bbox"), 4)
+    degrees = number_or_none(attributes.get("rotation")) if isinstance(attributes, dict) else None
+    outline = item.get("segmentation") or [[0] * 8]
+    is_box = isinstance(outline, list) and len(outline) == 1 and isinstance(outline[0], list) and len(outline[0]) == 8
+    if not degrees or numbers is None or not is_box or box_format in NORMALIZED:
+        return None
+    try:
+        return rotated_corners(corners(numbers, box_format), degrees)
+    except ValueError:
+        return None
 
 
 def _add_categories(file: PromptFile, listed: Any) -> None:

@@ -9,28 +9,19 @@ import numpy as np
 
 from ...configs import DEFAULT_MAX_PIXELS
 from ...formats.values import integer, number_or_none, read_numbers
-from ...formats.xml_text import read_xml
 from ...records import MaskCrop
 from ..boxes import rotated_box
 from ..prompt_file import PromptFile, Shape
-from .voc import CVAT, ROOT
 
 
-def read_cvat(content: bytes, file: PromptFile) -> bool:
+def read_cvat(root: ElementTree.Element, file: PromptFile) -> bool:
     """Read boxes, polygons and masks; polygons with equal label and group are one object.
 
     Raises:
-        ValueError: it is another XML format; the message has a remedy.
+        ValueError: it is an export of a video; the message has a remedy.
     """
-    if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    if root.tag != "annotations":
         return False
-    root = read_xml(content)
-    if root is None:
-        raise ValueError("XML that is broken or declares entities; export it again")
-    if root.tag == ROOT:
-        raise ValueError("a single Pascal VOC file; pass the folder of these files")
-    if root.tag != CVAT:
-        raise ValueError("XML, but not CVAT; export it as CVAT for images 1.1")
     if root.find("track") is not None:
         raise ValueError("CVAT for video; export it as CVAT for images 1.1")
     file.numbered = False

@@ -1,39 +1,32 @@
-"""Folders of labelme JSON, one file per image, as prompts."""
+"""labelme JSON, one file per image, as prompts."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from ...formats.segmentation import enclosing_box
-from ...formats.values import identifier, read_numbers, text_of
-from ..label_folder import add_label_image, label_contents
+from ...formats.values import identifier, read_numbers
 from ..prompt_file import PromptFile, Shape
 
 
-def read_labelme_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
+def read_labelme(document: Any, file: PromptFile) -> bool:
     """Read rectangles and polygons; polygons with equal label and `group_id` are one object."""
+    shapes = document.get("shapes") if isinstance(document, dict) else None
+    if not isinstance(shapes, list) or (
+        shapes and not any(isinstance(own, dict) and "points" in own for own in shapes)
+    ):
+        return False
     file.numbered = False
-    for path, content in label_contents(paths, file):
-        try:
-            document = json.loads(text_of(content))
-            shapes = document["shapes"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            shapes = None
-        if not isinstance(shapes, list):
-            file.skip("JSON files without shapes, skipped", path.name)
-            continue
-        key = add_label_image(file, folder, path, (document.get("imageWidth"), document.get("imageHeight")))
-        for number, shape in enumerate(shapes, 1):
-            found = _read_shape(shape)
-            if found is None:
-                what = "shapes that are not rectangles or polygons, skipped"
-                file.skip(what, f"shape {number} of {path.name}", key)
-            else:
-                (box, polygon), own_id, group = found, f"{key} shape {number}", identifier(shape.get("group_id"))
-                label = str(shape.get("label") or "object")
-                file.add(key, own_id, label, box=box, box_format="xyxy", segmentation=polygon, group=group)
+    key = file.add_label_image((document.get("imageWidth"), document.get("imageHeight")))
+    for number, shape in enumerate(shapes, 1):
+        found, own_id = _read_shape(shape), f"shape {number}"
+        if found is None:
+            file.skip("shapes that are not rectangles or polygons, skipped", own_id, key)
+        else:
+            (box, polygon), group = found, identifier(shape.get("group_id"))
+            label = str(shape.get("label") or "object")
+            file.add(key, own_id, label, box=box, box_format="xyxy", segmentation=polygon, group=group)
+    return True
 
 
 def _read_shape(shape: Any) -> Shape | None:

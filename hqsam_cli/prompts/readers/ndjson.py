@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...formats.coco import image_name
 from ..prompt_file import PromptFile
 from .coco import add_annotation, add_image
 
@@ -14,14 +15,13 @@ class Lines(list[Any]):
 
 def read_lines(document: Any, file: PromptFile) -> bool:
     """Read `Lines`, or a single image as NDJSON of one line; equal images in two lines count as two."""
-    if isinstance(document, dict) and "file_name" in document:
-        document = Lines([document])
-    if not isinstance(document, Lines):
+    lines = document if isinstance(document, Lines) else [document]
+    if not any(map(_is_image, lines)):
         return False
-    for number, line in enumerate(document, 1):
+    for number, line in enumerate(lines, 1):
         key = f"line {number}"
-        if not isinstance(line, dict) or not isinstance(line.get("annotations", ""), list | None):
-            file.lose("lines that are not images with annotations, skipped", key)
+        if not _is_image(line):
+            file.skip("lines without file_name and annotations, skipped", key)
             continue
         add_image(file, key, line, key)
         if line["annotations"] is None or line.get("error") is not None:
@@ -29,3 +29,9 @@ def read_lines(document: Any, file: PromptFile) -> bool:
         for item in line["annotations"] or ():
             add_annotation(file, item, key)
     return True
+
+
+def _is_image(line: Any) -> bool:
+    """Whether a line has a name and a list of annotations, which is null if they are unknown."""
+    named = isinstance(line, dict) and image_name(line) is not None
+    return named and isinstance(line.get("annotations", ""), list | None)

@@ -1,33 +1,36 @@
-"""Folders of Pascal VOC XML, one file per image, as prompts."""
+"""Pascal VOC XML, one file per image, as prompts."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from xml.etree import ElementTree
 
 from ...formats.segmentation import enclosing_box
-from ...formats.values import read_numbers
+from ...formats.values import number_or_none, read_numbers
 from ...formats.voc import CORNERS
-from ...formats.xml_text import read_xml
-from ..label_folder import add_label_image, label_contents
+from ...records import Box
+from ..boxes import rotated_box
 from ..prompt_file import PromptFile
 
-ROOT, CVAT = "annotation", "annotations"  # tags of the root element
 
+def read_voc(root: ElementTree.Element, file: PromptFile) -> bool:
+    """Read boxes of objects, rotated clockwise about their centers if they have an attribute `rotation`, as in CVAT.
 
-def read_voc_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
-    """Read boxes of objects. XML with entity declarations, which VOC does not use, is rejected."""
+    Integer corners are 1-based inclusive pixel indices, as in the VOC development kit; if any is a fraction, all are
+    positions.
+    """
+    if root.tag != "annotation":
+        return False
     file.numbered = False
-    for path, content in label_contents(paths, file):
-        root = read_xml(content)
-        if root is None or root.tag != ROOT:
-            what = "files that are not VOC XML, skipped"
-            if root is not None and root.tag == CVAT:
-                what = "CVAT XML, skipped; pass the file instead of the folder"
-            file.skip(what, path.name)
-            continue
-        key = add_label_image(file, folder, path, (root.findtext("size/width"), root.findtext("size/height")))
-        for number, item in enumerate(root.iter("object"), 1):
-            corners = read_numbers([item.findtext(f"bndbox/{corner}") for corner in CORNERS], 4)
-            box = None if corners is None else enclosing_box(corners)
-            label = (item.findtext("name") or "object").strip()
-            file.add(key, f"{key} object {number}", label, box=box, box_format="xyxy")
+    key = file.add_label_image((root.findtext("size/width"), root.findtext("size/height")))
+    objects = list(root.iter("object"))
+    found = [read_numbers([item.findtext(f"bndbox/{corner}") for corner in CORNERS], 4) for item in objects]
+    first = 1 if all(n % 1 == 0 for numbers in found for n in numbers or ()) else 0
+    for number, (item, numbers) in enumerate(zip(objects, found, strict=True), 1):
+        box: Box | None = None
+        if numbers is not None:
+            x0, y0, x1, y1 = enclosing_box(numbers)
+            attributes = {own.findtext("name"): own.findtext("value") for own in item.iter("attribute")}
+            box = rotated_box((x0 - first, y0 - first, x1, y1), number_or_none(attributes.get("rotation")) or 0)
+        label = (item.findtext("name") or "object").strip()
+        file.add(key, f"object {number}", label, box=box, box_format="xyxy")
+    return True

@@ -1,46 +1,42 @@
-"""Folders of YOLO labels as prompts: one text file per image, one line per object, in normalized coordinates."""
+"""YOLO labels as prompts: one text file per image, one line per object, in normalized coordinates."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ...formats.segmentation import enclosing_box
 from ...formats.values import read_numbers, text_of
-from ...formats.yolo import CLASSES
 from ...records import NormalizedPolygon
 from ..boxes import TOLERANCE
-from ..label_folder import add_label_image, label_contents
 from ..prompt_file import PromptFile
-from .class_names import class_names
 
 LARGEST = 2  # largest coordinate; some tools let objects leave the image
-NO_LABELS = ("readme", "license", "train", "val", "test", "notes", "requirements")  # .txt files next to labels
+SUFFIX = ".txt"
 POSE = 4 + 17 * 3  # numbers of a box and COCO key points
 
 
-def read_yolo_folder(folder: Path, paths: list[Path], file: PromptFile) -> None:
-    """Read label files of every kind that ultralytics reads or writes; an empty file means no objects.
+def read_yolo(content: bytes, file: PromptFile) -> bool:
+    """Read labels of every kind that ultralytics reads or writes; an empty `.txt` means no objects.
 
     A line is the class; a box (center and size), an oriented box (four corners), a polygon, or a box with key points;
     and optionally a score and a track id. Category ids are class indices plus one.
     """
-    names, key_point_shape = class_names(folder)
-    file.categories = [{"id": number + 1, "name": name} for number, name in names.items()]
-    file.numbered, file.box_format = False, "cxcywhn"
-    for path, content in label_contents([path for path in paths if path.name != CLASSES], file):
-        lines = [(n, line.split()) for n, line in enumerate(text_of(content).splitlines(), 1) if line.strip()]
-        # Coordinates are at most 1, so a larger last number is a track id, in all lines.
-        tracked = any(_is_id(fields[-1]) for _, fields in lines if len(fields) > 5)
-        found = [(n, _read_line(fields, key_point_shape, tracked)) for n, fields in lines]
-        if found and not any(label for _, label in found) and path.stem.lower().startswith(NO_LABELS):
-            continue  # a text file about the labels
-        key = add_label_image(file, folder, path)
-        for n, label in found:
-            if label is None:
-                file.skip(f"{path.name}: lines that are not labels, skipped", f"line {n}", key)
-                continue
-            number, box, polygon, score = label
-            file.add(key, f"{key} line {n}", category=number + 1, box=box, segmentation=polygon, score=score)
+    lines = [(n, line.split()) for n, line in enumerate(text_of(content).splitlines(), 1) if line.strip()]
+    if not lines and not file.label.endswith(SUFFIX):
+        return False
+    # Coordinates are at most 1, so a larger last number is a track id, in all lines.
+    tracked = any(_is_id(fields[-1]) for _, fields in lines if len(fields) > 5)
+    shape = file.classes.key_point_shape
+    found = [(n, _read_line(fields, shape, tracked)) for n, fields in lines]
+    if found and not any(label for _, label in found):
+        return False
+    file.numbered, file.box_format, file.categories = False, "cxcywhn", file.classes.categories
+    key = file.add_label_image()
+    for n, label in found:
+        if label is None:
+            file.skip("lines that are not labels, skipped", f"line {n}", key)
+            continue
+        number, box, polygon, score = label
+        file.add(key, f"line {n}", category=number + 1, box=box, segmentation=polygon, score=score)
+    return True
 
 
 def _is_id(field: str) -> bool:
