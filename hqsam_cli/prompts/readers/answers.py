@@ -30,5 +30,5 @@ def read_answer(text: str) -> list[Any]:
             end = opening.end()
             is_cut = is_cut or error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         except RecursionError:
-            end = opening.end()
+            break
     return [*found, CUT] if is_cut else found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -23,11 +24,9 @@ def read_metadata(document: Any, file: PromptFile) -> bool:
     folder = file.classes.folder
     for card in (place / CARD for place in (() if folder is None else (folder, folder.resolve().parent))):
         if card.is_file() and not file.categories:
-            try:
+            with suppress(OSError, yaml.YAMLError, RecursionError):
                 head = yaml.safe_load(text_of(card.read_bytes()).partition("---")[2].partition("\n---")[0])
-            except (OSError, yaml.YAMLError, RecursionError):
-                continue
-            file.categories = _categories(own for own in _find(head, "name") if own["name"] == OBJECTS)
+                file.categories = _categories(own for own in _find(head, "name") if own["name"] == OBJECTS)
     return True
 
 
@@ -42,19 +41,18 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
     table = read_columns(content)
     if OBJECTS not in table.column_names or not HUGGING_FACE(table.to_pylist(), file):
         return False
-    features = json.loads((table.schema.metadata or {}).get(b"huggingface", b"null"))
-    file.categories = _categories(own[OBJECTS] for own in _find(features, OBJECTS))
+    with suppress(ValueError, RecursionError):
+        features = json.loads((table.schema.metadata or {}).get(b"huggingface", b"null"))
+        file.categories = _categories(own[OBJECTS] for own in _find(features, OBJECTS))
     return True
 
 
 def _categories(features: Iterator[Any]) -> list[dict[str, Any]]:
     """COCO categories of the classes in features, as written in schemas, or in cards."""
-    for feature in features:
-        listed = [own["names"] for own in _find(feature, "names")]
-        for names in listed[:1]:
-            pairs = names.items() if isinstance(names, dict) else enumerate(names)
-            return [{"id": integer(number), "name": str(name)} for number, name in pairs]
-    return []
+    listed = (own["names"] for feature in features for own in _find(feature, "names"))
+    names = next((names for names in listed if isinstance(names, dict | list)), [])
+    pairs = names.items() if isinstance(names, dict) else enumerate(names)
+    return [{"id": number, "name": str(name)} for key, name in pairs if (number := integer(key)) is not None]
 
 
 def _find(value: Any, key: str) -> Iterator[dict[str, Any]]:

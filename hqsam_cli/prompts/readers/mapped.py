@@ -28,6 +28,7 @@ ANSWER = re.compile(
 )
 ASKING = ("user", "system", "human")  # roles in a conversation
 DEEPEST = 16  # levels of a record that are searched
+RECOGNIZED = 1000  # records in which an object is sought to recognize a format
 Place: TypeAlias = tuple[str, ...]  # the keys that lead to a value in a record
 Object: TypeAlias = dict[str, Any]
 
@@ -55,11 +56,12 @@ class Mapped(NamedTuple):
 
     def __call__(self, document: Any, file: PromptFile) -> bool:
         """Read the objects of each record; an image may have several records."""
-        found = [(where, record, list(self._find(record))) for where, record in records(document)]
-        needed = [{*self.box}, {*LABELS}][: 1 + self.classed]
-        places = {p for _, _, objects in found for p, item in objects if item and all(map(item.keys().__and__, needed))}
-        if not places:
+        entries = list(records(document))
+        first = (found for _, record in entries[:RECOGNIZED] for found in self._find(record))
+        if not any(map(self._is_own, first)):
             return False
+        found = [(where, record, list(self._find(record))) for where, record in entries]
+        places = {own[0] for _, _, objects in found for own in objects if self._is_own(own)}
         file.box_format = self.box_format
         for where, record, objects in found:
             key = add_record_image(file, record, where)
@@ -75,29 +77,37 @@ class Mapped(NamedTuple):
                 self._add(file, key, item, box_format, asked)
         return True
 
+    def _is_own(self, found: tuple[Place, Object | None]) -> bool:
+        """Whether an object has the keys of the format."""
+        keys = (found[1] or {}).keys()
+        return not keys.isdisjoint(self.box) and not (self.classed and keys.isdisjoint(LABELS))
+
     def format_of(self, record: Any, file: PromptFile) -> BoxFormat | Size | None:
         """The format of the boxes of a record, or the width and height that its corners are for; None if it is open."""
         return None if self.is_open else self.box_format
 
-    def _find(self, value: Any, place: Place = ()) -> Iterator[tuple[Place, Object | None]]:
+    def _find(self, value: Any, place: Place = (), depth: int = 0) -> Iterator[tuple[Place, Object | None]]:
         """Yield each object in a value with its place, and None for an empty list."""
+        depth += 1
+        if depth > DEEPEST:
+            return
         if value is CUT:
             yield place, {}
         elif isinstance(value, str) and place and ANSWER.match(place[-1]):
             for part in read_answer(value):
-                yield from self._find(part, place)
+                yield from self._find(part, place, depth)
         elif isinstance(value, list):
             for item in value:
-                yield from self._find(item, place)
+                yield from self._find(item, place, depth)
             if not value:
                 yield place, None
         elif isinstance(value, dict) and value.get("role", value.get("from")) not in ASKING:
             if self._is_object(value, place):
                 items: list[Object | None] = [*_split(value, self.box[0])]
                 yield from ((place, item) for item in items or [None])
-            elif len(place) < DEEPEST:
+            else:
                 for key, item in value.items():
-                    yield from self._find(item, (*place, key))
+                    yield from self._find(item, (*place, key), depth)
 
     def _is_object(self, value: Object, place: Place) -> bool:
         return bool(place) and place[-1] in self.under if self.under else {*self.box, *self.beside} <= value.keys()
