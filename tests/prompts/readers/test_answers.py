@@ -78,6 +78,16 @@ def test_a_file_for_each_image(photos: Photos, answer: Any, text: str, suffix: s
     assert photos.boxes(photos.bound_path(folder / f"a.{suffix}")) == TRUTH
 
 
+def test_a_folder_of_answers_of_which_one_is_empty(photos: Photos) -> None:
+    folder = photos.folder / "qwen2.5-vl"
+    folder.mkdir()
+    (folder / "a.txt").write_text(fenced(QWEN_2)[len("Here are the objects:\n") :])
+    (folder / "b.txt").write_text("```json\n[]\n```")
+    table = photos.bound_path(folder)
+    assert photos.boxes(table) == TRUTH
+    assert table.for_image("b.jpg").mentioned is True and table.notes.lost == []
+
+
 def test_an_object_per_line(photos: Photos) -> None:
     assert photos.read([{"image": "a.jpg", **own} for own in GEMINI]) == TRUTH
 
