@@ -22,7 +22,7 @@ FORMATS: dict[str, BoxFormat] = {"2": "qwen2.5", "3": "xyxy1000"}
 class Qwen(Mapped):
     """Boxes in pixels of the resized input of Qwen2.5-VL, or in thousandths of the image, of Qwen3-VL.
 
-    A record may say the size of the input or the model, and the name of the file or folder the model; if not, see `settle_units`.
+    A record may say the size of the input or the model, the name of the file or folder the model; see `settle_units`.
     """
 
     def format_of(self, record: Any, file: PromptFile) -> BoxFormat | Size | None:
