@@ -172,7 +172,7 @@ class MappedObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RawPrompt:
-    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `points` and `mask` is set.
+    """The prompt of one object in a file; at least one of `box`, `xyxyn`, `input_box`, `points` and `mask` is set.
 
     Attributes:
         annotation_id: id of the result, unique within a run.
@@ -182,6 +182,7 @@ class RawPrompt:
         mask: coarse mask to refine: a COCO segmentation, a normalized polygon, the path of a mask file, or an object of
             an id map.
         xyxyn: (x0, y0, x1, y1) in normalized coordinates.
+        input_box: (x0, y0, x1, y1) in pixels of the size to which Qwen2.5-VL resizes the image.
         score: the detector's confidence, or None.
     """
 
@@ -191,6 +192,7 @@ class RawPrompt:
     points: np.ndarray | None = None
     mask: Segmentation | NormalizedPolygon | Path | MappedObject | None = None
     xyxyn: Box | None = None
+    input_box: Box | None = None
     score: float | None = None
 
 

@@ -50,11 +50,24 @@ JSON_PROMPTS = {
     "COCO results": "coco.read_results",
     "Label Studio": "labelstudio.read_tasks",
     "labelme": "labelme.read_labelme",
+    "SageMaker": "sagemaker.read_manifest",
+    "Vertex AI": "mapped.VERTEX_AI",
+    "Ultralytics NDJSON": "ultralytics_ndjson.read_dataset",
+    "Hugging Face": "hugging_face.read_metadata",
+    "Gemini": "mapped.GEMINI",
+    "Qwen-VL": "qwen.QWEN",
+    "PaliGemma": "mapped.PALIGEMMA",
+    "Moondream": "mapped.MOONDREAM",
+    "Florence-2": "mapped.FLORENCE_2",
+    "Grounding DINO": "mapped.GROUNDING_DINO",
+    "Transformers pipeline": "mapped.PIPELINE",
 }
 # Of parsed XML:
 XML_PROMPTS = {"Pascal VOC": "voc.read_voc", "CVAT": "cvat.read_cvat"}
 # Of the content of other files:
 FILE_PROMPTS = {
+    "answer of a model": "answer_text.read_text",
+    "Hugging Face Parquet": "hugging_face.read_parquet",
     "Parquet": "box_table.read_parquet",
     "YOLO labels": "yolo.read_yolo",
     "CSV": "box_table.read_csv",

@@ -6,7 +6,7 @@ from typing import Literal
 
 MaskOutput = Literal["sum", "hq", "sam"]
 Exif = Literal["apply", "ignore"]
-BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn", "xyxy1000", "yxyx1000"]
+BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn", "xyxy1000", "yxyx1000", "qwen2.5"]
 Crowds = Literal["keep", "drop"]
 SegmentationKind = Literal["rle", "polygon", "both"]
 Engine = Literal["local", "ray"]

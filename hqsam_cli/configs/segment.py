@@ -34,7 +34,7 @@ class PromptConfig:
     box_format: BoxFormat | None = option(
         None,
         "Box coordinates: xywh or xyxy in pixels, xyxyn or cxcywhn normalized to 0-1, xyxy1000 or yxyx1000 to 0-1000; "
-        "default by file format (COCO: xywh, YOLO: cxcywhn).",
+        "qwen2.5 for the resized input of Qwen2.5-VL; default by file format (COCO: xywh, YOLO: cxcywhn).",
         PROMPTS,
     )
     crowds: Crowds | None = option(

@@ -16,6 +16,8 @@ Size: TypeAlias = tuple[int, int]  # width, height
 NORMALIZED: dict[BoxFormat, int] = {"xyxyn": 1, "cxcywhn": 1, "xyxy1000": 1000, "yxyx1000": 1000}
 TOLERANCE = 0.01  # of normalized coordinates outside 0 to 1
 MOST = 0.9  # of the boxes; a few outliers are allowed
+# The sides of the input of Qwen2.5-VL are multiples of a factor, and its area is limited, as in its checkpoints.
+FACTOR, SMALLEST_INPUT, LARGEST_INPUT = 28, 56 * 56, 12_845_056
 
 
 def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
@@ -37,6 +39,24 @@ def corners(numbers: Sequence[float] | None, box_format: BoxFormat) -> Box:
         raise ValueError("has no area")
     largest = NORMALIZED.get(box_format, 1)
     return a / largest, b / largest, c / largest, d / largest
+
+
+def divided(box: Box, size: Size) -> Box:
+    """A box in shares of a size."""
+    width, height = size
+    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
+
+
+def smart_resize(width: int, height: int) -> Size:
+    """The size to which the image processor of Qwen2.5-VL resizes an image, as in its `smart_resize`."""
+    w, h = (round(side / FACTOR) * FACTOR for side in (width, height))
+    if w * h > LARGEST_INPUT:
+        scale = math.sqrt(width * height / LARGEST_INPUT)
+        w, h = (max(FACTOR, math.floor(side / scale / FACTOR) * FACTOR) for side in (width, height))
+    elif w * h < SMALLEST_INPUT:
+        scale = math.sqrt(SMALLEST_INPUT / (width * height))
+        w, h = (math.ceil(side * scale / FACTOR) * FACTOR for side in (width, height))
+    return w, h
 
 
 def rotated_corners(box: Box, degrees: float, pivot: tuple[float, float] | None = None) -> list[float]:
@@ -68,6 +88,8 @@ def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_f
             remedy="pass `box_format` cxcywhn for center and size, xyxyn for corners, "
             f"or {box_format} if they are pixels",
         )
+    if box_format == "qwen2.5":
+        return  # pixels of another size
     known = [(corners(n, box_format), size) for n, size in sized if size is not None and _has_area(n, box_format)]
     check_pixels(known, box_format, f"of {len(known)}", path)
 

@@ -31,15 +31,15 @@ def read_content(content: bytes, file: PromptFile) -> str:
         raise ValueError(placeholder)
     if content.startswith(ZIP):
         raise ValueError("a zip archive; extract it, and pass the file or the folder in it")
-    first = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if first == b"<":
+    start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:4]
+    if start[:1] == b"<" and start != b"<loc":  # a token of PaliGemma
         root = read_xml(content)
         if root is None:
             raise ValueError("XML that is broken or declares entities; export it again")
         if kind := next((kind for kind, read in XML_READERS.items() if read(root, file)), None):
             return kind
         raise ValueError(f"XML with the root element {root.tag}, neither {' nor '.join(XML_READERS)}; export it as one")
-    is_json = first in (b"{", b"[")
+    is_json = start[:1] in (b"{", b"[")
     if not is_json and (kind := next((kind for kind, read in FILE_READERS.items() if read(content, file)), None)):
         return kind
     document = _document(content, is_json=is_json)

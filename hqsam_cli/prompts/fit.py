@@ -11,6 +11,7 @@ from ..errors import ImageError
 from ..formats.segmentation import decode_segmentation
 from ..io.masks import read_ids, read_mask
 from ..records import Box, ImagePrompts, MappedObject, NormalizedPolygon, Prompt, RawPrompt
+from .boxes import divided, smart_resize
 
 
 def fit_prompts(
@@ -51,8 +52,9 @@ def _fit(raw: RawPrompt, width: int, height: int, masks: _Masks) -> tuple[Prompt
     """The parts of a prompt within the image, and messages about dropped parts."""
     lost = []
     box, points, mask = raw.box, raw.points, None
-    if raw.xyxyn is not None:
-        x0, y0, x1, y1 = raw.xyxyn
+    shares = raw.xyxyn if raw.input_box is None else divided(raw.input_box, smart_resize(width, height))
+    if shares is not None:
+        x0, y0, x1, y1 = shares
         box = (x0 * width, y0 * height, x1 * width, y1 * height)
     if box is not None:
         box = _clip(box, width, height)

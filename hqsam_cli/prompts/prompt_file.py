@@ -22,6 +22,7 @@ from .boxes import NORMALIZED, Size, corners
 from .class_names import ClassNames
 
 Use = Literal["box", "points", "mask"]
+Field = Literal["box", "xyxyn", "input_box", "points", "mask"]
 COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
 UPLOADED = re.compile(r"(^|.*/)[0-9a-f]{8}-(?=[^/]+$)")  # prefix of files that were uploaded to Label Studio
 NameKind = Literal["name", "path_stem", "stem"]
@@ -67,7 +68,7 @@ class FileAnnotation:
     """
 
     key: Identifier
-    field: Literal["box", "xyxyn", "points", "mask"]
+    field: Field
     value: Any
     annotation_id: Identifier | None = None
     category: Identifier | None = None
@@ -307,7 +308,7 @@ class PromptFile:
 
     def _read_value(
         self, given: object, box_format: BoxFormat | None, segmentation: object, image: Identifier, *, crowd: bool
-    ) -> tuple[Literal["box", "xyxyn", "points", "mask"], Any]:
+    ) -> tuple[Field, Any]:
         """The field and value of an annotation; raises a ValueError whose message is the end of a sentence."""
         if self.use == "points":
             return "points", _read_points(given)
@@ -322,7 +323,8 @@ class PromptFile:
             self.ambiguous.append((numbers, size))
         form = box_format or self.given_format or self.box_format
         try:
-            return "xyxyn" if form in NORMALIZED else "box", corners(numbers, form)
+            read: Field = "xyxyn" if form in NORMALIZED else "input_box" if form == "qwen2.5" else "box"
+            return read, corners(numbers, form)
         except ValueError:
             if isinstance(segmentation, NormalizedPolygon):
                 return "xyxyn", enclosing_box(segmentation.xyn)

@@ -13,6 +13,7 @@ from ..formats.values import Identifier, integer, note
 from ..io.find import SourceImage
 from ..records import Category, ImagePrompts, MappedObject, RawPrompt
 from .categories import Categories
+from .input_boxes import settle_units
 from .mask_folder import MaskFolder
 from .match import match_images
 from .prompt_file import Notes, PromptFile
@@ -130,6 +131,9 @@ class _Binder:
                 file=file.path,
                 remedy="pass `images_json` FILE with its images",
             )
+        sources = {image.file_name: image for image in images}
+        if decision := settle_units(file, {key: sources[name] for key, name in matches.names.items()}):
+            self.notes.remarks.append(decision)
         silent = file.silent
         for image_key, name in matches.names.items():
             own, image = self.joined[name], file.images[image_key]

@@ -65,17 +65,28 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
     """
     if not content.startswith(PARQUET):
         return False
+    table = read_columns(content)
+    columns = [name.strip().lower() for name in table.column_names]
+    return _read_rows(columns, table.rename_columns(columns).to_pylist(), file)
+
+
+def read_columns(content: bytes) -> Any:
+    """The `pyarrow.Table` of a Parquet file, without the bytes of images.
+
+    Raises:
+        ValueError: pyarrow is not installed, or the file is damaged.
+    """
     if find_spec("pyarrow") is None:
         raise ValueError("Parquet, which needs pyarrow; pip install 'hqsam-cli[parquet]'")
     import pyarrow
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(io.BytesIO(content))
+        opened = parquet.ParquetFile(io.BytesIO(content))
+        paths = (opened.schema.column(number).path for number in range(len(opened.schema)))
+        return opened.read([path for path in paths if not path.endswith(".bytes")])
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"Parquet that cannot be read ({error})") from None
-    columns = [name.strip().lower() for name in table.column_names]
-    return _read_rows(columns, table.rename_columns(columns).to_pylist(), file)
 
 
 def _read_rows(

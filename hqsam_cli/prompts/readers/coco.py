@@ -11,6 +11,7 @@ from ...formats.values import Identifier, identifier, integer, is_set, number_or
 from ..boxes import NORMALIZED, corners, rotated_corners
 from ..prompt_file import NameKind, PromptFile
 
+RESULTS = {"bbox", "segmentation", "points", "keypoints"}
 CATEGORY_NAMES = ("category", "category_name", "label", "class", "class_name", "name")
 
 
@@ -35,9 +36,10 @@ def read_instances(document: Any, file: PromptFile) -> bool:
 def read_results(document: Any, file: PromptFile) -> bool:
     """Read a COCO results list; images are those of another file, or identified by their ids.
 
-    A list qualifies if it is empty or any entry has an image id, even if others are damaged.
+    A list qualifies if it is empty or any entry has an image id and an object, even if others are damaged.
     """
-    named = isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document)
+    entries = document if isinstance(document, list) else []
+    named = any(isinstance(item, dict) and "image_id" in item and RESULTS & item.keys() for item in entries)
     if not named and document != []:
         return False
     if file.listed is not None:
