@@ -207,6 +207,11 @@ class PromptFile:
         self.add_image(self.label, own, self.label, size, kind="path_stem")
         return self.label
 
+    def size_of(self, key: object) -> Size | None:
+        """The size of an added image, if known."""
+        image = self.images.get(identifier(key) or "")
+        return None if image is None else image.size
+
     def merge(self, part: PromptFile) -> None:
         """Add the content of a label file to that of its folder; keys in use by other entries get its path."""
 

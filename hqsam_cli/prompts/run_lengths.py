@@ -57,6 +57,8 @@ def decode_brush(coded: Any, size: Size) -> np.ndarray | None:
             return None
         values = np.packbits(bits[place : place + count * BRUSH_BITS])
         place += count * BRUSH_BITS
-        alpha[first:last] = values[0] if repeated else values[BRUSH_CHANNELS * (first + 1) - 1 - start :: BRUSH_CHANNELS]
+        alpha[first:last] = (
+            values[0] if repeated else values[BRUSH_CHANNELS * (first + 1) - 1 - start :: BRUSH_CHANNELS]
+        )
         start = end
     return alpha.reshape(height, width) > 0

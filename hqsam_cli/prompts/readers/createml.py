@@ -31,7 +31,7 @@ def read_createml(document: Any, file: PromptFile) -> bool:
                 x, y, w, h = box
                 box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
             label = str(item.get("label") or "object")
-            file.add(key, f"{key} annotation {place}", label, box=box, box_format="xyxy")
+            file.add(key, f"annotation {place}", label, box=box, box_format="xyxy")
     return True
 
 

@@ -23,11 +23,11 @@ def read_darwin(document: Any, file: PromptFile) -> bool:
     slots = list_or_empty(item.get("slots"))
     if len(slots) > 1:
         raise ValueError("Darwin JSON of an item with several slots; export an item per image")
-    slot, path = dict_or_empty(slots[0] if slots else None), str(item.get("path") or "")
-    key = f"{path.strip('/')}/{item.get('name')}".lstrip("/")
+    slot, path = dict_or_empty(slots[0] if slots else None), str(item.get("path") or "").strip("/")
+    name = f"{path}/{item['name']}" if path and item.get("name") else item.get("name")
     file.numbered = False
-    file.add_image(key, key, key, (slot.get("width"), slot.get("height")))
-    listed, size = list(map(dict_or_empty, annotations)), file.images[key].size
+    key = file.add_label_image((slot.get("width"), slot.get("height")), name)
+    listed, size = list(map(dict_or_empty, annotations)), file.size_of(key)
     masks = _masks(listed, size)
     for number, annotation in enumerate(listed, 1):
         if "tag" in annotation or "raster_layer" in annotation:
@@ -35,10 +35,10 @@ def read_darwin(document: Any, file: PromptFile) -> bool:
         shape = masks.get(str(annotation.get("id"))) or _shape(annotation, size)
         if shape is None:
             what = "annotations that are not boxes, polygons, ellipses, masks or key points, skipped"
-            file.skip(what, f"annotation {number} of {key}", key)
+            file.skip(what, f"annotation {number}", key)
         else:
-            own_id, label = f"{key} annotation {number}", str(annotation.get("name"))
-            file.add(key, own_id, label, box_format="xyxy", **shape._asdict())
+            label = str(annotation.get("name") or "object")
+            file.add(key, f"annotation {number}", label, box_format="xyxy", **shape._asdict())
     return True
 
 
@@ -52,14 +52,15 @@ def _shape(annotation: dict[str, Any], size: Size | None) -> Shape | None:
         return Shape((box[0], box[1], box[0] + box[2], box[1] + box[3]))
     center, radii = (numbers_of(oval.get(name), "xy") for name in ("center", "radius"))
     if center and radii:
-        return ellipse(*center, *radii, number_or_none(oval.get("angle")) or 0)
+        (x, y), (rx, ry) = center, radii
+        return ellipse(x, y, rx, ry, number_or_none(oval.get("angle")) or 0)
     xy = numbers_of(annotation.get("keypoint"), "xy")
     return point(*xy) if xy else None
 
 
 def _masks(annotations: list[dict[str, Any]], size: Size | None) -> dict[str, Shape | None]:
     """The masks by the ids of their annotations, from the raster layer: values and their run lengths, row by row."""
-    layer = next((own["raster_layer"] for own in annotations if isinstance(own.get("raster_layer"), dict)), {})
+    layer = dict_or_empty(next((own["raster_layer"] for own in annotations if "raster_layer" in own), None))
     coded = [integer(n, 2**31) for n in list_or_empty(layer.get("dense_rle"))]
     known = [-1 if n is None else n for n in coded]
     pixels = None if size is None or len(known) % 2 else expand(known[::2], known[1::2], size)

@@ -26,16 +26,18 @@ def read_labelbox(document: Any, file: PromptFile) -> bool:
         name = next((data[name] for name in NAMES if data.get(name)), None)
         file.add_image(key, name, key, (media.get("width"), media.get("height")))
         projects = map(dict_or_empty, dict_or_empty(row.get("projects")).values())
-        labels = [dict_or_empty(own) for project in projects for own in list_or_empty(project.get("labels"))]
-        if not labels:
-            file.unread.add(key)
-        parts = [dict_or_empty(label.get("annotations")) for label in labels]
-        objects = [dict_or_empty(own) for part in parts for own in list_or_empty(part.get("objects"))]
-        for place, item in enumerate(objects, 1):
-            shape, own_id = _shape(item), f"{key} object {place}"
+        labels = [list_or_empty(project.get("labels")) for project in projects]
+        if any(len(own) > 1 for own in labels):
+            file.remark("data rows with several labels in a project, of which the first counts", key)
+        parts = [dict_or_empty(dict_or_empty(own[0]).get("annotations")) for own in labels if own]
+        if not any(isinstance(part.get("objects"), list) for part in parts):
+            file.lose("data rows without labels of an image, skipped", key, key)
+        objects = [own for part in parts for own in list_or_empty(part.get("objects"))]
+        for place, item in enumerate(map(dict_or_empty, objects), 1):
+            shape, own_id = _shape(item), f"object {place}"
             if shape is None:
                 what = f"objects of the kind {item.get('annotation_kind')}, skipped"
-                file.skip(what, own_id, key)
+                file.skip(what, f"{own_id} of {key}", key)
             else:
                 label = str(item.get("name") or item.get("value") or "object")
                 file.add(key, own_id, label, box_format="xyxy", **shape._asdict())

@@ -14,8 +14,8 @@ def read_sa1b(document: Any, file: PromptFile) -> bool:
     image, annotations = (dict_or_empty(document).get(name) for name in ("image", "annotations"))
     if not isinstance(image, dict) or not isinstance(annotations, list):
         return False
-    key = image.get("image_id")
-    add_image(file, key, image, f"image {key}")
+    key = f"image {image.get('image_id')}"
+    add_image(file, key, image, key)
     for item in map(dict_or_empty, annotations):
         points = [[*point, 1] for point in list_or_empty(item.get("point_coords")) if isinstance(point, list)]
         add_annotation(file, {**item, "points": points}, key)

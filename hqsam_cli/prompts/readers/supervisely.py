@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from typing import Any
 
 from ...configs import DEFAULT_MAX_PIXELS
@@ -21,7 +22,7 @@ def read_supervisely(document: Any, file: PromptFile) -> bool:
     file.numbered = False
     key = file.add_label_image((size.get("width"), size.get("height")))
     for number, item in enumerate(map(dict_or_empty, objects), 1):
-        shape, own_id = _shape(item, file.images[key].size), f"object {number}"
+        shape, own_id = _shape(item, file.size_of(key)), f"object {number}"
         if shape is None:
             file.skip("objects that are not rectangles, polygons, bitmaps or points, skipped", own_id, key)
         else:
@@ -31,27 +32,31 @@ def read_supervisely(document: Any, file: PromptFile) -> bool:
 
 
 def _shape(item: dict[str, Any], size: Size | None) -> Shape | None:
-    """The shape of an object; its points are pixels, so that those of its right and lower edges are inside."""
-    points, kind = dict_or_empty(item.get("points")), item.get("geometryType")
+    """The shape of an object; None if it is of another kind or damaged."""
+    kind, points = item.get("geometryType"), dict_or_empty(item.get("points"))
     exterior = list_or_empty(points.get("exterior"))
     if kind == "bitmap" and size is not None:
-        drawn = dict_or_empty(item.get("bitmap"))
-        corner, content = read_numbers(drawn.get("origin"), 2), base64_bytes(drawn.get("data"))
-        try:
-            content = zlib.decompressobj().decompress(content, DEFAULT_MAX_PIXELS)
-        except zlib.error:
-            pass  # a PNG as it is
-        return bitmap(content, int(corner[0]), int(corner[1]), size) if corner else None
-    if kind == "point" and len(exterior) == 1 and (xy := read_numbers(exterior[0], 2)):
+        return _bitmap(dict_or_empty(item.get("bitmap")), size)
+    if kind == "point" and (xy := read_numbers(next(iter(exterior), None), 2)):
         return point(*xy)
-    if kind == "rectangle" and len(exterior) == 2:
-        pairs = [read_numbers(pair, 2) for pair in exterior]
-        corners = None if None in pairs else [n for pair in pairs if pair for n in pair]
+    if kind == "rectangle":
+        pairs = [read_numbers(pair, 2) or [] for pair in exterior]
+        corners, segmentation = [n for pair in pairs for n in pair], None
     else:
-        corners = ring_of(exterior) if kind == "polygon" else None
-    if not corners:
+        rings = [ring_of(ring) for ring in (exterior, *list_or_empty(points.get("interior")))]
+        known = [ring for ring in rings if ring]
+        if kind != "polygon" or len(known) < len(rings):
+            return None
+        corners, segmentation = known[0], polygon(known, size).segmentation
+    if len(corners) < 4:
         return None
     x0, y0, x1, y1 = enclosing_box(corners)
-    holes = [ring_of(ring) for ring in list_or_empty(points.get("interior"))]
-    drawn = None if kind == "rectangle" else polygon([corners, *(ring for ring in holes if ring)], size).segmentation
-    return Shape((x0, y0, x1 + 1, y1 + 1), drawn)
+    return Shape((x0, y0, x1 + 1, y1 + 1), segmentation)  # points are pixels, and those of the edges are inside
+
+
+def _bitmap(drawn: dict[str, Any], size: Size) -> Shape | None:
+    """A PNG at its origin, compressed once more by zlib, or not."""
+    origin, content = read_numbers(drawn.get("origin"), 2), base64_bytes(drawn.get("data"))
+    with suppress(zlib.error):
+        content = zlib.decompressobj().decompress(content, DEFAULT_MAX_PIXELS)
+    return bitmap(content, int(origin[0]), int(origin[1]), size) if origin else None

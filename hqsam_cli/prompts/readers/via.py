@@ -46,9 +46,11 @@ def _region(drawn: dict[str, Any]) -> tuple[str, list[Any]]:
 
 def add_region(file: PromptFile, key: str, number: int, kind: str, numbers: list[Any], label: str) -> None:
     """Add a region, or note that it is of another kind."""
-    shape, own_id = _shape(kind, read_numbers(numbers, len(numbers))), f"{key} region {number}"
+    shape, own_id = _shape(kind, read_numbers(numbers, len(numbers))), f"region {number}"
     if shape is None:
-        file.skip("regions that are not boxes, circles, ellipses, polygons or points, skipped", own_id, key)
+        file.skip(
+            "regions that are not boxes, circles, ellipses, polygons or points, skipped", f"{own_id} of {key}", key
+        )
     else:
         file.add(key, own_id, label, box_format="xyxy", **shape._asdict())
 
@@ -73,7 +75,7 @@ def _shape(kind: str, numbers: list[float] | None) -> Shape | None:
 
 def class_name(attributes: dict[str, Any], options: dict[str, Any]) -> str:
     """The class among the attributes of a region: that of a likely name, else the first."""
-    for name in sorted(attributes, key=lambda name: (name.lower() not in NAMES)):
+    for name in sorted(attributes, key=lambda name: name.lower() not in NAMES):
         value = attributes[name]
         chosen = next((key for key, own in value.items() if own), "") if isinstance(value, dict) else str(value)
         if chosen:

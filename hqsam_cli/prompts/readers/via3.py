@@ -22,7 +22,9 @@ def read_via3(document: Any, file: PromptFile) -> bool:
         listed = list_or_empty(dict_or_empty(view).get("fid_list"))
         first = dict_or_empty(files.get(str(listed[0]) if listed else ""))
         file.add_image(key, first.get("fname"), f"view {key}")
-    attributes = {key: dict_or_empty(own) for key, own in dict_or_empty(dict_or_empty(document).get("attribute")).items()}
+    attributes = {
+        key: dict_or_empty(own) for key, own in dict_or_empty(dict_or_empty(document).get("attribute")).items()
+    }
     names = {key: str(own.get("aname")) for key, own in attributes.items()}
     options = {names[key]: own for key, own in attributes.items()}
     for number, entry in enumerate(map(dict_or_empty, metadata.values()), 1):
