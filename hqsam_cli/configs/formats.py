@@ -45,12 +45,12 @@ FOLDERS = ("yolo", *(name for name, own in MASK_FORMATS.items() if own.made_of !
 # What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`; the first that accepts
 # a document reads it. Of parsed JSON:
 JSON_PROMPTS = {
-    "Labelbox": "labelbox.read_labelbox",
     "NDJSON": "ndjson.read_lines",
     "COCO instances": "coco.read_instances",
     "COCO results": "coco.read_results",
     "Label Studio": "labelstudio.read_tasks",
     "labelme": "labelme.read_labelme",
+    "Labelbox": "labelbox.read_labelbox",
     "VIA": "via.read_via",
     "VIA 3": "via3.read_via3",
     "Create ML": "createml.read_createml",
