@@ -69,5 +69,5 @@ def test_a_single_row_and_a_list_are_the_same() -> None:
 
 
 def test_a_line_of_another_format_is_not_lost_in_silence() -> None:
-    file = read("\n".join([json.dumps(ROWS[0]), json.dumps({"file_name": "z.jpg", "annotations": []})]))
+    file = read("\n".join([json.dumps(ROWS[0]), json.dumps({"image": "z.jpg"})]))
     assert "lines that are not data rows, skipped: 1 (line 2)" in "\n".join(file.notes.lost)
