@@ -59,7 +59,7 @@ JSON_PROMPTS = {
     "Supervisely": "supervisely.read_supervisely",
 }
 # Of parsed XML:
-XML_PROMPTS = {"Pascal VOC": "voc.read_voc", "CVAT": "cvat.read_cvat"}
+XML_PROMPTS = {"LabelMe XML": "labelme_xml.read_labelme_xml", "Pascal VOC": "voc.read_voc", "CVAT": "cvat.read_cvat"}
 # Of the content of other files:
 FILE_PROMPTS = {
     "Parquet": "box_table.read_parquet",
