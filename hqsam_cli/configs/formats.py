@@ -64,6 +64,10 @@ XML_PROMPTS = {"LabelMe XML": "labelme_xml.read_labelme_xml", "Pascal VOC": "voc
 FILE_PROMPTS = {
     "Parquet": "box_table.read_parquet",
     "YOLO labels": "yolo.read_yolo",
+    "Open Images": "named_table.OPEN_IMAGES",
+    "Kaggle": "named_table.KAGGLE",
+    "Kaggle predictions": "named_table.KAGGLE_PREDICTIONS",
+    "MakeSense": "named_table.MAKESENSE",
     "CSV": "box_table.read_csv",
 }
 PROMPT_NAMES = (*JSON_PROMPTS, *XML_PROMPTS, *FILE_PROMPTS)

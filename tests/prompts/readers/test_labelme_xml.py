@@ -45,4 +45,9 @@ def test_polygons_are_masks() -> None:
 
 
 def test_voc_is_not_taken_for_it() -> None:
-    assert read(XML.replace("polygon>", "bndbox>").replace("segm>", "part>"), label="a.xml").kind == "Pascal VOC"
+    other = XML.replace("polygon>", "bndbox>").replace("segm>", "part>").replace("imagesize>", "size>")
+    assert read(other, label="a.xml").kind == "Pascal VOC"
+    empty = (
+        "<annotation><filename>b.jpg</filename><imagesize><nrows>60</nrows><ncols>80</ncols></imagesize></annotation>"
+    )
+    assert read(empty, label="b.xml").kind == "LabelMe XML"
