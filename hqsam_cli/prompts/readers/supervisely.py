@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import Any
 
 from ...configs import DEFAULT_MAX_PIXELS
@@ -20,7 +21,9 @@ def read_supervisely(document: Any, file: PromptFile) -> bool:
     if not isinstance(size, dict) or not isinstance(objects, list):
         return False
     file.numbered = False
-    key = file.add_label_image((size.get("width"), size.get("height")))
+    parts = PurePosixPath(file.label.removesuffix(".json")).parts  # ds/ann/a.jpg.json belongs to ds/img/a.jpg
+    name = "/".join("img" if part == "ann" else part for part in parts)
+    key = file.add_label_image((size.get("width"), size.get("height")), name if PurePosixPath(name).suffix else None)
     for number, item in enumerate(map(dict_or_empty, objects), 1):
         shape, own_id = _shape(item, file.size_of(key)), f"object {number}"
         if shape is None:

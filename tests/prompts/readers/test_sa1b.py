@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from pycocotools import mask as coco_mask
 
-from hqsam_cli.prompts.read import read_prompt_file
+from hqsam_cli.configs import PromptConfig
+from hqsam_cli.io.find import SourceImage
+from hqsam_cli.prompts.read import read_prompt_file, read_prompts
+from hqsam_cli.prompts.table import bind_prompts
 from tests.prompts.readers.reading import masks, objects, read
 
 MASK = np.zeros((60, 80), bool)
@@ -46,6 +50,14 @@ def test_a_folder_is_a_file_an_image(tmp_path: Path) -> None:
     file = read_prompt_file(str(tmp_path), "box")
     assert [own[0] for own in objects(file)] == ["sa_1.jpg", "sa_2.jpg"]
     assert [a.annotation_id for a in file.annotations] == [537022835, 537022836]
+
+
+def test_photos_beside_the_files_are_no_masks(tmp_path: Path) -> None:
+    (tmp_path / "sa_1.json").write_text(json.dumps(document(1)))
+    Image.new("RGB", (80, 60)).save(tmp_path / "sa_1.jpg")
+    given = read_prompts(PromptConfig(boxes=str(tmp_path), coarse_masks=str(tmp_path)))
+    (prompt,) = bind_prompts(given, [SourceImage(str(tmp_path / "sa_1.jpg"), "sa_1.jpg")]).for_image("sa_1.jpg").prompts
+    assert given.masks is None and prompt.box == (10, 20, 40, 30) and prompt.mask == ANNOTATION["segmentation"]
 
 
 def test_a_damaged_annotation_is_noted() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqsam_cli.errors import HqsamError
 from hqsam_cli.prompts.read import read_prompt_file
 from tests.prompts.readers.reading import masks, objects, read
 
@@ -114,10 +115,12 @@ def test_bombs_and_damaged_bitmaps_are_skipped() -> None:
     assert shape[2] == (0, 58, 2, 60)
 
 
-def test_a_folder_is_a_file_an_image(tmp_path: Path) -> None:
+def test_a_project_is_a_file_an_image(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.png"):
-        (tmp_path / f"{name}.json").write_text(json.dumps(document(item("rectangle", points=at([[1, 2], [3, 4]])))))
-    assert objects(read_prompt_file(str(tmp_path), "box")) == [
-        ("a.jpg", "cat", (1, 2, 4, 5)),
-        ("b.png", "cat", (1, 2, 4, 5)),
-    ]
+        path = tmp_path / f"ds/ann/{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document(item("rectangle", points=at([[1, 2], [3, 4]])))))
+    expected = [("img/a.jpg", "cat", (1, 2, 4, 5)), ("img/b.png", "cat", (1, 2, 4, 5))]
+    assert objects(read_prompt_file(str(tmp_path / "ds"), "box")) == expected
+    with pytest.raises(HqsamError, match="without its name"):
+        read_prompt_file("-", "box", stdin=io.BytesIO(path.read_bytes()))
