@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..configs import DEFAULT_MAX_PIXELS
+from ..formats.values import dict_or_empty, integer, list_or_empty
 from .boxes import Size
 
 BRUSH_CHANNELS, BRUSH_BITS = 4, 8  # RGBA; alpha is the mask
@@ -62,3 +63,16 @@ def decode_brush(coded: Any, size: Size) -> np.ndarray | None:
         )
         start = end
     return alpha.reshape(height, width) > 0
+
+
+def decode_raster(layer: Any, size: Size) -> dict[str, np.ndarray]:
+    """Decode a raster layer of Darwin to masks, bool (height, width), by annotation id; empty if it is damaged.
+
+    The numbers are values, each followed by how often it is repeated; an annotation is a value.
+    """
+    layer = dict_or_empty(layer)
+    coded = [integer(n, 2**31) for n in list_or_empty(layer.get("dense_rle"))]
+    known = [n for n in coded if n is not None]
+    pixels = expand(known[::2], known[1::2], size) if len(known) == len(coded) and len(known) % 2 == 0 else None
+    numbers = dict_or_empty(layer.get("mask_annotation_ids_mapping"))
+    return {} if pixels is None else {key: pixels == integer(number) for key, number in numbers.items()}

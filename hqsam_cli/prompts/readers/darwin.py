@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import dict_or_empty, integer, list_or_empty, number_or_none, numbers_of
+from ...formats.values import dict_or_empty, list_or_empty, number_or_none, numbers_of
 from ..boxes import Size
 from ..prompt_file import PromptFile
-from ..run_lengths import expand
+from ..run_lengths import decode_raster
 from ..shapes import Shape, ellipse, placed, point, polygon, ring_of
 
 
@@ -28,11 +28,13 @@ def read_darwin(document: Any, file: PromptFile) -> bool:
     file.numbered = False
     key = file.add_label_image((slot.get("width"), slot.get("height")), name)
     listed, size = list(map(dict_or_empty, annotations)), file.size_of(key)
-    masks = _masks(listed, size)
+    layers = [own["raster_layer"] for own in listed if "raster_layer" in own]
+    masks = decode_raster(layers[0], size) if layers and size is not None else {}
     for number, annotation in enumerate(listed, 1):
         if "tag" in annotation or "raster_layer" in annotation:
             continue  # of the whole image, or the pixels of all masks
-        shape = masks.get(str(annotation.get("id"))) or _shape(annotation, size)
+        own_mask = masks.get(str(annotation.get("id")))
+        shape = _shape(annotation, size) if own_mask is None or size is None else placed(own_mask, 0, 0, size)
         if shape is None:
             what = "annotations that are not boxes, polygons, ellipses, masks or key points, skipped"
             file.skip(what, f"annotation {number}", key)
@@ -56,15 +58,3 @@ def _shape(annotation: dict[str, Any], size: Size | None) -> Shape | None:
         return ellipse(x, y, rx, ry, number_or_none(oval.get("angle")) or 0)
     xy = numbers_of(annotation.get("keypoint"), "xy")
     return point(*xy) if xy else None
-
-
-def _masks(annotations: list[dict[str, Any]], size: Size | None) -> dict[str, Shape | None]:
-    """The masks by the ids of their annotations, from the raster layer: values and their run lengths, row by row."""
-    layer = dict_or_empty(next((own["raster_layer"] for own in annotations if "raster_layer" in own), None))
-    coded = [integer(n, 2**31) for n in list_or_empty(layer.get("dense_rle"))]
-    known = [-1 if n is None else n for n in coded]
-    pixels = None if size is None or len(known) % 2 else expand(known[::2], known[1::2], size)
-    if pixels is None or size is None:
-        return {}
-    numbers = dict_or_empty(layer.get("mask_annotation_ids_mapping"))
-    return {key: placed(pixels == integer(number), 0, 0, size) for key, number in numbers.items()}

@@ -42,18 +42,13 @@ def _shape(item: dict[str, Any], size: Size | None) -> Shape | None:
         return _bitmap(dict_or_empty(item.get("bitmap")), size)
     if kind == "point" and (xy := read_numbers(next(iter(exterior), None), 2)):
         return point(*xy)
-    if kind == "rectangle":
-        pairs = [read_numbers(pair, 2) or [] for pair in exterior]
-        corners, segmentation = [n for pair in pairs for n in pair], None
-    else:
-        rings = [ring_of(ring) for ring in (exterior, *list_or_empty(points.get("interior")))]
-        known = [ring for ring in rings if ring]
-        if kind != "polygon" or len(known) < len(rings):
-            return None
-        corners, segmentation = known[0], polygon(known, size).segmentation
-    if len(corners) < 4:
+    rings = [[n for pair in exterior for n in read_numbers(pair, 2) or ()]] if kind == "rectangle" else []
+    if kind == "polygon":
+        rings = [ring_of(ring) or [] for ring in (exterior, *list_or_empty(points.get("interior")))]
+    if not rings or min(map(len, rings)) < 4:
         return None
-    x0, y0, x1, y1 = enclosing_box(corners)
+    x0, y0, x1, y1 = enclosing_box(rings[0])
+    segmentation = polygon(rings, size).segmentation if kind == "polygon" else None
     return Shape((x0, y0, x1 + 1, y1 + 1), segmentation)  # points are pixels, and those of the edges are inside
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...formats.values import dict_or_empty, list_or_empty
 from ..prompt_file import PromptFile
-from .via import add_region, class_name
+from .via_region import add_region, class_name
 
 KINDS = {1: "point", 2: "rect", 3: "circle", 4: "ellipse", 7: "polygon", 8: "extremes"}
 
