@@ -61,15 +61,26 @@ JSON_PROMPTS = {
     "Florence-2": "mapped.FLORENCE_2",
     "Grounding DINO": "mapped.GROUNDING_DINO",
     "Transformers pipeline": "mapped.PIPELINE",
+    "Labelbox": "labelbox.read_labelbox",
+    "VIA": "via.read_via",
+    "VIA 3": "via3.read_via3",
+    "Create ML": "createml.read_createml",
+    "SA-1B": "sa1b.read_sa1b",
+    "Darwin": "darwin.read_darwin",
+    "Supervisely": "supervisely.read_supervisely",
 }
 # Of parsed XML:
-XML_PROMPTS = {"Pascal VOC": "voc.read_voc", "CVAT": "cvat.read_cvat"}
+XML_PROMPTS = {"LabelMe XML": "labelme_xml.read_labelme_xml", "Pascal VOC": "voc.read_voc", "CVAT": "cvat.read_cvat"}
 # Of the content of other files:
 FILE_PROMPTS = {
     "answer of a model": "answer_text.read_text",
     "Hugging Face Parquet": "hugging_face.read_parquet",
     "Parquet": "box_table.read_parquet",
     "YOLO labels": "yolo.read_yolo",
+    "Open Images": "named_table.OPEN_IMAGES",
+    "Kaggle": "named_table.KAGGLE",
+    "Kaggle predictions": "named_table.KAGGLE_PREDICTIONS",
+    "MakeSense": "named_table.MAKESENSE",
     "CSV": "box_table.read_csv",
 }
 PROMPT_NAMES = (*JSON_PROMPTS, *XML_PROMPTS, *FILE_PROMPTS)

@@ -97,14 +97,35 @@ def _run_lengths(text: str) -> np.ndarray:
 
 
 def _decode_polygons(polygons: Any, width: int, height: int) -> np.ndarray:
+    from pycocotools import mask as coco_mask
+
+    decoded: np.ndarray = coco_mask.decode(coco_mask.merge(_rles(polygons, width, height))).astype(bool)
+    return decoded
+
+
+def _rles(polygons: Any, width: int, height: int) -> list[dict[str, Any]]:
+    """The RLE of each polygon, as pycocotools makes them."""
     reach = REACH * max(width, height)
     sound = sound_polygons(polygons)
     if any(abs(n) > reach for polygon in sound for n in polygon):
         raise ValueError("is neither RLE nor polygons near the image")
     from pycocotools import mask as coco_mask
 
-    decoded: np.ndarray = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(sound, height, width))).astype(bool)
-    return decoded
+    rles: list[dict[str, Any]] = coco_mask.frPyObjects(sound, height, width)
+    return rles
+
+
+def even_odd(rings: list[list[float]], width: int, height: int) -> Segmentation:
+    """The area inside an odd number of rings as RLE: a ring within another is a hole.
+
+    Raises:
+        ValueError: as `decode_segmentation`.
+    """
+    # Each border between runs toggles a pixel and all after it, so equal borders cancel out.
+    runs = [_run_lengths(rle["counts"].decode()) for rle in _rles(rings, width, height)]
+    borders, times = np.unique(np.concatenate([own[:-1].cumsum() for own in runs]), return_counts=True)
+    counts = np.diff(borders[(times % 2 == 1) & (borders < width * height)], prepend=0, append=width * height)
+    return {"size": [height, width], "counts": counts.tolist()}
 
 
 def sound_polygons(polygons: Any) -> list[list[float]]:

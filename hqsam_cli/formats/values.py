@@ -34,6 +34,12 @@ def read_numbers(value: Any, count: int) -> list[float] | None:
     return known if len(numbers) == len(known) == count else None
 
 
+def numbers_of(values: Any, names: Iterable[str]) -> list[float] | None:
+    """The finite numbers in a dict by these names, or None."""
+    listed = [dict_or_empty(values).get(name) for name in names]
+    return read_numbers(listed, len(listed))
+
+
 def integer(value: Any, largest: int = LARGEST_ID) -> int | None:
     """An integer below `largest` in magnitude, or None; some programs write 3 as 3.0 or "3"."""
     value = identifier(value)
@@ -48,6 +54,16 @@ def identifier(value: Any) -> Identifier | None:
         text = value.strip()
         return int(text.partition(".")[0]) if INTEGER.fullmatch(text) else text or None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def dict_or_empty(value: Any) -> dict[str, Any]:
+    """A dict; empty if the value is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_or_empty(value: Any) -> list[Any]:
+    """A list; empty if the value is something else."""
+    return value if isinstance(value, list) else []
 
 
 def is_set(value: Any) -> bool:

@@ -80,6 +80,12 @@ def is_root(folder: Path) -> bool:
     return (folder / LABELS).is_dir()
 
 
+def is_labeled(folder: Path, images: Collection[str]) -> bool:
+    """Whether a folder has label files beside images, given by their relative paths without suffix."""
+    labels = (path.relative_to(folder).with_suffix("") for path in files_below(folder, LABEL_SUFFIXES))
+    return any(path.as_posix() in images for path in labels)
+
+
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """Files with one of the suffixes, sorted, without system files."""
     found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and not path.is_dir()]

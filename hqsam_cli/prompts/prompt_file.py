@@ -9,7 +9,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
 from ..formats.values import Identifier, identifier, integer, note, number_or_none, read_numbers, short
 from ..formats.yolo import LABELS
-from ..records import Box, NormalizedPolygon, Segmentation
+from ..records import NormalizedPolygon
 from .boxes import NORMALIZED, Size, corners
 from .class_names import ClassNames
 
@@ -26,7 +26,6 @@ Field = Literal["box", "xyxyn", "input_box", "points", "mask"]
 COCO_FIELDS: Mapping[Use, str] = {"box": "bbox", "points": "points", "mask": "segmentation"}
 UPLOADED = re.compile(r"(^|.*/)[0-9a-f]{8}-(?=[^/]+$)")  # prefix of files that were uploaded to Label Studio
 NameKind = Literal["name", "path_stem", "stem"]
-Shape: TypeAlias = tuple[Box | None, Segmentation | None]  # x0, y0, x1, y1, and the segmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +206,11 @@ class PromptFile:
         own = "/".join([*("images" if part == LABELS else part for part in folders), name])
         self.add_image(self.label, own, self.label, size, kind="path_stem")
         return self.label
+
+    def size_of(self, key: object) -> Size | None:
+        """The size of an added image, if known."""
+        image = self.images.get(identifier(key) or "")
+        return None if image is None else image.size
 
     def merge(self, part: PromptFile) -> None:
         """Add the content of a label file to that of its folder; keys in use by other entries get its path."""

@@ -17,7 +17,7 @@ from .boxes import NORMALIZED, check_box_format
 from .class_names import ClassNames
 from .content import KINDS_OF_FILES, parse_json, read_content
 from .crowds import settle_crowds
-from .label_folder import is_root, read_address, read_folder
+from .label_folder import is_labeled, is_root, read_address, read_folder
 from .mask_folder import MaskFolder
 from .prompt_file import PromptFile, Use
 from .readers.ndjson import Lines, read_lines
@@ -76,7 +76,8 @@ def read_prompts(
     for use, path in given.items():
         if path is None:
             continue
-        if use == "mask" and not is_root(Path(path)) and (folder := MaskFolder.of(Path(path))).paths:
+        folder = MaskFolder.of(Path(path)) if use == "mask" and not is_root(Path(path)) else None
+        if folder is not None and folder.paths and not is_labeled(folder.folder, folder.paths):
             masks = folder
         else:
             box_format = config.box_format if use == "box" else None

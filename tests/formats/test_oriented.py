@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hqsam_cli.formats import WRITERS
+from hqsam_cli.formats.coco import RunRecords
 from hqsam_cli.formats.oriented import oriented_box
-from hqsam_cli.formats.run_records import RunRecords
 from hqsam_cli.prompts.boxes import rotated_corners
 from hqsam_cli.prompts.read import read_prompt_file
 from hqsam_cli.records import Annotation, ImageRecord, Instance, MaskCrop, Prompt

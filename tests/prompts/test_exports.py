@@ -150,7 +150,7 @@ def test_exports_of_label_studio() -> None:
     assert turned.value == pytest.approx((90, 20, 100, 60))  # a quarter about its upper left corner
     assert polygon.value == pytest.approx((20, 10, 40, 30))
     assert (first.score, predicted.score) == (None, 0.25)
-    assert any("not rectangles or polygons, skipped: 1 (region 1 of task 3)" in text for text in file.notes.lost)
+    assert any("brushes or key points, skipped: 1 (region 1 of task 3)" in text for text in file.notes.lost)
     assert any("whose predictions count: 1 (task 4)" in text for text in file.notes.remarks)
 
 

@@ -161,14 +161,14 @@ def test_json_of_labelme(tmp_path: Path) -> None:
     shapes: list[dict[str, Any]] = [
         {"label": "dog", "points": [[30, 40], [10, 20]], "shape_type": "rectangle"},
         {"label": "cat", "points": [[10, 20], [30, 20], [30, 40]], "shape_type": "polygon"},
-        {"label": "cat", "points": [[10, 20]], "shape_type": "point"},
+        {"label": "cat", "points": [[10, 20], [30, 20]], "shape_type": "line"},
     ]
     document = {"imagePath": "..\\photos\\a.jpg", "imageWidth": 100, "imageHeight": 100, "shapes": shapes}
     files: dict[str, str | bytes] = {"a.json": json.dumps(document)}
     table = bound(tmp_path, files, ["a.jpg"])
     assert [p.box for p in prompts(table)] == [(10, 20, 30, 40)] * 2
     assert [c["name"] for c in table.categories] == ["dog", "cat"]
-    assert "shapes that are not rectangles or polygons, skipped: 1 (a.json: shape 3)" in table.notes.lost[0]
+    assert "circles, masks or points, skipped: 1 (a.json: shape 3)" in table.notes.lost[0]
     folder = str(tmp_path)
     joined = prompts(bound(tmp_path, files, ["a.jpg"], boxes=folder, coarse_masks=folder))
     assert [p.mask is not None for p in joined] == [False, True]

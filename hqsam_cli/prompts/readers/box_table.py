@@ -31,15 +31,7 @@ def read_csv(content: bytes, file: PromptFile) -> bool:
     Raises:
         ValueError: it is a table, but not of boxes.
     """
-    text = text_of(content)
-    first = text.lstrip().partition("\n")[0]
-    delimiter = max(DELIMITERS, key=first.count)
-    if first.startswith(("{", "[", "<")) or delimiter not in first:
-        return False
-    try:
-        head, *rows = csv.reader(io.StringIO(text.lstrip()), delimiter=delimiter)
-    except csv.Error:
-        return False
+    head, *rows = table_rows(content) or [[]]
     box_format: BoxFormat = "xyxy"
     columns = [name.strip().lower() for name in head]
     if 4 < len(head) <= len(BARE) and all(not n.strip() or number_or_none(n) is not None for n in head[1:5]):
@@ -55,6 +47,19 @@ def _bare_format(boxes: Sequence[Sequence[float] | None]) -> BoxFormat:
     valid = sum(x0 < x1 and y0 < y1 for x0, y0, x1, y1 in known)
     sizes = sum(w > 0 and h > 0 for _, _, w, h in known)
     return "xywh" if valid < MOST * len(known) <= sizes else "xyxy"
+
+
+def table_rows(content: bytes) -> list[list[str]]:
+    """The rows of a CSV of two columns or more; empty if it is something else."""
+    text = text_of(content).lstrip()
+    first = text.partition("\n")[0]
+    delimiter = max(DELIMITERS, key=first.count)
+    if first.startswith(("{", "[", "<")) or delimiter not in first:
+        return []
+    try:
+        return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error:
+        return []
 
 
 def read_parquet(content: bytes, file: PromptFile) -> bool:

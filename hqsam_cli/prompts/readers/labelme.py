@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ...formats.segmentation import enclosing_box
-from ...formats.values import identifier, read_numbers
-from ..prompt_file import PromptFile, Shape
+from ...formats.values import dict_or_empty, identifier, list_or_empty, read_numbers
+from ..boxes import Size
+from ..prompt_file import PromptFile
+from ..shapes import Shape, base64_bytes, bitmap, ellipse, point, polygon
 
 
 def read_labelme(document: Any, file: PromptFile) -> bool:
-    """Read rectangles and polygons; polygons with equal label and `group_id` are one object."""
+    """Read rectangles, polygons, circles, masks and points; polygons of equal label and `group_id` are one object."""
     shapes = document.get("shapes") if isinstance(document, dict) else None
     if not isinstance(shapes, list) or (
         shapes and not any(isinstance(own, dict) and "points" in own for own in shapes)
@@ -18,24 +21,31 @@ def read_labelme(document: Any, file: PromptFile) -> bool:
         return False
     file.numbered = False
     key = file.add_label_image((document.get("imageWidth"), document.get("imageHeight")))
-    for number, shape in enumerate(shapes, 1):
-        found, own_id = _read_shape(shape), f"shape {number}"
-        if found is None:
-            file.skip("shapes that are not rectangles or polygons, skipped", own_id, key)
+    for number, item in enumerate(map(dict_or_empty, shapes), 1):
+        shape, own_id = _read_shape(item, file.size_of(key)), f"shape {number}"
+        if shape is None:
+            file.skip("shapes that are not rectangles, polygons, circles, masks or points, skipped", own_id, key)
         else:
-            (box, polygon), group = found, identifier(shape.get("group_id"))
-            label = str(shape.get("label") or "object")
-            file.add(key, own_id, label, box=box, box_format="xyxy", segmentation=polygon, group=group)
+            label, group = str(item.get("label") or "object"), identifier(item.get("group_id"))
+            file.add(key, own_id, label, box_format="xyxy", group=group, **shape._asdict())
     return True
 
 
-def _read_shape(shape: Any) -> Shape | None:
-    """The box of a rectangle, given by two opposite corners, or a polygon; None if it has no area."""
-    points = shape.get("points") if isinstance(shape, dict) else None
-    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
-        return None
-    numbers = read_numbers([n for point in points for n in point], 2 * len(points))
-    kind = shape.get("shape_type") or "polygon"
-    if numbers is None or kind not in ("rectangle", "polygon") or len(points) < (2 if kind == "rectangle" else 3):
-        return None
-    return (enclosing_box(numbers), None) if kind == "rectangle" else (None, [numbers])
+def _read_shape(item: dict[str, Any], size: Size | None) -> Shape | None:
+    """The shape of an entry; None if it is of another kind or damaged."""
+    pairs = [read_numbers(pair, 2) for pair in list_or_empty(item.get("points"))]
+    numbers = [n for pair in pairs for n in pair or ()]
+    match item.get("shape_type") or "polygon", [] if None in pairs else numbers:
+        case "rectangle", [_, _, _, _, *_]:
+            return Shape(enclosing_box(numbers))
+        case "polygon" | "oriented_rectangle", [_, _, _, _, _, _, *_]:
+            return polygon([numbers])
+        case "circle", [x, y, *edge] if len(edge) == 2:
+            radius = math.dist((x, y), edge)
+            return ellipse(x, y, radius, radius)
+        case "mask", [_, _, _, _] if size is not None:
+            left, top, _, _ = enclosing_box(numbers)
+            return bitmap(base64_bytes(item.get("mask")), int(left), int(top), size)
+        case "point", [x, y]:
+            return point(x, y)
+    return None

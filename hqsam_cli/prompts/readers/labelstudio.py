@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 from ...formats.labelstudio import LOCAL_FILES
-from ...formats.values import integer, number_or_none, read_numbers
+from ...formats.values import dict_or_empty, integer, number_or_none, numbers_of
 from ...io.images import READ_SUFFIXES
 from ...io.names import plain_name
 from ..boxes import rotated_box
-from ..prompt_file import PromptFile, Shape
+from ..prompt_file import PromptFile
+from ..run_lengths import decode_brush
+from ..shapes import Shape, ellipse, placed, point, polygon, ring_of
 
 OBJECT = re.compile(r"annotation (-?\d+)")  # in `meta` of the parts of an object
 UPLOAD = re.compile(r".*/data/upload/\d+/[0-9a-f]{8}-")  # prefix of uploaded files
-LABELS = ("rectanglelabels", "polygonlabels", "labels")
+LABELS = "labels"  # at the end of the key of the classes, as in `brushlabels`
 SHAPES = {"x", "points", "rle", "vertices"}  # keys of drawn regions, not text, choices or relations
 
 
 def read_tasks(document: Any, file: PromptFile) -> bool:
-    """Read rectangles and polygons of tasks: annotations, or predictions if there are none."""
+    """Read shapes and brushes of tasks: annotations, or predictions if there are none."""
     if not isinstance(document, list) or not any(isinstance(task, dict) and _regions(task) for task in document):
         return False
     file.numbered = False
@@ -46,20 +49,13 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
                 meta = region.get("meta")
                 mark = OBJECT.fullmatch(_first(meta.get("text") if isinstance(meta, dict) else None))
                 own_id, group = (mark[1], mark[1]) if mark else (f"{key} region {place}", None)
-                box, polygon = shape
-                label = _first(next((region["value"][name] for name in LABELS if name in region["value"]), None))
-                file.add(
-                    key,
-                    own_id,
-                    label or "object",
-                    box=box,
-                    box_format="xyxy",
-                    segmentation=polygon,
-                    score=region.get("score"),
-                    group=group,
-                )
+                label = _first(next((own for name, own in region["value"].items() if name.endswith(LABELS)), None))
+                score = region.get("score")
+                file.add(key, own_id, label or "object", box_format="xyxy", score=score, group=group, **shape._asdict())
             elif isinstance(value, dict) and not SHAPES.isdisjoint(value):
-                file.skip("regions that are not rectangles or polygons, skipped", where, key)
+                file.skip(
+                    "regions that are not rectangles, polygons, ellipses, brushes or key points, skipped", where, key
+                )
     return True
 
 
@@ -79,22 +75,28 @@ def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, str | N
 
 
 def _read_region(region: dict[str, Any]) -> Shape | None:
-    """A box or polygon in pixels; None if it is neither a rectangle nor a polygon."""
-    value = region.get("value")
-    width, height = (integer(region.get(f"original_{name}")) for name in ("width", "height"))
-    if not isinstance(value, dict) or not width or not height:
+    """The shape of a region, in percent of the image size or a brush; None if it is of another kind or damaged."""
+    value = dict_or_empty(region.get("value"))
+    width, height = (integer(region.get(f"original_{name}")) or 0 for name in ("width", "height"))
+    if min(width, height) <= 0:
         return None
-    if "points" in value:
-        pairs = value["points"] if isinstance(value["points"], list) else []
-        percents = [n for pair in pairs for n in read_numbers(pair, 2) or ()]
-        if len(pairs) < 3 or len(percents) != 2 * len(pairs):
-            return None
-        return None, [[n * (height if place % 2 else width) / 100 for place, n in enumerate(percents)]]
-    numbers = read_numbers([value.get(name) for name in ("x", "y", "width", "height")], 4)
-    if numbers is None:
-        return None
-    x, y, w, h = (n * side / 100 for n, side in zip(numbers, (width, height, width, height), strict=True))
-    return rotated_box((x, y, x + w, y + h), number_or_none(value.get("rotation")) or 0, (x, y)), None
+
+    def scaled(numbers: list[float]) -> list[float]:
+        return [n * (height if place % 2 else width) / 100 for place, n in enumerate(numbers)]
+
+    turn, corner = number_or_none(value.get("rotation")) or 0, numbers_of(value, "xy")
+    if "rle" in value:
+        bits = decode_brush(value["rle"], (width, height))
+        return None if bits is None else placed(bits, 0, 0, (width, height))
+    if ring := ring_of(value.get("points")):
+        return polygon([scaled(ring)])
+    if oval := numbers_of(value, ("x", "y", "radiusX", "radiusY")):
+        x, y, rx, ry = scaled(oval)
+        return ellipse(x, y, rx, ry, math.radians(turn))
+    if box := numbers_of(value, ("x", "y", "width", "height")):
+        x, y, w, h = scaled(box)
+        return Shape(rotated_box((x, y, x + w, y + h), turn, (x, y)))
+    return point(*scaled(corner)) if corner else None
 
 
 def _image(task: dict[str, Any]) -> str | None:
