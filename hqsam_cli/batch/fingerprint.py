@@ -24,6 +24,7 @@ from ..records import ImagePrompts
 
 UNREADABLE = "unreadable"
 LENGTH = 16  # of a digest
+ADDED = ("input_box",)  # fields of prompts that are left out where None: digests of earlier versions have no such key
 
 
 class Fingerprint(NamedTuple):
@@ -99,7 +100,7 @@ def prompts_digest(prompts: ImagePrompts) -> str:
 def _plain(value: Any, digests: dict[Path, str]) -> Any:
     """Convert a value to one with a complete `repr`; `digests` of files are filled in, so that each is read once."""
     if isinstance(value, dict):
-        return {key: _plain(item, digests) for key, item in value.items()}
+        return {key: _plain(item, digests) for key, item in value.items() if item is not None or key not in ADDED}
     if isinstance(value, list | tuple):
         return [_plain(item, digests) for item in value]
     if isinstance(value, Path):
