@@ -10,16 +10,14 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from ..configs import ObjectsConfig
+from ..modeling.sam import stability_score
 from ..records import Box, Instance, MaskCrop, Prompt
 from .everything import point_grid, point_prompt
 from .postprocess import SCALE
 from .predictor import AnyImage, EncodedImages, Predictor
 from .preprocess import ResizedImage, ResizeLongestSide
-
-STABILITY_OFFSET = 1.0  # logit offset, as in SAM's automatic mask generator
 
 
 class ObjectPredictor:
@@ -88,7 +86,7 @@ class ObjectPredictor:
             logits, predicted_iou = outputs["sam"]
             confident = predicted_iou > threshold
             logits, predicted_iou = logits[confident][:, :height, :width], predicted_iou[confident]
-            stable = _stability_score(logits) >= self.config.grid_stability
+            stable = stability_score(logits) >= self.config.grid_stability
             found += zip(predicted_iou[stable].tolist(), (logits[stable] > 0).cpu().numpy(), strict=True)
         found.sort(key=lambda own: -own[0])
         return [MaskCrop.whole(bits) for _, bits in found]
@@ -126,11 +124,6 @@ def distinct(
             if wholes is None or other < wholes
         )
     ]
-
-
-def _stability_score(logits: Tensor) -> Tensor:
-    """IoU of the masks of logits (N, h, w) thresholded at plus and minus `STABILITY_OFFSET`: (N,)."""
-    return (logits > STABILITY_OFFSET).sum(dim=(1, 2)) / (logits > -STABILITY_OFFSET).sum(dim=(1, 2)).clamp(min=1)
 
 
 def _to_low_res(mask: MaskCrop, height: int, width: int) -> MaskCrop:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from ..configs import MaskOutput
 from ..errors import HqsamError, first_line
 from ..inference.predictor import prepare_for_inference
 from ..io.file_types import HEAD, describe_placeholder
@@ -96,6 +97,7 @@ def load_checkpoint(path: Path) -> HQSam:
         )
     state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
     model.load_state_dict(state, assign=True)
+    model.mask_output = _mask_output(checkpoint.metadata)
     return model.eval().requires_grad_(False)
 
 
@@ -128,6 +130,22 @@ def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> 
     model = build_model(architecture, has_hq=HQ_KEY in state, image_size=image_size)
     _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
     return Checkpoint(kind, architecture, layout, state, metadata, model)
+
+
+def default_mask_output(path: Path) -> MaskOutput:
+    """The default mask output of a checkpoint, without reading its tensors; `sum` if the file is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _mask_output(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return _mask_output({})
+
+
+def _mask_output(metadata: Mapping[str, str]) -> MaskOutput:
+    """The mask output that the HQ modules were trained for; `sum`, the authors' default, if that is not `auto`."""
+    return "auto" if metadata.get("mask_output") == "auto" else "sum"
 
 
 def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
