@@ -96,7 +96,7 @@ def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: to
 def _predictor(config: SegmentConfig, models: Models) -> Predictor:
     hq_sam = load_checkpoint(models.checkpoint)
     if config.mask_output != "sam" and not hq_sam.has_hq:
-        raise UsageError(no_hq_message(models.checkpoint, config.mask_output))
+        raise UsageError(no_hq_message(models.checkpoint, config.mask_output or "hq"))
     device, dtype = models.compute
     return Predictor(
         prepare_for_inference(hq_sam, device, dtype),

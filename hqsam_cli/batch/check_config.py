@@ -34,7 +34,7 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     _check_cutout(config)
     _check_prompts(config, inputs)
     _check_engine(config)
-    check_hq(config.model, config.mask_output)
+    check_hq(config.model, config.mask_output or "hq")
     if config.compare_sam and (config.everything or config.mask_output == "sam"):
         raise UsageError(
             "compares HQ-SAM with SAM, on prompts",

@@ -29,6 +29,7 @@ from ..prompts.check import check_fits, check_speaks, check_used
 from ..prompts.read import PromptSources, read_prompts
 from ..prompts.select import Selection
 from ..prompts.table import PromptTable, bind_prompts
+from ..weights.checkpoints import default_mask_output
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
@@ -112,6 +113,9 @@ def prepare_segment(
         prompts_per_batch=config.prompts_per_batch or compute.prompts_per_batch,
     )
     checkpoint, model_sha256 = _find_model(config.model, progress, may_fetch=may_fetch)
+    config = replace(
+        config, mask_output=config.mask_output or (default_mask_output(checkpoint) if checkpoint else "sum")
+    )
     detector, detector_path = None, None
     if config.detection.detector is not None:
         detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)

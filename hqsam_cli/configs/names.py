@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-MaskOutput = Literal["sum", "hq", "sam"]
+MaskOutput = Literal["sum", "hq", "sam", "auto"]
 Exif = Literal["apply", "ignore"]
 BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn", "xyxy1000", "yxyx1000", "qwen2.5"]
 Crowds = Literal["keep", "drop"]

@@ -237,8 +237,12 @@ class SegmentConfig(RunConfig):
         envvar=MODEL_VARIABLE,
         complete="models",
     )
-    mask_output: MaskOutput = option(
-        "sum", "Logits that masks are made from: SAM plus HQ, HQ only, or plain SAM.", SPEED, compared=True
+    mask_output: MaskOutput | None = option(
+        None,
+        "Logits that masks are made from: SAM's, weighted by their stability, plus HQ (auto), SAM's plus HQ (sum), HQ "
+        "only, or plain SAM; auto for lite, sum for other models by default.",
+        SPEED,
+        compared=True,
     )
     dtype: str = option(
         "auto",

@@ -10,7 +10,7 @@ from .names import DEFAULT_MODEL, MODEL_VARIABLE, Exif
 from .option import option
 from .run import ABLATIONS, DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
 
-Trained = Literal["hq", "sum", "both"]
+Trained = Literal["hq", "sum", "both", "auto"]
 Init = Literal["random", "sam"]
 Augmentation = Literal["paper", "strong"]
 Schedule = Literal["step", "linear"]
@@ -48,7 +48,10 @@ class TrainConfig:
     )
     fresh: bool = _trained(False, "Initialize new HQ modules even if the base model has some.")
     init: Init = _trained("random", "Initialization of new HQ modules: random, or such that their masks equal SAM's.")
-    mask_output: Trained = _trained("hq", "Masks of the loss: HQ, their sum with SAM's, or the mean of both.")
+    mask_output: Trained = _trained(
+        "hq",
+        "Masks of the loss: HQ, their sum with SAM's, the mean of both (both), or of HQ and the weighted sum (auto).",
+    )
     augmentation: Augmentation = _trained(
         "paper", "Augmentation of HQ-SAM, or a stronger one for a few thousand images."
     )

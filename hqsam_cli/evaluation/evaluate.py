@@ -158,7 +158,7 @@ def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: It
     """Raise a UsageError for conflicting options, before anything is loaded."""
     clicks, wanted = rules[0].kind == "clicks", config.mask_output
     if unknown := [name for name in wanted if name not in get_args(MaskOutput)]:
-        raise UsageError("use sum, hq or sam", option="mask_output", value=unknown[0])
+        raise UsageError("use auto, sum, hq or sam", option="mask_output", value=unknown[0])
     if clicks and "paper" in protocols:
         raise UsageError("`prompt` clicks: clicks are placed on the image itself", remedy="omit `protocol` paper")
     if config.refine and (clicks or (wanted and "sam" not in wanted)):
@@ -215,7 +215,7 @@ def load_evaluator(
     """Load a model and add it to the result. Raises a UsageError if it lacks a mask output."""
     checkpoint = find_checkpoint(name, progress.say)
     model = load_checkpoint(checkpoint)
-    available: list[MaskOutput] = ["sam", "hq", "sum"] if model.has_hq else ["sam"]
+    available: list[MaskOutput] = ["sam", "hq", "sum", "auto"] if model.has_hq else ["sam"]
     if absent := set(config.mask_output) - set(available):
         raise UsageError(no_hq_message(checkpoint, min(absent)))
     architecture = infer_architecture(model.state_dict()) or ""

@@ -36,7 +36,7 @@ class _Candidate:
     crop: CropBox
 
 
-def choice_at_points(mask_output: MaskOutput) -> MaskChoice:
+def choice_at_points(mask_output: MaskOutput | None) -> MaskChoice:
     """Masks to keep per point: HQ-SAM's generator keeps the best of three, SAM's keeps all."""
     return "all" if mask_output == "sam" else "best"
 

@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 
 from ..configs import ObjectsConfig
+from ..modeling.sam import stability_score
 from ..records import Box, Instance, MaskCrop, Prompt
 from .everything import point_grid
 from .postprocess import SCALE
 from .predictor import AnyImage, EncodedImages, Predictor
 from .preprocess import ResizeLongestSide
-
-STABILITY_OFFSET = 1.0  # logit offset, as in SAM's automatic mask generator
 
 
 class ObjectPredictor:
@@ -83,8 +82,7 @@ class ObjectPredictor:
             logits, predicted_iou = outputs["sam"]
             confident = predicted_iou > threshold
             logits, predicted_iou = logits[confident][:, :height, :width], predicted_iou[confident]
-            areas = [(logits > offset).sum(dim=(1, 2)) for offset in (STABILITY_OFFSET, -STABILITY_OFFSET)]
-            stable = areas[0] / areas[1].clamp(min=1) >= self.config.grid_stability
+            stable = stability_score(logits) >= self.config.grid_stability
             found += zip(predicted_iou[stable].tolist(), (logits[stable] > 0).cpu().numpy(), strict=True)
         found.sort(key=lambda own: -own[0])
         return [MaskCrop.whole(bits) for _, bits in found]

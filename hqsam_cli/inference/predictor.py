@@ -103,7 +103,8 @@ class Predictor:
 
     Args:
         model: from `load_model`, in evaluation mode.
-        mask_output: `sum` of SAM's and the HQ token's logits, `hq` the HQ token only, `sam` plain SAM.
+        mask_output: `sum` of SAM's and the HQ token's logits, `auto` with SAM's weighted by their stability, `hq` the HQ
+            token only, `sam` plain SAM; by default that of the model.
         choice: `single` mask, or `all` three masks of multimask output.
         compare_sam: also predict plain SAM's masks for the same prompts.
         dtype: precision of the computation; masks are thresholded from float32 logits.
@@ -116,7 +117,7 @@ class Predictor:
         self,
         model: HQSam,
         *,
-        mask_output: MaskOutput = "sum",
+        mask_output: MaskOutput | None = None,
         choice: MaskChoice = "single",
         compare_sam: bool = False,
         dtype: torch.dtype = torch.float32,
@@ -124,7 +125,7 @@ class Predictor:
         soft: bool = False,
     ) -> None:
         self.model = model
-        self.mask_output: MaskOutput = mask_output
+        self.mask_output: MaskOutput = mask_output or model.mask_output
         self.choice: MaskChoice = choice
         self.compare_sam = compare_sam
         self.dtype = dtype

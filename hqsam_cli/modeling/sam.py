@@ -17,12 +17,31 @@ PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 MaskChoice = Literal["single", "best", "all"]
+# Stability scores of SAM's mask below which `auto` omits SAM's logits, and above which it adds them in full.
+UNSTABLE, STABLE = 0.8, 0.9
+ADDED = frozenset({"sum", "auto"})  # outputs made from both SAM's logits and those of the HQ token
+STABILITY_OFFSET = 1.0  # logits above and below the mask threshold, as in SAM's automatic mask generator
 
 
 def normalize(pixels: Tensor) -> Tensor:
     """Normalize pixels 0 to 255, (..., 3, H, W), with SAM's mean and standard deviation, to float32."""
     mean = torch.tensor(PIXEL_MEAN, device=pixels.device).view(3, 1, 1)
     return (pixels - mean) / torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1)
+
+
+def stability_score(logits: Tensor) -> Tensor:
+    """IoU of the masks of logits (..., h, w) thresholded at plus and minus `STABILITY_OFFSET`: (...)."""
+    union = (logits > -STABILITY_OFFSET).sum(dim=(-2, -1)).clamp(min=1)
+    return (logits > STABILITY_OFFSET).sum(dim=(-2, -1)) / union
+
+
+def weighted_sum(sam: Tensor, hq: Tensor) -> Tensor:
+    """The logits of `auto`: those of the HQ token, plus SAM's as far as SAM's mask is stable, (P, K, h, w).
+
+    The weight of SAM's logits rises linearly from 0 to 1 between the stability scores `UNSTABLE` and `STABLE`.
+    """
+    weight = (stability_score(sam) - UNSTABLE) / (STABLE - UNSTABLE)
+    return weight.clamp(0, 1)[..., None, None].to(sam.dtype) * sam + hq
 
 
 class ImageFeatures(NamedTuple):
@@ -50,6 +69,9 @@ class HQSam(nn.Module):
         interm_dim: channels of the early features.
         image_size: input size S in pixels.
         has_hq: False for a plain SAM, whose only mask output is `sam`.
+
+    Attributes:
+        mask_output: default of `Predictor`.
     """
 
     def __init__(
@@ -59,6 +81,7 @@ class HQSam(nn.Module):
         self.image_size = image_size
         self.interm_dim = interm_dim
         self.has_hq = has_hq
+        self.mask_output: MaskOutput = "sum"
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)
         self.mask_decoder = MaskDecoder(EMBED_DIM, interm_dim, has_hq=has_hq)
@@ -124,7 +147,8 @@ class HQSam(nn.Module):
 
         Args:
             features: with HQ features unless `sam` is the only output.
-            outputs: `hq` the HQ token's logits, `sum` SAM's plus those, `sam` SAM's, decoded without the HQ token.
+            outputs: `hq` the HQ token's logits, `sum` SAM's plus those, `auto` see `weighted_sum`, `sam` SAM's, decoded
+                without the HQ token.
             choice: `single` mask token 0; `best` of tokens 1 to 3 by predicted IoU (the authors' multimask output);
                 `all` three of them.
             iou_threshold: logits of prompts without a predicted IoU above it are 0 and not computed.
@@ -139,7 +163,7 @@ class HQSam(nn.Module):
             sam, hq, iou = self.decode(
                 features if with_hq else features._replace(hq=None),
                 prompts,
-                mask_tokens=tokens if not with_hq or "sum" in outputs else (),
+                mask_tokens=tokens if not with_hq or not ADDED.isdisjoint(outputs) else (),
                 is_wanted=None if iou_threshold is None else lambda iou: iou[:, columns].amax(dim=1) > iou_threshold,
             )
             iou = iou[:, columns]
@@ -156,4 +180,6 @@ class HQSam(nn.Module):
             found["hq"] = hq.expand(-1, iou.shape[1], -1, -1), iou
             if "sum" in outputs:
                 found["sum"] = sam + hq, iou
+            if "auto" in outputs:
+                found["auto"] = weighted_sum(sam, hq), iou
         return {output: found[output] for output in outputs}

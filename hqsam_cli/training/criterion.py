@@ -9,7 +9,7 @@ from torch.nn import functional
 from ..configs import TrainConfig
 from ..modeling.mask_decoder import MaskLogits
 from ..modeling.prompt_encoder import PromptBatch
-from ..modeling.sam import HQSam, normalize
+from ..modeling.sam import HQSam, normalize, weighted_sum
 from .data import Batch
 from .encoding_cache import EncodedImage, EncodingCache, box_prompts, no_objects, propose_objects
 from .losses import distillation_loss, hard_iou, point_loss
@@ -23,7 +23,7 @@ class Criterion(nn.Module):
     """HQ-SAM's training loss.
 
     `config.mask_output` selects the logits: the HQ logits as in the paper, their sum with SAM's, the mean of both
-    losses, or SAM's own if SAM itself is trained. `config.keep_sam` weights a distillation loss towards SAM's masks,
+    losses, that of the HQ logits and of `weighted_sum`, or SAM's own if SAM itself is trained. `config.keep_sam` weights a distillation loss towards SAM's masks,
     for box prompts of objects that SAM proposes. The image encoder has gradients only if it is trained.
     """
 
@@ -72,7 +72,10 @@ class Criterion(nn.Module):
             return [decoded.sam[:, 0]]
         assert decoded.hq is not None
         found = [] if self.trained == "sum" else [decoded.hq[:, 0]]
-        return found if self.trained == "hq" else [*found, (decoded.hq + decoded.sam)[:, 0]]
+        if self.trained == "hq":
+            return found
+        added = weighted_sum(decoded.sam, decoded.hq) if self.trained == "auto" else decoded.hq + decoded.sam
+        return [*found, added[:, 0]]
 
     def _pixels(self, images: list[Tensor | None]) -> Tensor:
         found = torch.stack([image for image in images if image is not None])

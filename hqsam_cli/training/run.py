@@ -92,7 +92,7 @@ class TrainRun:
         """The mask output to validate."""
         if self.config.learn != "hq":
             return "sam"
-        return "hq" if self.config.mask_output == "hq" else "sum"
+        return "sum" if self.config.mask_output == "both" else self.config.mask_output
 
     @property
     def learned_file(self) -> Path:
@@ -258,6 +258,7 @@ def _metadata(run: TrainRun, trainer: Trainer, epoch: Epoch) -> dict[str, str]:
         "architecture": str(infer_architecture(trainer.model.state_dict())),
         "image_size": str(trainer.model.image_size),
         "learned": run.config.learn,
+        **({"mask_output": "auto"} if run.config.mask_output == "auto" else {}),
         "base_sha256": file_hash(run.base),
         "data": ", ".join(f"{folder.name} ({len(folder.pairs)} x {folder.weight:g})" for folder in run.data),
         "command": run.command,

@@ -14,13 +14,14 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from ..configs import MaskOutput
 from ..errors import HqsamError, first_line
 from ..inference.predictor import prepare_for_inference
 from ..io.file_types import HEAD, describe_placeholder
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
 from .hub import find_checkpoint
-from .registry import ARCHITECTURES, architecture_of_hq, build_model, infer_architecture
+from .registry import ARCHITECTURES, PACKAGED, architecture_of_hq, build_model, infer_architecture
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 METADATA = "hqsam_metadata"
@@ -96,6 +97,7 @@ def load_checkpoint(path: Path) -> HQSam:
         )
     state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
     model.load_state_dict(state, assign=True)
+    model.mask_output = _mask_output(path, checkpoint.metadata)
     return model.eval().requires_grad_(False)
 
 
@@ -128,6 +130,22 @@ def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> 
     model = build_model(architecture, has_hq=HQ_KEY in state, image_size=image_size)
     _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
     return Checkpoint(kind, architecture, layout, state, metadata, model)
+
+
+def default_mask_output(path: Path) -> MaskOutput:
+    """The default mask output of a checkpoint, without reading its tensors; `sum` if the file is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _mask_output(path, file.metadata() or {})
+    except (SafetensorError, OSError):
+        return _mask_output(path, {})
+
+
+def _mask_output(path: Path, metadata: Mapping[str, str]) -> MaskOutput:
+    """`auto` for the packaged model and models trained for it, else `sum`, the authors' default."""
+    return "auto" if path in PACKAGED.values() or metadata.get("mask_output") == "auto" else "sum"
 
 
 def merge_checkpoint(sam: Path, hq_only: Path) -> Checkpoint:
