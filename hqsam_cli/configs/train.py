@@ -49,8 +49,7 @@ class TrainConfig:
     fresh: bool = _trained(False, "Initialize new HQ modules even if the base model has some.")
     init: Init = _trained("random", "Initialization of new HQ modules: random, or such that their masks equal SAM's.")
     mask_output: Trained = _trained(
-        "hq",
-        "Masks of the loss: HQ, their sum with SAM's, the mean of both (both), or of HQ and the weighted sum (auto).",
+        "hq", "Masks of the loss: HQ, their sum with SAM's, both, or HQ and the weighted sum (auto)."
     )
     augmentation: Augmentation = _trained(
         "paper", "Augmentation of HQ-SAM, or a stronger one for a few thousand images."

@@ -103,8 +103,8 @@ class Predictor:
 
     Args:
         model: from `load_model`, in evaluation mode.
-        mask_output: `sum` of SAM's and the HQ token's logits, `auto` with SAM's weighted by their stability, `hq` the HQ
-            token only, `sam` plain SAM; by default that of the model.
+        mask_output: `sum` of SAM's and the HQ token's logits, `auto` with SAM's weighted by their stability, `hq` the
+            HQ token only, `sam` plain SAM; by default that of the model.
         choice: `single` mask, or `all` three masks of multimask output.
         compare_sam: also predict plain SAM's masks for the same prompts.
         dtype: precision of the computation; masks are thresholded from float32 logits.

@@ -23,8 +23,9 @@ class Criterion(nn.Module):
     """HQ-SAM's training loss.
 
     `config.mask_output` selects the logits: the HQ logits as in the paper, their sum with SAM's, the mean of both
-    losses, that of the HQ logits and of `weighted_sum`, or SAM's own if SAM itself is trained. `config.keep_sam` weights a distillation loss towards SAM's masks,
-    for box prompts of objects that SAM proposes. The image encoder has gradients only if it is trained.
+    losses (`both`), that of the HQ logits and of `weighted_sum` (`auto`), or SAM's own if SAM itself is trained.
+    `config.keep_sam` weights a distillation loss towards SAM's masks, for box prompts of objects that SAM proposes. The
+    image encoder has gradients only if it is trained.
     """
 
     def __init__(self, model: HQSam, config: TrainConfig, cache: EncodingCache | None = None) -> None:

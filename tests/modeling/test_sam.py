@@ -9,7 +9,7 @@ from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, Pr
 from hqsam_cli.modeling.sam import STABLE, UNSTABLE, stability_score, weighted_sum
 from hqsam_cli.weights.registry import build_model
 
-from ..helpers import randomized
+from .conftest import randomized
 
 
 def logits_of_stability(stability: float) -> torch.Tensor:
