@@ -97,7 +97,7 @@ def _measure(
 
     peak = matrix_rate(compute.device, compute.dtype)
     sam = prepare_for_inference(checkpoint, compute.device, compute.dtype)
-    outputs: list[MaskOutput] = ["sum", "sam"] if sam.has_hq else ["sam"]
+    outputs: list[MaskOutput] = [sam.mask_output, "sam"] if sam.has_hq else ["sam"]
     rows = []
     for output in outputs:
         reporter.say(f"{len(photos)} images, {output} in {compute.dtype_name}")

@@ -40,22 +40,22 @@ def test_the_sample_data_from_one_command(hqsam: Run, tmp_path: Path) -> None:
     assert result.code == 0 and "mIoU" not in result.err
     assert "mBIoU" in result.out and max(map(len, result.out.splitlines())) < 120
     found = json.loads((tmp_path / "r.json").read_text())
-    assert (found["prompt"], found["mask_outputs"], found["datasets"]) == ("box", ["sam", "hq", "sum"], ["dis"])
+    assert (found["prompt"], found["mask_outputs"], found["datasets"]) == ("box", ["sam", "hq", "sum", "auto"], ["dis"])
     assert [(model["name"], len(model["sha256"])) for model in found["models"]] == [("lite", 64)]
     rows = {row["mask_output"]: row for row in found["rows"]}
-    assert list(rows) == ["sam", "hq", "sum"] and all(row["n"] == 6 for row in rows.values())
+    assert list(rows) == ["sam", "hq", "sum", "auto"] and all(row["n"] == 6 for row in rows.values())
     assert {row["protocol"] for row in rows.values()} == {"paper"}
     gains = {(d["mask_output"], d["metric"]): d for d in found["differences"]}
     gain = gains["sum", "mBIoU"]
     assert gain["value"] == pytest.approx(rows["sum"]["figures"]["mBIoU"] - rows["sam"]["figures"]["mBIoU"])
     assert gain["low"] <= gain["value"] <= gain["high"] and gain["against"]["mask_output"] == "sam"
     lines = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
-    assert len(lines) == 18
+    assert len(lines) == 24
     mean = np.mean([float(line["IoU"]) for line in lines if line["mask_output"] == "sum"])
     assert 100 * mean == pytest.approx(rows["sum"]["figures"]["mIoU"])
     assert cv2.imread(str(tmp_path / "r.png")) is not None
     worst = sorted((tmp_path / "worst").iterdir())
-    ious = sorted(float(line["IoU"]) for line in lines if line["mask_output"] == "sum")
+    ious = sorted(float(line["IoU"]) for line in lines if line["mask_output"] == "auto")
     assert [int(path.stem.rpartition("_")[2]) for path in worst] == [round(100 * value) for value in ious[:2]]
 
 
@@ -255,7 +255,7 @@ def test_refined_masks_are_one_more_row(hqsam: Run, tmp_path: Path, monkeypatch:
     rows = {row["mask_output"]: row["figures"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
     gt = read_mask(SAMPLES / "DIS5K/DIS-VD/gt/01_wheel.png")
     assert rows["sam+cascadepsp"]["mIoU"] == pytest.approx(100 * gt.mean())
-    assert set(rows) == {"sam", "hq", "sum", "sam+cascadepsp"}
+    assert set(rows) == {"sam", "hq", "sum", "auto", "sam+cascadepsp"}
 
 
 def test_without_the_package_refinement_says_what_to_install(hqsam: Run, monkeypatch: pytest.MonkeyPatch) -> None:

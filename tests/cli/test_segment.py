@@ -250,6 +250,18 @@ def test_a_run_that_is_done_ends_again_as_it_did(hqsam: Run, photos: Path) -> No
 
 
 @pytest.mark.usefixtures("default_model")
+@pytest.mark.parametrize("options", [[], ["--mask-output", "sum"]])
+def test_masks_of_lite_are_those_of_auto_by_default(hqsam: Run, photos: Path, options: list[str]) -> None:
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", *options).code == 0
+    info = json.loads(Path("hqsam_out/instances.json").read_text())["info"]
+    assert info["mask_output"] == (options[-1] if options else "auto")
+    again = hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "--mask-output", "hq")
+    assert again.code == 2 and f"`mask_output` was {info['mask_output']}, is hq" in again.err.replace(
+        "--mask-output", "`mask_output`"
+    )
+
+
+@pytest.mark.usefixtures("default_model")
 def test_the_json_says_what_made_it(hqsam: Run, photos: Path) -> None:
     assert hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco", "--mask-output", "hq").code == 0
     info = json.loads(Path("hqsam_out/instances.json").read_text())["info"]

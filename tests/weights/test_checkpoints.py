@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hqsam_cli.errors import HqsamError
+from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.weights.checkpoints import (
+    default_mask_output,
     load_checkpoint,
     load_model,
     merge_checkpoint,
@@ -23,7 +25,7 @@ from hqsam_cli.weights.checkpoints import (
 )
 from hqsam_cli.weights.conversion import is_hq
 from hqsam_cli.weights.hub import find_checkpoint
-from hqsam_cli.weights.registry import ARCHITECTURES, build_model, infer_architecture, vit_architecture
+from hqsam_cli.weights.registry import ARCHITECTURES, PACKAGED, build_model, infer_architecture, vit_architecture
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,23 @@ def test_half_precision_files_become_float32(tmp_path: Path, tiny: dict[str, Ten
     torch.save(half, tmp_path / "half.pth")
     loaded = load_checkpoint(tmp_path / "half.pth").state_dict()
     assert {value.dtype for value in loaded.values() if value.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"), [({}, "sum"), ({"mask_output": "auto"}, "auto"), ({"mask_output": "__class__"}, "sum")]
+)
+def test_the_default_mask_output_is_in_the_metadata(
+    tmp_path: Path, tiny: dict[str, Tensor], metadata: dict[str, str], expected: str
+) -> None:
+    path = rewritten(tmp_path / "own.safetensors", tiny, metadata, safetensors=True)
+    assert default_mask_output(path) == load_model(path).mask_output == Predictor(load_model(path)).mask_output
+    assert default_mask_output(path) == expected
+
+
+def test_lite_has_auto_and_files_without_metadata_have_sum(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    torch.save(tiny, tmp_path / "sam_hq_vit_tiny.pth")
+    assert default_mask_output(tmp_path / "sam_hq_vit_tiny.pth") == "sum"
+    assert default_mask_output(PACKAGED["lite"]) == load_model().mask_output == "auto"
 
 
 def test_a_plain_sam_has_no_hq(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
