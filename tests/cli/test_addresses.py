@@ -256,7 +256,8 @@ def test_results_are_read_from_addresses_and_written_to_them(
     refused = hqsam("results", "filter", out, "--min-score", "0.1", "-o", out)
     assert refused.code == 2 and "memory://bucket/out: is a folder" in refused.err
     memory.pipe_file("/bucket/odd.json", b'{"images": [{"id": 1}]}')
-    assert "memory://bucket/odd.json: entry 1 of images" in hqsam("results", "stats", "memory://bucket/odd.json").err
+    told = hqsam("results", "stats", "memory://bucket/odd.json").err
+    assert "memory://bucket/odd.json: images without an id or a file_name, left out: 1 (entry 1)" in told
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("memory")]
 
 
