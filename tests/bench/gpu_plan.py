@@ -32,7 +32,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from hqsam_cli.inference import postprocess
 from hqsam_cli.inference.postprocess import mask_crops
 from hqsam_cli.inference.predictor import EncodedImages, Predictor, prepare_for_inference
 from hqsam_cli.inference.preprocess import ResizeLongestSide
@@ -151,7 +150,7 @@ def _fused_attention(
 
 
 def fake_model(architecture: str, dtype: torch.dtype) -> HQSam:
-    """A model on the fake device, prepared as for inference; torch cannot copy fake modules, so it is made on `meta`."""
+    """A model on the fake device, prepared as for inference: on `meta`, since torch cannot copy fake modules."""
     with no_dispatch():
         model = prepare_for_inference(build_model(architecture), "meta", dtype)
     for module in model.modules():
@@ -208,7 +207,7 @@ def _stand_ins(recorder: Recorder) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(FakeTensor, "tolist", bounds))
         stack.enter_context(mock.patch.object(FakeTensor, "numpy", values, create=True))
-        stack.enter_context(mock.patch.object(postprocess.torch, "empty", unpinned))
+        stack.enter_context(mock.patch.object(torch, "empty", unpinned))
         yield
 
 
