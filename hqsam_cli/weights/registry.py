@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from ..modeling.sam import HQSam
@@ -152,11 +153,14 @@ WEIGHTS = {
 }
 
 
-def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024) -> HQSam:
+def build_model(
+    architecture: str, *, has_hq: bool = True, image_size: int = 1024, device: str | torch.device = "meta"
+) -> HQSam:
     """Build a model without trained weights.
 
-    A ViT is on the meta device: randomly initializing up to 637 million weights that are then overwritten would take
-    longer than loading. Other models have buffers outside the state, so they are initialized.
+    Args:
+        device: by default `meta`, for weights that are then loaded: randomly initializing up to 637 million would take
+            longer than loading them.
 
     Raises:
         ValueError: unknown architecture.
@@ -168,7 +172,7 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
     if architecture not in ARCHITECTURES:
         raise ValueError(f"no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}")
     entry = ARCHITECTURES[architecture]
-    with torch.device("meta" if entry.vit is not None else "cpu"):
+    with torch.device(device):
         return HQSam(entry.build(image_size), entry.interm_dim, image_size=image_size, has_hq=has_hq)
 
 

@@ -32,6 +32,6 @@ def test_counted_operations_are_those_of_a_cpu() -> None:
     plan = make_plan("vit_tiny", torch.float32, 1, boxes=2)
     counted = sum(own.flops for own in [*plan.stages["encode"], *plan.stages["decode"]])
     torch.manual_seed(0)
-    predictor = Predictor(build_model("vit_tiny").eval().requires_grad_(False), mask_output="sum")
+    predictor = Predictor(build_model("vit_tiny", device="cpu").eval().requires_grad_(False), mask_output="sum")
     measured = measure_stages(predictor, [random_photo(64, 48)], 2).operations
     assert counted == pytest.approx(measured, rel=0.1)  # torch does not count the attention of CPUs
