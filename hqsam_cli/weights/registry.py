@@ -6,6 +6,7 @@ To add an encoder, implement it in `modeling` and add it to `ARCHITECTURES`; add
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from ..modeling.sam import HQSam
@@ -153,14 +153,12 @@ WEIGHTS = {
 }
 
 
-def build_model(
-    architecture: str, *, has_hq: bool = True, image_size: int = 1024, device: str | torch.device = "meta"
-) -> HQSam:
+def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024, device: str = "meta") -> HQSam:
     """Build a model without trained weights.
 
     Args:
-        device: by default `meta`, for weights that are then loaded: randomly initializing up to 637 million would take
-            longer than loading them.
+        device: `meta` for weights that are loaded afterwards, since initializing up to 637 million takes longer than
+            loading them; on other devices the weights are random.
 
     Raises:
         ValueError: unknown architecture.
@@ -168,11 +166,12 @@ def build_model(
     import torch
 
     from ..modeling.sam import HQSam
+    from ..modeling.uninitialized import Uninitialized
 
     if architecture not in ARCHITECTURES:
         raise ValueError(f"no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}")
     entry = ARCHITECTURES[architecture]
-    with torch.device(device):
+    with torch.device(device), Uninitialized() if device == "meta" else nullcontext():
         return HQSam(entry.build(image_size), entry.interm_dim, image_size=image_size, has_hq=has_hq)
 
 
