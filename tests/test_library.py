@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def model() -> HQSam:
     torch.manual_seed(0)
-    return build_model("vit_tiny", image_size=64).eval().requires_grad_(False)
+    return build_model("vit_tiny", image_size=64, device="cpu").eval().requires_grad_(False)
 
 
 @pytest.fixture

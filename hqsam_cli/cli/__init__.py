@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import sys
+
+GC_THRESHOLD = 20_000  # objects; torch's import creates half a million, searched for cycles after every 700
 
 
 def main() -> None:
     """The `hqsam` command; from here on an interrupt is an exit code and no traceback, in the midst of imports too."""
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        gc.set_threshold(GC_THRESHOLD)
+        # Idle OpenMP threads sleep; by default they spin, which takes the cores from decoding and other processes.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from .plain import check_address_space
 
         check_address_space()
         from .app import run
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # else Python's exit searches all modules for cycles, half a second with torch

@@ -59,9 +59,15 @@ app.command("info")(info_command.info)
 
 
 @cache
+def _command() -> Any:
+    """All commands; building them takes a tenth of a second."""
+    return refuse_addresses(tidy_help(typer.main.get_command(app)))
+
+
+@cache
 def _flags() -> frozenset[str]:
     """All options of all commands."""
-    commands: list[Any] = [typer.main.get_command(app)]
+    commands: list[Any] = [_command()]
     for command in commands:  # which grows
         commands += getattr(command, "commands", {}).values()
     return frozenset(flag for command in commands for option in command.params for flag in option.opts)
@@ -97,9 +103,7 @@ def run() -> None:
     show_what_can_be_shown()
     try:
         # Not standalone: typer would print usage errors in a box of five lines.
-        sys.exit(
-            refuse_addresses(tidy_help(typer.main.get_command(app)))(standalone_mode=False, prog_name="hqsam") or 0
-        )
+        sys.exit(_command()(standalone_mode=False, prog_name="hqsam") or 0)
     except ClickException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()  # type: ignore[attr-defined]

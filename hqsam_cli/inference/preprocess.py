@@ -88,10 +88,13 @@ class ResizedImage(NamedTuple):
 
 def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
     """Normalize and pad resized images into a float32 batch (B, 3, S, S)."""
-    batch = torch.zeros(len(images), 3, side, side, device=device)
+    pixels = torch.zeros(len(images), side, side, 3, dtype=torch.uint8, device=device)
+    for row, image in zip(pixels, images, strict=True):
+        row[: image.shape[0], : image.shape[1]].copy_(torch.from_numpy(np.ascontiguousarray(image)), non_blocking=True)
+    batch = normalize(pixels.permute(0, 3, 1, 2))
     for row, image in zip(batch, images, strict=True):
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device, non_blocking=True)
-        row[:, : image.shape[0], : image.shape[1]] = normalize(pixels.permute(2, 0, 1))
+        row[:, image.shape[0] :] = 0
+        row[:, :, image.shape[1] :] = 0
     return batch
 
 

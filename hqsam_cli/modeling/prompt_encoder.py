@@ -44,7 +44,7 @@ class RandomFourierPositions(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
+        self.register_buffer("positional_encoding_gaussian_matrix", nn.init.normal_(torch.empty(2, channels // 2)))
 
     def forward(self, positions: Tensor) -> Tensor:
         """(..., 2) normalized x and y to (..., channels); in float32 even under autocast."""

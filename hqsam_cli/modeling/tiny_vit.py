@@ -6,7 +6,6 @@ State keys match the official checkpoints, including their unused classification
 from __future__ import annotations
 
 from contextlib import nullcontext
-from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -194,7 +193,6 @@ class NormedMLP(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention in a window with a learned bias per absolute offset (rows, columns)."""
 
-    attention_bias_idxs: Tensor
     fused_bias: Tensor | None
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
@@ -203,19 +201,16 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
-        positions = list(product(range(window), range(window)))
-        offsets: dict[tuple[int, int], int] = {}
-        indices = [
-            offsets.setdefault((abs(a[0] - b[0]), abs(a[1] - b[1])), len(offsets)) for a in positions for b in positions
-        ]
-        self.attention_biases = nn.Parameter(torch.zeros(heads, len(offsets)))
-        table = torch.tensor(indices).view(len(positions), len(positions))
-        self.register_buffer("attention_bias_idxs", table, persistent=False)
+        self.window = window
+        self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
         self.register_buffer("fused_bias", None, persistent=False)
 
     def bias(self) -> Tensor:
         """Attention bias of each head: (1, heads, N, N)."""
-        return self.attention_biases[:, self.attention_bias_idxs][None]
+        positions = torch.arange(self.window, device=self.attention_biases.device)
+        distances = (positions[:, None] - positions).abs()
+        offsets = distances[:, None, :, None] * self.window + distances[None, :, None, :]
+        return self.attention_biases[:, offsets.reshape(self.window**2, -1)][None]
 
     def fuse(self) -> None:
         """Precompute the attention bias, for inference only."""

@@ -6,6 +6,7 @@ To add an encoder, implement it in `modeling` and add it to `ARCHITECTURES`; add
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -152,11 +153,12 @@ WEIGHTS = {
 }
 
 
-def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024) -> HQSam:
+def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024, device: str = "meta") -> HQSam:
     """Build a model without trained weights.
 
-    A ViT is on the meta device: randomly initializing up to 637 million weights that are then overwritten would take
-    longer than loading. Other models have buffers outside the state, so they are initialized.
+    Args:
+        device: `meta` for weights that are loaded afterwards, since initializing up to 637 million takes longer than
+            loading them; on other devices the weights are random.
 
     Raises:
         ValueError: unknown architecture.
@@ -164,11 +166,12 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
     import torch
 
     from ..modeling.sam import HQSam
+    from ..modeling.uninitialized import Uninitialized
 
     if architecture not in ARCHITECTURES:
         raise ValueError(f"no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}")
     entry = ARCHITECTURES[architecture]
-    with torch.device("meta" if entry.vit is not None else "cpu"):
+    with torch.device(device), Uninitialized() if device == "meta" else nullcontext():
         return HQSam(entry.build(image_size), entry.interm_dim, image_size=image_size, has_hq=has_hq)
 
 

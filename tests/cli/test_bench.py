@@ -14,7 +14,9 @@ from tests.cli.conftest import Run
 
 def test_every_precision_and_output_has_a_row(hqsam: Run, photos: Path) -> None:
     torch.manual_seed(0)
-    save_file(build_model("vit_tiny", image_size=128).state_dict(), "random.safetensors", {"image_size": "128"})
+    save_file(
+        build_model("vit_tiny", image_size=128, device="cpu").state_dict(), "random.safetensors", {"image_size": "128"}
+    )
     command = ("bench", photos, "--model", "random.safetensors", "--images", "2", "--boxes", "3", "--device", "cpu")
     result = hqsam(*command, "--json")
     assert result.code == 0, result.err
@@ -32,7 +34,7 @@ def test_every_precision_and_output_has_a_row(hqsam: Run, photos: Path) -> None:
 
 def test_a_plain_sam_has_its_own_masks_alone(hqsam: Run) -> None:
     torch.manual_seed(0)
-    state = build_model("vit_tiny", has_hq=False, image_size=128).state_dict()
+    state = build_model("vit_tiny", has_hq=False, image_size=128, device="cpu").state_dict()
     save_file(state, "plain.safetensors", {"image_size": "128"})
     result = hqsam(
         "bench", "--model", "plain.safetensors", "--images", "1", "--boxes", "1", "--json", "--device", "cpu"

@@ -82,7 +82,7 @@ def test_deploy_scores_are_those_of_the_masks_that_segment_writes(hqsam: Run, tm
 
 def test_every_model_on_every_set_in_one_table(hqsam: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    state = build_model("vit_tiny", image_size=128).state_dict()
+    state = build_model("vit_tiny", image_size=128, device="cpu").state_dict()
     save_file(state, tmp_path / "other.safetensors", metadata={"image_size": "128"})
     own = tmp_path / "own"
     for part in ("im", "gt"):
@@ -210,7 +210,7 @@ def test_masks_of_no_image_are_counted_and_strict_makes_them_a_failure(hqsam: Ru
 
 def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    state = build_model("vit_tiny", has_hq=False, image_size=128).state_dict()
+    state = build_model("vit_tiny", has_hq=False, image_size=128, device="cpu").state_dict()
     save_file(state, tmp_path / "plain.safetensors", metadata={"image_size": "128"})
     command = ("eval", "--dataset", "dis", "--data-root", SAMPLES, "--model", "plain.safetensors", "--limit", "1")
     assert hqsam(*command, "--json", "r.json").code == 0

@@ -36,7 +36,9 @@ def test_two_shards_merged_are_one_run(hqsam: Run, photos: Path) -> None:
 
 def test_a_process_on_each_device_makes_what_one_makes(hqsam: Run, photos: Path) -> None:
     torch.manual_seed(0)
-    save_file(build_model("vit_tiny", image_size=128).state_dict(), "random.safetensors", {"image_size": "128"})
+    save_file(
+        build_model("vit_tiny", image_size=128, device="cpu").state_dict(), "random.safetensors", {"image_size": "128"}
+    )
     command = ("segment", photos, "--boxes", "dets.json", "--model", "random.safetensors", "--dtype", "float32")
     assert hqsam(*command, "--device", "cpu", "-o", "one").code == 0
     several = hqsam(*command, "--devices", "cpu,cpu", "-o", "two")

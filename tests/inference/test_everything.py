@@ -37,7 +37,7 @@ def theirs() -> Any:
 
 @pytest.fixture(scope="module")
 def ours(theirs: Any) -> Predictor:
-    model = build_model("vit_tiny")
+    model = build_model("vit_tiny", device="cpu")
     model.load_state_dict(theirs.state_dict())
     return Predictor(model.eval(), choice="best", prompts_per_batch=16)
 

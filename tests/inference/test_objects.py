@@ -27,7 +27,9 @@ def square(x: int, y: int, side: int) -> MaskCrop:
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     torch.manual_seed(0)
-    return Predictor(build_model("vit_tiny", image_size=128).eval().requires_grad_(False), prompts_per_batch=4)
+    return Predictor(
+        build_model("vit_tiny", image_size=128, device="cpu").eval().requires_grad_(False), prompts_per_batch=4
+    )
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.modeling.conftest import randomized
 @pytest.fixture(scope="module")
 def model() -> HQSam:
     torch.manual_seed(0)
-    return build_model("vit_tiny", image_size=128).eval().requires_grad_(False)
+    return build_model("vit_tiny", image_size=128, device="cpu").eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_comparing_with_sam_does_not_change_the_masks(
 @torch.no_grad()
 def test_a_prepared_model_has_the_same_logits() -> None:
     torch.manual_seed(0)
-    plain = randomized(build_model("vit_tiny", image_size=256))
+    plain = randomized(build_model("vit_tiny", image_size=256, device="cpu"))
     for module in plain.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None
@@ -116,7 +116,7 @@ def test_a_prepared_model_has_the_same_logits() -> None:
 
 
 def test_convolutions_of_the_small_encoder_stay_in_float32_on_a_cpu() -> None:
-    model = prepare_for_inference(build_model("vit_tiny", image_size=256), "cpu", torch.bfloat16)
+    model = prepare_for_inference(build_model("vit_tiny", image_size=256, device="cpu"), "cpu", torch.bfloat16)
     encoder = model.image_encoder
     assert {own.c.weight.dtype for own in encoder.modules() if isinstance(own, ConvNorm)} == {torch.float32}
     assert {own.weight.dtype for own in encoder.modules() if isinstance(own, nn.Linear)} == {torch.bfloat16}

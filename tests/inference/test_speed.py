@@ -23,7 +23,7 @@ def test_random_boxes_are_inside_the_image() -> None:
 @pytest.mark.parametrize("output", ["sum", "sam"])
 def test_flops_are_linear_in_prompts(output: str) -> None:
     torch.manual_seed(0)
-    model = build_model("vit_tiny", image_size=128).eval().requires_grad_(False)
+    model = build_model("vit_tiny", image_size=128, device="cpu").eval().requires_grad_(False)
     predictor = Predictor(model, mask_output=output, prompts_per_batch=4)  # type: ignore[arg-type]
     one, two, three = (measure_stages(predictor, [random_photo(64, 48)], count) for count in (1, 2, 3))
     assert three.operations - two.operations == two.operations - one.operations > 0
@@ -36,7 +36,7 @@ def test_fused_convolutions_are_counted() -> None:
     torch.manual_seed(0)
     counts = []
     for prepare in (False, True):
-        model = build_model("vit_tiny", image_size=128).eval().requires_grad_(False)
+        model = build_model("vit_tiny", image_size=128, device="cpu").eval().requires_grad_(False)
         model = prepare_for_inference(model, "cpu") if prepare else model
         counts.append(measure_stages(Predictor(model), [random_photo(64, 48)], 1).operations)
     assert counts[0] == counts[1]

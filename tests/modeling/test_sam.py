@@ -37,7 +37,7 @@ def test_stable_logits_of_sam_are_added_and_unstable_ones_are_not(stability: flo
 @pytest.mark.parametrize("choice", ["single", "best", "all"])
 def test_auto_weights_each_mask_by_its_own_stability(choice: str) -> None:
     torch.manual_seed(0)
-    model = randomized(build_model("vit_tiny", image_size=128)).eval()
+    model = randomized(build_model("vit_tiny", image_size=128, device="cpu")).eval()
     features = model.encode(torch.randn(1, 3, 128, 128))
     corners = torch.tensor([[[8.0, 8.0], [100.0, 90.0]], [[30.0, 40.0], [60.0, 70.0]]])
     prompts = PromptBatch(

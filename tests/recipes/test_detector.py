@@ -79,7 +79,7 @@ def test_ground_and_crumbs_are_no_objects() -> None:
 
 def test_what_has_a_mask_is_not_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    model = build_model("vit_tiny", image_size=128).eval()
+    model = build_model("vit_tiny", image_size=128, device="cpu").eval()
     monkeypatch.setattr(detector, "load_model", lambda *_: model)
     monkeypatch.setattr(detector, "FOUND", ObjectsConfig(grid_iou=-1e9, grid_stability=0.0))
     monkeypatch.setattr(detector, "BORDERS", 5)

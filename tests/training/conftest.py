@@ -18,7 +18,7 @@ from hqsam_cli.weights.registry import build_model
 def small_model(**options: bool) -> HQSam:
     """A `vit_tiny` with equal random weights each time, for squares of 64 pixels."""
     torch.manual_seed(0)
-    return build_model("vit_tiny", image_size=64, **options).eval()
+    return build_model("vit_tiny", image_size=64, **options, device="cpu").eval()
 
 
 def copied(model: HQSam) -> dict[str, torch.Tensor]:

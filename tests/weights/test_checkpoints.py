@@ -32,7 +32,7 @@ from hqsam_cli.weights.registry import ARCHITECTURES, PACKAGED, build_model, inf
 def tiny() -> dict[str, Tensor]:
     """State of a random `vit_tiny` HQ-SAM."""
     torch.manual_seed(0)
-    return build_model("vit_tiny").state_dict()
+    return build_model("vit_tiny", device="cpu").state_dict()
 
 
 def same(path: Path, state: dict[str, Tensor]) -> bool:
@@ -73,7 +73,7 @@ def test_lite_has_auto_and_files_without_metadata_have_sum(tmp_path: Path, tiny:
 
 
 def test_a_plain_sam_has_no_hq(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
-    plain = build_model("vit_tiny", has_hq=False).state_dict().keys()
+    plain = build_model("vit_tiny", has_hq=False, device="cpu").state_dict().keys()
     torch.save({key: tiny[key] for key in plain}, tmp_path / "mobile_sam.pt")
     assert not load_checkpoint(tmp_path / "mobile_sam.pt").has_hq
 
