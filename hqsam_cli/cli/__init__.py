@@ -10,6 +10,8 @@ def main() -> None:
     """The `hqsam` command; from here on an interrupt is an exit code and no traceback, in the midst of imports too."""
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         from .plain import check_address_space
 
         check_address_space()
