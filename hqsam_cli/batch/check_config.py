@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..configs import DEFAULT_TOLERANCE, STDIN, SegmentConfig
-from ..configs.formats import POLYGON_FORMATS
+from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
 from ..io.addresses import is_address
@@ -93,9 +93,9 @@ def _to_stdout(config: SegmentConfig) -> SegmentConfig:
 def _with_tolerance(config: SegmentConfig) -> SegmentConfig:
     """Return the config with the polygon tolerance; None if no output has polygons."""
     segmentation, tolerance = config.polygons.segmentation, config.polygons.tolerance
-    if segmentation != "rle" and not config.formats & {"coco", "ndjson"}:
+    if segmentation != "rle" and not config.formats & EITHER_FORMATS:
         raise UsageError("applies to COCO and NDJSON only", option="segmentation", remedy="add --format coco")
-    if segmentation == "rle" and not config.formats & POLYGON_FORMATS:
+    if not config.polygon_formats:
         if tolerance is not None:
             raise UsageError(
                 "applies to polygons only", option="tolerance", remedy="add --segmentation polygon, or a polygon format"

@@ -147,7 +147,11 @@ class Segment:
             raise ImageError("the model's output overflowed", file=item.source.path, remedy="use `dtype` float32")
         return [
             make_annotation(
-                instance, item.image_id, multimask=self.config.multimask, tolerance=self.config.polygons.tolerance
+                instance,
+                item.image_id,
+                multimask=self.config.multimask,
+                tolerance=self.config.polygons.tolerance,
+                forms=self.config.polygon_formats,
             )
             for instance in results
         ]

@@ -191,8 +191,8 @@ def convert(
             form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance,
             overwrite_edited=overwrite_edited, prune=prune,
         )  # fmt: skip
-    if cost.masks:
-        reporter.say(str(cost))
+    for line in cost.lines():
+        reporter.say(line)
     reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
 
 

@@ -13,12 +13,14 @@ class MaskFormat(NamedTuple):
         made_of: what the writer needs: the annotations of records, their `polygons` too, or masks in memory.
         file: the name of the file that a function of records writes.
         beside: suffix of another file that it writes beside that.
+        rasterized: the function that rasterizes its polygons as its readers do; see `formats.rasterize`.
     """
 
     writer: str
     made_of: Literal["annotations", "polygons", "masks"] = "annotations"
     file: str = ""
     beside: str | None = None
+    rasterized: str = "rasterize.by_pycocotools"
 
 
 MASK_FORMATS = {
@@ -26,8 +28,8 @@ MASK_FORMATS = {
     "png": MaskFormat("png.PngWriter", "masks"),
     "idmap": MaskFormat("idmap.IdMapWriter", "masks"),
     "ndjson": MaskFormat("ndjson.write_ndjson", file="instances.ndjson"),
-    "yolo-seg": MaskFormat("yolo_seg.YoloSegWriter", "polygons"),
-    "labelme": MaskFormat("labelme.LabelmeWriter", "polygons"),
+    "yolo-seg": MaskFormat("yolo_seg.YoloSegWriter", "polygons", rasterized="yolo_seg.by_ultralytics"),
+    "labelme": MaskFormat("labelme.LabelmeWriter", "polygons", rasterized="rasterize.by_pillow"),
     "voc": MaskFormat("voc.VocWriter"),
     "labelstudio": MaskFormat("labelstudio.write_tasks", "polygons", file="labelstudio.json", beside=".xml"),
     "cvat": MaskFormat("cvat.write_cvat", "polygons", file="cvat.xml"),
@@ -36,6 +38,8 @@ MASK_FORMATS = {
 }
 # For which annotations need `polygons`.
 POLYGON_FORMATS = frozenset(name for name, own in MASK_FORMATS.items() if own.made_of == "polygons")
+# Their masks are polygons or RLE, by `--segmentation`.
+EITHER_FORMATS = frozenset({"coco", "ndjson"})
 # What can be made of records alone: one file, or a folder of labels; see `hqsam results convert`.
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name, own in MASK_FORMATS.items() if own.made_of != "masks" and name not in FILES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .detect import DetectorConfig
-from .formats import FILE_PROMPTS, FOLDER_PROMPTS, JSON_PROMPTS, MASK_FORMATS
+from .formats import EITHER_FORMATS, FILE_PROMPTS, FOLDER_PROMPTS, JSON_PROMPTS, MASK_FORMATS, POLYGON_FORMATS
 from .names import DEFAULT_MODEL, DEFAULT_TOLERANCE, MODEL_VARIABLE, BoxFormat, Engine, MaskOutput, SegmentationKind
 from .option import option, part
 from .run import EVERYTHING, PROMPTS, RESULTS, RUN, SPEED, RunConfig
@@ -249,3 +249,9 @@ class SegmentConfig(RunConfig):
         """All output formats: those of `format`, and overlays and thumbnails."""
         pictures = [name for name in ("overlay", "thumbnail") if getattr(self, name)]
         return frozenset([*self.format, *pictures])
+
+    @property
+    def polygon_formats(self) -> frozenset[str]:
+        """Output formats whose masks are polygons."""
+        with_polygons = self.polygons.segmentation != "rle"
+        return self.formats & (POLYGON_FORMATS | EITHER_FORMATS if with_polygons else POLYGON_FORMATS)

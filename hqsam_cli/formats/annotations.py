@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..configs import SegmentationKind
@@ -12,12 +12,17 @@ from .polygons import mask_polygons
 
 
 def make_annotation(
-    instance: Instance, image_id: int, *, multimask: bool, tolerance: float | None = None
+    instance: Instance,
+    image_id: int,
+    *,
+    multimask: bool,
+    tolerance: float | None = None,
+    forms: Collection[str] = (),
 ) -> Annotation:
     """`Instance.to_coco`, plus `polygons` from `mask_polygons` if a `tolerance` is given."""
     annotation = instance.to_coco(image_id, multimask=multimask)
     if tolerance is not None:
-        annotation["polygons"] = mask_polygons(instance.mask, tolerance).record()
+        annotation["polygons"] = mask_polygons(instance.mask, tolerance, forms)
     return annotation
 
 

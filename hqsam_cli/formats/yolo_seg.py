@@ -6,15 +6,17 @@ import os
 import shutil
 from pathlib import Path, PurePosixPath
 
+import cv2
 import numpy as np
 import yaml
 
 from ..configs import digest
 from ..io.atomic import write_file
 from ..records import Category, ImageRecord
+from .joining import join
 from .label_writer import LabelWriter
 from .ownership import ImageFiles
-from .polygons import join
+from .rasterize import Parts
 from .run_records import RunRecords
 from .yolo import CLASSES, LABELS, class_lines
 
@@ -43,11 +45,10 @@ class YoloSegWriter(LabelWriter):
         """See `LabelWriter`."""
         lines = []
         for annotation in record.annotations:
-            rings = [np.array(part).reshape(-1, 2) for part in annotation["polygons"]["parts"]]
-            if rings:
-                normalized = ((np.floor(join(rings)) + 0.25) / np.array(record.size)).ravel()
-                outline = " ".join(f"{number:.{DECIMALS}f}" for number in normalized)
-                lines.append(f"{self.classes[annotation['category_id']]} {outline}\n")
+            if parts := annotation["polygons"]["parts"]:
+                normalized = ((outline(parts) + 0.25) / np.array(record.size)).ravel()
+                corners = " ".join(f"{number:.{DECIMALS}f}" for number in normalized)
+                lines.append(f"{self.classes[annotation['category_id']]} {corners}\n")
         return "".join(lines).encode()
 
     def beside(self, record: ImageRecord, name: str) -> None:
@@ -101,3 +102,15 @@ class YoloSegWriter(LabelWriter):
         """See `LabelWriter`; without folders named `images`, of which ultralytics replaces the last."""
         name = "/".join(part for part in file_name.split("/") if part != IMAGES)
         return *super().label_names(name)[:2], f"{name}.{digest(file_name)}{self.suffix}"
+
+
+def outline(parts: Parts) -> np.ndarray:
+    """The outline of an object, (n, 2) of pixel indices."""
+    return join([np.floor(np.reshape(part, (-1, 2))) for part in parts])
+
+
+def by_ultralytics(parts: Parts, width: int, height: int) -> np.ndarray:
+    """The pixels inside or on the outline that is written of polygons, as in `ultralytics.data.utils.polygon2mask`."""
+    canvas = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(canvas, [outline(parts).astype(np.int32)], (1,))
+    return canvas

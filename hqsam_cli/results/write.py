@@ -10,25 +10,27 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
-from ..configs.formats import FOLDERS, POLYGON_FORMATS
+from ..configs.formats import FOLDERS, MASK_FORMATS, POLYGON_FORMATS, MaskFormat
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, WRITERS
 from ..formats.coco import write_document, write_list
 from ..formats.label_writer import LabelWriter
 from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
-from ..formats.polygons import MaskPolygons, PolygonCost, mask_polygons
+from ..formats.polygons import PolygonCost, mask_polygons
+from ..formats.rasterize import Parts, ious, with_pixels
 from ..formats.run_records import RecordsWriter, RunRecords
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import read_numbers
 from ..io.atomic import check_can_write, write_file, writing
 from ..io.run_folder import JOURNAL
-from ..records import Annotation, ImageRecord, MaskCrop, Segmentation
+from ..records import Annotation, ImageRecord, MaskCrop, Polygons, Segmentation
 from .group import by_image
 from .image_names import name_images
 from .stream import Results
 
 T = TypeVar("T")
 BOXES = ("yolo", "voc")  # formats of boxes
+SAME = 0.99  # IoU with its mask from which a polygon is drawn true
 DIGESTS = "labels.sha256"  # of written labels, to detect those edited by hand
 
 
@@ -202,8 +204,9 @@ class _Masks:
             size = shape["size"][1], shape["size"][0]
         changed: Annotation = {**annotation}
         try:
-            if isinstance(shape, list) and not self.to_rle:
-                polygons = MaskPolygons(sound_polygons(shape), 1.0, 0)
+            given = sound_polygons(shape) if isinstance(shape, list) and not self.to_rle else None
+            if given is not None and MASK_FORMATS[self.form].rasterized == MaskFormat("").rasterized:
+                polygons: Polygons = {"parts": given, "ious": {self.form: 1.0}, "dropped": 0}  # they are the mask
             elif size is None:
                 raise ValueError("belongs to an image of unknown size")
             else:
@@ -212,12 +215,26 @@ class _Masks:
                     changed["segmentation"] = mask.rle
                 if self.tolerance is None:
                     return changed
-                polygons = mask_polygons(mask, self.tolerance)
+                polygons = self._polygons(mask, given, self.tolerance)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise self._error(annotation, f": its mask {error}") from None
-        changed["polygons"] = polygons.record()
+        changed["polygons"] = polygons
         self.cost.add([changed])
         return changed
+
+    def _polygons(self, mask: MaskCrop, given: Parts | None, tolerance: float) -> Polygons:
+        """The polygons of the input, if readers of the format draw them true; otherwise outlines of the mask."""
+        if given is None:
+            return mask_polygons(mask, tolerance, [self.form])
+        parts = with_pixels(given, mask.width, mask.height)
+        kept: Polygons = {"parts": parts, "ious": ious(parts, mask, [self.form]), "dropped": 0}
+        if kept["ious"][self.form] >= SAME:
+            return kept
+        made = mask_polygons(mask, tolerance, [self.form])
+        if made["ious"][self.form] <= kept["ious"][self.form]:
+            return kept
+        self.cost.replaced += 1
+        return made
 
     def _check(self, annotation: Annotation) -> None:
         """Raise if an annotation lacks what labels need."""

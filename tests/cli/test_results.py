@@ -38,7 +38,7 @@ def test_from_two_files_to_labels(hqsam: Run, sets: None) -> None:
     assert sum(counts) == 3
     made = hqsam("results", "convert", "few.json", "--format", "yolo-seg", "--images", "imgs", "--output", "set")
     assert made.code == 0
-    assert "few.json: COCO instances" in made.err and "polygons: mean IoU" in made.err
+    assert "few.json: COCO instances" in made.err and "polygons in yolo-seg: mean IoU" in made.err
     assert Path("set/yolo-seg/labels/c.txt").read_text().startswith("0 ")
 
 

@@ -72,7 +72,7 @@ def test_the_summary_says_what_polygons_cost(hqsam: Run) -> None:
     boxes = SAMPLES / "boxes.json"
     result = hqsam("segment", SAMPLES / "images/kites.jpg", "--boxes", boxes, "-f", "coco", "--segmentation", "polygon")
     assert result.code == 0
-    (mean, lowest) = re.findall(r"polygons: mean IoU with the masks ([\d.]+), lowest ([\d.]+)", result.err)[0]
+    (mean, lowest) = re.findall(r"polygons in coco: mean IoU with the masks ([\d.]+), lowest ([\d.]+)", result.err)[0]
     assert LOWEST_MEAN <= float(mean) <= 1
     coarse = hqsam(
         *("segment", SAMPLES / "images/kites.jpg", "--boxes", boxes, "-f", "coco", "--segmentation", "polygon"),
