@@ -1,10 +1,10 @@
 """Colors of half-transparent pixels of cut-outs: `python tests/bench/fringe.py ALPHA... --over PHOTO PHOTO`.
 
-ALPHA are folders of 8-bit PNG, with photos of equal stems in `images/` beside them. The color of an object is that of the
-photo where it is opaque, and of the nearest opaque pixel elsewhere. It is composited over each PHOTO by its alpha. Errors
-are mean absolute differences of the composite, and of `foreground` of it, from the color of the object, 0 to 255, over the
-half-transparent pixels: plain, and weighted by alpha, which is what is seen on another background. `--picture FILE` draws
-a row per matte: the composite, and the cut-out with either color on white.
+ALPHA are folders of 8-bit PNG, with photos of equal stems in `images/` beside them. The color of an object is that of
+the photo where it is opaque, and of the nearest opaque pixel elsewhere. It is composited over each PHOTO by its alpha.
+Errors are mean absolute differences of the composite, and of `foreground` of it, from the color of the object, 0 to
+255, over the half-transparent pixels: plain, and weighted by alpha, which is what is seen on another background.
+`--picture FILE` draws a row per matte: the composite, and the cut-out with either color on white.
 """
 
 from __future__ import annotations

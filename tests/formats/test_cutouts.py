@@ -66,8 +66,8 @@ def test_crops_are_the_tight_box(tmp_path: Path) -> None:
 
 def test_half_transparent_pixels_have_the_color_of_the_object(tmp_path: Path) -> None:
     """A red object on green: both are in its soft border, and only red is in its cut-out."""
-    side = 80
-    values = cv2.blur(np.pad(np.full((40, 40), 255, np.uint8), 20), (15, 15))
+    side = 640
+    values = cv2.blur(np.pad(np.full((320, 320), 255, np.uint8), 160), (15, 15))
     share = values[..., None] / 255
     photo = np.rint(share * (220, 30, 40) + (1 - share) * (20, 200, 60)).astype(np.uint8)
     mask = MaskCrop.whole(values >= 128)
