@@ -76,13 +76,13 @@ def test_half_transparent_pixels_have_the_color_of_the_object(tmp_path: Path) ->
     mixed = (alpha > 60) & (alpha < 255)
     assert np.abs(photo[mixed].astype(int) - (220, 30, 40)).mean() > 40
     bgra = CutoutWriter(tmp_path, []).part(photo, instance)
-    assert np.abs(bgra[mixed][:, 2::-1].astype(int) - (220, 30, 40)).mean() < 4
+    assert np.abs(bgra[mixed][:, 2::-1].astype(int) - (220, 30, 40)).mean() < 8
     assert np.array_equal(bgra[alpha == 255][:, 2::-1], photo[alpha == 255]) and bgra.shape == (side, side, 4)
     x, y, w, h = mask.tight_box()
     on_blue = CropWriter(tmp_path, [], background=(0, 0, 255)).part(photo, instance)[..., ::-1]
     assert on_blue.shape == (h, w, 3)
     green = on_blue[..., 1][mixed[y : y + h, x : x + w]]
-    assert green.max() <= 34
+    assert green.max() <= 40  # 58 if the photo is mixed as it is
 
 
 def soft(values: Any, bits: Any) -> np.ndarray:
