@@ -82,7 +82,7 @@ def test_half_transparent_pixels_have_the_color_of_the_object(tmp_path: Path) ->
     on_blue = CropWriter(tmp_path, [], background=(0, 0, 255)).part(photo, instance)[..., ::-1]
     assert on_blue.shape == (h, w, 3)
     green = on_blue[..., 1][mixed[y : y + h, x : x + w]]
-    assert green.max() <= 40  # 58 if the photo is mixed as it is
+    assert green.max() <= 34  # 59 if the photo is mixed as it is
 
 
 def soft(values: Any, bits: Any) -> np.ndarray:
