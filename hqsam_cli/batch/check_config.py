@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from ..errors import UsageError
 from ..io.addresses import is_address
 from ..weights.registry import check_hq
 
+log = logging.getLogger(__name__)
 AREA = re.compile(r"\d+(\.\d+)?%?")
 LINES = "ndjson"  # the stdout format
 
@@ -35,6 +37,8 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     _check_prompts(config, inputs)
     _check_engine(config)
     check_hq(config.model, config.mask_output)
+    if config.exif == "ignore" and (turning := sorted(config.formats & {"labelme", "yolo-seg"})):
+        log.warning("%s: its readers apply EXIF orientation; labels of rotated images do not fit", ", ".join(turning))
     if config.compare_sam and (config.everything or config.mask_output == "sam"):
         raise UsageError(
             "compares HQ-SAM with SAM, on prompts",

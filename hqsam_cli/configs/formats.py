@@ -43,6 +43,29 @@ EITHER_FORMATS = frozenset({"coco", "ndjson"})
 # What can be made of records alone: one file, or a folder of labels; see `hqsam results convert`.
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name, own in MASK_FORMATS.items() if own.made_of != "masks" and name not in FILES))
+
+
+class Layout(NamedTuple):
+    """A value of `hqsam results convert --layout`: a folder that a program opens as a data set.
+
+    Attributes:
+        form: the format that it consists of.
+        file: path of the COCO file in the folder; empty if the format is a folder itself.
+        images: folder of the images next to it.
+        symbolic: whether the program follows symbolic links out of that folder.
+    """
+
+    form: str
+    file: str = ""
+    images: str = ""
+    symbolic: bool = True
+
+
+LAYOUTS = {
+    "datumaro": Layout("coco", "annotations/instances_default.json", "images", symbolic=False),
+    "fiftyone": Layout("coco", "labels.json", "data"),
+    "ultralytics": Layout("yolo-seg"),
+}
 # What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`. Of JSON documents:
 JSON_PROMPTS = {
     "NDJSON": "ndjson.read_lines",

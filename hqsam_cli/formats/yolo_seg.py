@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -12,6 +10,7 @@ import yaml
 
 from ..configs import digest
 from ..io.atomic import write_file
+from ..io.links import link_image
 from ..records import Category, ImageRecord
 from .joining import join
 from .label_writer import LabelWriter
@@ -53,18 +52,7 @@ class YoloSegWriter(LabelWriter):
 
     def beside(self, record: ImageRecord, name: str) -> None:
         """Link the image under the name of its label, or copy it if the file system has no links."""
-        link = self._image(name, record.file_name)
-        if link.is_symlink():
-            if os.readlink(link) == record.path:
-                return
-            link.unlink()
-        elif link.exists():
-            return
-        link.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            link.symlink_to(record.path)
-        except OSError:
-            shutil.copyfile(record.path, link)
+        link_image(self._image(name, record.file_name), record.path)
 
     def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
         """See `LabelWriter`."""

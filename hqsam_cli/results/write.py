@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
-from ..configs.formats import FOLDERS, MASK_FORMATS, POLYGON_FORMATS, MaskFormat
+from ..configs.formats import FOLDERS, MASK_FORMATS, POLYGON_FORMATS, Layout, MaskFormat
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, WRITERS
 from ..formats.coco import write_document, write_list
 from ..formats.label_writer import LabelWriter
+from ..formats.layouts import write_layout
 from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
 from ..formats.polygons import PolygonCost, mask_polygons
 from ..formats.rasterize import Parts, ious, with_pixels
@@ -67,6 +68,7 @@ def write_as(
     results: Results,
     info: Mapping[str, Any],
     *,
+    layout: Layout | None = None,
     images: Path | None = None,
     segmentation: SegmentationKind | None = None,
     tolerance: float | None = None,
@@ -76,7 +78,8 @@ def write_as(
     """Write results in a format of `FILES` to the file `path`, or of `FOLDERS` to the folder `path`.
 
     Args:
-        images: image folder that names are relative to, for labels with image paths.
+        layout: layout of that format; `path` is its folder.
+        images: image folder that names are relative to, for labels and layouts with image paths.
         segmentation: mask encoding in COCO and NDJSON; None keeps it unchanged.
         tolerance: polygon tolerance in pixels; None uses `DEFAULT_TOLERANCE`.
         overwrite_edited: also replace labels edited by hand.
@@ -99,7 +102,7 @@ def write_as(
         (DEFAULT_TOLERANCE if tolerance is None else tolerance) if form in POLYGON_FORMATS or with_polygons else None,
         segmentation in ("rle", "both"),
     )
-    is_folder = form in FOLDERS
+    is_folder = form in FOLDERS or layout is not None
     if is_folder:  # fail before the long conversion
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -115,8 +118,9 @@ def write_as(
                     if record.size is None and record.failure is None:
                         reason, remedy = "an image of unknown size", "add width and height"
                         raise HqsamError(reason, file=record.file_name, remedy=remedy)
-                    # Label formats expect a score, which results may lack.
-                    annotations: list[Annotation] = [{"score": None, **own} for own in record.annotations]
+                    annotations = record.annotations
+                    if form in FOLDERS:  # label formats expect a score, which results may lack
+                        annotations = [{"score": None, **own} for own in annotations]
                     name = names.name_of(record.file_name)
                     record = replace(record, file_name=name, annotations=annotations, path=names.path_of(name))
                 yield record
@@ -127,6 +131,10 @@ def write_as(
             {**results.info, **info},
             segmentation if segmentation is not None and with_polygons else "rle",
         )
+        if layout is not None and layout.file:
+            with writing(path):
+                write_layout(path, layout, run)
+            return path, masks.cost
         writer = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form](path, run.categories)
         with writing(path):
             if isinstance(writer, LabelWriter):

@@ -183,3 +183,9 @@ def test_shards_are_joined_into_the_labels_of_one_run(hqsam: Run, photos: Path) 
         ), path
     assert Path("all/yolo-seg/labels/a.png.txt").is_file()
     assert Path("all/yolo-seg/images/a.png.png").is_symlink()
+
+
+def test_formats_whose_readers_turn_photos_are_named(hqsam: Run, photos: Path) -> None:
+    ignoring = ("segment", photos, "--boxes", "dets.json", "--exif", "ignore", "--output", "x", "--dry-run")
+    assert "labelme: its readers apply EXIF orientation" in hqsam(*ignoring, "--format", "labelme").err
+    assert "readers" not in hqsam(*ignoring, "--format", "coco").err
