@@ -56,10 +56,14 @@ class SamAnnotation(TypedDict):
 
 
 class Polygons(TypedDict):
-    """A mask as polygons; see `formats.polygons`."""
+    """A mask as polygons; see `formats.polygons`.
+
+    `parts` are x, y, x, y, … of each part, in pixels from the upper left corner of the image; `ious` the IoU with the
+    mask as the readers of each format rasterize them; `dropped` the number of parts and holes skipped as too small.
+    """
 
     parts: list[list[float]]
-    iou: float
+    ious: dict[str, float]
     dropped: int
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..configs import DEFAULT_TOLERANCE, STDIN, SegmentConfig
-from ..configs.formats import POLYGON_FORMATS
+from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
 from ..io.addresses import is_address
 from ..weights.registry import check_hq
 
+log = logging.getLogger(__name__)
 AREA = re.compile(r"\d+(\.\d+)?%?")
 LINES = "ndjson"  # the stdout format
 
@@ -35,6 +37,8 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     _check_prompts(config, inputs)
     _check_engine(config)
     check_hq(config.model, config.mask_output or "hq")
+    if config.exif == "ignore" and (turning := sorted(config.formats & {"labelme", "yolo-seg", "yolo-obb"})):
+        log.warning("%s: its readers apply EXIF orientation; labels of rotated images do not fit", ", ".join(turning))
     if config.compare_sam and (config.everything or config.mask_output == "sam"):
         raise UsageError(
             "compares HQ-SAM with SAM, on prompts",
@@ -94,9 +98,9 @@ def _to_stdout(config: SegmentConfig) -> SegmentConfig:
 def _with_tolerance(config: SegmentConfig) -> SegmentConfig:
     """Return the config with the polygon tolerance; None if no output has polygons."""
     segmentation, tolerance = config.polygons.segmentation, config.polygons.tolerance
-    if segmentation != "rle" and not config.formats & {"coco", "ndjson"}:
+    if segmentation != "rle" and not config.formats & EITHER_FORMATS:
         raise UsageError("applies to COCO and NDJSON only", option="segmentation", remedy="add --format coco")
-    if segmentation == "rle" and not config.formats & POLYGON_FORMATS:
+    if not config.polygon_formats:
         if tolerance is not None:
             raise UsageError(
                 "applies to polygons only", option="tolerance", remedy="add --segmentation polygon, or a polygon format"

@@ -22,6 +22,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 from ..configs import changes
+from ..configs.run_identity import REVISION
 from ..errors import HqsamError, UsageError
 from ..formats.coco import json_line
 from ..records import Category, Failure, ImageRecord
@@ -362,9 +363,11 @@ def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> N
     if changed := changes(contents.identity, identity):
         command = contents.info.get("command")
         made = f", made by: {command}" if command else ""
+        earlier = any(text.startswith(REVISION) for text in changed)
+        version = "continue with the version of hqsam that wrote them, " if earlier else ""
         raise UsageError(
             f"{place} contains results of another run ({'; '.join(changed)}{made})",
-            remedy="pass `overwrite` to start over, or choose another `output`",
+            remedy=f"{version}pass `overwrite` to start over, or choose another `output`",
         )
 
 

@@ -19,6 +19,10 @@ import psutil
 from ..errors import HqsamError
 
 log = logging.getLogger(__name__)
+ONE_AT_A_TIME = (
+    "wait for it to end, or pass all inputs to one command; commands in parallel need an `output` each, "
+    "as with `shard` and hqsam merge"
+)
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -33,7 +37,7 @@ def lock(file: FileIO, path: Path) -> Path | None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return None
     except BlockingIOError:
-        raise HqsamError("another run is writing here", file=path.parent, remedy="wait for it to end") from None
+        raise HqsamError("another run is writing here", file=path.parent, remedy=ONE_AT_A_TIME) from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -60,7 +64,7 @@ def _make(path: Path) -> None:
                     remedy="wait for it to end, or delete that file if the process no longer runs",
                 ) from None
             path.unlink(missing_ok=True)
-    raise HqsamError("another run is writing here", file=path.parent, remedy="wait for it to end")
+    raise HqsamError("another run is writing here", file=path.parent, remedy=ONE_AT_A_TIME)
 
 
 def is_gone(owner: str) -> bool:

@@ -30,6 +30,7 @@ from ..io.addresses import MODIFIED, stamp_of
 from ..io.atomic import check_can_write
 from ..io.run_folder import JOURNAL, JOURNAL_FOLDER, JOURNAL_OBJECT
 from .journal import Beginning, Contents, Journal, read_journal
+from .lock import ONE_AT_A_TIME
 
 log = logging.getLogger(__name__)
 AT_ONCE = 64  # objects read concurrently
@@ -115,7 +116,7 @@ class JournalCopy:
             return
         name = f"{_numbers(group[0])[0]:09d}-{_numbers(group[-1])[1]:09d}.ndjson"
         if not self.folder.put_new(name, content):
-            raise HqsamError("another run is writing here", file=self.folder.address)
+            raise HqsamError("another run is writing here", file=self.folder.address, remedy=ONE_AT_A_TIME)
         self._merged += group
         there = list(self.objects.items())
         start = list(self.objects).index(group[0])
@@ -215,7 +216,7 @@ class ObjectJournal(Journal):
             return
         if not last.is_gone:
             reason = f"another run is writing here (process {last.process})"
-            raise HqsamError(reason, file=self._copy.folder.address, remedy="wait for it to end")
+            raise HqsamError(reason, file=self._copy.folder.address, remedy=ONE_AT_A_TIME)
 
     def _clear(self) -> None:
         self._copy.clear()
@@ -232,7 +233,7 @@ class ObjectJournal(Journal):
         if not data:
             return
         if not self._copy.put(data):
-            raise HqsamError("another run is writing here", file=self._copy.folder.address, remedy="wait for it to end")
+            raise HqsamError("another run is writing here", file=self._copy.folder.address, remedy=ONE_AT_A_TIME)
         self._copy.merge(MANY)
         self._put_at = time.monotonic()
 

@@ -11,7 +11,7 @@ their outputs. Images that are not among the inputs keep their results.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,11 +151,18 @@ class _Run:
             ]
             for group in (plan.left[start : start + job.batch_size] for start in starts)
         )
-        self._begin(plan)
         try:
-            with closing(self._outcomes(groups)) as made:
+            self._begin(plan)
+            with closing(self.engine.outcomes(groups, self._is_stopped)) as made:
                 for outcomes in made:
-                    self._commit(outcomes)
+                    with self.interrupt.held():
+                        self._commit(outcomes)
+        except KeyboardInterrupt:  # a second signal: the images in progress are given up
+            self.interrupt.wanted = True
+        except Exception:
+            with suppress(HqsamError):  # the first error is reported
+                self._write_at_the_end()
+            raise
         finally:
             tell_removed("images that failed", self.bare)
             tell_kept(self.kept)
@@ -164,18 +171,11 @@ class _Run:
         self._write_at_the_end()
         return summary
 
-    def _outcomes(self, groups: Iterator[list[WorkItem]]) -> Generator[list[Outcome], None, None]:
-        """Outcomes of the engine; if it fails, the files about all images still contain what is done."""
-        try:
-            yield from self.engine.outcomes(groups, self._is_stopped)
-        except Exception:
-            with suppress(HqsamError):  # the first error is reported
-                self._write_at_the_end()
-            raise
-
     def _write_at_the_end(self) -> None:
         """Write labels and the files about all images, of those that are done."""
-        if self.outputs is not None and self.journal is not None:
+        if self.outputs is None or self.journal is None:
+            return
+        with suppress(KeyboardInterrupt), self.interrupt.held():  # no signal leaves earlier files
             run = all_records(self.journal, self.names, self.categories, self.job.segmentation)
             self.summary.files += self.outputs.close(run, cannot_write)
 

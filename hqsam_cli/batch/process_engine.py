@@ -17,6 +17,7 @@ from threading import Event, Thread
 import torch
 
 from ..errors import HqsamError
+from .interrupt import SIGNALS
 from .pool import Pool, PoolWorker, WorkerDiedError
 from .steps import WorkItem
 from .work import GROUPS_AHEAD, LocalEngine, Outcome, Worker
@@ -105,7 +106,7 @@ class _Arriving(Iterator[list[WorkItem]]):
 
 def _serve(pipe: Connection, build: Callable[[], Worker], threads: int, torch_threads: int) -> None:
     """Process batches from a pipe until None arrives or the other end is closed."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent process stops it
+    for number in SIGNALS:  # the parent process stops it
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(torch_threads)
     given: SimpleQueue[list[WorkItem] | None] = SimpleQueue()

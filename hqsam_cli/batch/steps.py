@@ -142,7 +142,7 @@ class Segment:
         annotations = [own.to_coco(item.given.image_id, multimask=self.config.multimask) for own in results]
         if tolerance is not None:
             for own, annotation in zip(results, annotations, strict=True):
-                annotation["polygons"] = mask_polygons(own.mask, tolerance).record()
+                annotation["polygons"] = mask_polygons(own.mask, tolerance, self.config.polygon_formats)
         return results, annotations
 
 

@@ -17,6 +17,8 @@ def main() -> None:
         gc.set_threshold(GC_THRESHOLD)
         # Idle OpenMP threads sleep; by default they spin, which takes the cores from decoding and other processes.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         from .plain import check_address_space
 
         check_address_space()

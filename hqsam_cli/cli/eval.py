@@ -62,7 +62,9 @@ def evaluate(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", rich_help_panel=DATA, help="Exit with code 3 if any ground truth has no image or is skipped."
+            "--strict",
+            rich_help_panel=DATA,
+            help="Exit with code 3 if the figures leave out ground truth, or results beyond their limit.",
         ),
     ] = False,
     config: EvalConfig,

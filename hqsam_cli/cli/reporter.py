@@ -117,8 +117,8 @@ class ConsoleReporter:
         parts += [f"{summary.failed_before} failed earlier"] if summary.failed_before else []
         parts += [f"{summary.seconds:.1f} s", f"{rate:.2f} images/s"]
         self.say(("interrupted: " if summary.interrupted else "") + ", ".join(parts))
-        if summary.polygons.masks:
-            self.say(str(summary.polygons))
+        for line in summary.polygons.lines():
+            self.say(line)
 
     def close(self) -> None:
         """Remove the bar, and print how many messages were suppressed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..configs import SegmentationKind, SegmentConfig
-from ..configs.formats import FILES, FOLDERS
+from ..configs.formats import FILES, FOLDERS, LAYOUTS
 from ..errors import UsageError
 from ..io.addresses import path_or_address
 from .console import print_json, print_table
@@ -171,15 +171,6 @@ def stats(
 )
 def convert(
     given: SetArgument,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="|".join((*FILES, *FOLDERS)),
-            help="Output format, as in hqsam segment and detect.",
-        ),
-    ],
     output: Annotated[
         str,
         typer.Option(
@@ -189,6 +180,22 @@ def convert(
             help="Output file (or its URL) for coco, results and ndjson, else a folder.",
         ),
     ],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="|".join((*FILES, *FOLDERS)),
+            help="Output format, as in hqsam segment and detect.",
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(LAYOUTS),
+            help="Instead of a format: the folder that this program opens, with links to the images.",
+        ),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the images, for formats that refer to image files.")
     ] = None,
@@ -210,18 +217,29 @@ def convert(
     from ..results.exclusive import exclusive as exclusive_masks
     from ..results.write import write_as
 
+    if (form is None) == (layout is None):
+        raise UsageError("pass either --format or --layout", remedy="such as --format coco")
+    own = None
+    if layout is not None:
+        if layout not in LAYOUTS:
+            raise UsageError("unknown layout", option="layout", value=layout, remedy=f"use {', '.join(LAYOUTS)}")
+        own = LAYOUTS[layout]
+    form = own.form if own else form
+    assert form is not None
     check_formats([form], (*FILES, *FOLDERS))
     if segmentation is not None and form not in ("coco", "ndjson"):
         raise UsageError(
             "applies to COCO and NDJSON only", option="segmentation", remedy="use --format coco, or omit it"
         )
-    if images is None and form in ("yolo-seg", "yolo-obb", "labelme", "labelstudio", "voc"):
-        raise UsageError(f"{form} refers to image files", remedy="pass --images DIR")
+    if images is None and (layout is not None or form in ("yolo-seg", "yolo-obb", "labelme", "labelstudio", "voc")):
+        raise UsageError(f"{layout or form} refers to image files", remedy="pass --images DIR")
     place = path_or_address(output)
-    if form not in FILES and isinstance(place, str):
+    is_folder = layout is not None or form not in FILES
+    if is_folder and isinstance(place, str):
         remedy = "write to a local folder, and upload it"
-        raise UsageError(f"a URL, which is not supported for {form}", option="output", value=output, remedy=remedy)
-    _check_free(place, overwrite, folder=form not in FILES)
+        reason = f"a URL, which is not supported for {layout or form}"
+        raise UsageError(reason, option="output", value=output, remedy=remedy)
+    _check_free(place, overwrite, folder=is_folder)
     reporter = ConsoleReporter(quiet=quiet, verbose=False)
     found = _opened(given, reporter)
     reporter.say(f"{given}: {found.kind}")
@@ -229,11 +247,11 @@ def convert(
     with _telling(found, reporter, strict):
         with written_to(place) as path:
             made, cost = write_as(
-                form, path, found, made_by(), images=images, segmentation=segmentation, tolerance=tolerance,
+                form, path, found, made_by(), layout=own, images=images, segmentation=segmentation, tolerance=tolerance,
                 overwrite_edited=overwrite_edited, prune=prune,
             )  # fmt: skip
-        if cost.masks:
-            reporter.say(str(cost))
+        for line in cost.lines():
+            reporter.say(line)
         reporter.say(f"wrote {place if isinstance(place, str) else made}", "green")
 
 

@@ -13,12 +13,14 @@ class MaskFormat(NamedTuple):
         made_of: what the writer needs: the annotations of records, with masks or `polygons`, or masks in memory.
         file: the name of the file that a function of records writes.
         beside: suffix of another file that it writes beside that.
+        rasterized: the function that rasterizes its polygons as its readers do; see `formats.rasterize`.
     """
 
     writer: str
     made_of: Literal["annotations", "rle", "polygons", "masks"] = "annotations"
     file: str = ""
     beside: str | None = None
+    rasterized: str = "rasterize.by_pycocotools"
 
 
 MASK_FORMATS = {
@@ -26,9 +28,9 @@ MASK_FORMATS = {
     "png": MaskFormat("image_writer.PngWriter", "masks"),
     "idmap": MaskFormat("image_writer.IdMapWriter", "masks"),
     "ndjson": MaskFormat("ndjson.write_ndjson", file="instances.ndjson"),
-    "yolo-seg": MaskFormat("yolo_seg.YoloSegWriter", "polygons"),
+    "yolo-seg": MaskFormat("yolo_seg.YoloSegWriter", "polygons", rasterized="yolo_seg.by_ultralytics"),
     "yolo-obb": MaskFormat("yolo_obb.YoloObbWriter", "rle"),
-    "labelme": MaskFormat("labelme.LabelmeWriter", "polygons"),
+    "labelme": MaskFormat("labelme.LabelmeWriter", "polygons", rasterized="rasterize.by_pillow"),
     "voc": MaskFormat("voc.VocWriter"),
     "labelstudio": MaskFormat("labelstudio.write_tasks", "polygons", file="labelstudio.json", beside=".xml"),
     "cvat": MaskFormat("cvat.write_cvat", "polygons", file="cvat.xml"),
@@ -39,9 +41,34 @@ MASK_FORMATS = {
 # For which annotations need `polygons`, and `segmentation`.
 POLYGON_FORMATS = frozenset(name for name, own in MASK_FORMATS.items() if own.made_of == "polygons")
 RLE_FORMATS = frozenset(name for name, own in MASK_FORMATS.items() if own.made_of == "rle")
+# Their masks are polygons or RLE, by `--segmentation`.
+EITHER_FORMATS = frozenset({"coco", "ndjson"})
 # What can be made of records alone: one file, or a folder of labels; see `hqsam results convert`.
 FILES = ("coco", "results", "ndjson")
 FOLDERS = ("yolo", *(name for name, own in MASK_FORMATS.items() if own.made_of != "masks" and name not in FILES))
+
+
+class Layout(NamedTuple):
+    """A value of `hqsam results convert --layout`: a folder that a program opens as a data set.
+
+    Attributes:
+        form: the format that it consists of.
+        file: path of the COCO file in the folder; empty if the format is a folder itself.
+        images: folder of the images next to it.
+        symbolic: whether the program follows symbolic links out of that folder.
+    """
+
+    form: str
+    file: str = ""
+    images: str = ""
+    symbolic: bool = True
+
+
+LAYOUTS = {
+    "datumaro": Layout("coco", "annotations/instances_default.json", "images", symbolic=False),
+    "fiftyone": Layout("coco", "labels.json", "data"),
+    "ultralytics": Layout("yolo-seg"),
+}
 # What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`; the first that accepts
 # a document reads it. Of parsed JSON:
 JSON_PROMPTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .detect import DetectorConfig
-from .formats import MASK_FORMATS, PROMPT_NAMES
+from .formats import EITHER_FORMATS, MASK_FORMATS, POLYGON_FORMATS, PROMPT_NAMES
 from .names import (
     DEFAULT_MODEL,
     DEFAULT_TOLERANCE,
@@ -274,3 +274,9 @@ class SegmentConfig(RunConfig):
         """All output formats: those of `format`, and overlays and thumbnails."""
         pictures = [name for name in ("overlay", "thumbnail") if getattr(self, name)]
         return frozenset([*self.format, *pictures])
+
+    @property
+    def polygon_formats(self) -> frozenset[str]:
+        """Output formats whose masks are polygons."""
+        with_polygons = self.polygons.segmentation != "rle"
+        return self.formats & (POLYGON_FORMATS | EITHER_FORMATS if with_polygons else POLYGON_FORMATS)

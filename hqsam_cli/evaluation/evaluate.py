@@ -56,7 +56,11 @@ class EvaluatedModel:
 
 @dataclass(slots=True)
 class Evaluation:
-    """Results of an evaluation; `problems` describe skipped ground truth, such as unmatched masks."""
+    """Results of an evaluation.
+
+    `problems` describe what the figures leave out: ground truth, such as unmatched masks, and results beyond a limit;
+    `notes` describe empty masks.
+    """
 
     config: EvalConfig
     datasets: list[str]  # names as given
@@ -67,6 +71,7 @@ class Evaluation:
     lines: list[ImageLine] = field(default_factory=list)  # scores of each image
     failed: list[str] = field(default_factory=list)  # one message per image without scores
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     logs: list[ScoreLog] = field(default_factory=list)  # per-image scores on disk, for `resume`
     written: list[Path] = field(default_factory=list)  # output files
 
@@ -89,6 +94,8 @@ class Evaluation:
             "device": self.compute.device.type,
             "dtype": self.compute.dtype_name,
             "left_out": self.failed,
+            "problems": self.problems,
+            "notes": self.notes,
             "rows": [row.to_dict() for row in self.rows],
             "differences": [difference.to_dict() for difference in self.differences],
         }
@@ -287,8 +294,11 @@ def _score(
         remedy = f"the first: {failed[0]}" if failed else ""
         raise HqsamError(f"none of {len(images)} images could be scored", value=dataset.title, remedy=remedy)
     result.failed += failed
-    for text in [*empty_notes(dataset.title, images), *task.notes(images)]:
+    empty, beyond = empty_notes(dataset.title, images), task.notes(images)
+    for text in (*empty, *beyond):
         progress.on_problem(text)
+    result.notes += empty
+    result.problems += beyond
     return images
 
 

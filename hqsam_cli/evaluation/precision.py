@@ -34,7 +34,8 @@ def precision_figures(coco_set: CocoSet, images: Sequence[ImageScores], output: 
     if coco_set.dataset.lvis:
         detections = _lvis_detections(gts, detections)
     if not detections:
-        return dict.fromkeys(NAMES, 0.0)
+        has_objects = any(not item.iscrowd for image in gts for item in image.objects)
+        return dict.fromkeys(NAMES, 0.0 if has_objects else float("nan"))
     counted: dict[str, list[np.ndarray]] = defaultdict(list)
     for category, objects, found in _by_category(coco_set, gts, detections):
         document = _document(coco_set, category, gts, objects, found)

@@ -44,7 +44,8 @@ def opened(file: LocalCopy) -> Iterator[IO[bytes]]:
             yield stream
     except (ijson.JSONError, UnicodeDecodeError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0].strip()
-        raise HqsamError("is not JSON", detail=reason, file=file.name, remedy=REMEDY) from None
+        what = "has an integer of more than 64 bits" if "integer overflow" in reason else "is not JSON"
+        raise HqsamError(what, detail=reason, file=file.name, remedy=REMEDY) from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise HqsamError("cannot be read", detail=reason, file=file.name, remedy="check the path") from None

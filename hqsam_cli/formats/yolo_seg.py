@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import yaml
 
 from ..configs import digest
 from ..io.atomic import write_file
+from ..io.links import link_image
 from ..records import Annotation, Category, ImageRecord
 from .coco import RunRecords
+from .joining import join
 from .label_writer import LabelWriter
 from .ownership import ImageFiles
-from .polygons import join
+from .rasterize import Parts
 from .yolo import CLASSES, LABELS, class_lines
 
 IMAGES = "images"  # ultralytics replaces it by `labels` in the path of an image
@@ -54,23 +55,12 @@ class YoloSegWriter(LabelWriter):
 
     def outline(self, annotation: Annotation, width: int, height: int) -> np.ndarray | None:
         """The outline of an object, normalized x, y (n, 2); None of an empty mask."""
-        rings = [np.array(part).reshape(-1, 2) for part in annotation["polygons"]["parts"]]
-        return (np.floor(join(rings)) + 0.25) / [width, height] if rings else None
+        parts = annotation["polygons"]["parts"]
+        return (joined(parts) + 0.25) / [width, height] if parts else None
 
     def beside(self, record: ImageRecord, name: str) -> None:
         """Link the image under the name of its label, or copy it if the file system has no links."""
-        link = self._image(name, record.file_name)
-        if link.is_symlink():
-            if os.readlink(link) == record.path:
-                return
-            link.unlink()
-        elif link.exists():
-            return
-        link.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            link.symlink_to(record.path)
-        except OSError:
-            shutil.copyfile(record.path, link)
+        link_image(self._image(name, record.file_name), record.path)
 
     def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
         """See `LabelWriter`."""
@@ -108,3 +98,15 @@ class YoloSegWriter(LabelWriter):
         """See `LabelWriter`; without folders named `images`, of which ultralytics replaces the last."""
         name = "/".join(part for part in file_name.split("/") if part != IMAGES)
         return *super().label_names(name)[:2], f"{name}.{digest(file_name)}{self.suffix}"
+
+
+def joined(parts: Parts) -> np.ndarray:
+    """The outline of an object in one ring, (n, 2) of pixel indices."""
+    return join([np.floor(np.reshape(part, (-1, 2))) for part in parts])
+
+
+def by_ultralytics(parts: Parts, width: int, height: int) -> np.ndarray:
+    """The pixels inside or on the outline that is written of polygons, as in `ultralytics.data.utils.polygon2mask`."""
+    canvas = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(canvas, [joined(parts).astype(np.int32)], (1,))
+    return canvas

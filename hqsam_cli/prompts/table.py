@@ -171,7 +171,7 @@ class _Binder:
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
         """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""
         found = list(masks.of_images(names))
-        counts = Counter(number for _, number, _ in found)
+        counts, zeros = Counter(number for _, number, _ in found), list[str]()
         for name, number, path in found:
             own = self.joined[name]
             if number is None and len(own.prompts) > 1:
@@ -185,9 +185,16 @@ class _Binder:
                     self.notes.lost.append(text)
                 continue
             key: Key = next(iter(own.prompts), WHOLE) if number is None else number
+            if number == 0 and key not in own.prompts:
+                zeros.append(str(path))
             if number is not None and key not in own.prompts and counts[number] == 1 and self._can_stay(number, name):
                 own.kept[key] = number
             self.add_part(name, key, "mask", masks.folder / path)
+        note(
+            self.notes.remarks,
+            f"{masks.folder}: masks of object 0, which evaluation reads as none, with new ids",
+            zeros,
+        )
         unmatched = sorted(set(masks.paths.values()).difference(path for _, _, path in found))
         note(self.notes.lost, f"{masks.folder}: masks that match no input", [*unmatched, *masks.twins])
 

@@ -15,11 +15,11 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 
 def stats(results: Results) -> dict[str, Any]:
-    """Count images (all, annotated, failed) and annotations, with quantiles of areas and scores per category.
+    """Count images (all, annotated, failed), annotations and empty masks; areas and scores per category.
 
-    Quantiles are `QUANTILES` of areas in pixels, and of scores, null if there are none.
+    Areas in pixels and scores are given as `QUANTILES`, null if there are none.
     """
-    images = failed = 0
+    images = failed = empty = 0
     for image in results.images():
         images += 1
         failed += image.get("error") is not None
@@ -30,6 +30,7 @@ def stats(results: Results) -> dict[str, Any]:
         number = annotation.get("category_id")
         name = names.get(number, f"category {number}")
         areas.setdefault(name, array("f")).append(area(annotation))
+        empty += bool(annotation.get("segmentation")) and number_or_none(annotation.get("area")) == 0
         if (score := number_or_none(annotation.get("score"))) is not None:
             scores.setdefault(name, array("f")).append(score)
         with_annotations.add(annotation["image_id"])
@@ -39,6 +40,7 @@ def stats(results: Results) -> dict[str, Any]:
         "with_annotations": len(with_annotations),
         "failed": failed,
         "annotations": sum(map(len, areas.values())),
+        "empty_masks": empty,
         "categories": {
             name: {"annotations": len(own), "area": _quantiles(own), "score": _quantiles(scores.get(name))}
             for name, own in areas.items()

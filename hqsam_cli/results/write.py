@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
-from ..configs.formats import FOLDERS, POLYGON_FORMATS, RLE_FORMATS
+from ..configs.formats import FOLDERS, MASK_FORMATS, POLYGON_FORMATS, RLE_FORMATS, Layout, MaskFormat
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, WRITERS
 from ..formats.coco import RunRecords, write_document, write_list
 from ..formats.label_writer import LabelWriter
+from ..formats.layouts import write_layout
 from ..formats.outputs import RecordsWriter
 from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
-from ..formats.polygons import MaskPolygons, PolygonCost, mask_polygons
+from ..formats.polygons import PolygonCost, mask_polygons
+from ..formats.rasterize import Parts, ious, with_pixels
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import number_or_none, read_numbers
 from ..io.atomic import check_can_write, write_file, writing
 from ..io.run_folder import JOURNAL
-from ..records import Annotation, ImageRecord, MaskCrop, Segmentation
+from ..records import Annotation, ImageRecord, MaskCrop, Polygons, Segmentation
 from .group import by_image
 from .image_names import name_images
 from .photo_sizes import fit_photos
@@ -31,6 +33,7 @@ from .stream import Results
 
 T = TypeVar("T")
 BOXES = ("yolo", "voc")  # formats of boxes
+SAME = 0.99  # IoU with its mask from which a polygon is drawn true
 DIGESTS = "labels.sha256"  # of written labels, to detect those edited by hand
 
 
@@ -67,6 +70,7 @@ def write_as(
     results: Results,
     info: Mapping[str, Any],
     *,
+    layout: Layout | None = None,
     images: Path | None = None,
     segmentation: SegmentationKind | None = None,
     tolerance: float | None = None,
@@ -79,7 +83,8 @@ def write_as(
     of another size than their photo are left out, and added to `results.problems`.
 
     Args:
-        images: image folder that names are relative to, for labels with image paths.
+        layout: layout of that format; `path` is its folder.
+        images: image folder that names are relative to, for labels and layouts with image paths.
         segmentation: mask encoding in COCO and NDJSON; None keeps it unchanged.
         tolerance: polygon tolerance in pixels; None uses `DEFAULT_TOLERANCE`.
         overwrite_edited: also replace labels edited by hand.
@@ -101,7 +106,7 @@ def write_as(
         (DEFAULT_TOLERANCE if tolerance is None else tolerance) if form in POLYGON_FORMATS or with_polygons else None,
         segmentation in ("rle", "both") or form in RLE_FORMATS,
     )
-    is_folder = form in FOLDERS
+    is_folder = form in FOLDERS or layout is not None
     if is_folder:  # fail before the long conversion
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -122,8 +127,9 @@ def write_as(
                     if record.size is None and record.failure is None:
                         unsized[record.file_name] = None
                         continue
-                    # Label formats expect a score, which results may lack.
-                    annotations: list[Annotation] = [{"score": None, **own} for own in record.annotations]
+                    annotations = record.annotations
+                    if form in FOLDERS:  # label formats expect a score, which results may lack
+                        annotations = [{"score": None, **own} for own in annotations]
                     name = names.name_of(record.file_name)
                     record = replace(record, file_name=name, annotations=annotations, path=names.path_of(name))
                 count += 1
@@ -138,15 +144,20 @@ def write_as(
             {**results.info, **info},
             segmentation if segmentation is not None and with_polygons else "rle",
         )
-        writer = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form](path, run.categories)
+        made = path
         with writing(path):
-            if isinstance(writer, LabelWriter):
-                _write_labels(writer, path, run, overwrite_edited=overwrite_edited, prune=prune)
-            elif isinstance(writer, RecordsWriter):
-                writer.close(run)
+            if layout is not None and layout.file:
+                write_layout(path, layout, run)
+            else:
+                writer = (BOX_WRITERS if form in BOX_WRITERS else WRITERS)[form](path, run.categories)
+                made = Path(writer.path)
+                if isinstance(writer, LabelWriter):
+                    _write_labels(writer, path, run, overwrite_edited=overwrite_edited, prune=prune)
+                elif isinstance(writer, RecordsWriter):
+                    writer.close(run)
     for name in unsized:
         results.problems[0].add("images of unknown size, left out", name)
-    return Path(writer.path), masks.cost
+    return made, masks.cost
 
 
 def _write_labels(writer: LabelWriter, output: Path, run: RunRecords, *, overwrite_edited: bool, prune: bool) -> None:
@@ -239,8 +250,9 @@ class _Masks:
             size = shape["size"][1], shape["size"][0]
         changed: Annotation = {**annotation}
         try:
-            if isinstance(shape, list) and not self.to_rle:
-                polygons = MaskPolygons(sound_polygons(shape), 1.0, 0)
+            given = sound_polygons(shape) if isinstance(shape, list) and not self.to_rle else None
+            if given is not None and MASK_FORMATS[self.form].rasterized == MaskFormat("").rasterized:
+                polygons: Polygons = {"parts": given, "ious": {self.form: 1.0}, "dropped": 0}  # they are the mask
             elif size is None:
                 raise ValueError("belongs to an image of unknown size")
             else:
@@ -249,12 +261,26 @@ class _Masks:
                     changed["segmentation"] = mask.rle
                 if self.tolerance is None:
                     return changed
-                polygons = mask_polygons(mask, self.tolerance)
+                polygons = self._polygons(mask, given, self.tolerance)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise self._error(annotation, f": its mask {error}") from None
-        changed["polygons"] = polygons.record()
+        changed["polygons"] = polygons
         self.cost.add([changed])
         return changed
+
+    def _polygons(self, mask: MaskCrop, given: Parts | None, tolerance: float) -> Polygons:
+        """The polygons of the input, if readers of the format draw them true; otherwise outlines of the mask."""
+        if given is None:
+            return mask_polygons(mask, tolerance, [self.form])
+        parts = with_pixels(given, mask.width, mask.height)
+        kept: Polygons = {"parts": parts, "ious": ious(parts, mask, [self.form]), "dropped": 0}
+        if kept["ious"][self.form] >= SAME:
+            return kept
+        made = mask_polygons(mask, tolerance, [self.form])
+        if made["ious"][self.form] <= kept["ious"][self.form]:
+            return kept
+        self.cost.replaced += 1
+        return made
 
     def _error(self, annotation: Annotation, reason: str, remedy: str = "fix the file") -> HqsamError:
         return HqsamError(f"annotation {annotation['id']}{reason}", file=self.problems.file, remedy=remedy)

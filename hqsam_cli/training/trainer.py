@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from ..batch.interrupt import SIGNALS
 from ..configs import TrainConfig, changes
 from ..errors import HqsamError, UsageError
 from ..modeling.sam import HQSam
@@ -240,8 +241,8 @@ def read_run(path: Path, identity: dict[str, str], device: torch.device | str = 
 def _init_worker(_number: int) -> None:
     """Use one thread; signals, which may reach all processes, are handled by the main process."""
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class AverageMeter:

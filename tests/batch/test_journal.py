@@ -97,6 +97,13 @@ def test_changed_flags_are_named(tmp_path: Path) -> None:
         assert not anew.entries
 
 
+def test_a_run_of_another_results_revision_names_the_earlier_version_as_a_remedy(tmp_path: Path) -> None:
+    with journal(tmp_path):
+        pass
+    with pytest.raises(UsageError, match=r"results_revision was .*continue with the version of hqsam that wrote them"):
+        Journal(tmp_path / JOURNAL, FLAGS | {"results_revision": "99"}, overwrite=False)
+
+
 @pytest.mark.parametrize("line", [b"[]", b"{}", b'{"identity": 3}', b'"x"', b"not json"])
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "journal.ndjson"

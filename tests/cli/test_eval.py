@@ -17,9 +17,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from hqsam_cli.configs import MaskOutput
 from hqsam_cli.evaluation.metrics import METRICS, boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
+from hqsam_cli.evaluation.protocols import Evaluator, Masks, PreparedImage
 from hqsam_cli.io.masks import read_mask
+from hqsam_cli.records import Prompt
 from hqsam_cli.weights.registry import build_model
 
 from .conftest import Run
@@ -205,7 +208,20 @@ def test_masks_of_no_image_are_counted_and_strict_makes_them_a_failure(hqsam: Ru
     command = ("eval", "--dataset", "own", "--mask-output", "sam")
     lenient = hqsam(*command)
     assert lenient.code == 0 and "own: masks without an image: 1, first own/gt/01_wheel.png" in lenient.err
-    assert hqsam(*command, "--strict").code == 3
+    assert hqsam(*command, "--strict", "--json", "own.json").code == 3
+    said = json.loads((tmp_path / "own.json").read_text())["problems"]
+    assert said == ["own: masks without an image: 1, first own/gt/01_wheel.png"]
+
+
+def test_empty_masks_are_in_the_json(hqsam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def empty(evaluator: Evaluator, image: PreparedImage, prompts: list[Prompt]) -> dict[MaskOutput, Masks]:
+        return {own: ([np.zeros(image.size, bool) for _ in prompts], [0.5] * len(prompts)) for own in evaluator.outputs}
+
+    monkeypatch.setattr(Evaluator, "masks", empty)
+    command = ("eval", "--dataset", "dis", "--data-root", SAMPLES, "--limit", "1", "--mask-output", "sam")
+    assert hqsam(*command, "--strict", "--json", "own.json").code == 0
+    made = json.loads((tmp_path / "own.json").read_text())
+    assert (made["problems"], made["notes"]) == ([], ["DIS: images with empty predicted masks, sam: 1 (01_wheel)"])
 
 
 def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_from_two_files_to_labels(hqsam: Run, sets: None) -> None:
     assert sum(counts) == 3
     made = hqsam("results", "convert", "few.json", "--format", "yolo-seg", "--images", "imgs", "--output", "set")
     assert made.code == 0
-    assert "few.json: COCO instances" in made.err and "polygons: mean IoU" in made.err
+    assert "few.json: COCO instances" in made.err and "polygons in yolo-seg: mean IoU" in made.err
     assert Path("set/yolo-seg/labels/c.txt").read_text().startswith("0 ")
 
 
@@ -106,6 +106,10 @@ def test_every_verb_takes_an_unfinished_run(hqsam: Run, verb: str) -> None:
         ),
         ("split 1.json --parts train=a,b=1 -o x", "--parts train=a: not NAME=FRACTION"),
         ("convert 1.json -f labelme -o x", "pass --images DIR"),
+        ("convert 1.json -o x", "pass either --format or --layout"),
+        ("convert 1.json -f coco --layout fiftyone -o x", "pass either --format or --layout"),
+        ("convert 1.json --layout cvat -o x", "--layout cvat: unknown layout"),
+        ("convert 1.json --layout fiftyone -o x", "fiftyone refers to image files; pass --images DIR"),
         ("convert 1.json -f yolo --segmentation rle -o x", "--segmentation: applies to COCO and NDJSON only"),
         ("convert 1.json -f yolo -o 2.json", "2.json: already exists"),
     ],

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from hqsam_cli.evaluation import precision
 from hqsam_cli.evaluation.coco_set import CocoSet, read_coco_set
 from hqsam_cli.evaluation.metrics import boundary, boundary_width, iou
-from hqsam_cli.evaluation.precision import limit_notes, precision_figures
+from hqsam_cli.evaluation.precision import NAMES, limit_notes, precision_figures
 from hqsam_cli.evaluation.scores import ImageScores
 
 from .conftest import dataset, encoded
@@ -178,6 +178,17 @@ def test_lvis_counts_the_best_results_of_an_image_and_listed_classes_only(
     assert figures["AP"] == pytest.approx(literal_ap(document, counted, None), abs=1e-6)
     assert figures["AP_B"] == pytest.approx(literal_ap(document, counted, 0.02), abs=1e-6)
     assert figures["AP"] != pytest.approx(literal_ap(document, results, None), abs=0.1)
+
+
+@pytest.mark.parametrize("lvis", [False, True])
+@pytest.mark.parametrize("listed", [[], [1]])
+def test_results_of_a_class_without_objects_have_no_precision(tmp_path: Path, lvis: bool, listed: list[int]) -> None:
+    document, results = random_case()
+    document["annotations"] = []
+    document["images"] = [{**image, "neg_category_ids": listed} for image in document["images"]]
+    whole = coco_set(tmp_path, document, lvis=lvis)
+    figures = precision_figures(whole, scored([own for own in results if own["category_id"] == 1], range(1, 13)), "sum")
+    assert figures.keys() == set(NAMES) and np.isnan(list(figures.values())).all()
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def a_run(
             number += 1
             instance = Instance(Prompt(number, CATEGORIES[place % 2]["id"]), mask, 0.75)
             annotations.append(instance.to_coco(image_id))
-            annotations[-1]["polygons"] = mask_polygons(mask, DEFAULT_TOLERANCE).record()
+            annotations[-1]["polygons"] = mask_polygons(mask, DEFAULT_TOLERANCE, ["yolo-seg"])
         records.append(ImageRecord(name, image_id, (WIDTH, HEIGHT), annotations, path=str(folder / name)))
     failure = Failure(FAILED, "the model failed")
     records.append(ImageRecord(FAILED, 99, (WIDTH, HEIGHT), failure=failure, path=str(folder / FAILED)))

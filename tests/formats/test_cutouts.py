@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,6 +61,27 @@ def test_crops_are_the_tight_box(tmp_path: Path) -> None:
     assert np.array_equal(whole, PHOTO)
     (colored,) = written(CropWriter(tmp_path, [], background=(1, 2, 3)), instances[0])
     assert np.array_equal(colored, np.where(BITS[..., None], PHOTO[10:22, 25:45], (1, 2, 3)))
+
+
+def test_half_transparent_pixels_have_the_color_of_the_object(tmp_path: Path) -> None:
+    """A red object on green: both are in its soft border, and only red is in its cut-out."""
+    side = 640
+    values = cv2.blur(np.pad(np.full((320, 320), 255, np.uint8), 160), (15, 15))
+    share = values[..., None] / 255
+    photo = np.rint(share * (220, 30, 40) + (1 - share) * (20, 200, 60)).astype(np.uint8)
+    mask = MaskCrop.whole(values >= 128)
+    instance = Instance(Prompt(1), mask, 0.9, probabilities=ProbabilityCrop(values, 0, 0))
+    alpha = object_alpha(instance)
+    mixed = (alpha > 60) & (alpha < 255)
+    assert np.abs(photo[mixed].astype(int) - (220, 30, 40)).mean() > 40
+    bgra = CutoutWriter(tmp_path, []).part(photo, instance)
+    assert np.abs(bgra[mixed][:, 2::-1].astype(int) - (220, 30, 40)).mean() < 8
+    assert np.array_equal(bgra[alpha == 255][:, 2::-1], photo[alpha == 255]) and bgra.shape == (side, side, 4)
+    x, y, w, h = mask.tight_box()
+    on_blue = CropWriter(tmp_path, [], background=(0, 0, 255)).part(photo, instance)[..., ::-1]
+    assert on_blue.shape == (h, w, 3)
+    green = on_blue[..., 1][mixed[y : y + h, x : x + w]]
+    assert green.max() <= 34  # 59 if the photo is mixed as it is
 
 
 def soft(values: Any, bits: Any) -> np.ndarray:

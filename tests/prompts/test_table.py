@@ -277,6 +277,17 @@ def test_a_folder_of_masks_alone_or_joined(bound: Any, tmp_path: Path) -> None:
     assert any("masks that match no input: 1 (a.jpg/x.png)" in text for text in table.notes.lost)
 
 
+def test_a_mask_of_object_0_gets_another_id_and_a_line(bound: Any, tmp_path: Path) -> None:
+    for name in ("a.jpg/0.png", "a.jpg/1.png", "b.jpg/2.png"):
+        path = tmp_path / "masks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), 255, np.uint8)).save(path)
+    table = bound(["a.jpg", "b.jpg"], coarse_masks=str(tmp_path / "masks"))
+    assert set(ids(table, "a.jpg")) == {first_id("a.jpg"), 1} and ids(table, "b.jpg") == [2]
+    (said,) = table.notes.remarks
+    assert said.endswith("masks of object 0, which evaluation reads as none, with new ids: 1 (a.jpg/0.png)")
+
+
 def test_frame_is_a_prompt_for_every_image(bound: Any) -> None:
     table = bound(["b.jpg", "a.jpg"], frame=True)
     assert [(ids(table, name), table.for_image(name).prompts[0].xyxyn) for name in ("b.jpg", "a.jpg")] == [

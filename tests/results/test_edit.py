@@ -260,6 +260,11 @@ def test_no_two_annotations_have_one_id(tmp_path: Path) -> None:
 
 
 def test_counts(coco: Path) -> None:
+    document = json.loads(coco.read_text())
+    document["annotations"][0] |= {"area": 0, "segmentation": {"size": [30, 40], "counts": [1200]}}
+    (coco.parent / "empty.json").write_text(json.dumps(document))
+    assert stats(open_results(coco.parent / "empty.json"))["empty_masks"] == 1
     found = stats(open_results(coco))
+    assert found["empty_masks"] == 0
     assert (found["images"], found["with_annotations"], found["annotations"], found["failed"]) == (4, 4, 8, 0)
     assert found["categories"]["dog"] == {"annotations": 4, "area": [50.0] * 3, "score": [0.75] * 3}

@@ -38,7 +38,7 @@ def journal_of(out: Path, *ending: dict[str, Any]) -> None:
     for image in made["images"]:
         own = [a for a in made["annotations"] if a["image_id"] == image["id"]]
         size = {"width": image["width"], "height": image["height"]}
-        own = [{**a, "polygons": {"parts": [], "iou": 1.0, "dropped": 0}} for a in own]
+        own = [{**a, "polygons": {"parts": [], "ious": {}, "dropped": 0}} for a in own]
         named = {"file_name": image["file_name"], "image_id": image["id"]}
         lines.append({**ORIGIN, **named, **size, "annotations": own, "error": None})
     lines += [{**FAILED, "error": "torn.jpg: broken image", "failure": ["torn.jpg", "broken image", "", ""]}, *ending]

@@ -66,6 +66,24 @@ def test_masks_change_their_form_and_come_back(
         assert ("rle" in annotation) == (segmentation == "both")
 
 
+@pytest.mark.parametrize("form", ["yolo-seg", "labelme"])
+def test_polygons_along_pixel_borders_are_drawn_as_their_masks(tmp_path: Path, form: str) -> None:
+    """Readers that set the pixels on the outline would draw each of them a pixel too large."""
+    boxes = [(x, y, x + 6, y + 4) for x in range(2, 150, 12) for y in range(2, 110, 12)]
+    polygons = [[[x0, y0, x1, y0, x1, y1, x0, y1], [0, 0, 150, 110, 0, 0]] for x0, y0, x1, y1 in boxes]
+    truth = document("a", first=1)
+    truth["images"][0] |= {"width": WIDTH, "height": HEIGHT}
+    box = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}
+    truth["annotations"] = [{"id": n, **box, "segmentation": own} for n, own in enumerate(polygons, 1)]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    _, cost = write_as(form, tmp_path / form, open_results(tmp_path / "truth.json"), {}, images=tmp_path)
+    assert (cost.replaced, cost.ious[form] / cost.masks) == (len(boxes), 1)
+    truth_again = open_results(tmp_path / "truth.json")
+    path, cost = write_as("coco", tmp_path / "x.json", truth_again, {}, segmentation="polygon")
+    assert cost.replaced == 0
+    assert [own["segmentation"] for own in json.loads(path.read_text())["annotations"]] == polygons
+
+
 def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
     scattered = document("abcd", first=5)
     random = np.random.default_rng(0)
