@@ -98,6 +98,7 @@ class PromptFile:
         listed: the file that lists the images of a results list, or None.
         kind: recognized file format.
         box_format: default box format of the file.
+        unsettled: whether boxes, read as `xywh`, may be `xyxy`; see `settle_sizes`.
         unlisted: whether images are named only by annotations.
         numbered: whether annotation ids come from the file; otherwise they only join prompts of a file that is read
             twice.
@@ -118,6 +119,7 @@ class PromptFile:
     classes: ClassNames = field(default_factory=ClassNames)
     kind: str = ""
     box_format: BoxFormat = "xywh"
+    unsettled: bool = False
     unlisted: bool = False
     numbered: bool = True
     entries: int = 0

@@ -13,12 +13,12 @@ from ..formats.values import Identifier, integer, note
 from ..io.find import SourceImage
 from ..records import Category, ImagePrompts, MappedObject, RawPrompt
 from .categories import Categories
-from .input_boxes import settle_units
 from .mask_folder import MaskFolder
 from .match import match_images
 from .prompt_file import Notes, PromptFile
 from .read import PromptSources
 from .select import Selection, first_id, hash_id
+from .units import settle_sizes, settle_units
 
 LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt; its three masks have separate ids
 Key = Identifier | tuple[int, int]  # id of a prompt in files, or file and entry if it has none
@@ -116,9 +116,8 @@ class _Binder:
         self.joined: dict[str, _Joined] = defaultdict(_Joined)
         self.categories = Categories(sources.files)
         self._owners: dict[int, str] = {}  # images by kept prompt ids
-        for notes in [file.notes for file in (*filter(None, [sources.listed]), *sources.files)]:
-            self.notes.lost.extend(notes.lost)
-            self.notes.remarks.extend(notes.remarks)
+        for file in filter(None, [sources.listed]):
+            self._add_notes(file)
 
     def add_file(self, number: int, file: PromptFile, images: Sequence[SourceImage]) -> None:
         """Join the annotations of the n-th file, if it was read for them."""
@@ -132,8 +131,10 @@ class _Binder:
                 remedy="pass `images_json` FILE with its images",
             )
         sources = {image.file_name: image for image in images}
-        if decision := settle_units(file, {key: sources[name] for key, name in matches.names.items()}):
-            self.notes.remarks.append(decision)
+        matched_images = {key: sources[name] for key, name in matches.names.items()}
+        for settle in (settle_units, settle_sizes):
+            self.notes.remarks.extend(filter(None, [settle(file, matched_images)]))
+        self._add_notes(file)
         silent = file.silent
         for image_key, name in matches.names.items():
             own, image = self.joined[name], file.images[image_key]
@@ -195,6 +196,11 @@ class _Binder:
         """Set a field of a prompt of an image; a new prompt has the default category."""
         prompts = self.joined[name].prompts
         prompts[key] = replace(prompts.get(key) or RawPrompt(0, self.categories.default()), **{part: value})
+
+    def _add_notes(self, file: PromptFile) -> None:
+        notes = file.notes
+        self.notes.lost.extend(notes.lost)
+        self.notes.remarks.extend(notes.remarks)
 
     def _can_stay(self, number: int, name: str) -> bool:
         """Whether a prompt can keep its id from a file: not 0, "no match" for evaluators, nor that of another image."""
