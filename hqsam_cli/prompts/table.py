@@ -172,8 +172,8 @@ class _Binder:
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
         """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""
         found = list(masks.of_images(names))
-        counts = Counter(number for _, number, _ in found)
-        for name, number, path in found:
+        counts = Counter(number for _, number, _, _ in found)
+        for name, number, path, mask in found:
             own = self.joined[name]
             if number is None and len(own.prompts) > 1:
                 mapped = [key for key in own.prompts if isinstance(key, int)]
@@ -188,8 +188,8 @@ class _Binder:
             key: Key = next(iter(own.prompts), WHOLE) if number is None else number
             if number is not None and key not in own.prompts and counts[number] == 1 and self._can_stay(number, name):
                 own.kept[key] = number
-            self.add_part(name, key, "mask", masks.folder / path)
-        unmatched = sorted(set(masks.paths.values()).difference(path for _, _, path in found))
+            self.add_part(name, key, "mask", mask)
+        unmatched = sorted(set(masks.paths.values()).difference(path for _, _, path, _ in found))
         note(self.notes.lost, f"{masks.folder}: masks that match no input", [*unmatched, *masks.twins])
 
     def add_part(self, name: str, key: Key, part: str, value: Any) -> None:
