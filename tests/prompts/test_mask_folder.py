@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +21,9 @@ VALUES = np.zeros((40, 60), np.uint16)
 VALUES[5:10, 5:20], VALUES[20:30, 30:50] = 1, 2
 
 
-def bound(folder: Path, **given: Any) -> PromptTable:
+def bound(folder: Path, coarse_masks: Path, boxes: Path | None = None) -> PromptTable:
     Image.new("L", SIZE).save(folder / "a.jpg")
-    config = PromptConfig(**{name: str(value) for name, value in given.items()})
+    config = PromptConfig(boxes=None if boxes is None else str(boxes), coarse_masks=str(coarse_masks))
     return bind_prompts(read_prompts(config), [SourceImage(str(folder / "a.jpg"), "a.jpg")])
 
 
