@@ -168,10 +168,12 @@ class MappedObject(NamedTuple):
 
     Attributes:
         path: of the image file.
+        listed: whether another file lists the objects of the map, so that it may have only this one.
     """
 
     path: Path
     id: int
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

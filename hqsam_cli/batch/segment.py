@@ -223,10 +223,10 @@ def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progre
     Raises:
         HqsamError: no prompt is usable, or the box format is implausible.
     """
-    for text in given.recognized:
-        progress.say(text)
     selection = Selection(config.detection.score_threshold, config.detection.max_det)
     table = bind_prompts(given, images, selection)
+    for text in given.recognized:
+        progress.say(text)
     for text in table.outside:
         progress.on_failure(text)
     for text in table.notes.lost:

@@ -106,9 +106,19 @@ FILE_PROMPTS = {
     "YOLO labels": "yolo.read_yolo",
     "Open Images": "named_table.OPEN_IMAGES",
     "Kaggle": "named_table.KAGGLE",
-    "Kaggle predictions": "named_table.KAGGLE_PREDICTIONS",
+    "Kaggle predictions": "kaggle_predictions.read_predictions",
     "MakeSense": "named_table.MAKESENSE",
     "CSV": "box_table.read_csv",
 }
-PROMPT_NAMES = (*JSON_PROMPTS, *XML_PROMPTS, *FILE_PROMPTS)
+# The most used of them, for help and messages; `docs/formats/README.md` lists all.
+COMMON_PROMPTS = (
+    "COCO instances",
+    "COCO results",
+    "YOLO labels",
+    "Pascal VOC",
+    "labelme",
+    "CVAT",
+    "Label Studio",
+    "CSV",
+)
 LABEL_SUFFIXES = (".txt", ".xml", ".json")  # of the files that are read from a folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .detect import DetectorConfig
-from .formats import EITHER_FORMATS, MASK_FORMATS, POLYGON_FORMATS, PROMPT_NAMES
+from .formats import COMMON_PROMPTS, EITHER_FORMATS, MASK_FORMATS, POLYGON_FORMATS
 from .names import (
     DEFAULT_MODEL,
     DEFAULT_TOLERANCE,
@@ -26,8 +26,8 @@ class PromptConfig:
 
     boxes: str | None = option(
         None,
-        f"Box prompts: a file, or a folder of label files: {', '.join(PROMPT_NAMES)} (file,x0,y0,x1,y1,label,score); "
-        "- for stdin.",
+        f"Box prompts: a file, or a folder of label files: {', '.join(COMMON_PROMPTS)} (file,x0,y0,x1,y1,label,score) "
+        "and others, which docs/formats lists; - for stdin.",
         PROMPTS,
         metavar="PATH",
     )
@@ -40,7 +40,7 @@ class PromptConfig:
     crowds: Crowds | None = option(
         None,
         "Annotations with iscrowd 1: keep them as objects, or drop them; by default dropped, except RLE if nearly all "
-        "of a class have it.",
+        "of a class or several in an image have it.",
         PROMPTS,
     )
     images_json: str | None = option(None, "COCO JSON with the images of a COCO results list.", PROMPTS, metavar="FILE")

@@ -6,7 +6,7 @@ import json
 from functools import partial
 from typing import Any
 
-from ..configs.formats import PROMPT_NAMES
+from ..configs.formats import COMMON_PROMPTS
 from ..formats.values import text_of
 from ..formats.xml_text import read_xml
 from ..io.file_types import HEAD, describe_placeholder
@@ -18,7 +18,7 @@ from .readers.ndjson import Lines
 ZIP = b"PK\x03\x04"
 # NaN and infinities, which Python writes although JSON lacks them, become null.
 parse_json = partial(json.loads, parse_constant=lambda _name: None)
-KINDS_OF_FILES = f"pass one of these: {', '.join(PROMPT_NAMES)}"
+KINDS_OF_FILES = f"pass {', '.join(COMMON_PROMPTS)} or another format that docs/formats lists"
 
 
 def read_content(content: bytes, file: PromptFile) -> str:
@@ -46,8 +46,8 @@ def read_content(content: bytes, file: PromptFile) -> str:
     if kind := next((kind for kind, read in JSON_READERS.items() if read(document, file)), None):
         return kind
     raise ValueError(
-        f"{describe_document(document)}, but none of {', '.join(JSON_READERS)}; pass an object with images and "
-        "annotations, a list of results with image_id, or a line per image with file_name and annotations"
+        f"{describe_document(document)}, no format of prompts that is known; pass COCO, with images and annotations, "
+        "a line per image with file_name and annotations, or another format that docs/formats lists"
     )
 
 

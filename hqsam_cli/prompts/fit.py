@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def fit_prompts(
             file=image.file_name,
             remedy=remedy,
         )
-    fitted, problems, masks = [], [], _Masks(width, height, turn)
+    fitted, problems, masks = [], [], _Masks(image.prompts, width, height, turn)
     for raw in image.prompts:
         prompt, lost = _fit(raw, width, height, masks)
         problems += [f"{image.file_name}: {text}" for text in lost]
@@ -83,8 +84,9 @@ def _clip(box: Box, width: int, height: int) -> Box | None:
 class _Masks:
     """Reads the coarse masks of an image; each id map once."""
 
-    def __init__(self, width: int, height: int, turn: Image.Transpose | None) -> None:
+    def __init__(self, prompts: Sequence[RawPrompt], width: int, height: int, turn: Image.Transpose | None) -> None:
         self.width, self.height, self.turn = width, height, turn
+        self._asked = {raw.mask.id for raw in prompts if isinstance(raw.mask, MappedObject) and not raw.mask.listed}
         self._maps: dict[Path, tuple[np.ndarray, frozenset[int]]] = {}
 
     def read(self, raw: RawPrompt) -> tuple[np.ndarray | None, str]:
@@ -120,13 +122,21 @@ class _Masks:
     def _mapped(self, source: MappedObject) -> np.ndarray:
         """The pixels of an object of an id map."""
         values, ids = self._map(source.path)
-        if len(ids) < 3:
+        if len(ids) < 3 and not source.listed:
             raise ImageError("one mask for several prompts", file=source.path, remedy="pass one file per prompt")
+        if not source.listed and self._are_positions(ids):
+            reason = f"a map of the positions 1 to {max(ids)}, which are no annotation ids"
+            raise ImageError(reason, file=source.path, remedy="pass the folder idmaps in the output of the run")
         if source.id not in ids:
             reason = f"a map of {len(ids)} values from {min(ids)} to {max(ids)} without {source.id}"
             raise ImageError(reason, file=source.path, remedy="pass a map of annotation ids, or one file per prompt")
         mask: np.ndarray = values == source.id
         return mask
+
+    def _are_positions(self, ids: frozenset[int]) -> bool:
+        """Whether a map numbers as many objects as there are prompts, whose ids are others."""
+        count = len(self._asked)
+        return {*ids, 0} == {*range(count + 1)} and not self._asked <= ids
 
     def _map(self, path: Path) -> tuple[np.ndarray, frozenset[int]]:
         if path not in self._maps:

@@ -19,7 +19,11 @@ from .content import read_content
 from .prompt_file import PromptFile
 
 NAME_SUFFIXES = (".yaml", ".yml", ".names")  # of the files of class names beside labels
-NO_LABELS = ("readme", "license", "train", "val", "test", "notes", "requirements")  # .txt files next to labels
+# Starts of the names of other files next to labels, by suffix; those of JSON are of Supervisely.
+NO_LABELS = {
+    ".txt": ("readme", "license", "train", "val", "test", "notes", "requirements"),
+    ".json": ("meta.", "key_id_map."),
+}
 
 
 def read_folder(folder: Path, file: PromptFile) -> None:
@@ -40,7 +44,7 @@ def read_folder(folder: Path, file: PromptFile) -> None:
         try:
             own.kind = read_content(path.read_bytes(), own)
         except (ValueError, HqsamError) as error:
-            if path.suffix != ".txt" or not path.stem.lower().startswith(NO_LABELS):
+            if not path.name.lower().startswith(NO_LABELS.get(path.suffix.lower(), ())):
                 problems.append((str(error), own.label))
         except OSError as error:
             problems.append((f"cannot be read ({error.strerror})", own.label))

@@ -17,7 +17,7 @@ from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
 from ..formats.values import Identifier, identifier, integer, note, number_or_none, read_numbers, short
 from ..formats.yolo import LABELS
-from ..records import NormalizedPolygon
+from ..records import MappedObject, NormalizedPolygon
 from .boxes import NORMALIZED, Size, corners
 from .class_names import ClassNames
 
@@ -98,6 +98,7 @@ class PromptFile:
         listed: the file that lists the images of a results list, or None.
         kind: recognized file format.
         box_format: default box format of the file.
+        unsettled: whether boxes, read as `xywh`, may be `xyxy`; see `settle_sizes`.
         unlisted: whether images are named only by annotations.
         numbered: whether annotation ids come from the file; otherwise they only join prompts of a file that is read
             twice.
@@ -118,6 +119,7 @@ class PromptFile:
     classes: ClassNames = field(default_factory=ClassNames)
     kind: str = ""
     box_format: BoxFormat = "xywh"
+    unsettled: bool = False
     unlisted: bool = False
     numbered: bool = True
     entries: int = 0
@@ -318,7 +320,7 @@ class PromptFile:
             return "points", _read_points(given)
         if self.use == "mask":
             is_rle = isinstance(given, dict) and "counts" in given and "size" in given
-            if not is_rle and not isinstance(given, list | NormalizedPolygon):
+            if not is_rle and not isinstance(given, list | NormalizedPolygon | MappedObject):
                 raise ValueError("is neither RLE nor polygons")
             return "mask", given  # validated when decoded
         numbers = read_numbers(given, 4)

@@ -13,12 +13,12 @@ from ..formats.values import Identifier, integer, note
 from ..io.find import SourceImage
 from ..records import Category, ImagePrompts, MappedObject, RawPrompt
 from .categories import Categories
-from .input_boxes import settle_units
 from .mask_folder import MaskFolder
 from .match import match_images
 from .prompt_file import Notes, PromptFile
 from .read import PromptSources
 from .select import Selection, first_id, hash_id
+from .units import settle_sizes, settle_units
 
 LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt; its three masks have separate ids
 Key = Identifier | tuple[int, int]  # id of a prompt in files, or file and entry if it has none
@@ -116,9 +116,8 @@ class _Binder:
         self.joined: dict[str, _Joined] = defaultdict(_Joined)
         self.categories = Categories(sources.files)
         self._owners: dict[int, str] = {}  # images by kept prompt ids
-        for notes in [file.notes for file in (*filter(None, [sources.listed]), *sources.files)]:
-            self.notes.lost.extend(notes.lost)
-            self.notes.remarks.extend(notes.remarks)
+        for file in filter(None, [sources.listed]):
+            self._add_notes(file)
 
     def add_file(self, number: int, file: PromptFile, images: Sequence[SourceImage]) -> None:
         """Join the annotations of the n-th file, if it was read for them."""
@@ -132,8 +131,10 @@ class _Binder:
                 remedy="pass `images_json` FILE with its images",
             )
         sources = {image.file_name: image for image in images}
-        if decision := settle_units(file, {key: sources[name] for key, name in matches.names.items()}):
-            self.notes.remarks.append(decision)
+        matched_images = {key: sources[name] for key, name in matches.names.items()}
+        for settle in (settle_units, settle_sizes):
+            self.notes.remarks.extend(filter(None, [settle(file, matched_images)]))
+        self._add_notes(file)
         silent = file.silent
         for image_key, name in matches.names.items():
             own, image = self.joined[name], file.images[image_key]
@@ -171,8 +172,8 @@ class _Binder:
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
         """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""
         found = list(masks.of_images(names))
-        counts, zeros = Counter(number for _, number, _ in found), list[str]()
-        for name, number, path in found:
+        counts, zeros = Counter(number for _, number, _, _ in found), list[str]()
+        for name, number, path, mask in found:
             own = self.joined[name]
             if number is None and len(own.prompts) > 1:
                 mapped = [key for key in own.prompts if isinstance(key, int)]
@@ -189,19 +190,24 @@ class _Binder:
                 zeros.append(str(path))
             if number is not None and key not in own.prompts and counts[number] == 1 and self._can_stay(number, name):
                 own.kept[key] = number
-            self.add_part(name, key, "mask", masks.folder / path)
+            self.add_part(name, key, "mask", mask)
         note(
             self.notes.remarks,
             f"{masks.folder}: masks of object 0, which evaluation reads as none, with new ids",
             zeros,
         )
-        unmatched = sorted(set(masks.paths.values()).difference(path for _, _, path in found))
+        unmatched = sorted(set(masks.paths.values()).difference(path for _, _, path, _ in found))
         note(self.notes.lost, f"{masks.folder}: masks that match no input", [*unmatched, *masks.twins])
 
     def add_part(self, name: str, key: Key, part: str, value: Any) -> None:
         """Set a field of a prompt of an image; a new prompt has the default category."""
         prompts = self.joined[name].prompts
         prompts[key] = replace(prompts.get(key) or RawPrompt(0, self.categories.default()), **{part: value})
+
+    def _add_notes(self, file: PromptFile) -> None:
+        notes = file.notes
+        self.notes.lost.extend(notes.lost)
+        self.notes.remarks.extend(notes.remarks)
 
     def _can_stay(self, number: int, name: str) -> bool:
         """Whether a prompt can keep its id from a file: not 0, "no match" for evaluators, nor that of another image."""

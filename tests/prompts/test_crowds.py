@@ -39,7 +39,7 @@ def test_crowds_of_coco_are_dropped_and_objects_written_as_crowds_are_kept() -> 
     file = read(CAT, RING, CROWD, CAT, RING)
     assert [a.annotation_id for a in file.annotations] == [1, 2, 4, 5] and not file.notes.lost
     kept, dropped = sorted(file.notes.remarks)
-    assert "read as objects; pass `crowds` drop if not: 2 (annotation 2 of a.jpg, annotation 5 of a.jpg)" in kept
+    assert "kept; pass `crowds` drop if not: 2 (annotation 2 of a.jpg, annotation 5 of a.jpg)" in kept
     assert "skipped; pass `crowds` keep if they are single objects: 1 (annotation 3 of a.jpg)" in dropped
 
 
@@ -52,3 +52,9 @@ def test_an_option_decides(crowds: Literal["keep", "drop"], ids: list[int]) -> N
 def test_crowds_that_are_most_of_a_file_are_lost_prompts() -> None:
     (lost,) = read(CAT, REGION, REGION).notes.lost
     assert "crowd regions, skipped; pass `crowds` keep if they are single objects: 2" in lost
+
+
+def test_several_crowds_of_a_class_in_an_image_are_objects_among_polygons() -> None:
+    file = read(CAT, CAT, CROWD, CAT, CROWD, {**CAT, **RING, "category_id": 2, "iscrowd": 0}, RING)
+    assert [a.annotation_id for a in file.annotations] == [1, 2, 3, 4, 5, 6]
+    assert "by their number single objects" in file.notes.remarks[0] and "annotation 7 of" in file.notes.remarks[1]

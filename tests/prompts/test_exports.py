@@ -14,7 +14,7 @@ from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats import WRITERS
 from hqsam_cli.formats.segmentation import decode_segmentation
 from hqsam_cli.prompts.prompt_file import PromptFile, Use
-from hqsam_cli.prompts.read import PromptSources, read_prompt_file
+from hqsam_cli.prompts.read import read_prompt_file
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 
 
@@ -40,7 +40,6 @@ EXPECTED = [
     [
         "file,x0,y0,x1,y1,label,score\nimgs/a.jpg,10,20,30.5,40,red bag,0.5\nimgs/a.jpg,1,2,3,4,ladder,\n"
         '"b, c.jpg",5,6,7,8,,1\n',
-        'imgs/a.jpg,10,20,30.5,40,red bag,0.5\r\nimgs/a.jpg,1,2,3,4,ladder\r\n"b, c.jpg",5,6,7,8,,1\r\n\r\n',
         "\ufeffScore;Class;ymax;xmax;ymin;xmin;Filename\n0.5;red bag;40;30.5;20;10;imgs/a.jpg\n"
         ";ladder;4;3;2;1;imgs/a.jpg\n1;;8;7;6;5;b, c.jpg\n",
         "image\tx1\ty1\tx2\ty2\tclass\tconf\nimgs/a.jpg\t10\t20\t30.5\t40\tred bag\t0.5\n"
@@ -51,17 +50,6 @@ def test_tables_of_every_kind(text: str) -> None:
     file = read(text)
     assert boxes(file) == EXPECTED
     assert (file.kind, file.notes.lost, file.notes.remarks) == ("CSV", [], [])
-
-
-def test_sizes_or_corners_of_a_table_without_a_header_are_those_of_all_rows() -> None:
-    sizes = "a.jpg,10,20,30,40,cat\na.jpg,50,60,20,10,cat\nb.jpg,5,6,7,8,cat\n"
-    assert [a.value for a in read(sizes).annotations] == [(10, 20, 40, 60), (50, 60, 70, 70), (5, 6, 12, 14)]
-    rows = [f"a.jpg,{n},{n},{n + 20},{n + 10}\n" for n in range(30)]
-    corners = read("".join([*rows, "a.jpg,50,60,20,10\n"]))  # the last is wrong, and no other becomes a size
-    assert len(corners.annotations) == 30 and corners.annotations[29].value == (29, 29, 49, 39)
-    assert "bbox has no area, skipped: 1 (entry 31 of a.jpg, " in corners.notes.lost[0]
-    said = [PromptSources((read(text),)).recognized for text in (sizes, "".join(rows))]
-    assert said == [["stdin: CSV; images: 2, boxes: 3 (xywh)"], ["stdin: CSV; images: 1, boxes: 30 (xyxy)"]]
 
 
 def test_a_row_without_a_box_is_an_image_that_has_none() -> None:

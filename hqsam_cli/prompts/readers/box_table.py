@@ -9,10 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from ...configs import BoxFormat
-from ...formats.values import number_or_none, read_numbers, text_of
+from ...formats.values import number_or_none, text_of
 from ...io.images import READ_SUFFIXES
-from ..boxes import MOST
 from ..prompt_file import NameKind, PromptFile
 
 # Column names; the documented names are first.
@@ -26,27 +24,18 @@ PARQUET = b"PAR1"
 
 
 def read_csv(content: bytes, file: PromptFile) -> bool:
-    """Read boxes of a CSV, with a header or with the columns of `BARE`, whose numbers may also be sizes.
+    """Read boxes of a CSV, with a header or with the columns of `BARE`; see `settle_sizes` for its numbers.
 
     Raises:
         ValueError: it is a table, but not of boxes.
     """
     head, *rows = table_rows(content) or [[]]
-    box_format: BoxFormat = "xyxy"
     columns = [name.strip().lower() for name in head]
     if 4 < len(head) <= len(BARE) and all(not n.strip() or number_or_none(n) is not None for n in head[1:5]):
         columns, rows = list(BARE[: len(head)]), [head, *rows]
-        box_format = _bare_format([read_numbers(row[1:5], 4) for row in rows])
+        file.unsettled = file.given_format is None
     found = (dict(zip(columns, row, strict=False)) for row in rows if any(row))
-    return _read_rows(columns, found, file, box_format)
-
-
-def _bare_format(boxes: Sequence[Sequence[float] | None]) -> BoxFormat:
-    """What the numbers of a table without a header are, by all of its rows: corners if most can be, else sizes."""
-    known = [numbers for numbers in boxes if numbers is not None]
-    valid = sum(x0 < x1 and y0 < y1 for x0, y0, x1, y1 in known)
-    sizes = sum(w > 0 and h > 0 for _, _, w, h in known)
-    return "xywh" if valid < MOST * len(known) <= sizes else "xyxy"
+    return _read_rows(columns, found, file)
 
 
 def table_rows(content: bytes) -> list[list[str]]:
@@ -94,9 +83,7 @@ def read_columns(content: bytes) -> Any:
         raise ValueError(f"Parquet that cannot be read ({error})") from None
 
 
-def _read_rows(
-    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: PromptFile, box_format: BoxFormat = "xyxy"
-) -> bool:
+def _read_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], file: PromptFile) -> bool:
     """Read boxes from rows, if there is a column of files or corners.
 
     A row with only empty corners means that its image has no box.
@@ -108,7 +95,7 @@ def _read_rows(
     if named is None or corners is None:
         raise ValueError(f"a table without the columns file, x0, y0, x1, y1; it has {', '.join(columns)}")
     label, score = (next((name for name in names if name in columns), "") for names in (LABEL, SCORE))
-    file.box_format = box_format
+    file.box_format = "xywh" if file.unsettled else "xyxy"
     for number, row in enumerate(rows, 1):
         name = str(row.get(named) or "").strip()
         kind: NameKind = "name" if os.path.splitext(name)[1].lower() in READ_SUFFIXES else "path_stem"

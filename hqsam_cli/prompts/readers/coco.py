@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path, PurePath
 from typing import Any
 
 from ...configs import BoxFormat
 from ...formats.coco import image_name
 from ...formats.segmentation import enclosing_box
-from ...formats.values import Identifier, identifier, integer, is_set, number_or_none, read_numbers, short
+from ...formats.values import (
+    Identifier,
+    dict_or_empty,
+    identifier,
+    integer,
+    is_set,
+    number_or_none,
+    read_numbers,
+    short,
+)
+from ...records import MappedObject
 from ..boxes import NORMALIZED, corners, rotated_corners
 from ..prompt_file import NameKind, PromptFile
 
@@ -27,10 +38,27 @@ def read_instances(document: Any, file: PromptFile) -> bool:
         add_image(file, item.get("id") if isinstance(item, dict) else None, item, f"image entry {number}")
     _add_categories(file, document.get("categories"))
     for item in annotations:
-        segments = item.get("segments_info") if isinstance(item, dict) else None  # of panoptic segmentation
-        for own in segments if isinstance(segments, list) else [item]:
-            add_annotation(file, own, None if own is item else item.get("image_id"))
+        if isinstance(item, dict) and isinstance(item.get("segments_info"), list):
+            _add_segments(file, item)
+        else:
+            add_annotation(file, item)
     return True
+
+
+def _add_segments(file: PromptFile, item: dict[str, Any]) -> None:
+    """Add the segments of an image of panoptic segmentation; their masks are in the folder of the name of the file.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    folder = Path(file.path).with_suffix("")
+    if file.use == "mask" and not folder.is_dir():
+        raise ValueError(f"panoptic segmentation, whose masks are in images; pass their folder, or move it to {folder}")
+    path = folder / PurePath(str(item.get("file_name"))).name
+    for own in map(dict_or_empty, item["segments_info"]):
+        number = integer(own.get("id"))
+        mask = None if number is None or file.use != "mask" else MappedObject(path, number, listed=True)
+        add_annotation(file, {**own, "segmentation": mask}, item.get("image_id"))
 
 
 def read_results(document: Any, file: PromptFile) -> bool:

@@ -17,7 +17,6 @@ class NamedTable(NamedTuple):
         label: column of the class; by default one of those of CSV.
         box: columns of four numbers, or the one of a list of them.
         box_format: order and unit of the numbers.
-        is_list: whether the column of the box is a list of score, x, y, width, height of all boxes.
         bare: all columns in their order, which the header may lack.
     """
 
@@ -28,7 +27,6 @@ class NamedTable(NamedTuple):
     score: str = ""
     crowd: str = ""
     size: tuple[str, str] = ("width", "height")
-    is_list: bool = False
     bare: tuple[str, ...] = ()
 
     def __call__(self, content: bytes, file: PromptFile) -> bool:
@@ -49,13 +47,7 @@ class NamedTable(NamedTuple):
             cells = [row.get(column, "").strip(" []()") for column in self.box]
             numbers = cells if len(cells) > 1 else cells[0].replace(",", " ").split()
             label, crowd = row.get(classes, "").strip() or None, is_set(row.get(self.crowd))
-            if self.is_list and len(numbers) % 5:
-                file.skip("rows that are not lists of score, x, y, width, height, skipped", where, name)
-            elif self.is_list:
-                for place in range(0, len(numbers), 5):
-                    score, *box = numbers[place : place + 5]
-                    file.add(name, f"{where} box {place // 5 + 1}", box=box, box_format=self.box_format, score=score)
-            elif any(numbers):
+            if any(numbers):
                 own, form = row.get(self.score) or None, self.box_format
                 file.add(name, where, label, box=numbers, box_format=form, score=own, crowd=crowd)
         return True
@@ -71,7 +63,6 @@ OPEN_IMAGES = NamedTable(
     "imageid", ("xmin", "ymin", "xmax", "ymax"), "xyxyn", label="labelname", score="confidence", crowd="isgroupof"
 )
 KAGGLE = NamedTable("image_id", ("bbox",), "xywh")
-KAGGLE_PREDICTIONS = NamedTable("image_id", ("predictionstring",), "xywh", is_list=True)
 MAKESENSE_BOX, MAKESENSE_SIZE = ("bbox_x", "bbox_y", "bbox_width", "bbox_height"), ("image_width", "image_height")
 MAKESENSE = NamedTable(
     "image_name", MAKESENSE_BOX, "xywh", label="label_name", size=MAKESENSE_SIZE,

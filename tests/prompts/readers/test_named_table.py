@@ -1,4 +1,4 @@
-"""CSV files of Open Images, Kaggle and MakeSense."""
+"""CSV files of Open Images, Kaggle and MakeSense; see `test_kaggle_predictions`."""
 
 from __future__ import annotations
 
@@ -44,16 +44,6 @@ def test_boxes_of_kaggle_are_lists_in_a_column() -> None:
     )
     assert objects(file) == [("b6ab77fd7", None, (834, 222, 890, 258)), ("b6ab77fd7", None, (226, 548, 356, 606))]
     assert {file.images[key].name for key in file.silent} == {"c"}
-
-
-def test_predictions_of_kaggle() -> None:
-    file = read("image_id,PredictionString\na,1.0 10 20 30 40 0.5 1 2 3 4.5\nb,\nc,14 1 0 0 1 1\n")
-    assert file.kind == "Kaggle predictions"
-    assert [(own[0], own[2], a.score) for own, a in zip(objects(file), file.annotations, strict=True)] == [
-        ("a", (10, 20, 40, 60), 1),
-        ("a", (1, 2, 4, 6.5), 0.5),
-    ]
-    assert file.silent == {"c"} and "not lists of score, x, y, width, height, skipped: 1 (row 3)" in file.notes.lost[0]
 
 
 HEADER = "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\n"

@@ -120,6 +120,10 @@ def test_a_project_is_a_file_an_image(tmp_path: Path) -> None:
         path = tmp_path / f"ds/ann/{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document(item("rectangle", points=at([[1, 2], [3, 4]])))))
+    for name in ("meta.json", "key_id_map.json"):
+        (tmp_path / name).write_text('{"classes": [{"title": "cat", "shape": "rectangle"}], "tags": []}')
+    root = read_prompt_file(str(tmp_path), "box")
+    assert [own[0] for own in objects(root)] == ["ds/img/a.jpg", "ds/img/b.png"] and not root.notes.lost
     expected = [("img/a.jpg", "cat", (1, 2, 4, 5)), ("img/b.png", "cat", (1, 2, 4, 5))]
     assert objects(read_prompt_file(str(tmp_path / "ds"), "box")) == expected
     with pytest.raises(HqsamError, match="without its name"):
