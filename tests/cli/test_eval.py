@@ -221,7 +221,7 @@ def test_empty_masks_are_in_the_json(hqsam: Run, tmp_path: Path, monkeypatch: py
     command = ("eval", "--dataset", "dis", "--data-root", SAMPLES, "--limit", "1", "--mask-output", "sam")
     assert hqsam(*command, "--strict", "--json", "own.json").code == 0
     made = json.loads((tmp_path / "own.json").read_text())
-    assert (made["problems"], made["notes"]) == ([], ["DIS: images with empty predicted masks, sam: 1 (01_wheel)"])
+    assert (made["problems"], made["notes"]) == ([], ["DIS5K-VD: images with empty predicted masks, sam: 1 (01_wheel)"])
 
 
 def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:
