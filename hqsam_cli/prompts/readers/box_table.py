@@ -15,7 +15,12 @@ from ..prompt_file import NameKind, PromptFile
 
 # Column names; the documented names are first.
 FILE = ("file", "file_name", "filename", "image", "image_path", "path")
-CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
+CORNERS = (
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x1", "y1", "x2", "y2"),
+    ("x_min", "y_min", "x_max", "y_max"),
+)
 LABEL = ("label", "class", "class_name", "category", "name")
 SCORE = ("score", "confidence", "conf")
 BARE = ("file", "x0", "y0", "x1", "y1", "label", "score")  # the columns of a table without a header
