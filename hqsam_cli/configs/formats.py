@@ -68,6 +68,8 @@ JSON_PROMPTS = {
     "Azure Vision": "mapped.AZURE_VISION",
     "Azure Custom Vision": "mapped.CUSTOM_VISION",
     "BDD100K": "mapped.BDD100K",
+    "ODVG": "mapped.ODVG",
+    "JSON table": "box_table.read_records",
     "Labelbox": "labelbox.read_labelbox",
     "VIA": "via.read_via",
     "VIA 3": "via3.read_via3",

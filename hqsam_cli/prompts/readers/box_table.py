@@ -69,6 +69,16 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
     return _read_rows(columns, table.rename_columns(columns).to_pylist(), file)
 
 
+def read_records(document: Any, file: PromptFile) -> bool:
+    """Read boxes of a list of rows in JSON."""
+    rows = [row for row in document if isinstance(row, dict)] if isinstance(document, list) else []
+    rows = [{str(name).strip().lower(): value for name, value in row.items()} for row in rows]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if not any({*names} <= {*columns} for names in CORNERS) or {*FILE}.isdisjoint(columns):
+        return False
+    return _read_rows(columns, rows, file)
+
+
 def read_columns(content: bytes) -> Any:
     """The `pyarrow.Table` of a Parquet file, without the bytes of images.
 

@@ -15,7 +15,7 @@ from .records import add_record_image, records
 
 LABELS = (
     *("label", "text_labels", "labels", "bboxes_labels", "displayName", "class_name", "class", "category"),
-    *("categories", "name", "description", "tagName", "object"),
+    *("categories", "name", "description", "tagName", "object", "bbox_label"),
 )
 SCORES = ("score", "scores", "confidence", "conf", "probability")
 ASKED = ("object", "label", "class_name", "class")  # keys of the class of all objects of a record
@@ -125,7 +125,8 @@ class Mapped(NamedTuple):
             x0, y0, x1, y1 = read_numbers(box, 4) or [0] * 4
             box, box_format = divided((x0, y0, x1, y1), box_format), "xyxyn"
         label = _first({**item, "": asked}, (*LABELS, ""))
-        label = item["name"] if isinstance(label, int) and isinstance(item.get("name"), str) else label
+        if isinstance(label, int):  # beside its name
+            label = next((item[key] for key in LABELS if isinstance(item.get(key), str)), label)
         name = label.strip() if isinstance(label, str) else None
         file.add(
             key,
@@ -187,3 +188,4 @@ SUPERVISION = Mapped(("x_min", "y_min", "x_max", "y_max"), "xyxy", beside=("clas
 AZURE_VISION = Mapped(("rectangle",), "xyxy", beside=("object",))
 CUSTOM_VISION = Mapped(("boundingBox",), "xyxyn", beside=("probability", "tagName"))
 BDD100K = Mapped(("box2d",), "xyxy", beside=("category",))
+ODVG = Mapped(("bbox",), "xyxy", is_open=True, under=("instances",))

@@ -70,6 +70,10 @@ RESULTS: dict[str, Any] = {
             for label, (x0, y0, x1, y1) in ((label, shares(box)) for label, box in TRUTH)
         ],
     },
+    "ODVG": {
+        "filename": "a.jpg",
+        "detection": {"instances": [{"bbox": list(box), "label": 0, "category": label} for label, box in TRUTH]},
+    },
     "BDD100K": [
         {
             "name": "a.jpg",
@@ -88,7 +92,7 @@ def test_results_of_detectors(kind: str, tmp_path: Path) -> None:
     photos = Photos(tmp_path)
     table = photos.bound(RESULTS[kind], "a.json")
     assert photos.boxes(table) == TRUTH
-    assert {p.score for p in table.for_image("a.jpg").prompts} == {None if kind == "BDD100K" else 0.5}
+    assert {p.score for p in table.for_image("a.jpg").prompts} == {None if kind in ("BDD100K", "ODVG") else 0.5}
     assert read_prompt_file(str(tmp_path / "a.json"), "box").kind == kind
 
 
@@ -119,7 +123,7 @@ def test_the_mode_of_boxes_of_detectron2_is_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "name"),
     [
-        ([{"file_name": "a.jpg", "annotations": [{"bbox": [1, 2, 3, 4], "bbox_mode": 0}]}], "records of detectron2"),
+        ([{"file": "a.jpg", "annotations": [{"bbox": [1, 2, 3, 4], "bbox_mode": 0}]}], "records of detectron2"),
         ({"Labels": [{"Name": "x", "Instances": [{"BoundingBox": {"Left": 0.1}}]}]}, "labels of AWS Rekognition"),
         ({"items": [{"id": "a", "annotations": [{"label_id": 0}]}], "categories": {}}, "a data set of datumaro"),
         ({"type": "FeatureCollection", "features": [{"geometry": {}}]}, "GeoJSON"),
