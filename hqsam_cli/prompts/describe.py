@@ -27,6 +27,34 @@ TEXTS = {
     r"(?:[^\n]*\n)*?names\s*:": "the YAML of a YOLO dataset, not its labels",
     r"([^\n,;\t]*[,;\t]){2}[^\n]*(?:\n|$)": "a table without columns of images and corners",
 }
+# JSON by keys that are in its first objects, at any depth.
+DOCUMENTS: dict[tuple[str, ...], str] = {
+    ("bbox_mode",): "records of detectron2",
+    ("BoundingBox",): "labels of AWS Rekognition",
+    ("boundingPoly",): "labels of Google Vision",
+    ("detection_id", "predictions"): "predictions of Roboflow",
+    ("_cls",): "samples of FiftyOne",
+    ("bounding_box", "labels"): "labels of FiftyOne",
+    ("items", "label_id"): "a data set of datumaro",
+    ("shapes", "tracks", "tags"): "annotations of a CVAT job",
+    ("item1", "pair_id"): "annotations of DeepFashion2",
+    ("openlabel",): "OpenLABEL",
+    ("itemMetadata",): "annotations of Dataloop",
+    ("task_id", "response"): "a task of Scale AI",
+    ("geometry", "vertices"): "annotations of Pixano",
+    ("videos", "bboxes"): "tracks of YouTube-VIS",
+    ("object_id", "synsets"): "objects of Visual Genome",
+    ("features", "geometry"): "GeoJSON",
+    ("properties", "geometry"): "GeoJSON",
+    ("frame_annotations",): "annotations of Objectron",
+    ("imgHeight", "imgWidth", "polygon"): "polygons of Cityscapes",
+    ("ispano",): "annotations of Mapillary",
+    ("gtboxes",): "annotations of CrowdHuman",
+    ("spans", "answer"): "annotations of Prodigy",
+    ("sample_data_token",): "annotations of nuImages",
+    ("classes", "tags", "projectType"): "the classes of a Supervisely project, without its objects",
+}
+DEEPEST = 6  # level of the keys that are looked at
 
 
 def describe_content(content: bytes) -> str:
@@ -45,9 +73,19 @@ def describe_content(content: bytes) -> str:
 
 def describe_document(document: Any) -> str:
     """Describe parsed JSON."""
-    if isinstance(document, Lines):
-        return f"JSON Lines, first {_describe(document[0])}"
-    return f"JSON, {_describe(document)}"
+    form, first = ("JSON Lines, first", document[0]) if isinstance(document, Lines) else ("JSON,", document)
+    keys = _keys(first)
+    known = next((what for own, what in DOCUMENTS.items() if keys.issuperset(own)), None)
+    return f"{form} {_describe(first)}" if known is None else f"{known} ({form} {_describe(first)})"
+
+
+def _keys(value: Any, depth: int = 0) -> set[str]:
+    """The keys of an object and of what is in it, of a list those of the first entry."""
+    if isinstance(value, list) and value and depth < DEEPEST:
+        return _keys(value[0], depth + 1)
+    if not isinstance(value, dict) or depth >= DEEPEST:
+        return set()
+    return {*value}.union(*(_keys(own, depth + 1) for own in value.values()))
 
 
 def _describe(document: Any) -> str:

@@ -216,3 +216,14 @@ def test_labels_of_yolo_are_read_again(tmp_path: Path) -> None:
         x, y, w, h = mask.tight_box()
         if name != "parts":  # whose speck, which polygons leave out, widens its box
             assert np.abs(box - [x, y, x + w, y + h]).max() <= 1
+
+
+def test_rows_of_a_table_in_json() -> None:
+    rows = [
+        {"filename": "imgs/a.jpg", "xmin": 10, "ymin": 20, "xmax": 30.5, "ymax": 40, "class": "red bag", "score": 0.5},
+        {"filename": "imgs/a.jpg", "xmin": 1, "ymin": 2, "xmax": 3, "ymax": 4, "class": "ladder", "score": None},
+        {"filename": "b, c.jpg", "xmin": 5, "ymin": 6, "xmax": 7, "ymax": 8, "class": None, "score": 1},
+    ]
+    for text in (json.dumps(rows), "\n".join(map(json.dumps, rows))):
+        file = read(text)
+        assert (file.kind, boxes(file), file.notes.lost) == ("JSON table", EXPECTED, [])

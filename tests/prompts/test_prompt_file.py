@@ -286,3 +286,20 @@ def test_coordinates_from_0_to_1000_are_read_as_said_and_recognized() -> None:
     table = b"file,x0,y0,x1,y1,width,height\na.jpg,100,200,900,700,600,400\n"
     with pytest.raises(HqsamError, match="xyxy1000"):
         read_prompt_file("-", "box", stdin=io.BytesIO(table))
+
+
+def test_a_list_of_lines_is_read_like_the_lines() -> None:
+    lines = [{"file_name": f"{n}.jpg", "annotations": [{"bbox": [1, 2, 3, 4], "label": "cat"}]} for n in "ab"]
+    read_all = [read_prompt_file("-", "box", stdin=io.BytesIO(text.encode())) for text in (
+        json.dumps(lines), "\n".join(map(json.dumps, lines)),
+    )]  # fmt: skip
+    assert read_all[0].kind == read_all[1].kind == "NDJSON"
+    assert read_all[0].annotations == read_all[1].annotations and len(read_all[0].annotations) == 2
+
+
+def test_an_empty_list_beside_other_objects_does_not_say_that_there_are_none() -> None:
+    line = {"file_name": "a.jpg", "annotations": [], "detections": [{"bbox": [1, 2, 3, 4]}]}
+    good = {"file_name": "b.jpg", "annotations": [{"bbox": [1, 2, 3, 4]}]}
+    file = read_prompt_file("-", "box", stdin=io.BytesIO("\n".join(map(json.dumps, [line, good])).encode()))
+    assert "lines without annotations, but with detections, skipped: 1 (line 1)" in file.notes.lost[0]
+    assert [image.name for image in file.images.values()] == ["b.jpg"]  # nothing is known of the other

@@ -15,7 +15,12 @@ from ..prompt_file import NameKind, PromptFile
 
 # Column names; the documented names are first.
 FILE = ("file", "file_name", "filename", "image", "image_path", "path")
-CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
+CORNERS = (
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x1", "y1", "x2", "y2"),
+    ("x_min", "y_min", "x_max", "y_max"),
+)
 LABEL = ("label", "class", "class_name", "category", "name")
 SCORE = ("score", "confidence", "conf")
 BARE = ("file", "x0", "y0", "x1", "y1", "label", "score")  # the columns of a table without a header
@@ -62,6 +67,16 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
     table = read_columns(content)
     columns = [name.strip().lower() for name in table.column_names]
     return _read_rows(columns, table.rename_columns(columns).to_pylist(), file)
+
+
+def read_records(document: Any, file: PromptFile) -> bool:
+    """Read boxes of a list of rows in JSON."""
+    rows = [row for row in document if isinstance(row, dict)] if isinstance(document, list) else []
+    rows = [{str(name).strip().lower(): value for name, value in row.items()} for row in rows]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if not any({*names} <= {*columns} for names in CORNERS) or {*FILE}.isdisjoint(columns):
+        return False
+    return _read_rows(columns, rows, file)
 
 
 def read_columns(content: bytes) -> Any:

@@ -22,6 +22,7 @@ from ...records import MappedObject
 from ..boxes import NORMALIZED, corners, rotated_corners
 from ..prompt_file import NameKind, PromptFile
 
+BOX_MODES: dict[object, BoxFormat] = {0: "xyxy", 1: "xywh"}  # of the records of detectron2
 RESULTS = {"bbox", "segmentation", "points", "keypoints"}
 CATEGORY_NAMES = ("category", "category_name", "label", "class", "class_name", "name")
 
@@ -104,7 +105,7 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
         file.skip(what, f"annotation {item.get('id')}", identifier(image))
         return
     box, segmentation = item.get("bbox"), item.get("segmentation")
-    box_format: BoxFormat | None = None
+    box_format = BOX_MODES.get(integer(item.get("bbox_mode")))
     if turned := _rotated(item, file.given_format or file.box_format):
         box, box_format, segmentation = enclosing_box(turned), "xyxy", [turned]
     file.add(

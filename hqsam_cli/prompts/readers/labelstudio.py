@@ -24,7 +24,9 @@ SHAPES = {"x", "points", "rle", "vertices"}  # keys of drawn regions, not text, 
 
 
 def read_tasks(document: Any, file: PromptFile) -> bool:
-    """Read shapes and brushes of tasks: annotations, or predictions if there are none."""
+    """Read shapes and brushes of tasks, or of one: annotations, or predictions if there are none."""
+    if isinstance(document, dict) and isinstance(document.get("data"), dict):
+        document = [document]
     if not isinstance(document, list) or not any(isinstance(task, dict) and _regions(task) for task in document):
         return False
     file.numbered = False
@@ -62,8 +64,11 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
 def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, str | None] | None:
     """The regions of a task (None if unlabeled) and a remark; None if it is not a task."""
     if isinstance(task.get("data"), dict):
+        given = [a for name in ("annotations", "predictions") for a in _dicts(task.get(name))]
         drawn = [a for a in _dicts(task.get("annotations")) if not a.get("was_cancelled")]
         chosen = drawn or _dicts(task.get("predictions"))
+        if given and not any("result" in a for a in given):
+            return None
         if not chosen:
             return None, None
         several = "tasks with several annotations, of which the first counts" if len(drawn) > 1 else None

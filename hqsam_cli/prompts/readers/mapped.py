@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from ...configs import BoxFormat
-from ...formats.values import Identifier, read_numbers
+from ...formats.values import Identifier, numbers_of, read_numbers
 from ..boxes import Size, divided
 from ..prompt_file import PromptFile
 from .answers import CUT, TOKENS, read_answer
@@ -15,11 +15,14 @@ from .records import add_record_image, records
 
 LABELS = (
     *("label", "text_labels", "labels", "bboxes_labels", "displayName", "class_name", "class", "category"),
-    *("categories", "name", "description"),
+    *("categories", "name", "description", "tagName", "object", "bbox_label"),
 )
-SCORES = ("score", "scores", "confidence", "conf")
+SCORES = ("score", "scores", "confidence", "conf", "probability")
 ASKED = ("object", "label", "class_name", "class")  # keys of the class of all objects of a record
-CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))  # keys of a box that is an object
+# Keys of a box that is an object: corners; a corner and sizes; the center and sizes.
+CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
+SIZES = (("x", "y", "w", "h"), ("left", "top", "width", "height"))
+CENTERED = ("center_x", "center_y", "width", "height")
 # Texts that a model wrote; others, such as a prompt with an example, are not searched.
 ANSWER = re.compile(
     r"(?!.*(prompt|input|query|question|instruct|context))"
@@ -117,11 +120,13 @@ class Mapped(NamedTuple):
     ) -> None:
         box = item.get(self.box[0]) if len(self.box) == 1 else [item.get(name, self.absent) for name in self.box]
         if isinstance(box, dict):
-            box = next(([box[name] for name in names] for names in CORNERS if box.keys() >= {*names}), None)
+            box = _corners_of(box)
         if isinstance(box_format, tuple):
             x0, y0, x1, y1 = read_numbers(box, 4) or [0] * 4
             box, box_format = divided((x0, y0, x1, y1), box_format), "xyxyn"
         label = _first({**item, "": asked}, (*LABELS, ""))
+        if isinstance(label, int):  # beside its name
+            label = next((item[key] for key in LABELS if isinstance(item.get(key), str)), label)
         name = label.strip() if isinstance(label, str) else None
         file.add(
             key,
@@ -136,6 +141,17 @@ class Mapped(NamedTuple):
 def _first(item: Any, names: tuple[str, ...]) -> Any:
     """The value of the first of the keys that an object has."""
     return next((item[name] for name in names if item.get(name) is not None), None) if isinstance(item, dict) else None
+
+
+def _corners_of(box: Object) -> list[float] | None:
+    """x0, y0, x1, y1 of a box that is an object."""
+    if corners := next(filter(None, (numbers_of(box, names) for names in CORNERS)), None):
+        return corners
+    if centered := numbers_of(box, CENTERED):
+        x, y, w, h = centered
+        return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+    x, y, w, h = next(filter(None, (numbers_of(box, names) for names in SIZES)), [0.0] * 4)
+    return [x, y, x + w, y + h]
 
 
 def _split(item: Object, key: str) -> list[Object]:
@@ -165,3 +181,11 @@ FLORENCE_2 = Mapped(
 )
 HUGGING_FACE = Mapped(("bbox",), "xywh", is_open=True, under=("objects",), classed=True)
 VERTEX_AI = Mapped(("xMin", "yMin", "xMax", "yMax"), "xyxyn", under=("boundingBoxAnnotations",), absent=0)
+MMDETECTION = Mapped(("bboxes",), "xyxy", beside=("scores", "labels"))
+ULTRALYTICS = Mapped(("box",), "xyxy", beside=("confidence", "class", "name"))
+DARKNET = Mapped(("relative_coordinates",), "xyxyn")
+SUPERVISION = Mapped(("x_min", "y_min", "x_max", "y_max"), "xyxy", beside=("class_id", "confidence"))
+AZURE_VISION = Mapped(("rectangle",), "xyxy", beside=("object",))
+CUSTOM_VISION = Mapped(("boundingBox",), "xyxyn", beside=("probability", "tagName"))
+BDD100K = Mapped(("box2d",), "xyxy", beside=("category",))
+ODVG = Mapped(("bbox",), "xyxy", is_open=True, under=("instances",))

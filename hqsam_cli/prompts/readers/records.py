@@ -17,6 +17,7 @@ IMAGES = (
     *("file_name", "filename", "image_path", "img_path", "imageGcsUri", "image", "img", "images", "file", "path"),
     *("image_id", "custom_id", "key"),
 )
+NAMES = ("name", "filepath")  # keys of the image, if the value is the name of one
 SIZES = (("width", "height"), ("image_width", "image_height"), ("img_width", "img_height"))
 
 
@@ -62,7 +63,8 @@ def image_of(record: Any) -> Identifier | None:
             value = image_of(value)
         if (name := identifier(value)) is not None and not str(name).startswith("data:"):
             return name
-    return None
+    names = (record.get(key) for key in NAMES if isinstance(record, dict))
+    return next((name for name in names if isinstance(name, str) and _is_image(name)), None)
 
 
 def _is_image(name: object) -> bool:

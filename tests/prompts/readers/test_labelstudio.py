@@ -95,3 +95,18 @@ def test_the_short_export_has_brushes_too() -> None:
     tag = [{"format": "rle", "rle": coded(truth), "brushlabels": ["cat"], **size}]
     (mask,) = masks([{"id": 1, "image": "a.jpg", "tag": tag}], 200, 100)
     assert (mask == truth).all()
+
+
+def test_a_task_alone_is_read_like_a_list_of_it() -> None:
+    task = {"id": 1, "data": {"image": "a.jpg"}, "annotations": [{"result": [region(x=10, y=20, width=30, height=40)]}]}
+    assert objects(read(task)) == objects(read([task])) != []
+
+
+def test_annotations_of_another_tool_are_no_empty_task() -> None:
+    other = {
+        "id": "1",
+        "data": {"path": "a.jpg"},
+        "annotations": [{"geometry": {"type": "rectangle", "vertices": [0, 1]}}],
+    }
+    with pytest.raises(ValueError, match="annotations of Pixano"):
+        read([other])
