@@ -89,12 +89,22 @@ def prepare_segment(
     """
     writers = mask_writers()
     config = check_segment(config, inputs, output, writers)
+    shard = None if config.shard is None else Shard.parse(config.shard)
+    compute = resolve_compute(
+        str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
+    )
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
     check_places(config.formats, output, any(image.location is not None for image in found.images))
     prompts = config.prompts
     beside = None if config.everything or config.detection.detector else found.beside
+    if (prompts.box or prompts.point) and len(found.images) > 1:
+        raise UsageError(
+            f"applies to one image, and there are {len(found.images)}",
+            option="box" if prompts.box else "point",
+            remedy="pass one image, or a file of prompts: --boxes or --points",
+        )
     given = read_prompts(prompts, beside=beside, stdin=stdin)
-    has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
+    has_prompts = bool(given.files or given.masks or given.typed or prompts.frame or config.everything)
     is_bare = not has_prompts and config.detection.detector is None
     finds_objects = is_bare and not config.multimask  # else only by the detector
     if is_bare:
@@ -103,9 +113,6 @@ def prepare_segment(
     if config.detection.detector is None and not config.everything:
         _check_no_detector(config.detection)
         table = _bind(given, found.images, config, progress)
-    compute = resolve_compute(
-        str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
-    )
     config = replace(
         config,
         device=compute.device.type,
@@ -119,7 +126,6 @@ def prepare_segment(
     detector, detector_path = None, None
     if config.detection.detector is not None:
         detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
-    shard = None if config.shard is None else Shard.parse(config.shard)
     place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(

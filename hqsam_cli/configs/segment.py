@@ -16,7 +16,7 @@ from .names import (
     MaskOutput,
     SegmentationKind,
 )
-from .option import option, part
+from .option import CHOICES, option, part
 from .run import ADVANCED, EVERYTHING, PROMPTS, RESULTS, SPEED, RunConfig
 
 
@@ -30,6 +30,17 @@ class PromptConfig:
         "- for stdin.",
         PROMPTS,
         metavar="PATH",
+    )
+    box: tuple[str, ...] = option(
+        (), "Box prompt of the only image, corners in pixels; repeatable, one object each.", PROMPTS,
+        metavar="X0,Y0,X1,Y1",
+    )  # fmt: skip
+    point: tuple[str, ...] = option(
+        (),
+        "Point prompt of the only image, in pixels; label 1 foreground (default), 0 background; repeatable, all of one "
+        "object, with its box if --box is given.",
+        PROMPTS,
+        metavar="X,Y[,LABEL]",
     )
     box_format: BoxFormat | None = option(
         None,
@@ -219,10 +230,11 @@ class SegmentConfig(RunConfig):
     objects: ObjectsConfig = part(ObjectsConfig)
     format: tuple[str, ...] = option(
         ("coco", "png"),
-        "Output format; repeatable; coco and png by default.",
+        "Output format; repeatable, or separated by commas; coco and png by default.",
         RESULTS,
         flags=("--format", "-f"),
         metavar="|".join(MASK_FORMATS),
+        complete=CHOICES,
     )
     overlay: bool = option(False, "Also write images with their masks drawn: overlays/<image>.jpg.", RESULTS)
     thumbnail: bool = option(False, "Also write thumbnails for hqsam report: thumbnails/<image>.jpg.", ADVANCED)
@@ -251,6 +263,7 @@ class SegmentConfig(RunConfig):
         "Precision; auto is bfloat16 if the device supports it, else float32.",
         ADVANCED,
         metavar="auto|float32|bfloat16|float16",
+        complete=CHOICES,
         compared=True,
     )
     prompts_per_batch: int | None = option(

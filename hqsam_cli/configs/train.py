@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .names import DEFAULT_MODEL, MODEL_VARIABLE, Exif
-from .option import option
+from .option import CHOICES, option
 from .run import ABLATIONS, DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
 
 Trained = Literal["hq", "sum", "both", "auto"]
@@ -72,7 +72,7 @@ class TrainConfig:
         min=0, max=1,
     )  # fmt: skip
     max_grad_norm: float | None = _trained(None, "Clip the norm of the gradient.", metavar="X", min=0)
-    dtype: str = _trained("auto", "Precision of the forward pass.", metavar="auto|float32|bfloat16")
+    dtype: str = _trained("auto", "Precision of the forward pass.", metavar="auto|float32|bfloat16", complete=CHOICES)
     workers: int = option(4, "Number of data loading processes.", TRAINING, metavar="N", min=0)
     seed: int = _trained(42, "Random seed.", metavar="N", min=0)
     checkpoint_steps: int = option(200, "Steps between checkpoints.", TRAINING, metavar="N", min=1)
