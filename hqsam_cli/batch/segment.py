@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
-from ..configs.run_identity import made_by
+from ..configs.run_identity import NO_DETECTOR, made_by
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
@@ -264,7 +264,7 @@ def _identity(
         parts.append(config.generator)
     if config.polygons.tolerance is not None:
         parts.append(config.polygons)
-    found_by = "none" if detector is None else detector.identity
+    found_by = NO_DETECTOR if detector is None else detector.identity
     if finds_objects:
         found_by = f"{found_by}+{digest(asdict(config.objects))}"
     own = identity(*parts, model=model_sha256[:16], detector=found_by)

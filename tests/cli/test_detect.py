@@ -136,6 +136,10 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     assert hqsam("segment", photos, "--dry-run").out.count("boxes of the detector object") == 1
     found = hqsam("detect", photos, "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]
+    assert hqsam("segment", photos, "-f", "coco").code == 0
+    refused = hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco")
+    assert refused.code == 2
+    assert "of another run (prompts were found by a detector, are given, made by: hqsam segment" in refused.err
 
 
 @pytest.mark.parametrize(
