@@ -162,7 +162,8 @@ def prepare_segment(
         assert checkpoint is not None
         hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
         progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
-        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, outputs, detector)
+        models = Models(checkpoint, compute, detector_path, finds_objects)
+        return make_engine(config, models, job, outputs, detector, progress)
 
     return PreparedRun(
         job=job,

@@ -71,7 +71,7 @@ class PromptConfig:
         PROMPTS,
         metavar="PATH",
     )
-    frame: bool = option(False, "Use the full-image box as the prompt.", PROMPTS)
+    frame: bool = option(False, "Full-image box as the prompt, for images that one object fills.", PROMPTS)
     strict: bool = option(False, "Exit with code 3 if any prompt is skipped.", ADVANCED)
 
 

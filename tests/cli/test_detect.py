@@ -147,6 +147,7 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     [
         (["detect", "imgs", "--detector", "object.safetensors", "--classes", "objekt"], 2, "did you mean: object"),
         (["detect", "imgs", "--detector", "gone.pt"], 2, "gone.pt"),
+        (["detect", "imgs", "--detector", "yolov8s-world.pt"], 2, "/yolov8s-world.pt, and pass its path with --trust"),
         (["detect", "imgs", "--detector", "evil.pt"], 2, "--trust-detector"),
         (["detect", "imgs", "--detector", "evil.pt", "--trust-detector"], 1, "cannot load it"),
         (["detect", "nothing*.jpg", "--detector", "object.safetensors"], 4, "no image"),

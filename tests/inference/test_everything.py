@@ -93,6 +93,14 @@ def test_batched_images_equal_single_ones(ours: Predictor, photo: np.ndarray, ch
     assert [shown(own) for own in together] == [shown(generator.generate([image])[0]) for image in (photo, other)]
 
 
+def test_progress_within_images_goes_by_points(ours: Predictor, photo: np.ndarray) -> None:
+    parts: list[float] = []
+    config = EverythingConfig(points_per_side=4, crop_n_layers=1, crop_n_points_downscale_factor=2)
+    MaskGenerator(ours, config, parts.append).generate([photo])
+    assert parts == sorted(set(parts)) and len(parts) >= 5 and parts[-1] == 1
+    assert 16 / 32 in parts  # the whole image has 16 points, its four crops 4 each
+
+
 def test_no_masks_is_an_empty_list(ours: Predictor, photo: np.ndarray) -> None:
     assert MaskGenerator(ours, EverythingConfig(points_per_side=1, pred_iou_thresh=1e9)).generate([photo]) == [[]]
 
