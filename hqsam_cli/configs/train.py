@@ -40,6 +40,7 @@ class TrainConfig:
     )  # fmt: skip
     overwrite: bool = option(False, "Overwrite existing output and start from the beginning.", RESULTS)
     epochs: int = _trained(12, "Number of epochs.", metavar="N", min=1)
+    steps: int | None = _trained(None, "Number of steps, instead of --epochs.", metavar="N", min=1)
     batch_size: int = _trained(4, "Batch size of each process.", metavar="N", min=1)
     lr: float = _trained(1e-3, "Learning rate of Adam.", metavar="X")
     lr_step: int = _trained(10, "Epochs after which the learning rate is divided by ten.", metavar="N", min=1)
@@ -84,3 +85,7 @@ class TrainConfig:
     table: Table | None = option(None, "Train all rows of a table of the paper, and print it.", ABLATIONS)
     device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps")
     exif: Exif = _trained("apply", EXIF_OF_PAIRS, IMAGES)
+
+    def total_steps(self, epoch_steps: int) -> int:
+        """Number of steps of the training; `epoch_steps` per epoch."""
+        return self.epochs * epoch_steps if self.steps is None else self.steps
