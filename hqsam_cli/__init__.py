@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .evaluation.evaluate import Evaluation, evaluate
     from .inference.predictor import Prediction, Predictor
+    from .io.images import read_image
     from .records import Prompt
     from .training.run import TrainResult
     from .training.train import train
@@ -63,6 +64,7 @@ __all__ = [
     "detect_images",
     "evaluate",
     "load_model",
+    "read_image",
     "segment_images",
     "train",
 ]
@@ -89,6 +91,7 @@ _MODULES = {
     "Evaluation": "evaluation.evaluate",
     "evaluate": "evaluation.evaluate",
     "load_model": "weights.checkpoints",
+    "read_image": "io.images",
     "train": "training.train",
 }
 

@@ -25,6 +25,9 @@ class Progress(Protocol):
     def on_record(self, record: ImageRecord) -> None:
         """An image is done or has failed."""
 
+    def on_part(self, fraction: float) -> None:
+        """A fraction of the current image or batch is done, 0 to 1; only of those that take long."""
+
     def on_problem(self, text: str) -> None:
         """A warning, such as skipped entries of a file."""
 
@@ -43,6 +46,8 @@ class Silent:
     def on_start(self, total: int, done: int, *, title: str = "", unit: str = "image") -> None: ...
 
     def on_record(self, record: ImageRecord) -> None: ...
+
+    def on_part(self, fraction: float) -> None: ...
 
     def on_problem(self, text: str) -> None: ...
 

@@ -38,7 +38,7 @@ def test_its_names_are_these_and_all_there() -> None:
         "CleanConfig CutoutConfig DetectConfig DetectorConfig EvalConfig EvalOutput EverythingConfig PolygonConfig "
         "PromptConfig SegmentConfig TrainConfig"
     )
-    functions = "detect_images evaluate load_model segment_images train"
+    functions = "detect_images evaluate load_model read_image segment_images train"
     others = "Evaluation HqsamError ImageError Prediction Predictor Prompt Summary TrainResult __version__"
     assert sorted(hqsam_cli.__all__) == sorted(f"{configs} {functions} {others}".split())
     assert all(hasattr(hqsam_cli, name) for name in hqsam_cli.__all__)
@@ -98,6 +98,19 @@ def test_boxes_of_an_image_give_arrays(model: HQSam, image: np.ndarray) -> None:
     assert [a["image_id"] for a in annotations] == [9, 9]
     for annotation, mask in zip(annotations, result.mask, strict=True):
         assert np.array_equal(coco_mask.decode(annotation["segmentation"]), mask)
+
+
+def test_images_are_rgb_or_gray_arrays(model: HQSam, image: np.ndarray) -> None:
+    predictor, boxes = Predictor(model), np.array([[5, 5, 60, 50]])
+    gray = predictor.predict(image[..., 0], boxes=boxes)
+    assert np.array_equal(gray.mask, predictor.predict(np.stack([image[..., 0]] * 3, axis=-1), boxes=boxes).mask)
+    assert gray.class_id.tolist() == [gray.to_coco()[0]["category_id"]] == [1]  # as `hqsam segment`
+    path: Any = "a.jpg"
+    with pytest.raises(ValueError, match=r"'a.jpg'.*read_image"):
+        predictor.predict(path, boxes=boxes)
+    for wrong in (image / 255, np.dstack([image, image[..., 0]])):
+        with pytest.raises(ValueError, match=r"(float64|uint8) \(60, 90, .\); pass RGB uint8"):
+            predictor.predict(wrong, boxes=boxes)
 
 
 def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from ..inference.device import Compute, resolve_devices
 from ..inference.everything import MaskGenerator, choice_at_points
 from ..inference.objects import ObjectPredictor
 from ..inference.predictor import Predictor, prepare_for_inference
+from ..progress import SILENT, Progress
 from ..records import Category
 from ..weights.checkpoints import load_checkpoint
 from ..weights.registry import no_hq_message
@@ -44,13 +45,18 @@ class Models:
 
 
 def build_step(
-    config: SegmentConfig, models: Models, categories: list[Category], detector: Detector | None = None
+    config: SegmentConfig,
+    models: Models,
+    categories: list[Category],
+    detector: Detector | None = None,
+    progress: Progress = SILENT,
 ) -> Segment:
     """Load the models and build the step that predicts masks.
 
     Args:
         categories: of prompts from files; a detector has its own.
         detector: the detector, if already loaded.
+        progress: receives the progress within an image, if it takes long.
 
     Raises:
         HqsamError: a file is not a model.
@@ -58,7 +64,7 @@ def build_step(
     """
     predictor = _predictor(config, models)
     if config.everything:
-        return SegmentEverything(MaskGenerator(predictor, config.generator), config)
+        return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), config)
     if detector is None and models.detector is not None:
         detector = Detector(models.detector, config.detection, models.compute.device)
     if detector is None:
@@ -69,7 +75,12 @@ def build_step(
 
 
 def make_engine(
-    config: SegmentConfig, models: Models, job: Job, outputs: Outputs | None, detector: Detector | None
+    config: SegmentConfig,
+    models: Models,
+    job: Job,
+    outputs: Outputs | None,
+    detector: Detector | None,
+    progress: Progress,
 ) -> Engine:
     """Create the engine of a job: this process, one process per device, or Ray actors.
 
@@ -84,7 +95,8 @@ def make_engine(
     if len(devices) > 1:
         builds = [partial(build, device=device) for device in devices]
         return ProcessEngine(builds, config.workers)
-    return LocalEngine(Worker(job, outputs, build_step(config, models, job.categories, detector)), config.workers)
+    step = build_step(config, models, job.categories, detector, progress)
+    return LocalEngine(Worker(job, outputs, step), config.workers)
 
 
 def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: torch.device | None = None) -> Worker:

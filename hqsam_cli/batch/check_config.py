@@ -12,6 +12,7 @@ from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
 from ..io.addresses import is_address
+from ..prompts.typed import read_typed
 from ..weights.registry import check_hq
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     Raises:
         UsageError: conflicting options.
     """
+    config = replace(config, format=_listed(config.format))
     check_formats(config.format, formats)
     if output == STDIN:
         config = _to_stdout(config)
@@ -36,6 +38,7 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     _check_cutout(config)
     _check_prompts(config, inputs)
     _check_engine(config)
+    errors_allowed(config.max_errors, 0)
     check_hq(config.model, config.mask_output or "hq")
     if config.exif == "ignore" and (turning := sorted(config.formats & {"labelme", "yolo-seg", "yolo-obb"})):
         log.warning("%s: its readers apply EXIF orientation; labels of rotated images do not fit", ", ".join(turning))
@@ -46,6 +49,11 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
             remedy="omit --everything and --mask-output sam",
         )
     return config
+
+
+def _listed(formats: Sequence[str]) -> tuple[str, ...]:
+    """Formats given one by one or separated by commas, without repetitions."""
+    return tuple(dict.fromkeys(name.strip() for text in formats for name in text.split(",")))
 
 
 def check_formats(formats: Sequence[str], known: Collection[str]) -> None:
@@ -152,6 +160,12 @@ def rgb_of(color: str) -> tuple[int, int, int]:
 def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
     prompts, detector = config.prompts, config.detection.detector
     files = [path for path in (prompts.boxes, prompts.points, prompts.coarse_masks) if path is not None]
+    if read_typed(prompts) and (files or prompts.frame or config.everything or detector is not None):
+        name = "box" if prompts.box else "point"
+        raise UsageError(
+            f"--{name} cannot be combined with other prompts",
+            remedy="omit --boxes, --points, --coarse-masks, --frame, --everything and --detector",
+        )
     if prompts.images_json is not None and not files:
         reason = "applies to a COCO results list, and none is given"
         raise UsageError(reason, option="images_json", remedy="add --boxes")

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
-from ..configs.run_identity import made_by
+from ..configs.run_identity import NO_DETECTOR, made_by
 from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, detector_file, has_embedded
 from ..errors import UsageError
@@ -89,12 +89,22 @@ def prepare_segment(
     """
     writers = mask_writers()
     config = check_segment(config, inputs, output, writers)
+    shard = None if config.shard is None else Shard.parse(config.shard)
+    compute = resolve_compute(
+        str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
+    )
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
     check_places(config.formats, output, any(image.location is not None for image in found.images))
     prompts = config.prompts
     beside = None if config.everything or config.detection.detector else found.beside
+    if (prompts.box or prompts.point) and len(found.images) > 1:
+        raise UsageError(
+            f"applies to one image, and there are {len(found.images)}",
+            option="box" if prompts.box else "point",
+            remedy="pass one image, or a file of prompts: --boxes or --points",
+        )
     given = read_prompts(prompts, beside=beside, stdin=stdin)
-    has_prompts = bool(given.files or given.masks or prompts.frame or config.everything)
+    has_prompts = bool(given.files or given.masks or given.typed or prompts.frame or config.everything)
     is_bare = not has_prompts and config.detection.detector is None
     finds_objects = is_bare and not config.multimask  # else only by the detector
     if is_bare:
@@ -103,9 +113,6 @@ def prepare_segment(
     if config.detection.detector is None and not config.everything:
         _check_no_detector(config.detection)
         table = _bind(given, found.images, config, progress)
-    compute = resolve_compute(
-        str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
-    )
     config = replace(
         config,
         device=compute.device.type,
@@ -119,7 +126,6 @@ def prepare_segment(
     detector, detector_path = None, None
     if config.detection.detector is not None:
         detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
-    shard = None if config.shard is None else Shard.parse(config.shard)
     place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
@@ -156,7 +162,8 @@ def prepare_segment(
         assert checkpoint is not None
         hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
         progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
-        return make_engine(config, Models(checkpoint, compute, detector_path, finds_objects), job, outputs, detector)
+        models = Models(checkpoint, compute, detector_path, finds_objects)
+        return make_engine(config, models, job, outputs, detector, progress)
 
     return PreparedRun(
         job=job,
@@ -258,7 +265,7 @@ def _identity(
         parts.append(config.generator)
     if config.polygons.tolerance is not None:
         parts.append(config.polygons)
-    found_by = "none" if detector is None else detector.identity
+    found_by = NO_DETECTOR if detector is None else detector.identity
     if finds_objects:
         found_by = f"{found_by}+{digest(asdict(config.objects))}"
     own = identity(*parts, model=model_sha256[:16], detector=found_by)

@@ -10,9 +10,9 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from ..configs.option import Declared, build, declared
+from ..configs.option import CHOICES, Declared, Option, build, declared
 from ..configs.run import PANELS
-from .plain import complete_names
+from .plain import complete_choices, complete_names
 
 
 def _model_names() -> list[str]:
@@ -63,6 +63,12 @@ def option_of(config_type: Any, name: str) -> Any:
     return _option(next(own for own in declared(config_type) if own.name == name))
 
 
+def _completion(option: Option) -> Callable[[str], list[str]] | None:
+    if option.complete == CHOICES:
+        return complete_choices((option.metavar or "").split("|"))
+    return complete_names(COMPLETIONS[option.complete]) if option.complete else None
+
+
 def _parameter(own: Declared) -> inspect.Parameter:
     kind, default = own.type, own.default
     if get_origin(kind) is tuple:
@@ -84,5 +90,5 @@ def _option(own: Declared) -> Any:
         envvar=option.envvar,
         rich_help_panel=option.panel,
         help=option.help,
-        autocompletion=complete_names(COMPLETIONS[option.complete]) if option.complete else None,
+        autocompletion=_completion(option),
     )

@@ -132,3 +132,13 @@ def complete_names(names: Callable[[], Iterable[str]]) -> Callable[[str], list[s
         return known + sorted(glob.glob(f"{glob.escape(incomplete)}*"))
 
     return complete
+
+
+def complete_choices(values: Iterable[str]) -> Callable[[str], list[str]]:
+    """The completion of an option that takes one of some values, or several, separated by commas."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{value}" for value in values if value.startswith(last)]
+
+    return complete

@@ -80,6 +80,14 @@ class ConsoleReporter:
             self.say(f"{record.file_name}: {len(record.annotations)} {self.results}")
         self.advance(f"{self.count} {self.results}")
 
+    def on_part(self, fraction: float) -> None:
+        """See `Progress`; without a terminal, prints a line every 30 seconds."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"{fraction:.0%} of the next")
+        elif time.monotonic() - self.spoke > SECONDS_BETWEEN_LINES:
+            self.spoke = time.monotonic()
+            self.say(f"{self.unit} {self.done + 1} of {self.total}: {fraction:.0%}")
+
     def advance(self, figures: str = "") -> None:
         """See `Progress`; without a terminal, prints a line every 30 seconds."""
         self.done += 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..configs import STDIN, SegmentConfig
+from ..configs.option import changed
 from ..configs.run import RESULTS
 from ..errors import HqsamError, UsageError
 from ..io.addresses import path_or_address
@@ -31,7 +32,7 @@ hqsam show photo.jpg --boxes dets.json --compare --output compared.png
 
 hqsam show hqsam_out --output pictures
 """
-PROMPTS = ("boxes", "box_format", "frame", "detector", "score_threshold", "max_det", "classes")
+PROMPTS = ("boxes", "box", "point", "box_format", "frame", "detector", "score_threshold", "max_det", "classes")
 OPTIONS = (*PROMPTS, "model", "mask_output", "device", "dtype", "exif", "max_pixels")
 
 
@@ -72,7 +73,7 @@ def show(
     try:
         if run is None:
             drawn, code = _draw_images(inputs, output, config, reporter)
-        elif config.prompts.boxes or config.prompts.frame or config.detection.detector:
+        elif changed(config.prompts) or config.detection.detector:
             raise UsageError(f"{run} is a run, so its own masks are drawn", remedy="omit the prompt options")
         else:
             drawn, code = _draw_run(run, images, output, config, reporter)

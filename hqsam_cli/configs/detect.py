@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .names import BoxFileFormat
 from .option import option, part
-from .run import DETECTOR, RESULTS, RunConfig
+from .run import ADVANCED, DETECTOR, RESULTS, RunConfig
 
 # Defaults of ultralytics, for detectors without their own.
 CONF, IOU, MAX_DET = 0.25, 0.7, 300
@@ -42,7 +42,7 @@ class DetectorConfig:
         compared=True,
     )
     iou: float | None = option(
-        None, f"NMS IoU threshold of the detector; {IOU} or its own default.", DETECTOR, metavar="IOU", min=0, max=1,
+        None, f"NMS IoU threshold of the detector; {IOU} or its own default.", ADVANCED, metavar="IOU", min=0, max=1,
         compared=True,
     )  # fmt: skip
     classes: tuple[str, ...] = option(
@@ -53,10 +53,10 @@ class DetectorConfig:
         compared=True,
     )
     imgsz: int | None = option(
-        None, "Input size of the detector, longest side; its own by default.", DETECTOR, metavar="PIXELS", min=32,
+        None, "Input size of the detector, longest side; its own by default.", ADVANCED, metavar="PIXELS", min=32,
         compared=True,
     )  # fmt: skip
-    half: bool = option(False, "Run the detector in float16 (GPU only).", DETECTOR, compared=True)
+    half: bool = option(False, "Run the detector in float16 (GPU only).", ADVANCED, compared=True)
     trust_detector: bool = option(False, "Load a .pt of unknown origin; a pickle can run arbitrary code.", DETECTOR)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from .names import DEFAULT_MODEL, Exif
-from .option import option, part
+from .option import CHOICES, option, part
 from .run import DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, PROTOCOL, RESULTS, SPEED
 
 Protocol = Literal["paper", "deploy"]
@@ -59,6 +59,7 @@ class EvalConfig:
         "Mask outputs to evaluate; repeatable; by default all that the model has.",
         PROTOCOL,
         metavar="sum|hq|sam",
+        complete=CHOICES,
         compared=True,
     )
     refine: bool = option(False, "Also score SAM's masks refined by CascadePSP.", PROTOCOL, compared=True)
@@ -68,6 +69,6 @@ class EvalConfig:
     device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps", compared=True)
     dtype: str = option(
         "auto", "Precision; auto is bfloat16 if the device supports it, else float32.", SPEED,
-        metavar="auto|float32|bfloat16|float16", compared=True,
+        metavar="auto|float32|bfloat16|float16", complete=CHOICES, compared=True,
     )  # fmt: skip
     output: EvalOutput = part(EvalOutput)

@@ -11,6 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, NamedTuple, get_type_hints
 
 OPTION = "option"  # in the metadata of a field
+CHOICES = "choices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,8 @@ class Option:
         metavar: placeholder of the value in the help; derived from the type if None.
         min, max: bounds of a number, inclusive.
         envvar: environment variable that sets it too.
-        complete: shell completion beside file names: a key of `cli.from_config.COMPLETIONS`.
+        complete: shell completion: a key of `cli.from_config.COMPLETIONS`, whose names are completed beside file names,
+            or `CHOICES` for the values in `metavar`.
         compared: part of the identity of a run; see `configs.run_identity`.
     """
 

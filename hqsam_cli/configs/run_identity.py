@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from .option import OPTION
 # Raised by hand when equal inputs and options give other masks or files; checked by `tests/test_golden.py`.
 RESULTS_REVISION = 2
 REVISION, VERSION = "results_revision", "version"
+DETECTOR, NO_DETECTOR = "detector", "none"
+HASH = re.compile(r"[0-9a-f]{16}(\+[0-9a-f]+)?")
 
 
 def identity(*configs: Any, **files: str) -> dict[str, str]:
@@ -43,8 +46,19 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The options by which two identities differ, with their values; the package version is not compared."""
     before, now = _renamed(before), _renamed(now)
     different = [name for name in sorted({*before, *now} - {VERSION}) if before.get(name) != now.get(name)]
-    named = {name: name if name == REVISION else f"`{name}`" for name in different}
-    return [f"{named[n]} was {before.get(n, 'not given')}, is {now.get(n, 'not given')}" for n in different]
+    if DETECTOR in different and NO_DETECTOR in (before.get(DETECTOR), now.get(DETECTOR)):
+        # Its options differ too, and are not named.
+        origins = ["found by a detector", "given"]
+        was, now_is = origins if now.get(DETECTOR) == NO_DETECTOR else reversed(origins)
+        return [f"prompts were {was}, are {now_is}"]
+    return [_change(name, before.get(name, "not given"), now.get(name, "not given")) for name in different]
+
+
+def _change(name: str, before: str, now: str) -> str:
+    named = name if name == REVISION else f"`{name}`"
+    if HASH.fullmatch(before) and HASH.fullmatch(now):
+        return f"{named} is another"
+    return f"{named} was {before}, is {now}"
 
 
 def _renamed(identity: Mapping[str, str]) -> dict[str, str]:

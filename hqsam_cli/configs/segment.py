@@ -16,8 +16,8 @@ from .names import (
     MaskOutput,
     SegmentationKind,
 )
-from .option import option, part
-from .run import EVERYTHING, PROMPTS, RESULTS, RUN, SPEED, RunConfig
+from .option import CHOICES, option, part
+from .run import ADVANCED, EVERYTHING, PROMPTS, RESULTS, SPEED, RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,17 @@ class PromptConfig:
         PROMPTS,
         metavar="PATH",
     )
+    box: tuple[str, ...] = option(
+        (), "Box prompt of the only image, corners in pixels; repeatable, one object each.", PROMPTS,
+        metavar="X0,Y0,X1,Y1",
+    )  # fmt: skip
+    point: tuple[str, ...] = option(
+        (),
+        "Point prompt of the only image, in pixels; label 1 foreground (default), 0 background; repeatable, all of one "
+        "object, with its box if --box is given.",
+        PROMPTS,
+        metavar="X,Y[,LABEL]",
+    )
     box_format: BoxFormat | None = option(
         None,
         "Box coordinates: xywh or xyxy in pixels, xyxyn or cxcywhn normalized to 0-1, xyxy1000 or yxyx1000 to 0-1000; "
@@ -41,9 +52,11 @@ class PromptConfig:
         None,
         "Annotations with iscrowd 1: keep them as objects, or drop them; by default dropped, except RLE if nearly all "
         "of a class or several in an image have it.",
-        PROMPTS,
+        ADVANCED,
     )
-    images_json: str | None = option(None, "COCO JSON with the images of a COCO results list.", PROMPTS, metavar="FILE")
+    images_json: str | None = option(
+        None, "COCO JSON with the images of a COCO results list.", ADVANCED, metavar="FILE"
+    )
     points: str | None = option(
         None,
         "Point prompts: annotations with points [\\[x, y, label], …], label 1 foreground, 0 background; joined to "
@@ -58,8 +71,8 @@ class PromptConfig:
         PROMPTS,
         metavar="PATH",
     )
-    frame: bool = option(False, "Use the full-image box as the prompt.", PROMPTS)
-    strict: bool = option(False, "Exit with code 3 if any prompt is skipped.", PROMPTS)
+    frame: bool = option(False, "Full-image box as the prompt, for images that one object fills.", PROMPTS)
+    strict: bool = option(False, "Exit with code 3 if any prompt is skipped.", ADVANCED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +82,14 @@ class EverythingConfig:
     points_per_side: int = option(
         32, "Number of points per side of the image.", EVERYTHING, metavar="N", min=1, compared=True
     )
-    pred_iou_thresh: float = option(0.88, "Minimum predicted IoU of a mask.", EVERYTHING, metavar="X", compared=True)
+    pred_iou_thresh: float = option(0.88, "Minimum predicted IoU of a mask.", ADVANCED, metavar="X", compared=True)
     stability_score_thresh: float = option(
-        0.95, "Minimum stability score of a mask.", EVERYTHING, metavar="X", min=0, max=1, compared=True
+        0.95, "Minimum stability score of a mask.", ADVANCED, metavar="X", min=0, max=1, compared=True
     )
     stability_score_offset: float = option(
         1.0,
         "Shift of the mask threshold, in logits, for the stability score.",
-        EVERYTHING,
+        ADVANCED,
         metavar="X",
         min=0,
         compared=True,
@@ -84,7 +97,7 @@ class EverythingConfig:
     box_nms_thresh: float = option(
         0.7,
         "NMS IoU threshold within a crop, on the boxes of masks.",
-        EVERYTHING,
+        ADVANCED,
         metavar="X",
         min=0,
         max=1,
@@ -93,19 +106,19 @@ class EverythingConfig:
     crop_n_layers: int = option(
         0,
         "Number of crop layers; layer n has 2^n x 2^n image crops.",
-        EVERYTHING,
+        ADVANCED,
         metavar="N",
         min=0,
         max=4,
         compared=True,
     )
     crop_nms_thresh: float = option(
-        0.7, "NMS IoU threshold between crops.", EVERYTHING, metavar="X", min=0, max=1, compared=True
+        0.7, "NMS IoU threshold between crops.", ADVANCED, metavar="X", min=0, max=1, compared=True
     )
     crop_overlap_ratio: float = option(
         512 / 1500,
         "Overlap of crops in the first layer, as a fraction of the shorter image side.",
-        EVERYTHING,
+        ADVANCED,
         metavar="X",
         min=0,
         max=1,
@@ -114,7 +127,7 @@ class EverythingConfig:
     crop_n_points_downscale_factor: int = option(
         1,
         "Downscale factor of points per side, per crop layer.",
-        EVERYTHING,
+        ADVANCED,
         metavar="N",
         min=1,
         compared=True,
@@ -122,7 +135,7 @@ class EverythingConfig:
     min_mask_region_area: int = option(
         0,
         "Minimum area of disconnected regions and holes; smaller ones are removed.",
-        EVERYTHING,
+        ADVANCED,
         metavar="PIXELS",
         min=0,
         compared=True,
@@ -199,7 +212,7 @@ class PolygonConfig:
     tolerance: float | None = option(
         None,
         f"Maximum distance between polygon and mask outline; {DEFAULT_TOLERANCE} by default.",
-        RESULTS,
+        ADVANCED,
         metavar="PIXELS",
         min=0,
         compared=True,
@@ -217,17 +230,18 @@ class SegmentConfig(RunConfig):
     objects: ObjectsConfig = part(ObjectsConfig)
     format: tuple[str, ...] = option(
         ("coco", "png"),
-        "Output format; repeatable; coco and png by default.",
+        "Output format; repeatable, or separated by commas; coco and png by default.",
         RESULTS,
         flags=("--format", "-f"),
         metavar="|".join(MASK_FORMATS),
+        complete=CHOICES,
     )
     overlay: bool = option(False, "Also write images with their masks drawn: overlays/<image>.jpg.", RESULTS)
-    thumbnail: bool = option(False, "Also write thumbnails for hqsam report: thumbnails/<image>.jpg.", RESULTS)
+    thumbnail: bool = option(False, "Also write thumbnails for hqsam report: thumbnails/<image>.jpg.", ADVANCED)
     polygons: PolygonConfig = part(PolygonConfig)
     cleaning: CleanConfig = part(CleanConfig)
     cutout: CutoutConfig = part(CutoutConfig)
-    multimask: bool = option(False, "Write three masks per prompt, each with a predicted IoU.", RESULTS, compared=True)
+    multimask: bool = option(False, "Write three masks per prompt, each with a predicted IoU.", ADVANCED, compared=True)
     compare_sam: bool = option(False, "Also save the mask of plain SAM for each prompt.", RESULTS, compared=True)
     model: str = option(
         DEFAULT_MODEL,
@@ -247,26 +261,27 @@ class SegmentConfig(RunConfig):
     dtype: str = option(
         "auto",
         "Precision; auto is bfloat16 if the device supports it, else float32.",
-        SPEED,
+        ADVANCED,
         metavar="auto|float32|bfloat16|float16",
+        complete=CHOICES,
         compared=True,
     )
     prompts_per_batch: int | None = option(
-        None, "Prompts decoded per batch; 32 by default, 8 on a CPU.", SPEED, metavar="N", min=1, compared=True
+        None, "Prompts decoded per batch; 32 by default, 8 on a CPU.", ADVANCED, metavar="N", min=1, compared=True
     )
     devices: str | None = option(
-        None, "GPUs of this machine, one process each; instead of --device.", RUN, metavar="all|N,N…"
+        None, "GPUs of this machine, one process each; instead of --device.", ADVANCED, metavar="all|N,N…"
     )
     shard: str | None = option(
-        None, "Process only shard I of N, by image name; hqsam merge joins the shards.", RUN,
+        None, "Process only shard I of N, by image name; hqsam merge joins the shards.", ADVANCED,
         metavar="I/N", compared=True,
     )  # fmt: skip
-    engine: Engine = option("local", "Run in this process, or on the actors of a Ray cluster.", RUN)
+    engine: Engine = option("local", "Run in this process, or on the actors of a Ray cluster.", ADVANCED)
     address: str | None = option(
-        None, "Address of the Ray cluster; by default a local one is started.", RUN, metavar="HOST:PORT"
+        None, "Address of the Ray cluster; by default a local one is started.", ADVANCED, metavar="HOST:PORT"
     )
     actors: int | None = option(
-        None, "Number of Ray actors; by default as many as fit in the cluster.", RUN, metavar="N", min=1
+        None, "Number of Ray actors; by default as many as fit in the cluster.", ADVANCED, metavar="N", min=1
     )
 
     @property

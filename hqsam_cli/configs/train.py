@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .names import DEFAULT_MODEL, MODEL_VARIABLE, Exif
-from .option import option
+from .option import CHOICES, option
 from .run import ABLATIONS, DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, RESULTS, SPEED, TRAINING
 
 Trained = Literal["hq", "sum", "both", "auto"]
@@ -40,6 +40,7 @@ class TrainConfig:
     )  # fmt: skip
     overwrite: bool = option(False, "Overwrite existing output and start from the beginning.", RESULTS)
     epochs: int = _trained(12, "Number of epochs.", metavar="N", min=1)
+    steps: int | None = _trained(None, "Number of steps, instead of --epochs.", metavar="N", min=1)
     batch_size: int = _trained(4, "Batch size of each process.", metavar="N", min=1)
     lr: float = _trained(1e-3, "Learning rate of Adam.", metavar="X")
     lr_step: int = _trained(10, "Epochs after which the learning rate is divided by ten.", metavar="N", min=1)
@@ -72,7 +73,7 @@ class TrainConfig:
         min=0, max=1,
     )  # fmt: skip
     max_grad_norm: float | None = _trained(None, "Clip the norm of the gradient.", metavar="X", min=0)
-    dtype: str = _trained("auto", "Precision of the forward pass.", metavar="auto|float32|bfloat16")
+    dtype: str = _trained("auto", "Precision of the forward pass.", metavar="auto|float32|bfloat16", complete=CHOICES)
     workers: int = option(4, "Number of data loading processes.", TRAINING, metavar="N", min=0)
     seed: int = _trained(42, "Random seed.", metavar="N", min=0)
     checkpoint_steps: int = option(200, "Steps between checkpoints.", TRAINING, metavar="N", min=1)
@@ -84,3 +85,7 @@ class TrainConfig:
     table: Table | None = option(None, "Train all rows of a table of the paper, and print it.", ABLATIONS)
     device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps")
     exif: Exif = _trained("apply", EXIF_OF_PAIRS, IMAGES)
+
+    def total_steps(self, epoch_steps: int) -> int:
+        """Number of steps of the training; `epoch_steps` per epoch."""
+        return self.epochs * epoch_steps if self.steps is None else self.steps

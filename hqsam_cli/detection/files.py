@@ -80,6 +80,15 @@ def detector_file(name: str, *, trusted: bool, may_fetch: bool = True) -> Path:
     asset = name if name.endswith(".pt") else f"{name}.pt"
     if not path.is_file():
         if asset not in ASSETS:
+            from .yolo import ultralytics
+
+            if asset in ultralytics().utils.downloads.GITHUB_ASSETS_NAMES:
+                raise UsageError(
+                    "no such file; a model of ultralytics, which publishes no SHA-256 of it",
+                    option="detector",
+                    value=name,
+                    remedy=f"download {ASSETS_URL}/{asset}, and pass its path with `trust_detector`",
+                )
             raise UsageError(
                 f"no such file, and not a known model ({', '.join(sorted(ASSETS))})",
                 option="detector",

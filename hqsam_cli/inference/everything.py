@@ -7,7 +7,7 @@ are never computed, and the others are upsampled only around the mask.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..configs import EverythingConfig, MaskOutput
 from ..modeling.sam import MaskChoice
+from ..progress import SILENT
 from ..records import Instance, MaskCrop, Prompt
 from .postprocess import logit_crops
 from .predictor import Predictor
@@ -46,10 +47,16 @@ class MaskGenerator:
 
     Args:
         predictor: its `choice` must match `choice_at_points`.
+        on_part: is passed the fraction of points that are done of the current images, after each batch of points.
     """
 
-    def __init__(self, predictor: Predictor, config: EverythingConfig) -> None:
-        self.predictor, self.config = predictor, config
+    def __init__(
+        self,
+        predictor: Predictor,
+        config: EverythingConfig,
+        on_part: Callable[[float], None] = SILENT.on_part,
+    ) -> None:
+        self.predictor, self.config, self.on_part = predictor, config, on_part
 
     def generate(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
         """Generate instances for images, RGB uint8 (H, W, 3), by descending predicted IoU within a crop.
@@ -60,9 +67,16 @@ class MaskGenerator:
             return [self.generate([image])[0] for image in images]
         crops = [(n, box, layer) for n, image in enumerate(images) for box, layer in self._crop_boxes(image)]
         found: list[list[_Candidate]] = [[] for _ in images]
+        points, done = sum(self._points_per_side(layer) ** 2 for _, _, layer in crops), 0
+
+        def on_points(count: int) -> None:
+            nonlocal done
+            done += count
+            self.on_part(done / points)
+
         for start in range(0, len(crops), len(images)):
             batch = crops[start : start + len(images)]
-            for (n, _, _), own in zip(batch, self._process_crops(images, batch), strict=True):
+            for (n, _, _), own in zip(batch, self._process_crops(images, batch, on_points), strict=True):
                 scores = [candidate.instance.predicted_iou for candidate in own]
                 found[n] += _nms(own, scores, self.config.box_nms_thresh)
         return [[candidate.instance for candidate in self._merged(own)] for own in found]
@@ -80,7 +94,10 @@ class MaskGenerator:
                     yield (x0, y0, min(x0 + w, width), min(y0 + h, height)), layer
 
     def _process_crops(
-        self, images: Sequence[np.ndarray], crops: Sequence[tuple[int, CropBox, int]]
+        self,
+        images: Sequence[np.ndarray],
+        crops: Sequence[tuple[int, CropBox, int]],
+        on_points: Callable[[int], None],
     ) -> list[list[_Candidate]]:
         """Candidates of each crop (image index, box, layer)."""
         cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
@@ -102,6 +119,7 @@ class MaskGenerator:
                     logits[n, k], float(predicted_iou[n, k]), prompt, encoded.resizes[row], box, size
                 )
                 found[row] += [] if candidate is None else [candidate]
+            on_points(len(chunk))
         return found
 
     def _points_per_side(self, layer: int) -> int:

@@ -150,16 +150,17 @@ class Predictor:
         """Predict a mask for each of n prompts in one image; the n-th box, points and mask are one prompt.
 
         Args:
-            image: RGB uint8 (H, W, 3).
+            image: RGB uint8 (H, W, 3), as `read_image` returns it, or gray uint8 (H, W).
             boxes: (n, 4) x0, y0, x1, y1 in pixels.
             points: n arrays (k, 3) of x, y and label, 1 foreground, 0 background.
             masks: bool (n, H, W), coarse masks to refine.
             scores: (n,) detector scores; a mask's confidence is its score times its predicted IoU.
-            class_id: (n,) integers, copied to the result.
+            class_id: (n,) integers, copied to the result; 1 by default, the category of `hqsam segment`.
 
         Raises:
-            ValueError: no prompts are given, or their numbers differ.
+            ValueError: no prompts are given, their numbers differ, or the image is not such an array.
         """
+        image = _rgb(image)
         given = [x for x in (boxes, points, masks, scores, class_id) if x is not None]
         counts = {len(x) for x in given}
         if len(counts) != 1 or (boxes is None and points is None and masks is None):
@@ -168,7 +169,7 @@ class Predictor:
         prompts = [
             Prompt(
                 annotation_id=n + 1,
-                category_id=0 if class_id is None else int(class_id[n]),
+                category_id=1 if class_id is None else int(class_id[n]),
                 box=None if boxes is None else _box(boxes[n]),
                 points=None if points is None else np.asarray(points[n], np.float64).reshape(-1, 3),
                 mask=None if masks is None else np.asarray(masks[n], bool),
@@ -314,6 +315,18 @@ def _instances(
         for n, (row, prompt) in enumerate(chunk)
         for k, i in enumerate(range(n * masks_per_prompt, (n + 1) * masks_per_prompt))
     ]
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    """An image, RGB or gray, as RGB uint8 (H, W, 3); a ValueError if it is neither."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"image: not an array but {image!r:.80}; read a file with hqsam_cli.read_image(path)")
+    if image.dtype == np.uint8 and image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        given = f"{image.dtype} {image.shape}"
+        raise ValueError(f"image: {given}; pass RGB uint8 (H, W, 3) or gray uint8 (H, W), with values from 0 to 255")
+    return image
 
 
 def _box(values: np.ndarray) -> Box:

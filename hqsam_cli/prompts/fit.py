@@ -58,9 +58,11 @@ def _fit(raw: RawPrompt, width: int, height: int, masks: _Masks) -> tuple[Prompt
         x0, y0, x1, y1 = shares
         box = (x0 * width, y0 * height, x1 * width, y1 * height)
     if box is not None:
+        numbers = ", ".join(f"{n:g}" for n in box)
         box = _clip(box, width, height)
         if box is None:
-            lost.append(f"box {raw.annotation_id} lies outside the image; skipped")
+            size = f"{width} x {height} pixels"
+            lost.append(f"box {raw.annotation_id} ({numbers}) lies outside the image of {size}; skipped")
     if points is not None:
         x, y = points[:, 0], points[:, 1]
         inside = (x >= 0) & (y >= 0) & (x <= width) & (y <= height)

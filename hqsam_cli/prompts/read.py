@@ -13,6 +13,7 @@ from ..errors import HqsamError
 from ..io.addresses import is_address
 from ..io.files import read_bytes
 from ..io.gzipped import unzipped
+from ..records import RawPrompt
 from .boxes import NORMALIZED, check_box_format
 from .class_names import ClassNames
 from .content import KINDS_OF_FILES, parse_json, read_content
@@ -21,16 +22,18 @@ from .label_folder import is_labeled, is_root, read_address, read_folder
 from .mask_folder import MaskFolder
 from .prompt_file import PromptFile, Use
 from .readers.ndjson import Lines, read_lines
+from .typed import read_typed
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSources:
-    """All prompt sources of a command; with `frame`, the image frame is the prompt."""
+    """All prompt sources of a command; with `frame`, the image frame is the prompt; `typed` are for each image."""
 
     files: tuple[PromptFile, ...] = ()
     listed: PromptFile | None = None
     masks: MaskFolder | None = None
     frame: bool = False
+    typed: tuple[RawPrompt, ...] = ()
 
     @property
     def recognized(self) -> list[str]:
@@ -83,11 +86,12 @@ def read_prompts(
             box_format = config.box_format if use == "box" else None
             own = read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format, crowds=config.crowds)
             files.append(own)
-    if beside and not files and masks is None and not config.frame:
+    typed = read_typed(config)
+    if beside and not files and masks is None and not config.frame and not typed:
         found = _read_beside(beside, config.box_format)
         settle_crowds(found, config.crowds)
         files += [found] if found.entries or found.lost else []
-    return PromptSources(tuple(files), listed, masks, config.frame)
+    return PromptSources(tuple(files), listed, masks, config.frame, typed)
 
 
 def read_prompt_file(

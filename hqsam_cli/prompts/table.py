@@ -81,6 +81,11 @@ def bind_prompts(
         binder.add_masks(sources.masks, names)
     for name in names if sources.frame else ():
         binder.add_part(name, WHOLE, "xyxyn", (0.0, 0.0, 1.0, 1.0))
+    for name in names if sources.typed else ():
+        prompts = enumerate(sources.typed)
+        binder.joined[name].prompts.update(
+            {(-1, n): replace(own, category_id=binder.categories.default()) for n, own in prompts}
+        )
     joined, notes = binder.joined, binder.notes
     if sources.files or sources.masks is not None:
         note(notes.remarks, "images that no prompt file mentions", [name for name in names if name not in joined])

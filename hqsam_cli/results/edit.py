@@ -9,6 +9,7 @@ from itertools import count
 
 import numpy as np
 
+from ..batch.object_journal import journal_contents
 from ..errors import UsageError
 from ..formats.values import number_or_none, read_numbers
 from ..io.digest import hash_number
@@ -150,7 +151,7 @@ def renumber(results: Results) -> Results:
 
 
 def merge(parts: Sequence[Results]) -> Results:
-    """Merge results; images and categories with equal names are merged.
+    """Merge results; images with equal names or, of runs, equal paths are merged, and categories with equal names.
 
     Ids are kept if possible: an image id already used by another image is replaced, and all annotation ids of a file if
     one is already used by an earlier file. An image that differs in size from that of an earlier file is left out.
@@ -211,13 +212,17 @@ def merge(parts: Sequence[Results]) -> Results:
 def _image_ids(parts: Sequence[Results]) -> list[dict[int, int]]:
     """For each part, new image ids by those of its images, without images of another size than in an earlier part."""
     known: dict[str, tuple[int, Size]] = {}
+    first_names: dict[str, str] = {}  # by path, which runs know; a run of listed files names them otherwise
     taken: set[int] = set()
     found = []
     free = 1
     for part in parts:
         new: dict[int, int] = {}
+        entries = {} if part.journal is None else journal_contents(part.journal).entries
         for image in part.images():
             name, number, size = image["file_name"], image["id"], size_of(image)
+            if name in entries:
+                name = first_names.setdefault(entries[name].path or name, name)
             if name not in known:
                 while number in taken:
                     number, free = free, free + 1

@@ -7,6 +7,7 @@ logits, at a quarter of the input size, with ground truth at the input size.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,12 +101,12 @@ class TrainRun:
         return self.output / (HQ_ONLY if self.config.learn == "hq" else LEARNED_ONLY)
 
     def identity(self) -> dict[str, str]:
-        """Options the weights depend on; the number of epochs may grow if the learning rate does not depend on it."""
+        """Options the weights depend on; the number of steps may grow if the learning rate does not depend on it."""
         known = identity(
             self.config, model=file_hash(self.base)[:16], data=_sets_digest(self.data), val=_sets_digest(self.val)
         )
         if self.config.lr_schedule == "step":
-            del known["epochs"]
+            known = {name: value for name, value in known.items() if name not in ("epochs", "steps")}
         return known
 
     def cache_folder(self) -> Path:
@@ -158,14 +159,15 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
     history = trainer.history
     history.command = history.command or run.command
     count = sum(p.numel() for p in trainer.learned.values())
-    course = f"{config.epochs} epochs of {epoch_steps} steps"
+    epochs = math.ceil(trainer.steps / epoch_steps)
+    course = f"{trainer.steps} steps, {epoch_steps} per epoch"
     progress.say(f"{count:,} trainable parameters, {len(pairs.pairs)} pairs, {course}")
     if history.step < trainer.steps:
         progress.on_start(trainer.steps, history.step, unit="step")
     if run.val and run.scores_base and history.step == 0 and world.is_main:
         history.base = _score_base(run, model)
-    for epoch in range(len(history.epochs), config.epochs):
-        trainer.run((epoch + 1) * epoch_steps)
+    for epoch in range(len(history.epochs), epochs):
+        trainer.run(min((epoch + 1) * epoch_steps, trainer.steps))
         _end_epoch(run, trainer, epoch + 1)
     best = _best(history)
     _report_best(best, history.base, progress)
@@ -239,8 +241,9 @@ def _end_epoch(run: TrainRun, trainer: Trainer, number: int) -> None:
         trainer.note_problems(problems)
         epoch, mean = replace(epoch, sets=scores), mean_scores(scores)
         given = sum(len(folder.pairs) for folder in run.val)
+        epochs = math.ceil(trainer.steps / trainer.epoch_steps)
         run.progress.say(
-            f"epoch {number} of {run.config.epochs}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f} "
+            f"epoch {number} of {epochs}: mIoU {mean.miou:.2f}, mBIoU {mean.mbiou:.2f} "
             f"on {mean.images} of {given} images"
         )
     history.epochs.append(epoch)

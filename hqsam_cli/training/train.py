@@ -148,4 +148,4 @@ def plan(run: TrainRun) -> TrainPlan:
     if there:
         remedy = "pass `overwrite` to replace it, or choose another `output`"
         raise UsageError("already exists, and was not written by a run in this folder", file=there[0], remedy=remedy)
-    return TrainPlan(pairs, config.epochs * steps, done)
+    return TrainPlan(pairs, config.total_steps(steps), done)

@@ -60,7 +60,7 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model, self.criterion, self.samples, self.config = model, criterion, samples, config
-        self.epoch_steps, self.steps = epoch_steps, config.epochs * epoch_steps
+        self.epoch_steps, self.steps = epoch_steps, config.total_steps(epoch_steps)
         self.identity, self.world, self.progress, self.stop = identity, world, progress, stop
         self.checkpoint, self.metrics = folder / STATE, folder / METRICS
         self.learned = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -86,6 +86,20 @@ def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capfd: p
     assert lines[0] == "hqsam: image 7 of 100, 1 failed, 12 masks, 5.0 s each, 0:07:45 left"
 
 
+def test_a_log_has_a_line_now_and_then_within_an_image(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    reporter = ConsoleReporter()
+    reporter.on_start(3, 0)
+    for tenths in range(1, 11):
+        now[0] += 11
+        reporter.on_part(tenths / 10)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines == [f"hqsam: image 1 of 3: {percent}%" for percent in (30, 60, 90)]
+
+
 @pytest.mark.parametrize("debug", [False, True])
 def test_libraries_do_not_talk_unless_everything_is_asked_for(debug: bool) -> None:
     script = f"""

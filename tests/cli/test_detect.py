@@ -136,6 +136,10 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     assert hqsam("segment", photos, "--dry-run").out.count("boxes of the detector object") == 1
     found = hqsam("detect", photos, "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]
+    assert hqsam("segment", photos, "-f", "coco").code == 0
+    refused = hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco")
+    assert refused.code == 2
+    assert "of another run (prompts were found by a detector, are given, made by: hqsam segment" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -143,6 +147,7 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     [
         (["detect", "imgs", "--detector", "object.safetensors", "--classes", "objekt"], 2, "did you mean: object"),
         (["detect", "imgs", "--detector", "gone.pt"], 2, "gone.pt"),
+        (["detect", "imgs", "--detector", "yolov8s-world.pt"], 2, "/yolov8s-world.pt, and pass its path with --trust"),
         (["detect", "imgs", "--detector", "evil.pt"], 2, "--trust-detector"),
         (["detect", "imgs", "--detector", "evil.pt", "--trust-detector"], 1, "cannot load it"),
         (["detect", "nothing*.jpg", "--detector", "object.safetensors"], 4, "no image"),

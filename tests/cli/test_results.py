@@ -43,6 +43,15 @@ def test_from_two_files_to_labels(hqsam: Run, sets: None) -> None:
     assert Path("set/yolo-seg/labels/c.txt").read_text().startswith("0 ")
 
 
+def test_listed_photos_of_another_run_are_those_of_the_folder(hqsam: Run, photos: Path) -> None:
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-o", "all").code == 0
+    assert hqsam("segment", "-", "--boxes", "dets.json", "-o", "again", stdin=b"imgs/sub/b.png\n").code == 0
+    assert hqsam("results", "merge", "all", "again", "-o", "both.json").code == 0
+    both = json.loads(Path("both.json").read_text())
+    assert [image["file_name"] for image in both["images"]] == ["a.jpg", "sub/b.png"]
+    assert [own["image_id"] for own in both["annotations"]] == [11, 12, 12, 12, 12]
+
+
 @pytest.mark.parametrize("verb", ["filter 1.json", "convert 1.json -f coco"])
 def test_masks_without_overlap(hqsam: Run, sets: None, verb: str) -> None:
     assert hqsam("results", *verb.split(), "--exclusive", "--output", "own.json").code == 0

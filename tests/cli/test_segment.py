@@ -95,6 +95,18 @@ def test_paths_and_boxes_through_pipes(hqsam: Run, photos: Path) -> None:
     assert hqsam("segment", "-", "--boxes", "-", stdin=b"").code == 2
 
 
+def test_boxes_and_points_of_one_image_are_typed(hqsam: Run, photos: Path) -> None:
+    boxes = hqsam("segment", photos / "a.jpg", "--box", "25,25,95,95", "--box", "0,0,30,30", "-f", "coco,png")
+    assert boxes.code == 0, boxes.err
+    first, second = COCO("hqsam_out/instances.json").anns.values()
+    assert overlap(coco_mask.decode(first["segmentation"]).astype(bool), disc(60)) > 0.9
+    assert [own["prompt_box"] for own in (first, second)] == [[25, 25, 70, 70], [0, 0, 30, 30]]
+    assert len(list(Path("hqsam_out/masks").rglob("*.png"))) == 2
+    points = hqsam("segment", photos / "a.jpg", "--point", "60,60", "--point", "150,10,0", "-o", "-")
+    (found,) = points.lines[0]["annotations"]
+    assert overlap(coco_mask.decode(found["segmentation"]).astype(bool), disc(60)) > 0.8
+
+
 def test_points_masks_frame_and_multimask(hqsam: Run, photos: Path) -> None:
     Path("points.json").write_text(
         json.dumps(
@@ -180,6 +192,15 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["scan.pdf", "--frame"], 4, "a PDF"),
         (["imgs", "--frame", "--batch-size", "0"], 2, "--batch-size: must be"),
         (["imgs", "--boxs", "dets.json"], 2, "--boxes"),
+        (["imgs", "--box", "1,2,9,9"], 2, "--box: applies to one image, and there are 2"),
+        (["imgs/a.jpg", "--box", "9,9,1,2"], 2, "--box 9,9,1,2: not a box; pass X0,Y0,X1,Y1"),
+        (["imgs/a.jpg", "--box", "1,2,9,9", "--boxes", "dets.json"], 2, "--box cannot be combined"),
+        (["imgs/a.jpg", "--point", "1,2,7"], 2, "--point 1,2,7: not a point"),
+        (["imgs/a.jpg", "--point", "1,2", "--box", "1,2,9,9", "--box", "1,2,8,8"], 2, "several boxes"),
+        (["imgs/a.jpg", "--box", "900,2,990,9"], 1, "(900, 2, 990, 9) lies outside the image of 160 x 120 pixels"),
+        (["gone", "--dtype", "int4"], 2, "int4"),
+        (["gone", "--max-errors", "few"], 2, "--max-errors few"),
+        (["imgs", "--frame", "--format", "coco,gif"], 2, "--format gif: unknown format"),
         ([], 2, "missing argument 'INPUT'"),
         (["imgs", "--boxes", "-", "--images-json", "-"], 2, "stdin can only be read once"),
     ],
@@ -309,6 +330,8 @@ def test_names_are_completed_in_the_shell(hqsam: Run, monkeypatch: pytest.Monkey
     for option, start, wanted in (
         ("--model", "vit_", {"vit_l", "vit_own.pth"}),
         ("--detector", "yolo11n", {"yolo11n.pt"}),
+        ("--format", "coco,c", {"coco,cvat", "coco,cutout", "coco,crop"}),
+        ("--dtype", "bf", {"bfloat16"}),
     ):
         monkeypatch.setenv("_HQSAM_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", f"hqsam segment {option} {start}")

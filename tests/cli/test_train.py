@@ -85,6 +85,17 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     assert segmented.code == 0, segmented.err
 
 
+def test_a_number_of_steps_ends_within_an_epoch_and_may_grow(hqsam: Run) -> None:
+    command = ("train", "--data", SAMPLES, *SMALL, "-o", "run")
+    assert hqsam(*command, "--steps", 2).code == 0
+    ended = hqsam(*command, "--steps", 4, "--dry-run")
+    plan = dict(line.split(maxsplit=1) for line in ended.out.splitlines() if line.strip())
+    assert [plan[name].strip() for name in ("steps", "done", "left")] == ["4", "2", "2"]
+    assert hqsam(*command, "--steps", 4).code == 0
+    epochs = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in epochs if "epoch" in line][-1] == 4
+
+
 def test_a_result_that_is_worse_than_the_base_is_said(hqsam: Run) -> None:
     ended = hqsam("train", "--data", SAMPLES, "--val", SAMPLES, "--epochs", 1, "--lr", 1, *SMALL, "-o", "run")
     assert ended.code == 0 and "the result is worse than the base" in ended.err

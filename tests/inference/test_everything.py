@@ -93,6 +93,13 @@ def test_batched_images_equal_single_ones(ours: Predictor, photo: np.ndarray, ch
     assert [shown(own) for own in together] == [shown(generator.generate([image])[0]) for image in (photo, other)]
 
 
+def test_progress_within_images_goes_by_points(ours: Predictor, photo: np.ndarray) -> None:
+    parts: list[float] = []
+    few = Predictor(ours.model, choice=ours.choice, prompts_per_batch=4)
+    MaskGenerator(few, EverythingConfig(points_per_side=3), parts.append).generate([photo])
+    assert parts == [4 / 9, 8 / 9, 1]
+
+
 def test_no_masks_is_an_empty_list(ours: Predictor, photo: np.ndarray) -> None:
     assert MaskGenerator(ours, EverythingConfig(points_per_side=1, pred_iou_thresh=1e9)).generate([photo]) == [[]]
 

@@ -37,7 +37,8 @@ def test_boxes_are_clipped_to_the_image() -> None:
 def test_a_box_outside_is_dropped_and_named(box: tuple[float, float, float, float]) -> None:
     kept, problems = fitted(RawPrompt(17, box=box), RawPrompt(18, box=(0, 0, 1, 1)))
     assert [prompt.annotation_id for prompt in kept] == [18]
-    assert problems == ["a.jpg: box 17 lies outside the image; skipped"]
+    numbers = ", ".join(map(str, box))
+    assert problems == [f"a.jpg: box 17 ({numbers}) lies outside the image of 60 x 40 pixels; skipped"]
 
 
 def test_frame_is_a_box_around_the_image() -> None:
