@@ -9,7 +9,7 @@ BASE ?= mobile_sam
 LITE_SETS := ecssd duts_tr camo ccp_fashion:0.4 cod10k_part:3 carrot_weed_tiles:0.8 powerlines:1.5 crackforest_thin:2 \
 	cwfid_plants:2 balloon product_alpha:12 adobe_alpha:12 scenes:0.75
 
-.PHONY: help demo test lint coverage docs bench scores found lite detector clean
+.PHONY: help demo test lint coverage docs bench gpu scores found lite detector clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ bench: $(VENV)/.test ## speed and memory beside the authors' package, in pairs
 	$(BIN)/python tests/bench/speed.py
 	$(BIN)/python tests/bench/masks.py
 	$(BIN)/python tests/bench/boundary.py
+
+gpu: $(VENV)/.test ## speed, memory and masks on one GPU, in at most 8 minutes: make gpu [OUT=gpu-results]
+	$(BIN)/python tests/bench/gpu.py $(or $(OUT),gpu-results)
 
 scores: $(BIN)/hqsam ## mIoU and mBIoU of GrabCut and of lite on DATA, box prompts
 	$(BIN)/python tests/bench/scores.py $(DATA)
