@@ -12,10 +12,10 @@ import yaml
 
 from ..configs import digest
 from ..io.atomic import write_file
+from ..io.output_folder import ImageFiles
 from ..records import Annotation, Category, ImageRecord
 from .coco import RunRecords
 from .label_writer import LabelWriter
-from .ownership import ImageFiles
 from .polygons import join
 from .yolo import CLASSES, LABELS, class_lines
 

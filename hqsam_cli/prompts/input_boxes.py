@@ -19,7 +19,7 @@ SAMPLE = 50  # images whose headers are read
 RARE = 0.01  # a probability
 
 
-def settle_units(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> str | None:
+def settle_units(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> list[str]:
     """Decide the unit of boxes of which neither the model nor the size of the input is given, by all of them.
 
     Boxes that exceed the input or 1000 leave one unit. If all are within both, it is the unit in which that is no
@@ -29,17 +29,15 @@ def settle_units(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> 
         images: images of the run by their key in the file.
 
     Returns:
-        A message about the decision, or None if there was none to make.
+        A message about the decision; none if no image has boxes.
 
     Raises:
         HqsamError: it could be either.
     """
-    if file.box_format != "qwen2.5" or file.given_format is not None or not file.ambiguous:
-        return None
     inputs = {key: smart_resize(*size) for key in islice(images, SAMPLE) if (size := _size(file, key, images[key]))}
     boxes = [(a.value, inputs[a.key]) for a in file.annotations if a.field == "input_box" and a.key in inputs]
     if not boxes:
-        return None
+        return []
     exceed = sum(x1 > width or y1 > height for (_, _, x1, y1), (width, height) in boxes)
     ratios = [side / thousand for _, size in boxes for side, thousand in zip(size, THOUSAND, strict=True)]
     if max(n for numbers, _ in file.ambiguous for n in numbers) > max(THOUSAND):
@@ -57,7 +55,7 @@ def settle_units(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> 
     for number, own in enumerate(file.annotations):
         if own.field == "input_box" and not is_input:
             file.annotations[number] = replace(own, field="xyxyn", value=divided(own.value, THOUSAND))
-    return f"{file.path}: boxes read as {'qwen2.5' if is_input else 'xyxy1000'}, by their numbers"
+    return [f"{file.path}: boxes read as {'qwen2.5' if is_input else 'xyxy1000'}, by their numbers"]
 
 
 def _size(file: PromptFile, key: Identifier, image: SourceImage) -> Size | None:

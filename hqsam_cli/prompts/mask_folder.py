@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..formats.values import integer
+from ..io.find import is_junk
 from ..io.images import READ_SUFFIXES
-from .label_folder import files_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,9 @@ class MaskFolder:
                 yield from ((name, number, path) for number, path in sorted(within[name].items()))
             elif whole is not None:
                 yield name, None, whole
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files with one of the suffixes, sorted, without system files."""
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and not path.is_dir()]
+    return [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]

@@ -1,4 +1,4 @@
-"""COCO JSON as prompts: instances and results lists."""
+"""COCO JSON as prompts: instances, results lists, and NDJSON, one line per image with its annotations."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from ..prompt_file import NameKind, PromptFile
 
 RESULTS = {"bbox", "segmentation", "points", "keypoints"}
 CATEGORY_NAMES = ("category", "category_name", "label", "class", "class_name", "name")
+
+
+class Lines(list[Any]):
+    """The documents of a file with several lines."""
 
 
 def read_instances(document: Any, file: PromptFile) -> bool:
@@ -58,6 +62,24 @@ def read_results(document: Any, file: PromptFile) -> bool:
     return True
 
 
+def read_lines(document: Any, file: PromptFile) -> bool:
+    """Read `Lines`, or a single image as NDJSON of one line; equal images in two lines count as two."""
+    lines = document if isinstance(document, Lines) else [document]
+    if not any(map(_is_image, lines)):
+        return False
+    for number, line in enumerate(lines, 1):
+        key = f"line {number}"
+        if not _is_image(line):
+            file.skip("lines without file_name and annotations, skipped", key)
+            continue
+        add_image(file, key, line, key)
+        if line["annotations"] is None or line.get("error") is not None:
+            file.unread.add(key)
+        for item in line["annotations"] or ():
+            add_annotation(file, item, key)
+    return True
+
+
 def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
     """Add an image with COCO fields."""
     item = item if isinstance(item, dict) else {}
@@ -77,7 +99,8 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
         return
     box, segmentation = item.get("bbox"), item.get("segmentation")
     box_format: BoxFormat | None = None
-    if turned := _rotated(item, file.given_format or file.box_format):
+    attributes = item.get("attributes")
+    if isinstance(attributes, dict) and (turned := _rotated(item, attributes, file.given_format or file.box_format)):
         box, box_format, segmentation = enclosing_box(turned), "xyxy", [turned]
     file.add(
         image,
@@ -93,14 +116,13 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
     )
 
 
-def _rotated(item: dict[str, Any], box_format: BoxFormat) -> list[float] | None:
+def _rotated(item: dict[str, Any], attributes: dict[str, Any], box_format: BoxFormat) -> list[float] | None:
     """The corners of a rotated box; None of others.
 
     CVAT and Encord write boxes, and their outlines, as they are before they are rotated clockwise about the center by
     `attributes.rotation` degrees.
     """
-    attributes, numbers = item.get("attributes"), read_numbers(item.get("bbox"), 4)
-    degrees = number_or_none(attributes.get("rotation")) if isinstance(attributes, dict) else None
+    degrees, numbers = number_or_none(attributes.get("rotation")), read_numbers(item.get("bbox"), 4)
     outline = item.get("segmentation") or [[0] * 8]
     is_box = isinstance(outline, list) and len(outline) == 1 and isinstance(outline[0], list) and len(outline[0]) == 8
     if not degrees or numbers is None or not is_box or box_format in NORMALIZED:
@@ -124,3 +146,9 @@ def _add_categories(file: PromptFile, listed: Any) -> None:
         elif item.get("name") not in (None, categories[key]["name"]):
             file.remark(what, f"{short(item)} has the id of {categories[key]['name']}")
     file.categories = list(categories.values())
+
+
+def _is_image(line: Any) -> bool:
+    """Whether a line has a name and a list of annotations, which is null if they are unknown."""
+    named = isinstance(line, dict) and image_name(line) is not None
+    return named and isinstance(line.get("annotations", ""), list | None)
