@@ -21,7 +21,7 @@ from hqsam_cli.batch.segment import segment_images
 from hqsam_cli.configs import PolygonConfig, PromptConfig, SegmentConfig
 from hqsam_cli.configs.run_identity import RESULTS_REVISION
 from hqsam_cli.formats import WRITERS
-from hqsam_cli.inference.preprocess import ResizedImage
+from hqsam_cli.inference.preprocess import ResizedImage, ResizeLongestSide
 from hqsam_cli.records import Instance, MaskCrop, Prompt
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
@@ -37,7 +37,7 @@ class KnownMasks:
         self.known = {own["id"]: own for own in json.loads(MASKS.read_text())}
 
     def resize(self, image: np.ndarray) -> ResizedImage:
-        return ResizedImage.of(image, 1024)
+        return ResizedImage(image, ResizeLongestSide.of(image.shape[0], image.shape[1], 1024))
 
     def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         return [[self._instance(prompt) for prompt in own] for own in prompts]

@@ -20,8 +20,7 @@ from ..inference.device import resolve_compute
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
-from ..prompts.select import Selection
-from ..prompts.table import PromptTable, number_images
+from ..prompts.table import PromptTable, Selection, number_images
 from .check_config import errors_allowed
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths

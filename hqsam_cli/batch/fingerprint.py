@@ -6,7 +6,7 @@ Only content counts; size and modification time just avoid reading unchanged fil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -53,7 +53,7 @@ class Fingerprint(NamedTuple):
 
 def take_fingerprint(file: InputFile, prompts: ImagePrompts) -> Fingerprint:
     """Compute the current fingerprint of an image; reads its file."""
-    return Fingerprint(_stamp(file), _digest(file), prompts_digest(prompts))
+    return Fingerprint(_readable(file.stamp), _readable(file.digest)[:LENGTH], prompts_digest(prompts))
 
 
 def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | None:
@@ -64,10 +64,10 @@ def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | Non
     old = Fingerprint.parse(known)
     if old is None or old.prompts != prompts_digest(prompts) or old.content == UNREADABLE:
         return None
-    stamp = _stamp(source.file())
+    stamp = _readable(source.file().stamp)
     if old.stamp == stamp != UNKNOWN:
         return known
-    if old.content != _digest(source.file()):
+    if old.content != _readable(source.file().digest)[:LENGTH]:
         return None
     return known if stamp in (UNKNOWN, UNREADABLE) else str(old._replace(stamp=stamp))
 
@@ -76,7 +76,7 @@ def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:
     """Add stamps that listings lack, as over HTTP; requested in parallel."""
     unknown = [image for image in images if image.location is not None and image.location.stamp is None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        stamps = dict(zip(unknown, pool.map(lambda image: _stamp(image.file()), unknown), strict=True))
+        stamps = dict(zip(unknown, pool.map(lambda image: _readable(image.file().stamp), unknown), strict=True))
     return [
         replace(image, location=replace(image.location, stamp=stamps[image]))
         if image.location and image in stamps
@@ -105,20 +105,14 @@ def _plain(value: Any, digests: dict[Path, str]) -> Any:
         return [_plain(item, digests) for item in value]
     if isinstance(value, Path):
         if value not in digests:
-            digests[value] = _digest(InputFile(str(value)))
+            digests[value] = _readable(InputFile(str(value)).digest)[:LENGTH]
         return digests[value]
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _stamp(file: InputFile) -> str:
+def _readable(read: Callable[[], str]) -> str:
+    """The stamp or the digest of a file."""
     try:
-        return file.stamp()
-    except (OSError, ImageError):
-        return UNREADABLE
-
-
-def _digest(file: InputFile) -> str:
-    try:
-        return file.digest()[:LENGTH]
+        return read()
     except (OSError, ImageError):
         return UNREADABLE

@@ -121,7 +121,8 @@ class Summary:
         self.done += record.failure is None
         self.masks += len(record.annotations)
         self.empty += sum("segmentation" in own and not own["area"] for own in record.annotations)
-        self.polygons.add(record.annotations)
+        if any("polygons" in own for own in record.annotations):
+            self.polygons.add(record.annotations)
         if record.failure is not None:
             self.failed.append(str(record.failure))
 
@@ -195,10 +196,12 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
             outputs.check_not_foreign()
     contents = contents or Contents()
     entries = contents.entries
+    if not entries:
+        return Plan(contents.end, left=list(job.images))
     has_results = any(entry.results for entry in entries.values())
     names = {image.file_name for image in job.images}
     others = {name: entry.path for name, entry in entries.items() if name not in names}
-    gone = _gone(job.images, others)
+    gone = _gone(job.images, others) if others else []
     plan = Plan(contents.end, len(entries), has_results, gone=gone)
     inputs = {image.absolute for image in job.images}  # may have other names
     plan.others = sorted(name for name in others.keys() - set(gone) if others[name] not in inputs)
@@ -285,8 +288,6 @@ def _gone(images: Sequence[SourceImage], others: Mapping[str, str]) -> list[str]
     Args:
         others: their paths, by name, of those that are not among the images.
     """
-    if not others:
-        return []
     stored = {image.absolute: image.location.url for image in images if image.location is not None}
     tars = set(map(absolute_path, set(stored.values())))
     # An image in a tar file may have a new name.

@@ -35,7 +35,7 @@ class Origin(NamedTuple):
     Attributes:
         fingerprint, lost: as in `Entry`.
         seconds: per stage.
-        files: digests of the written files, see `ownership.digest_of`; None in older journals.
+        files: digests of the written files, see `output_folder.digest_of`; None in older journals.
     """
 
     fingerprint: str

@@ -13,10 +13,11 @@ from ..configs import SegmentationKind, changes
 from ..errors import UsageError
 from ..formats import WRITERS
 from ..formats.outputs import MakeWriter, Outputs
-from ..formats.ownership import ImageFiles, check_removal, tell_kept, tell_removed
+from ..formats.ownership import check_removal, tell_kept, tell_removed
 from ..io.address_folder import AT_ONCE as THREADS
 from ..io.copies import below
 from ..io.find import walk_order
+from ..io.output_folder import ImageFiles
 from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..io.tars import gone_images
 from ..records import ImageRecord

@@ -20,8 +20,9 @@ from typing import BinaryIO
 from ..errors import HqsamError, ReaderGoneError
 from ..formats.coco import json_line, shown
 from ..formats.outputs import Outputs
-from ..formats.ownership import ImageFiles, tell_kept, tell_removed
+from ..formats.ownership import tell_kept, tell_removed
 from ..formats.values import some_of
+from ..io.output_folder import ImageFiles
 from ..progress import Progress
 from ..records import Category, ImageRecord
 from .all_images import all_records
@@ -133,6 +134,11 @@ class _Run:
     def __post_init__(self) -> None:
         self.names = [image.file_name for image in self.job.images]
         self.categories = self.job.categories
+        journal, replaces_any = self.journal, self.job.config.overwrite_edited
+        # Digests of what earlier runs wrote for an image; None if any file may be replaced.
+        self.noted: Callable[[str], Collection[str] | None] = (
+            (lambda _name: None) if journal is None or replaces_any else journal.noted
+        )
 
     def process(self, plan: Plan) -> Summary:
         """Process and record the remaining images, and write the files about all images, however the run ends."""
@@ -146,7 +152,7 @@ class _Run:
         starts = range(0, len(plan.left), job.batch_size)
         groups = (
             [
-                WorkItem(image, job.prompts.for_image(image.file_name), ImageFiles(self._noted(image.file_name)))
+                WorkItem(image, job.prompts.for_image(image.file_name), ImageFiles(self.noted(image.file_name)))
                 for image in group
             ]
             for group in (plan.left[start : start + job.batch_size] for start in starts)
@@ -193,14 +199,10 @@ class _Run:
         for name in former:
             self._remove(name, pictures=isinstance(self.job.output, Path))
 
-    def _noted(self, file_name: str) -> Collection[str] | None:
-        """Digests of what earlier runs wrote for an image; None if any file may be replaced."""
-        return None if self.journal is None or self.job.config.overwrite_edited else self.journal.noted(file_name)
-
     def _remove(self, name: str, written: Iterable[str] = (), *, pictures: bool = True) -> None:
         """Remove the outputs of an image; `written` are digests of what this run just wrote."""
         assert self.outputs is not None
-        files = ImageFiles(self._noted(name), list(written), self.kept, self.job.config.overwrite)
+        files = ImageFiles(self.noted(name), list(written), self.kept, self.job.config.overwrite)
         self.outputs.remove(name, files, pictures=pictures)
 
     def _begin(self, plan: Plan) -> None:

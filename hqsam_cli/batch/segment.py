@@ -25,10 +25,9 @@ from ..inference.device import resolve_compute, resolve_devices
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
-from ..prompts.check import check_fits, check_speaks, check_used
+from ..prompts.fit import check_fits, check_speaks, check_used
 from ..prompts.read import PromptSources, read_prompts
-from ..prompts.select import Selection
-from ..prompts.table import PromptTable, bind_prompts
+from ..prompts.table import PromptTable, Selection, bind_prompts
 from ..weights.checkpoints import default_mask_output
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
@@ -94,7 +93,8 @@ def prepare_segment(
         str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
     )
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
-    check_places(config.formats, output, any(image.location is not None for image in found.images))
+    are_remote = any(image.location is not None for image in found.images)
+    check_places(config.formats, output, are_remote)
     prompts = config.prompts
     beside = None if config.everything or config.detection.detector else found.beside
     if (prompts.box or prompts.point) and len(found.images) > 1:
@@ -129,7 +129,7 @@ def prepare_segment(
     place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
-        images=images if place is None else stamped(images),
+        images=stamped(images) if are_remote and place is not None else images,
         inputs=inputs_digest(found.images),
         prompts=table,
         config=config,

@@ -15,14 +15,14 @@ from ..configs import SegmentConfig
 from ..configs.option import is_default
 from ..errors import ImageError
 from ..formats.coco import make_detection
-from ..formats.ownership import ImageFiles
 from ..formats.polygons import mask_polygons
 from ..inference.exclusive import exclusive
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
 from ..io.find import SourceImage
+from ..io.output_folder import ImageFiles
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
-from ..prompts.select import Selection
+from ..prompts.table import Selection
 from ..records import Annotation, Category, Failure, ImagePrompts, Instance, Prompt
 
 Result = TypeVar("Result")
@@ -168,7 +168,7 @@ class Detect:
 
     def results(self, group: list[WorkItem]) -> list[list[Prompt]]:
         """See `Step`."""
-        found = self.detector.detect(_pixels(group))
+        found = self.detector.detect([item.pixels for item in group if item.pixels is not None])
         renumbered = [[replace(p, category_id=self.numbers[p.category_id]) for p in own] for own in found]
         pairs = zip(group, renumbered, strict=True)
         return [self.selection.number(item.source.file_name, own) for item, own in pairs]
@@ -201,7 +201,7 @@ class SegmentObjects(DetectAndSegment):
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
-        boxes = self.detection.detector.detect(_pixels(group))
+        boxes = self.detection.detector.detect([item.pixels for item in group if item.pixels is not None])
         found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
@@ -218,9 +218,5 @@ class SegmentEverything(Segment):
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        found = self.generator.generate(_pixels(group))
+        found = self.generator.generate([item.pixels for item in group if item.pixels is not None])
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
-
-
-def _pixels(group: list[WorkItem]) -> list[np.ndarray]:
-    return [item.pixels for item in group if item.pixels is not None]

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from ..errors import ImageError, first_line
 from ..formats.image_writer import ImageResult
 from ..formats.outputs import Outputs
-from ..formats.ownership import ImageFiles
 from ..io.images import mask_turn, read_oriented
+from ..io.output_folder import ImageFiles
 from ..prompts.fit import fit_prompts
 from ..records import Failure, ImageRecord
 from .fingerprint import take_fingerprint
@@ -85,8 +85,9 @@ class Worker:
         try:
             with item.timed("decode"):
                 pixels, orientation = read_oriented(file, exif=config.exif, max_pixels=config.max_pixels)
-            height, width = pixels.shape[:2]
-            item.prompts, item.problems = fit_prompts(item.given, width, height, mask_turn(orientation, config.exif))
+            if item.given.prompts:
+                (height, width), turn = pixels.shape[:2], mask_turn(orientation, config.exif)
+                item.prompts, item.problems = fit_prompts(item.given, width, height, turn)
             item.pixels = pixels
             with item.timed("resize"):
                 item.resized = self.step.prepare(pixels, item.prompts)

@@ -72,7 +72,7 @@ LAYOUTS = {
 # What prompts are read from, each with its reader, `module.name` in `hqsam_cli.prompts.readers`; the first that accepts
 # a document reads it. Of parsed JSON:
 JSON_PROMPTS = {
-    "NDJSON": "ndjson.read_lines",
+    "NDJSON": "coco.read_lines",
     "COCO instances": "coco.read_instances",
     "COCO results": "coco.read_results",
     "Label Studio": "labelstudio.read_tasks",

@@ -52,7 +52,8 @@ class MaskSet(Task[Pair, LoadedPair]):
     def load(self, item: Pair) -> LoadedPair:
         """See `Task`."""
         image, values = read_pair(item)
-        prompt_mask = self.evaluator.to_prompt_pixels(values)
+        gt = is_foreground(values)
+        prompt_mask = self.evaluator.to_prompt_pixels(values) if self.evaluator.protocol == "paper" else gt
         if not prompt_mask.any():
             raise ImageError("the mask is empty at the model's input size", file=item.mask)
         coarse = None
@@ -62,7 +63,7 @@ class MaskSet(Task[Pair, LoadedPair]):
             coarse = read_mask_values(item.coarse)
             check_mask(item.coarse, coarse, image)
             coarse = self.evaluator.to_prompt_pixels(coarse)
-        return LoadedPair(image, is_foreground(values), prompt_mask, coarse)
+        return LoadedPair(image, gt, prompt_mask, coarse)
 
     def score(self, item: Pair, loaded: LoadedPair) -> ImageScores:
         """See `Task`."""

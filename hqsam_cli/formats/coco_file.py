@@ -15,7 +15,7 @@ import ijson
 
 from ..errors import HqsamError
 from ..io.copies import LocalCopy
-from ..io.gzipped import GZIP
+from ..io.file_types import GZIP
 
 Kind = Literal["COCO instances", "COCO results", "NDJSON", "journal"]
 # By the JSON path of an object and a key in it.

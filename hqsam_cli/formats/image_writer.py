@@ -17,9 +17,8 @@ import numpy as np
 
 from ..errors import ImageError
 from ..io.copies import below
-from ..io.output_folder import LocalFolder, open_folder
+from ..io.output_folder import ImageFiles, LocalFolder, open_folder
 from ..records import Annotation, Category, ImageRecord, Instance
-from .ownership import ImageFiles
 
 MAX_ID = 65_535  # in an id map
 MASK_NAME = re.compile(r"-?\d+\.png")

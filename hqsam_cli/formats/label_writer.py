@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..configs import digest
-from ..io.output_folder import open_folder
+from ..io.output_folder import ImageFiles, digest_of, open_folder
 from ..records import Category, ImageRecord
 from .coco import RunRecords
-from .ownership import ImageFiles, digest_of, tell_foreign
+from .ownership import tell_foreign
 
 
 class LabelWriter:

@@ -10,11 +10,11 @@ from typing import TypeAlias
 from ..errors import HqsamError, UsageError
 from ..io.address_folder import AddressFolder
 from ..io.copies import written_to
+from ..io.output_folder import ImageFiles
 from ..records import Category
 from .coco import RunRecords
 from .image_writer import ImageWriter
 from .label_writer import LabelWriter
-from .ownership import ImageFiles
 
 WriteRecords: TypeAlias = Callable[[Path, RunRecords], None]
 

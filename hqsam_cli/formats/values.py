@@ -68,7 +68,7 @@ def list_or_empty(value: Any) -> list[Any]:
 
 def is_set(value: Any) -> bool:
     """Whether a flag such as `iscrowd` is set: 1, 1.0, "1" or true."""
-    return value is True or number_or_none(value) == 1
+    return (value.strip() if isinstance(value, str) else value) in (1, "1", "1.0")
 
 
 def some_of(names: Iterable[str]) -> str:

@@ -12,11 +12,11 @@ import yaml
 from ..configs import digest
 from ..io.atomic import write_file
 from ..io.links import link_image
+from ..io.output_folder import ImageFiles
 from ..records import Annotation, Category, ImageRecord
 from .coco import RunRecords
 from .joining import join
 from .label_writer import LabelWriter
-from .ownership import ImageFiles
 from .rasterize import Parts
 from .yolo import CLASSES, LABELS, class_lines
 

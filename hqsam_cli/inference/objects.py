@@ -17,7 +17,6 @@ from ..records import Box, Instance, MaskCrop, Prompt
 from .everything import point_grid
 from .postprocess import SCALE
 from .predictor import AnyImage, EncodedImages, Predictor
-from .preprocess import ResizeLongestSide
 
 
 class ObjectPredictor:
@@ -46,21 +45,21 @@ class ObjectPredictor:
             pairs = zip(images, prompts, strict=True)
             return [self.predict_batch([image], [image_prompts])[0] for image, image_prompts in pairs]
         encoded = self.predictor.encode(images)
-        proposed = [[Prompt(box=box) for box in self.propose(encoded.image(n))] for n in range(len(images))]
+        proposed = [[Prompt(box=box) for box in self.propose(encoded, row=row)] for row in range(len(images))]
         found = self.predictor.decode(encoded, [[*own, *others] for own, others in zip(proposed, prompts, strict=True)])
         return [
             [instances[n] for n in distinct([own.mask for own in instances], self.config, wholes=len(boxes))]
             for instances, boxes in zip(found, proposed, strict=True)
         ]
 
-    def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = ()) -> list[Box]:
+    def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = (), *, row: int = 0) -> list[Box]:
         """Propose boxes, in image pixels, from point prompts.
 
         Args:
-            encoded: a single image.
-            known: masks in that image; their points are skipped, and their duplicates and parts are not proposed.
+            known: masks in the image; their points are skipped, and their duplicates and parts are not proposed.
+            row: of the image in `encoded`.
         """
-        (resize,) = encoded.resizes
+        resize = encoded.resizes[row]
         height, width = (-(-length // SCALE) for length in (resize.input_height, resize.input_width))
         known, proposed = [_to_low_res(mask, height, width) for mask in known], list[MaskCrop]()
         for side in self.config.grid_points:
@@ -70,14 +69,20 @@ class ObjectPredictor:
             grid = point_grid(side)
             rows, columns = (grid[:, ::-1] * [height, width]).astype(int).T
             points = (grid * [resize.width, resize.height])[~covered[rows, columns]]
-            masks = [*known, *proposed, *self._masks_at(encoded, points, height, width)]
+            masks = [*known, *proposed, *self._masks_at(encoded, row, points, height, width)]
             proposed = [masks[n] for n in distinct(masks, self.config, known=len(known)) if n >= len(known)]
-        return [_to_image_box(mask, resize) for mask in proposed]
+        scale_x, scale_y = SCALE * resize.width / resize.input_width, SCALE * resize.height / resize.input_height
+        return [
+            (x * scale_x, y * scale_y, min((x + w) * scale_x, resize.width), min((y + h) * scale_y, resize.height))
+            for x, y, w, h in (mask.tight_box() for mask in proposed)
+        ]
 
-    def _masks_at(self, encoded: EncodedImages, points: np.ndarray, height: int, width: int) -> list[MaskCrop]:
+    def _masks_at(
+        self, encoded: EncodedImages, row: int, points: np.ndarray, height: int, width: int
+    ) -> list[MaskCrop]:
         """SAM's low-resolution masks (h, w) at points (n, 2) that pass both thresholds, by descending predicted IoU."""
         threshold, found = self.config.grid_iou, list[tuple[float, np.ndarray]]()
-        prompts = [(0, Prompt(points=np.array([[x, y, 1.0]]))) for x, y in points]
+        prompts = [(row, Prompt(points=np.array([[x, y, 1.0]]))) for x, y in points]
         for _, outputs in self.at_points.logits(encoded, prompts, ["sam"], iou_threshold=threshold):
             logits, predicted_iou = outputs["sam"]
             confident = predicted_iou > threshold
@@ -126,11 +131,3 @@ def _to_low_res(mask: MaskCrop, height: int, width: int) -> MaskCrop:
     """Downscale a mask to decoder resolution."""
     low_res = cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return MaskCrop.whole(low_res.view(bool))
-
-
-def _to_image_box(mask: MaskCrop, resize: ResizeLongestSide) -> Box:
-    """Tight box of a low-resolution mask, in image pixels."""
-    x, y, width, height = mask.tight_box()
-    scale_x, scale_y = SCALE * resize.width / resize.input_width, SCALE * resize.height / resize.input_height
-    x1, y1 = min((x + width) * scale_x, resize.width), min((y + height) * scale_y, resize.height)
-    return x * scale_x, y * scale_y, x1, y1

@@ -93,10 +93,6 @@ class EncodedImages:
     features: ImageFeatures
     resizes: list[ResizeLongestSide]
 
-    def image(self, row: int) -> EncodedImages:
-        """Select one of the images, as views."""
-        return EncodedImages(self.features.rows(row, row), [self.resizes[row]])
-
 
 class Predictor:
     """Predicts masks with a model.
@@ -218,7 +214,8 @@ class Predictor:
 
     def resize(self, image: np.ndarray) -> ResizedImage:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
-        return ResizedImage.of(image, self.model.image_size)
+        resize = ResizeLongestSide.of(image.shape[0], image.shape[1], self.model.image_size)
+        return ResizedImage(resize.apply_image(image), resize)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[AnyImage], *, hq: bool | None = None) -> EncodedImages:

@@ -52,11 +52,6 @@ class ResizeLongestSide:
         input_height, input_width = (max(1, int(length * scale + 0.5)) for length in (height, width))
         return cls(height, width, input_height, input_width, side)
 
-    def apply_coords(self, points: np.ndarray) -> np.ndarray:
-        """Transform x and y (n, 2) from original pixels to input pixels."""
-        transformed: np.ndarray = points * np.array([self.input_width / self.width, self.input_height / self.height])
-        return transformed
-
     def apply_image(self, image: np.ndarray) -> np.ndarray:
         """Resize an image, uint8 (H, W) or (H, W, 3).
 
@@ -78,12 +73,6 @@ class ResizedImage(NamedTuple):
 
     pixels: np.ndarray
     resize: ResizeLongestSide
-
-    @classmethod
-    def of(cls, image: np.ndarray, side: int) -> ResizedImage:
-        """Resize an image, RGB uint8 (H, W, 3), for a model of input size `side`."""
-        resize = ResizeLongestSide.of(image.shape[0], image.shape[1], side)
-        return cls(resize.apply_image(image), resize)
 
 
 def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
@@ -118,12 +107,21 @@ def make_prompt_batch(
         resizes: of the image of each prompt.
         image_index: feature index of each prompt's image.
     """
-    rows = [_labeled_points(prompt, resize) for prompt, resize in zip(prompts, resizes, strict=True)]
-    longest = max(len(row) for row in rows)
-    padded = np.zeros((len(rows), longest, 3), np.float32)
+    rows: list[list[tuple[float, float, int]]] = []  # x, y and label in SAM's order: points, then corners of the box
+    for prompt in prompts:
+        points = [] if prompt.points is None else prompt.points.tolist()
+        rows.append([(x, y, FOREGROUND_POINT if label > 0.5 else BACKGROUND_POINT) for x, y, label in points])
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
+            rows[-1] += [(x0, y0, BOX_TOP_LEFT), (x1, y1, BOX_BOTTOM_RIGHT)]
+        elif points:
+            rows[-1].append((0, 0, PADDING_POINT))
+    longest = max(map(len, rows))
+    padded = np.zeros((len(rows), longest, 3))
     padded[..., 2] = ABSENT
-    for target, row in zip(padded, rows, strict=True):
-        target[: len(row)] = row
+    for target, row, own in zip(padded, rows, resizes, strict=True):
+        scale = (own.input_width / own.width, own.input_height / own.height, 1)
+        target[: len(row)] = np.reshape(row, (-1, 3)) * scale
     masks = None
     if any(prompt.mask is not None for prompt in prompts):
         side = resizes[0].side // 4
@@ -132,26 +130,12 @@ def make_prompt_batch(
             if prompt.mask is not None:
                 target_mask[0] = resize_mask_prompt(prompt.mask, resize)
         masks = masks.to(device)
-    points = torch.from_numpy(padded).to(device)
+    labeled = torch.from_numpy(padded.astype(np.float32)).to(device)
     return PromptBatch(
         image_index=torch.tensor(image_index, device=device),
-        points=points[..., :2],
-        labels=points[..., 2].long(),
+        points=labeled[..., :2],
+        labels=labeled[..., 2].long(),
         masks=masks,
         has_mask=torch.tensor([prompt.mask is not None for prompt in prompts], device=device),
         ragged=any(len(row) < longest for row in rows),
     )
-
-
-def _labeled_points(prompt: Prompt, resize: ResizeLongestSide) -> np.ndarray:
-    """Points and box corners of a prompt, (T, 3) of x, y, label in input coordinates, in SAM's order."""
-    parts = [np.zeros((0, 3))]
-    if prompt.points is not None and len(prompt.points):
-        labels = np.where(prompt.points[:, 2:] > 0.5, FOREGROUND_POINT, BACKGROUND_POINT)
-        parts.append(np.hstack([resize.apply_coords(prompt.points[:, :2]), labels]))
-        if prompt.box is None:
-            parts.append(np.array([[0, 0, PADDING_POINT]]))
-    if prompt.box is not None:
-        corners = resize.apply_coords(np.array(prompt.box).reshape(2, 2))
-        parts.append(np.hstack([corners, [[BOX_TOP_LEFT], [BOX_BOTTOM_RIGHT]]]))
-    return np.vstack(parts)

@@ -1,6 +1,11 @@
-"""File types by suffix, and placeholder files: Git LFS pointers and HTML error pages."""
+"""File types by suffix, placeholder files (Git LFS pointers and HTML error pages), and gzip."""
 
 from __future__ import annotations
+
+import os
+import zlib
+
+from ..errors import HqsamError
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif", ".heics")
 IMAGE_SUFFIXES = (
@@ -16,6 +21,8 @@ OTHER_IMAGES = (
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts")
 LFS = b"version https://git-lfs"
 HTML = (b"<!doctype html", b"<html", b"<head", b"<!--")
+GZIP = b"\x1f\x8b"
+LARGEST_UNZIPPED = 2**32  # bytes of a decompressed file
 HEAD = 64  # bytes needed to recognize a placeholder
 
 
@@ -26,3 +33,23 @@ def describe_placeholder(head: bytes) -> str | None:
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):
         return "an HTML page, not the file itself; the download failed, perhaps without a login; download it again"
     return None
+
+
+def unzipped(content: bytes, path: str | os.PathLike[str]) -> bytes:
+    """Decompress content if it is gzip; raises an HqsamError if it is damaged or too large."""
+    if not content.startswith(GZIP):
+        return content
+    parts: list[bytes] = []
+    left = LARGEST_UNZIPPED
+    while content:  # of one or several gzip members
+        unzip = zlib.decompressobj(wbits=31)
+        try:
+            parts.append(unzip.decompress(content, left))
+        except zlib.error as error:
+            raise HqsamError(f"broken gzip ({error})", file=path, remedy="download it again") from None
+        left -= len(parts[-1])
+        if not unzip.eof or left <= 0:
+            reason = f"gzip that is truncated or larger than {LARGEST_UNZIPPED} bytes"
+            raise HqsamError(reason, file=path, remedy="download it again")
+        content = unzip.unused_data.lstrip(b"\0")
+    return b"".join(parts)

@@ -7,7 +7,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -37,6 +37,7 @@ class Location:
     size: int | None = None
 
 
+@dataclass(eq=False)
 class InputFile:
     """A local file, read when its content is first needed, and kept in memory with this object.
 
@@ -47,8 +48,7 @@ class InputFile:
         OSError, ImageError: by every method, if the file cannot be read, or is a pipe, which might never end.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    path: str
 
     @cached_property
     def content(self) -> bytes:
@@ -73,13 +73,12 @@ class InputFile:
         return hashlib.sha256(self.content).hexdigest()
 
 
+@dataclass(eq=False)
 class RemoteFile(InputFile):
     """An object at a URL, or a member of a tar; not requested again after an error."""
 
-    def __init__(self, path: str, location: Location) -> None:
-        super().__init__(path)
-        self.location = location
-        self._failure: ImageError | None = None
+    location: Location
+    _failure: ImageError | None = field(default=None, init=False)
 
     @cached_property
     def content(self) -> bytes:

@@ -47,7 +47,7 @@ class SourceImage:
     @property
     def absolute(self) -> str:
         """Its absolute path or URL."""
-        return absolute_path(self.path)
+        return os.path.abspath(self.path) if self.location is None else absolute_path(self.path)
 
     def file(self) -> InputFile:
         """Its file, read lazily."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ..formats.values import Identifier, integer
+from ..formats.values import LARGEST_ID, Identifier, integer
 from ..records import Category
 from .prompt_file import FileAnnotation, PromptFile
 
@@ -28,7 +28,7 @@ class Categories:
         self._files: list[dict[Identifier, int]] = []
         named = [category["id"] for file in files for category in file.categories]
         used = [a.category for file in files for a in file.annotations]
-        self._reserved = {n for n in map(integer, {*named, *used}) if n is not None}
+        self._reserved = {n for n in (*named, *used) if isinstance(n, int) and n < LARGEST_ID}
         for file in files:
             self._files.append({c["id"]: self._listed(c) for c in file.categories})
         self._count = len(self.listed)

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from ..formats.values import short, text_of
-from .readers.ndjson import Lines
+from .readers.coco import Lines
 
 HEAD = 10_000  # bytes of text that are looked at
 KEYS = 8  # shown of an object

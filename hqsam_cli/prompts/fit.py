@@ -1,18 +1,27 @@
-"""Fit prompts to a decoded image: clip and validate them, and read their masks."""
+"""Fit prompts to images: clip and validate them, read their masks, and check that some of them are usable."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..errors import ImageError
+from ..configs import BoxFormat, Exif
+from ..errors import HqsamError, ImageError
 from ..formats.segmentation import decode_segmentation
+from ..formats.values import some_of
+from ..io.find import SourceImage
+from ..io.images import ImageHeader, mask_turn, read_header
 from ..io.masks import read_ids, read_mask
-from ..records import Box, ImagePrompts, MappedObject, NormalizedPolygon, Prompt, RawPrompt
-from .boxes import divided, smart_resize
+from ..records import ImagePrompts, MappedObject, NormalizedPolygon, Prompt, RawPrompt
+from .boxes import check_pixels, divided, smart_resize
+from .read import PromptSources
+from .table import PromptTable
+
+SAMPLE = 50  # images whose headers are read
 
 
 def fit_prompts(
@@ -59,7 +68,8 @@ def _fit(raw: RawPrompt, width: int, height: int, masks: _Masks) -> tuple[Prompt
         box = (x0 * width, y0 * height, x1 * width, y1 * height)
     if box is not None:
         numbers = ", ".join(f"{n:g}" for n in box)
-        box = _clip(box, width, height)
+        x0, y0, x1, y1 = max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
+        box = (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
         if box is None:
             size = f"{width} x {height} pixels"
             lost.append(f"box {raw.annotation_id} ({numbers}) lies outside the image of {size}; skipped")
@@ -75,12 +85,6 @@ def _fit(raw: RawPrompt, width: int, height: int, masks: _Masks) -> tuple[Prompt
         if reason:
             lost.append(f"coarse mask of prompt {raw.annotation_id} {reason}; skipped")
     return Prompt(raw.annotation_id, raw.category_id, box, points, mask, raw.score), lost
-
-
-def _clip(box: Box, width: int, height: int) -> Box | None:
-    """Clip a box to the image; None if it is outside."""
-    x0, y0, x1, y1 = max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 class _Masks:
@@ -145,3 +149,72 @@ class _Masks:
             values = read_ids(path)
             self._maps[path] = values, frozenset(np.unique(values).tolist())
         return self._maps[path]
+
+
+def check_fits(table: PromptTable, images: Sequence[SourceImage], exif: Exif, assumed: BoxFormat | None) -> None:
+    """Raise if, by the first images, no prompt is within its image, or boxes are evidently corners.
+
+    Args:
+        assumed: box format in pixels that was not given, but assumed.
+
+    Raises:
+        HqsamError: the prompts do not fit; the message says which option to pass.
+    """
+    asked = [image for image in images if table.for_image(image.file_name).prompts]
+    sized: list[tuple[ImagePrompts, int, int]] = []
+    headers: list[ImageHeader] = []
+    for image in islice(asked, SAMPLE):
+        header = read_header(image.file())
+        if header is None:
+            return  # reported by the run
+        headers.append(header)
+        sized.append((table.for_image(image.file_name), *header.size(exif)))
+    if assumed is not None:
+        boxes = [(p.box, (w, h)) for prompts, w, h in sized for p in prompts.prompts if p.box is not None]
+        check_pixels(boxes, assumed, f"of the first {len(boxes)}")
+    if len(asked) > SAMPLE:
+        return
+    lost: list[str] = []
+    for (prompts, width, height), header in zip(sized, headers, strict=True):
+        try:
+            fitted, problems = fit_prompts(prompts, width, height, mask_turn(header.orientation, exif))
+        except ImageError:
+            return
+        if fitted:
+            return
+        lost += problems
+    if lost:
+        raise HqsamError("no prompt lies inside its image", remedy=f"the first problem: {lost[0]}")
+
+
+def check_speaks(sources: PromptSources) -> None:
+    """Raise an HqsamError if a prompt file has no objects; for an output folder that already has results."""
+    for file in sources.files:
+        if file.says_nothing:
+            raise HqsamError(
+                f"{file.kind} without objects, and without images stated to have none; the output has results, "
+                "and nothing was changed",
+                file=file.path,
+                remedy="pass the file of these images",
+            )
+
+
+def check_used(sources: PromptSources, table: PromptTable, images: Sequence[SourceImage]) -> None:
+    """Raise an HqsamError if prompts were given and none of them can be used, for any reason."""
+    if sources.frame or not sources.entries or any(own.prompts for own in table.images.values()):
+        return
+    if dropped := sum(own.dropped for own in table.images.values()):
+        raise HqsamError(
+            f"its {dropped} prompts of these inputs all have scores below `score_threshold`",
+            file=sources.entries[0][0],
+            remedy="lower it",
+        )
+    path, count, names = sources.entries[0]
+    named = f"it names {some_of(names)}" if names else "it names no image"
+    inputs = some_of(image.file_name for image in images)
+    reason = next(iter([*table.outside, *table.notes.lost]), None)
+    raise HqsamError(
+        f"none of its {count} prompts can be used; {named}, and the inputs are {inputs}",
+        file=path,
+        remedy="pass the file of these images" if reason is None else f"the first problem: {reason}",
+    )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..formats.image_writer import IdMapWriter
 from ..formats.values import dict_or_empty, integer, list_or_empty
+from ..io.find import is_junk
 from ..io.images import READ_SUFFIXES
 from ..io.run_folder import JOURNAL
 from ..records import MappedObject
-from .label_folder import files_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +75,9 @@ def _annotation_ids(folder: Path) -> dict[str, list[int]]:
         if isinstance(name := record.get("file_name"), str):
             found[name] = [number for number in ids if number is not None]
     return found
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files with one of the suffixes, sorted, without system files."""
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and not path.is_dir()]
+    return [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]

@@ -274,7 +274,7 @@ class PromptFile:
             segmentation: COCO segmentation, or a `NormalizedPolygon`.
             group: polygons of an image with equal label and group are parts of one annotation.
         """
-        key, number = identifier(image), identifier(annotation_id)
+        key, number, own_category = map(identifier, (image, annotation_id, category))
         part = (image, category_name, group) if group is not None and isinstance(segmentation, list) else None
         known = self._groups.get(part)
         self.entries += known is None
@@ -303,7 +303,7 @@ class PromptFile:
             region: Literal["rle", "box"] | None = (
                 None if not crowd else "rle" if isinstance(segmentation, dict) else "box"
             )
-            own = FileAnnotation(key, field, value, number, identifier(category), category_name, confidence, region)
+            own = FileAnnotation(key, field, value, number, own_category, category_name, confidence, region)
             self.annotations.append(own)
             self._groups |= {} if part is None else {part: len(self.annotations) - 1}
         elif self.use == "mask":

@@ -2,27 +2,73 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import HqsamError
 from ..formats.values import Identifier, integer, note
 from ..io.find import SourceImage
-from ..records import Category, ImagePrompts, MappedObject, RawPrompt
+from ..records import Category, ImagePrompts, Instance, MappedObject, Prompt, RawPrompt
 from .categories import Categories
 from .mask_folder import MaskFolder
 from .match import match_images
 from .prompt_file import Notes, PromptFile
 from .read import PromptSources
-from .select import Selection, first_id, hash_id
 from .units import settle_sizes, settle_units
 
 LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt; its three masks have separate ids
 Key = Identifier | tuple[int, int]  # id of a prompt in files, or file and entry if it has none
 WHOLE: Key = (-1, 0)  # of prompts for the whole image
+Scored = TypeVar("Scored", Prompt, RawPrompt, Instance)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Selection by score and count; prompts without a score rank first.
+
+    Attributes:
+        score_threshold: prompts with a lower score are dropped; those without a score are kept.
+        max_det: maximum number of prompts per image, the best ones.
+    """
+
+    score_threshold: float | None = None
+    max_det: int | None = None
+
+    def best(self, prompts: Sequence[Scored]) -> list[Scored]:
+        """The selected prompts or masks, in input order."""
+        threshold = -math.inf if self.score_threshold is None else self.score_threshold
+        scores = [math.inf if prompt.score is None else prompt.score for prompt in prompts]
+        kept = set(sorted(range(len(prompts)), key=lambda place: -scores[place])[: self.max_det])
+        return [p for place, p in enumerate(prompts) if place in kept and scores[place] >= threshold]
+
+    def number(self, file_name: str, found: Sequence[Prompt]) -> list[Prompt]:
+        """Select detections of an image, and assign ids."""
+        return self.best([replace(prompt, annotation_id=n) for n, prompt in enumerate(found, first_id(file_name))])
+
+    def number_masks(self, file_name: str, found: Sequence[Instance]) -> list[Instance]:
+        """Select masks without a prompt from a file, and assign ids."""
+        numbered = enumerate(found, first_id(file_name))
+        return self.best([replace(own, prompt=replace(own.prompt, annotation_id=n)) for n, own in numbered])
+
+
+def hash_id(file_name: str) -> int:
+    """Image id from a name: 52 bits of its SHA-256, exact as a JSON number."""
+    return int(hashlib.sha256(os.fsencode(file_name)).hexdigest()[:13], 16)
+
+
+def first_id(file_name: str) -> int:
+    """First id of the prompts of an image without ids of their own.
+
+    Ids depend only on the name of the image and the index of the prompt, so they do not change with other images. Half
+    the range of image ids, so that three times an id is still exact in JSON.
+    """
+    return hash_id(file_name) // 2 + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ from ..formats.coco import RunRecords, write_document, write_list
 from ..formats.label_writer import LabelWriter
 from ..formats.layouts import write_layout
 from ..formats.outputs import RecordsWriter
-from ..formats.ownership import ImageFiles, check_removal, digest_of, tell_kept, tell_removed
+from ..formats.ownership import check_removal, tell_kept, tell_removed
 from ..formats.polygons import PolygonCost, mask_polygons
 from ..formats.rasterize import Parts, ious, with_pixels
 from ..formats.segmentation import decode_segmentation, sound_polygons
 from ..formats.values import number_or_none, read_numbers
 from ..io.atomic import check_can_write, write_file, writing
+from ..io.output_folder import ImageFiles, digest_of
 from ..io.run_folder import JOURNAL
 from ..records import Annotation, ImageRecord, MaskCrop, Polygons, Segmentation
 from .group import by_image

@@ -13,8 +13,7 @@ from PIL import Image
 
 from hqsam_cli.batch.steps import Detect, DetectAndSegment
 from hqsam_cli.configs import SegmentConfig
-from hqsam_cli.prompts.select import Selection
-from hqsam_cli.prompts.table import PromptTable
+from hqsam_cli.prompts.table import PromptTable, Selection
 from hqsam_cli.records import Category, Prompt
 from tests.batch.boxes_as_masks import BoxPredictor, Heard, make_job, run, run_job
 

@@ -17,6 +17,7 @@ from hqsam_cli.evaluation import evaluate as module
 from hqsam_cli.evaluation.evaluate import EvaluatedModel, Evaluation, evaluate
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.paper import paper_figures
+from hqsam_cli.evaluation.protocols import PreparedImage
 from hqsam_cli.evaluation.rows import Row, mean_rows
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import Prompt
@@ -290,8 +291,11 @@ def test_images_are_drawn_by_the_protocol_that_scored_them(
     used: list[str] = []
 
     class Noted(KnownMasks):
-        def to_prompt_pixels(self, values: np.ndarray) -> np.ndarray:
+        def prepare(self, image: np.ndarray) -> PreparedImage:
             used.append(self.protocol)
+            return super().prepare(image)
+
+        def to_prompt_pixels(self, values: np.ndarray) -> np.ndarray:
             return values > 128
 
     def load(name: str, config: object, compute: object, result: Evaluation, progress: object) -> KnownMasks:

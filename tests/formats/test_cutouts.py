@@ -12,7 +12,7 @@ from PIL import Image
 
 from hqsam_cli.formats.cutouts import CropWriter, CutoutWriter, object_alpha
 from hqsam_cli.formats.image_writer import ImageResult
-from hqsam_cli.formats.ownership import ImageFiles
+from hqsam_cli.io.output_folder import ImageFiles
 from hqsam_cli.records import ImageRecord, Instance, MaskCrop, ProbabilityCrop, Prompt
 
 WIDTH, HEIGHT = 60, 40

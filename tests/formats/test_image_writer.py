@@ -11,7 +11,7 @@ from PIL import Image
 
 from hqsam_cli.errors import ImageError
 from hqsam_cli.formats.image_writer import IdMapWriter, ImageResult, ImageWriter, PngWriter
-from hqsam_cli.formats.ownership import ImageFiles
+from hqsam_cli.io.output_folder import ImageFiles
 from hqsam_cli.records import ImageRecord, Instance, MaskCrop, Prompt
 
 

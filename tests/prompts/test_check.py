@@ -11,10 +11,9 @@ from PIL import Image
 from hqsam_cli.configs import Exif, PromptConfig
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.io.find import SourceImage, find_images
-from hqsam_cli.prompts.check import check_fits
+from hqsam_cli.prompts.fit import check_fits
 from hqsam_cli.prompts.read import read_prompts
-from hqsam_cli.prompts.select import Selection
-from hqsam_cli.prompts.table import PromptTable, bind_prompts
+from hqsam_cli.prompts.table import PromptTable, Selection, bind_prompts
 
 ORIENTATION = 0x0112
 

@@ -13,8 +13,7 @@ from hqsam_cli.configs import PromptConfig
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.formats.voc import VocWriter
 from hqsam_cli.io.find import SourceImage
-from hqsam_cli.prompts.check import check_used
-from hqsam_cli.prompts.fit import fit_prompts
+from hqsam_cli.prompts.fit import check_used, fit_prompts
 from hqsam_cli.prompts.read import read_prompts
 from hqsam_cli.prompts.table import PromptTable, bind_prompts
 from hqsam_cli.records import ImageRecord, Instance, MaskCrop, NormalizedPolygon, Prompt

@@ -11,8 +11,7 @@ from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.prompts.prompt_file import Notes
 from hqsam_cli.prompts.read import read_prompts
-from hqsam_cli.prompts.select import first_id
-from hqsam_cli.prompts.table import PromptTable, bind_prompts
+from hqsam_cli.prompts.table import PromptTable, bind_prompts, first_id
 
 
 def bound(folder: Path, files: dict[str, str | bytes], names: list[str], use: str = "boxes") -> PromptTable:

@@ -1,4 +1,4 @@
-"""COCO JSON as prompts: instances and results lists."""
+"""COCO JSON as prompts: instances, results lists, and NDJSON, one line per image with its annotations."""
 
 from __future__ import annotations
 
@@ -23,8 +23,13 @@ from ..boxes import NORMALIZED, corners, rotated_corners
 from ..prompt_file import NameKind, PromptFile
 
 BOX_MODES: dict[object, BoxFormat] = {0: "xyxy", 1: "xywh"}  # of the records of detectron2
+OBJECT = {"bbox", "box", "segmentation", "points", "polygon"}  # keys of objects
 RESULTS = {"bbox", "segmentation", "points", "keypoints"}
 CATEGORY_NAMES = ("category", "category_name", "label", "class", "class_name", "name")
+
+
+class Lines(list[Any]):
+    """The documents of a file with several lines."""
 
 
 def read_instances(document: Any, file: PromptFile) -> bool:
@@ -87,6 +92,27 @@ def read_results(document: Any, file: PromptFile) -> bool:
     return True
 
 
+def read_lines(document: Any, file: PromptFile) -> bool:
+    """Read `Lines`, a list of the same, or a single image; equal images in two lines count as two."""
+    lines = document if isinstance(document, list) else [document]
+    if not any(map(_is_image, lines)):
+        return False
+    for number, line in enumerate(lines, 1):
+        key = f"line {number}"
+        if not _is_image(line):
+            file.skip("lines without file_name and annotations, skipped", key)
+            continue
+        if line["annotations"] == [] and (other := next(filter(None, map(_other_objects, line.items())), None)):
+            file.skip(f"lines without annotations, but with {other}, skipped", key)
+            continue
+        add_image(file, key, line, key)
+        if line["annotations"] is None or line.get("error") is not None:
+            file.unread.add(key)
+        for item in line["annotations"] or ():
+            add_annotation(file, item, key)
+    return True
+
+
 def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
     """Add an image with COCO fields."""
     item = item if isinstance(item, dict) else {}
@@ -105,8 +131,8 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
         file.skip(what, f"annotation {item.get('id')}", identifier(image))
         return
     box, segmentation = item.get("bbox"), item.get("segmentation")
-    box_format = BOX_MODES.get(integer(item.get("bbox_mode")))
-    if turned := _rotated(item, file.given_format or file.box_format):
+    box_format, attributes = BOX_MODES.get(integer(item.get("bbox_mode"))), item.get("attributes")
+    if isinstance(attributes, dict) and (turned := _rotated(item, attributes, file.given_format or file.box_format)):
         box, box_format, segmentation = enclosing_box(turned), "xyxy", [turned]
     file.add(
         image,
@@ -122,14 +148,13 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
     )
 
 
-def _rotated(item: dict[str, Any], box_format: BoxFormat) -> list[float] | None:
+def _rotated(item: dict[str, Any], attributes: dict[str, Any], box_format: BoxFormat) -> list[float] | None:
     """The corners of a rotated box; None of others.
 
     CVAT and Encord write boxes, and their outlines, as they are before they are rotated clockwise about the center by
     `attributes.rotation` degrees.
     """
-    attributes, numbers = item.get("attributes"), read_numbers(item.get("bbox"), 4)
-    degrees = number_or_none(attributes.get("rotation")) if isinstance(attributes, dict) else None
+    degrees, numbers = number_or_none(attributes.get("rotation")), read_numbers(item.get("bbox"), 4)
     outline = item.get("segmentation") or [[0] * 8]
     is_box = isinstance(outline, list) and len(outline) == 1 and isinstance(outline[0], list) and len(outline[0]) == 8
     if not degrees or numbers is None or not is_box or box_format in NORMALIZED:
@@ -153,3 +178,16 @@ def _add_categories(file: PromptFile, listed: Any) -> None:
         elif item.get("name") not in (None, categories[key]["name"]):
             file.remark(what, f"{short(item)} has the id of {categories[key]['name']}")
     file.categories = list(categories.values())
+
+
+def _is_image(line: Any) -> bool:
+    """Whether a line has a name and a list of annotations, which is null if they are unknown."""
+    named = isinstance(line, dict) and image_name(line) is not None
+    return named and isinstance(line.get("annotations", ""), list | None)
+
+
+def _other_objects(item: tuple[str, Any]) -> str | None:
+    """The key of a list of objects."""
+    key, value = item
+    objects = (own.keys() for own in value if isinstance(own, dict)) if isinstance(value, list) else ()
+    return key if any(not OBJECT.isdisjoint(keys) for keys in objects) else None

@@ -10,7 +10,7 @@ from ...formats.values import Identifier, identifier, integer
 from ...io.images import READ_SUFFIXES
 from ...io.names import plain_name
 from ..prompt_file import NameKind, PromptFile
-from .ndjson import Lines
+from .coco import Lines
 
 # Keys of the image; the last two are of requests in batches of OpenAI and Gemini.
 IMAGES = (

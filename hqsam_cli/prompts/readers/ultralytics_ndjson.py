@@ -7,7 +7,7 @@ from typing import Any
 from ...formats.values import integer, read_numbers
 from ...records import NormalizedPolygon
 from ..prompt_file import PromptFile
-from .ndjson import Lines
+from .coco import Lines
 
 BOXES, POLYGONS = ("boxes", "pose"), ("segments", "obb")  # keys of labels; key points follow the box
 

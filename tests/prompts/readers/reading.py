@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hqsam_cli.formats.segmentation import decode_segmentation
-from hqsam_cli.prompts.content import read_content
 from hqsam_cli.prompts.prompt_file import PromptFile, Use
+from hqsam_cli.prompts.read import read_content
 
 
 def read(content: Any, use: Use = "box", label: str = "labels.json") -> PromptFile:
