@@ -85,14 +85,15 @@ def json_line(value: Mapping[str, Any]) -> bytes:
 
 
 def write_coco(path: Path, run: RunRecords) -> None:
-    """Write COCO instances JSON; failed images are included if their size is known."""
-    images = (
-        {"id": record.image_id, "file_name": record.file_name, "width": record.size[0], "height": record.size[1]}
-        for record in run.records()
-        if record.size is not None
-    )
+    """Write COCO instances JSON; failed images are included, with their `error`, if their size is known."""
+    images = (_image(record, *record.size) for record in run.records() if record.size is not None)
     annotations = (shown_annotation(own, run.segmentation) for record in run.records() for own in record.annotations)
     write_document(path, run.info, images, annotations, run.categories)
+
+
+def _image(record: ImageRecord, width: int, height: int) -> dict[str, Any]:
+    entry = {"id": record.image_id, "file_name": record.file_name, "width": width, "height": height}
+    return entry if record.failure is None else {**entry, "error": str(record.failure)}
 
 
 def write_document(

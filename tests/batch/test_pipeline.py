@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def test_names_that_differ_in_their_suffix_do_not_collide(tmp_path: Path) -> Non
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_killed_run_continues_to_the_same_bytes(images: Path, tmp_path: Path, number: signal.Signals) -> None:
     run(images, tmp_path / "whole")
-    process = subprocess.Popen([*PROGRAM, images, tmp_path / "out", "0.4"])
+    # Under nohup, the tests would ignore SIGHUP, and so would the run.
+    not_ignored = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    process = subprocess.Popen([*PROGRAM, images, tmp_path / "out", "0.4"], preexec_fn=not_ignored)
     journal = tmp_path / "out/journal.ndjson"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
