@@ -33,8 +33,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from hqsam_cli.inference.postprocess import mask_crops
-from hqsam_cli.inference.predictor import EncodedImages, Predictor, prepare_for_inference
-from hqsam_cli.inference.preprocess import ResizeLongestSide
+from hqsam_cli.inference.predictor import Predictor, prepare_for_inference
+from hqsam_cli.inference.preprocess import ResizedImage, ResizeLongestSide
 from hqsam_cli.inference.speed import random_boxes
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.weights.registry import ARCHITECTURES, build_model
@@ -168,16 +168,15 @@ def make_plan(architecture: str, dtype: torch.dtype, images: int, boxes: int) ->
     """
     plan, (height, width) = Plan(), PHOTO
     # In inference mode, composite operations such as `linear` would arrive whole; FLOPs are counted of their parts.
-    encode, logits = (inspect.unwrap(own) for own in (Predictor.encode_resized, Predictor.logits))
+    encode, logits = (inspect.unwrap(own) for own in (Predictor.encode, Predictor.logits))
     with fake_gpu(), torch.no_grad():
         predictor = Predictor(fake_model(architecture, dtype), dtype=dtype)
         side = predictor.model.image_size
         resize = ResizeLongestSide.of(height, width, side)
-        photos = [np.zeros((resize.input_height, resize.input_width, 3), np.uint8)] * images
+        photo = ResizedImage(np.zeros((resize.input_height, resize.input_width, 3), np.uint8), resize)
         with Recorder(plan.stages["encode"]):
-            features = encode(predictor, photos, hq=True)
+            encoded = encode(predictor, [photo] * images, hq=True)
         prompts = [(row, prompt) for row in range(images) for prompt in random_boxes(width, height, boxes)]
-        encoded = EncodedImages(features, [resize] * images)
         with Recorder(plan.stages["decode"]):
             batches = list(logits(predictor, encoded, prompts, ["sum"]))
         recorder = Recorder(plan.stages["postprocess"])

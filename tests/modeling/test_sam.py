@@ -43,10 +43,10 @@ def test_auto_weights_each_mask_by_its_own_stability(choice: str) -> None:
     prompts = PromptBatch(
         torch.zeros(2, dtype=torch.long), corners, torch.tensor([[BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]] * 2), None
     )
-    found = model.predict(features, prompts, ["auto", "hq", "sum"], choice=choice)  # type: ignore[arg-type]
+    found = model.predict(features, prompts, ["auto", "hq", "sum"], choice=choice)
     (auto, iou), (hq, _), (added, iou_of_sum) = (found[name] for name in ("auto", "hq", "sum"))
     assert torch.equal(iou, iou_of_sum)
     sam = added - hq
     weight = ((stability_score(sam) - UNSTABLE) / (STABLE - UNSTABLE)).clamp(0, 1)
     assert torch.allclose(auto, weight[..., None, None] * sam + hq, atol=1e-3)
-    assert torch.equal(model.predict(features, prompts, ["auto"], choice=choice)["auto"][0], auto)  # type: ignore[arg-type]
+    assert torch.equal(model.predict(features, prompts, ["auto"], choice=choice)["auto"][0], auto)
