@@ -54,11 +54,7 @@ def read_predictions(content: bytes, file: PromptFile) -> bool:
 def _groups(cell: Sequence[str], count: int) -> list[list[str]] | None:
     """The boxes of a cell, if they can be groups of that many: with a score up to 1, and an area."""
     groups = [list(cell[place : place + count]) for place in range(0, len(cell), count)]
-    for group in groups:
-        numbers = read_numbers(group[-5:], 5) if len(group) == count else None
-        if numbers is None or not 0 <= numbers[0] <= 1 or min(numbers[1:]) < 0:
-            return None
-        x, y, c, d = numbers[1:] if count == 6 else (0.0, 0.0, *numbers[3:])
-        if c <= x or d <= y:
-            return None
-    return groups
+    found = [read_numbers(group[-5:], 5) if len(group) == count else None for group in groups]
+    known = [own for own in found if own is not None and 0 <= own[0] <= 1 and min(own) >= 0]
+    valid = sum(c > x and d > y if count == 6 else min(c, d) > 0 for _, x, y, c, d in known)
+    return groups if valid == len(groups) else None
