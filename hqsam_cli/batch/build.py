@@ -24,7 +24,7 @@ from ..weights.registry import no_hq_message
 from .job import Job
 from .process_engine import ProcessEngine
 from .ray_engine import RayEngine
-from .steps import DetectAndSegment, Segment, SegmentEverything, SegmentObjects
+from .steps import DetectAndSegment, Segment, SegmentEverything, SegmentObjects, SegmentSalient
 from .work import Engine, LocalEngine, Worker
 
 
@@ -65,6 +65,8 @@ def build_step(
     predictor = _predictor(config, models)
     if config.everything:
         return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), config)
+    if config.prompts.salient:
+        return SegmentSalient(ObjectPredictor(predictor, config.objects), categories, config)
     if detector is None and models.detector is not None:
         detector = Detector(models.detector, config.detection, models.compute.device)
     if detector is None:

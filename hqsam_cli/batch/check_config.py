@@ -160,11 +160,11 @@ def rgb_of(color: str) -> tuple[int, int, int]:
 def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
     prompts, detector = config.prompts, config.detection.detector
     files = [path for path in (prompts.boxes, prompts.points, prompts.coarse_masks) if path is not None]
-    if read_typed(prompts) and (files or prompts.frame or config.everything or detector is not None):
+    if read_typed(prompts) and (files or prompts.salient or config.everything or detector is not None):
         name = "box" if prompts.box else "point"
         raise UsageError(
             f"--{name} cannot be combined with other prompts",
-            remedy="omit --boxes, --points, --coarse-masks, --frame, --everything and --detector",
+            remedy="omit --boxes, --points, --coarse-masks, --salient, --everything and --detector",
         )
     if prompts.images_json is not None and not files:
         reason = "applies to a COCO results list, and none is given"
@@ -172,19 +172,21 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
     if not config.everything and (unused := changed(config.generator)):
         raise UsageError("applies to everything mode only", option=unused[0], remedy="add --everything")
     if config.everything:
-        if files or prompts.frame or detector is not None:
+        if files or prompts.salient or detector is not None:
             raise UsageError(
                 "--everything takes no prompts",
-                remedy="omit --boxes, --points, --coarse-masks, --frame and --detector",
+                remedy="omit --boxes, --points, --coarse-masks, --salient and --detector",
             )
         if config.multimask:
             raise UsageError("--everything selects from the masks of a point by itself", remedy="omit --multimask")
-    if prompts.frame and files:
+    if prompts.salient and files:
         raise UsageError(
-            "--frame cannot be combined with other prompts", remedy="omit --boxes, --points and --coarse-masks"
+            "--salient cannot be combined with prompts", remedy="omit --boxes, --points and --coarse-masks"
         )
-    if detector is not None and (prompts.frame or files):
-        raise UsageError("--detector predicts the boxes", remedy="omit --boxes, --points, --coarse-masks and --frame")
+    if prompts.salient and config.multimask:
+        raise UsageError("--salient selects one mask", remedy="omit --multimask")
+    if detector is not None and (prompts.salient or files):
+        raise UsageError("--detector predicts the boxes", remedy="omit --boxes, --points, --coarse-masks and --salient")
     if [*inputs, *files, prompts.images_json].count(STDIN) > 1:
         raise UsageError("stdin can only be read once: only one of INPUT and the prompt files may be -")
 

@@ -104,13 +104,13 @@ def prepare_segment(
             remedy="pass one image, or a file of prompts: --boxes or --points",
         )
     given = read_prompts(prompts, beside=beside, stdin=stdin)
-    has_prompts = bool(given.files or given.masks or given.typed or prompts.frame or config.everything)
+    has_prompts = bool(given.files or given.masks or given.typed or prompts.salient or config.everything)
     is_bare = not has_prompts and config.detection.detector is None
     finds_objects = is_bare and not config.multimask  # else only by the detector
     if is_bare:
         config = _with_embedded(config, progress)
     table = PromptTable()
-    if config.detection.detector is None and not config.everything:
+    if config.detection.detector is None and not config.everything and not prompts.salient:
         _check_no_detector(config.detection)
         table = _bind(given, found.images, config, progress)
     config = replace(
@@ -136,7 +136,7 @@ def prepare_segment(
         output=place,
         formats=config.formats,
         batch_size=config.batch_size or compute.batch_size,
-        categories=detector.categories if detector else [DEFAULT_CATEGORY] if config.everything else table.categories,
+        categories=detector.categories if detector else table.categories or [DEFAULT_CATEGORY],
         identity=_identity(config, detector, model_sha256, finds_objects=finds_objects),
         info={
             "model": config.model,
@@ -207,7 +207,7 @@ def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
         raise UsageError(
             "no prompts",
             remedy="pass --detector NAME, --boxes PATH, --points FILE or --coarse-masks PATH, "
-            "or --frame for the full-image box",
+            "or --salient for the most salient object",
         )
     side = config.objects.grid_points[-1]
     points = "" if config.multimask else f"up to {side} x {side} points and "
@@ -268,6 +268,8 @@ def _identity(
     found_by = NO_DETECTOR if detector is None else detector.identity
     if finds_objects:
         found_by = f"{found_by}+{digest(asdict(config.objects))}"
+    if config.prompts.salient:
+        found_by = f"salient+{digest(asdict(config.objects))}"
     own = identity(*parts, model=model_sha256[:16], detector=found_by)
     if config.everything:
         chosen = {"score_threshold": config.detection.score_threshold, "max_det": config.detection.max_det}
@@ -279,6 +281,8 @@ def _describe(job: Job, config: SegmentConfig) -> str:
     """Describe the prompts of a job."""
     if config.detection.detector is not None:
         return f"boxes of the detector {config.detection.detector}"
+    if config.prompts.salient:
+        return "the most salient object of each image"
     if config.everything:
         return f"{config.generator.points_per_side} x {config.generator.points_per_side} points per image"
     counts = [len(job.prompts.for_image(image.file_name).prompts) for image in job.images]

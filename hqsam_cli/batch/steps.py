@@ -19,6 +19,7 @@ from ..formats.polygons import mask_polygons
 from ..inference.exclusive import exclusive
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
+from ..inference.salient import most_salient
 from ..io.find import SourceImage
 from ..io.output_folder import ImageFiles
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
@@ -204,6 +205,21 @@ class SegmentObjects(DetectAndSegment):
         boxes = self.detection.detector.detect([item.pixels for item in group if item.pixels is not None])
         found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+
+
+class SegmentSalient(Segment):
+    """Predicts one mask per image, of the most salient of the objects proposed by point grids."""
+
+    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
+        """See `Step`."""
+        return self.predictor.resize(pixels)
+
+    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
+        """See `Step`."""
+        images = [item.resized for item in group if item.resized is not None]
+        found = self.predictor.predict_batch(images, [[] for _ in images])
+        pairs = zip(group, found, strict=True)
+        return [self.selection.number_masks(item.source.file_name, most_salient(own)) for item, own in pairs]
 
 
 class SegmentEverything(Segment):

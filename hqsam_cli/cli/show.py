@@ -32,7 +32,7 @@ hqsam show photo.jpg --boxes dets.json --compare --output compared.png
 
 hqsam show hqsam_out --output pictures
 """
-PROMPTS = ("boxes", "box", "point", "box_format", "frame", "detector", "score_threshold", "max_det", "classes")
+PROMPTS = ("boxes", "box", "point", "box_format", "salient", "detector", "score_threshold", "max_det", "classes")
 OPTIONS = (*PROMPTS, "model", "mask_output", "device", "dtype", "exif", "max_pixels")
 
 

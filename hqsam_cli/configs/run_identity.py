@@ -48,7 +48,7 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     different = [name for name in sorted({*before, *now} - {VERSION}) if before.get(name) != now.get(name)]
     if DETECTOR in different and NO_DETECTOR in (before.get(DETECTOR), now.get(DETECTOR)):
         # Its options differ too, and are not named.
-        origins = ["found by a detector", "given"]
+        origins = ["found in the images", "given"]
         was, now_is = origins if now.get(DETECTOR) == NO_DETECTOR else reversed(origins)
         return [f"prompts were {was}, are {now_is}"]
     return [_change(name, before.get(name, "not given"), now.get(name, "not given")) for name in different]

@@ -71,7 +71,7 @@ class PromptConfig:
         PROMPTS,
         metavar="PATH",
     )
-    frame: bool = option(False, "Full-image box as the prompt, for images that one object fills.", PROMPTS)
+    salient: bool = option(False, "Segment only the most salient object, one mask per image, without prompts.", PROMPTS)
     strict: bool = option(False, "Exit with code 3 if any prompt is skipped.", ADVANCED)
 
 

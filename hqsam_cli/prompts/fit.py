@@ -201,7 +201,7 @@ def check_speaks(sources: PromptSources) -> None:
 
 def check_used(sources: PromptSources, table: PromptTable, images: Sequence[SourceImage]) -> None:
     """Raise an HqsamError if prompts were given and none of them can be used, for any reason."""
-    if sources.frame or not sources.entries or any(own.prompts for own in table.images.values()):
+    if not sources.entries or any(own.prompts for own in table.images.values()):
         return
     if dropped := sum(own.dropped for own in table.images.values()):
         raise HqsamError(

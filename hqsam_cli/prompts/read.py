@@ -48,12 +48,11 @@ NO_LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class PromptSources:
-    """All prompt sources of a command; with `frame`, the image frame is the prompt; `typed` are for each image."""
+    """All prompt sources of a command; `typed` are for each image."""
 
     files: tuple[PromptFile, ...] = ()
     listed: PromptFile | None = None
     masks: MaskFolder | None = None
-    frame: bool = False
     typed: tuple[RawPrompt, ...] = ()
 
     @property
@@ -108,11 +107,11 @@ def read_prompts(
             own = read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format, crowds=config.crowds)
             files.append(own)
     typed = read_typed(config)
-    if beside and not files and masks is None and not config.frame and not typed:
+    if beside and not files and masks is None and not config.salient and not typed:
         found = _read_beside(beside, config.box_format)
         settle_crowds(found, config.crowds)
         files += [found] if found.entries or found.lost else []
-    return PromptSources(tuple(files), listed, masks, config.frame, typed)
+    return PromptSources(tuple(files), listed, masks, typed)
 
 
 def read_prompt_file(

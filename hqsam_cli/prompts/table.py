@@ -125,8 +125,6 @@ def bind_prompts(
     names = [image.file_name for image in images]
     if sources.masks is not None:
         binder.add_masks(sources.masks, names)
-    for name in names if sources.frame else ():
-        binder.add_part(name, WHOLE, "xyxyn", (0.0, 0.0, 1.0, 1.0))
     for name in names if sources.typed else ():
         prompts = enumerate(sources.typed)
         binder.joined[name].prompts.update(

@@ -60,14 +60,14 @@ def test_boxes_beside_images_in_a_tar_are_their_prompts(hqsam: Run, photos: Path
     ended = hqsam("segment", "0.tar", "-f", "ndjson", "-o", "-")
     assert ended.code == 0 and "JSON beside images; images: 2, boxes: 3" in ended.err
     assert [(line["file_name"], len(line["annotations"])) for line in ended.lines] == [("a.jpg", 1), ("sub/b.png", 2)]
-    assert hqsam("segment", "0.tar", "--frame", "-o", "-").lines[1]["annotations"][1:] == []
+    assert hqsam("segment", "0.tar", "--salient", "-o", "-").lines[1]["annotations"][1:] == []
     Path("1.tar").write_bytes(tar_of({"a.jpg": a, "a.json": b'{"caption": "a disc"}'}))
     assert "the detector object" in hqsam("segment", "1.tar", "--dry-run").err
 
 
 def test_a_broken_tar_is_a_failure_and_the_rest_is_done(hqsam: Run, photos: Path) -> None:
     Path("0.tar").write_bytes(tar_of({"a.jpg": (photos / "a.jpg").read_bytes(), "b.jpg": b"x" * 5000})[:-9000])
-    for command in (("segment", "0.tar", "--frame", "-o", "out"), ("detect", "0.tar", "-o", "dets2.json")):
+    for command in (("segment", "0.tar", "--salient", "-o", "out"), ("detect", "0.tar", "-o", "dets2.json")):
         ended = hqsam(*command)
         assert ended.code == 3 and "hqsam: failed: 0.tar: broken tar" in ended.err
 
@@ -75,10 +75,10 @@ def test_a_broken_tar_is_a_failure_and_the_rest_is_done(hqsam: Run, photos: Path
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["memory://bucket/none", "--frame"], 4, "no image in memory://bucket/none"),
-        (["nobody://host/imgs", "--frame"], 2, "nobody://host/imgs: URL not supported by fsspec"),
+        (["memory://bucket/none", "--salient"], 4, "no image in memory://bucket/none"),
+        (["nobody://host/imgs", "--salient"], 2, "nobody://host/imgs: URL not supported by fsspec"),
         (["imgs", "--boxes", "memory://bucket/none.json"], 1, "memory://bucket/none.json: no such file"),
-        (["memory://bucket/imgs", "--frame", "-f", "yolo-seg"], 2, "yolo-seg needs local image files"),
+        (["memory://bucket/imgs", "--salient", "-f", "yolo-seg"], 2, "yolo-seg needs local image files"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -164,13 +164,13 @@ def test_boxes_go_to_an_address(
     ],
 )
 def test_outputs_that_cannot_be_are_one_line(hqsam: Run, photos: Path, arguments: list[str], said: str) -> None:
-    ended = hqsam("segment", photos, "--frame", *arguments)
+    ended = hqsam("segment", photos, "--salient", *arguments)
     assert (ended.code, ended.err.count("\n")) == (2, 1) and said in ended.err
 
 
 def test_a_server_that_takes_nothing_is_one_line(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hqsam_cli.io.addresses.RETRY_DELAYS", (0.01,))
-    ended = hqsam("segment", photos, "--frame", "-o", "http://127.0.0.1:1/out")
+    ended = hqsam("segment", photos, "--salient", "-o", "http://127.0.0.1:1/out")
     assert (ended.code, ended.err.count("\n")) == (1, 1) and "http://127.0.0.1:1/out" in ended.err
 
 
@@ -289,7 +289,7 @@ def test_a_folder_that_a_server_does_not_list_is_a_failure_and_the_rest_is_done(
     hqsam: Run, photos: Path, http: HttpServer
 ) -> None:
     shutil.copytree(photos, "www/imgs")
-    command = ("segment", f"{http.address}/imgs", "--frame", "-o", "out")
+    command = ("segment", f"{http.address}/imgs", "--salient", "-o", "out")
     assert hqsam(*command).code == 0
     masks = files_of(Path("out/masks"))
     http.trouble = lambda path: 403 if path.endswith("/sub/") else None

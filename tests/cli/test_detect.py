@@ -139,7 +139,7 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     assert hqsam("segment", photos, "-f", "coco").code == 0
     refused = hqsam("segment", photos, "--boxes", "dets.json", "-f", "coco")
     assert refused.code == 2
-    assert "of another run (prompts were found by a detector, are given, made by: hqsam segment" in refused.err
+    assert "of another run (prompts were found in the images, are given, made by: hqsam segment" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_no_prompts_at_all_means_the_embedded_detector(
         (["detect", "imgs", "--detector", "object.safetensors", "-o", "-", "-f", "coco"], 2, "only NDJSON"),
         (["detect", "imgs", "--detector", "object.safetensors", "-o", "imgs"], 2, "is a folder"),
         (["detect", "imgs", "--detector", "object.safetensors", "-o", "dets.json/x"], 1, "cannot be written"),
-        (["segment", "imgs", "--detector", "object.safetensors", "--frame"], 2, "--detector predicts the boxes"),
+        (["segment", "imgs", "--detector", "object.safetensors", "--salient"], 2, "--detector predicts the boxes"),
         (["segment", "imgs", "--detector", "object.safetensors", "--boxes", "dets.json"], 2, "--detector predicts"),
         (
             ["segment", "imgs", "--boxes", "dets.json", "--iou", "0.5"],

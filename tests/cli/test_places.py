@@ -26,7 +26,7 @@ def run_alone(limits: str, *arguments: str | Path, **environment: str) -> subpro
 
 @pytest.mark.parametrize("limit", ["ulimit -v 200000", "ulimit -v 1500000"])
 def test_too_little_memory_is_one_line(tmp_path: Path, limit: str) -> None:
-    ended = run_alone(limit, "segment", SAMPLES / "images", "--frame", "-o", tmp_path / "out")
+    ended = run_alone(limit, "segment", SAMPLES / "images", "--salient", "-o", tmp_path / "out")
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("hqsam: error: ") and "ulimit -v" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -62,5 +62,5 @@ def test_a_bug_is_one_line_too(hqsam: Run, photos: Path, monkeypatch: pytest.Mon
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("hqsam_cli.batch.inputs.find_images", broken)
-    ended = hqsam("segment", photos, "--frame")
+    ended = hqsam("segment", photos, "--salient")
     assert (ended.code, ended.err.count("\n")) == (1, 1) and "unexpected ZeroDivisionError (oh)" in ended.err

@@ -37,7 +37,7 @@ def test_a_page_and_a_table_of_a_run(hqsam: Run, photos: Path, tmp_path: Path) -
     for row in rows:
         assert (tmp_path / "out" / row["mask"]).is_file() and Path(row["path"]).is_file()
     # What shows results is no input of the next run.
-    plan = hqsam("segment", ".", "--frame", "--dry-run", "-o", "more").out
+    plan = hqsam("segment", ".", "--salient", "--dry-run", "-o", "more").out
     assert ["images", "3"] in [line.split() for line in plan.splitlines()]
     assert hqsam("report", "out").code == 0
 

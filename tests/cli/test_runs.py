@@ -83,7 +83,7 @@ def test_status_says_what_failed_and_why(hqsam: Run, photos: Path) -> None:
 def test_a_run_that_is_stopped_by_failures_says_so(hqsam: Run, photos: Path) -> None:
     for number in range(6):
         (photos / f"0{number}.jpg").write_bytes(b"")
-    command = ("segment", photos, "--frame", "--max-errors", "0", "--workers", "1")
+    command = ("segment", photos, "--salient", "--max-errors", "0", "--workers", "1")
     stopped = hqsam(*command)
     assert stopped.code == 1 and stopped.err.splitlines()[-1].startswith("hqsam: error: stopped: ")
     assert "stopped" in hqsam("status", "hqsam_out").out

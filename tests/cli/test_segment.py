@@ -127,7 +127,7 @@ def test_points_masks_frame_and_multimask(hqsam: Run, photos: Path) -> None:
     coarse = hqsam("segment", photos, "--coarse-masks", "coarse", "-o", "-")
     assert [len(line["annotations"]) for line in coarse.lines] == [1, 0]
 
-    frame = hqsam("segment", photos, "--frame", "-o", "-")
+    frame = hqsam("segment", photos, "--salient", "-o", "-")
     assert [len(line["annotations"]) for line in frame.lines] == [1, 1]
 
     three = hqsam("segment", photos, "--boxes", "dets.json", "--multimask", "-o", "-")
@@ -176,21 +176,21 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["imgs", "--boxes", "dets.json", "--frame"], 2, "--frame"),
+        (["imgs", "--boxes", "dets.json", "--salient"], 2, "--salient"),
         (["imgs", "--boxes", "gone.json"], 1, "gone.json"),
         (["imgs", "--boxes", "imgs/a.jpg"], 1, "an image (JPEG)"),
-        (["nothing*.jpg", "--frame"], 4, "no image"),
-        (["imgs", "--frame", "--device", "cuda:99"], 2, "cuda:99"),
-        (["imgs", "--frame", "--dtype", "int4"], 2, "int4"),
-        (["imgs", "--frame", "--model", "vit_x"], 2, "vit_x"),
-        (["imgs", "--frame", "--mask-output", "best"], 2, "best"),
-        (["imgs", "--frame", "--model", "sam_vit_h"], 2, "pass --mask-output sam"),
+        (["nothing*.jpg", "--salient"], 4, "no image"),
+        (["imgs", "--salient", "--device", "cuda:99"], 2, "cuda:99"),
+        (["imgs", "--salient", "--dtype", "int4"], 2, "int4"),
+        (["imgs", "--salient", "--model", "vit_x"], 2, "vit_x"),
+        (["imgs", "--salient", "--mask-output", "best"], 2, "best"),
+        (["imgs", "--salient", "--model", "sam_vit_h"], 2, "pass --mask-output sam"),
         (["imgs", "--images-json", "dets.json"], 2, "add --boxes"),
-        (["imgs", "--frame", "--output", "dets.json"], 1, "dets.json"),
-        (["gone.jpg", "--frame"], 4, "gone.jpg"),
-        (["film.mp4", "--frame"], 4, "a video"),
-        (["scan.pdf", "--frame"], 4, "a PDF"),
-        (["imgs", "--frame", "--batch-size", "0"], 2, "--batch-size: must be"),
+        (["imgs", "--salient", "--output", "dets.json"], 1, "dets.json"),
+        (["gone.jpg", "--salient"], 4, "gone.jpg"),
+        (["film.mp4", "--salient"], 4, "a video"),
+        (["scan.pdf", "--salient"], 4, "a PDF"),
+        (["imgs", "--salient", "--batch-size", "0"], 2, "--batch-size: must be"),
         (["imgs", "--boxs", "dets.json"], 2, "--boxes"),
         (["imgs", "--box", "1,2,9,9"], 2, "--box: applies to one image, and there are 2"),
         (["imgs/a.jpg", "--box", "9,9,1,2"], 2, "--box 9,9,1,2: not a box; pass X0,Y0,X1,Y1"),
@@ -200,7 +200,7 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs/a.jpg", "--box", "900,2,990,9"], 1, "(900, 2, 990, 9) lies outside the image of 160 x 120 pixels"),
         (["gone", "--dtype", "int4"], 2, "int4"),
         (["gone", "--max-errors", "few"], 2, "--max-errors few"),
-        (["imgs", "--frame", "--format", "coco,gif"], 2, "--format gif: unknown format"),
+        (["imgs", "--salient", "--format", "coco,gif"], 2, "--format gif: unknown format"),
         ([], 2, "missing argument 'INPUT'"),
         (["imgs", "--boxes", "-", "--images-json", "-"], 2, "stdin can only be read once"),
     ],

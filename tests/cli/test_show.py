@@ -56,4 +56,4 @@ def test_what_fails_is_said(hqsam: Run, photos: Path, tmp_path: Path) -> None:
     assert "torn.jpg" in result.err
     assert sorted(path.name for path in (tmp_path / "shown").rglob("*.jpg")) == ["a.jpg.jpg", "b.png.jpg"]
     assert hqsam("show", "none.jpg").code == 4
-    assert hqsam("segment", photos, "--frame", "--overlay", "-o", "-").code == 2
+    assert hqsam("segment", photos, "--salient", "--overlay", "-o", "-").code == 2

@@ -81,7 +81,7 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     (hq,) = [row for row in json.loads(by_eval.out)["rows"] if row["mask_output"] == "hq"]
     assert (hq["figures"]["mIoU"], hq["figures"]["mBIoU"]) == (result["miou"], result["mbiou"])
 
-    segmented = hqsam("segment", SAMPLES / "im", "--frame", "--model", "run/hqsam.safetensors", "-o", "masks")
+    segmented = hqsam("segment", SAMPLES / "im", "--salient", "--model", "run/hqsam.safetensors", "-o", "masks")
     assert segmented.code == 0, segmented.err
 
 

@@ -115,7 +115,7 @@ def test_a_plain_sam_by_name_makes_sam_masks(hqsam: Run, hub: LocalHub, photos: 
 
 def test_segment_refuses_wrong_weights_in_one_line(hqsam: Run, hub: LocalHub, photos: Path) -> None:
     hub.files["world/hq/hq.pth"] = PACKAGED["lite"].read_bytes()[:-1] + b"x"
-    result = hqsam("segment", photos, "--frame", "--model", "vit_tiny")
+    result = hqsam("segment", photos, "--salient", "--model", "vit_tiny")
     assert result.code == 1
     assert "SHA-256" in result.err
     assert len(result.err.splitlines()) == 2  # what is fetched, and the error

@@ -286,12 +286,13 @@ def test_a_mask_of_object_0_gets_another_id_and_a_line(bound: Any, tmp_path: Pat
     assert said.endswith("masks of object 0, which evaluation reads as none, with new ids: 1 (a.jpg/0.png)")
 
 
-def test_frame_is_a_prompt_for_every_image(bound: Any) -> None:
-    table = bound(["b.jpg", "a.jpg"], frame=True)
-    assert [(ids(table, name), table.for_image(name).prompts[0].xyxyn) for name in ("b.jpg", "a.jpg")] == [
-        ([first_id("b.jpg")], (0, 0, 1, 1)),
-        ([first_id("a.jpg")], (0, 0, 1, 1)),
-    ]
+def test_typed_boxes_and_points_are_prompts_of_the_image(bound: Any) -> None:
+    table = bound(["a.jpg"], box=("1,2,30,40", "5,6,7,8"))
+    assert [prompt.box for prompt in table.for_image("a.jpg").prompts] == [(1, 2, 30, 40), (5, 6, 7, 8)]
+    assert ids(table, "a.jpg") == [first_id("a.jpg"), first_id("a.jpg") + 1]
+    (clicked,) = bound(["a.jpg"], box=("1,2,30,40",), point=("3,4", "5,6,0")).for_image("a.jpg").prompts
+    assert clicked.box == (1, 2, 30, 40) and clicked.points is not None
+    assert clicked.points.tolist() == [[3, 4, 1], [5, 6, 0]]
     assert table.notes == Notes()
 
 
