@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -262,3 +264,8 @@ def test_incompatible_files_are_not_merged(
     ):
         with pytest.raises(HqsamError, match=said):
             merge_checkpoint(base, added)
+
+
+def test_loading_does_not_import_the_compiler() -> None:
+    code = "import sys; import hqsam_cli; hqsam_cli.load_model(); sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
