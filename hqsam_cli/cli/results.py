@@ -200,7 +200,11 @@ def convert(
         Path | None, typer.Option(metavar="DIR", help="Folder of the images, for formats that refer to image files.")
     ] = None,
     segmentation: Annotated[
-        SegmentationKind | None, typer.Option(help="Encoding of masks in coco and ndjson; unchanged by default.")
+        SegmentationKind | None,
+        typer.Option(
+            help="Encoding of masks in coco and ndjson; unchanged by default. docs/formats/readers.md lists the programs "
+            "that read polygons or RLE inexactly."
+        ),
     ] = None,
     tolerance: Annotated[float | None, option_of(SegmentConfig, "tolerance")] = None,
     exclusive: ExclusiveOption = False,

@@ -207,7 +207,11 @@ class PolygonConfig:
     """Conversion of masks to polygons."""
 
     segmentation: SegmentationKind = option(
-        "rle", "Encoding of masks in COCO and NDJSON: RLE, polygons, or both.", RESULTS, compared=True
+        "rle",
+        "Encoding of masks in COCO and NDJSON: RLE, polygons, or both; docs/formats/readers.md lists the programs that "
+        "read polygons or RLE inexactly.",
+        RESULTS,
+        compared=True,
     )
     tolerance: float | None = option(
         None,
