@@ -202,8 +202,8 @@ def convert(
     segmentation: Annotated[
         SegmentationKind | None,
         typer.Option(
-            help="Encoding of masks in coco and ndjson; unchanged by default. docs/formats/readers.md lists the programs "
-            "that read polygons or RLE inexactly."
+            help="Encoding of masks in coco and ndjson; unchanged by default. docs/formats/readers.md lists the "
+            "programs that read polygons or RLE inexactly."
         ),
     ] = None,
     tolerance: Annotated[float | None, option_of(SegmentConfig, "tolerance")] = None,
