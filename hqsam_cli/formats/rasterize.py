@@ -62,5 +62,7 @@ def with_pixels(parts: Parts, width: int, height: int) -> Parts:
     """The polygons that have a pixel by the rule of `pycocotools`; OpenCV and Pillow draw others as lines."""
     from pycocotools import mask as coco_mask
 
-    areas = coco_mask.area(coco_mask.frPyObjects(parts, height, width))
-    return [part for part, area in zip(parts, areas, strict=True) if area]
+    rles = coco_mask.frPyObjects(parts, height, width)
+    return [
+        part for part, rle in zip(parts, rles, strict=True) if coco_mask.area(rle)
+    ]  # `area` takes up to 255 at once

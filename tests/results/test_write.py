@@ -82,6 +82,18 @@ def test_polygons_along_pixel_borders_are_drawn_as_their_masks(tmp_path: Path, f
     assert [own["segmentation"] for own in json.loads(path.read_text())["annotations"]] == polygons
 
 
+@pytest.mark.parametrize("form", ["yolo-seg", "labelme"])
+def test_an_object_may_have_more_than_255_parts(tmp_path: Path, form: str) -> None:
+    places = [(4 * x, 4 * y) for x in range(25) for y in range(12)]
+    parts = [[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for x, y in places]
+    truth = document("a", first=1)
+    truth["images"][0] |= {"width": WIDTH, "height": HEIGHT}
+    truth["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 98, 46], "segmentation": parts}]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    _, cost = write_as(form, tmp_path / form, open_results(tmp_path / "truth.json"), {}, images=tmp_path)
+    assert len(parts) == 300 and cost.masks == 1
+
+
 def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
     scattered = document("abcd", first=5)
     random = np.random.default_rng(0)
