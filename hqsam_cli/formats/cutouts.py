@@ -109,6 +109,8 @@ def foreground(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     for the background as for the object.
     """
     mixed = (alpha > 0) & (alpha < 255)
+    if not mixed.any():  # of a mask without probabilities
+        return photo
     colors = photo.copy()
     height, width = alpha.shape
     side = max(max(alpha.shape) // SPREAD, 3)
