@@ -121,8 +121,7 @@ class Summary:
         self.done += record.failure is None
         self.masks += len(record.annotations)
         self.empty += sum("segmentation" in own and not own["area"] for own in record.annotations)
-        if any("polygons" in own for own in record.annotations):
-            self.polygons.add(record.annotations)
+        self.polygons.add(record.annotations)
         if record.failure is not None:
             self.failed.append(str(record.failure))
 

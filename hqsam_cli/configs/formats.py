@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+BY_CENTERS = "rasterize.by_pycocotools"  # reads polygons as they are
+
 
 class MaskFormat(NamedTuple):
     """A value of `hqsam segment --format`.
@@ -20,7 +22,7 @@ class MaskFormat(NamedTuple):
     made_of: Literal["annotations", "rle", "polygons", "masks"] = "annotations"
     file: str = ""
     beside: str | None = None
-    rasterized: str = "rasterize.by_pycocotools"
+    rasterized: str = BY_CENTERS
 
 
 MASK_FORMATS = {

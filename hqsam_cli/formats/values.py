@@ -61,6 +61,11 @@ def dict_or_empty(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def dicts_of(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; empty if it is none."""
+    return [item for item in list_or_empty(value) if isinstance(item, dict)]
+
+
 def list_or_empty(value: Any) -> list[Any]:
     """A list; empty if the value is something else."""
     return value if isinstance(value, list) else []

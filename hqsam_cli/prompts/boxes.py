@@ -90,7 +90,11 @@ def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_f
         )
     if box_format == "qwen2.5":
         return  # pixels of another size
-    known = [(corners(n, box_format), size) for n, size in sized if size is not None and _has_area(n, box_format)]
+    known = [
+        (corners(n, box_format), size)
+        for n, size in sized
+        if size is not None and (box_format == "xywh" or is_within(n))
+    ]
     check_pixels(known, box_format, f"of {len(known)}", path)
 
 
@@ -125,11 +129,10 @@ def check_pixels(boxes: Sequence[tuple[Box, Size]], box_format: BoxFormat, total
 
 def _fit(boxes: Sequence[Box], sizes: Sequence[Size]) -> bool:
     """Whether most boxes are corners within their images."""
-    pairs = zip(boxes, sizes, strict=True)
-    fit = sum(x0 < x1 <= width + 1 and y0 < y1 <= height + 1 for (x0, y0, x1, y1), (width, height) in pairs)
-    return fit >= MOST * len(boxes)
+    return sum(is_within(*pair) for pair in zip(boxes, sizes, strict=True)) >= MOST * len(boxes)
 
 
-def _has_area(numbers: Sequence[float], box_format: BoxFormat) -> bool:
-    x, y, c, d = numbers
-    return box_format == "xywh" or (c > x and d > y)
+def is_within(box: Sequence[float], size: Size | None = None) -> bool:
+    """Whether four numbers can be corners x0, y0, x1, y1 with an area, within an image if its size is known."""
+    x0, y0, x1, y1 = box
+    return x0 < x1 and y0 < y1 and (size is None or (x1 <= size[0] + 1 and y1 <= size[1] + 1))

@@ -20,8 +20,7 @@ from ..records import ImagePrompts, MappedObject, NormalizedPolygon, Prompt, Raw
 from .boxes import check_pixels, divided, smart_resize
 from .read import PromptSources
 from .table import PromptTable
-
-SAMPLE = 50  # images whose headers are read
+from .units import SAMPLE
 
 
 def fit_prompts(

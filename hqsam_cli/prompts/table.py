@@ -180,10 +180,9 @@ class _Binder:
                 remedy="pass `images_json` FILE with its images",
             )
         sources = {image.file_name: image for image in images}
-        if file.unsettled or file.box_format == "qwen2.5":
-            matched_images = {key: sources[name] for key, name in matches.names.items()}
-            for settle in (settle_units, settle_sizes):
-                self.notes.remarks.extend(filter(None, [settle(file, matched_images)]))
+        settle = settle_sizes if file.unsettled else settle_units if file.box_format == "qwen2.5" else None
+        if settle is not None and (decision := settle(file, {k: sources[name] for k, name in matches.names.items()})):
+            self.notes.remarks.append(decision)
         self._add_notes(file)
         silent = file.silent
         for image_key, name in matches.names.items():

@@ -11,8 +11,7 @@ from ..errors import HqsamError
 from ..formats.values import Identifier
 from ..io.find import SourceImage
 from ..io.images import read_header
-from ..records import Box
-from .boxes import MOST, Size, divided, smart_resize
+from .boxes import MOST, Size, divided, is_within, smart_resize
 from .prompt_file import PromptFile
 
 THOUSAND = (1000, 1000)
@@ -36,7 +35,7 @@ def settle_units(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> 
     Raises:
         HqsamError: it could be either.
     """
-    if file.box_format != "qwen2.5" or file.given_format is not None or not file.ambiguous:
+    if file.given_format is not None or not file.ambiguous:
         return None
     inputs = {key: smart_resize(*size) for key in islice(images, SAMPLE) if (size := _size(file, key, images[key]))}
     boxes = [(a.value, inputs[a.key]) for a in file.annotations if a.field == "input_box" and a.key in inputs]
@@ -77,14 +76,14 @@ def settle_sizes(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> 
     Raises:
         HqsamError: most could be either, but more of them sizes than corners.
     """
-    if not file.unsettled or not file.annotations:
+    if not file.annotations:
         return None
     sizes = {key: size for key in islice(images, SAMPLE) if (size := _size(file, key, images[key]))}
     numbers = [(a, b, c, d) for (a, b, c, d), _ in file.ambiguous if a + c > a and b + d > b]  # as of all annotations
     pairs = list(zip(file.annotations, numbers, strict=True))
     known = [(a.value, own, sizes.get(a.key)) for a, own in pairs if a.key in sizes or not sizes]
-    as_sizes = sum(_is_within(box, size) for box, _, size in known)
-    as_corners = sum(_has_area(own) and _is_within(own, size) for _, own, size in known)
+    as_sizes = sum(is_within(box, size) for box, _, size in known)
+    as_corners = sum(is_within(own, size) for _, own, size in known)
     enough = as_corners >= MOST * len(known)
     if sizes and as_sizes > as_corners and enough:
         raise HqsamError(
@@ -94,20 +93,11 @@ def settle_sizes(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> 
         )
     if as_corners >= as_sizes or enough:
         file.box_format = "xyxy"
-        file.annotations = [replace(a, value=own) for a, own in pairs if _has_area(own)]
-        for a in (a for a, own in pairs if not _has_area(own)):
+        file.annotations = [replace(a, value=own) for a, own in pairs if is_within(own)]
+        for a in (a for a, own in pairs if not is_within(own)):
             file.lose("boxes without area, skipped", file.images[a.key].label, a.key)
     reason = "their numbers and the sizes of the images" if sizes else "their numbers"
     return f"{file.path}: no header; boxes read as {file.box_format}, by {reason}"
-
-
-def _has_area(box: Box) -> bool:
-    return box[2] > box[0] and box[3] > box[1]
-
-
-def _is_within(box: Box, size: Size | None) -> bool:
-    """Whether corners are within an image, if its size is known."""
-    return size is None or (box[2] <= size[0] + 1 and box[3] <= size[1] + 1)
 
 
 def _size(file: PromptFile, key: Identifier, image: SourceImage) -> Size | None:

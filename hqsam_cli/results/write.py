@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..configs import DEFAULT_TOLERANCE, SegmentationKind
-from ..configs.formats import FOLDERS, MASK_FORMATS, POLYGON_FORMATS, RLE_FORMATS, Layout, MaskFormat
+from ..configs.formats import BY_CENTERS, FOLDERS, MASK_FORMATS, POLYGON_FORMATS, RLE_FORMATS, Layout
 from ..errors import HqsamError
 from ..formats import BOX_WRITERS, WRITERS
 from ..formats.coco import RunRecords, write_document, write_list
@@ -252,7 +252,7 @@ class _Masks:
         changed: Annotation = {**annotation}
         try:
             given = sound_polygons(shape) if isinstance(shape, list) and not self.to_rle else None
-            if given is not None and MASK_FORMATS[self.form].rasterized == MaskFormat("").rasterized:
+            if given is not None and MASK_FORMATS[self.form].rasterized == BY_CENTERS:
                 polygons: Polygons = {"parts": given, "ious": {self.form: 1.0}, "dropped": 0}  # they are the mask
             elif size is None:
                 raise ValueError("belongs to an image of unknown size")

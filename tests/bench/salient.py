@@ -21,7 +21,7 @@ from hqsam_cli.inference.device import resolve_compute
 from hqsam_cli.inference.objects import ObjectPredictor
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.inference.salient import most_salient
-from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 
@@ -39,7 +39,7 @@ def main() -> None:
     scores: dict[str, list[float]] = {"full-image box": [], "--salient": [], "best": []}
     for pair in tqdm(find_pairs(arguments.folder).pairs[: arguments.limit], disable=None):
         photo, gray = read_pair(pair)
-        gt, (height, width) = gray > THRESHOLD, photo.shape[:2]
+        gt, (height, width) = is_foreground(gray), photo.shape[:2]
         (whole,) = predictor.predict_batch([photo], [[Prompt(box=(0, 0, width, height))]])[0]
         (found,) = objects.predict_batch([photo], [[]])
         scores["full-image box"].append(100 * iou(whole.mask.full(), gt))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from ...formats.values import number_or_none, text_of
+from ...formats.values import dicts_of, number_or_none, text_of
 from ...io.images import READ_SUFFIXES
 from ..prompt_file import NameKind, PromptFile
 
@@ -71,8 +71,7 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
 
 def read_records(document: Any, file: PromptFile) -> bool:
     """Read boxes of a list of rows in JSON."""
-    rows = [row for row in document if isinstance(row, dict)] if isinstance(document, list) else []
-    rows = [{str(name).strip().lower(): value for name, value in row.items()} for row in rows]
+    rows = [{str(name).strip().lower(): value for name, value in row.items()} for row in dicts_of(document)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if not any({*names} <= {*columns} for names in CORNERS) or {*FILE}.isdisjoint(columns):
         return False

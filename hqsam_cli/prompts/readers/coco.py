@@ -115,7 +115,7 @@ def read_lines(document: Any, file: PromptFile) -> bool:
 
 def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
     """Add an image with COCO fields."""
-    item = item if isinstance(item, dict) else {}
+    item = dict_or_empty(item)
     size, extra = (item.get("width"), item.get("height")), item.get("extra")
     # The name before the export: of Roboflow, and of Encord.
     original = extra.get("name") if isinstance(extra, dict) else item.get("image_title")
@@ -124,7 +124,7 @@ def add_image(file: PromptFile, key: object, item: Any, where: str) -> None:
 
 def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
     """Add an annotation with COCO fields, to `image` or that of its `image_id`."""
-    item = item if isinstance(item, dict) else {}
+    item = dict_or_empty(item)
     image = item.get("image_id") if image is None else image
     if file.use == "box" and "keypoints" in item and not item.get("bbox") and not item.get("segmentation"):
         what = "annotations with keypoints, but without bbox, skipped"

@@ -46,7 +46,7 @@ def _read_shape(element: ElementTree.Element, size: Size | None) -> Shape | None
     if element.tag == "box" and (corners := numbers_of(element.attrib, ("xtl", "ytl", "xbr", "ybr"))):
         x0, y0, x1, y1 = corners
         turn = number_or_none(element.get("rotation")) or 0
-        return Shape(rotated_box((x0, y0, x1, y1), turn, ((x0 + x1) / 2, (y0 + y1) / 2)))
+        return Shape(rotated_box((x0, y0, x1, y1), turn))
     if element.tag == "polygon":
         texts = re.split("[;,]", element.get("points") or "")
         points = read_numbers(texts, len(texts))

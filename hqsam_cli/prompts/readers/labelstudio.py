@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...formats.labelstudio import LOCAL_FILES
-from ...formats.values import dict_or_empty, integer, number_or_none, numbers_of
+from ...formats.values import dict_or_empty, dicts_of, integer, number_or_none, numbers_of
 from ...io.images import READ_SUFFIXES
 from ...io.names import plain_name
 from ..boxes import rotated_box
@@ -64,18 +64,18 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
 def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, str | None] | None:
     """The regions of a task (None if unlabeled) and a remark; None if it is not a task."""
     if isinstance(task.get("data"), dict):
-        given = [a for name in ("annotations", "predictions") for a in _dicts(task.get(name))]
-        drawn = [a for a in _dicts(task.get("annotations")) if not a.get("was_cancelled")]
-        chosen = drawn or _dicts(task.get("predictions"))
+        given = [a for name in ("annotations", "predictions") for a in dicts_of(task.get(name))]
+        drawn = [a for a in dicts_of(task.get("annotations")) if not a.get("was_cancelled")]
+        chosen = drawn or dicts_of(task.get("predictions"))
         if given and not any("result" in a for a in given):
             return None
         if not chosen:
             return None, None
         several = "tasks with several annotations, of which the first counts" if len(drawn) > 1 else None
         remark = several if drawn else "tasks that nobody annotated, whose predictions count"
-        return _dicts(chosen[0].get("result")), remark
+        return dicts_of(chosen[0].get("result")), remark
     # JSON-MIN: results by control name, without a `value` wrapper.
-    lists = [region for value in task.values() for region in _dicts(value) if "original_width" in region]
+    lists = [region for value in task.values() for region in dicts_of(value) if "original_width" in region]
     return ([{**region, "value": region} for region in lists], None) if lists else None
 
 
@@ -112,10 +112,6 @@ def _image(task: dict[str, Any]) -> str | None:
         if PurePosixPath(plain_name(name)).suffix.lower() in READ_SUFFIXES:
             return name
     return None
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _first(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...formats.values import dict_or_empty, dicts_of
 from ..prompt_file import PromptFile
 
 SOURCE, METADATA = "source-ref", "-metadata"
@@ -18,19 +19,18 @@ def read_manifest(document: Any, file: PromptFile) -> bool:
     file.numbered = False
     for number, line in enumerate(lines, 1):
         key = f"line {number}"
-        line = line if isinstance(line, dict) else {}
+        line = dict_or_empty(line)
         jobs = {name: job for name, job in line.items() if isinstance(job, dict) and "annotations" in job}
-        sizes = [size for job in jobs.values() for size in _dicts(job.get("image_size"))]
+        sizes = [size for job in jobs.values() for size in dicts_of(job.get("image_size"))]
         size = (sizes[0].get("width"), sizes[0].get("height")) if sizes else (None, None)
         file.add_image(key, line.get(SOURCE), key, size)
         if not jobs:
             file.lose("lines without boxes of a labeling job, skipped", key, key)
         for name, job in jobs.items():
-            metadata = line.get(f"{name}{METADATA}")
-            metadata = metadata if isinstance(metadata, dict) else {}
-            names = metadata["class-map"] if isinstance(metadata.get("class-map"), dict) else {}
-            scores = [item.get("confidence") for item in _dicts(metadata.get("objects"))]
-            for place, item in enumerate(_dicts(job["annotations"])):
+            metadata = dict_or_empty(line.get(f"{name}{METADATA}"))
+            names = dict_or_empty(metadata.get("class-map"))
+            scores = [item.get("confidence") for item in dicts_of(metadata.get("objects"))]
+            for place, item in enumerate(dicts_of(job["annotations"])):
                 own = item.get("class_id")
                 file.add(
                     key,
@@ -43,7 +43,3 @@ def read_manifest(document: Any, file: PromptFile) -> bool:
                     score=(scores[place] if place < len(scores) else None) or None,
                 )
     return True
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

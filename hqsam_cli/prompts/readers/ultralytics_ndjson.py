@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import integer, read_numbers
+from ...formats.values import dict_or_empty, integer, read_numbers
 from ...records import NormalizedPolygon
 from ..prompt_file import PromptFile
 from .coco import Lines
@@ -34,7 +34,7 @@ def read_dataset(document: Any, file: PromptFile) -> bool:
 
 
 def _add_labels(annotations: Any, key: str, file: PromptFile) -> None:
-    labels = annotations if isinstance(annotations, dict) else {}
+    labels = dict_or_empty(annotations)
     if not labels.keys() & {*BOXES, *POLYGONS}:
         file.lose("images without boxes, segments, pose or obb, skipped", key, key)
     for kind in (kind for kind in (*BOXES, *POLYGONS) if isinstance(labels.get(kind), list)):
