@@ -18,7 +18,7 @@ from ..configs import EverythingConfig, MaskOutput
 from ..modeling.sam import MaskChoice
 from ..progress import SILENT
 from ..records import Instance, MaskCrop, Prompt
-from .postprocess import logit_crops
+from .postprocess import windows
 from .predictor import Predictor
 from .preprocess import ResizeLongestSide
 from .regions import remove_small_regions
@@ -136,14 +136,16 @@ class MaskGenerator:
     ) -> _Candidate | None:
         """Mask of logits (S / 4, S / 4) in an image of `size` (H, W); None if unstable or near a crop edge."""
         offset = self.config.stability_score_offset
-        (found,) = logit_crops(logits[None], [resize], threshold=-offset)
-        union = int((found.values > 0).sum())
-        stability = int((found.values > 2 * offset).sum()) / union if union else math.nan
+        logits = logits + offset
+        (window,) = windows(logits[None], [resize])
+        values = window.upsampled(logits)
+        union = int((values > 0).sum())
+        stability = int((values > 2 * offset).sum()) / union if union else math.nan
         if not stability >= self.config.stability_score_thresh:
             return None
         x0, y0, x1, y1 = crop
-        bits = (found.values > offset).cpu().numpy()
-        mask = MaskCrop(bits, found.x + x0, found.y + y0, size[1], size[0])
+        bits = (values > offset).cpu().numpy()
+        mask = MaskCrop(bits, window.columns.start + x0, window.rows.start + y0, size[1], size[0])
         x, y, w, h = mask.tight_box()
         box = (x, y, x + w - 1, y + h - 1) if w else (x0, y0, x0, y0)
         if is_box_near_crop_edge(box, crop, size):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,38 +25,6 @@ MIN_LOGIT = math.log(0.5 / 254.5)  # the logit whose probability is 0.5 / 255
 SCALE = 4  # from low-resolution logits to the model's input
 FULL_UPSAMPLING_SHARE = 0.2  # fraction of the image area; for larger crops torch's full upsampling is faster
 MAX_BATCH_PIXELS = 2**26  # full-size logits on the device; each takes four bytes, and four more during upsampling
-Region: TypeAlias = tuple[int, int, int, int]
-
-
-def positive_regions(logits: Tensor) -> list[Region | None]:
-    """Bounds of the positive logits for each of (N, h, w): first and last row, first and last column, or None."""
-    positive = logits > 0
-    rows, columns = positive.any(dim=2), positive.any(dim=1)
-    height, width = logits.shape[1:]
-    bounds = torch.stack(
-        [
-            rows.int().argmax(1),
-            height - 1 - rows.flip(1).int().argmax(1),
-            columns.int().argmax(1),
-            width - 1 - columns.flip(1).int().argmax(1),
-            rows.any(dim=1),
-        ],
-        dim=1,
-    )
-    return [(top, bottom, left, right) if some else None for top, bottom, left, right, some in bounds.tolist()]
-
-
-class LogitCrop(NamedTuple):
-    """Logits minus a threshold at the original image size, cropped; negative outside the crop.
-
-    Attributes:
-        values: float (h, w).
-        x, y: position of `values[0, 0]` in the image.
-    """
-
-    values: Tensor
-    x: int
-    y: int
 
 
 def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
@@ -69,8 +37,10 @@ def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCro
     if not logits.is_cpu:
         return mask_crops_by_full_upsampling(logits, resizes)
     return [
-        MaskCrop((crop.values > 0).numpy(), crop.x, crop.y, resize.width, resize.height)
-        for crop, resize in zip(logit_crops(logits, resizes), resizes, strict=True)
+        MaskCrop(
+            (own.upsampled(row) > 0).numpy(), own.columns.start, own.rows.start, own.resize.width, own.resize.height
+        )
+        for row, own in zip(logits, windows(logits, resizes), strict=True)
     ]
 
 
@@ -81,8 +51,7 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
     """
     if not resizes:
         return []
-    empty = slice(0, 0), slice(0, 0)
-    slices = [empty if own is None else (own[0].pixels, own[1].pixels) for own in _axes(logits, resizes)]
+    places = windows(logits, resizes)
     bits: list[Tensor] = []
     for resize, group in groupby(range(len(resizes)), key=resizes.__getitem__):
         indices = list(group)
@@ -90,56 +59,30 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
         for start in range(0, len(indices), batch_size):
             batch = indices[start : start + batch_size]
             masks = _upsampled(logits[batch[0] : batch[-1] + 1], resize) > 0
-            bits += [mask[slices[n]].flatten() for n, mask in zip(batch, masks, strict=True)]
+            bits += [
+                mask[places[n].rows.pixels, places[n].columns.pixels].flatten()
+                for n, mask in zip(batch, masks, strict=True)
+            ]
     flat = torch.cat(bits)
     on_host = torch.empty(flat.shape, dtype=torch.bool, pin_memory=flat.is_cuda).copy_(flat).numpy()
     parts = np.split(on_host, np.cumsum([len(own) for own in bits])[:-1])
     return [
-        MaskCrop(
-            part.reshape(rows.stop - rows.start, columns.stop - columns.start),
-            columns.start,
-            rows.start,
-            resize.width,
-            resize.height,
-        )
-        for part, (rows, columns), resize in zip(parts, slices, resizes, strict=True)
+        MaskCrop(part.reshape(len(rows), len(columns)), columns.start, rows.start, resize.width, resize.height)
+        for part, (rows, columns, resize) in zip(parts, places, strict=True)
     ]
 
 
 def probability_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[ProbabilityCrop]:
     """Foreground probabilities at the original size of each image; arguments as in `mask_crops`."""
-    crops = logit_crops(logits, resizes, threshold=MIN_LOGIT)
-    return [ProbabilityCrop(_to_uint8(torch.sigmoid(crop.values + MIN_LOGIT)), crop.x, crop.y) for crop in crops]
+    logits = logits - MIN_LOGIT
+    return [
+        ProbabilityCrop(_to_uint8(torch.sigmoid(own.upsampled(row) + MIN_LOGIT)), own.columns.start, own.rows.start)
+        for row, own in zip(logits, windows(logits, resizes), strict=True)
+    ]
 
 
 def _to_uint8(probabilities: Tensor) -> np.ndarray:
     return (255 * probabilities).round().to(torch.uint8).cpu().numpy()
-
-
-def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, threshold: float = 0.0) -> list[LogitCrop]:
-    """Logits minus `threshold` at the original size of each image, cropped to the positive region."""
-    logits = logits - threshold if threshold else logits
-    crops = []
-    for row, axes, resize in zip(logits, _axes(logits, resizes), resizes, strict=True):
-        if axes is None:
-            crops.append(LogitCrop(logits.new_zeros(0, 0), 0, 0))
-            continue
-        rows, columns = axes
-        area = (rows.out_last - rows.out_first) * (columns.out_last - columns.out_first)
-        if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
-            values = _upsampled(row[None], resize)[0, rows.pixels, columns.pixels]
-        else:
-            low_res = row[None, None, rows.first : rows.last, columns.first : columns.last]
-            # The crop starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
-            # clamped differently are next to negative logits only.
-            at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
-            low, high, weight = columns.taps(logits.device)
-            across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
-            low, high, weight = rows.taps(logits.device)
-            weight = weight[:, None]
-            values = across[low] * (1 - weight) + across[high] * weight
-        crops.append(LogitCrop(values, columns.out_first, rows.out_first))
-    return crops
 
 
 def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
@@ -150,48 +93,81 @@ def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
     return functional.interpolate(unpadded, size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def _axes(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[tuple[_Axis, _Axis] | None]:
-    """Rows and columns of the crops around the positive logits of each of (N, h, w); None if a crop has no pixels."""
-    axes: list[tuple[_Axis, _Axis] | None] = []
-    for region, resize in zip(positive_regions(logits), resizes, strict=True):
-        if region is None:
-            axes.append(None)
-            continue
-        top, bottom, left, right = region
-        rows = _Axis(top, bottom, logits.shape[1], resize.input_height, resize.height)
-        columns = _Axis(left, right, logits.shape[2], resize.input_width, resize.width)
-        is_empty = rows.out_first >= rows.out_last or columns.out_first >= columns.out_last
-        axes.append(None if is_empty else (rows, columns))
-    return axes
+def windows(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[Window]:
+    """Windows around the positive logits of each of (N, S / 4, S / 4)."""
+    positive, side = logits > 0, logits.shape[-1]
+    bounds = [
+        bound
+        for line in (positive.any(dim=2), positive.any(dim=1))
+        for bound in (line.int().argmax(1), (side - line.flip(1).int().argmax(1)) * line.any(1))
+    ]
+    return [
+        Window(
+            _Axis(top, bottom, side, resize.input_height, resize.height),
+            _Axis(left, right, side, resize.input_width, resize.width),
+            resize,
+        )
+        for (top, bottom, left, right), resize in zip(torch.stack(bounds, dim=1).tolist(), resizes, strict=True)
+    ]
+
+
+class Window(NamedTuple):
+    """The part of an image around the positive logits of a mask, possibly without pixels."""
+
+    rows: _Axis
+    columns: _Axis
+    resize: ResizeLongestSide
+
+    def upsampled(self, logits: Tensor) -> Tensor:
+        """Logits (S / 4, S / 4) at the original size: (h, w)."""
+        rows, columns, resize = self
+        area = len(rows) * len(columns)
+        if not area:
+            return logits.new_zeros(len(rows), len(columns))
+        if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
+            return _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
+        low_res = logits[None, None, rows.first : rows.last, columns.first : columns.last]
+        # The window starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
+        # clamped differently are next to negative logits only.
+        at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
+        low, high, weight = columns.taps(logits.device)
+        across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
+        low, high, weight = rows.taps(logits.device)
+        weight = weight[:, None]
+        return across[low] * (1 - weight) + across[high] * weight
 
 
 class _Axis:
-    """One axis of a crop: its logits and the pixels of the original image it covers.
+    """One axis of a window: its logits and the pixels of the original image it covers.
 
     Args:
-        first, last: positive logits, inclusive.
+        first, end: bounds of the positive logits; `end` is 0 if there are none.
         samples: axis length in logits.
         inner: axis length in the model's input, without padding.
         length: axis length in the original image.
+
+    Attributes:
+        first, last: bounds of the logits.
+        start, stop: bounds of the pixels, `pixels` as a slice.
     """
 
-    def __init__(self, first: int, last: int, samples: int, inner: int, length: int) -> None:
-        self.first, self.last = max(first - MARGIN, 0), min(last + MARGIN + 1, samples)  # last is exclusive
+    def __init__(self, first: int, end: int, samples: int, inner: int, length: int) -> None:
+        self.first, self.last = max(first - MARGIN, 0), min(end + MARGIN, samples) if end else 0  # last is exclusive
         self.inner, self.scale = inner, inner / length
-        # Pixels with both taps inside the crop.
+        # Pixels with both taps inside the window.
         begin, end = self.first * SCALE, min(self.last * SCALE, inner)
         low = 0 if self.first == 0 else int(np.ceil((begin + 0.5) / self.scale - 0.5))
         high = length if end >= inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
-        self.out_first, self.out_last = max(low, 0), min(high, length)
+        self.start = max(low, 0)
+        self.stop = max(self.start, min(high, length))
+        self.pixels = slice(self.start, self.stop)
 
-    @property
-    def pixels(self) -> slice:
-        """Pixels of the original image covered by the crop."""
-        return slice(self.out_first, self.out_last)
+    def __len__(self) -> int:
+        return self.stop - self.start
 
     def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Lower tap, upper tap (indices into the crop at input resolution) and weight of the upper tap, per pixel."""
-        pixel = torch.arange(self.out_first, self.out_last, dtype=torch.float32)
+        """Lower tap, upper tap (indices into the window at input resolution) and weight of the upper tap, per pixel."""
+        pixel = torch.arange(self.start, self.stop, dtype=torch.float32)
         source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
         low = source.floor().clamp(max=self.inner - 1)
         high = (low + 1).clamp(max=self.inner - 1)

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..inference.postprocess import positive_regions
 from ..modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PADDING_POINT, PromptBatch
 from ..modeling.sam import HQSam, ImageFeatures
+from ..records import MaskCrop
 from .saving import save_tensors
 
 POINTS = 4  # random point prompts per image, for SAM's proposals
@@ -104,16 +104,12 @@ def _boxes_at_points(model: HQSam, features: ImageFeatures, seeds: Sequence[int]
     some = good.any(dim=1)
     rank = (draws[:, 2] * good.sum(dim=1)).long()  # a random one of the good masks
     chosen = (good.cumsum(dim=1) == rank[:, None] + 1).int().argmax(dim=1)
-    masks = logits[some.to(logits.device), chosen[some].to(logits.device)]
-    found = zip(rows[some].tolist(), positive_regions(masks), strict=True)
+    masks = (logits[some.to(logits.device), chosen[some].to(logits.device)] > 0).cpu().numpy()
     scale, boxes = model.image_size // logits.shape[-1], [torch.zeros(0, 4) for _ in seeds]
-    for row, region in found:
-        if region is None:
-            continue
-        top, bottom, left, right = region
-        box = scale * torch.tensor([[left, top, right + 1, bottom + 1]], dtype=torch.float32)
-        if (box[:, 2:] - box[:, :2]).amin() >= MIN_SIDE:
-            boxes[row] = torch.cat([boxes[row], box])
+    for row, mask in zip(rows[some].tolist(), masks, strict=True):
+        x, y, w, h = (scale * n for n in MaskCrop.whole(mask).tight_box())
+        if min(w, h) >= MIN_SIDE:
+            boxes[row] = torch.cat([boxes[row], torch.tensor([[x, y, x + w, y + h]], dtype=torch.float32)])
     return boxes
 
 

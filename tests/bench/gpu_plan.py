@@ -192,8 +192,8 @@ def _stand_ins(recorder: Recorder) -> Iterator[None]:
 
     def bounds(tensor: Tensor) -> list[list[int]]:
         recorder.wait("tolist")
-        last = int(OBJECT * 256)
-        return [[0, last, 0, last, 1]] * len(tensor)
+        end = int(OBJECT * 256) + 1
+        return [[0, end, 0, end]] * len(tensor)
 
     def values(tensor: Tensor) -> np.ndarray:
         return np.zeros(tuple(tensor.shape), np.uint8)
