@@ -115,6 +115,22 @@ class Failure:
         return f"{about}; {self.remedy}" if self.remedy else about
 
 
+class Origin(NamedTuple):
+    """What the results of an image were computed from, for the journal.
+
+    Attributes:
+        fingerprint: of its pixels and prompts.
+        lost: number of its prompts, or parts of them, that did not fit it.
+        seconds: per stage.
+        files: digests of the written files, see `output_folder.digest_of`; None in older journals.
+    """
+
+    fingerprint: str = ""
+    lost: int = 0
+    seconds: Mapping[str, float] | None = None
+    files: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
     """The results of an image: a line of NDJSON or of the journal.
@@ -123,7 +139,7 @@ class ImageRecord:
         file_name: relative, with `/`.
         size: (width, height) in pixels, None if it could not be read.
         failure: why there are no annotations.
-        path: absolute path or URL of the image; not written to NDJSON.
+        path: absolute path or URL of the image; like `origin`, not written to NDJSON.
     """
 
     file_name: str
@@ -132,6 +148,7 @@ class ImageRecord:
     annotations: list[Annotation] = field(default_factory=list)
     failure: Failure | None = None
     path: str = ""
+    origin: Origin = field(default_factory=Origin)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as a line of NDJSON."""
@@ -147,13 +164,21 @@ class ImageRecord:
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> ImageRecord:
-        """Create from a line written by `to_dict`; journal lines also have the fields of a failure, `failure`."""
+        """Create from a line of the journal; see `batch.journal`."""
         size = (line["width"], line["height"]) if line["width"] else None
         failure = None
         if line["error"] is not None:
             failure = Failure(*line["failure"]) if "failure" in line else Failure("", line["error"])
         annotations = cast(list[Annotation], line["annotations"])
-        return cls(line["file_name"], line["image_id"], size, annotations, failure, line.get("path", ""))
+        origin = Origin(line["fingerprint"], line["lost"], line.get("seconds"), line.get("files"))
+        return cls(line["file_name"], line["image_id"], size, annotations, failure, line.get("path", ""), origin)
+
+    def to_coco(self) -> CocoImage:
+        """The COCO image."""
+        image: CocoImage = {"id": self.image_id, "file_name": self.file_name}
+        if self.size is not None:
+            image["width"], image["height"] = self.size
+        return image if self.failure is None else {**image, "error": str(self.failure)}
 
 
 @dataclass(frozen=True, slots=True)

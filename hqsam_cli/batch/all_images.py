@@ -34,7 +34,7 @@ def all_records(
     others = {entry.path: name for name, entry in entries.items() if name not in own and entry.path not in paths}
     if others:
         together = sorted([*file_names, *others.values()], key=walk_order)
-        repeated = _repeated_id(journal.records(together))
+        repeated = _repeated_id(journal.contents.records(together))
         if repeated is None:
             names = together
         else:
@@ -43,7 +43,7 @@ def all_records(
                 "this command's images",
                 repeated,
             )
-    return RunRecords(lambda: journal.records(names), categories, journal.info, segmentation)
+    return RunRecords(lambda: journal.contents.records(names), categories, journal.info, segmentation)
 
 
 def _repeated_id(records: Iterable[ImageRecord]) -> str | None:

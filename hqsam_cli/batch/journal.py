@@ -12,9 +12,9 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
@@ -27,21 +27,6 @@ from ..errors import HqsamError, UsageError
 from ..formats.coco import json_line
 from ..records import Category, Failure, ImageRecord
 from .lock import is_gone, lock, start_of
-
-
-class Origin(NamedTuple):
-    """What the results of an image were computed from.
-
-    Attributes:
-        fingerprint, lost: as in `Entry`.
-        seconds: per stage.
-        files: digests of the written files, see `output_folder.digest_of`; None in older journals.
-    """
-
-    fingerprint: str
-    lost: int = 0
-    seconds: Mapping[str, float] | None = None
-    files: str | None = None
 
 
 class Entry(NamedTuple):
@@ -104,8 +89,10 @@ class Contents:
             running, or was killed.
         done, failed: number of images since then.
         end: offset of the end of the last complete line when it was read.
+        path: of the file.
     """
 
+    path: Path = Path()
     identity: dict[str, str] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -131,14 +118,28 @@ class Contents:
         elif "touched" in line:
             self.entries[line["touched"]] = self.entries[line["touched"]]._replace(fingerprint=line["fingerprint"])
         else:
-            self.add(line["fingerprint"], line["lost"], ImageRecord.from_dict(line), offset)
+            self.add(ImageRecord.from_dict(line), offset)
 
-    def add(self, fingerprint: str, lost: int, record: ImageRecord, offset: int) -> None:
+    def add(self, record: ImageRecord, offset: int) -> None:
         """Add an image, whose line begins at an offset."""
-        entry = Entry(fingerprint, record.path, record.failure, lost, len(record.annotations), offset)
+        origin, results = record.origin, len(record.annotations)
+        entry = Entry(origin.fingerprint, record.path, record.failure, origin.lost, results, offset)
         self.entries[record.file_name] = entry
         self.done += entry.failure is None
         self.failed += entry.failure is not None
+
+    def records(self, file_names: Iterable[str] | None = None) -> Iterator[ImageRecord]:
+        """Yield the records of images from the file, in the order of the names, skipping names without one.
+
+        Args:
+            file_names: None for all images, in the order of the run.
+        """
+        with open(self.path, "rb") as file:
+            for name in list(self.entries) if file_names is None else file_names:
+                if name in self.entries:
+                    file.seek(self.entries[name].offset)
+                    record = ImageRecord.from_dict(json.loads(file.readline()))
+                    yield replace(record, origin=record.origin._replace(fingerprint=self.entries[name].fingerprint))
 
 
 class Journal:
@@ -217,16 +218,16 @@ class Journal:
         """Record the start of a command."""
         self._note({"began": asdict(beginning)})
 
-    def append(self, records: Iterable[tuple[Origin, ImageRecord]]) -> None:
+    def append(self, records: Sequence[ImageRecord]) -> None:
         """Record images whose outputs are written; synced to disk on return."""
-        records, lines = list(records), list[bytes]()
-        for origin, record in records:
-            line = {**origin._asdict(), "path": record.path, **record.to_dict()}
+        lines = list[bytes]()
+        for record in records:
+            line = {**record.origin._asdict(), "path": record.path, **record.to_dict()}
             lines.append(json_line(line if record.failure is None else {**line, "failure": astuple(record.failure)}))
         end = self._file.seek(0, os.SEEK_END)
         self._write(b"".join(lines))
-        for (origin, record), written in zip(records, lines, strict=True):
-            self.contents.add(origin.fingerprint, origin.lost, record, end)
+        for record, written in zip(records, lines, strict=True):
+            self.contents.add(record, end)
             end += len(written)
 
     def forget(self, file_names: Iterable[str]) -> None:
@@ -246,10 +247,6 @@ class Journal:
         self._write(b"".join(map(json_line, lines)))
         for line in lines:
             self.contents.take(line)
-
-    def records(self, file_names: Iterable[str]) -> Iterator[ImageRecord]:
-        """Yield the records of images, in the order of the names, skipping names without one."""
-        return (record for _, record in read_records(self.path, self.entries, file_names))
 
     def noted(self, file_name: str) -> frozenset[str] | None:
         """Digests of the files written for an image; None if unknown.
@@ -310,7 +307,7 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
         UsageError: the earlier run had another identity.
         HqsamError: the file is not a journal, or cannot be read.
     """
-    contents = Contents()
+    contents = Contents(path)
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file):
@@ -338,19 +335,6 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
 def with_results(entries: Mapping[str, Entry]) -> list[str]:
     """Names of the images that did not fail."""
     return [name for name, entry in entries.items() if entry.failure is None]
-
-
-def read_records(
-    path: Path, entries: Mapping[str, Entry], file_names: Iterable[str]
-) -> Iterator[tuple[Origin, ImageRecord]]:
-    """Yield origins and records of images in a journal, in the order of the names, skipping names without one."""
-    with open(path, "rb") as file:
-        for name in file_names:
-            if name in entries:
-                file.seek(entries[name].offset)
-                line = json.loads(file.readline())
-                origin = Origin(**{field: line[field] for field in Origin._fields if field in line})
-                yield origin._replace(fingerprint=entries[name].fingerprint), ImageRecord.from_dict(line)
 
 
 def _noted(file: IO[bytes], entry: Entry) -> frozenset[str] | None:

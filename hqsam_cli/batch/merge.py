@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -28,10 +29,8 @@ from .journal import (
     Beginning,
     Contents,
     Journal,
-    Origin,
     cannot_write,
     read_journal,
-    read_records,
     with_results,
 )
 from .object_journal import has_journal, journal_of, local_journal, open_journal
@@ -41,10 +40,9 @@ AT_ONCE = 1000  # records per write
 
 
 class Part(NamedTuple):
-    """Output of a shard: its folder or URL, its journal or a local copy, and the journal contents."""
+    """Output of a shard: its folder or URL, and the contents of its journal."""
 
     folder: Path | str
-    journal: Path
     shard: Shard
     contents: Contents
     beginning: Beginning
@@ -120,7 +118,8 @@ def merge_shards(
             merging = _Merging(outputs, {*former, *known}, files_of)
             for part, own in zip(parts, left, strict=True):
                 there = Outputs(part.folder, writers, identity[FORMAT].split(","), categories)
-                for records in _records(part, own):
+                found = part.contents.records(own)
+                while records := list(islice(found, AT_ONCE)):
                     journal.append(merging.put_in_place(records, there))
             segmentation = cast(SegmentationKind, identity.get(SEGMENTATION, "rle"))
             files = outputs.close(all_records(journal, names, categories, segmentation), cannot_write)
@@ -128,7 +127,7 @@ def merge_shards(
             raise cannot_write(output, error) from None
         tell_kept(kept)
         summary = Summary(files=files)
-        for record in journal.records(names):
+        for record in journal.contents.records(names):
             summary.count(record)
         journal.end(summary.outcome)
     finally:
@@ -165,8 +164,7 @@ def _read_parts(folders: Sequence[Path | str]) -> list[Part]:
 
 
 def _read_part(folder: Path | str) -> Part:
-    journal = local_journal(journal_of(folder))
-    contents = read_journal(journal, named=str(below(folder, JOURNAL)))
+    contents = read_journal(local_journal(journal_of(folder)), named=str(below(folder, JOURNAL)))
     beginning, shard = contents.last, contents.identity.get(SHARD)
     if beginning is None or shard is None:
         raise UsageError("not the output of a shard", file=folder, remedy="create it with hqsam segment --shard I/N")
@@ -178,7 +176,7 @@ def _read_part(folder: Path | str) -> Part:
             file=folder,
             remedy="run it again with the inputs of the other shards and `overwrite`",
         )
-    return Part(folder, journal, Shard.parse(shard), contents, beginning)
+    return Part(folder, Shard.parse(shard), contents, beginning)
 
 
 def _check_alike(first: Part, part: Part) -> None:
@@ -230,13 +228,6 @@ def _gone(journal: Journal, names: Iterable[str]) -> list[str]:
     return [name for name, path in others.items() if path in gone]
 
 
-def _records(part: Part, names: Sequence[str]) -> Iterator[list[tuple[Origin, ImageRecord]]]:
-    """Yield records of images in a shard, in chunks."""
-    found = read_records(part.journal, part.contents.entries, names)
-    while group := list(islice(found, AT_ONCE)):
-        yield group
-
-
 class _Merging(NamedTuple):
     """The merged output while shards are added to it.
 
@@ -249,14 +240,10 @@ class _Merging(NamedTuple):
     known: set[str]
     files_of: Callable[[str, Iterable[str]], ImageFiles]
 
-    def put_in_place(
-        self, records: Sequence[tuple[Origin, ImageRecord]], shard: Outputs
-    ) -> list[tuple[Origin, ImageRecord]]:
+    def put_in_place(self, records: Sequence[ImageRecord], shard: Outputs) -> list[ImageRecord]:
         """Put image outputs in place, replacing those of an earlier merge, as a run would; returns what to journal."""
-        files = [self.files_of(record.file_name, (origin.files or "").split()) for origin, record in records]
-        pairs = [
-            (record.file_name, own) for (_, record), own in zip(records, files, strict=True) if record.failure is None
-        ]
+        files = [self.files_of(record.file_name, (record.origin.files or "").split()) for record in records]
+        pairs = [(record.file_name, own) for record, own in zip(records, files, strict=True) if record.failure is None]
 
         def put_pictures(pair: tuple[str, ImageFiles]) -> None:
             for whole, part in zip(self.outputs.pictures, shard.pictures, strict=True):
@@ -265,9 +252,9 @@ class _Merging(NamedTuple):
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(put_pictures, pairs))
         noted = []
-        for (origin, record), own in zip(records, files, strict=True):
+        for record, own in zip(records, files, strict=True):
             if record.failure is None:
                 for labels in self.outputs.labels:
                     labels.note(record, own, is_new=record.file_name not in self.known)
-            noted.append((origin._replace(files=" ".join(own.written)), record))
+            noted.append(replace(record, origin=record.origin._replace(files=" ".join(own.written))))
         return noted

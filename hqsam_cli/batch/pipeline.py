@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +30,7 @@ from .fingerprint import is_unknown
 from .inputs import inputs_digest
 from .interrupt import Interrupt
 from .job import Job, Plan, Summary, make_plan
-from .journal import Beginning, Journal, Origin, cannot_write, with_results
+from .journal import Beginning, Journal, cannot_write, with_results
 from .object_journal import check_writable, open_journal
 from .steps import WorkItem
 from .work import Engine, Outcome
@@ -247,11 +247,11 @@ class _Run:
 
     def _commit(self, outcomes: list[Outcome]) -> None:
         """Record images whose outputs are written, or print their lines; failed images lose earlier outputs."""
-        noted = [pair for outcome in outcomes if (pair := self._settled(outcome)) is not None]
+        noted = [record for outcome in outcomes if (record := self._settled(outcome)) is not None]
         if self.journal is not None:
             self.journal.append(noted)
         elif self.job.stream is not None:
-            _print_lines(self.job.stream, (json_line(shown(record, self.job.segmentation)) for _, record in noted))
+            _print_lines(self.job.stream, (json_line(shown(record, self.job.segmentation)) for record in noted))
         self.left -= len(outcomes)
         for outcome in outcomes:
             for problem in outcome.problems:
@@ -260,17 +260,17 @@ class _Run:
             self.summary.count(outcome.record)
             self.progress.on_record(outcome.record)
 
-    def _settled(self, outcome: Outcome) -> tuple[Origin, ImageRecord] | None:
+    def _settled(self, outcome: Outcome) -> ImageRecord | None:
         """Update an image's labels and files, and return what to journal; None if nothing changed."""
-        origin, record, files = outcome.origin, outcome.record, outcome.files
+        record, files = outcome.record, outcome.files
         name = record.file_name
         if self.outputs is None:
-            return origin, record
+            return record
         if record.failure is None:
             for labels in self.outputs.labels:
                 labels.note(record, files, is_new=name not in self.known)
             self.kept += files.kept
-        elif name in self.known and is_unknown(origin.fingerprint, record.path):
+        elif name in self.known and is_unknown(record.origin.fingerprint, record.path):
             return None
         elif name in self.known:
             self._remove(name, files.written)
@@ -279,4 +279,4 @@ class _Run:
         else:
             self.outputs.remove_unnoted(name, files)
             files.written.clear()
-        return origin._replace(files=" ".join(files.written)), record
+        return replace(record, origin=record.origin._replace(files=" ".join(files.written)))

@@ -18,10 +18,10 @@ from ..formats.outputs import Outputs
 from ..io.images import mask_turn, read_oriented
 from ..io.output_folder import ImageFiles
 from ..prompts.fit import fit_prompts
-from ..records import Failure, ImageRecord
+from ..records import Failure, ImageRecord, Origin
 from .fingerprint import take_fingerprint
 from .job import Job
-from .journal import Origin, cannot_write
+from .journal import cannot_write
 from .steps import Step, WorkItem
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,8 @@ class Outcome(NamedTuple):
         files: files written for it.
     """
 
-    origin: Origin
-    problems: list[str]
     record: ImageRecord
+    problems: list[str]
     files: ImageFiles
 
 
@@ -139,15 +138,17 @@ class Worker:
                 reason = "no valid name for its outputs"
                 failure = Failure(source.path, reason, error.strerror or "", "rename the image")
                 record = replace(record, annotations=[], failure=failure)
-        return Outcome(Origin(item.fingerprint, len(item.problems), item.seconds), item.problems, record, item.files)
+        origin = Origin(item.fingerprint, len(item.problems), item.seconds)
+        return Outcome(replace(record, origin=origin), item.problems, item.files)
 
 
 def failed(item: WorkItem, error: ImageError) -> Outcome:
     """Outcome of an image that cannot be processed."""
     source, given = item.source, item.given
     origin = Origin(str(take_fingerprint(source.file(), given)))
-    record = ImageRecord(source.file_name, given.image_id, None, [], Failure.of(error, source.path), source.absolute)
-    return Outcome(origin, [], record, item.files)
+    failure = Failure.of(error, source.path)
+    record = ImageRecord(source.file_name, given.image_id, None, [], failure, source.absolute, origin)
+    return Outcome(record, [], item.files)
 
 
 class LocalEngine:

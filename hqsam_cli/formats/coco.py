@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, BinaryIO
+from tempfile import TemporaryFile
+from typing import Any
 
 from .. import __version__
 from ..configs import SegmentationKind
 from ..configs.formats import MASK_FORMATS
 from ..io.atomic import atomic_file
-from ..records import DECIMALS, Annotation, Category, ImageRecord, Prompt
+from ..records import DECIMALS, Annotation, Category, CocoImage, ImageRecord, Prompt
 
 INSTANCES = MASK_FORMATS["coco"].file  # of a run
 encode = json.JSONEncoder(separators=(",", ":")).encode  # as ASCII
@@ -86,31 +89,35 @@ def json_line(value: Mapping[str, Any]) -> bytes:
 
 def write_coco(path: Path, run: RunRecords) -> None:
     """Write COCO instances JSON; failed images are included, with their `error`, if their size is known."""
-    images = (_image(record, *record.size) for record in run.records() if record.size is not None)
-    annotations = (shown_annotation(own, run.segmentation) for record in run.records() for own in record.annotations)
-    write_document(path, run.info, images, annotations, run.categories)
-
-
-def _image(record: ImageRecord, width: int, height: int) -> dict[str, Any]:
-    entry = {"id": record.image_id, "file_name": record.file_name, "width": width, "height": height}
-    return entry if record.failure is None else {**entry, "error": str(record.failure)}
+    parts = (
+        ([] if own.size is None else [own.to_coco()], [shown_annotation(a, run.segmentation) for a in own.annotations])
+        for own in run.records()
+    )
+    write_document(path, run.info, parts, run.categories)
 
 
 def write_document(
     path: Path,
     info: Mapping[str, Any],
-    images: Iterable[Any],
-    annotations: Iterable[Any],
+    parts: Iterable[tuple[Iterable[CocoImage], Iterable[Mapping[str, Any]]]],
     categories: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write COCO instances JSON from iterables."""
+    """Write COCO instances JSON in one pass.
+
+    Args:
+        parts: images and annotations, which follow all images in the file; they wait in a temporary file beside it.
+    """
     info = {"description": f"hqsam {__version__}", "version": __version__, **info}
-    with atomic_file(path) as file:
+    with atomic_file(path) as file, TemporaryFile(dir=path.parent) as waiting:
         file.write(f'{{"info":{encode(info)},\n"images":[\n'.encode("ascii"))
-        _write_items(file, images)
-        file.write(b'],\n"annotations":[\n')
-        _write_items(file, annotations)
-        file.write(f'],\n"categories":{encode(categories)}}}\n'.encode("ascii"))
+        before_image, before_annotation = _separators(), _separators()
+        for images, annotations in parts:
+            file.writelines(next(before_image) + encode(own).encode("ascii") for own in images)
+            waiting.writelines(next(before_annotation) + encode(own).encode("ascii") for own in annotations)
+        file.write(b'\n],\n"annotations":[\n')
+        waiting.seek(0)
+        shutil.copyfileobj(waiting, file)
+        file.write(f'\n],\n"categories":{encode(categories)}}}\n'.encode("ascii"))
 
 
 def write_results(path: Path, run: RunRecords) -> None:
@@ -124,11 +131,11 @@ def write_list(path: Path, items: Iterable[Any]) -> None:
     """Write a JSON list from an iterable."""
     with atomic_file(path) as file:
         file.write(b"[\n")
-        _write_items(file, items)
-        file.write(b"]\n")
+        before = _separators()
+        file.writelines(next(before) + encode(item).encode("ascii") for item in items)
+        file.write(b"\n]\n")
 
 
-def _write_items(file: BinaryIO, items: Iterable[Any]) -> None:
-    for number, item in enumerate(items):
-        file.write((b",\n" if number else b"") + encode(item).encode("ascii"))
-    file.write(b"\n")
+def _separators() -> Iterator[bytes]:
+    """What precedes each item of a JSON list."""
+    return chain([b""], repeat(b",\n"))

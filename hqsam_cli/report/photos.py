@@ -15,7 +15,7 @@ from ..errors import ImageError
 from ..io.images import read_image
 from ..records import ImageRecord
 from ..results.group import by_image
-from ..results.stream import Results, journal_records
+from ..results.stream import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,12 @@ def read_photos(results: Results, images: Path | None = None) -> list[Photo]:
     if results.journal is not None:
         contents = journal_contents(results.journal)
         exif = contents.identity.get("exif", "apply")
-        for origin, record in journal_records(results.journal, contents):
+        for record in contents.records():
             known = found.pop(record.file_name, None)
             if known is None and record.failure is None:
                 continue
             own = record if known is None or record.failure is not None else known.record
-            photos[own.file_name] = Photo(own, record.path or None, exif, origin.seconds or {})
+            photos[own.file_name] = Photo(own, record.path or None, exif, record.origin.seconds or {})
     every = [*photos.values(), *found.values()]
     if images is None:
         return every

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..batch.journal import Contents, Origin, read_records
-from ..batch.object_journal import has_journal, is_finished, journal_contents, journal_of, local_journal
+from ..batch.object_journal import has_journal, is_finished, journal_contents, journal_of
 from ..errors import HqsamError
 from ..formats.coco import INSTANCES
 from ..formats.coco_file import REMEDY, Kind, kind_of, opened, parsed
@@ -81,11 +80,6 @@ def open_results(path: Path | str) -> Results:
     raise HqsamError(f"has no {INSTANCES}, {LINES} or {JOURNAL}", file=path, remedy=REMEDY)
 
 
-def journal_records(place: Path | str, contents: Contents) -> Iterator[tuple[Origin, ImageRecord]]:
-    """Yield all records of a journal, in the order of the run."""
-    return read_records(local_journal(place), contents.entries, contents.entries)
-
-
 def _of_file(file: LocalCopy, journal: Path | str | None = None) -> Results:
     kind = kind_of(file)
     if kind == "NDJSON":
@@ -116,7 +110,7 @@ def _of_journal(place: Path | str) -> Results:
     last = contents.last
 
     def records() -> Iterator[ImageRecord]:
-        for _, record in journal_records(place, contents):
+        for record in contents.records():
             for annotation in record.annotations:
                 annotation.pop("polygons", None)  # stored next to the mask
             yield record
@@ -146,11 +140,7 @@ def _of_records(
     """Results with the images and annotations of records; `more` are attributes of `Results`."""
 
     def images() -> Iterator[CocoImage]:
-        for record in records():
-            image: CocoImage = {"id": record.image_id, "file_name": record.file_name}
-            if record.size is not None:
-                image["width"], image["height"] = record.size
-            yield image if record.failure is None else {**image, "error": str(record.failure)}
+        return (record.to_coco() for record in records())
 
     def annotations() -> Iterator[Any]:
         for record in records():

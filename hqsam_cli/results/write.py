@@ -61,7 +61,7 @@ def write_same(path: Path, results: Results, info: Mapping[str, Any]) -> tuple[i
             write_list(path, annotations)
         else:
             images = counted(0, results.images())
-            write_document(path, {**results.info, **info}, images, annotations, results.categories)
+            write_document(path, {**results.info, **info}, [(images, annotations)], results.categories)
     return counts[0], counts[1]
 
 

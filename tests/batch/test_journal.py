@@ -16,22 +16,22 @@ from pathlib import Path
 
 import pytest
 
-from hqsam_cli.batch.journal import Beginning, Journal, Origin, read_journal
+from hqsam_cli.batch.journal import Beginning, Journal, read_journal
 from hqsam_cli.batch.lock import is_gone, start_of
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.io.run_folder import JOURNAL
-from hqsam_cli.records import Failure, ImageRecord
+from hqsam_cli.records import Failure, ImageRecord, Origin
 from tests.full_disk import files_of_at_most
 
 FLAGS = {"mask_output": "sum", "boxes": "none"}
 
 
-def record(name: str, reason: str | None = None) -> ImageRecord:
+def record(name: str, reason: str | None = None, fingerprint: str = "f") -> ImageRecord:
+    path, origin = f"/imgs/{name}", Origin(fingerprint)
     if reason is not None:
-        return ImageRecord(
-            name, 1, (4, 3), [], Failure(f"imgs/{name}", reason, "of bytes", "fetch it"), f"/imgs/{name}"
-        )
-    return ImageRecord(name, 1, (4, 3), [{"id": 1, "score": 0.5}], None, f"/imgs/{name}")
+        failure = Failure(f"imgs/{name}", reason, "of bytes", "fetch it")
+        return ImageRecord(name, 1, (4, 3), [], failure, path, origin)
+    return ImageRecord(name, 1, (4, 3), [{"id": 1, "score": 0.5}], None, path, origin)
 
 
 @contextmanager
@@ -45,36 +45,36 @@ def journal(folder: Path, flags: dict[str, str] = FLAGS, overwrite: bool = False
 
 def test_records_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([(Origin("f"), record("b.jpg")), (Origin("f"), record("a.jpg"))])
+        first.append([record("b.jpg"), record("a.jpg")])
     with journal(tmp_path) as again:
-        assert list(again.records(["a.jpg", "gone.jpg", "b.jpg"])) == [record("a.jpg"), record("b.jpg")]
+        assert list(again.contents.records(["a.jpg", "gone.jpg", "b.jpg"])) == [record("a.jpg"), record("b.jpg")]
         assert again.entries["a.jpg"].fingerprint == "f"
 
 
 def test_the_last_word_on_an_image_counts(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([(Origin("1"), record("a.jpg")), (Origin("1"), record("b.jpg", "broken"))])
-        first.append([(Origin("2"), record("a.jpg", "broken now")), (Origin("2"), record("b.jpg"))])
+        first.append([record("a.jpg", fingerprint="1"), record("b.jpg", "broken", "1")])
+        first.append([record("a.jpg", "broken now", "2"), record("b.jpg", fingerprint="2")])
     with journal(tmp_path) as again:
         failure = Failure("imgs/a.jpg", "broken now", "of bytes", "fetch it")
         assert (
             again.entries["a.jpg"].failure == failure and str(failure) == "imgs/a.jpg: broken now (of bytes); fetch it"
         )
         assert again.entries["b.jpg"].fingerprint == "2"
-        assert [r.failure for r in again.records(["a.jpg", "b.jpg"])] == [failure, None]
+        assert [r.failure for r in again.contents.records(["a.jpg", "b.jpg"])] == [failure, None]
 
 
 @pytest.mark.parametrize("cut", [1, 20])
 def test_a_torn_last_line_is_cut_off_and_written_anew(tmp_path: Path, cut: int) -> None:
     with journal(tmp_path) as first:
-        first.append([(Origin("f"), record("a.jpg")), (Origin("f"), record("b.jpg"))])
+        first.append([record("a.jpg"), record("b.jpg")])
         path = first.path
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
     with journal(tmp_path) as again:
         assert again.entries["a.jpg"].fingerprint == "f"
         assert "b.jpg" not in again.entries
-        again.append([(Origin("f"), record("b.jpg"))])
+        again.append([record("b.jpg")])
     assert path.read_bytes() == whole
 
 
@@ -87,7 +87,7 @@ def test_a_torn_first_line_is_a_new_journal(tmp_path: Path) -> None:
 
 def test_changed_flags_are_named(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([(Origin("f"), record("a.jpg"))])
+        first.append([record("a.jpg")])
     before = first.path.read_bytes()
     with pytest.raises(UsageError, match=r"`mask_output` was sum, is hq.*`overwrite`") as refused:
         Journal(tmp_path / JOURNAL, FLAGS | {"mask_output": "hq"}, overwrite=False)
@@ -128,12 +128,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_error_and_what_was_noted_before_stays(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
-        first.append([(Origin("f"), record("a.jpg"))])
+        first.append([record("a.jpg")])
         with (
             files_of_at_most(first.path.stat().st_size + 10),
             pytest.raises(HqsamError, match=r"journal\.ndjson: cannot be written"),
         ):
-            first.append([(Origin("f"), record("b.jpg"))])
+            first.append([record("b.jpg")])
     with journal(tmp_path) as again:
         assert again.entries["a.jpg"].fingerprint == "f"
         assert "b.jpg" not in again.entries
@@ -142,9 +142,9 @@ def test_a_full_disk_is_one_error_and_what_was_noted_before_stays(tmp_path: Path
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     name = b"caf\xe9\n.jpg".decode("utf-8", "surrogateescape")
     with journal(tmp_path) as first:
-        first.append([(Origin("f"), record(name))])
+        first.append([record(name)])
     with journal(tmp_path) as again:
-        assert next(again.records([name])).file_name == name
+        assert next(again.contents.records([name])).file_name == name
 
 
 def test_a_journal_of_the_version_before_is_read(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_journal_of_the_version_before_is_read(tmp_path: Path) -> None:
     lines = [{"identity": FLAGS | {"version": "0.1.0"}, "info": {}}, line]
     (tmp_path / JOURNAL).write_text("".join(json.dumps(own) + "\n" for own in lines))
     with journal(tmp_path) as again:
-        (own,) = again.records(["a.jpg"])
+        (own,) = again.contents.records(["a.jpg"])
         assert str(own.failure) == str(again.entries["a.jpg"].failure) == error
 
 
@@ -172,7 +172,7 @@ def test_a_disk_without_locks_gets_a_lock_file(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(fcntl, "flock", no_locks)
     lock = tmp_path / f"{JOURNAL}.lock"
     with journal(tmp_path) as first:
-        first.append([(Origin("f"), record("a.jpg"))])
+        first.append([record("a.jpg")])
         assert lock.exists()
     assert not lock.exists()
     lock.write_text("elsewhere 1")

@@ -12,11 +12,11 @@ import fsspec
 import pytest
 
 from hqsam_cli.batch import object_journal
-from hqsam_cli.batch.journal import Beginning, Origin
+from hqsam_cli.batch.journal import Beginning
 from hqsam_cli.batch.object_journal import JournalCopy, ObjectJournal, journal_contents, journal_of
 from hqsam_cli.batch.status import read_status
 from hqsam_cli.errors import HqsamError
-from hqsam_cli.records import ImageRecord
+from hqsam_cli.records import ImageRecord, Origin
 from tests.batch.boxes_as_masks import run
 from tests.io.files import photo
 from tests.s3_server import BUCKET, S3Server
@@ -28,7 +28,7 @@ System: TypeAlias = fsspec.AbstractFileSystem
 
 def note(journal: ObjectJournal, *names: str) -> None:
     for name in names:
-        journal.append([(Origin("stamp content prompts"), ImageRecord(name, 1, (4, 3)))])
+        journal.append([ImageRecord(name, 1, (4, 3), origin=Origin("stamp content prompts"))])
 
 
 def names_of(memory: System) -> list[str]:
@@ -51,7 +51,7 @@ def test_what_is_noted_within_seconds_is_one_object(memory: System) -> None:
     journal = opened()
     note(journal, *"abcdefgh")
     assert names_of(memory) == ["000000000.ndjson", "000000001.ndjson"]
-    assert len(list(journal.records("abcdefgh"))) == 8
+    assert len(list(journal.contents.records("abcdefgh"))) == 8
     journal.close()  # as where an error ends a run
     assert names_of(memory)[2:] == ["000000002.ndjson"] and set(journal_contents(PLACE).entries) == set("abcdefgh")
 

@@ -20,18 +20,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hqsam_cli.batch.journal import Journal, Origin, read_journal, read_records
+from hqsam_cli.batch.journal import Journal, read_journal
 from hqsam_cli.io.run_folder import JOURNAL
-from hqsam_cli.records import ImageRecord
 
 PROGRAM = "from hqsam_cli.cli import main; main()"
 MILLION = 1_000_000
-
-
-def records_of(journal: Path) -> list[tuple[Origin, ImageRecord]]:
-    """The records of a run that have no error, each with its origin."""
-    entries = read_journal(journal).entries
-    return [(origin, record) for origin, record in read_records(journal, entries, entries) if not record.failure]
 
 
 def main() -> None:
@@ -48,13 +41,13 @@ def main() -> None:
         began = time.perf_counter()
         subprocess.run([*command, "--model", arguments.model, "-o", str(out)], check=True)
         whole = time.perf_counter() - began
-        records = records_of(out / JOURNAL)
+        records = [record for record in read_journal(out / JOURNAL).records() if not record.failure]
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file() and path.name != JOURNAL)
-        masks = sum(len(record.annotations) for _, record in records)
+        masks = sum(len(record.annotations) for record in records)
         noted = Journal(Path(folder, JOURNAL), {}, overwrite=False)
         began = time.perf_counter()
-        for n, (origin, record) in enumerate(itertools.islice(itertools.cycle(records), arguments.records)):
-            noted.append([(origin, replace(record, file_name=f"{n:07d}.jpg"))])
+        for n, record in enumerate(itertools.islice(itertools.cycle(records), arguments.records)):
+            noted.append([replace(record, file_name=f"{n:07d}.jpg")])
         writing = (time.perf_counter() - began) / arguments.records
         noted.close()
         journal_size = Path(folder, JOURNAL).stat().st_size / arguments.records
@@ -64,7 +57,7 @@ def main() -> None:
     table = Table(title=f"{len(records)} photos, {masks / len(records):.1f} masks each, {arguments.model}")
     for column in ("", "a photo", "a million", "a billion"):
         table.add_column(column, justify="right" if column else "left")
-    seconds_of = [origin.seconds or {} for origin, _ in records]
+    seconds_of = [record.origin.seconds or {} for record in records]
     stages = {stage: statistics.mean(own[stage] for own in seconds_of) for stage in seconds_of[0]}
     for stage, seconds in [*stages.items(), ("noting in the journal", writing), ("reading the journal", reading)]:
         table.add_row(stage, f"{1000 * seconds:.2f} ms", *(f"{seconds * n / 3600:,.1f} h" for n in (MILLION, 10**9)))
