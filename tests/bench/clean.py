@@ -22,7 +22,7 @@ from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.inference.regions import clean
-from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 from hqsam_cli.weights.hub import find_checkpoint
@@ -56,7 +56,7 @@ def rows(folder: Path, predictor: Predictor) -> dict[str, np.ndarray]:
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in SETTINGS}
     for pair in tqdm(dataset_pairs(find_dataset(str(folder), folder)).pairs, desc=folder.name, disable=None):
         image, values = read_pair(pair)
-        gt = values > THRESHOLD
+        gt = is_foreground(values)
         x0, y0, x1, y1 = tight_box(gt)
         made = predictor.predict_batch([image], [[Prompt(1, box=(x0, y0, x1 + 1, y1 + 1))]])[0][0].mask
         for name, config in SETTINGS.items():

@@ -24,7 +24,7 @@ from hqsam_cli.formats.cutouts import object_alpha
 from hqsam_cli.formats.overlay import titled
 from hqsam_cli.inference.device import resolve_compute
 from hqsam_cli.inference.predictor import Predictor
-from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 
@@ -58,7 +58,7 @@ def main() -> None:
     rows = []
     for pair in tqdm(find_pairs(arguments.folder).pairs[: arguments.limit], disable=None):
         photo, gt = read_pair(pair)
-        x0, y0, x1, y1 = tight_box(gt > THRESHOLD)
+        x0, y0, x1, y1 = tight_box(is_foreground(gt))
         (found,) = predictor.predict_batch([photo], [[Prompt(1, box=(x0, y0, x1 + 1, y1 + 1))]])[0]
         alphas = {
             "rembg": read_alpha(arguments.rembg / f"{pair.name}.png"),
@@ -66,7 +66,7 @@ def main() -> None:
             "hqsam --soft": object_alpha(found),
         }
         for name, alpha in alphas.items():
-            masks = alpha > THRESHOLD, gt > THRESHOLD
+            masks = is_foreground(alpha), is_foreground(gt)
             error = np.abs(alpha.astype(float) - gt).mean() / 255
             scores[name].append([100 * iou(*masks), 100 * boundary_iou(*masks), 100 * error])
         if arguments.picture:

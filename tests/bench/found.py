@@ -40,7 +40,7 @@ from hqsam_cli.inference.objects import ObjectPredictor
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.inference.speed import random_boxes
 from hqsam_cli.io.images import read_image
-from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.records import Instance
 from hqsam_cli.weights.checkpoints import load_model
@@ -74,7 +74,7 @@ def load_set(folder: Path, limit: int) -> list[Photo]:
     """The photos of a set."""
     if not (folder / "annotations.json").is_file():
         pairs = [read_pair(pair) for pair in find_pairs(folder).pairs[:limit]]
-        return [Photo(image, [coco_mask.encode(np.asfortranarray(values > THRESHOLD))]) for image, values in pairs]
+        return [Photo(image, [coco_mask.encode(np.asfortranarray(is_foreground(values)))]) for image, values in pairs]
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(folder / "annotations.json"))
     own = defaultdict(list)

@@ -26,7 +26,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,8 +38,7 @@ import numpy as np
 import torch
 from files import time_authors, time_hqsam, write_photos
 from PIL import Image
-from pycocotools import mask as coco_mask
-from speed import work_on
+from speed import agreement, work_on
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -167,12 +166,6 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def agreement(own: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Mean and lowest IoU of annotations with the same position, or of RLEs."""
-    ious = [coco_mask.iou([a], [b], [0])[0, 0] for a, b in zip(own, other, strict=True)]
-    return {"masks": len(ious), "mean_iou": float(np.mean(ious)), "lowest_iou": float(np.min(ious))}
-
-
 def masks(bench: Bench) -> dict[str, Any]:
     """Masks of `lite` on the device in two precisions, beside the CPU's in float32."""
     work = work_on(bench.sizes.photos, bench.sizes.boxes, bench.sizes.megapixels)
@@ -180,7 +173,7 @@ def masks(bench: Bench) -> dict[str, Any]:
     def made(device: torch.device, dtype: torch.dtype) -> list[Any]:
         predictor = Predictor(load_model(bench.lite, device, dtype), dtype=dtype)
         results = predictor.predict_batch([photo for photo, _ in work], [prompts for _, prompts in work])
-        return [instance.mask.rle for own in results for instance in own]
+        return [[instance.mask.rle for instance in own] for own in results]
 
     wanted = made(torch.device("cpu"), torch.float32)
     return {str(dtype): agreement(made(bench.device, dtype), wanted) for dtype in (torch.float32, torch.bfloat16)}
@@ -266,7 +259,7 @@ def memory(bench: Bench) -> dict[str, Any]:
         if is_gpu:
             torch.cuda.set_per_process_memory_fraction(1.0, device)
         logging.getLogger("hqsam_cli.inference").removeHandler(handler)
-    same = agreement(*([each["segmentation"] for each in some] for some in (own, wanted)))
+    same = agreement(*([[each["segmentation"] for each in some]] for some in (own, wanted)))
     return {"batch": batch, "images_per_second": rate, "messages": messages, **same}
 
 

@@ -21,7 +21,7 @@ from hqsam_cli.data.sets import dataset_pairs, find_dataset
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.inference.predictor import Predictor
-from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.weights.checkpoints import load_model
 
 
@@ -42,7 +42,7 @@ def main() -> None:
         pairs = list(islice(dataset_pairs(find_dataset(str(folder), folder)).pairs, arguments.limit))
         for pair in tqdm(pairs, desc=folder.name, disable=None):
             image, values = read_pair(pair)
-            gt = values > THRESHOLD
+            gt = is_foreground(values)
             x0, y0, x1, y1 = tight_box(gt)
             box = np.array([[x0, y0, x1 + 1, y1 + 1]])
             a, b = (predictor.predict(image, boxes=box).mask[0] for predictor in (plain, half))

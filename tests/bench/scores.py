@@ -23,7 +23,7 @@ from hqsam_cli.data.sets import dataset_pairs, find_dataset
 from hqsam_cli.evaluation.metrics import boundary_iou, iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.inference.predictor import Predictor
-from hqsam_cli.io.masks import THRESHOLD
+from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 from hqsam_cli.weights.hub import find_checkpoint
@@ -55,7 +55,7 @@ def scores(folder: Path, methods: dict[str, Method]) -> dict[str, tuple[float, f
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
     for pair in tqdm(dataset_pairs(find_dataset(str(folder), folder)).pairs, desc=folder.name, disable=None):
         image, values = read_pair(pair)
-        gt = values > THRESHOLD
+        gt = is_foreground(values)
         x0, y0, x1, y1 = tight_box(gt)
         for name, method in methods.items():
             mask = method(image, (x0, y0, x1 + 1, y1 + 1))
