@@ -21,7 +21,7 @@ from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
 from ..inference.device import Compute, resolve_compute
 from ..inference.predictor import Predictor, prepare_for_inference
-from ..io.atomic import atomic_file, check_can_write
+from ..io.atomic import check_can_write, write_file
 from ..progress import SILENT, Progress
 from ..weights.checkpoints import load_checkpoint
 from ..weights.hub import file_hash, find_checkpoint
@@ -355,8 +355,7 @@ def _write(result: Evaluation, rules: Sequence[PromptRule], pictures: Mapping[st
     points = rules[0].kind in ("clicks", "points")
     axes = (rules[0].kind, "mIoU") if points else ("boundary width, fraction of the diagonal", "mBIoU")
     if output.json is not None:
-        with atomic_file(output.json) as file:
-            file.write(json.dumps(result.to_dict(), indent=1, allow_nan=False).encode() + b"\n")
+        write_file(output.json, json.dumps(result.to_dict(), indent=1, allow_nan=False).encode() + b"\n")
     if output.per_image is not None:
         write_csv(output.per_image, result.lines)
     if output.plot is not None:
@@ -376,5 +375,4 @@ def write_csv(path: Path, lines: Sequence[ImageLine]) -> None:
     for line in lines:
         scores = [line.metrics.get(name, "") for name in metrics]
         writer.writerow([line.model, line.dataset, line.image, line.prompt, line.mask_output, *scores, line.error])
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))

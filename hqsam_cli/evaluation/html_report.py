@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
 from .differences import LEVEL, Difference, table_of_differences
 from .plots import write_curves, write_scatter
 from .rows import Row, Table, table_of
@@ -64,8 +64,7 @@ def write_page(
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     head += f'<title>hqsam eval</title><link rel="icon" href="data:,"><style>{STYLE}</style>'
     text = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{"".join(parts)}</body></html>\n'
-    with atomic_file(folder / PAGE) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+    write_file(folder / PAGE, text.encode("utf-8", "backslashreplace"))
 
 
 def _points(lines: Sequence[ImageLine]) -> dict[str, list[tuple[float, float]]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..formats.overlay import overlay, titled
 from ..formats.picture_writer import write_picture
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
 from ..report.pictures import where_most, with_insets
 from .rows import Row
 
@@ -84,8 +84,7 @@ def _figure(size: tuple[float, float]) -> Figure:
 def _save(figure: Figure, path: Path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format=path.suffix.removeprefix(".").lower() or "png", dpi=150)
-    with atomic_file(path) as file:
-        file.write(picture.getvalue())
+    write_file(path, picture.getvalue())
 
 
 def write_comparison(path: Path, compared: Comparison, scores: Mapping[str, float]) -> None:

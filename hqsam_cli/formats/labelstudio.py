@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
 from .. import __version__
-from ..io.atomic import atomic_file
+from ..io.atomic import write_file
 from ..records import ImageRecord
-from .coco import RunRecords
+from .coco import RunRecords, write_list
 from .xml_text import xml_bytes
 
 LOCAL_FILES = "/data/local-files/?d="  # where Label Studio serves files below LOCAL_FILES_DOCUMENT_ROOT
@@ -28,18 +27,15 @@ def write_tasks(path: Path, run: RunRecords) -> None:
     for name in names.values():
         ElementTree.SubElement(labels, "Label", {"value": name})
     ElementTree.indent(view)
-    with atomic_file(path.with_suffix(".xml")) as file:
-        file.write(xml_bytes(view))
+    write_file(path.with_suffix(".xml"), xml_bytes(view))
     version = f"hqsam {run.info.get('version', __version__)} {run.info.get('model', '')}".rstrip()
-    with atomic_file(path) as file:
-        file.write(b"[\n")
-        done = (record for record in run.records() if record.failure is None)
-        for number, record in enumerate(done):
-            image = LOCAL_FILES + quote(record.path.lstrip("/"), errors="surrogateescape")
-            prediction = {"model_version": version, "result": list(_results(record, names))}
-            task = {"data": {TO: image, "file_name": record.file_name}, "predictions": [prediction]}
-            file.write((b",\n" if number else b"") + json.dumps(task, separators=(",", ":")).encode("ascii"))
-        file.write(b"\n]\n")
+    write_list(path, (_task(record, names, version) for record in run.records() if record.failure is None))
+
+
+def _task(record: ImageRecord, names: dict[int, str], version: str) -> Mapping[str, object]:
+    image = LOCAL_FILES + quote(record.path.lstrip("/"), errors="surrogateescape")
+    prediction = {"model_version": version, "result": list(_results(record, names))}
+    return {"data": {TO: image, "file_name": record.file_name}, "predictions": [prediction]}
 
 
 def _results(record: ImageRecord, names: dict[int, str]) -> Iterator[dict[str, Any]]:
