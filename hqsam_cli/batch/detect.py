@@ -82,7 +82,7 @@ def prepare_detect(
     compute = resolve_compute(config.device, "auto")
     settings = replace(config.detection, detector=config.detection.detector or EMBEDDED)
     _, detector = load_detector(settings, compute.device, progress, may_fetch=may_fetch)
-    step = Detect(detector, Selection(), None if listed is None else listed.categories)
+    step = Detect(detector, Selection(), () if listed is None else listed.categories)
     config = replace(config, format=form, device=compute.device.type)
     job = Job(
         images=found.images if path is None else stamped(found.images),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..configs.option import is_default
 from ..errors import ImageError
 from ..formats.coco import make_detection
 from ..formats.polygons import mask_polygons
+from ..formats.values import FileCategory
 from ..inference.exclusive import exclusive
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
@@ -158,10 +159,10 @@ class Detect:
         self,
         detector: DetectsObjects,
         selection: Selection,
-        known: Sequence[Mapping[str, Any]] | None = None,
+        known: Sequence[FileCategory] = (),
     ) -> None:
         self.detector, self.selection = detector, selection
-        self.numbers, self.categories = renumber_categories(detector.categories, known or ())
+        self.numbers, self.categories = renumber_categories(detector.categories, known)
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
     def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> None:

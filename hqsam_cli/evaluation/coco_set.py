@@ -20,14 +20,13 @@ from ..errors import HqsamError
 from ..formats.coco import image_name
 from ..formats.coco_file import read_whole
 from ..formats.segmentation import bounding_box, decode_segmentation, sound_polygons
-from ..formats.values import Identifier, identifier, integer, is_set, note, number_or_none, read_numbers
+from ..formats.values import Identifier, JsonObject, identifier, integer, is_set, note, number_or_none, read_numbers
 from ..io.copies import LocalCopy
 from ..io.images import read_header
 from ..io.names import ADDRESS, is_absolute, leaves_folder, plain_name, tails
 from ..records import Segmentation
 
 CATEGORY_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # per image, in LVIS
-Json = dict[str, Any]
 
 
 class GTObject(NamedTuple):
@@ -129,9 +128,9 @@ def read_coco_set(dataset: Dataset, detections: Path | None) -> CocoSet:
     return result
 
 
-def _by_id(path: str, what: str, entries: Sequence[Any]) -> dict[Identifier, Json]:
+def _by_id(path: str, what: str, entries: Sequence[Any]) -> dict[Identifier, JsonObject]:
     """Map ids to entries."""
-    found: dict[Identifier, Json] = {}
+    found: dict[Identifier, JsonObject] = {}
     for number, entry in enumerate(entries, 1):
         key = _key(path, f"{what} {number}", entry, "id")
         if key in found:
@@ -180,7 +179,7 @@ def _read_objects(
     return objects
 
 
-def _read_object(number: int, entry: Json, image_id: int, category_id: int) -> GTObject | None:
+def _read_object(number: int, entry: JsonObject, image_id: int, category_id: int) -> GTObject | None:
     """Parse an annotation; None if it has no box or mask."""
     shape = entry.get("segmentation")
     if isinstance(shape, list):
@@ -252,14 +251,14 @@ def _read_detections(
     return boxes
 
 
-def _frames_as_images(document: Any) -> Json:
+def _frames_as_images(document: Any) -> JsonObject:
     """Convert a YouTube-VIS document to one image per frame and one annotation per mask; others are unchanged."""
     if not isinstance(document, dict):
         return {}
     if "videos" not in document:
         return document
-    images: list[Json] = []
-    annotations: list[Json] = []
+    images: list[JsonObject] = []
+    annotations: list[JsonObject] = []
     first: dict[Identifier | None, int] = {}
     try:
         for video in document["videos"]:

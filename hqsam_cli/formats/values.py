@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 EXAMPLES = 3  # shown of a longer list
 LARGEST_NUMBER = 1e9  # larger coordinates are invalid
@@ -16,6 +16,14 @@ INTEGER = re.compile(r"(0|-?[1-9]\d{0,30})(\.0+)?")
 
 # An opaque identifier of an image, an annotation or a category in a file.
 Identifier: TypeAlias = int | str
+JsonObject: TypeAlias = dict[str, Any]
+
+
+class FileCategory(TypedDict):
+    """A category of a file; may have more keys, as `Category`."""
+
+    id: Identifier
+    name: str
 
 
 def number_or_none(value: Any) -> float | None:
@@ -56,12 +64,12 @@ def identifier(value: Any) -> Identifier | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def dict_or_empty(value: Any) -> dict[str, Any]:
+def dict_or_empty(value: Any) -> JsonObject:
     """A dict; empty if the value is something else."""
     return value if isinstance(value, dict) else {}
 
 
-def dicts_of(value: Any) -> list[dict[str, Any]]:
+def dicts_of(value: Any) -> list[JsonObject]:
     """The objects in a list; empty if it is none."""
     return [item for item in list_or_empty(value) if isinstance(item, dict)]
 
@@ -69,6 +77,11 @@ def dicts_of(value: Any) -> list[dict[str, Any]]:
 def list_or_empty(value: Any) -> list[Any]:
     """A list; empty if the value is something else."""
     return value if isinstance(value, list) else []
+
+
+def first_of(item: Any, names: Iterable[str]) -> Any:
+    """The value of the first of the keys that an object has; None if it has none, or is no object."""
+    return next((item[name] for name in names if item.get(name) is not None), None) if isinstance(item, dict) else None
 
 
 def is_set(value: Any) -> bool:

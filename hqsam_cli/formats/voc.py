@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 from xml.etree import ElementTree
 
 from ..io.copies import below
@@ -43,7 +43,7 @@ class VocWriter(LabelWriter):
         return xml_bytes(root)
 
 
-def _add(element: ElementTree.Element, values: dict[str, Any]) -> None:
+def _add(element: ElementTree.Element, values: Mapping[str, object]) -> None:
     """Add a child for each value, and children of it for a dict."""
     for tag, value in values.items():
         child = ElementTree.SubElement(element, tag)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
-from ..formats.values import LARGEST_ID, Identifier, integer
+from ..formats.values import LARGEST_ID, FileCategory, Identifier, integer
 from ..records import Category
 from .prompt_file import FileAnnotation, PromptFile
 
@@ -78,7 +78,7 @@ class Categories:
             )
         return int(self._by_name[name]["id"])
 
-    def _listed(self, category: Mapping[str, Any]) -> int:
+    def _listed(self, category: FileCategory) -> int:
         """The category id of an entry of a file's list."""
         number, name = integer(category["id"]), category["name"]
         known = self._by_name.get(name)
@@ -100,7 +100,7 @@ class Categories:
 
 
 def renumber_categories(
-    own: Sequence[Category], known: Sequence[Mapping[str, Any]]
+    own: Sequence[Category], known: Sequence[FileCategory]
 ) -> tuple[dict[int, int], list[Category]]:
     """Renumber categories by the names of another file; categories it lacks are appended.
 

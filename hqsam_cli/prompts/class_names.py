@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import HqsamError
-from ..formats.values import integer, text_of
+from ..formats.values import FileCategory, integer, text_of
 from ..formats.yolo import CLASSES
 
 LISTS = (CLASSES, "obj.names")
@@ -33,7 +33,7 @@ class ClassNames:
         return self._found[1]
 
     @cached_property
-    def categories(self) -> list[dict[str, Any]]:
+    def categories(self) -> list[FileCategory]:
         """COCO categories, whose ids are class indices plus one."""
         return [{"id": number + 1, "name": name} for number, name in self._found[0].items()]
 

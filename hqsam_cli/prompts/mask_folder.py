@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..configs.formats import LABEL_SUFFIXES
 from ..formats.image_writer import IdMapWriter
 from ..formats.values import dict_or_empty, integer, list_or_empty
 from ..io.find import is_junk
@@ -24,22 +25,26 @@ class MaskFolder:
         paths: relative paths of masks, with `/`, by path without suffix; PNG takes precedence.
         twins: ignored masks whose name exists with another suffix.
         annotation_ids: of the id maps of a run, the ids of values 1, 2, … by the name of the image.
+        is_labeled: whether label files are beside images, which then are no masks.
     """
 
     folder: Path
     paths: Mapping[str, str]
     twins: tuple[str, ...] = ()
     annotation_ids: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    is_labeled: bool = False
 
     @classmethod
     def of(cls, folder: Path) -> MaskFolder:
         """Find the masks of a folder."""
-        found = [path.relative_to(folder) for path in files_below(folder, READ_SUFFIXES)]
+        found = [path.relative_to(folder) for path in files_below(folder, (*READ_SUFFIXES, *LABEL_SUFFIXES))]
+        labels = {path.with_suffix("").as_posix() for path in found if path.suffix.lower() in LABEL_SUFFIXES}
+        found = [path for path in found if path.suffix.lower() in READ_SUFFIXES]
         paths: dict[str, str] = {}
         for path in sorted(found, key=lambda path: (path.suffix.lower() != ".png", path)):
             paths.setdefault(path.with_suffix("").as_posix(), path.as_posix())
-        twins = {path.as_posix() for path in found}.difference(paths.values())
-        return cls(folder, paths, tuple(sorted(twins)), _annotation_ids(folder.absolute()))
+        twins = tuple(sorted({path.as_posix() for path in found}.difference(paths.values())))
+        return cls(folder, paths, twins, _annotation_ids(folder.absolute()), not labels.isdisjoint(paths))
 
     def of_images(self, names: Sequence[str]) -> Iterator[tuple[str, int | None, str, Path | MappedObject]]:
         """Yield the image, the annotation id (None for the whole image), the relative path and the mask of objects."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
-from ..formats.values import Identifier, identifier, integer, note, number_or_none, read_numbers, short
+from ..formats.values import FileCategory, Identifier, identifier, integer, note, number_or_none, read_numbers, short
 from ..formats.yolo import LABELS
 from ..records import MappedObject, NormalizedPolygon
 from .boxes import NORMALIZED, Size, corners
@@ -64,6 +64,7 @@ class FileAnnotation:
         category: id or name of its category in the file, or None.
         category_name: name next to the category id, if the annotation has one.
         crowd: what a crowd annotation has, or None if it is not one.
+        numbers: four numbers of a box in the default format of the file, of which `value` is made.
     """
 
     key: Identifier
@@ -74,6 +75,7 @@ class FileAnnotation:
     category_name: str | None = None
     score: float | None = None
     crowd: Literal["rle", "box"] | None = None
+    numbers: list[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,6 @@ class PromptFile:
         label: path of this label file, relative to the folder of all; "" on stdin.
         classes: class names beside the labels.
         use: purpose of the annotations; None reads only images and categories.
-        categories: COCO categories; their `id` is an `Identifier`.
         given_format: box format set by the user, or None.
         listed: the file that lists the images of a results list, or None.
         kind: recognized file format.
@@ -104,7 +105,6 @@ class PromptFile:
             twice.
         entries: number of annotations, valid or not.
         unread: images whose objects are missing or unreadable.
-        ambiguous: boxes in the default format of the file, with the image size.
         lost, remarks: places by message; see `Notes`.
     """
 
@@ -112,7 +112,7 @@ class PromptFile:
     use: Use | None
     images: dict[Identifier, FileImage] = field(default_factory=dict)
     annotations: list[FileAnnotation] = field(default_factory=list)
-    categories: Sequence[Mapping[str, Any]] = ()
+    categories: Sequence[FileCategory] = ()
     given_format: BoxFormat | None = None
     listed: PromptFile | None = None
     label: str = ""
@@ -124,7 +124,6 @@ class PromptFile:
     numbered: bool = True
     entries: int = 0
     unread: set[Identifier] = field(default_factory=set)
-    ambiguous: list[tuple[list[float], Size | None]] = field(default_factory=list)
     lost: dict[str, list[str]] = field(default_factory=dict)
     remarks: dict[str, list[str]] = field(default_factory=dict)
     _groups: dict[object, int] = field(default_factory=dict)
@@ -142,6 +141,11 @@ class PromptFile:
     def silent(self) -> set[Identifier]:
         """Images whose objects are missing, or whose annotations are all unusable."""
         return self.unread.difference(annotation.key for annotation in self.annotations)
+
+    @property
+    def ambiguous(self) -> list[tuple[list[float], Size | None]]:
+        """The numbers of boxes in the default format of the file, with the image size."""
+        return [(a.numbers, self.images[a.key].size) for a in self.annotations if a.numbers is not None]
 
     @property
     def says_nothing(self) -> bool:
@@ -225,7 +229,6 @@ class PromptFile:
             category = None if a.category is None else categories.get(a.category, a.category)
             self.annotations.append(replace(a, key=images[a.key], category=category) if changed else a)
         self.unread |= {images[key] for key in part.unread}
-        self.ambiguous += part.ambiguous
         self.entries += part.entries
         self.numbered, self.box_format, self.unlisted = part.numbered, part.box_format, part.unlisted
         for notes, others in ((self.lost, part.lost), (self.remarks, part.remarks)):
@@ -240,7 +243,7 @@ class PromptFile:
         keys = {
             c["id"]: self._free_key(c["id"], part, known.get(c["id"], c["name"]) != c["name"]) for c in part.categories
         }
-        added = [{**c, "id": keys[c["id"]]} for c in part.categories if keys[c["id"]] not in known]
+        added: list[FileCategory] = [{**c, "id": keys[c["id"]]} for c in part.categories if keys[c["id"]] not in known]
         self.categories = [*self.categories, *added]
         return keys
 
@@ -292,7 +295,8 @@ class PromptFile:
             self.lose(f"annotations without {name}, skipped", where, key)
             return
         try:
-            field, value = self._read_value(given, box_format, segmentation, key, crowd=crowd)
+            numbers = read_numbers(given, 4) if self.use == "box" else None
+            field, value = self._read_value(given, numbers, box_format, segmentation, key)
         except ValueError as error:
             self.lose(f"annotations whose {name} {error}, skipped", f"{where}, {short(given)}", key)
             return
@@ -303,7 +307,8 @@ class PromptFile:
             region: Literal["rle", "box"] | None = (
                 None if not crowd else "rle" if isinstance(segmentation, dict) else "box"
             )
-            own = FileAnnotation(key, field, value, number, own_category, category_name, confidence, region)
+            numbers = None if crowd or box_format is not None else numbers
+            own = FileAnnotation(key, field, value, number, own_category, category_name, confidence, region, numbers)
             self.annotations.append(own)
             self._groups |= {} if part is None else {part: len(self.annotations) - 1}
         elif self.use == "mask":
@@ -313,7 +318,12 @@ class PromptFile:
             self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
 
     def _read_value(
-        self, given: object, box_format: BoxFormat | None, segmentation: object, image: Identifier, *, crowd: bool
+        self,
+        given: object,
+        numbers: list[float] | None,
+        box_format: BoxFormat | None,
+        segmentation: object,
+        image: Identifier,
     ) -> tuple[Field, Any]:
         """The field and value of an annotation; raises a ValueError whose message is the end of a sentence."""
         if self.use == "points":
@@ -323,10 +333,6 @@ class PromptFile:
             if not is_rle and not isinstance(given, list | NormalizedPolygon | MappedObject):
                 raise ValueError("is neither RLE nor polygons")
             return "mask", given  # validated when decoded
-        numbers = read_numbers(given, 4)
-        size = self.images[image].size
-        if box_format is None and numbers is not None and not crowd:
-            self.ambiguous.append((numbers, size))
         form = box_format or self.given_format or self.box_format
         try:
             read: Field = "xyxyn" if form in NORMALIZED else "input_box" if form == "qwen2.5" else "box"
@@ -334,7 +340,7 @@ class PromptFile:
         except ValueError:
             if isinstance(segmentation, NormalizedPolygon):
                 return "xyxyn", enclosing_box(segmentation.xyn)
-            around = bounding_box(segmentation, size)
+            around = bounding_box(segmentation, self.images[image].size)
             if around is None:
                 raise
             return "box", around

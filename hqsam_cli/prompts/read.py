@@ -6,7 +6,7 @@ import json
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -100,7 +100,7 @@ def read_prompts(
         if path is None:
             continue
         folder = MaskFolder.of(Path(path)) if use == "mask" and not is_root(Path(path)) else None
-        if folder is not None and folder.paths and not is_labeled(folder.folder, folder.paths):
+        if folder is not None and folder.paths and not folder.is_labeled:
             masks = folder
         else:
             box_format = config.box_format if use == "box" else None
@@ -303,12 +303,6 @@ def read_address(address: str, file: PromptFile) -> None:
 def is_root(folder: Path) -> bool:
     """Whether a folder is the root of a dataset, with labels in `labels`."""
     return (folder / LABELS).is_dir()
-
-
-def is_labeled(folder: Path, images: Collection[str]) -> bool:
-    """Whether a folder has label files beside images, given by their relative paths without suffix."""
-    labels = (path.relative_to(folder).with_suffix("") for path in files_below(folder, LABEL_SUFFIXES))
-    return any(path.as_posix() in images for path in labels)
 
 
 def settle_crowds(file: PromptFile, crowds: Crowds | None) -> None:

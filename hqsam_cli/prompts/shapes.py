@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from base64 import b64decode
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..io.files import InputFile
 from ..io.images import open_image
 from ..records import Box, MaskCrop, Segmentation
 from .boxes import Size
+from .prompt_file import PromptFile
 
 VERTICES = 128  # of the polygon of an ellipse, within 0.03 % of its radii
 
@@ -26,6 +28,25 @@ class Shape(NamedTuple):
     box: Box | None = None
     segmentation: Segmentation | None = None
     points: list[list[float]] | None = None
+
+
+def add_shape(
+    file: PromptFile,
+    key: str,
+    own_id: str,
+    label: str,
+    shape: Shape | None,
+    others: str,
+    *,
+    where: str | None = None,
+    score: object = None,
+    group: Hashable | None = None,
+) -> None:
+    """Add an annotation with a shape; None is noted as one of `others`, `where` in the file."""
+    if shape is None:
+        file.skip(f"{others}, skipped", own_id if where is None else where, key)
+    else:
+        file.add(key, own_id, label, box_format="xyxy", score=score, group=group, **shape._asdict())
 
 
 def point(x: float, y: float) -> Shape:

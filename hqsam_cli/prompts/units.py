@@ -79,7 +79,7 @@ def settle_sizes(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> 
     if not file.annotations:
         return None
     sizes = {key: size for key in islice(images, SAMPLE) if (size := _size(file, key, images[key]))}
-    numbers = [(a, b, c, d) for (a, b, c, d), _ in file.ambiguous if a + c > a and b + d > b]  # as of all annotations
+    numbers = [(a, b, c, d) for (a, b, c, d), _ in file.ambiguous]
     pairs = list(zip(file.annotations, numbers, strict=True))
     known = [(a.value, own, sizes.get(a.key)) for a, own in pairs if a.key in sizes or not sizes]
     as_sizes = sum(is_within(box, size) for box, _, size in known)

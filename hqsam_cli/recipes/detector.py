@@ -29,7 +29,7 @@ from ..inference.device import resolve_compute
 from ..inference.objects import ObjectPredictor
 from ..inference.predictor import Predictor
 from ..io.masks import is_foreground
-from ..records import MaskCrop
+from ..records import Annotation, CocoImage, MaskCrop
 from ..weights.checkpoints import load_model
 from .scenes import render_scene
 
@@ -251,23 +251,23 @@ def average_precision(pairs: ImageMaskFolder, detect: Callable[[list[np.ndarray]
     """COCO AP at IoU 0.5 of a detector's boxes against the objects of masks."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    images: list[dict[str, Any]] = []
-    gts: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
+    images: list[CocoImage] = []
+    gts: list[Annotation] = []
+    results: list[Annotation] = []
     for number, pair in enumerate(pairs.pairs, 1):
         image, mask = read_pair(pair)
         images.append({"id": number, "height": image.shape[0], "width": image.shape[1]})
         for box in (own.tight_box() for own in separate_objects(is_foreground(mask).astype(np.uint8))):
-            own = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
-            gts.append(own | {"bbox": list(box), "area": box[2] * box[3]})
+            gt: Annotation = {"id": len(gts) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            gts.append({**gt, "bbox": list(box), "area": box[2] * box[3]})
         for prompt in detect([image])[0]:
             x0, y0, x1, y1 = prompt.box
-            own = {"image_id": number, "category_id": 1, "score": prompt.score}
-            results.append(own | {"bbox": [x0, y0, x1 - x0, y1 - y0]})
+            bbox = [x0, y0, x1 - x0, y1 - y0]
+            results.append({"image_id": number, "category_id": 1, "score": prompt.score, "bbox": bbox})
     if not results:
         return 0.0
-    gt = COCO({"images": images, "annotations": gts, "categories": [{"id": 1, "name": CLASS}]})
-    evaluation = COCOeval_faster(gt, gt.loadRes(results), iouType="bbox", print_function=lambda *_: None)
+    index = COCO({"images": images, "annotations": gts, "categories": [{"id": 1, "name": CLASS}]})
+    evaluation = COCOeval_faster(index, index.loadRes(results), iouType="bbox", print_function=lambda *_: None)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()

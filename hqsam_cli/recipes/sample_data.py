@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from ..records import MaskCrop
+from ..records import Annotation, CocoImage, MaskCrop
 from .scenes import OBJECTS, Scene, render_scene
 
 SEED = 2306
@@ -51,8 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     out: Path = parser.parse_args().out
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images: list[CocoImage] = []
+    annotations: list[Annotation] = []
     for name in SCENES:
         scene = sample_scene(name)
         file_name = f"{name}.jpg"
@@ -90,7 +90,7 @@ def _write(path: Path, pixels: np.ndarray, options: list[int]) -> None:
         raise OSError(f"{path}: cannot be written")
 
 
-def _write_coco(path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> None:
+def _write_coco(path: Path, images: list[CocoImage], annotations: Sequence[Mapping[str, object]]) -> None:
     content = {"images": images, "annotations": annotations, "categories": CATEGORIES}
     path.write_text(json.dumps(content, indent=1) + "\n")
 

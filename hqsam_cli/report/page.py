@@ -194,7 +194,7 @@ def _photo_data(seen: LookedAt, masks: list[list[Any]]) -> dict[str, Any]:
 
 
 def _summary(
-    looked: Sequence[LookedAt], categories: list[dict[str, Any]], info: Mapping[str, Any], run: Path
+    looked: Sequence[LookedAt], categories: Sequence[Mapping[str, object]], info: Mapping[str, Any], run: Path
 ) -> dict[str, Any]:
     groups: dict[tuple[str, str], list[list[str]]] = {}
     masks = []

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from ..formats.coco import image_name
-from ..formats.values import Identifier, identifier, integer, short
+from ..formats.values import Identifier, JsonObject, identifier, integer, short
 from ..records import Annotation, Category, CocoImage
 from .problems import Problems
 
@@ -133,13 +133,13 @@ class _Categories:
         self.categories = list(listed.values())
         self.ids = {(key, None): key for key in listed}
 
-    def key(self, entry: dict[str, Any]) -> tuple[Identifier | None, str | None]:
+    def key(self, entry: JsonObject) -> tuple[Identifier | None, str | None]:
         """The key in `ids` of an annotation."""
         texts = (entry.get(key) for key in CATEGORY_NAMES)
         name = None if self.are_listed else next((text for text in texts if isinstance(text, str)), None)
         return identifier(entry.get("category_id")), name
 
-    def note(self, entry: dict[str, Any]) -> None:
+    def note(self, entry: JsonObject) -> None:
         """Collect the category of an annotation of a file without a list."""
         number, name = self.key(entry)
         self.named.setdefault(number, {}).update({} if name is None else {name: None})
@@ -213,7 +213,7 @@ class CheckedEntries:
         places, new = iter(self._renumbered), self._last
         place = next(places, None)
         for number, entry in enumerate(kept):
-            own: dict[str, Any] = {**entry, "id": identifier(entry.get("id"))}
+            own: JsonObject = {**entry, "id": identifier(entry.get("id"))}
             own["image_id"] = self._images.ids[cast(Identifier, identifier(entry["image_id"]))]
             if (category := self._categories.ids.get(self._categories.key(entry))) is not None:
                 own["category_id"] = category

@@ -5,6 +5,7 @@ python boxes_as_masks.py IMAGES OUTPUT SECONDS_A_GROUP [SECONDS_A_JOURNAL_OBJECT
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -135,6 +136,20 @@ def run_engine(job: Job, outputs: Outputs | None, engine: Engine, progress: Prog
     """One run, by any engine."""
     plan = make_plan(job, outputs)
     return PreparedRun(job=job, outputs=outputs, engine=lambda: engine, plan=plan).run(progress)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != "journal.ndjson"
+    }
+
+
+def journaled(output: Path) -> list[str]:
+    """The images in the journal, in its order."""
+    lines = map(json.loads, (output / "journal.ndjson").read_bytes().splitlines())
+    return [line["file_name"] for line in lines if "file_name" in line]
 
 
 if __name__ == "__main__":

@@ -29,3 +29,13 @@ def imgs(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return tmp_path / "imgs"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "imgs"
+    (folder / "sub").mkdir(parents=True)
+    for number in range(7):
+        name = f"sub/{number:03d}.png" if number % 2 else f"{number:03d}.jpg"
+        Image.new("RGB", (40, 30), (0, 40 * number % 255, 90)).save(folder / name)
+    return folder

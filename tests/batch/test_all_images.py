@@ -15,8 +15,7 @@ from hqsam_cli.errors import UsageError
 from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.io.find import find_images
 from hqsam_cli.records import ImagePrompts, Instance, Prompt, RawPrompt
-from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
-from tests.batch.test_pipeline import contents
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, contents, run
 
 FORMATS = frozenset({"coco", "ndjson", "cvat", "labelstudio", "voc", "png"})
 NAMES = ["b.jpg", "c.jpg", "sub/a.jpg"]

@@ -20,8 +20,7 @@ from hqsam_cli.errors import HqsamError, ReaderGoneError
 from hqsam_cli.inference.preprocess import ResizedImage
 from hqsam_cli.io.find import find_images
 from hqsam_cli.records import ImagePrompts, Instance, Prompt, RawPrompt
-from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, run
-from tests.batch.test_pipeline import contents
+from tests.batch.boxes_as_masks import BoxPredictor, TwoBoxes, contents, run
 
 NAMES = ["a.jpg", "a.png", "z.png", "sub/b.png", "sub/c.png"]
 

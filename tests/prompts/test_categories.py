@@ -8,7 +8,7 @@ from hqsam_cli.prompts.categories import Categories
 from hqsam_cli.prompts.prompt_file import FileAnnotation, PromptFile
 
 
-def numbers(*files: tuple[list[dict[str, Any]], list[tuple[Any, str | None]]]) -> tuple[list[int], dict[int, str]]:
+def numbers(*files: tuple[list[Any], list[tuple[Any, str | None]]]) -> tuple[list[int], dict[int, str]]:
     """Ids of the annotations' categories, and the names by id; of files as categories and (category, name)."""
     read = []
     for listed, used in files:

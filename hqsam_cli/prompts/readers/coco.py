@@ -9,7 +9,9 @@ from ...configs import BoxFormat
 from ...formats.coco import image_name
 from ...formats.segmentation import enclosing_box
 from ...formats.values import (
+    FileCategory,
     Identifier,
+    JsonObject,
     dict_or_empty,
     identifier,
     integer,
@@ -51,7 +53,7 @@ def read_instances(document: Any, file: PromptFile) -> bool:
     return True
 
 
-def _add_segments(file: PromptFile, item: dict[str, Any]) -> None:
+def _add_segments(file: PromptFile, item: JsonObject) -> None:
     """Add the segments of an image of panoptic segmentation; their masks are in the folder of the name of the file.
 
     Raises:
@@ -148,7 +150,7 @@ def add_annotation(file: PromptFile, item: Any, image: object = None) -> None:
     )
 
 
-def _rotated(item: dict[str, Any], attributes: dict[str, Any], box_format: BoxFormat) -> list[float] | None:
+def _rotated(item: JsonObject, attributes: JsonObject, box_format: BoxFormat) -> list[float] | None:
     """The corners of a rotated box; None of others.
 
     CVAT and Encord write boxes, and their outlines, as they are before they are rotated clockwise about the center by
@@ -167,7 +169,7 @@ def _rotated(item: dict[str, Any], attributes: dict[str, Any], box_format: BoxFo
 
 def _add_categories(file: PromptFile, listed: Any) -> None:
     """Add categories by their normalized `id`, each once."""
-    categories: dict[Identifier, dict[str, Any]] = {}
+    categories: dict[Identifier, FileCategory] = {}
     for item in listed if isinstance(listed, list) else []:
         key = identifier(item.get("id")) if isinstance(item, dict) else None
         what = "categories without a unique id, skipped"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import dict_or_empty, list_or_empty, numbers_of
+from ...formats.values import dict_or_empty, first_of, list_or_empty, numbers_of
 from ..prompt_file import PromptFile
 
 IMAGES, LISTS = ("image", "imagefilename"), ("annotations", "annotation")
@@ -13,7 +13,7 @@ IMAGES, LISTS = ("image", "imagefilename"), ("annotations", "annotation")
 def read_createml(document: Any, file: PromptFile) -> bool:
     """Read boxes in pixels."""
     entries = [dict_or_empty(own) for own in list_or_empty(document)]
-    found = [(_first(own, IMAGES), _first(own, LISTS)) for own in entries]
+    found = [(first_of(own, IMAGES), first_of(own, LISTS)) for own in entries]
     items = [dict_or_empty(item) for _, listed in found for item in list_or_empty(listed)]
     named = any(isinstance(name, str) and isinstance(listed, list) for name, listed in found)
     if not named or (items and not any("coordinates" in item for item in items)):
@@ -33,7 +33,3 @@ def read_createml(document: Any, file: PromptFile) -> bool:
             label = str(item.get("label") or "object")
             file.add(key, f"annotation {place}", label, box=box, box_format="xyxy")
     return True
-
-
-def _first(entry: dict[str, Any], names: tuple[str, ...]) -> Any:
-    return next((entry[name] for name in names if name in entry), None)

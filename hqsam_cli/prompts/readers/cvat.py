@@ -11,7 +11,7 @@ from ...formats.values import number_or_none, numbers_of, read_numbers
 from ..boxes import Size, rotated_box
 from ..prompt_file import PromptFile
 from ..run_lengths import expand
-from ..shapes import Shape, placed, polygon
+from ..shapes import Shape, add_shape, placed, polygon
 
 
 def read_cvat(root: ElementTree.Element, file: PromptFile) -> bool:
@@ -31,13 +31,11 @@ def read_cvat(root: ElementTree.Element, file: PromptFile) -> bool:
         file.add_image(key, image.get("name"), key, size)
         for place, element in enumerate((element for element in image if element.tag != "tag"), 1):
             shape = _read_shape(element, file.size_of(key))
-            if shape is None:
-                where = f"{element.tag} {place} of {image.get('name')}"
-                file.skip("shapes that are not boxes, polygons or masks, skipped", where, key)
-            else:
-                own_id, label = f"{key} shape {place}", element.get("label") or "object"
-                group = None if element.get("group_id") == "0" else element.get("group_id")
-                file.add(key, own_id, label, box_format="xyxy", group=group, **shape._asdict())
+            own_id, label = f"{key} shape {place}", element.get("label") or "object"
+            group = None if element.get("group_id") == "0" else element.get("group_id")
+            where = f"{element.tag} {place} of {image.get('name')}"
+            others = "shapes that are not boxes, polygons or masks"
+            add_shape(file, key, own_id, label, shape, others, where=where, group=group)
     return True
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import dict_or_empty, list_or_empty, number_or_none, numbers_of
+from ...formats.values import JsonObject, dict_or_empty, list_or_empty, number_or_none, numbers_of
 from ..boxes import Size
 from ..prompt_file import PromptFile
 from ..run_lengths import decode_raster
-from ..shapes import Shape, ellipse, placed, point, polygon, ring_of
+from ..shapes import Shape, add_shape, ellipse, placed, point, polygon, ring_of
 
 
 def read_darwin(document: Any, file: PromptFile) -> bool:
@@ -35,16 +35,13 @@ def read_darwin(document: Any, file: PromptFile) -> bool:
             continue  # of the whole image, or the pixels of all masks
         own_mask = masks.get(str(annotation.get("id")))
         shape = _shape(annotation, size) if own_mask is None or size is None else placed(own_mask, 0, 0, size)
-        if shape is None:
-            what = "annotations that are not boxes, polygons, ellipses, masks or key points, skipped"
-            file.skip(what, f"annotation {number}", key)
-        else:
-            label = str(annotation.get("name") or "object")
-            file.add(key, f"annotation {number}", label, box_format="xyxy", **shape._asdict())
+        label = str(annotation.get("name") or "object")
+        others = "annotations that are not boxes, polygons, ellipses, masks or key points"
+        add_shape(file, key, f"annotation {number}", label, shape, others)
     return True
 
 
-def _shape(annotation: dict[str, Any], size: Size | None) -> Shape | None:
+def _shape(annotation: JsonObject, size: Size | None) -> Shape | None:
     """The shape of an annotation that is no mask; polygons come with their bounding box."""
     drawn, oval = (dict_or_empty(annotation.get(name)) for name in ("polygon", "ellipse"))
     rings = [ring_of(path) for path in list_or_empty(drawn.get("paths", [drawn.get("path")]))]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ...formats.values import integer, text_of
+from ...formats.values import FileCategory, JsonObject, integer, text_of
 from ..prompt_file import PromptFile
 from .box_table import PARQUET, read_columns
 from .mapped import HUGGING_FACE
@@ -47,7 +47,7 @@ def read_parquet(content: bytes, file: PromptFile) -> bool:
     return True
 
 
-def _categories(features: Iterator[Any]) -> list[dict[str, Any]]:
+def _categories(features: Iterator[Any]) -> list[FileCategory]:
     """COCO categories of the classes in features, as written in schemas, or in cards."""
     listed = (own["names"] for feature in features for own in _find(feature, "names"))
     names = next((names for names in listed if isinstance(names, dict | list)), [])
@@ -55,7 +55,7 @@ def _categories(features: Iterator[Any]) -> list[dict[str, Any]]:
     return [{"id": number, "name": str(name)} for key, name in pairs if (number := integer(key)) is not None]
 
 
-def _find(value: Any, key: str) -> Iterator[dict[str, Any]]:
+def _find(value: Any, key: str) -> Iterator[JsonObject]:
     """Yield the objects anywhere in a document that have a key."""
     if isinstance(value, dict) and key in value:
         yield value

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import dict_or_empty, list_or_empty, numbers_of
+from ...formats.values import JsonObject, dict_or_empty, list_or_empty, numbers_of
 from ..prompt_file import PromptFile
-from ..shapes import Shape, point, polygon, ring_of
+from ..shapes import Shape, add_shape, point, polygon, ring_of
 
 NAMES = ("external_id", "global_key", "row_data")  # of the image, best first
 
@@ -34,17 +34,13 @@ def read_labelbox(document: Any, file: PromptFile) -> bool:
             file.lose("data rows without labels of an image, skipped", key, key)
         objects = [own for part in parts for own in list_or_empty(part.get("objects"))]
         for place, item in enumerate(map(dict_or_empty, objects), 1):
-            shape, own_id = _shape(item), f"object {place}"
-            if shape is None:
-                what = f"objects of the kind {item.get('annotation_kind')}, skipped"
-                file.skip(what, f"{own_id} of {key}", key)
-            else:
-                label = str(item.get("name") or item.get("value") or "object")
-                file.add(key, own_id, label, box_format="xyxy", **shape._asdict())
+            own_id, others = f"object {place}", f"objects of the kind {item.get('annotation_kind')}"
+            label = str(item.get("name") or item.get("value") or "object")
+            add_shape(file, key, own_id, label, _shape(item), others, where=f"{own_id} of {key}")
     return True
 
 
-def _shape(item: dict[str, Any]) -> Shape | None:
+def _shape(item: JsonObject) -> Shape | None:
     if box := numbers_of(item.get("bounding_box"), ("left", "top", "width", "height")):
         x, y, w, h = box
         return Shape((x, y, x + w, y + h))

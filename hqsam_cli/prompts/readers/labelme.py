@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from ...formats.segmentation import enclosing_box
-from ...formats.values import dict_or_empty, identifier, list_or_empty, read_numbers
+from ...formats.values import JsonObject, dict_or_empty, identifier, list_or_empty, read_numbers
 from ..boxes import Size
 from ..prompt_file import PromptFile
-from ..shapes import Shape, base64_bytes, bitmap, ellipse, point, polygon
+from ..shapes import Shape, add_shape, base64_bytes, bitmap, ellipse, point, polygon
 
 
 def read_labelme(document: Any, file: PromptFile) -> bool:
@@ -23,15 +23,13 @@ def read_labelme(document: Any, file: PromptFile) -> bool:
     key = file.add_label_image((document.get("imageWidth"), document.get("imageHeight")))
     for number, item in enumerate(map(dict_or_empty, shapes), 1):
         shape, own_id = _read_shape(item, file.size_of(key)), f"shape {number}"
-        if shape is None:
-            file.skip("shapes that are not rectangles, polygons, circles, masks or points, skipped", own_id, key)
-        else:
-            label, group = str(item.get("label") or "object"), identifier(item.get("group_id"))
-            file.add(key, own_id, label, box_format="xyxy", group=group, **shape._asdict())
+        label, group = str(item.get("label") or "object"), identifier(item.get("group_id"))
+        others = "shapes that are not rectangles, polygons, circles, masks or points"
+        add_shape(file, key, own_id, label, shape, others, group=group)
     return True
 
 
-def _read_shape(item: dict[str, Any], size: Size | None) -> Shape | None:
+def _read_shape(item: JsonObject, size: Size | None) -> Shape | None:
     """The shape of an entry; None if it is of another kind or damaged."""
     pairs = [read_numbers(pair, 2) for pair in list_or_empty(item.get("points"))]
     numbers = [n for pair in pairs for n in pair or ()]

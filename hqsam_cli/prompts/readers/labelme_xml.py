@@ -8,7 +8,7 @@ from ...formats.segmentation import enclosing_box
 from ...formats.values import read_numbers
 from ...formats.voc import CORNERS
 from ..prompt_file import PromptFile
-from ..shapes import Shape, polygon, ring_of
+from ..shapes import Shape, add_shape, polygon, ring_of
 
 
 def read_labelme_xml(root: ElementTree.Element, file: PromptFile) -> bool:
@@ -22,11 +22,8 @@ def read_labelme_xml(root: ElementTree.Element, file: PromptFile) -> bool:
         shape, own_id = _read_shape(item), f"object {number}"
         if (item.findtext("deleted") or "").strip() == "1":
             continue
-        if shape is None:
-            file.skip("objects that are not polygons or masks, skipped", own_id, key)
-        else:
-            label = (item.findtext("name") or "").strip() or "object"
-            file.add(key, own_id, label, box_format="xyxy", **shape._asdict())
+        label = (item.findtext("name") or "").strip() or "object"
+        add_shape(file, key, own_id, label, shape, "objects that are not polygons or masks")
     return True
 
 

@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...formats.labelstudio import LOCAL_FILES
-from ...formats.values import dict_or_empty, dicts_of, integer, number_or_none, numbers_of
+from ...formats.values import JsonObject, dict_or_empty, dicts_of, integer, number_or_none, numbers_of
 from ...io.images import READ_SUFFIXES
 from ...io.names import plain_name
 from ..boxes import rotated_box
 from ..prompt_file import PromptFile
 from ..run_lengths import decode_brush
-from ..shapes import Shape, ellipse, placed, point, polygon, ring_of
+from ..shapes import Shape, add_shape, ellipse, placed, point, polygon, ring_of
 
 OBJECT = re.compile(r"annotation (-?\d+)")  # in `meta` of the parts of an object
 UPLOAD = re.compile(r".*/data/upload/\d+/[0-9a-f]{8}-")  # prefix of uploaded files
 LABELS = "labels"  # at the end of the key of the classes, as in `brushlabels`
-SHAPES = {"x", "points", "rle", "vertices"}  # keys of drawn regions, not text, choices or relations
+SHAPES = {"x", "points", "rle", "vertices"}  # keys of drawn regions
 
 
 def read_tasks(document: Any, file: PromptFile) -> bool:
@@ -46,22 +46,19 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
         if regions is None:
             file.unread.add(key)
         for place, region, shape in shapes:
-            where, value = f"region {place} of {key}", region.get("value")
-            if shape is not None:
-                meta = region.get("meta")
-                mark = OBJECT.fullmatch(_first(meta.get("text") if isinstance(meta, dict) else None))
-                own_id, group = (mark[1], mark[1]) if mark else (f"{key} region {place}", None)
-                label = _first(next((own for name, own in region["value"].items() if name.endswith(LABELS)), None))
-                score = region.get("score")
-                file.add(key, own_id, label or "object", box_format="xyxy", score=score, group=group, **shape._asdict())
-            elif isinstance(value, dict) and not SHAPES.isdisjoint(value):
-                file.skip(
-                    "regions that are not rectangles, polygons, ellipses, brushes or key points, skipped", where, key
-                )
+            value = dict_or_empty(region.get("value"))
+            if shape is None and SHAPES.isdisjoint(value):
+                continue  # text, choices or relations
+            mark = OBJECT.fullmatch(_first(dict_or_empty(region.get("meta")).get("text")))
+            own_id, group = (mark[1], mark[1]) if mark else (f"{key} region {place}", None)
+            label = _first(next((own for name, own in value.items() if name.endswith(LABELS)), None)) or "object"
+            others = "regions that are not rectangles, polygons, ellipses, brushes or key points"
+            score, where = region.get("score"), f"region {place} of {key}"
+            add_shape(file, key, own_id, label, shape, others, where=where, score=score, group=group)
     return True
 
 
-def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, str | None] | None:
+def _regions(task: JsonObject) -> tuple[list[JsonObject] | None, str | None] | None:
     """The regions of a task (None if unlabeled) and a remark; None if it is not a task."""
     if isinstance(task.get("data"), dict):
         given = [a for name in ("annotations", "predictions") for a in dicts_of(task.get(name))]
@@ -79,7 +76,7 @@ def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, str | N
     return ([{**region, "value": region} for region in lists], None) if lists else None
 
 
-def _read_region(region: dict[str, Any]) -> Shape | None:
+def _read_region(region: JsonObject) -> Shape | None:
     """The shape of a region, in percent of the image size or a brush; None if it is of another kind or damaged."""
     value = dict_or_empty(region.get("value"))
     width, height = (integer(region.get(f"original_{name}")) or 0 for name in ("width", "height"))
@@ -104,7 +101,7 @@ def _read_region(region: dict[str, Any]) -> Shape | None:
     return point(*scaled(corner)) if corner else None
 
 
-def _image(task: dict[str, Any]) -> str | None:
+def _image(task: JsonObject) -> str | None:
     """The image of a task, as named at import."""
     data = task["data"] if isinstance(task.get("data"), dict) else task
     for value in (value for value in (data.get("file_name"), *data.values()) if isinstance(value, str)):

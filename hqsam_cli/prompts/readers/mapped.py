@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from ...configs import BoxFormat
-from ...formats.values import Identifier, numbers_of, read_numbers
+from ...formats.values import Identifier, JsonObject, first_of, numbers_of, read_numbers
 from ..boxes import Size, divided
 from ..prompt_file import PromptFile
 from .answers import CUT, TOKENS, read_answer
@@ -33,7 +33,6 @@ ASKING = ("user", "system", "human")  # roles in a conversation
 DEEPEST = 16  # levels of a record that are searched
 RECOGNIZED = 1000  # records in which an object is sought to recognize a format
 Place: TypeAlias = tuple[str, ...]  # the keys that lead to a value in a record
-Object: TypeAlias = dict[str, Any]
 
 
 class Mapped(NamedTuple):
@@ -75,12 +74,12 @@ class Mapped(NamedTuple):
             if not any(place in places for place, _ in objects):
                 file.skip("records without boxes or an empty list of them, skipped", where or str(key), key)
             box_format = self.format_of(record, file)
-            asked = _first(record, ASKED)
+            asked = first_of(record, ASKED)
             for item in (item for _, item in objects if item is not None):
                 self._add(file, key, item, box_format, asked)
         return True
 
-    def _is_own(self, found: tuple[Place, Object | None]) -> bool:
+    def _is_own(self, found: tuple[Place, JsonObject | None]) -> bool:
         """Whether an object has the keys of the format."""
         keys = (found[1] or {}).keys()
         return not keys.isdisjoint(self.box) and not (self.classed and keys.isdisjoint(LABELS))
@@ -89,7 +88,7 @@ class Mapped(NamedTuple):
         """The format of the boxes of a record, or the width and height that its corners are for; None if it is open."""
         return None if self.is_open else self.box_format
 
-    def _find(self, value: Any, place: Place = (), depth: int = 0) -> Iterator[tuple[Place, Object | None]]:
+    def _find(self, value: Any, place: Place = (), depth: int = 0) -> Iterator[tuple[Place, JsonObject | None]]:
         """Yield each object in a value with its place, and None for an empty list."""
         depth += 1
         if depth > DEEPEST:
@@ -106,17 +105,17 @@ class Mapped(NamedTuple):
                 yield place, None
         elif isinstance(value, dict) and value.get("role", value.get("from")) not in ASKING:
             if self._is_object(value, place):
-                items: list[Object | None] = [*_split(value, self.box[0])]
+                items: list[JsonObject | None] = [*_split(value, self.box[0])]
                 yield from ((place, item) for item in items or [None])
             else:
                 for key, item in value.items():
                     yield from self._find(item, (*place, key), depth)
 
-    def _is_object(self, value: Object, place: Place) -> bool:
+    def _is_object(self, value: JsonObject, place: Place) -> bool:
         return bool(place) and place[-1] in self.under if self.under else {*self.box, *self.beside} <= value.keys()
 
     def _add(
-        self, file: PromptFile, key: Identifier, item: Object, box_format: BoxFormat | Size | None, asked: object
+        self, file: PromptFile, key: Identifier, item: JsonObject, box_format: BoxFormat | Size | None, asked: object
     ) -> None:
         box = item.get(self.box[0]) if len(self.box) == 1 else [item.get(name, self.absent) for name in self.box]
         if isinstance(box, dict):
@@ -124,7 +123,7 @@ class Mapped(NamedTuple):
         if isinstance(box_format, tuple):
             x0, y0, x1, y1 = read_numbers(box, 4) or [0] * 4
             box, box_format = divided((x0, y0, x1, y1), box_format), "xyxyn"
-        label = _first({**item, "": asked}, (*LABELS, ""))
+        label = first_of({**item, "": asked}, (*LABELS, ""))
         if isinstance(label, int):  # beside its name
             label = next((item[key] for key in LABELS if isinstance(item.get(key), str)), label)
         name = label.strip() if isinstance(label, str) else None
@@ -134,16 +133,11 @@ class Mapped(NamedTuple):
             category=None if name else label,
             box=box,
             box_format=box_format,
-            score=_first(item, SCORES),
+            score=first_of(item, SCORES),
         )
 
 
-def _first(item: Any, names: tuple[str, ...]) -> Any:
-    """The value of the first of the keys that an object has."""
-    return next((item[name] for name in names if item.get(name) is not None), None) if isinstance(item, dict) else None
-
-
-def _corners_of(box: Object) -> list[float] | None:
+def _corners_of(box: JsonObject) -> list[float] | None:
     """x0, y0, x1, y1 of a box that is an object."""
     if corners := next(filter(None, (numbers_of(box, names) for names in CORNERS)), None):
         return corners
@@ -154,7 +148,7 @@ def _corners_of(box: Object) -> list[float] | None:
     return [x, y, x + w, y + h]
 
 
-def _split(item: Object, key: str) -> list[Object]:
+def _split(item: JsonObject, key: str) -> list[JsonObject]:
     """The objects of a list per field, if the value of a key is a list of lists; else the object itself."""
     column = item.get(key)
     if not isinstance(column, list) or not all(isinstance(value, list) for value in column):

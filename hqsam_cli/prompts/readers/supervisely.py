@@ -9,10 +9,10 @@ from typing import Any
 
 from ...configs import DEFAULT_MAX_PIXELS
 from ...formats.segmentation import enclosing_box
-from ...formats.values import dict_or_empty, list_or_empty, read_numbers
+from ...formats.values import JsonObject, dict_or_empty, list_or_empty, read_numbers
 from ..boxes import Size
 from ..prompt_file import PromptFile
-from ..shapes import Shape, base64_bytes, bitmap, point, polygon, ring_of
+from ..shapes import Shape, add_shape, base64_bytes, bitmap, point, polygon, ring_of
 
 
 def read_supervisely(document: Any, file: PromptFile) -> bool:
@@ -25,16 +25,13 @@ def read_supervisely(document: Any, file: PromptFile) -> bool:
     name = "/".join("img" if part == "ann" else part for part in parts)
     key = file.add_label_image((size.get("width"), size.get("height")), name if PurePosixPath(name).suffix else None)
     for number, item in enumerate(map(dict_or_empty, objects), 1):
-        shape, own_id = _shape(item, file.size_of(key)), f"object {number}"
-        if shape is None:
-            file.skip("objects that are not rectangles, polygons, bitmaps or points, skipped", own_id, key)
-        else:
-            label = str(item.get("classTitle") or "object")
-            file.add(key, own_id, label, box_format="xyxy", **shape._asdict())
+        label, shape = str(item.get("classTitle") or "object"), _shape(item, file.size_of(key))
+        others = "objects that are not rectangles, polygons, bitmaps or points"
+        add_shape(file, key, f"object {number}", label, shape, others)
     return True
 
 
-def _shape(item: dict[str, Any], size: Size | None) -> Shape | None:
+def _shape(item: JsonObject, size: Size | None) -> Shape | None:
     """The shape of an object; None if it is of another kind or damaged."""
     kind, points = item.get("geometryType"), dict_or_empty(item.get("points"))
     exterior = list_or_empty(points.get("exterior"))
@@ -52,7 +49,7 @@ def _shape(item: dict[str, Any], size: Size | None) -> Shape | None:
     return Shape((x0, y0, x1 + 1, y1 + 1), segmentation)  # points are pixels, and those of the edges are inside
 
 
-def _bitmap(drawn: dict[str, Any], size: Size) -> Shape | None:
+def _bitmap(drawn: JsonObject, size: Size) -> Shape | None:
     """A PNG at its origin, compressed once more by zlib, or not."""
     origin, content = read_numbers(drawn.get("origin"), 2), base64_bytes(drawn.get("data"))
     with suppress(zlib.error):

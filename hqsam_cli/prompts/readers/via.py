@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import dict_or_empty, list_or_empty
+from ...formats.values import JsonObject, dict_or_empty, list_or_empty
 from ..prompt_file import PromptFile
 from .via_region import add_region, class_name
 
@@ -36,7 +36,7 @@ def read_via(document: Any, file: PromptFile) -> bool:
     return True
 
 
-def _region(drawn: dict[str, Any]) -> tuple[str, list[Any]]:
+def _region(drawn: JsonObject) -> tuple[str, list[Any]]:
     """Kind and numbers of a region."""
     kind = str(drawn.get("name"))
     if kind == "polygon":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...formats.segmentation import enclosing_box
-from ...formats.values import dict_or_empty, read_numbers
+from ...formats.values import JsonObject, dict_or_empty, read_numbers
 from ..prompt_file import PromptFile
-from ..shapes import Shape, ellipse, point, polygon
+from ..shapes import Shape, add_shape, ellipse, point, polygon
 
 NAMES = ("label", "class", "name", "category", "type")  # of the attribute with the class, else the first
 
@@ -15,12 +15,8 @@ NAMES = ("label", "class", "name", "category", "type")  # of the attribute with 
 def add_region(file: PromptFile, key: str, number: int, kind: str, numbers: list[Any], label: str) -> None:
     """Add a region, or note that it is of another kind."""
     shape, own_id = _shape(kind, read_numbers(numbers, len(numbers))), f"region {number}"
-    if shape is None:
-        file.skip(
-            "regions that are not boxes, circles, ellipses, polygons or points, skipped", f"{own_id} of {key}", key
-        )
-    else:
-        file.add(key, own_id, label, box_format="xyxy", **shape._asdict())
+    others = "regions that are not boxes, circles, ellipses, polygons or points"
+    add_shape(file, key, own_id, label, shape, others, where=f"{own_id} of {key}")
 
 
 def _shape(kind: str, numbers: list[float] | None) -> Shape | None:
@@ -41,7 +37,7 @@ def _shape(kind: str, numbers: list[float] | None) -> Shape | None:
     return None
 
 
-def class_name(attributes: dict[str, Any], options: dict[str, Any]) -> str:
+def class_name(attributes: JsonObject, options: JsonObject) -> str:
     """The class among the attributes of a region: that of a likely name, else the first."""
     for name in sorted(attributes, key=lambda name: name.lower() not in NAMES):
         value = attributes[name]
