@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..configs import digest
+from ..io.copies import below
 from ..io.output_folder import ImageFiles, digest_of, open_folder
 from ..records import Category, ImageRecord
 from .coco import RunRecords
@@ -24,22 +25,24 @@ class LabelWriter:
     even if other images are added or removed.
 
     Args:
-        folder: path or URL of the labels.
+        output: path or URL of the output folder; of the labels themselves for a format without a `name`.
         categories: of the results.
 
     Attributes:
+        name: of the folder of labels in the output.
         path: folder shown to the user.
         suffix: suffix of the label files.
         taken: reserved file names.
         written: label files written by `close`.
     """
 
+    name: ClassVar[str] = ""
     suffix: ClassVar[str]
     taken: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, folder: Path | str, categories: list[Category]) -> None:
-        self.path = folder
-        self.folder = open_folder(folder)
+    def __init__(self, output: Path | str, categories: list[Category]) -> None:
+        self.path = below(output, self.name) if self.name else output
+        self.folder = open_folder(self.path)
         self.number(categories)
         self.written: list[str] = []
         self._earlier: dict[str, str] = {}  # label names by image, for images with results of an earlier run

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from ..io.addresses import is_address
-from ..io.copies import below
-from ..records import Annotation, Category, ImageRecord
+from ..records import Annotation, ImageRecord
 from .label_writer import LabelWriter
 
 VERSION = "5.5.0"  # of the file format
@@ -18,10 +16,8 @@ VERSION = "5.5.0"  # of the file format
 class LabelmeWriter(LabelWriter):
     """`labelme/<path of the image without its suffix>.json`: one polygon per mask part, grouped by object."""
 
+    name = "labelme"
     suffix = ".json"
-
-    def __init__(self, output: Path | str, categories: list[Category]) -> None:
-        super().__init__(below(output, "labelme"), categories)
 
     def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
-from ..io.copies import below
-from ..records import Category, ImageRecord
+from ..records import ImageRecord
 from .label_writer import LabelWriter
 from .xml_text import xml_bytes
 
@@ -20,10 +19,8 @@ class VocWriter(LabelWriter):
     Corners are 1-based inclusive pixel indices, as in the VOC development kit.
     """
 
+    name = "voc"
     suffix = ".xml"
-
-    def __init__(self, output: Path | str, categories: list[Category]) -> None:
-        super().__init__(below(output, "voc"), categories)
 
     def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""

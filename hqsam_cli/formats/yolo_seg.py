@@ -12,7 +12,7 @@ import yaml
 from ..configs import digest
 from ..io.atomic import write_file
 from ..io.links import link_image
-from ..io.output_folder import ImageFiles
+from ..io.output_folder import ImageFiles, LocalFolder
 from ..records import Annotation, Category, ImageRecord
 from .coco import RunRecords
 from .joining import join
@@ -39,8 +39,9 @@ class YoloSegWriter(LabelWriter):
 
     def __init__(self, output: Path | str, categories: list[Category]) -> None:
         assert isinstance(output, Path)  # links need a local folder
-        super().__init__(output / self.name / LABELS, categories)
-        self.path = self.root = output / self.name
+        super().__init__(output, categories)
+        self.root = output / self.name
+        self.folder = LocalFolder(self.root / LABELS)
 
     def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""

@@ -67,7 +67,7 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
     on_host = torch.empty(flat.shape, dtype=torch.bool, pin_memory=flat.is_cuda).copy_(flat).numpy()
     parts = np.split(on_host, np.cumsum([len(own) for own in bits])[:-1])
     return [
-        MaskCrop(part.reshape(len(rows), len(columns)), columns.start, rows.start, resize.width, resize.height)
+        MaskCrop(part.reshape(rows.count, columns.count), columns.start, rows.start, resize.width, resize.height)
         for part, (rows, columns, resize) in zip(parts, places, strict=True)
     ]
 
@@ -121,9 +121,9 @@ class Window(NamedTuple):
     def upsampled(self, logits: Tensor) -> Tensor:
         """Logits (S / 4, S / 4) at the original size: (h, w)."""
         rows, columns, resize = self
-        area = len(rows) * len(columns)
+        area = rows.count * columns.count
         if not area:
-            return logits.new_zeros(len(rows), len(columns))
+            return logits.new_zeros(rows.count, columns.count)
         if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
             return _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
         low_res = logits[None, None, rows.first : rows.last, columns.first : columns.last]
@@ -145,10 +145,6 @@ class _Axis:
         samples: axis length in logits.
         inner: axis length in the model's input, without padding.
         length: axis length in the original image.
-
-    Attributes:
-        first, last: bounds of the logits.
-        start, stop: bounds of the pixels, `pixels` as a slice.
     """
 
     def __init__(self, first: int, end: int, samples: int, inner: int, length: int) -> None:
@@ -160,10 +156,7 @@ class _Axis:
         high = length if end >= inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
         self.start = max(low, 0)
         self.stop = max(self.start, min(high, length))
-        self.pixels = slice(self.start, self.stop)
-
-    def __len__(self) -> int:
-        return self.stop - self.start
+        self.pixels, self.count = slice(self.start, self.stop), self.stop - self.start
 
     def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Lower tap, upper tap (indices into the window at input resolution) and weight of the upper tap, per pixel."""

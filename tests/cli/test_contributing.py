@@ -19,7 +19,6 @@ from hqsam_cli.configs import formats as format_names
 from hqsam_cli.data import sets
 from hqsam_cli.evaluation import metrics
 from hqsam_cli.formats import label_writer
-from hqsam_cli.io import copies
 from hqsam_cli.prompts import prompt_file, readers
 from hqsam_cli.weights import registry
 from tests.cli.conftest import Run
@@ -88,7 +87,7 @@ def test_a_prompt_format_reads_corners_and_names_what_it_leaves_out(
 def test_an_output_format_is_written_and_kept(
     hqsam: Run, photos: Path, put_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = added("An output format", label_writer, copies, format_names)
+    own = added("An output format", label_writer, format_names)
     monkeypatch.setitem(sys.modules, "hqsam_cli.formats.areas", SimpleNamespace(AreaWriter=own["AreaWriter"]))
     put_in(formats.WRITERS, {"areas": formats.load_writer(own["MASK_FORMATS"]["areas"])})
     command = ("segment", photos, "--boxes", "dets.json", "-f", "areas", "-f", "coco", "-o", "out")

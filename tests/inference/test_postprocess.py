@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,15 @@ def test_logits_without_positive_values_are_an_empty_mask() -> None:
     (crop,) = mask_crops(torch.full((1, 256, 256), -1.0), [ResizeLongestSide.of(20, 30, 1024)])
     assert crop.full().shape == (20, 30)
     assert not crop.full().any()
+
+
+@pytest.mark.parametrize("upsample", [mask_crops, mask_crops_by_full_upsampling])
+def test_logits_that_are_positive_only_in_the_padding_are_an_empty_mask(upsample: Any) -> None:
+    logits = torch.full((1, 256, 256), -5.0)
+    logits[0, 250:, 10:40] = 5.0
+    (crop,) = upsample(logits, [ResizeLongestSide.of(480, 640, 1024)])
+    assert crop.full().shape == (480, 640) and not crop.full().any()
+    assert crop.tight_box() == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (333, 500), (64, 64)], ids=str)
