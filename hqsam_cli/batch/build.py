@@ -112,8 +112,11 @@ def _predictor(config: SegmentConfig, models: Models) -> Predictor:
     if config.mask_output != "sam" and not hq_sam.has_hq:
         raise UsageError(no_hq_message(models.checkpoint, config.mask_output or "hq"))
     device, dtype = models.compute
+    model = prepare_for_inference(hq_sam, device, dtype)
+    if config.compile:
+        model.image_encoder.compile()
     return Predictor(
-        prepare_for_inference(hq_sam, device, dtype),
+        model,
         mask_output=config.mask_output,
         choice=choice_at_points(config.mask_output) if config.everything else "all" if config.multimask else "single",
         compare_sam=config.compare_sam,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from ..weights.registry import check_hq
 log = logging.getLogger(__name__)
 AREA = re.compile(r"\d+(\.\d+)?%?")
 LINES = "ndjson"  # the stdout format
+CPP_COMPILERS = ("g++", "clang++", "cl")  # one of which torch.compile needs, on a CPU as on a GPU
 
 
 def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, formats: Collection[str]) -> SegmentConfig:
@@ -198,3 +200,5 @@ def _check_engine(config: SegmentConfig) -> None:
     unused = "address" if config.address is not None else "actors" if config.actors is not None else None
     if config.engine == "local" and unused is not None:
         raise UsageError("applies to Ray clusters only", option=unused, remedy="add --engine ray")
+    if config.compile and not any(map(shutil.which, CPP_COMPILERS)):
+        raise UsageError("needs a C++ compiler", option="compile", remedy="install g++, or omit it")

@@ -270,6 +270,9 @@ class SegmentConfig(RunConfig):
         complete=CHOICES,
         compared=True,
     )
+    compile: bool = option(
+        False, "Compile the image encoder with torch.compile, which takes a minute or more at the start.", ADVANCED
+    )
     prompts_per_batch: int | None = option(
         None, "Prompts decoded per batch; 32 by default, 8 on a CPU.", ADVANCED, metavar="N", min=1, compared=True
     )

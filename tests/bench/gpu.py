@@ -6,6 +6,7 @@ error there:
     masks     masks of `lite` beside those of the CPU in float32: mean and lowest IoU
     encoder   matrix products of the device, and encoders as a share of them; a prompt, and a mask to RLE
     files     from JPEG files to COCO's file, beside the authors' loop
+    compiled  the same runs with `--compile`
     memory    a run with too little device memory for its batches, whose masks must be equal
     devices   several processes on the device
     training  training steps
@@ -29,7 +30,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,6 +67,7 @@ class Sizes:
         workers: `--workers` of runs.
         processes: on one device.
         steps: of training, of 4 images each.
+        backend: of the compiler.
     """
 
     side: int = 1024
@@ -80,10 +82,11 @@ class Sizes:
     workers: int = 12
     processes: int = 3
     steps: int = 40
+    backend: str = "inductor"
 
 
 FULL = Sizes()
-TINY = Sizes(128, 1, (0.02, 0.03), 2, ("vit_tiny",), "vit_tiny", (1, 2), 1, 2, 1, 2, 2)
+TINY = Sizes(128, 1, (0.02, 0.03), 2, ("vit_tiny",), "vit_tiny", (1, 2), 1, 2, 1, 2, 2, "aot_eager")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,24 @@ def files(bench: Bench) -> dict[str, Any]:
     return found
 
 
+def compiled(bench: Bench) -> dict[str, Any]:
+    """Seconds until the first images of a run with a compiled encoder, and images per second after them."""
+    found: dict[str, Any] = {}
+    compile_with = partialmethod(nn.Module.compile, backend=bench.sizes.backend)
+    for name, checkpoint in (("lite", bench.lite), ("large", bench.large)):
+        times = []
+        with compact_logits(), mock.patch.object(nn.Module, "compile", compile_with):
+            for photos in (bench.few, bench.few, bench.many):  # the first run also fills the compiler's cache on disk
+                began = time.perf_counter()
+                bench.segment(checkpoint, photos, compile=True)
+                times.append(time.perf_counter() - began)
+                release(bench.device)
+        images = bench.sizes.images - bench.sizes.peers
+        rate = images / max(times[2] - times[1], 1e-9)
+        found[name] = {"first_run_seconds": times[0], "start_seconds": times[1], "images_per_second": rate}
+    return found
+
+
 @contextmanager
 def authors_compact_logits() -> Iterator[None]:
     """The same as `compact_logits` for the authors' decoder."""
@@ -305,7 +326,7 @@ def training(bench: Bench) -> dict[str, Any]:
     }
 
 
-STEPS: tuple[Callable[[Bench], dict[str, Any]], ...] = (masks, encoder, files, memory, devices, training)
+STEPS: tuple[Callable[[Bench], dict[str, Any]], ...] = (masks, encoder, files, compiled, memory, devices, training)
 
 
 def release(device: torch.device) -> None:

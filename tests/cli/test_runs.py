@@ -112,3 +112,9 @@ def test_what_is_no_number_of_failures(text: str) -> None:
 def test_what_is_no_shard_is_said_in_one_line(hqsam: Run, photos: Path, shard: str) -> None:
     ended = hqsam("segment", photos, "--shard", shard)
     assert ended.code == 2 and ended.err.splitlines()[-1].startswith(f"hqsam: error: --shard {shard}: ")
+
+
+def test_compiling_without_a_compiler_is_refused(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    refused = hqsam("segment", photos, "--boxes", "dets.json", "--compile")
+    assert refused.code == 2 and "--compile: needs a C++ compiler" in refused.err

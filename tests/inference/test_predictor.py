@@ -123,3 +123,15 @@ def test_convolutions_of_the_small_encoder_stay_in_float32_on_a_cpu() -> None:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         first = encoder.get_submodule("patch_embed")(torch.randn(1, 3, 64, 64))
     assert first.dtype == torch.float32
+
+
+@pytest.mark.parametrize("architecture", ["vit_tiny", "vit_b"])
+def test_encoders_compile_to_one_graph_with_the_same_features(architecture: str) -> None:
+    model = prepare_for_inference(build_model(architecture, image_size=128, device="cpu"), "cpu")
+    predictor = Predictor(model, mask_output="sum")
+    image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    expected = predictor.encode([image]).features
+    predictor.model.image_encoder.compile(backend="aot_eager", fullgraph=True)
+    for own, wanted in zip(predictor.encode([image]).features, expected, strict=True):
+        assert own is not None and wanted is not None
+        torch.testing.assert_close(own, wanted)
