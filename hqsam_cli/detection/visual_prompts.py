@@ -88,9 +88,8 @@ def _embeddings(model: Any, pixels: np.ndarray, prompts: Sequence[Prompt], imgsz
     from ultralytics.data.augment import LetterBox
     from ultralytics.utils.checks import check_imgsz
 
-    stride = int(model.stride.max())
-    size = check_imgsz(imgsz, stride=stride, min_dim=2)  # type: ignore[no-untyped-call]
-    padded = np.asarray(LetterBox(size, auto=True, stride=stride)(image=pixels))
+    size = check_imgsz(imgsz, stride=model.stride, min_dim=2)  # type: ignore[no-untyped-call]
+    padded = np.asarray(LetterBox(size)(image=pixels))  # to a square, as for ultralytics' `refer_image`
     masks: dict[int, np.ndarray] = {}
     for prompt in prompts:
         mask = masks.setdefault(prompt.category_id, np.zeros([n // CELL for n in padded.shape[:2]], np.float32))
