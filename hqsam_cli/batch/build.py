@@ -11,6 +11,7 @@ import torch
 
 from ..configs import SegmentConfig
 from ..detection.detector import Detector
+from ..detection.visual_prompts import Examples
 from ..errors import UsageError
 from ..formats.outputs import Outputs
 from ..inference.device import Compute, resolve_devices
@@ -35,12 +36,14 @@ class Models:
     Attributes:
         checkpoint: of HQ-SAM or SAM.
         detector: predicts the boxes; None if prompts come from files.
+        examples: of the objects that it finds, if given.
         finds_objects: point grids also propose objects; the detector adds what they miss.
     """
 
     checkpoint: Path
     compute: Compute
     detector: Path | None = None
+    examples: Examples | None = None
     finds_objects: bool = False
 
 
@@ -68,7 +71,7 @@ def build_step(
     if config.prompts.salient:
         return SegmentSalient(ObjectPredictor(predictor, config.objects), categories, config)
     if detector is None and models.detector is not None:
-        detector = Detector(models.detector, config.detection, models.compute.device)
+        detector = Detector(models.detector, config.detection, models.compute.device, examples=models.examples)
     if detector is None:
         return Segment(predictor, categories, config)
     if models.finds_objects:

@@ -188,7 +188,8 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
     if prompts.salient and config.multimask:
         raise UsageError("--salient selects one mask", remedy="omit --multimask")
     if detector is not None and (prompts.salient or files):
-        raise UsageError("--detector predicts the boxes", remedy="omit --boxes, --points, --coarse-masks and --salient")
+        name = "like" if config.detection.like else "detector"
+        raise UsageError(f"--{name} predicts the boxes", remedy="omit --boxes, --points, --coarse-masks and --salient")
     if [*inputs, *files, prompts.images_json].count(STDIN) > 1:
         raise UsageError("stdin can only be read once: only one of INPUT and the prompt files may be -")
 

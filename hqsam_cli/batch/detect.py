@@ -22,12 +22,12 @@ from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
 from ..prompts.table import PromptTable, Selection, number_images
 from .check_config import errors_allowed
+from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths
 from .job import Job, Summary, make_plan
 from .object_journal import journal_place
 from .pipeline import PreparedRun
-from .segment import load_detector
 from .steps import Detect
 from .work import LocalEngine, Worker
 
@@ -69,6 +69,8 @@ def prepare_detect(
     form: BoxFileFormat = config.format or ("ndjson" if output == STDIN else "coco")
     path = None if output == STDIN else path_or_address(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
     _check(config, form, inputs, path)
+    settings = with_yoloe(config.detection)
+    examples = read_examples(settings, config, progress)
     found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
     ids, listed = PromptTable(), None
     if config.images_json is not None or form == "results":
@@ -80,8 +82,8 @@ def prepare_detect(
         for text in ids.notes.remarks:
             progress.say(text)
     compute = resolve_compute(config.device, "auto")
-    settings = replace(config.detection, detector=config.detection.detector or EMBEDDED)
-    _, detector = load_detector(settings, compute.device, progress, may_fetch=may_fetch)
+    settings = replace(settings, detector=settings.detector or EMBEDDED)
+    _, detector = load_detector(settings, examples, compute.device, progress, may_fetch=may_fetch)
     step = Detect(detector, Selection(), () if listed is None else listed.categories)
     config = replace(config, format=form, device=compute.device.type)
     job = Job(
@@ -92,7 +94,7 @@ def prepare_detect(
         formats=frozenset({form}),
         batch_size=config.batch_size or compute.batch_size,
         categories=step.categories,
-        identity=identity(config, detector.config, detector=detector.identity),
+        identity=identity(config, detector.config, **detector.identity),
         info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         stream=sys.stdout.buffer if path is None else None,

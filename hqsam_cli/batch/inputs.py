@@ -1,4 +1,4 @@
-"""Discovery of the input images of a run, and its shards."""
+"""Discovery of the input images of a run, its shards, and the prompts of its images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import BinaryIO, TypeAlias
 
-from ..configs import STDIN
+from ..configs import STDIN, Exif
 from ..errors import NoInputError, UsageError
 from ..formats.values import some_of
 from ..io.digest import hash_number
@@ -18,6 +18,9 @@ from ..io.file_types import HEIF_SUFFIXES, VIDEO_SUFFIXES
 from ..io.find import Found, SourceImage, find_images
 from ..io.run_folder import OUTPUTS
 from ..progress import Progress
+from ..prompts.fit import check_fits, check_used
+from ..prompts.read import PromptSources
+from ..prompts.table import PromptTable, Selection, bind_prompts
 
 Inputs: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -74,6 +77,28 @@ def _nothing(inputs: Sequence[str], found: Found) -> str:
         names = some_of(image.path for image in found.images)
         return f"no input exists ({names}): check the paths, or pass folders of images, or globs"
     return f"no image in {', '.join(inputs)}: pass images, folders of images, or globs"
+
+
+def bind(
+    given: PromptSources, images: list[SourceImage], selection: Selection, exif: Exif, progress: Progress
+) -> PromptTable:
+    """Match prompts to images; reports detected formats and skipped prompts.
+
+    Raises:
+        HqsamError: no prompt is usable, or the box format is implausible.
+    """
+    table = bind_prompts(given, images, selection)
+    for text in given.recognized:
+        progress.say(text)
+    for text in table.outside:
+        progress.on_failure(text)
+    for text in table.notes.lost:
+        progress.on_problem(text)
+    for text in table.notes.remarks:
+        progress.say(text)
+    check_used(given, table, images)
+    check_fits(table, images, exif, given.assumed_pixels)
+    return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
-from ..configs.run_identity import NO_DETECTOR, made_by
+from ..configs.run_identity import DETECTOR, NO_DETECTOR, made_by
 from ..detection.detector import Detector
-from ..detection.files import EMBEDDED, detector_file, has_embedded
+from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from ..formats import WRITERS
 from ..formats.cutouts import CropWriter, CutoutWriter
@@ -25,15 +25,16 @@ from ..inference.device import resolve_compute, resolve_devices
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
-from ..prompts.fit import check_fits, check_speaks, check_used
-from ..prompts.read import PromptSources, read_prompts
-from ..prompts.table import PromptTable, Selection, bind_prompts
+from ..prompts.fit import check_speaks
+from ..prompts.read import read_prompts
+from ..prompts.table import PromptTable, Selection
 from ..weights.checkpoints import default_mask_output
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
 from .check_config import check_places, check_segment, errors_allowed, rgb_of
+from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
-from .inputs import Inputs, Shard, input_images, input_paths, inputs_digest
+from .inputs import Inputs, Shard, bind, input_images, input_paths, inputs_digest
 from .job import Job, Summary, make_plan
 from .object_journal import has_journal, journal_place
 from .pipeline import PreparedRun
@@ -87,11 +88,13 @@ def prepare_segment(
             disables printing.
     """
     writers = mask_writers()
+    config = replace(config, detection=with_yoloe(config.detection))
     config = check_segment(config, inputs, output, writers)
     shard = None if config.shard is None else Shard.parse(config.shard)
     compute = resolve_compute(
         str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
     )
+    examples = read_examples(config.detection, config, progress)
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
     are_remote = any(image.location is not None for image in found.images)
     check_places(config.formats, output, are_remote)
@@ -112,20 +115,23 @@ def prepare_segment(
     table = PromptTable()
     if config.detection.detector is None and not config.everything and not prompts.salient:
         _check_no_detector(config.detection)
-        table = _bind(given, found.images, config, progress)
+        selection = Selection(config.detection.score_threshold, config.detection.max_det)
+        table = bind(given, found.images, selection, config.exif, progress)
     config = replace(
         config,
         device=compute.device.type,
         dtype=compute.dtype_name,
         prompts_per_batch=config.prompts_per_batch or compute.prompts_per_batch,
     )
+    detector, detector_path = None, None
+    if config.detection.detector is not None:
+        detector_path, detector = load_detector(
+            config.detection, examples, compute.device, progress, may_fetch=may_fetch
+        )
     checkpoint, model_sha256 = _find_model(config.model, progress, may_fetch=may_fetch)
     config = replace(
         config, mask_output=config.mask_output or (default_mask_output(checkpoint) if checkpoint else "sum")
     )
-    detector, detector_path = None, None
-    if config.detection.detector is not None:
-        detector_path, detector = load_detector(config.detection, compute.device, progress, may_fetch=may_fetch)
     place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
@@ -162,7 +168,7 @@ def prepare_segment(
         assert checkpoint is not None
         hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
         progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
-        models = Models(checkpoint, compute, detector_path, finds_objects)
+        models = Models(checkpoint, compute, detector_path, examples, finds_objects)
         return make_engine(config, models, job, outputs, detector, progress)
 
     return PreparedRun(
@@ -191,16 +197,6 @@ def mask_writers(background: str | None = None) -> dict[str, MakeWriter]:
     return {**WRITERS, **cut, "overlay": OverlayWriter, "thumbnail": ThumbnailWriter}
 
 
-def load_detector(config: DetectorConfig, device: Any, progress: Progress, *, may_fetch: bool) -> tuple[Path, Detector]:
-    """Load a detector, and report it; also returns its file."""
-    assert config.detector is not None
-    path = detector_file(config.detector, trusted=config.trust_detector, may_fetch=may_fetch)
-    detector = Detector(path, config, device, may_fetch=may_fetch)
-    count = len(detector.config.classes or detector.categories)
-    progress.say(f"detector {config.detector} on {device}, {count} {'class' if count == 1 else 'classes'}")
-    return path, detector
-
-
 def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
     """Config of a run without prompts, which uses point grids and the built-in detector."""
     if not has_embedded():
@@ -224,27 +220,6 @@ def _check_no_detector(config: DetectorConfig) -> None:
         raise UsageError("applies to a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
 
 
-def _bind(given: PromptSources, images: list[Any], config: SegmentConfig, progress: Progress) -> PromptTable:
-    """Match prompts to images; reports detected formats and skipped prompts.
-
-    Raises:
-        HqsamError: no prompt is usable, or the box format is implausible.
-    """
-    selection = Selection(config.detection.score_threshold, config.detection.max_det)
-    table = bind_prompts(given, images, selection)
-    for text in given.recognized:
-        progress.say(text)
-    for text in table.outside:
-        progress.on_failure(text)
-    for text in table.notes.lost:
-        progress.on_problem(text)
-    for text in table.notes.remarks:
-        progress.say(text)
-    check_used(given, table, images)
-    check_fits(table, images, config.exif, given.assumed_pixels)
-    return table
-
-
 def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Path | None, str]:
     """Checkpoint and SHA-256 of a model; the path is None if it may not be downloaded."""
     known = None if may_fetch else official_sha256(model)
@@ -265,12 +240,12 @@ def _identity(
         parts.append(config.generator)
     if config.polygons.tolerance is not None:
         parts.append(config.polygons)
-    found_by = NO_DETECTOR if detector is None else detector.identity
+    found_by = {DETECTOR: NO_DETECTOR} if detector is None else detector.identity
     if finds_objects:
-        found_by = f"{found_by}+{digest(asdict(config.objects))}"
+        found_by = {DETECTOR: f"{found_by[DETECTOR]}+{digest(asdict(config.objects))}"}
     if config.prompts.salient:
-        found_by = f"salient+{digest(asdict(config.objects))}"
-    own = identity(*parts, model=model_sha256[:16], detector=found_by)
+        found_by = {DETECTOR: f"salient+{digest(asdict(config.objects))}"}
+    own = identity(*parts, model=model_sha256[:16], **found_by)
     if config.everything:
         chosen = {"score_threshold": config.detection.score_threshold, "max_det": config.detection.max_det}
         own |= {name: str(value) for name, value in chosen.items() if value is not None}

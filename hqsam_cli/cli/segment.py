@@ -20,6 +20,8 @@ hqsam segment ./imgs
 
 hqsam segment ./imgs --detector yolo11n.pt --classes person,dog
 
+hqsam segment ./imgs --like example.jpg --like-boxes example.json
+
 hqsam segment ./imgs --boxes dets.json --model vit_l --format coco --output masks
 
 hqsam segment ./imgs --everything --points-per-side 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .detect import CONF, IOU, MAX_DET, DetectConfig, DetectorConfig
+from .detect import CONF, IOU, MAX_DET, YOLOE, DetectConfig, DetectorConfig
 from .evaluate import EvalConfig, EvalOutput, Protocol
 from .names import (
     DEFAULT_MAX_PIXELS,
@@ -41,6 +41,7 @@ __all__ = [
     "MODEL_VARIABLE",
     "STDIN",
     "VERSION",
+    "YOLOE",
     "Augmentation",
     "BoxFileFormat",
     "BoxFormat",

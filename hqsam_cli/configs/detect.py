@@ -8,6 +8,7 @@ from .names import BoxFileFormat
 from .option import option, part
 from .run import ADVANCED, DETECTOR, RESULTS, RunConfig
 
+YOLOE = "yoloe-11l-seg.pt"  # the detector of objects by example
 # Defaults of ultralytics, for detectors without their own.
 CONF, IOU, MAX_DET = 0.25, 0.7, 300
 
@@ -52,6 +53,17 @@ class DetectorConfig:
         metavar="NAME,...",
         compared=True,
     )
+    like: tuple[str, ...] = option(
+        (),
+        "Find objects that look like those labeled in these photos, with their classes: images or folders; repeatable. "
+        f"The detector is a YOLOE, {YOLOE} by default.",
+        DETECTOR,
+        metavar="PATH",
+    )
+    like_boxes: str | None = option(
+        None, "Boxes and classes of the objects in the photos of --like, in any format that --boxes reads.", DETECTOR,
+        metavar="PATH",
+    )  # fmt: skip
     imgsz: int | None = option(
         None, "Input size of the detector, longest side; its own by default.", ADVANCED, metavar="PIXELS", min=32,
         compared=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -15,7 +16,8 @@ from ..configs import CONF, IOU, MAX_DET, DetectorConfig
 from ..errors import HqsamError, UsageError, first_line
 from ..records import Category, Prompt
 from ..weights.hub import file_hash
-from .open_vocabulary import is_open_vocabulary, set_classes
+from .open_vocabulary import is_open_vocabulary, is_yoloe, set_classes
+from .visual_prompts import IMGSZ, Examples, not_yoloe, set_visual_classes
 from .yolo import keep_threads, read_detector, ultralytics
 
 TASKS = ("detect", "segment", "pose")  # ultralytics tasks with axis-aligned boxes
@@ -28,17 +30,18 @@ class Detector:
 
     Args:
         path: a `.pt`, `.onnx` or `.safetensors` file; see `detector_file` for which are safe to load.
-        trusted, may_fetch: for the text encoder of an open-vocabulary model; see `set_classes`.
+        may_fetch: for the text encoder of an open-vocabulary model; see `set_classes`.
+        examples: objects that are the classes of a YOLOE, instead of its own or of text prompts.
 
     Attributes:
-        categories: COCO categories; ids are the model's class indices plus one.
+        categories: COCO categories; ids are the model's class indices plus one, or those of the examples.
         config: the settings, with the model's defaults for unset values.
         sha256: of the model file.
-        identity: hashes of the files its boxes depend on: the model, and the text encoder if any.
+        identity: digests of what its boxes depend on, by option: the model with its text encoder, and the examples.
 
     Raises:
         HqsamError: the file is not a detector.
-        UsageError: a class the model does not have.
+        UsageError: a class the model does not have, or examples for another model than a YOLOE.
     """
 
     def __init__(
@@ -47,8 +50,8 @@ class Detector:
         settings: DetectorConfig,
         device: torch.device,
         *,
-        trusted: bool = False,
         may_fetch: bool = True,
+        examples: Examples | None = None,
     ) -> None:
         yolo = _loaded(path)
         try:
@@ -64,15 +67,25 @@ class Detector:
                 "float16 is not supported on a CPU", option="half", remedy="omit it, or pass `device` cuda"
             )
         self.sha256 = file_hash(path)
-        self.identity = self.sha256[:16]
+        self.identity = {"detector": self.sha256[:16]}
+        defaults = yolo.overrides
         new_classes = _new_classes(settings.classes, names)
-        if new_classes and is_open_vocabulary(yolo.model):
-            encoder = set_classes(yolo.model, new_classes, trusted=trusted, may_fetch=may_fetch)
-            self.identity = f"{self.identity}+{encoder[:16]}"
+        if examples is not None:
+            if not is_yoloe(yolo.model):
+                raise not_yoloe(path)
+            set_visual_classes(yolo.model, examples, settings.imgsz or defaults.get("imgsz", IMGSZ), device)
+            self.identity["like"] = examples.digest
+            names = {n: category["name"] for n, category in enumerate(examples.categories)}
+        elif new_classes and is_open_vocabulary(yolo.model):
+            encoder = set_classes(yolo.model, new_classes, may_fetch=may_fetch)
+            self.identity["detector"] += f"+{encoder[:16]}"
             names = dict(enumerate(new_classes))
             settings = replace(settings, classes=tuple(new_classes))
-        self.categories: list[Category] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
-        defaults = yolo.overrides
+        self.categories: list[Category] = (
+            [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
+            if examples is None
+            else examples.categories
+        )
         conf = defaults.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
         iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou
         chosen = _class_indices(settings.classes, names, path)
@@ -104,7 +117,7 @@ class Detector:
             return []
         keep_threads()
         results = self._predict([np.ascontiguousarray(image[..., ::-1]) for image in images])
-        return [_prompts(result) for result in results]
+        return [_prompts(result, self.categories) for result in results]
 
 
 def _loaded(path: Path) -> Any:
@@ -156,7 +169,7 @@ def _class_indices(wanted: tuple[str, ...], names: dict[int, str], path: Path) -
     return sorted(chosen)
 
 
-def _prompts(result: Any) -> list[Prompt]:
+def _prompts(result: Any, categories: Sequence[Category]) -> list[Prompt]:
     """Convert the boxes of a result to prompts, rounded to 0.01 pixels, so that a file reproduces them."""
     height, width = result.orig_shape
     corners = result.boxes.xyxy.double().cpu().numpy().clip(0, [width, height, width, height])
@@ -169,5 +182,5 @@ def _prompts(result: Any) -> list[Prompt]:
         if w > 0 and h > 0:
             box = (x0, y0, x0 + w, y0 + h)
             score = min(round(score, SCORE_DECIMALS), 1.0)
-            prompts.append(Prompt(len(prompts) + 1, int(category) + 1, box=box, score=score))
+            prompts.append(Prompt(len(prompts) + 1, categories[int(category)]["id"], box=box, score=score))
     return prompts

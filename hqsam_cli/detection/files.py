@@ -38,6 +38,14 @@ ASSETS = {
     "yolo26m.pt": "401cea9ab23ad19246ff7744859816bc599f350e93c9dd30367b6f0a0745d0b7",
     "yolo26l.pt": "9fe3c544f2b19bebad7ea41e76d7ad3d88b7c2f10d11d24430c5311f6b32db26",
     "yolo26x.pt": "9fdd44a31c504547ffb81d2c6d9e6dac3493c8eaa8b0398d3f43bae6c7003e92",
+    "yoloe-11s-seg.pt": "8e439445c87338b79d9ce21dec109f4621e26df67e94d26ea1a98c1e64dce3e3",
+    "yoloe-11m-seg.pt": "785199b7cc75a5f4041dec15782a4b8a4105e5a34d7ffb287a0a10781724c5bd",
+    "yoloe-11l-seg.pt": "a993fb0fc7c8830939ae14e6434a925dd1179428158c2761482eb8a8d8a3699f",
+    "yoloe-26n-seg.pt": "1741c1f8da3cea47e2c01829c334a50dc0b9bbd05e685b90a3ce84fae32c8c1b",
+    "yoloe-26s-seg.pt": "48f24206bc8680d60cbbfa296b0140da849669b9515058b72f5a945142df0654",
+    "yoloe-26m-seg.pt": "585f5ec9028fd358035da8d860c27c56be285a795cba2076fba536a4391c2c83",
+    "yoloe-26l-seg.pt": "a612d2d505f24e14d87ec82d688b823b6cb600646664f16125ce6c84ce360da9",
+    "yoloe-26x-seg.pt": "d08d390a08f98195f7c87807839fe4ff93a5491645fef1bc3bf0700efafdd639",
 }
 # Earlier releases of the same models, still in use.
 EARLIER = {
@@ -119,11 +127,11 @@ def cache_path(name: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
-def download(name: str, url: str, sha256: str | None, *, may_fetch: bool) -> Path:
+def download(name: str, url: str, sha256: str, *, may_fetch: bool) -> Path:
     """Return a file from torch's cache, downloaded on first use.
 
     Args:
-        sha256: expected hash; None for any.
+        sha256: expected hash.
         may_fetch: False in a dry run, where an uncached file is an error.
 
     Raises:
@@ -150,6 +158,6 @@ def download(name: str, url: str, sha256: str | None, *, may_fetch: bool) -> Pat
         ) from None
     except RuntimeError:
         raise HqsamError("not the expected file (its SHA-256 differs)", file=url, remedy="try again later") from None
-    if sha256 is not None and file_hash(path) != sha256:
+    if file_hash(path) != sha256:
         raise HqsamError("not the expected file (its SHA-256 differs)", file=path, remedy="delete it and run again")
     return path

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from ..errors import HqsamError, UsageError, first_line
-from ..weights.hub import file_hash
-from .files import ASSETS_URL, cache_path, download
+from ..errors import HqsamError, first_line
+from .files import ASSETS_URL, download
 from .yolo import ultralytics
 
 CLIP_PACKAGE = "git+https://github.com/ultralytics/CLIP.git"  # required by ultralytics
@@ -23,12 +21,12 @@ class TextEncoder(NamedTuple):
     Attributes:
         file: file name.
         url: download URL.
-        sha256: as published; if None, the user has to trust the file.
+        sha256: of OpenAI, and as pinned independently by several projects.
     """
 
     file: str
     url: str
-    sha256: str | None = None
+    sha256: str
 
 
 # Keyed by ultralytics' names.
@@ -36,32 +34,40 @@ ENCODERS = {
     "clip:ViT-B/32": TextEncoder(
         "ViT-B-32.pt", f"https://openaipublic.azureedge.net/clip/models/{CLIP_SHA256}/ViT-B-32.pt", CLIP_SHA256
     ),
-    "mobileclip:blt": TextEncoder("mobileclip_blt.ts", f"{ASSETS_URL}/mobileclip_blt.ts"),
-    "mobileclip2:b": TextEncoder("mobileclip2_b.ts", f"{ASSETS_URL}/mobileclip2_b.ts"),
+    "mobileclip:blt": TextEncoder(
+        "mobileclip_blt.ts",
+        f"{ASSETS_URL}/mobileclip_blt.ts",
+        "a67804d1b0f07b8b9a20c1761ec0847f34660f5fa338ec70e8f3fce68ed95e54",
+    ),
+    "mobileclip2:b": TextEncoder(
+        "mobileclip2_b.ts",
+        f"{ASSETS_URL}/mobileclip2_b.ts",
+        "35d7f213e4d75f38514e4656ad3cb91158bd33e3805d8ac349f23b186f66982f",
+    ),
 }
 
 
 def is_open_vocabulary(model: Any) -> bool:
     """Whether a model's classes can be set; not for prompt-free YOLOE or ONNX models."""
-    tasks = ultralytics().nn.tasks
-    if isinstance(model, tasks.WorldModel):
-        return True
-    head = model.model[-1] if isinstance(model, tasks.YOLOEModel) else None
+    return isinstance(model, ultralytics().nn.tasks.WorldModel) or is_yoloe(model)
+
+
+def is_yoloe(model: Any) -> bool:
+    """Whether a model is a YOLOE that takes prompts: neither prompt-free nor fused with its classes."""
+    head = model.model[-1] if isinstance(model, ultralytics().nn.tasks.YOLOEModel) else None
     return head is not None and not hasattr(head, "lrpc") and not getattr(head, "is_fused", False)
 
 
-def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: bool) -> str:
-    """Set the classes of an open-vocabulary model.
+def set_classes(model: Any, classes: list[str], *, may_fetch: bool) -> str:
+    """Set the classes of an open-vocabulary model to text prompts.
 
     Args:
-        trusted: the user trusts a text encoder without a published hash.
         may_fetch: see `download`.
 
     Returns:
         The SHA-256 of the text encoder.
 
     Raises:
-        UsageError: the text encoder is not trusted.
         HqsamError: it cannot be downloaded, or a package is not installed.
     """
     is_world = isinstance(model, ultralytics().nn.tasks.WorldModel)
@@ -73,7 +79,8 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
             value=classes[0],
             remedy=f"pip install {CLIP_PACKAGE}",
         )
-    path = _encoder_file(ENCODERS[kind], trusted=trusted, may_fetch=may_fetch)
+    encoder = ENCODERS[kind]
+    path = download(encoder.file, encoder.url, encoder.sha256, may_fetch=may_fetch)
     from ultralytics.nn.text_model import CLIP, MobileCLIPTS
 
     device = torch.device("cpu")
@@ -91,15 +98,4 @@ def set_classes(model: Any, classes: list[str], *, trusted: bool, may_fetch: boo
         ) from None
     finally:
         model.clip_model = None
-    return file_hash(path)
-
-
-def _encoder_file(encoder: TextEncoder, *, trusted: bool, may_fetch: bool) -> Path:
-    """Return the file of a text encoder, in torch's cache."""
-    if encoder.sha256 is None and not trusted:
-        raise UsageError(
-            "a text encoder without a published SHA-256",
-            file=cache_path(encoder.file),
-            remedy=f"pass `trust_detector` if you trust {encoder.url}",
-        )
-    return download(encoder.file, encoder.url, encoder.sha256, may_fetch=may_fetch)
+    return encoder.sha256

@@ -48,6 +48,28 @@ def saved_detector(tmp_path: Path) -> SaveDetector:
 
 
 @pytest.fixture
+def saved_yoloe(saved_detector: SaveDetector) -> SaveDetector:
+    """`saved_yoloe(name)` is a YOLOE whose random features differ from place to place, by its normalization layers."""
+
+    def save(name: str) -> Path:
+        path = saved_detector(name)
+        yolo = ultralytics().YOLO(str(path))
+        for module in yolo.model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+        blobs = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 10), (256, 320), mode="bicubic").clamp(0, 1)
+        prompts = torch.zeros(2, 2, 32, 40)
+        prompts[:, 0, 4:12, 3:15] = prompts[:, 1, 15:28, 20:38] = 1
+        with torch.no_grad():
+            yolo.model.train().predict(blobs, vpe=prompts)
+        yolo.model.eval()
+        yolo.save(str(path))
+        return path
+
+    return save
+
+
+@pytest.fixture
 def photos() -> list[np.ndarray]:
     """Two images of different shapes, RGB."""
     random = np.random.default_rng(0)

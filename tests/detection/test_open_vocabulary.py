@@ -65,8 +65,9 @@ def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]
     monkeypatch.setitem(sys.modules, "clip", clip)
     monkeypatch.delitem(sys.modules, "ultralytics.nn.text_model", raising=False)
     paths = {name: folder / name for name in ("mobileclip_blt.ts", "ViT-B-32.pt")}
-    known = ENCODERS["clip:ViT-B/32"]._replace(sha256=file_hash(paths["ViT-B-32.pt"]))
-    monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", known)
+    for kind, encoder in ENCODERS.items():
+        if encoder.file in paths:
+            monkeypatch.setitem(ENCODERS, kind, encoder._replace(sha256=file_hash(paths[encoder.file])))
     return paths
 
 
@@ -76,11 +77,11 @@ def test_text_prompts_are_the_classes(
 ) -> None:
     path = saved_detector(name)
     settings = DetectorConfig(score_threshold=0.0, max_det=20, imgsz=160, classes=("red bag,ladder", "person"))
-    detector = Detector(path, settings, CPU, trusted=True)
+    detector = Detector(path, settings, CPU)
     assert detector.categories == [{"id": n, "name": word} for n, word in enumerate(WORDS, 1)]
     assert detector.config.classes == tuple(WORDS)
     encoder = encoders["ViT-B-32.pt" if "world" in name else "mobileclip_blt.ts"]
-    assert detector.identity == f"{file_hash(path)[:16]}+{file_hash(encoder)[:16]}"
+    assert detector.identity == {"detector": f"{file_hash(path)[:16]}+{file_hash(encoder)[:16]}"}
     found = [prompt for own in detector.detect(photos) for prompt in own]
     assert found and {prompt.category_id for prompt in found} <= {1, 2, 3}
     # The reference is ultralytics with the same classes.
@@ -103,12 +104,12 @@ def test_known_classes_need_no_text_encoder(saved_detector: SaveDetector) -> Non
     detector = Detector(saved_detector("yolov8s-world"), DetectorConfig(classes=("Dog,person",)), CPU)
     assert len(detector.categories) == 80
     assert detector.config.classes == ("person", "dog")
-    assert "+" not in detector.identity
+    assert "+" not in detector.identity["detector"]
 
 
 def test_other_detectors_reject_unknown_classes(saved_detector: SaveDetector) -> None:
     with pytest.raises(UsageError, match="has no such class"):
-        Detector(saved_detector("yolov8n"), DetectorConfig(classes=("red bag",)), CPU, trusted=True)
+        Detector(saved_detector("yolov8n"), DetectorConfig(classes=("red bag",)), CPU)
 
 
 def test_missing_files_and_packages_are_explained(
@@ -116,8 +117,6 @@ def test_missing_files_and_packages_are_explained(
 ) -> None:
     words = DetectorConfig(classes=("red bag",))
     world, yoloe = saved_detector("yolov8s-world"), saved_detector("yoloe-11s-seg")
-    with pytest.raises(UsageError, match=r"mobileclip_blt\.ts: .*without a published SHA-256; pass `trust_detector`"):
-        Detector(yoloe, words, CPU)
     encoders["ViT-B-32.pt"].write_bytes(b"another")
     with pytest.raises(HqsamError, match=r"ViT-B-32\.pt: not the expected file"):
         Detector(world, words, CPU)
@@ -128,9 +127,13 @@ def test_missing_files_and_packages_are_explained(
     monkeypatch.setitem(open_vocabulary.ENCODERS, "clip:ViT-B/32", gone)
     with pytest.raises(HqsamError, match=r"checkpoints/ViT-B-32\.pt: not downloaded, .* put it there$"):
         Detector(world, words, CPU)
-    encoders["mobileclip_blt.ts"].write_bytes(b"no encoder")
+    encoders["mobileclip_blt.ts"].write_bytes(b"another")
+    with pytest.raises(HqsamError, match=r"mobileclip_blt\.ts: not the expected file"):
+        Detector(yoloe, words, CPU)
+    other = ENCODERS["mobileclip:blt"]._replace(sha256=file_hash(encoders["mobileclip_blt.ts"]))
+    monkeypatch.setitem(open_vocabulary.ENCODERS, "mobileclip:blt", other)
     with pytest.raises(HqsamError, match="cannot be run as a text encoder"):
-        Detector(yoloe, words, CPU, trusted=True)
+        Detector(yoloe, words, CPU)
     monkeypatch.setattr(open_vocabulary, "find_spec", lambda _: None)
     with pytest.raises(HqsamError, match=r"red bag: text prompts need the package clip; pip install git\+https"):
         Detector(world, words, CPU)
