@@ -170,8 +170,8 @@ class HQSam(nn.Module):
             features: with HQ features unless `sam` is the only output.
             outputs: `hq` the HQ token's logits, `sum` SAM's plus those, `auto` see `weighted_sum`, `sam` SAM's, decoded
                 without the HQ token.
-            choice: `single` mask token 0, or see `single_tokens`; `best` of tokens 1 to 3 by predicted IoU (the authors' multimask output);
-                `all` three of them.
+            choice: `single` mask token 0, or see `single_tokens`; `best` of tokens 1 to 3 by predicted IoU (the
+                authors' multimask output); `all` three of them.
             iou_threshold: logits of prompts without a predicted IoU above it are 0 and not computed.
 
         Returns:

@@ -70,7 +70,7 @@ RULES = tuple(
     )
 )
 
-# Keys of this package to those of SAM 2's files, and prefixes of their tensors that predictions from images do not need.
+# Keys of this package to those of SAM 2's files.
 SAM2_KEY, SAM2_HQ_KEY = "sam_mask_decoder.iou_token.weight", "sam_mask_decoder.hf_token.weight"
 SAM2_RULES = tuple(
     (re.compile(pattern), name)
@@ -86,7 +86,7 @@ SAM2_RULES = tuple(
         (r"\.mlp\.lin2\.", ".mlp.layers.1."),
     )
 )
-VIDEO_PREFIXES = (
+VIDEO_PREFIXES = (  # of tensors that predictions from images do not need
     "memory_attention.",
     "memory_encoder.",
     "maskmem_tpos_enc",

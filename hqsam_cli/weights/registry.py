@@ -89,7 +89,9 @@ def _tiny_vit(_image_size: int) -> nn.Module:
     return TinyViTImageEncoder()
 
 
-def _hiera(dim: int, heads: int, stages: tuple[int, ...], global_blocks: tuple[int, ...], **options: Any) -> Architecture:
+def hiera_architecture(
+    dim: int, heads: int, stages: tuple[int, ...], global_blocks: tuple[int, ...], **options: Any
+) -> Architecture:
     """Create a Hiera of SAM 2; arguments as in `HieraConfig`. The last block tells the depth and the width."""
 
     def build(_image_size: int) -> nn.Module:
@@ -106,10 +108,10 @@ ARCHITECTURES = {
     "vit_b": vit_architecture(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": vit_architecture(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": vit_architecture(1280, 32, 16, (7, 15, 23, 31)),
-    "hiera_t": _hiera(96, 1, (1, 2, 7, 2), (5, 7, 9)),
-    "hiera_s": _hiera(96, 1, (1, 2, 11, 2), (7, 10, 13)),
-    "hiera_b+": _hiera(112, 2, (2, 3, 16, 3), (12, 16, 20), pos_side=14),
-    "hiera_l": _hiera(144, 2, (2, 6, 36, 4), (23, 33, 43), windows=(8, 4, 16, 8)),
+    "hiera_t": hiera_architecture(96, 1, (1, 2, 7, 2), (5, 7, 9)),
+    "hiera_s": hiera_architecture(96, 1, (1, 2, 11, 2), (7, 10, 13)),
+    "hiera_b+": hiera_architecture(112, 2, (2, 3, 16, 3), (12, 16, 20), pos_side=14),
+    "hiera_l": hiera_architecture(144, 2, (2, 6, 36, 4), (23, 33, 43), windows=(8, 4, 16, 8)),
 }
 
 

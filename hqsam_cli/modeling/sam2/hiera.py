@@ -1,4 +1,4 @@
-"""SAM 2's image encoder: Hiera, a ViT of four stages, with a feature pyramid (Hiera, arXiv 2306.00989; SAM 2, section 4).
+"""SAM 2's image encoder: Hiera, a ViT of four stages (arXiv 2306.00989), with a feature pyramid.
 
 The state keys of `Hiera` match the official checkpoints, except those of the MLPs, whose block is shared with SAM.
 """

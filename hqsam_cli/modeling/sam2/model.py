@@ -24,15 +24,14 @@ class Sam2PromptEncoder(PromptEncoder):
 
     def sparse_tokens(self, prompts: PromptBatch) -> tuple[Tensor, Tensor | None]:
         """See `PromptEncoder`."""
-        labels = prompts.labels
-        boxed = (labels == BOX_TOP_LEFT).any(dim=1, keepdim=True)
-        padding = torch.where(boxed, PADDING_POINT, ABSENT).to(labels.dtype)
-        points = torch.cat([prompts.points, torch.zeros_like(prompts.points[:, :1])], dim=1)
-        if not labels.shape[1]:
+        points, labels = prompts.points, prompts.labels
+        if not labels.shape[1]:  # masks only
             return super().sparse_tokens(prompts)
-        return super().sparse_tokens(
-            replace(prompts, points=points, labels=torch.cat([labels, padding], dim=1), ragged=True)
-        )
+        has_box = (labels == BOX_TOP_LEFT).any(dim=1, keepdim=True)
+        padding = torch.where(has_box, PADDING_POINT, ABSENT).to(labels.dtype)
+        points = torch.cat([points, torch.zeros_like(points[:, :1])], dim=1)
+        padded = replace(prompts, points=points, labels=torch.cat([labels, padding], dim=1), ragged=True)
+        return super().sparse_tokens(padded)
 
 
 class SigmoidMLP(MLP):
