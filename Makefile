@@ -26,7 +26,10 @@ $(BIN)/hqsam: pyproject.toml
 		{ echo "OpenCV needs system libraries: apt-get install libgl1 libglib2.0-0"; rm -f $@; exit 1; }
 	@touch $@
 
+# sam2 is built before the others, with the PyTorch of this environment: with them, pip would download another for it.
 $(VENV)/.test: $(BIN)/hqsam
+	$(BIN)/pip install --quiet --disable-pip-version-check setuptools
+	SAM2_BUILD_CUDA=0 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps sam2==1.1.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 

@@ -61,7 +61,8 @@ class TrainConfig:
     )
     cache: int = _trained(
         0,
-        "Encode N augmented images once, into DIR/cache, 3.5 MB each, and reuse them; 0: encode a new one every time.",
+        "Encode N augmented images once, into DIR/cache, 3.5 MB each (8.5 MB with SAM 2), and reuse them; 0: encode a "
+        "new one every time.",
         metavar="N",
         min=0,
     )

@@ -3,7 +3,8 @@
 SAM upsamples logits twice, bilinearly: by four to the model's input size, then (without padding) to the original size.
 Interpolation between negative logits is negative, so only the neighborhood of positive logits needs either step. Every
 pixel equals that of two full upsamplings, because the coordinates of the full input are kept. For crops that are a
-large part of the image, and on a GPU, full upsampling is faster.
+large part of the image, and on a GPU, full upsampling is faster. SAM 2 upsamples once, from the logits to the original
+size: the first step is omitted.
 """
 
 from __future__ import annotations
@@ -87,10 +88,19 @@ def _to_uint8(probabilities: Tensor) -> np.ndarray:
 
 def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
     """SAM's postprocessing of logits (N, S / 4, S / 4): (N, height, width) at the original size."""
-    at_input = functional.interpolate(logits[:, None], scale_factor=SCALE, mode="bilinear", align_corners=False)
-    unpadded = at_input[..., : resize.input_height, : resize.input_width]
+    stride = resize.logit_stride
+    at_input = _at_input(logits[:, None], resize)
+    unpadded = at_input[..., : resize.input_height // stride, : resize.input_width // stride]
     size = resize.height, resize.width
     return functional.interpolate(unpadded, size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _at_input(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
+    """The first upsampling of logits (N, 1, h, w), or the logits themselves if the model has none."""
+    scale = SCALE // resize.logit_stride
+    if scale == 1:
+        return logits
+    return functional.interpolate(logits, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 def windows(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[Window]:
@@ -103,8 +113,8 @@ def windows(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[Window]:
     ]
     return [
         Window(
-            _Axis(top, bottom, side, resize.input_height, resize.height),
-            _Axis(left, right, side, resize.input_width, resize.width),
+            _Axis(top, bottom, side, resize.input_height, resize.height, resize.logit_stride),
+            _Axis(left, right, side, resize.input_width, resize.width, resize.logit_stride),
             resize,
         )
         for (top, bottom, left, right), resize in zip(torch.stack(bounds, dim=1).tolist(), resizes, strict=True)
@@ -129,7 +139,7 @@ class Window(NamedTuple):
         low_res = logits[None, None, rows.first : rows.last, columns.first : columns.last]
         # The window starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
         # clamped differently are next to negative logits only.
-        at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
+        at_input = _at_input(low_res, resize)[0, 0]
         low, high, weight = columns.taps(logits.device)
         across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
         low, high, weight = rows.taps(logits.device)
@@ -145,15 +155,17 @@ class _Axis:
         samples: axis length in logits.
         inner: axis length in the model's input, without padding.
         length: axis length in the original image.
+        stride: see `ResizeLongestSide.logit_stride`.
     """
 
-    def __init__(self, first: int, end: int, samples: int, inner: int, length: int) -> None:
+    def __init__(self, first: int, end: int, samples: int, inner: int, length: int, stride: int) -> None:
         self.first, self.last = max(first - MARGIN, 0), min(end + MARGIN, samples) if end else 0  # last is exclusive
-        self.inner, self.scale = inner, inner / length
+        self.upsampling, self.inner = SCALE // stride, inner // stride
+        self.scale = self.inner / length
         # Pixels with both taps inside the window.
-        begin, end = self.first * SCALE, min(self.last * SCALE, inner)
+        begin, end = self.first * self.upsampling, min(self.last * self.upsampling, self.inner)
         low = 0 if self.first == 0 else int(np.ceil((begin + 0.5) / self.scale - 0.5))
-        high = length if end >= inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
+        high = length if end >= self.inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
         self.start = max(low, 0)
         self.stop = max(self.start, min(high, length))
         self.pixels, self.count = slice(self.start, self.stop), self.stop - self.start
@@ -164,5 +176,5 @@ class _Axis:
         source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
         low = source.floor().clamp(max=self.inner - 1)
         high = (low + 1).clamp(max=self.inner - 1)
-        begin = self.first * SCALE
+        begin = self.first * self.upsampling
         return (low.long() - begin).to(device), (high.long() - begin).to(device), (source - low).to(device)

@@ -15,7 +15,7 @@ from ..configs import MaskOutput
 from ..modeling.sam import HQSam, ImageFeatures, MaskChoice
 from ..records import Annotation, Box, Instance, Prompt
 from .postprocess import mask_crops, probability_crops
-from .preprocess import ResizedImage, ResizeLongestSide, make_prompt_batch, normalize_batch
+from .preprocess import ResizedImage, ResizeLongestSide, ResizeSquare, make_prompt_batch, normalize_batch
 
 log = logging.getLogger(__name__)
 AnyImage: TypeAlias = np.ndarray | ResizedImage
@@ -214,7 +214,8 @@ class Predictor:
 
     def resize(self, image: np.ndarray) -> ResizedImage:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
-        resize = ResizeLongestSide.of(image.shape[0], image.shape[1], self.model.image_size)
+        kind = ResizeSquare if self.model.square_input else ResizeLongestSide
+        resize = kind.of(image.shape[0], image.shape[1], self.model.image_size)
         return ResizedImage(resize.apply_image(image), resize)
 
     @torch.inference_mode()
@@ -237,11 +238,8 @@ class Predictor:
         log.warning("out of device memory: encoding fewer than %d images per batch", len(images))
         torch.cuda.empty_cache()
         half = len(images) // 2
-        parts = [self.encode(own, hq=hq) for own in (resized[:half], resized[half:])]
-        embedding = torch.cat([part.features.embedding for part in parts])
-        hq_parts = [part.features.hq for part in parts if part.features.hq is not None]
-        features = ImageFeatures(embedding, torch.cat(hq_parts) if hq_parts else None)
-        return EncodedImages(features, [image.resize for image in resized])
+        parts = [self.encode(own, hq=hq).features for own in (resized[:half], resized[half:])]
+        return EncodedImages(ImageFeatures.cat(parts), [image.resize for image in resized])
 
     @torch.inference_mode()
     def logits(

@@ -1,13 +1,13 @@
 """Image resizing, normalization and padding, and transforms of prompts to the model's input coordinates, as in SAM.
 
 The longest side is resized to the model's input size S; the input is zero-padded at the right and bottom to (S, S)
-after normalization.
+after normalization. SAM 2 resizes images to (S, S) instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -36,8 +36,11 @@ class ResizeLongestSide:
         height, width: original size in pixels.
         input_height, input_width: size after resizing, before padding.
         side: the model's input size S.
+        logit_stride: pixels of the input per logit that is resized to the original size; 1, since logits are upsampled
+            to the input first.
     """
 
+    logit_stride: ClassVar[int] = 1
     height: int
     width: int
     input_height: int
@@ -63,11 +66,30 @@ class ResizeLongestSide:
         return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
+@dataclass(frozen=True, slots=True)
+class ResizeSquare(ResizeLongestSide):
+    """SAM 2's resize of an image to a square, from which logits are resized to the original size in one step."""
+
+    logit_stride: ClassVar[int] = 4
+
+    @classmethod
+    def of(cls, height: int, width: int, side: int) -> ResizeSquare:
+        """Create the resize of an image of (height, width) pixels."""
+        return cls(height, width, side, side, side)
+
+    def apply_image(self, image: np.ndarray) -> np.ndarray:
+        """Resize an image, uint8 (H, W) or (H, W, 3), to float32 0 to 255, bilinear and anti-aliased."""
+        planes = torch.from_numpy(np.atleast_3d(image).astype(np.float32)).permute(2, 0, 1)[None]
+        size = (self.side, self.side)
+        resized = functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)[0]
+        return resized.permute(1, 2, 0).numpy().reshape(*size, *image.shape[2:])
+
+
 class ResizedImage(NamedTuple):
     """An image at the model's input resolution.
 
     Attributes:
-        pixels: RGB uint8 (input_height, input_width, 3).
+        pixels: RGB uint8 or float32 (input_height, input_width, 3), 0 to 255.
         resize: the applied resize.
     """
 
@@ -77,11 +99,12 @@ class ResizedImage(NamedTuple):
 
 def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
     """Normalize and pad resized images into a float32 batch (B, 3, S, S)."""
-    pixels = torch.zeros(len(images), side, side, 3, dtype=torch.uint8, device=device)
-    for row, image in zip(pixels, images, strict=True):
-        row[: image.shape[0], : image.shape[1]].copy_(torch.from_numpy(np.ascontiguousarray(image)), non_blocking=True)
+    on_host = [torch.from_numpy(np.ascontiguousarray(image)) for image in images]
+    pixels = torch.zeros(len(images), side, side, 3, dtype=on_host[0].dtype, device=device)
+    for row, image in zip(pixels, on_host, strict=True):
+        row[: image.shape[0], : image.shape[1]].copy_(image, non_blocking=True)
     batch = normalize(pixels.permute(0, 3, 1, 2))
-    for row, image in zip(batch, images, strict=True):
+    for row, image in zip(batch, on_host, strict=True):
         row[:, image.shape[0] :] = 0
         row[:, :, image.shape[1] :] = 0
     return batch

@@ -33,8 +33,8 @@ class MaskDecoder(nn.Module):
 
     Args:
         embed_dim: channels C of the image embedding.
-        interm_dim: channels of the early encoder features.
-        has_hq: whether to add the five HQ modules; without them this is SAM's decoder.
+        interm_dim: channels of the early encoder features; 0 for HQ modules without features of the image.
+        has_hq: whether to add the HQ modules; without them this is SAM's decoder.
     """
 
     def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True) -> None:
@@ -56,18 +56,19 @@ class MaskDecoder(nn.Module):
         if has_hq:
             self.hf_token = nn.Embedding(1, embed_dim)
             self.hf_mlp = MLP(embed_dim, embed_dim, width, 3)
-            self.compress_vit_feat = nn.Sequential(
-                nn.ConvTranspose2d(interm_dim, embed_dim, 2, stride=2),
-                LayerNorm2d(embed_dim),
-                nn.GELU(),
-                nn.ConvTranspose2d(embed_dim, width, 2, stride=2),
-            )
-            self.embedding_encoder = nn.Sequential(
-                nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, stride=2),
-                LayerNorm2d(embed_dim // 4),
-                nn.GELU(),
-                nn.ConvTranspose2d(embed_dim // 4, width, 2, stride=2),
-            )
+            if interm_dim:
+                self.compress_vit_feat = nn.Sequential(
+                    nn.ConvTranspose2d(interm_dim, embed_dim, 2, stride=2),
+                    LayerNorm2d(embed_dim),
+                    nn.GELU(),
+                    nn.ConvTranspose2d(embed_dim, width, 2, stride=2),
+                )
+                self.embedding_encoder = nn.Sequential(
+                    nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, stride=2),
+                    LayerNorm2d(embed_dim // 4),
+                    nn.GELU(),
+                    nn.ConvTranspose2d(embed_dim // 4, width, 2, stride=2),
+                )
             self.embedding_maskfeature = nn.Sequential(
                 nn.Conv2d(width, embed_dim // 4, 3, padding=1),
                 LayerNorm2d(embed_dim // 4),
@@ -100,6 +101,7 @@ class MaskDecoder(nn.Module):
         pixels_per_image: bool,
         mask_tokens: Sequence[int],
         is_wanted: Callable[[Tensor], Tensor] | None = None,
+        high_res: tuple[Tensor, ...] = (),
     ) -> MaskLogits:
         """Compute logits for P prompts of B images.
 
@@ -113,12 +115,13 @@ class MaskDecoder(nn.Module):
             valid: bool (P, T), False for padding tokens; None without padding.
             mask_tokens: indices of SAM's four mask tokens.
             is_wanted: maps `iou` to bool (P,), the prompts to compute logits for; others are 0. None for all.
+            high_res: of the images, see `ImageFeatures`.
         """
         height, width = pixels.shape[-2:]
         outputs = [self.iou_token.weight, self.mask_tokens.weight]
         if hq_features is not None:
             outputs.append(self.hf_token.weight)
-        own = torch.cat(outputs).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
+        own = torch.cat(outputs + self._more_tokens()).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         if valid is not None:
             valid = torch.cat([valid.new_ones(own.shape[:2]), valid], dim=1)
         hidden, pixels = self.transformer(
@@ -130,11 +133,11 @@ class MaskDecoder(nn.Module):
         )
         iou = self.iou_prediction_head(hidden[:, 0])
         if is_wanted is None:
-            return MaskLogits(
-                *self._logits(hidden, pixels, (height, width), hq_features, image_index, mask_tokens), iou
-            )
+            sam, hq = self._logits(hidden, pixels, (height, width), hq_features, high_res, image_index, mask_tokens)
+            return MaskLogits(sam, hq, iou)
         rows = is_wanted(iou).nonzero().flatten()
-        sam, hq = self._logits(hidden[rows], pixels[rows], (height, width), hq_features, image_index[rows], mask_tokens)
+        wanted = hidden[rows], pixels[rows]
+        sam, hq = self._logits(*wanted, (height, width), hq_features, high_res, image_index[rows], mask_tokens)
 
         def spread(few: Tensor) -> Tensor:
             return few.new_zeros(len(iou), *few.shape[1:]).index_copy(0, rows, few)
@@ -147,11 +150,12 @@ class MaskDecoder(nn.Module):
         pixels: Tensor,
         size: tuple[int, int],
         hq_features: Tensor | None,
+        high_res: tuple[Tensor, ...],
         image_index: Tensor,
         mask_tokens: Sequence[int],
     ) -> tuple[Tensor, Tensor | None]:
         """`sam` and `hq` of `MaskLogits` from the transformer's tokens (P, T, C) and pixels (P, H * W, C)."""
-        upscaled = self.output_upscaling(pixels.transpose(1, 2).unflatten(2, size))
+        upscaled = self._upscaled(pixels.transpose(1, 2).unflatten(2, size), high_res, image_index)
         sam = upscaled.new_empty(upscaled.shape[0], 0, *upscaled.shape[-2:])
         if mask_tokens:
             weights = torch.stack([self.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in mask_tokens], dim=1)
@@ -159,6 +163,15 @@ class MaskDecoder(nn.Module):
         if hq_features is None:
             return sam, None
         return sam, self._hq_logits(self._hq_weights(hidden), upscaled, hq_features, image_index)
+
+    def _more_tokens(self) -> list[Tensor]:
+        """Output tokens (1, C) after those of SAM and HQ-SAM."""
+        return []
+
+    def _upscaled(self, pixels: Tensor, high_res: tuple[Tensor, ...], image_index: Tensor) -> Tensor:
+        """Mask features (P, C / 8, 4H, 4W) from the transformer's pixels (P, C, H, W)."""
+        upscaled: Tensor = self.output_upscaling(pixels)
+        return upscaled
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:
         """Output of the HQ token's MLP, (P, C / 8), from the transformer's tokens (P, 6 + T, C)."""

@@ -29,10 +29,10 @@ def normalize(pixels: Tensor) -> Tensor:
     return (pixels - mean) / torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1)
 
 
-def stability_score(logits: Tensor) -> Tensor:
-    """IoU of the masks of logits (..., h, w) thresholded at plus and minus `STABILITY_OFFSET`: (...)."""
-    union = (logits > -STABILITY_OFFSET).sum(dim=(-2, -1)).clamp(min=1)
-    return (logits > STABILITY_OFFSET).sum(dim=(-2, -1)) / union
+def stability_score(logits: Tensor, offset: float = STABILITY_OFFSET) -> Tensor:
+    """IoU of the masks of logits (..., h, w) thresholded at plus and minus `offset`: (...)."""
+    union = (logits > -offset).sum(dim=(-2, -1)).clamp(min=1)
+    return (logits > offset).sum(dim=(-2, -1)) / union
 
 
 def weighted_sum(sam: Tensor, hq: Tensor) -> Tensor:
@@ -50,15 +50,26 @@ class ImageFeatures(NamedTuple):
     Attributes:
         embedding: (B, 256, S / 16, S / 16).
         hq: (B, 32, S / 4, S / 4) fused features of HQ-SAM, or None without the HQ token.
+        high_res: (B, 64, S / 8, S / 8) and (B, 32, S / 4, S / 4) of SAM 2, which its mask decoder adds; SAM has none.
     """
 
     embedding: Tensor
     hq: Tensor | None
+    high_res: tuple[Tensor, ...] = ()
 
     def rows(self, first: int, last: int) -> ImageFeatures:
         """Features of images `first` to `last`, inclusive, as views."""
-        hq = None if self.hq is None else self.hq[first : last + 1]
-        return ImageFeatures(self.embedding[first : last + 1], hq)
+        own = slice(first, last + 1)
+        hq = None if self.hq is None else self.hq[own]
+        return ImageFeatures(self.embedding[own], hq, tuple(level[own] for level in self.high_res))
+
+    @classmethod
+    def cat(cls, parts: Sequence[ImageFeatures]) -> ImageFeatures:
+        """Features of all images of `parts`."""
+        hq = [part.hq for part in parts if part.hq is not None]
+        levels = zip(*(part.high_res for part in parts), strict=True)
+        embedding = torch.cat([part.embedding for part in parts])
+        return cls(embedding, torch.cat(hq) if hq else None, tuple(map(torch.cat, levels)))
 
 
 class HQSam(nn.Module):
@@ -66,13 +77,21 @@ class HQSam(nn.Module):
 
     Args:
         image_encoder: maps (B, 3, S, S) to the embedding and the early features.
-        interm_dim: channels of the early features.
+        interm_dim: channels of the early features; 0 for HQ modules that fuse none.
         image_size: input size S in pixels.
         has_hq: False for a plain SAM, whose only mask output is `sam`.
 
     Attributes:
         mask_output: default of `Predictor`.
+        single_tokens: mask tokens from which a single mask is chosen.
+        square_input: whether images are resized to a square, and logits from there to the image, in one step each;
+            otherwise the longest side is resized, and logits are upsampled to the input size first.
     """
+
+    prompt_encoder_class: type[PromptEncoder] = PromptEncoder
+    mask_decoder_class: type[MaskDecoder] = MaskDecoder
+    single_tokens: tuple[int, ...] = (0,)
+    square_input = False
 
     def __init__(
         self, image_encoder: nn.Module, interm_dim: int, *, image_size: int = 1024, has_hq: bool = True
@@ -83,8 +102,8 @@ class HQSam(nn.Module):
         self.has_hq = has_hq
         self.mask_output: MaskOutput = "sum"
         self.image_encoder = image_encoder
-        self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)
-        self.mask_decoder = MaskDecoder(EMBED_DIM, interm_dim, has_hq=has_hq)
+        self.prompt_encoder = self.prompt_encoder_class(EMBED_DIM, image_size)
+        self.mask_decoder = self.mask_decoder_class(EMBED_DIM, interm_dim, has_hq=has_hq)
 
     @property
     def device(self) -> torch.device:
@@ -95,8 +114,9 @@ class HQSam(nn.Module):
         """Encode normalized images (B, 3, S, S); `hq=False` skips the HQ features."""
         return self.fused(*self.image_encoder(images), hq=hq)
 
-    def fused(self, embedding: Tensor, interm_embeddings: Tensor, *, hq: bool) -> ImageFeatures:
-        """Compute features from the outputs of the image encoder."""
+    def fused(self, *encoding: Tensor, hq: bool) -> ImageFeatures:
+        """Compute features from the outputs of the image encoder; `hq=False` skips the HQ features."""
+        embedding, interm_embeddings = encoding
         return ImageFeatures(embedding, self.mask_decoder.hq_features(embedding, interm_embeddings) if hq else None)
 
     def decode(
@@ -131,6 +151,7 @@ class HQSam(nn.Module):
             pixels_per_image=prompts.masks is None,
             mask_tokens=mask_tokens,
             is_wanted=is_wanted,
+            high_res=features.high_res,
         )
         return logits
 
@@ -149,29 +170,30 @@ class HQSam(nn.Module):
             features: with HQ features unless `sam` is the only output.
             outputs: `hq` the HQ token's logits, `sum` SAM's plus those, `auto` see `weighted_sum`, `sam` SAM's, decoded
                 without the HQ token.
-            choice: `single` mask token 0; `best` of tokens 1 to 3 by predicted IoU (the authors' multimask output);
-                `all` three of them.
+            choice: `single` mask token 0, or see `single_tokens`; `best` of tokens 1 to 3 by predicted IoU (the
+                authors' multimask output); `all` three of them.
             iou_threshold: logits of prompts without a predicted IoU above it are 0 and not computed.
 
         Returns:
             Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K); K is 3 for `all`, else 1.
         """
-        tokens = (0,) if choice == "single" else (1, 2, 3)
+        tokens = self.single_tokens if choice == "single" else (1, 2, 3)
         columns = slice(tokens[0], tokens[-1] + 1)
+        needs_sam = not ADDED.isdisjoint(outputs) or (choice == "single" and len(tokens) > 1)
         found: dict[MaskOutput, tuple[Tensor, Tensor]] = {}
         for with_hq in sorted({output != "sam" for output in outputs}):
             sam, hq, iou = self.decode(
                 features if with_hq else features._replace(hq=None),
                 prompts,
-                mask_tokens=tokens if not with_hq or not ADDED.isdisjoint(outputs) else (),
+                mask_tokens=tokens if needs_sam or not with_hq else (),
                 is_wanted=None if iou_threshold is None else lambda iou: iou[:, columns].amax(dim=1) > iou_threshold,
             )
             iou = iou[:, columns]
-            if choice == "best":
-                best = iou.argmax(dim=1, keepdim=True)
-                iou = iou.gather(1, best)
+            chosen = self._chosen(sam, iou, choice)
+            if chosen is not None:
+                iou = iou.gather(1, chosen)
                 if sam.shape[1]:
-                    sam = sam.gather(1, best[..., None, None].expand(-1, 1, *sam.shape[-2:]))
+                    sam = sam.gather(1, chosen[..., None, None].expand(-1, 1, *sam.shape[-2:]))
             if not with_hq:
                 found["sam"] = sam, iou
                 continue
@@ -183,3 +205,10 @@ class HQSam(nn.Module):
             if "auto" in outputs:
                 found["auto"] = weighted_sum(sam, hq), iou
         return {output: found[output] for output in outputs}
+
+    def _chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:
+        """Index of the mask to keep, long (P, 1), of those with logits `sam` (P, K, h, w) and IoUs (P, K); None: all.
+
+        `sam` has no masks if only the HQ token's are wanted and the choice does not depend on them.
+        """
+        return iou.argmax(dim=1, keepdim=True) if choice == "best" else None

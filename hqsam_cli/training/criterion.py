@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,19 +42,19 @@ class Criterion(nn.Module):
         prompts, sam_masks = prompt_batch(batch), torch.zeros(0)
         if self.cache is None:
             with torch.set_grad_enabled(self.learn == "all"):
-                embedding, interm_embeddings = model.image_encoder(self._pixels(batch.images))
-            proposals = self._propose(embedding, batch.numbers) if self.keep_sam else []
+                encoding = model.image_encoder(self._pixels(batch.images))
+            proposals = self._propose(encoding, batch.numbers) if self.keep_sam else []
         else:
             images = self._cached(batch, self.cache)
-            embedding = torch.stack([image.embedding.to(model.device) for image in images])
-            interm_embeddings = torch.stack([image.interm_embeddings.to(model.device) for image in images])
+            outputs = zip(*(image.encoding for image in images), strict=True)
+            encoding = tuple(torch.stack([own.to(model.device) for own in output]) for output in outputs)
             proposals = [(image.boxes, image.sam_masks) for image in images]
         if self.learn != "all":
-            embedding, interm_embeddings = embedding.float(), interm_embeddings.float()
+            encoding = tuple(own.float() for own in encoding)
         if self.keep_sam:
             boxes, sam_masks = _distillation_prompts(proposals, batch.picks, model.device)
             prompts = join_prompts(prompts, boxes)
-        features = model.fused(embedding, interm_embeddings, hq=hq)
+        features = model.fused(*encoding, hq=hq)
         mask_tokens = (0,) if self.learn != "hq" or self.trained != "hq" else ()
         logits = self._logits(model.decode(features, prompts, mask_tokens=mask_tokens))
         count = len(batch.masks)
@@ -83,9 +85,9 @@ class Criterion(nn.Module):
         pixels = normalize(found.to(self.model.device, non_blocking=True))
         return pixels.contiguous(memory_format=torch.channels_last)
 
-    def _propose(self, embedding: Tensor, numbers: list[int]) -> list[tuple[Tensor, Tensor]]:
+    def _propose(self, encoding: Sequence[Tensor], numbers: list[int]) -> list[tuple[Tensor, Tensor]]:
         """Boxes and SAM's masks of objects in each image, see `propose_objects`."""
-        return propose_objects(self.model, embedding, [self.seed * SEEDS + number for number in numbers])
+        return propose_objects(self.model, encoding, [self.seed * SEEDS + number for number in numbers])
 
     @torch.no_grad()
     def _cached(self, batch: Batch, cache: EncodingCache) -> list[EncodedImage]:
@@ -93,15 +95,14 @@ class Criterion(nn.Module):
         encoded = {row: image for row, image in enumerate(batch.encoded) if image is not None}
         new = [row for row in range(len(batch.encoded)) if row not in encoded]
         if new:
-            embedding, interm_embeddings = self.model.image_encoder(self._pixels([batch.images[row] for row in new]))
+            encoding = self.model.image_encoder(self._pixels([batch.images[row] for row in new]))
             numbers = [batch.numbers[row] for row in new]
-            proposals = self._propose(embedding, numbers) if self.keep_sam else [no_objects(self.model)] * len(new)
+            proposals = self._propose(encoding, numbers) if self.keep_sam else [no_objects(self.model)] * len(new)
             for k, (row, number) in enumerate(zip(new, numbers, strict=True)):
                 objects = batch.objects[row]
                 assert objects is not None
-                encoded[row] = cache.write(
-                    number, EncodedImage(embedding[k], interm_embeddings[k], objects, *proposals[k])
-                )
+                own = tuple(output[k] for output in encoding)
+                encoded[row] = cache.write(number, EncodedImage(own, objects, *proposals[k]))
         return [encoded[row] for row in range(len(batch.encoded))]
 
 

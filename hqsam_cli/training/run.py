@@ -41,7 +41,7 @@ CHECKPOINT = "hqsam.safetensors"
 HQ_ONLY, LEARNED_ONLY = "hq_only.safetensors", "learned.safetensors"
 PLOT, CACHE = "metrics.png", "cache"
 RESULTS = (CHECKPOINT, HQ_ONLY, LEARNED_ONLY, PLOT)
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 STRIDE = 32  # the input size must be a multiple
 
 

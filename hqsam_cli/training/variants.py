@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..configs import Learn, TrainConfig
+from ..errors import UsageError
 from ..modeling.mask_decoder import MASK_TOKENS, MaskDecoder, products
 from ..modeling.sam import EMBED_DIM, HQSam
 from ..weights.conversion import HQ_MODULES, is_hq
@@ -114,17 +115,22 @@ def prepare(model: HQSam, config: TrainConfig) -> None:
 
     SAM's weights are kept. HQ modules are new if the model has none, with `config.fresh`, and in ablations: initialized
     by PyTorch, as in the paper, or by `init_as_sam`.
+
+    Raises:
+        UsageError: an ablation of a model whose HQ modules fuse no early features.
     """
     dim = model.interm_dim
     torch.manual_seed(config.seed)
     learn, variant = config.learn, VARIANTS[config.variant]
     decoder = model.mask_decoder
     if learn != "hq":
-        decoder = MaskDecoder(EMBED_DIM, dim, has_hq=False)
+        decoder = model.mask_decoder_class(EMBED_DIM, dim, has_hq=False)
     elif variant != FULL:
+        if not dim:
+            raise UsageError("ablations are of HQ-SAM's early features and tokens", remedy="pass a SAM or HQ-SAM")
         decoder = AblatedDecoder(EMBED_DIM, dim, variant)
     elif config.fresh or not model.has_hq:
-        decoder = MaskDecoder(EMBED_DIM, dim)
+        decoder = model.mask_decoder_class(EMBED_DIM, dim)
     if decoder is not model.mask_decoder:
         sam = {k: v for k, v in model.mask_decoder.state_dict().items() if k.split(".")[0] not in HQ_MODULES}
         decoder.load_state_dict({**decoder.state_dict(), **sam})
@@ -143,13 +149,14 @@ def init_as_sam(model: HQSam) -> None:
     mean is 0, the layer norm only scales them, and the second convolution takes their difference,
     gelu(x) - gelu(-x) = x. The product of token and features keeps its sign; as the features are scaled up, the last
     layer of the token's MLP is scaled down, since Adam's first steps would destroy smaller features. The two encoder
-    features start with weight 0.
+    features, if any, start with weight 0.
     """
     decoder = model.mask_decoder
     decoder.hf_token.weight.copy_(decoder.mask_tokens.weight[:1])
     decoder.hf_mlp.load_state_dict(decoder.output_hypernetworks_mlps[0].state_dict())
     first, norm, _, last = decoder.embedding_maskfeature
-    for layer in (decoder.compress_vit_feat[-1], decoder.embedding_encoder[-1], first, last):
+    encoder_features = [decoder.compress_vit_feat[-1], decoder.embedding_encoder[-1]] if model.interm_dim else []
+    for layer in (*encoder_features, first, last):
         for parameter in layer.parameters():
             parameter.zero_()
     center = (slice(None), slice(None), 1, 1)

@@ -113,9 +113,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> Checkpoint:
     """Create a checkpoint from a state; `path` is for error messages."""
     state, layout = to_official_state(raw), "transformers" if is_transformers(raw) else "official"
-    if FUSION_KEY in state and all(key.startswith(DECODER) for key in state):
+    if HQ_KEY in state and all(key.startswith(DECODER) for key in state):
         kind = "HQ modules" if all(map(is_hq, state)) else "HQ decoder"
-        return Checkpoint(kind, _architecture_of_hq(path, state), layout, state, metadata, None)
+        return Checkpoint(kind, _architecture_of_hq(path, state, metadata), layout, state, metadata, None)
     architecture = infer_architecture(state)
     if architecture is None:
         first = next(iter(state), "none")
@@ -265,10 +265,22 @@ def write_checkpoint(
         raise
 
 
-def _architecture_of_hq(path: Path, state: Mapping[str, Tensor]) -> str:
-    """Architecture of HQ modules; raises an HqsamError if they are incomplete."""
-    channels = state[FUSION_KEY].shape[0] if state[FUSION_KEY].ndim else 0
-    architecture = architecture_of_hq(channels) or "vit_tiny"
+def _architecture_of_hq(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Architecture of HQ modules: told by the channels of their early features, or without those by the metadata.
+
+    Raises an HqsamError if they are incomplete, or the metadata does not tell.
+    """
+    fusion = state.get(FUSION_KEY)
+    if fusion is None:
+        architecture = metadata.get("architecture", "")
+        if architecture not in ARCHITECTURES:
+            raise HqsamError(
+                "HQ modules without early features and without metadata on their model",
+                file=path,
+                remedy="pass the hq_only.safetensors of hqsam train",
+            )
+    else:
+        architecture = architecture_of_hq(fusion.shape[0] if fusion.ndim else 0) or "vit_tiny"
     wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
     hq_state = {key: tensor for key, tensor in state.items() if is_hq(key)}
     _check_tensors(path, f"HQ modules of {architecture}", wanted, hq_state)

@@ -1,14 +1,15 @@
-"""Conversion between the two layouts of SAM and HQ-SAM weights: the same tensors with different keys.
+"""Conversion between the layouts of SAM and HQ-SAM weights: the same tensors with different keys.
 
 `official` is the layout of the authors' files and of this package. `transformers` is that of `SamHQModel` and
 `SamModel`: a folder with `config.json` and `model.safetensors`, as in the `syscv-community` repositories. It only
-supports ViT models.
+supports ViT models. Files of SAM 2 and HQ-SAM 2 are read without the tensors that only videos need; within this package
+their tensors are named as those of SAM.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -69,10 +70,48 @@ RULES = tuple(
     )
 )
 
+# Keys of this package to those of SAM 2's files.
+SAM2_KEY, SAM2_HQ_KEY = "sam_mask_decoder.iou_token.weight", "sam_mask_decoder.hf_token.weight"
+SAM2_RULES = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"^(prompt_encoder|mask_decoder)\.", r"sam_\1."),
+        (r"^image_encoder\.no_mem_embed$", "no_mem_embed"),
+        (r"^image_encoder\.neck\.(\d)\.", r"image_encoder.neck.convs.\1.conv."),
+        (r"^image_encoder\.high_res\.0\.0\.", "image_encoder.neck.convs.2.conv."),
+        (r"^image_encoder\.high_res\.1\.0\.", "image_encoder.neck.convs.3.conv."),
+        (r"^image_encoder\.high_res\.0\.1\.", "sam_mask_decoder.conv_s1."),
+        (r"^image_encoder\.high_res\.1\.1\.", "sam_mask_decoder.conv_s0."),
+        (r"\.mlp\.lin1\.", ".mlp.layers.0."),
+        (r"\.mlp\.lin2\.", ".mlp.layers.1."),
+    )
+)
+VIDEO_PREFIXES = (  # of tensors that predictions from images do not need
+    "memory_attention.",
+    "memory_encoder.",
+    "maskmem_tpos_enc",
+    "mask_downsample.",
+    "no_mem_pos_enc",
+    "no_obj_embed_spatial",
+    "no_obj_ptr",
+    "obj_ptr_proj.",
+    "obj_ptr_tpos_proj.",
+    "sam_mask_decoder.pred_obj_score_head.",
+)
+
 
 def transformers_key(key: str) -> str:
     """Convert an official key to its `transformers` key."""
-    for pattern, name in RULES:
+    return _renamed(key, RULES)
+
+
+def sam2_key(key: str) -> str:
+    """Convert a key of this package to that of SAM 2's files."""
+    return _renamed(key, SAM2_RULES)
+
+
+def _renamed(key: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, name in rules:
         key = pattern.sub(name, key)
     return key
 
@@ -102,6 +141,8 @@ def to_official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Unknown keys are kept, so that validation reports them.
     """
+    if SAM2_KEY in state:
+        return _from_sam2(state)
     if not is_transformers(state):
         return dict(state)
     architecture = infer_architecture({POS_EMBED_KEY: state[TRANSFORMERS_POS_EMBED_KEY]})
@@ -113,6 +154,16 @@ def to_official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {names.get(key, key): tensor for key, tensor in state.items()}
 
 
+def _from_sam2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a file of SAM 2, and drop those for videos."""
+    architecture = infer_architecture(state)
+    if architecture is None:
+        return dict(state)
+    own = build_model(architecture, has_hq=SAM2_HQ_KEY in state).state_dict()
+    names = {sam2_key(key): key for key in own}
+    return {names.get(key, key): x for key, x in state.items() if not key.startswith(VIDEO_PREFIXES)}
+
+
 def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
     """Convert a state from the official to the `transformers` layout.
 
@@ -122,7 +173,7 @@ def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[s
     vits = [name for name, entry in ARCHITECTURES.items() if entry.vit is not None]
     if architecture not in vits:
         raise HqsamError(
-            f"transformers does not support {architecture}, only {', '.join(vits)}",
+            f"the transformers layout does not support {architecture}, only {', '.join(vits)}",
             remedy="write a .pth or .safetensors",
         )
     return {transformers_key(key): tensor for key, tensor in state.items()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UsageError
 
@@ -28,16 +28,29 @@ class ViTConfig(NamedTuple):
     global_blocks: tuple[int, ...]
 
 
+def _hq_sam(encoder: nn.Module, interm_dim: int, **options: Any) -> HQSam:
+    from ..modeling.sam import HQSam
+
+    return HQSam(encoder, interm_dim, **options)
+
+
+def _hq_sam2(encoder: nn.Module, interm_dim: int, **options: Any) -> HQSam:
+    from ..modeling.sam2.model import HQSam2
+
+    return HQSam2(encoder, interm_dim, **options)
+
+
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """An image encoder, used with SAM's prompt encoder and mask decoder.
+    """An image encoder, used with the prompt encoder and mask decoder of SAM or SAM 2.
 
     Attributes:
         build: builds the encoder for an input size in pixels.
-        interm_dim: channels of the early features that HQ-SAM fuses, at stride 16.
+        interm_dim: channels of the early features that HQ-SAM fuses, at stride 16; 0 for HQ-SAM 2, which fuses none.
         marker: state key that identifies the architecture, together with `width` unless that is None.
         width: last dimension of the marker's tensor.
         vit: arguments of the encoder if it is a ViT, else None.
+        model: builds the model around the encoder; arguments as in `HQSam`.
     """
 
     build: Callable[[int], nn.Module]
@@ -45,6 +58,7 @@ class Architecture:
     marker: str
     width: int | None = None
     vit: ViTConfig | None = None
+    model: Callable[..., HQSam] = _hq_sam
 
     @property
     def fixed_size(self) -> bool:
@@ -54,7 +68,7 @@ class Architecture:
     def matches(self, state: Mapping[str, Tensor]) -> bool:
         """Whether the state of a full model, with official keys, has this architecture."""
         tensor = state.get(self.marker)
-        return tensor is not None and (self.width is None or (tensor.ndim == 4 and tensor.shape[-1] == self.width))
+        return tensor is not None and (self.width is None or tensor.shape[-1:] == (self.width,))
 
 
 def vit_architecture(dim: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> Architecture:
@@ -75,11 +89,29 @@ def _tiny_vit(_image_size: int) -> nn.Module:
     return TinyViTImageEncoder()
 
 
+def hiera_architecture(
+    dim: int, heads: int, stages: tuple[int, ...], global_blocks: tuple[int, ...], **options: Any
+) -> Architecture:
+    """Create a Hiera of SAM 2; arguments as in `HieraConfig`. The last block tells the depth and the width."""
+
+    def build(_image_size: int) -> nn.Module:
+        from ..modeling.sam2.hiera import HieraConfig, HieraImageEncoder
+
+        return HieraImageEncoder(HieraConfig(dim, heads, stages, global_blocks, **options))
+
+    marker = f"image_encoder.trunk.blocks.{sum(stages) - 1}.norm2.weight"
+    return Architecture(build, 0, marker, 8 * dim, model=_hq_sam2)
+
+
 ARCHITECTURES = {
     "vit_tiny": Architecture(_tiny_vit, 160, "image_encoder.patch_embed.seq.0.c.weight"),
     "vit_b": vit_architecture(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": vit_architecture(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": vit_architecture(1280, 32, 16, (7, 15, 23, 31)),
+    "hiera_t": hiera_architecture(96, 1, (1, 2, 7, 2), (5, 7, 9)),
+    "hiera_s": hiera_architecture(96, 1, (1, 2, 11, 2), (7, 10, 13)),
+    "hiera_b+": hiera_architecture(112, 2, (2, 3, 16, 3), (12, 16, 20), pos_side=14),
+    "hiera_l": hiera_architecture(144, 2, (2, 6, 36, 4), (23, 33, 43), windows=(8, 4, 16, 8)),
 }
 
 
@@ -150,6 +182,40 @@ WEIGHTS = {
         "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
         has_hq=False,
     ),
+    "hq2_l": WeightsFile(
+        _HQ_SAM,
+        "sam2.1_hq_hiera_large.pt",
+        898_844_313,
+        "03b8be4b4f282c3d7365715a033918d9ac67cbc597660ccc274448aa1c8cdb05",
+    ),
+    "sam2_t": WeightsFile(
+        "facebook/sam2.1-hiera-tiny",
+        "sam2.1_hiera_tiny.pt",
+        156_008_466,
+        "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+        has_hq=False,
+    ),
+    "sam2_s": WeightsFile(
+        "facebook/sam2.1-hiera-small",
+        "sam2.1_hiera_small.pt",
+        184_416_285,
+        "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+        has_hq=False,
+    ),
+    "sam2_b+": WeightsFile(
+        "facebook/sam2.1-hiera-base-plus",
+        "sam2.1_hiera_base_plus.pt",
+        323_606_802,
+        "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
+        has_hq=False,
+    ),
+    "sam2_l": WeightsFile(
+        "facebook/sam2.1-hiera-large",
+        "sam2.1_hiera_large.pt",
+        898_083_611,
+        "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
+        has_hq=False,
+    ),
 }
 
 
@@ -165,14 +231,13 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
     """
     import torch
 
-    from ..modeling.sam import HQSam
     from ..modeling.uninitialized import Uninitialized
 
     if architecture not in ARCHITECTURES:
         raise ValueError(f"no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}")
     entry = ARCHITECTURES[architecture]
     with torch.device(device), Uninitialized() if device == "meta" else nullcontext():
-        return HQSam(entry.build(image_size), entry.interm_dim, image_size=image_size, has_hq=has_hq)
+        return entry.model(entry.build(image_size), entry.interm_dim, image_size=image_size, has_hq=has_hq)
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from hqsam_cli.inference.postprocess import mask_crops, mask_crops_by_full_upsampling, probability_crops
-from hqsam_cli.inference.preprocess import ResizeLongestSide
+from hqsam_cli.inference.preprocess import ResizeLongestSide, ResizeSquare
 
 PHOTO_SIZES = [
     (480, 640),
@@ -26,7 +26,10 @@ PHOTO_SIZES = [
 
 
 def plain_logits(logits: torch.Tensor, resize: ResizeLongestSide) -> torch.Tensor:
-    """SAM's postprocessing: resize to the input size, remove the padding, resize to the original size."""
+    """SAM's postprocessing: resize to the input size, remove the padding, resize to the original size; SAM 2's last."""
+    if isinstance(resize, ResizeSquare):
+        size = (resize.height, resize.width)
+        return functional.interpolate(logits[None, None], size, mode="bilinear", align_corners=False)[0, 0]
     full = functional.interpolate(logits[None, None], (resize.side, resize.side), mode="bilinear", align_corners=False)
     inner = full[..., : resize.input_height, : resize.input_width]
     size = (resize.height, resize.width)
@@ -47,12 +50,13 @@ def random_logits(seed: int, side: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", PHOTO_SIZES, ids=str)
 @pytest.mark.parametrize("share", [0.2, 2.0], ids=["large-crops-by-full-upsampling", "all-cropped"])
+@pytest.mark.parametrize("kind", [ResizeLongestSide, ResizeSquare])
 def test_every_pixel_equals_full_upsampling(
-    size: tuple[int, int], share: float, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], share: float, kind: type[ResizeLongestSide], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hqsam_cli.inference.postprocess.FULL_UPSAMPLING_SHARE", share)
     side = 1024
-    resize = ResizeLongestSide.of(*size, side)
+    resize = kind.of(*size, side)
     count = 6 if size[0] > 2000 else 33
     rows = torch.stack([random_logits(seed, side // 4) for seed in range(count)])
     tight, whole = mask_crops(rows, [resize] * count), mask_crops_by_full_upsampling(rows, [resize] * count)

@@ -73,14 +73,14 @@ def test_objects_that_sam_finds_are_its_answers_to_boxes(
     monkeypatch.setattr("hqsam_cli.training.encoding_cache.PRED_IOU_THRESH", -np.inf)
     monkeypatch.setattr("hqsam_cli.training.encoding_cache.MIN_SIDE", 1)
     images = torch.stack([image for image in batch_of(folder, None, range(2)).images if image is not None])
-    embedding, _ = model.image_encoder(normalize(images))
-    found = propose_objects(model, embedding, [3, 4])
+    encoding = model.image_encoder(normalize(images))
+    found = propose_objects(model, encoding, [3, 4])
     for boxes, answers in found:
         assert len(boxes)
         assert boxes.shape == (len(answers), 4)
         assert (boxes[:, 2:] > boxes[:, :2]).all()
         assert answers.dtype == torch.bool
-    alone = [propose_objects(model, embedding[n : n + 1], [seed])[0] for n, seed in enumerate((3, 4))]
+    alone = [propose_objects(model, [own[n : n + 1] for own in encoding], [seed])[0] for n, seed in enumerate((3, 4))]
     assert all(
         torch.equal(a, b) for own, other in zip(found, alone, strict=True) for a, b in zip(own, other, strict=True)
     )

@@ -48,6 +48,7 @@ def test_the_registry_is_complete() -> None:
     assert list(WEIGHTS) == [
         *("vit_tiny", "vit_b", "vit_l", "vit_h"),
         *("sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam"),
+        *("hq2_l", "sam2_t", "sam2_s", "sam2_b+", "sam2_l"),
     ]
     assert len({weights.sha256 for weights in WEIGHTS.values()}) == len(WEIGHTS)
     assert all(re.fullmatch("[0-9a-f]{64}", weights.sha256) for weights in WEIGHTS.values())
