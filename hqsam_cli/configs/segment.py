@@ -249,7 +249,7 @@ class SegmentConfig(RunConfig):
     compare_sam: bool = option(False, "Also save the mask of plain SAM for each prompt.", RESULTS, compared=True)
     model: str = option(
         DEFAULT_MODEL,
-        "Model: lite, vit_tiny, vit_b, vit_l, vit_h, or an HQ-SAM, SAM or MobileSAM checkpoint.",
+        "Model: lite, vit_tiny, vit_b, vit_l, vit_h, an HQ-SAM, SAM or MobileSAM checkpoint, or one of hqsam export.",
         SPEED,
         metavar="NAME|PATH",
         envvar=MODEL_VARIABLE,

@@ -4,21 +4,24 @@ SAM upsamples logits twice, bilinearly: by four to the model's input size, then 
 Interpolation between negative logits is negative, so only the neighborhood of positive logits needs either step. Every
 pixel equals that of two full upsamplings, because the coordinates of the full input are kept. For crops that are a
 large part of the image, and on a GPU, full upsampling is faster.
+
+Logits are tensors, or arrays of an exported model: importing this module does not import torch.
 """
 
 from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
+import cv2
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from ..records import MaskCrop, ProbabilityCrop
 from .preprocess import ResizeLongestSide
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MARGIN = 2  # logits around the positive ones; with a margin of one, the second upsampling can miss a tap
 MIN_LOGIT = math.log(0.5 / 254.5)  # the logit whose probability is 0.5 / 255
@@ -26,23 +29,23 @@ SCALE = 4  # from low-resolution logits to the model's input
 FULL_UPSAMPLING_SHARE = 0.2  # fraction of the image area; for larger crops torch's full upsampling is faster
 MAX_BATCH_PIXELS = 2**26  # full-size logits on the device; each takes four bytes, and four more during upsampling
 Region: TypeAlias = tuple[int, int, int, int]
+Logits = TypeVar("Logits", "Tensor", np.ndarray)
 
 
-def positive_regions(logits: Tensor) -> list[Region | None]:
+def positive_regions(logits: Logits) -> list[Region | None]:
     """Bounds of the positive logits for each of (N, h, w): first and last row, first and last column, or None."""
-    positive = logits > 0
-    rows, columns = positive.any(dim=2), positive.any(dim=1)
     height, width = logits.shape[1:]
-    bounds = torch.stack(
-        [
-            rows.int().argmax(1),
-            height - 1 - rows.flip(1).int().argmax(1),
-            columns.int().argmax(1),
-            width - 1 - columns.flip(1).int().argmax(1),
-            rows.any(dim=1),
-        ],
-        dim=1,
-    )
+    positive: Any = logits > 0
+    if isinstance(logits, np.ndarray):
+        both = np.concatenate([positive.any(axis=2), positive.any(axis=1)], axis=1)
+    else:
+        import torch
+
+        both = torch.cat([positive.any(dim=2), positive.any(dim=1)], dim=1).cpu().numpy()  # one transfer
+    rows, columns = both[:, :height], both[:, height:]
+    firsts = rows.argmax(1), columns.argmax(1)
+    lasts = height - 1 - rows[:, ::-1].argmax(1), width - 1 - columns[:, ::-1].argmax(1)
+    bounds = np.stack([firsts[0], lasts[0], firsts[1], lasts[1], rows.any(1)], axis=1)
     return [(top, bottom, left, right) if some else None for top, bottom, left, right, some in bounds.tolist()]
 
 
@@ -50,26 +53,26 @@ class LogitCrop(NamedTuple):
     """Logits minus a threshold at the original image size, cropped; negative outside the crop.
 
     Attributes:
-        values: float (h, w).
+        values: float (h, w), a tensor or an array as the logits.
         x, y: position of `values[0, 0]` in the image.
     """
 
-    values: Tensor
+    values: Any
     x: int
     y: int
 
 
-def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
+def mask_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
     """Masks (logits > 0) at the original size of each image.
 
     Args:
         logits: (N, S / 4, S / 4) float.
         resizes: of the image of each row.
     """
-    if not logits.is_cpu:
+    if not isinstance(logits, np.ndarray) and not logits.is_cpu:
         return mask_crops_by_full_upsampling(logits, resizes)
     return [
-        MaskCrop((crop.values > 0).numpy(), crop.x, crop.y, resize.width, resize.height)
+        MaskCrop(np.asarray(crop.values > 0), crop.x, crop.y, resize.width, resize.height)
         for crop, resize in zip(logit_crops(logits, resizes), resizes, strict=True)
     ]
 
@@ -79,6 +82,8 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
 
     Only the crops are copied from the device, in one transfer.
     """
+    import torch
+
     if not resizes:
         return []
     empty = slice(0, 0), slice(0, 0)
@@ -106,51 +111,71 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
     ]
 
 
-def probability_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[ProbabilityCrop]:
+def probability_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[ProbabilityCrop]:
     """Foreground probabilities at the original size of each image; arguments as in `mask_crops`."""
     crops = logit_crops(logits, resizes, threshold=MIN_LOGIT)
-    return [ProbabilityCrop(_to_uint8(torch.sigmoid(crop.values + MIN_LOGIT)), crop.x, crop.y) for crop in crops]
+    return [ProbabilityCrop(_probabilities(crop.values + MIN_LOGIT), crop.x, crop.y) for crop in crops]
 
 
-def _to_uint8(probabilities: Tensor) -> np.ndarray:
-    return (255 * probabilities).round().to(torch.uint8).cpu().numpy()
+def _probabilities(logits: Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(logits, np.ndarray):
+        probabilities: np.ndarray = np.rint(255 / (1 + np.exp(-logits))).astype(np.uint8)
+    else:
+        probabilities = (255 * logits.sigmoid()).round().byte().cpu().numpy()
+    return probabilities
 
 
-def logit_crops(logits: Tensor, resizes: list[ResizeLongestSide], *, threshold: float = 0.0) -> list[LogitCrop]:
+def logit_crops(logits: Logits, resizes: list[ResizeLongestSide], *, threshold: float = 0.0) -> list[LogitCrop]:
     """Logits minus `threshold` at the original size of each image, cropped to the positive region."""
     logits = logits - threshold if threshold else logits
     crops = []
     for row, axes, resize in zip(logits, _axes(logits, resizes), resizes, strict=True):
         if axes is None:
-            crops.append(LogitCrop(logits.new_zeros(0, 0), 0, 0))
+            crops.append(LogitCrop(row[:0, :0], 0, 0))
             continue
         rows, columns = axes
         area = (rows.out_last - rows.out_first) * (columns.out_last - columns.out_first)
         if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
             values = _upsampled(row[None], resize)[0, rows.pixels, columns.pixels]
         else:
-            low_res = row[None, None, rows.first : rows.last, columns.first : columns.last]
+            low_res = row[None, rows.first : rows.last, columns.first : columns.last]
             # The crop starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
             # clamped differently are next to negative logits only.
-            at_input = functional.interpolate(low_res, scale_factor=SCALE, mode="bilinear", align_corners=False)[0, 0]
-            low, high, weight = columns.taps(logits.device)
+            at_input = _resized(low_res, SCALE * low_res.shape[1], SCALE * low_res.shape[2])[0]
+            low, high, weight = (_beside(row, own) for own in columns.taps())
             across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
-            low, high, weight = rows.taps(logits.device)
+            low, high, weight = (_beside(row, own) for own in rows.taps())
             weight = weight[:, None]
             values = across[low] * (1 - weight) + across[high] * weight
         crops.append(LogitCrop(values, columns.out_first, rows.out_first))
     return crops
 
 
-def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
+def _upsampled(logits: Logits, resize: ResizeLongestSide) -> Logits:
     """SAM's postprocessing of logits (N, S / 4, S / 4): (N, height, width) at the original size."""
-    at_input = functional.interpolate(logits[:, None], scale_factor=SCALE, mode="bilinear", align_corners=False)
-    unpadded = at_input[..., : resize.input_height, : resize.input_width]
-    size = resize.height, resize.width
-    return functional.interpolate(unpadded, size, mode="bilinear", align_corners=False)[:, 0]
+    at_input = _resized(logits, SCALE * logits.shape[1], SCALE * logits.shape[2])
+    return _resized(at_input[:, : resize.input_height, : resize.input_width], resize.height, resize.width)
 
 
-def _axes(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[tuple[_Axis, _Axis] | None]:
+def _resized(logits: Logits, height: int, width: int) -> Logits:
+    """Logits (N, h, w), bilinearly upsampled to (N, height, width)."""
+    if isinstance(logits, np.ndarray):
+        return np.stack([cv2.resize(row, (width, height), interpolation=cv2.INTER_LINEAR) for row in logits])
+    from torch.nn import functional
+
+    return functional.interpolate(logits[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def _beside(logits: Logits, array: np.ndarray) -> Logits:
+    """An array; as a tensor on the device of the logits, if they are one."""
+    if isinstance(logits, np.ndarray):
+        return array
+    import torch
+
+    return torch.from_numpy(array).to(logits.device)
+
+
+def _axes(logits: Logits, resizes: list[ResizeLongestSide]) -> list[tuple[_Axis, _Axis] | None]:
     """Rows and columns of the crops around the positive logits of each of (N, h, w); None if a crop has no pixels."""
     axes: list[tuple[_Axis, _Axis] | None] = []
     for region, resize in zip(positive_regions(logits), resizes, strict=True):
@@ -189,11 +214,11 @@ class _Axis:
         """Pixels of the original image covered by the crop."""
         return slice(self.out_first, self.out_last)
 
-    def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    def taps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower tap, upper tap (indices into the crop at input resolution) and weight of the upper tap, per pixel."""
-        pixel = torch.arange(self.out_first, self.out_last, dtype=torch.float32)
-        source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
-        low = source.floor().clamp(max=self.inner - 1)
-        high = (low + 1).clamp(max=self.inner - 1)
+        pixel = np.arange(self.out_first, self.out_last, dtype=np.float32)
+        source = np.maximum(np.float32(self.scale) * (pixel + np.float32(0.5)) - np.float32(0.5), 0)
+        low = np.minimum(np.floor(source), self.inner - 1)
+        high = np.minimum(low + 1, self.inner - 1)
         begin = self.first * SCALE
-        return (low.long() - begin).to(device), (high.long() - begin).to(device), (source - low).to(device)
+        return low.astype(np.int64) - begin, high.astype(np.int64) - begin, source - low

@@ -1,31 +1,33 @@
 """Image resizing, normalization and padding, and transforms of prompts to the model's input coordinates, as in SAM.
 
 The longest side is resized to the model's input size S; the input is zero-padded at the right and bottom to (S, S)
-after normalization.
+after normalization. Importing this module does not import torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
-from ..modeling.prompt_encoder import (
+from ..modeling.prompt_labels import (
     ABSENT,
     BACKGROUND_POINT,
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
     FOREGROUND_POINT,
     PADDING_POINT,
-    PromptBatch,
 )
-from ..modeling.sam import normalize
 from ..records import Prompt
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ..modeling.prompt_encoder import PromptBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +77,28 @@ class ResizedImage(NamedTuple):
     resize: ResizeLongestSide
 
 
-def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
-    """Normalize and pad resized images into a float32 batch (B, 3, S, S)."""
-    pixels = torch.zeros(len(images), side, side, 3, dtype=torch.uint8, device=device)
-    for row, image in zip(pixels, images, strict=True):
-        row[: image.shape[0], : image.shape[1]].copy_(torch.from_numpy(np.ascontiguousarray(image)), non_blocking=True)
-    batch = normalize(pixels.permute(0, 3, 1, 2))
-    for row, image in zip(batch, images, strict=True):
-        row[:, image.shape[0] :] = 0
-        row[:, :, image.shape[1] :] = 0
-    return batch
+class PromptArrays(NamedTuple):
+    """P prompts in input coordinates; see `PromptBatch`.
+
+    Attributes:
+        points: float32 (P, T, 2).
+        labels: int64 (P, T).
+        masks: float32 (P, 1, S / 4, S / 4), None if no prompt has a mask.
+        has_mask: bool (P,).
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    masks: np.ndarray | None
+    has_mask: np.ndarray
 
 
-def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> Tensor:
-    """Convert a coarse mask, bool (H, W), to a mask prompt as in HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
-    resized = resize.apply_image(mask.astype(np.uint8) * 255)
-    padded = torch.zeros(1, 1, resize.side, resize.side)
-    padded[0, 0, : resized.shape[0], : resized.shape[1]] = torch.from_numpy(resized / np.float32(255))
-    size = (resize.side // 4, resize.side // 4)
-    low_res = functional.interpolate(padded, size, mode="bilinear", align_corners=False)[0, 0]
-    return (low_res > 0.5) * 255.0
-
-
-def make_prompt_batch(
-    prompts: list[Prompt], resizes: list[ResizeLongestSide], image_index: list[int], device: torch.device
-) -> PromptBatch:
-    """Transform P prompts to input coordinates and collate them into a flat batch.
+def prompt_arrays(prompts: Sequence[Prompt], resizes: Sequence[ResizeLongestSide]) -> PromptArrays:
+    """Transform P prompts to input coordinates.
 
     Args:
         prompts: in pixels of their images.
         resizes: of the image of each prompt.
-        image_index: feature index of each prompt's image.
     """
     rows: list[list[tuple[float, float, int]]] = []  # x, y and label in SAM's order: points, then corners of the box
     for prompt in prompts:
@@ -116,8 +109,7 @@ def make_prompt_batch(
             rows[-1] += [(x0, y0, BOX_TOP_LEFT), (x1, y1, BOX_BOTTOM_RIGHT)]
         elif points:
             rows[-1].append((0, 0, PADDING_POINT))
-    longest = max(map(len, rows))
-    padded = np.zeros((len(rows), longest, 3))
+    padded = np.zeros((len(rows), max(map(len, rows)), 3))
     padded[..., 2] = ABSENT
     for target, row, own in zip(padded, rows, resizes, strict=True):
         scale = (own.input_width / own.width, own.input_height / own.height, 1)
@@ -125,17 +117,58 @@ def make_prompt_batch(
     masks = None
     if any(prompt.mask is not None for prompt in prompts):
         side = resizes[0].side // 4
-        masks = torch.zeros(len(prompts), 1, side, side)
+        masks = np.zeros((len(prompts), 1, side, side), np.float32)
         for target_mask, prompt, resize in zip(masks, prompts, resizes, strict=True):
             if prompt.mask is not None:
                 target_mask[0] = resize_mask_prompt(prompt.mask, resize)
-        masks = masks.to(device)
-    labeled = torch.from_numpy(padded.astype(np.float32)).to(device)
+    has_mask = np.array([prompt.mask is not None for prompt in prompts])
+    return PromptArrays(padded[..., :2].astype(np.float32), padded[..., 2].astype(np.int64), masks, has_mask)
+
+
+def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> np.ndarray:
+    """Convert a coarse mask, bool (H, W), to a mask prompt as in HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
+    resized = resize.apply_image(mask.astype(np.uint8) * 255)
+    padded = np.zeros((resize.side, resize.side), np.uint16)
+    padded[: resized.shape[0], : resized.shape[1]] = resized
+    # Bilinear downscaling by four averages the middle two of four pixels on each axis.
+    rows = padded[1::4] + padded[2::4]
+    return np.where(rows[:, 1::4] + rows[:, 2::4] > 4 * 255 // 2, np.float32(255), np.float32(0))
+
+
+def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
+    """Normalize and pad resized images into a float32 batch (B, 3, S, S)."""
+    import torch
+
+    from ..modeling.sam import normalize
+
+    pixels = torch.zeros(len(images), side, side, 3, dtype=torch.uint8, device=device)
+    for row, image in zip(pixels, images, strict=True):
+        row[: image.shape[0], : image.shape[1]].copy_(torch.from_numpy(np.ascontiguousarray(image)), non_blocking=True)
+    batch = normalize(pixels.permute(0, 3, 1, 2))
+    for row, image in zip(batch, images, strict=True):
+        row[:, image.shape[0] :] = 0
+        row[:, :, image.shape[1] :] = 0
+    return batch
+
+
+def make_prompt_batch(
+    prompts: list[Prompt], resizes: list[ResizeLongestSide], image_index: list[int], device: torch.device
+) -> PromptBatch:
+    """Collate P prompts into a flat batch; arguments as in `prompt_arrays`.
+
+    Args:
+        image_index: feature index of each prompt's image.
+    """
+    import torch
+
+    from ..modeling.prompt_encoder import PromptBatch
+
+    arrays = prompt_arrays(prompts, resizes)
     return PromptBatch(
         image_index=torch.tensor(image_index, device=device),
-        points=labeled[..., :2],
-        labels=labeled[..., 2].long(),
-        masks=masks,
-        has_mask=torch.tensor([prompt.mask is not None for prompt in prompts], device=device),
-        ragged=any(len(row) < longest for row in rows),
+        points=torch.from_numpy(arrays.points).to(device),
+        labels=torch.from_numpy(arrays.labels).to(device),
+        masks=None if arrays.masks is None else torch.from_numpy(arrays.masks).to(device),
+        has_mask=torch.from_numpy(arrays.has_mask).to(device),
+        ragged=bool((arrays.labels == ABSENT).any()),
     )

@@ -100,6 +100,7 @@ class MaskDecoder(nn.Module):
         pixels_per_image: bool,
         mask_tokens: Sequence[int],
         is_wanted: Callable[[Tensor], Tensor] | None = None,
+        use_hq: Tensor | None = None,
     ) -> MaskLogits:
         """Compute logits for P prompts of B images.
 
@@ -113,6 +114,8 @@ class MaskDecoder(nn.Module):
             valid: bool (P, T), False for padding tokens; None without padding.
             mask_tokens: indices of SAM's four mask tokens.
             is_wanted: maps `iou` to bool (P,), the prompts to compute logits for; others are 0. None for all.
+            use_hq: bool (), False to mask out the HQ token as if it were absent; needs `valid`. An exported graph
+                cannot omit it.
         """
         height, width = pixels.shape[-2:]
         outputs = [self.iou_token.weight, self.mask_tokens.weight]
@@ -120,7 +123,10 @@ class MaskDecoder(nn.Module):
             outputs.append(self.hf_token.weight)
         own = torch.cat(outputs).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         if valid is not None:
-            valid = torch.cat([valid.new_ones(own.shape[:2]), valid], dim=1)
+            seen = valid.new_ones(own.shape[:2])
+            if use_hq is not None:
+                seen = torch.cat([seen[:, :-1], use_hq.expand_as(seen[:, :1])], dim=1)
+            valid = torch.cat([seen, valid], dim=1)
         hidden, pixels = self.transformer(
             torch.cat([own, tokens], dim=1),
             flat_pixels(pixels),
