@@ -32,7 +32,8 @@ if TYPE_CHECKING:
         TrainConfig,
     )
     from .evaluation.evaluate import Evaluation, evaluate
-    from .inference.predictor import Prediction, Predictor
+    from .inference.prediction import Prediction
+    from .inference.predictor import Predictor
     from .io.images import read_image
     from .records import Prompt
     from .training.run import TrainResult
@@ -83,7 +84,7 @@ _MODULES = {
     "Summary": "batch.job",
     "detect_images": "batch.detect",
     "segment_images": "batch.segment",
-    "Prediction": "inference.predictor",
+    "Prediction": "inference.prediction",
     "Predictor": "inference.predictor",
     "Prompt": "records",
     "TrainConfig": "configs",

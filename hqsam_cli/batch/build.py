@@ -1,4 +1,7 @@
-"""Builders of predictors, detectors and engines from a config, in this or another process."""
+"""Builders of predictors, detectors and engines from a config, in this or another process.
+
+Importing this module does not import torch, which an exported model does without.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,25 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..configs import SegmentConfig
-from ..detection.detector import Detector
-from ..detection.visual_prompts import Examples
 from ..errors import UsageError
 from ..formats.outputs import Outputs
 from ..inference.device import Compute, resolve_devices
-from ..inference.everything import MaskGenerator, choice_at_points
-from ..inference.objects import ObjectPredictor
-from ..inference.predictor import Predictor, prepare_for_inference
+from ..inference.exported import ExportedModel, ExportedPredictor
 from ..progress import SILENT, Progress
 from ..records import Category
-from ..weights.checkpoints import load_checkpoint
 from ..weights.registry import no_hq_message
 from .job import Job
 from .process_engine import ProcessEngine
 from .ray_engine import RayEngine
 from .steps import DetectAndSegment, Segment, SegmentEverything, SegmentObjects, SegmentSalient
 from .work import Engine, LocalEngine, Worker
+
+if TYPE_CHECKING:
+    from ..detection.detector import Detector
+    from ..detection.visual_prompts import Examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Models:
         detector: predicts the boxes; None if prompts come from files.
         examples: of the objects that it finds, if given.
         finds_objects: point grids also propose objects; the detector adds what they miss.
+        exported: the description of an exported model, if `checkpoint` is its file.
     """
 
     checkpoint: Path
@@ -45,6 +47,7 @@ class Models:
     detector: Path | None = None
     examples: Examples | None = None
     finds_objects: bool = False
+    exported: ExportedModel | None = None
 
 
 def build_step(
@@ -67,14 +70,22 @@ def build_step(
     """
     predictor = _predictor(config, models)
     if config.everything:
+        from ..inference.everything import MaskGenerator
+
         return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), config)
     if config.prompts.salient:
+        from ..inference.objects import ObjectPredictor
+
         return SegmentSalient(ObjectPredictor(predictor, config.objects), categories, config)
     if detector is None and models.detector is not None:
+        from ..detection.detector import Detector
+
         detector = Detector(models.detector, config.detection, models.compute.device, examples=models.examples)
     if detector is None:
         return Segment(predictor, categories, config)
     if models.finds_objects:
+        from ..inference.objects import ObjectPredictor
+
         return SegmentObjects(detector, ObjectPredictor(predictor, config.objects), config)
     return DetectAndSegment(detector, predictor, config)
 
@@ -95,35 +106,43 @@ def make_engine(
     build = partial(_build_worker, config, models, job.without_images())
     if config.engine == "ray":
         groups = math.ceil(len(job.images) / job.batch_size)
-        return RayEngine(build, config.address, config.actors, groups, on_gpu=models.compute.device.type != "cpu")
+        return RayEngine(build, config.address, config.actors, groups, on_gpu=models.compute.type != "cpu")
     devices = [] if config.devices is None else resolve_devices(config.devices)
     if len(devices) > 1:
-        builds = [partial(build, device=device) for device in devices]
+        builds = [partial(build, device=str(device)) for device in devices]
         return ProcessEngine(builds, config.workers)
     step = build_step(config, models, job.categories, detector, progress)
     return LocalEngine(Worker(job, outputs, step), config.workers)
 
 
-def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: torch.device | None = None) -> Worker:
+def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: str | None = None) -> Worker:
     if device is not None:
-        models = replace(models, compute=models.compute._replace(device=device))
+        models = replace(models, compute=models.compute._replace(name=device))
     return Worker(job, job.outputs(), build_step(config, models, job.categories))
 
 
-def _predictor(config: SegmentConfig, models: Models) -> Predictor:
+def _predictor(config: SegmentConfig, models: Models) -> Any:
+    """The `Predictor` of a checkpoint, or the `ExportedPredictor` of an exported model."""
+    shared: dict[str, Any] = {
+        "mask_output": config.mask_output,
+        "choice": "all" if config.multimask else "single",
+        "compare_sam": config.compare_sam,
+        "prompts_per_batch": config.prompts_per_batch or models.compute.prompts_per_batch,
+        "soft": config.cutout.soft,
+    }
+    if models.exported is not None:
+        return ExportedPredictor(models.checkpoint.parent, models.exported, models.compute, **shared)
+    from ..inference.everything import choice_at_points
+    from ..inference.predictor import Predictor, prepare_for_inference
+    from ..weights.checkpoints import load_checkpoint
+
     hq_sam = load_checkpoint(models.checkpoint)
     if config.mask_output != "sam" and not hq_sam.has_hq:
         raise UsageError(no_hq_message(models.checkpoint, config.mask_output or "hq"))
-    device, dtype = models.compute
+    if config.everything:
+        shared["choice"] = choice_at_points(config.mask_output)
+    device, dtype = models.compute.device, models.compute.dtype
     model = prepare_for_inference(hq_sam, device, dtype)
     if config.compile:
         model.image_encoder.compile()
-    return Predictor(
-        model,
-        mask_output=config.mask_output,
-        choice=choice_at_points(config.mask_output) if config.everything else "all" if config.multimask else "single",
-        compare_sam=config.compare_sam,
-        dtype=dtype,
-        prompts_per_batch=config.prompts_per_batch or models.compute.prompts_per_batch,
-        soft=config.cutout.soft,
-    )
+    return Predictor(model, dtype=dtype, **shared)

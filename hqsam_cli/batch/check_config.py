@@ -12,6 +12,7 @@ from ..configs import DEFAULT_TOLERANCE, STDIN, SegmentConfig
 from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
+from ..inference.exported import ExportedModel
 from ..io.addresses import is_address
 from ..prompts.typed import read_typed
 from ..weights.registry import check_hq
@@ -51,6 +52,22 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
             remedy="omit --everything and --mask-output sam",
         )
     return config
+
+
+def check_exported(model: ExportedModel, config: SegmentConfig, *, is_bare: bool) -> None:
+    """Raise a UsageError for options that an exported model does not support.
+
+    Args:
+        is_bare: neither prompts nor a detector are given.
+    """
+    if is_bare or config.everything or config.prompts.salient:
+        remedy = "pass --boxes, --points, --coarse-masks or --detector, or the model that was exported"
+        raise UsageError("an exported model needs prompts", option="model", value=config.model, remedy=remedy)
+    if config.devices is not None:
+        raise UsageError("an exported model runs on one device", option="devices", remedy="pass `device`")
+    if config.mask_output is not None and config.mask_output not in model.mask_outputs:
+        remedy = f"choose from {', '.join(model.mask_outputs)}"
+        raise UsageError("not in this exported model", option="mask_output", value=config.mask_output, remedy=remedy)
 
 
 def _listed(formats: Sequence[str]) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def prepare_detect(
     settings = replace(settings, detector=settings.detector or EMBEDDED)
     _, detector = load_detector(settings, examples, compute.device, progress, may_fetch=may_fetch)
     step = Detect(detector, Selection(), () if listed is None else listed.categories)
-    config = replace(config, format=form, device=compute.device.type)
+    config = replace(config, format=form, device=compute.type)
     job = Job(
         images=found.images if path is None else stamped(found.images),
         prompts=ids,

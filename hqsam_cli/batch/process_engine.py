@@ -14,8 +14,6 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from threading import Event, Thread
 
-import torch
-
 from ..errors import HqsamError
 from .interrupt import SIGNALS
 from .pool import Pool, PoolWorker, WorkerDiedError
@@ -46,6 +44,8 @@ class _Process(PoolWorker):
     most_in_hand = 2 * GROUPS_AHEAD + 1
 
     def __init__(self, build: Callable[[], Worker], threads: int) -> None:
+        import torch
+
         super().__init__()
         self.arguments = build, threads, torch.get_num_threads()
 
@@ -108,6 +108,8 @@ def _serve(pipe: Connection, build: Callable[[], Worker], threads: int, torch_th
     """Process batches from a pipe until None arrives or the other end is closed."""
     for number in SIGNALS:  # the parent process stops it
         signal.signal(number, signal.SIG_IGN)
+    import torch
+
     torch.set_num_threads(torch_threads)
     given: SimpleQueue[list[WorkItem] | None] = SimpleQueue()
     stop = Event()

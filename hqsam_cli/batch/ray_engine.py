@@ -17,8 +17,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
-
 from ..errors import HqsamError, UsageError
 from .pool import Pool, PoolWorker, WorkerDiedError
 from .steps import WorkItem
@@ -45,6 +43,8 @@ class RayEngine(Pool["_ActorWorker"]):
     def __init__(
         self, build: Callable[[], Worker], address: str | None, actors: int | None, groups: int, *, on_gpu: bool
     ) -> None:
+        import torch
+
         threads = torch.get_num_threads()
         # Read at import: otherwise Ray prints each death of an actor to stdout, which may carry results.
         os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
@@ -121,6 +121,8 @@ class _Actor:
     """A `Worker` in a cluster process."""
 
     def __init__(self, build: Callable[[], Worker], threads: int) -> None:
+        import torch
+
         torch.set_num_threads(threads)
         self.build = build
 

@@ -8,12 +8,11 @@ from dataclasses import asdict, replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, SegmentConfig, digest, identity
+from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, MaskOutput, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
 from ..configs.run_identity import DETECTOR, NO_DETECTOR, made_by
-from ..detection.detector import Detector
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from ..formats import WRITERS
@@ -22,22 +21,26 @@ from ..formats.image_writer import ImageResult
 from ..formats.outputs import MakeWriter
 from ..formats.picture_writer import OverlayWriter, ThumbnailWriter
 from ..inference.device import resolve_compute, resolve_devices
+from ..inference.exported import ExportedModel, resolve_exported
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.categories import DEFAULT_CATEGORY
 from ..prompts.fit import check_speaks
 from ..prompts.read import read_prompts
 from ..prompts.table import PromptTable, Selection
-from ..weights.checkpoints import default_mask_output
+from ..weights.exported import find_exported
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, make_engine
-from .check_config import check_places, check_segment, errors_allowed, rgb_of
+from .check_config import check_exported, check_places, check_segment, errors_allowed, rgb_of
 from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
 from .inputs import Inputs, Shard, bind, input_images, input_paths, inputs_digest
 from .job import Job, Summary, make_plan
 from .object_journal import has_journal, journal_place
 from .pipeline import PreparedRun
+
+if TYPE_CHECKING:
+    from ..detection.detector import Detector
 
 
 def segment_images(
@@ -91,8 +94,10 @@ def prepare_segment(
     config = replace(config, detection=with_yoloe(config.detection))
     config = check_segment(config, inputs, output, writers)
     shard = None if config.shard is None else Shard.parse(config.shard)
-    compute = resolve_compute(
-        str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device, config.dtype
+    exported = find_exported(config.model)
+    device = str(resolve_devices(config.devices)[0]) if config.devices is not None else config.device
+    compute = (
+        resolve_compute(device, config.dtype) if exported is None else resolve_exported(exported, device, config.dtype)
     )
     examples = read_examples(config.detection, config, progress)
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
@@ -110,6 +115,8 @@ def prepare_segment(
     has_prompts = bool(given.files or given.masks or given.typed or prompts.salient or config.everything)
     is_bare = not has_prompts and config.detection.detector is None
     finds_objects = is_bare and not config.multimask  # else only by the detector
+    if exported is not None:
+        check_exported(exported, config, is_bare=is_bare)
     if is_bare:
         config = _with_embedded(config, progress)
     table = PromptTable()
@@ -119,7 +126,7 @@ def prepare_segment(
         table = bind(given, found.images, selection, config.exif, progress)
     config = replace(
         config,
-        device=compute.device.type,
+        device=compute.type,
         dtype=compute.dtype_name,
         prompts_per_batch=config.prompts_per_batch or compute.prompts_per_batch,
     )
@@ -129,9 +136,7 @@ def prepare_segment(
             config.detection, examples, compute.device, progress, may_fetch=may_fetch
         )
     checkpoint, model_sha256 = _find_model(config.model, progress, may_fetch=may_fetch)
-    config = replace(
-        config, mask_output=config.mask_output or (default_mask_output(checkpoint) if checkpoint else "sum")
-    )
+    config = replace(config, mask_output=config.mask_output or _default_mask_output(checkpoint, exported))
     place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
@@ -167,8 +172,8 @@ def prepare_segment(
     def engine() -> Any:
         assert checkpoint is not None
         hint = "; `model` vit_l gives the paper's quality" if config.model == DEFAULT_MODEL else ""
-        progress.say(f"model {config.model} on {compute.device} in {compute.dtype_name}{hint}")
-        models = Models(checkpoint, compute, detector_path, examples, finds_objects)
+        progress.say(f"model {config.model} on {compute.name} in {compute.dtype_name}{hint}")
+        models = Models(checkpoint, compute, detector_path, examples, finds_objects, exported)
         return make_engine(config, models, job, outputs, detector, progress)
 
     return PreparedRun(
@@ -218,6 +223,15 @@ def _check_no_detector(config: DetectorConfig) -> None:
     """Raise a UsageError for options that require a detector."""
     if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
         raise UsageError("applies to a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
+
+
+def _default_mask_output(checkpoint: Path | None, exported: ExportedModel | None) -> MaskOutput:
+    """Default mask output of a checkpoint or an exported model; `sum` for one that is not downloaded yet."""
+    if exported is not None:
+        return exported.mask_output
+    from ..weights.checkpoints import default_mask_output
+
+    return default_mask_output(checkpoint) if checkpoint else "sum"
 
 
 def _find_model(model: str, progress: Progress, *, may_fetch: bool) -> tuple[Path | None, str]:

@@ -15,6 +15,7 @@ from ..errors import HqsamError, ReaderGoneError
 from . import bench as bench_command
 from . import detect as detect_command
 from . import eval as eval_command
+from . import export as export_command
 from . import info as info_command
 from . import report as report_command
 from . import results as results_command
@@ -52,6 +53,7 @@ app.command("status", epilog=runs_commands.STATUS_EPILOG)(runs_commands.status)
 app.command("merge", epilog=runs_commands.MERGE_EPILOG)(runs_commands.merge)
 app.command("eval", epilog=eval_command.EPILOG)(eval_command.evaluate)
 app.command("train", epilog=train_command.EPILOG)(train_command.train)
+app.command("export", epilog=export_command.EPILOG)(export_command.export)
 app.add_typer(results_command.results, name="results")
 app.add_typer(weights_command.weights, name="weights")
 app.command("bench", epilog=bench_command.EPILOG)(bench_command.bench)

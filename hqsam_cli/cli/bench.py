@@ -64,7 +64,7 @@ def bench(
     found = {
         "model": model,
         "parameters": parameters,
-        "device": str(compute.device),
+        "device": compute.name,
         "boxes": boxes,
         "images": len(photos),
         "peak_memory": peak_memory(compute.device),

@@ -91,7 +91,7 @@ class Evaluation:
             "exif": config.exif,
             "refine": config.refine,
             "detections": None if config.detections is None else str(config.detections),
-            "device": self.compute.device.type,
+            "device": self.compute.type,
             "dtype": self.compute.dtype_name,
             "left_out": self.failed,
             "problems": self.problems,
@@ -226,7 +226,7 @@ def load_evaluator(
     if absent := set(config.mask_output) - set(available):
         raise UsageError(no_hq_message(checkpoint, min(absent)))
     architecture = infer_architecture(model.state_dict()) or ""
-    progress.say(f"{architecture} ({checkpoint.name}) on {compute.device} in {compute.dtype_name}")
+    progress.say(f"{architecture} ({checkpoint.name}) on {compute.name} in {compute.dtype_name}")
     result.models.append(EvaluatedModel(name, architecture, file_hash(checkpoint), model.image_size))
     prepared = prepare_for_inference(model, compute.device, compute.dtype)
     predictor = Predictor(prepared, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
@@ -310,7 +310,7 @@ def _log_path(dataset: Dataset, evaluator: Evaluator, result: Evaluation) -> Pat
         model=(),
         protocol=evaluator.protocol,
         mask_output=evaluator.outputs,
-        device=result.compute.device.type,
+        device=result.compute.type,
         dtype=result.compute.dtype_name,
     )
     known = identity(
@@ -361,7 +361,7 @@ def _write(result: Evaluation, rules: Sequence[PromptRule], pictures: Mapping[st
     if output.plot is not None:
         write_curves(output.plot, result.rows, axes)
     if output.report is not None:
-        where = f"{result.compute.device} in {result.compute.dtype_name}"
+        where = f"{result.compute.name} in {result.compute.dtype_name}"
         facts = {"hqsam": __version__, "prompt": result.config.prompt, "on": where}
         write_page(output.report, result.rows, result.differences, result.lines, pictures, facts, axes)
 

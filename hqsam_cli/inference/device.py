@@ -19,25 +19,45 @@ LARGEST_INT = 2**31 - 1
 
 
 class Compute(NamedTuple):
-    """Device and precision."""
+    """Device and precision.
 
-    device: torch.device
-    dtype: torch.dtype
+    Attributes:
+        name: of the device, such as `cuda:1`.
+        dtype_name: such as `float32`.
+    """
+
+    name: str
+    dtype_name: str
 
     @property
-    def dtype_name(self) -> str:
-        """Name of the dtype, such as `float32`."""
-        return str(self.dtype).removeprefix("torch.")
+    def type(self) -> str:
+        """Type of the device, such as `cuda`."""
+        return self.name.partition(":")[0]
+
+    @property
+    def device(self) -> torch.device:
+        """The device in torch."""
+        import torch
+
+        return torch.device(self.name)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype in torch."""
+        import torch
+
+        dtype: torch.dtype = getattr(torch, self.dtype_name)
+        return dtype
 
     @property
     def batch_size(self) -> int:
         """Default number of images per batch."""
-        return 1 if self.device.type == "cpu" else 4
+        return 1 if self.type == "cpu" else 4
 
     @property
     def prompts_per_batch(self) -> int:
         """Default number of prompts decoded per batch."""
-        return 8 if self.device.type == "cpu" else 32
+        return 8 if self.type == "cpu" else 32
 
 
 def resolve_compute(device: str, dtype: str) -> Compute:
@@ -49,7 +69,7 @@ def resolve_compute(device: str, dtype: str) -> Compute:
     resolved = resolve_device(device)
     if resolved.type == "cpu":
         keep_freed_memory()
-    return Compute(resolved, resolve_dtype(dtype, resolved))
+    return Compute(str(resolved), str(resolve_dtype(dtype, resolved)).removeprefix("torch."))
 
 
 def resolve_device(name: str) -> torch.device:

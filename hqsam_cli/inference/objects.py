@@ -16,7 +16,8 @@ from ..modeling.sam import stability_score
 from ..records import Box, Instance, MaskCrop, Prompt
 from .everything import point_grid
 from .postprocess import SCALE
-from .predictor import AnyImage, EncodedImages, Predictor
+from .prediction import AnyImage
+from .predictor import EncodedImages, Predictor
 
 
 class ObjectPredictor:

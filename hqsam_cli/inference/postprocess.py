@@ -5,41 +5,45 @@ Interpolation between negative logits is negative, so only the neighborhood of p
 pixel equals that of two full upsamplings, because the coordinates of the full input are kept. For crops that are a
 large part of the image, and on a GPU, full upsampling is faster. SAM 2 upsamples once, from the logits to the original
 size: the first step is omitted.
+
+Logits are tensors, or arrays of an exported model: importing this module does not import torch.
 """
 
 from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import cv2
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from ..records import MaskCrop, ProbabilityCrop
 from .preprocess import ResizeLongestSide
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MARGIN = 2  # logits around the positive ones; with a margin of one, the second upsampling can miss a tap
 MIN_LOGIT = math.log(0.5 / 254.5)  # the logit whose probability is 0.5 / 255
 SCALE = 4  # from low-resolution logits to the model's input
 FULL_UPSAMPLING_SHARE = 0.2  # fraction of the image area; for larger crops torch's full upsampling is faster
 MAX_BATCH_PIXELS = 2**26  # full-size logits on the device; each takes four bytes, and four more during upsampling
+Logits = TypeVar("Logits", "Tensor", np.ndarray)
 
 
-def mask_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
+def mask_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
     """Masks (logits > 0) at the original size of each image.
 
     Args:
         logits: (N, S / 4, S / 4) float.
         resizes: of the image of each row.
     """
-    if not logits.is_cpu:
+    if not isinstance(logits, np.ndarray) and not logits.is_cpu:
         return mask_crops_by_full_upsampling(logits, resizes)
     return [
         MaskCrop(
-            (own.upsampled(row) > 0).numpy(), own.columns.start, own.rows.start, own.resize.width, own.resize.height
+            np.asarray(own.upsampled(row) > 0), own.columns.start, own.rows.start, own.resize.width, own.resize.height
         )
         for row, own in zip(logits, windows(logits, resizes), strict=True)
     ]
@@ -50,6 +54,8 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
 
     Only the crops are copied from the device, in one transfer.
     """
+    import torch
+
     if not resizes:
         return []
     places = windows(logits, resizes)
@@ -73,51 +79,73 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
     ]
 
 
-def probability_crops(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[ProbabilityCrop]:
+def probability_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[ProbabilityCrop]:
     """Foreground probabilities at the original size of each image; arguments as in `mask_crops`."""
     logits = logits - MIN_LOGIT
     return [
-        ProbabilityCrop(_to_uint8(torch.sigmoid(own.upsampled(row) + MIN_LOGIT)), own.columns.start, own.rows.start)
+        ProbabilityCrop(_probabilities(own.upsampled(row) + MIN_LOGIT), own.columns.start, own.rows.start)
         for row, own in zip(logits, windows(logits, resizes), strict=True)
     ]
 
 
-def _to_uint8(probabilities: Tensor) -> np.ndarray:
-    return (255 * probabilities).round().to(torch.uint8).cpu().numpy()
+def _probabilities(logits: Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(logits, np.ndarray):
+        probabilities: np.ndarray = np.rint(255 / (1 + np.exp(-logits))).astype(np.uint8)
+    else:
+        probabilities = (255 * logits.sigmoid()).round().byte().cpu().numpy()
+    return probabilities
 
 
-def _upsampled(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
+def _upsampled(logits: Logits, resize: ResizeLongestSide) -> Logits:
     """SAM's postprocessing of logits (N, S / 4, S / 4): (N, height, width) at the original size."""
     stride = resize.logit_stride
-    at_input = _at_input(logits[:, None], resize)
-    unpadded = at_input[..., : resize.input_height // stride, : resize.input_width // stride]
-    size = resize.height, resize.width
-    return functional.interpolate(unpadded, size, mode="bilinear", align_corners=False)[:, 0]
+    unpadded = _at_input(logits, resize)[:, : resize.input_height // stride, : resize.input_width // stride]
+    return _resized(unpadded, resize.height, resize.width)
 
 
-def _at_input(logits: Tensor, resize: ResizeLongestSide) -> Tensor:
-    """The first upsampling of logits (N, 1, h, w), or the logits themselves if the model has none."""
+def _at_input(logits: Logits, resize: ResizeLongestSide) -> Logits:
+    """The first upsampling of logits (N, h, w), or the logits themselves if the model has none."""
     scale = SCALE // resize.logit_stride
-    if scale == 1:
-        return logits
-    return functional.interpolate(logits, scale_factor=scale, mode="bilinear", align_corners=False)
+    return logits if scale == 1 else _resized(logits, scale * logits.shape[1], scale * logits.shape[2])
 
 
-def windows(logits: Tensor, resizes: list[ResizeLongestSide]) -> list[Window]:
+def _resized(logits: Logits, height: int, width: int) -> Logits:
+    """Logits (N, h, w), bilinearly upsampled to (N, height, width)."""
+    if isinstance(logits, np.ndarray):
+        return np.stack([cv2.resize(row, (width, height), interpolation=cv2.INTER_LINEAR) for row in logits])
+    from torch.nn import functional
+
+    return functional.interpolate(logits[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def _beside(logits: Logits, array: np.ndarray) -> Logits:
+    """An array; as a tensor on the device of the logits, if they are one."""
+    if isinstance(logits, np.ndarray):
+        return array
+    import torch
+
+    return torch.from_numpy(array).to(logits.device)
+
+
+def windows(logits: Logits, resizes: list[ResizeLongestSide]) -> list[Window]:
     """Windows around the positive logits of each of (N, S / 4, S / 4)."""
-    positive, side = logits > 0, logits.shape[-1]
-    bounds = [
-        bound
-        for line in (positive.any(dim=2), positive.any(dim=1))
-        for bound in (line.int().argmax(1), (side - line.flip(1).int().argmax(1)) * line.any(1))
-    ]
+    positive: Any = logits > 0
+    side = logits.shape[-1]
+    if isinstance(logits, np.ndarray):
+        lines = np.stack([positive.any(axis=2), positive.any(axis=1)])
+    else:
+        import torch
+
+        lines = torch.stack([positive.any(dim=2), positive.any(dim=1)]).cpu().numpy()  # one transfer
+    firsts, ends = lines.argmax(2), (side - lines[..., ::-1].argmax(2)) * lines.any(2)
+    bounds = np.stack([firsts[0], ends[0], firsts[1], ends[1]], axis=1)
     return [
         Window(
             _Axis(top, bottom, side, resize.input_height, resize.height, resize.logit_stride),
             _Axis(left, right, side, resize.input_width, resize.width, resize.logit_stride),
             resize,
         )
-        for (top, bottom, left, right), resize in zip(torch.stack(bounds, dim=1).tolist(), resizes, strict=True)
+        for (top, bottom, left, right), resize in zip(bounds.tolist(), resizes, strict=True)
     ]
 
 
@@ -128,21 +156,21 @@ class Window(NamedTuple):
     columns: _Axis
     resize: ResizeLongestSide
 
-    def upsampled(self, logits: Tensor) -> Tensor:
-        """Logits (S / 4, S / 4) at the original size: (h, w)."""
+    def upsampled(self, logits: Logits) -> Logits:
+        """Logits (S / 4, S / 4) at the original size: (h, w), (0, 0) without pixels."""
         rows, columns, resize = self
         area = rows.count * columns.count
         if not area:
-            return logits.new_zeros(rows.count, columns.count)
+            return logits[:0, :0]
         if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
             return _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
-        low_res = logits[None, None, rows.first : rows.last, columns.first : columns.last]
+        low_res = logits[None, rows.first : rows.last, columns.first : columns.last]
         # The window starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
         # clamped differently are next to negative logits only.
-        at_input = _at_input(low_res, resize)[0, 0]
-        low, high, weight = columns.taps(logits.device)
+        at_input = _at_input(low_res, resize)[0]
+        low, high, weight = (_beside(logits, own) for own in columns.taps())
         across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
-        low, high, weight = rows.taps(logits.device)
+        low, high, weight = (_beside(logits, own) for own in rows.taps())
         weight = weight[:, None]
         return across[low] * (1 - weight) + across[high] * weight
 
@@ -170,11 +198,11 @@ class _Axis:
         self.stop = max(self.start, min(high, length))
         self.pixels, self.count = slice(self.start, self.stop), self.stop - self.start
 
-    def taps(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    def taps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower tap, upper tap (indices into the window at input resolution) and weight of the upper tap, per pixel."""
-        pixel = torch.arange(self.start, self.stop, dtype=torch.float32)
-        source = (self.scale * (pixel + 0.5) - 0.5).clamp(min=0)
-        low = source.floor().clamp(max=self.inner - 1)
-        high = (low + 1).clamp(max=self.inner - 1)
+        pixel = np.arange(self.start, self.stop, dtype=np.float32)
+        source = np.maximum(np.float32(self.scale) * (pixel + np.float32(0.5)) - np.float32(0.5), 0)
+        low = np.minimum(np.floor(source), self.inner - 1)
+        high = np.minimum(low + 1, self.inner - 1)
         begin = self.first * self.upsampling
-        return (low.long() - begin).to(device), (high.long() - begin).to(device), (source - low).to(device)
+        return low.astype(np.int64) - begin, high.astype(np.int64) - begin, source - low

@@ -1,31 +1,33 @@
 """Image resizing, normalization and padding, and transforms of prompts to the model's input coordinates, as in SAM.
 
 The longest side is resized to the model's input size S; the input is zero-padded at the right and bottom to (S, S)
-after normalization. SAM 2 resizes images to (S, S) instead.
+after normalization. SAM 2 resizes images to (S, S) instead. Importing this module does not import torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
-from ..modeling.prompt_encoder import (
+from ..modeling.prompt_labels import (
     ABSENT,
     BACKGROUND_POINT,
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
     FOREGROUND_POINT,
     PADDING_POINT,
-    PromptBatch,
 )
-from ..modeling.sam import normalize
 from ..records import Prompt
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ..modeling.prompt_encoder import PromptBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class ResizeSquare(ResizeLongestSide):
 
     def apply_image(self, image: np.ndarray) -> np.ndarray:
         """Resize an image, uint8 (H, W) or (H, W, 3), to float32 0 to 255, bilinear and anti-aliased."""
+        import torch
+        from torch.nn import functional
+
         planes = torch.from_numpy(np.atleast_3d(image).astype(np.float32)).permute(2, 0, 1)[None]
         size = (self.side, self.side)
         resized = functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)[0]
@@ -97,8 +102,70 @@ class ResizedImage(NamedTuple):
     resize: ResizeLongestSide
 
 
+class PromptArrays(NamedTuple):
+    """P prompts in input coordinates; see `PromptBatch`.
+
+    Attributes:
+        points: float32 (P, T, 2).
+        labels: int64 (P, T).
+        masks: float32 (P, 1, S / 4, S / 4), None if no prompt has a mask.
+        has_mask: bool (P,).
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    masks: np.ndarray | None
+    has_mask: np.ndarray
+
+
+def prompt_arrays(prompts: Sequence[Prompt], resizes: Sequence[ResizeLongestSide]) -> PromptArrays:
+    """Transform P prompts to input coordinates.
+
+    Args:
+        prompts: in pixels of their images.
+        resizes: of the image of each prompt.
+    """
+    rows: list[list[tuple[float, float, int]]] = []  # x, y and label in SAM's order: points, then corners of the box
+    for prompt in prompts:
+        points = [] if prompt.points is None else prompt.points.tolist()
+        rows.append([(x, y, FOREGROUND_POINT if label > 0.5 else BACKGROUND_POINT) for x, y, label in points])
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
+            rows[-1] += [(x0, y0, BOX_TOP_LEFT), (x1, y1, BOX_BOTTOM_RIGHT)]
+        elif points:
+            rows[-1].append((0, 0, PADDING_POINT))
+    padded = np.zeros((len(rows), max(map(len, rows)), 3))
+    padded[..., 2] = ABSENT
+    for target, row, own in zip(padded, rows, resizes, strict=True):
+        scale = (own.input_width / own.width, own.input_height / own.height, 1)
+        target[: len(row)] = np.reshape(row, (-1, 3)) * scale
+    masks = None
+    if any(prompt.mask is not None for prompt in prompts):
+        side = resizes[0].side // 4
+        masks = np.zeros((len(prompts), 1, side, side), np.float32)
+        for target_mask, prompt, resize in zip(masks, prompts, resizes, strict=True):
+            if prompt.mask is not None:
+                target_mask[0] = resize_mask_prompt(prompt.mask, resize)
+    has_mask = np.array([prompt.mask is not None for prompt in prompts])
+    return PromptArrays(padded[..., :2].astype(np.float32), padded[..., 2].astype(np.int64), masks, has_mask)
+
+
+def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> np.ndarray:
+    """Convert a coarse mask, bool (H, W), to a mask prompt as in HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
+    resized = resize.apply_image(mask.astype(np.uint8) * 255)
+    padded = np.zeros((resize.side, resize.side), np.float32)
+    padded[: resized.shape[0], : resized.shape[1]] = resized
+    # Bilinear downscaling by four averages the middle two of four pixels on each axis.
+    rows = padded[1::4] + padded[2::4]
+    return np.where(rows[:, 1::4] + rows[:, 2::4] > 4 * 255 // 2, np.float32(255), np.float32(0))
+
+
 def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -> Tensor:
     """Normalize and pad resized images into a float32 batch (B, 3, S, S)."""
+    import torch
+
+    from ..modeling.sam import normalize
+
     on_host = [torch.from_numpy(np.ascontiguousarray(image)) for image in images]
     pixels = torch.zeros(len(images), side, side, 3, dtype=on_host[0].dtype, device=device)
     for row, image in zip(pixels, on_host, strict=True):
@@ -110,55 +177,24 @@ def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -
     return batch
 
 
-def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> Tensor:
-    """Convert a coarse mask, bool (H, W), to a mask prompt as in HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
-    resized = resize.apply_image(mask.astype(np.uint8) * 255)
-    padded = torch.zeros(1, 1, resize.side, resize.side)
-    padded[0, 0, : resized.shape[0], : resized.shape[1]] = torch.from_numpy(resized / np.float32(255))
-    size = (resize.side // 4, resize.side // 4)
-    low_res = functional.interpolate(padded, size, mode="bilinear", align_corners=False)[0, 0]
-    return (low_res > 0.5) * 255.0
-
-
 def make_prompt_batch(
     prompts: list[Prompt], resizes: list[ResizeLongestSide], image_index: list[int], device: torch.device
 ) -> PromptBatch:
-    """Transform P prompts to input coordinates and collate them into a flat batch.
+    """Collate P prompts into a flat batch; arguments as in `prompt_arrays`.
 
     Args:
-        prompts: in pixels of their images.
-        resizes: of the image of each prompt.
         image_index: feature index of each prompt's image.
     """
-    rows: list[list[tuple[float, float, int]]] = []  # x, y and label in SAM's order: points, then corners of the box
-    for prompt in prompts:
-        points = [] if prompt.points is None else prompt.points.tolist()
-        rows.append([(x, y, FOREGROUND_POINT if label > 0.5 else BACKGROUND_POINT) for x, y, label in points])
-        if prompt.box is not None:
-            x0, y0, x1, y1 = prompt.box
-            rows[-1] += [(x0, y0, BOX_TOP_LEFT), (x1, y1, BOX_BOTTOM_RIGHT)]
-        elif points:
-            rows[-1].append((0, 0, PADDING_POINT))
-    longest = max(map(len, rows))
-    padded = np.zeros((len(rows), longest, 3))
-    padded[..., 2] = ABSENT
-    for target, row, own in zip(padded, rows, resizes, strict=True):
-        scale = (own.input_width / own.width, own.input_height / own.height, 1)
-        target[: len(row)] = np.reshape(row, (-1, 3)) * scale
-    masks = None
-    if any(prompt.mask is not None for prompt in prompts):
-        side = resizes[0].side // 4
-        masks = torch.zeros(len(prompts), 1, side, side)
-        for target_mask, prompt, resize in zip(masks, prompts, resizes, strict=True):
-            if prompt.mask is not None:
-                target_mask[0] = resize_mask_prompt(prompt.mask, resize)
-        masks = masks.to(device)
-    labeled = torch.from_numpy(padded.astype(np.float32)).to(device)
+    import torch
+
+    from ..modeling.prompt_encoder import PromptBatch
+
+    arrays = prompt_arrays(prompts, resizes)
     return PromptBatch(
         image_index=torch.tensor(image_index, device=device),
-        points=labeled[..., :2],
-        labels=labeled[..., 2].long(),
-        masks=masks,
-        has_mask=torch.tensor([prompt.mask is not None for prompt in prompts], device=device),
-        ragged=any(len(row) < longest for row in rows),
+        points=torch.from_numpy(arrays.points).to(device),
+        labels=torch.from_numpy(arrays.labels).to(device),
+        masks=None if arrays.masks is None else torch.from_numpy(arrays.masks).to(device),
+        has_mask=torch.from_numpy(arrays.has_mask).to(device),
+        ragged=bool((arrays.labels == ABSENT).any()),
     )

@@ -102,6 +102,7 @@ class MaskDecoder(nn.Module):
         mask_tokens: Sequence[int],
         is_wanted: Callable[[Tensor], Tensor] | None = None,
         high_res: tuple[Tensor, ...] = (),
+        use_hq: Tensor | None = None,
     ) -> MaskLogits:
         """Compute logits for P prompts of B images.
 
@@ -116,6 +117,8 @@ class MaskDecoder(nn.Module):
             mask_tokens: indices of SAM's four mask tokens.
             is_wanted: maps `iou` to bool (P,), the prompts to compute logits for; others are 0. None for all.
             high_res: of the images, see `ImageFeatures`.
+            use_hq: bool (), False to mask out the HQ token as if it were absent; needs `valid`. An exported graph
+                cannot omit it.
         """
         height, width = pixels.shape[-2:]
         outputs = [self.iou_token.weight, self.mask_tokens.weight]
@@ -123,7 +126,10 @@ class MaskDecoder(nn.Module):
             outputs.append(self.hf_token.weight)
         own = torch.cat(outputs + self._more_tokens()).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         if valid is not None:
-            valid = torch.cat([valid.new_ones(own.shape[:2]), valid], dim=1)
+            seen = valid.new_ones(own.shape[:2])
+            if use_hq is not None:
+                seen = torch.cat([seen[:, :-1], use_hq.expand_as(seen[:, :1])], dim=1)
+            valid = torch.cat([seen, valid], dim=1)
         hidden, pixels = self.transformer(
             torch.cat([own, tokens], dim=1),
             flat_pixels(pixels),

@@ -9,11 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from .layers import LayerNorm2d
+from .prompt_labels import (
+    ABSENT,
+    BACKGROUND_POINT,
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND_POINT,
+    PADDING_POINT,
+)
 
-# Labels of `PromptBatch.labels`.
-BACKGROUND_POINT, FOREGROUND_POINT, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = range(4)
-PADDING_POINT = -1  # SAM appends one to points without a box
-ABSENT = -2  # pads the rows of a batch; masked out in attention
+__all__ = [
+    "ABSENT",
+    "BACKGROUND_POINT",
+    "BOX_BOTTOM_RIGHT",
+    "BOX_TOP_LEFT",
+    "FOREGROUND_POINT",
+    "PADDING_POINT",
+    "PromptBatch",
+    "PromptEncoder",
+    "RandomFourierPositions",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +38,7 @@ class PromptBatch:
     Attributes:
         image_index: long (P,), image index of each prompt, 0 to B - 1.
         points: float (P, T, 2), x and y in pixels of the model's input (S, S).
-        labels: long (P, T), one of the labels above; rows are padded with `ABSENT`.
+        labels: long (P, T), one of `prompt_labels`; rows are padded with `ABSENT`.
         masks: float (P, 1, S / 4, S / 4) mask prompts, 0 or 255, or logits; None if no prompt has one.
         has_mask: bool (P,), which rows of `masks` are mask prompts; None for all.
         ragged: whether any label is `ABSENT`, stored to avoid a device synchronization.

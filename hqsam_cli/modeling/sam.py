@@ -35,13 +35,17 @@ def stability_score(logits: Tensor, offset: float = STABILITY_OFFSET) -> Tensor:
     return (logits > offset).sum(dim=(-2, -1)) / union
 
 
-def weighted_sum(sam: Tensor, hq: Tensor) -> Tensor:
-    """The logits of `auto`: those of the HQ token, plus SAM's as far as SAM's mask is stable, (P, K, h, w).
+def auto_weight(sam: Tensor) -> Tensor:
+    """Weight of SAM's logits (P, K, h, w) in `auto`, (P, K).
 
-    The weight of SAM's logits rises linearly from 0 to 1 between the stability scores `UNSTABLE` and `STABLE`.
+    It rises linearly from 0 to 1 between the stability scores `UNSTABLE` and `STABLE`.
     """
-    weight = (stability_score(sam) - UNSTABLE) / (STABLE - UNSTABLE)
-    return weight.clamp(0, 1)[..., None, None].to(sam.dtype) * sam + hq
+    return ((stability_score(sam) - UNSTABLE) / (STABLE - UNSTABLE)).clamp(0, 1)
+
+
+def weighted_sum(sam: Tensor, hq: Tensor) -> Tensor:
+    """The logits of `auto`: those of the HQ token, plus SAM's as far as SAM's mask is stable, (P, K, h, w)."""
+    return auto_weight(sam)[..., None, None].to(sam.dtype) * sam + hq
 
 
 class ImageFeatures(NamedTuple):

@@ -79,7 +79,7 @@ def train(
                 (folder / STATE).unlink(missing_ok=True)
                 (folder / METRICS).unlink(missing_ok=True)
         world.wait()
-        progress.say(f"base {config.model} on {world.size} x {compute.device} in {compute.dtype_name}")
+        progress.say(f"base {config.model} on {world.size} x {compute.name} in {compute.dtype_name}")
         result = train_run(run, world) if table is None else train_table(table, run, world)
     return replace(result, plan=planned, sets=[*train_sets, *val_sets], is_main=world.is_main)
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from ..configs import MaskOutput
-from ..errors import HqsamError, first_line
+from ..errors import HqsamError, UsageError, first_line
 from ..inference.predictor import prepare_for_inference
 from ..io.file_types import HEAD, describe_placeholder
 from ..modeling.sam import HQSam
 from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
-from .hub import find_checkpoint
+from .hub import EXPORTED_FILE, find_checkpoint
 from .registry import ARCHITECTURES, PACKAGED, architecture_of_hq, build_model, infer_architecture
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
@@ -195,6 +195,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from None
     if placeholder := describe_placeholder(head):
         raise HqsamError(placeholder, file=path)
+    if path.name == EXPORTED_FILE:
+        raise UsageError("an exported model, which only hqsam segment runs", file=path.parent, remedy="pass its source")
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
     try:

@@ -21,6 +21,7 @@ from ..io.digest import file_digest
 from .registry import PACKAGED, WEIGHTS, WeightsFile
 
 TRANSFORMERS_FILE = "model.safetensors"
+EXPORTED_FILE = "model.json"  # the description of an exported model
 ATTEMPTS = 3  # the client resumes truncated downloads, but not after a connection reset
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
@@ -32,7 +33,7 @@ def find_checkpoint(model: str, say: Say | None = None) -> Path:
     """Return the file of a model name or path; official weights are downloaded on first use and verified.
 
     Args:
-        model: a name, a checkpoint, or a folder in `transformers` layout.
+        model: a name, a checkpoint, or a folder in `transformers` layout or of an exported model.
         say: called with a message before a download with a progress bar; None downloads silently.
 
     Raises:
@@ -53,8 +54,9 @@ def local_path(model: str) -> Path:
         reason = f"{WEIGHTS[model].file} is not downloaded"
         raise HqsamError(reason, value=model, remedy=f"download it: hqsam weights pull {model}")
     path = Path(model)
-    if (path / TRANSFORMERS_FILE).is_file():
-        return path / TRANSFORMERS_FILE
+    for name in (TRANSFORMERS_FILE, EXPORTED_FILE):
+        if (path / name).is_file():
+            return path / name
     if not path.is_file():
         raise UsageError(f"neither a checkpoint nor one of {', '.join((*PACKAGED, *WEIGHTS))}", value=model)
     return path

@@ -1,7 +1,7 @@
 """One image and one box from start to end of the process: `python tests/bench/first.py [--beside CHECKOUT]`.
 
-`hqsam segment` with `lite` on a CPU, a bare `import torch`, and `hqsam segment` of another checkout run in turns, each
-in a new process. CPU time, of all threads, depends little on what else the machine does.
+`hqsam segment` with `lite` on a CPU, a bare `import torch`, and `hqsam segment` of another checkout or with an exported
+model run in turns, each in a new process. CPU time, of all threads, depends little on what else the machine does.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main() -> None:
     """Print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--beside", type=Path, help="another checkout of this repository")
+    parser.add_argument("--exported", type=Path, help="folder of hqsam export lite, for a run without torch")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     # An installed package is compiled; and before ultralytics, imported for its photos, sets the number of threads.
@@ -53,6 +54,16 @@ def main() -> None:
         write_photos(folder, 1, 1, MEGAPIXELS)
         options = ["segment", str(folder / "photos"), "--boxes", str(folder / "boxes.json"), "--device", "cpu", "-q"]
         programs = {"import torch": ("import torch", list[str](), here)}
+        if arguments.exported is not None:
+            exported = [
+                *options,
+                "--model",
+                str(arguments.exported.resolve()),
+                "--overwrite",
+                "-o",
+                f"{place}/exported",
+            ]
+            programs["the exported model"] = (PROGRAM, exported, here)
         for n, (name, checkout) in enumerate(checkouts.items()):
             programs[name] = (PROGRAM, [*options, "--overwrite", "-o", f"{place}/{n}"], checkout)
         rounds = [

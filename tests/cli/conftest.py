@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import save_file
 
 from hqsam_cli.cli import main
-from hqsam_cli.weights.checkpoints import read_state
-from hqsam_cli.weights.registry import PACKAGED
 
 
 @dataclass(frozen=True)
@@ -34,15 +31,6 @@ class Result:
 
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="session")
-def small_lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model of the package for squares of 256 pixels, a sixteenth of the work."""
-    state, metadata = read_state(PACKAGED["lite"])
-    path = tmp_path_factory.mktemp("models") / "lite256.safetensors"
-    save_file(state, path, metadata | {"image_size": "256"})
-    return path
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hqsam_cli.inference.device import DTYPES, Compute, resolve_compute, resolve
 
 
 def test_batches_are_larger_on_a_gpu() -> None:
-    cpu, gpu = (Compute(torch.device(name), torch.float32) for name in ("cpu", "cuda"))
+    cpu, gpu = (Compute(name, "float32") for name in ("cpu", "cuda"))
     assert (cpu.batch_size, cpu.prompts_per_batch) == (1, 8)
     assert gpu.batch_size > 1 and gpu.prompts_per_batch > 8
 
