@@ -126,8 +126,8 @@ def test_files_of_every_size_load_without_the_memory_modules(
     own = to_official_state(state)
     model = build_model(f"hiera_{size}", has_hq=False)
     assert {key: x.shape for key, x in own.items()} == {key: x.shape for key, x in model.state_dict().items()}
-    blocks = zip(model.image_encoder.trunk.blocks, theirs.image_encoder.trunk.blocks, strict=True)
-    for block, other in blocks:
+    trunk: Any = model.image_encoder.trunk
+    for block, other in zip(trunk.blocks, theirs.image_encoder.trunk.blocks, strict=True):
         assert (block.window, block.attn.heads) == (other.window_size, other.attn.num_heads)
     left_out = sum(x.numel() for x in state.values()) - sum(x.numel() for x in own.values())
     assert sum(p.numel() for p in build_model(f"hiera_{size}").parameters()) == parameters
