@@ -249,8 +249,8 @@ class SegmentConfig(RunConfig):
     compare_sam: bool = option(False, "Also save the mask of plain SAM for each prompt.", RESULTS, compared=True)
     model: str = option(
         DEFAULT_MODEL,
-        "Model: lite, vit_tiny, vit_b, vit_l, vit_h, hq2_l, a checkpoint of HQ-SAM, SAM, MobileSAM or SAM 2, or a folder "
-        "of hqsam export.",
+        "Model: lite, vit_tiny, vit_b, vit_l, vit_h, hq2_l, a checkpoint of HQ-SAM, SAM, MobileSAM or SAM 2, or a "
+        "folder of hqsam export.",
         SPEED,
         metavar="NAME|PATH",
         envvar=MODEL_VARIABLE,

@@ -172,7 +172,8 @@ class Window(NamedTuple):
         across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
         low, high, weight = (_beside(logits, own) for own in rows.taps())
         weight = weight[:, None]
-        return across[low] * (1 - weight) + across[high] * weight
+        upsampled: Logits = across[low] * (1 - weight) + across[high] * weight
+        return upsampled
 
 
 class _Axis:

@@ -83,7 +83,8 @@ class _Encoder(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(x for x in self.model.encode(images, hq=self.model.has_hq) if x is not None)
+        features = self.model.encode(images, hq=self.model.has_hq)
+        return tuple(x for x in (features.embedding, features.hq) if x is not None)
 
 
 class _Decoder(nn.Module):
@@ -141,7 +142,7 @@ def export_model(
         precision: `int8` quantizes the weights of matrix products to 8 bits, and their inputs as they are computed.
 
     Raises:
-        UsageError: the folder is not empty, or a package of the extra `onnx` is missing.
+        UsageError: the folder is not empty, a package of the extra `onnx` is missing, or it is a SAM 2.
         HqsamError: the checkpoint cannot be loaded, the masks differ, or files cannot be written.
     """
     _check_packages()
@@ -149,6 +150,8 @@ def export_model(
         raise UsageError("already exists", file=folder, remedy="choose a new folder, or delete it")
     checkpoint = find_checkpoint(model, say)
     hq_sam = load_checkpoint(checkpoint)
+    if hq_sam.square_input:
+        raise UsageError("models of the SAM 2 family cannot be exported", file=checkpoint, remedy="use a SAM or HQ-SAM")
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:

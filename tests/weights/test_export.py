@@ -17,7 +17,7 @@ from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.weights import export as module
 from hqsam_cli.weights.export import export_model
 from hqsam_cli.weights.exported import find_exported
-from hqsam_cli.weights.registry import ARCHITECTURES, build_model, vit_architecture
+from hqsam_cli.weights.registry import ARCHITECTURES, build_model, hiera_architecture, vit_architecture
 from tests.conftest import SAMPLES
 from tests.modeling.conftest import randomized
 
@@ -81,6 +81,13 @@ def test_nothing_is_overwritten_and_missing_packages_are_named(
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UsageError, match=r"export needs onnx; pip install 'hqsam-cli\[onnx\]'"):
         export_model("lite", exported.parent / "new", [photo])
+
+
+def test_models_of_sam2_are_refused(tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "hiera_t", hiera_architecture(16, 1, (1, 1, 2, 1), (3,)))
+    model = random_model(tmp_path / "plain.safetensors", "hiera_t", 64, has_hq=False)
+    with pytest.raises(UsageError, match="plain.safetensors: models of the SAM 2 family cannot be exported"):
+        export_model(str(model), tmp_path / "out", [photo])
 
 
 def test_damaged_files_are_refused(exported: Path, tmp_path: Path) -> None:
