@@ -73,7 +73,7 @@ def show(
     try:
         if run is None:
             drawn, code = _draw_images(inputs, output, config, reporter)
-        elif changed(config.prompts) or config.detection.detector:
+        elif changed(config.prompts) or config.detection.detector or config.detection.like:
             raise UsageError(f"{run} is a run, so its own masks are drawn", remedy="omit the prompt options")
         else:
             drawn, code = _draw_run(run, images, output, config, reporter)

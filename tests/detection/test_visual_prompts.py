@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hqsam_cli.configs import DetectorConfig
+from hqsam_cli.batch.build import Models, build_step
+from hqsam_cli.configs import DetectorConfig, SegmentConfig
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.visual_prompts import Examples, check_takes_examples, set_visual_classes
 from hqsam_cli.detection.yolo import ultralytics
 from hqsam_cli.errors import UsageError
+from hqsam_cli.inference.device import resolve_compute
 from hqsam_cli.io.find import SourceImage
 from hqsam_cli.records import Box, Category, Prompt
+from hqsam_cli.weights.registry import PACKAGED
 from tests.detection.conftest import SaveDetector
 
 CPU = torch.device("cpu")
@@ -103,6 +107,13 @@ def test_classes_choose_among_the_examples(
     assert {prompt.category_id for own in found for prompt in own} == {3}
     with pytest.raises(UsageError, match=r"no such class; it has: red bag, ladder"):
         Detector(path, DetectorConfig(classes=("apple",)), CPU, examples=given)
+
+
+def test_worker_processes_are_given_the_examples(saved_yoloe: SaveDetector, saved_photos: list[Path]) -> None:
+    given = examples((saved_photos[0], [(7, BAG), (3, LADDER)]))
+    models = Models(PACKAGED["lite"], resolve_compute("cpu", "float32"), saved_yoloe("yoloe-11s-seg"), given)
+    sent = pickle.loads(pickle.dumps(models))
+    assert build_step(SegmentConfig(), sent, []).categories == CATEGORIES
 
 
 def test_other_detectors_take_no_examples(
