@@ -23,9 +23,9 @@ from ..prompts.read import read_prompt_file
 from ..prompts.table import PromptTable, Selection, number_images
 from .check_config import errors_allowed
 from .fingerprint import stamped
-from .inputs import Inputs, input_images, input_paths
+from .inputs import Inputs, input_images, input_paths, named_as_before
 from .job import Job, Summary, make_plan
-from .object_journal import journal_place
+from .object_journal import journal_contents, journal_place
 from .pipeline import PreparedRun
 from .segment import load_detector
 from .steps import Detect
@@ -70,6 +70,10 @@ def prepare_detect(
     path = None if output == STDIN else path_or_address(output or f"{FOLDER}/{DEFAULT_NAMES[form]}")
     _check(config, form, inputs, path)
     found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
+    journal = None if path is None else journal_place(path, config.journal, beside=form != "yolo")
+    before = None if journal is None or config.overwrite else journal_contents(journal)
+    if before is not None:
+        found = named_as_before(found, before)
     ids, listed = PromptTable(), None
     if config.images_json is not None or form == "results":
         if config.images_json is not None:
@@ -96,7 +100,7 @@ def prepare_detect(
         info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         stream=sys.stdout.buffer if path is None else None,
-        journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),
+        journal=journal,
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=config.save_conf)},
     )
     outputs = job.outputs()
@@ -104,7 +108,7 @@ def prepare_detect(
         job=job,
         outputs=outputs,
         engine=lambda: LocalEngine(Worker(job, outputs, step), config.workers),
-        plan=make_plan(job, outputs),
+        plan=make_plan(job, outputs, before),
         lost=bool(found.broken),
         describe=lambda: f"boxes of {settings.detector}",
     )
