@@ -17,7 +17,7 @@ from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
 from ..formats.values import Identifier, identifier, integer, note, number_or_none, read_numbers, short
 from ..formats.yolo import LABELS
-from ..records import MappedObject, NormalizedPolygon
+from ..records import Box, MappedObject, NormalizedPolygon
 from .boxes import NORMALIZED, Size, corners
 from .class_names import ClassNames
 
@@ -105,6 +105,7 @@ class PromptFile:
         entries: number of annotations, valid or not.
         unread: images whose objects are missing or unreadable.
         ambiguous: boxes in the default format of the file, with the image size.
+        outlined: boxes in a given format, with those around their segmentations, and the image size.
         lost, remarks: places by message; see `Notes`.
     """
 
@@ -125,6 +126,7 @@ class PromptFile:
     entries: int = 0
     unread: set[Identifier] = field(default_factory=set)
     ambiguous: list[tuple[list[float], Size | None]] = field(default_factory=list)
+    outlined: list[tuple[list[float], Box, Size | None]] = field(default_factory=list)
     lost: dict[str, list[str]] = field(default_factory=dict)
     remarks: dict[str, list[str]] = field(default_factory=dict)
     _groups: dict[object, int] = field(default_factory=dict)
@@ -226,6 +228,7 @@ class PromptFile:
             self.annotations.append(replace(a, key=images[a.key], category=category) if changed else a)
         self.unread |= {images[key] for key in part.unread}
         self.ambiguous += part.ambiguous
+        self.outlined += part.outlined
         self.entries += part.entries
         self.numbered, self.box_format, self.unlisted = part.numbered, part.box_format, part.unlisted
         for notes, others in ((self.lost, part.lost), (self.remarks, part.remarks)):
@@ -327,6 +330,10 @@ class PromptFile:
         size = self.images[image].size
         if box_format is None and numbers is not None and not crowd:
             self.ambiguous.append((numbers, size))
+            # A box in pixels of another size, or shares of an unknown one, cannot be compared.
+            if self.given_format not in (None, "qwen2.5") and (size or self.given_format not in NORMALIZED):
+                around = bounding_box(segmentation, size)
+                self.outlined += [] if around is None else [(numbers, around, size)]
         form = box_format or self.given_format or self.box_format
         try:
             read: Field = "xyxyn" if form in NORMALIZED else "input_box" if form == "qwen2.5" else "box"
