@@ -31,7 +31,7 @@ class Detector:
         trusted, may_fetch: for the text encoder of an open-vocabulary model; see `set_classes`.
 
     Attributes:
-        categories: COCO categories; ids are the model's class indices plus one.
+        categories: COCO categories of the requested classes, else of all; ids are the model's class indices plus one.
         config: the settings, with the model's defaults for unset values.
         sha256: of the model file.
         identity: hashes of the files its boxes depend on: the model, and the text encoder if any.
@@ -71,11 +71,11 @@ class Detector:
             self.identity = f"{self.identity}+{encoder[:16]}"
             names = dict(enumerate(new_classes))
             settings = replace(settings, classes=tuple(new_classes))
-        self.categories: list[Category] = [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
         defaults = yolo.overrides
         conf = defaults.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
         iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou
         chosen = _class_indices(settings.classes, names, path)
+        self.categories: list[Category] = [{"id": n + 1, "name": names[n]} for n in chosen or sorted(names)]
         most = settings.max_det or MAX_DET
         kept = tuple(names[index] for index in chosen)
         settings = replace(settings, score_threshold=conf, iou=iou, classes=kept, max_det=most)

@@ -12,7 +12,7 @@ import numpy as np
 from ..batch.object_journal import journal_contents
 from ..errors import UsageError
 from ..formats.values import number_or_none, read_numbers
-from ..io.digest import hash_number
+from ..io.digest import hash_fraction
 from ..records import Annotation, Category, CocoImage
 from .check import Size, differ, size_of, two_sizes
 from .stream import Results
@@ -114,8 +114,7 @@ def split(
         return name if match is None else (match[1] if match.re.groups else match[0]) or match[0] or name
 
     def part_of(name: str) -> str:
-        key = f"{seed}/{group_of(name)}".encode("utf-8", "surrogateescape")
-        place, total = hash_number(key) / 2**64, 0.0
+        place, total = hash_fraction(f"{seed}/{group_of(name)}"), 0.0
         for part, fraction in fractions.items():
             total += fraction
             if place < total:
