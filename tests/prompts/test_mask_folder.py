@@ -103,7 +103,9 @@ def test_masks_of_a_run_keep_its_classes_and_scores(tmp_path: Path) -> None:
     (tmp_path / "out/journal.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (tmp_path / "out/masks/a.jpg").mkdir(parents=True)
     for value, own in enumerate(objects, 1):
-        Image.fromarray(255 * (value == VALUES).astype(np.uint8)).save(tmp_path / f"out/masks/a.jpg/{own['id']}.png")
+        Image.fromarray(np.where(value == VALUES, 255, 0).astype(np.uint8)).save(
+            tmp_path / f"out/masks/a.jpg/{own['id']}.png"
+        )
     for folder in (maps, tmp_path / "out/masks"):
         table = bound(tmp_path, folder)
         prompts = sorted((own.annotation_id, own.category_id, own.score) for own in table.for_image("a.jpg").prompts)
