@@ -37,7 +37,7 @@ from .suspicion import PARTS, join_parts, suspicion_parts, unusual_sizes
 PAGE = "index.html"
 PHOTOS_A_FILE, SHAPES_A_FILE = 500, 500
 STATIC = ("report.css", "rle.js", "draw.js", "charts.js", "gallery.js", "viewer.js", "marks.js", "report.js")
-FOLDERS = ("data", "thumbnails", "photos")  # subfolders of a report, recreated each time
+FOLDERS = ("data", "thumbnails", "photos", "against")  # subfolders of a report, recreated each time
 AHEAD = 8  # images queued per thread
 # Columns of the table, before the parts of the suspicion.
 _NAMES = ("file_name", "path", "mask", "image_id", "annotation_id", "category_id", "category")
