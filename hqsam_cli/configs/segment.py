@@ -171,13 +171,14 @@ class CleanConfig:
     fill_holes: str | None = option(
         None, "Fill holes smaller than N pixels, or P% of the mask area.", RESULTS, metavar="N|P%", compared=True
     )
-    min_region: str | None = option(
-        None,
+    min_region: str = option(
+        "0.1%",
         "Remove disconnected regions smaller than N pixels, or P% of the mask area; the largest is kept.",
         RESULTS,
         metavar="N|P%",
         compared=True,
     )
+    raw: bool = option(False, "Masks as the model predicts them: do not remove small regions.", RESULTS, compared=True)
     largest_part: bool = option(False, "Keep only the largest connected region of a mask.", RESULTS, compared=True)
     exclusive: bool = option(
         False,
