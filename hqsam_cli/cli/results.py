@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..io.addresses import path_or_address
 from .console import print_json, print_table
 from .from_config import option_of
-from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
+from .options import OverwriteEditedOption, PruneOption, QuietOption
 from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ StrictOption = Annotated[
     bool, typer.Option("--strict", help="Exit with code 3 if any entry is left out or gets another id.")
 ]
 ExclusiveOption = Annotated[bool, option_of(SegmentConfig, "exclusive")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
 RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 

@@ -70,7 +70,7 @@ def show(
 ) -> None:
     """Draw masks over images: outlines, boxes, labels and scores, with a color per instance.
 
-    INPUT is images, which are segmented first, or the output folder of a run, or a results file (COCO, NDJSON), with
+    INPUT is images, which are segmented first; the output folder of a run; or a results file (COCO, NDJSON) with
     --images FOLDER.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
