@@ -48,10 +48,10 @@ def test_labels_do_not_cover_each_other() -> None:
     nested = np.zeros((30, 300, 400), bool)
     for number, mask in enumerate(nested):
         mask[100 + number : 200 - number, 100 + number : 300 - number] = True
-    plain = overlay(image, nested)
-    labeled = overlay(image, nested, [f"thing 0.{n}" for n in range(30)])
+    plain = overlay(image, list(nested))
+    labeled = overlay(image, list(nested), [f"thing 0.{n}" for n in range(30)])
     assert 3 <= plates(labeled, plain) <= 8
     apart = np.zeros((3, 300, 400), bool)
     for number, mask in enumerate(apart):
         mask[20 + 100 * number : 60 + 100 * number, 50:150] = True
-    assert plates(overlay(image, apart, ["a 0.9", "b 0.8", "c 0.7"]), overlay(image, apart)) == 3
+    assert plates(overlay(image, list(apart), ["a 0.9", "b 0.8", "c 0.7"]), overlay(image, list(apart))) == 3
