@@ -19,6 +19,7 @@ from ..io.addresses import path_or_address
 from .console import print_json, print_table
 from .from_config import option_of
 from .options import OverwriteEditedOption, PruneOption, QuietOption
+from .plain import complete_choices
 from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ def convert(
             "--format",
             "-f",
             metavar="|".join((*FILES, *FOLDERS)),
+            autocompletion=complete_choices((*FILES, *FOLDERS)),
             help="Output format, as in hqsam segment and detect.",
         ),
     ] = None,
@@ -220,6 +222,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="|".join(LAYOUTS),
+            autocompletion=complete_choices(LAYOUTS),
             help="Instead of a format: the folder that this program opens, with links to the images.",
         ),
     ] = None,
