@@ -73,6 +73,18 @@ def test_the_readme_segments_a_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (names["summary"].done, names["summary"].already_done) == (0, 2)
 
 
+def test_the_readme_segments_an_image_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").symlink_to(ROOT / "sample_data/images/hair.jpg")
+    text = (ROOT / "README.md").read_text("utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Predictor(" in block)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    result = names["result"]
+    assert result.mask.shape == (1, *names["image"].shape[:2]) and result.mask.any()
+    assert result.class_id.tolist() == [1] and 0 < result.confidence[0] <= 1
+
+
 def test_what_cannot_be_meant_is_an_error_of_the_library(tmp_path: Path) -> None:
     with pytest.raises(HqsamError, match="tolerance"):
         segment_images(ROOT / "sample_data/images", tmp_path, SegmentConfig(polygons=PolygonConfig(tolerance=1.0)))

@@ -146,7 +146,10 @@ def _check_cleaning(config: SegmentConfig) -> None:
             raise UsageError(
                 "not an area", option=name, value=value, remedy="pass pixels or a percentage, such as 0.5%"
             )
-    if cleaning.largest_part and cleaning.min_region is not None:
+    given = [name for name in changed(cleaning) if name not in ("raw", "exclusive")]
+    if cleaning.raw and given:
+        raise UsageError("keeps masks as the model predicts them", option="raw", remedy=f"omit `{given[0]}`")
+    if cleaning.largest_part and "min_region" in given:
         raise UsageError("--largest-part keeps only one region", remedy="omit --min-region")
     if cleaning.exclusive and config.multimask:
         raise UsageError("the three masks of a prompt overlap", option="exclusive", remedy="omit --multimask")

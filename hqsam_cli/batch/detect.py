@@ -24,9 +24,9 @@ from ..prompts.table import PromptTable, Selection, number_images
 from .check_config import errors_allowed
 from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
-from .inputs import Inputs, input_images, input_paths
+from .inputs import Inputs, input_images, input_paths, named_as_before
 from .job import Job, Summary, make_plan
-from .object_journal import journal_place
+from .object_journal import journal_contents, journal_place
 from .pipeline import PreparedRun
 from .steps import Detect
 from .work import LocalEngine, Worker
@@ -72,6 +72,10 @@ def prepare_detect(
     settings = with_yoloe(config.detection)
     examples = read_examples(settings, config, progress)
     found = input_images(inputs, output or FOLDER, progress, stdin=stdin, null_separated=null_separated)
+    journal = None if path is None else journal_place(path, config.journal, beside=form != "yolo")
+    before = None if journal is None or config.overwrite else journal_contents(journal)
+    if before is not None:
+        found = named_as_before(found, before)
     ids, listed = PromptTable(), None
     if config.images_json is not None or form == "results":
         if config.images_json is not None:
@@ -98,7 +102,7 @@ def prepare_detect(
         info={"detector": settings.detector, "detector_sha256": detector.sha256, **made_by()},
         max_errors=errors_allowed(config.max_errors, len(found.images)),
         stream=sys.stdout.buffer if path is None else None,
-        journal=None if path is None else journal_place(path, config.journal, beside=form != "yolo"),
+        journal=journal,
         writers={**BOX_WRITERS, "yolo": partial(YoloWriter, confidence=config.save_conf)},
     )
     outputs = job.outputs()
@@ -106,7 +110,7 @@ def prepare_detect(
         job=job,
         outputs=outputs,
         engine=lambda: LocalEngine(Worker(job, outputs, step), config.workers),
-        plan=make_plan(job, outputs),
+        plan=make_plan(job, outputs, before),
         lost=bool(found.broken),
         describe=lambda: f"boxes of {settings.detector}",
     )

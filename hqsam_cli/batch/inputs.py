@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import BinaryIO, TypeAlias
 
@@ -21,6 +21,7 @@ from ..progress import Progress
 from ..prompts.fit import check_fits, check_used
 from ..prompts.read import PromptSources
 from ..prompts.table import PromptTable, Selection, bind_prompts
+from .journal import Contents
 
 Inputs: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -53,6 +54,18 @@ def input_images(
         text = f"thumbnails, trash, hidden files and outputs of runs, skipped: {some_of(found.passed)}"
         progress.say(text, verbose=True)
     return found
+
+
+def named_as_before(found: Found, before: Contents) -> Found:
+    """Give images the names that they have in the journal of earlier commands, which may have listed other folders."""
+    known = {entry.path: name for name, entry in before.entries.items()}
+    names = {image.file_name: known.get(image.absolute, image.file_name) for image in found.images}
+    changed = {name: own for name, own in names.items() if own not in names}
+    return replace(
+        found,
+        images=[replace(image, file_name=changed.get(image.file_name, image.file_name)) for image in found.images],
+        beside={changed.get(name, name): content for name, content in found.beside.items()},
+    )
 
 
 def _kinds(paths: Sequence[str]) -> str:

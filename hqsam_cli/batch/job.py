@@ -23,7 +23,7 @@ from ..io.tars import gone_images
 from ..prompts.table import PromptTable
 from ..records import Category, ImagePrompts, ImageRecord
 from .fingerprint import Fingerprint, prompts_digest, renewed
-from .journal import Contents, Entry
+from .journal import Contents, Entry, check_identity
 from .object_journal import journal_contents
 
 TOGETHER = 1000  # images whose fingerprints are compared per batch
@@ -190,10 +190,15 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
         HqsamError: the journal is invalid.
     """
     if contents is None and job.journal is not None and outputs is not None and not job.config.overwrite:
-        contents = journal_contents(job.journal, job.remembered)
-        if not contents.end:
-            outputs.check_not_foreign()
-    contents = contents or Contents()
+        contents = journal_contents(job.journal)
+    if contents is None:
+        contents = Contents()
+    elif contents.end:
+        assert job.journal is not None
+        place = job.journal.parent if isinstance(job.journal, Path) else job.journal
+        check_identity(place, contents, job.remembered)
+    elif outputs is not None:
+        outputs.check_not_foreign()
     entries = contents.entries
     if not entries:
         return Plan(contents.end, left=list(job.images))

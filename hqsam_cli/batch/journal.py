@@ -320,7 +320,7 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
                     else:
                         contents.identity, contents.info = record["identity"], record.get("info", {})
                         if identity is not None:
-                            _check(named or path.parent, contents, identity)
+                            check_identity(named or path.parent, contents, identity)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     reason = f"line {number + 1} is not a journal entry"
                     raise HqsamError(reason, file=named or path, remedy="pass `overwrite` to start over") from None
@@ -343,7 +343,8 @@ def _noted(file: IO[bytes], entry: Entry) -> frozenset[str] | None:
     return None if files is None else frozenset(files.split())
 
 
-def _check(place: Path | str, contents: Contents, identity: dict[str, str]) -> None:
+def check_identity(place: Path | str, contents: Contents, identity: dict[str, str]) -> None:
+    """Raise a UsageError if the results in an output have another identity."""
     if changed := changes(contents.identity, identity):
         command = contents.info.get("command")
         made = f", made by: {command}" if command else ""

@@ -34,9 +34,9 @@ from .build import Models, make_engine
 from .check_config import check_exported, check_places, check_segment, errors_allowed, rgb_of
 from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
-from .inputs import Inputs, Shard, bind, input_images, input_paths, inputs_digest
+from .inputs import Inputs, Shard, bind, input_images, input_paths, inputs_digest, named_as_before
 from .job import Job, Summary, make_plan
-from .object_journal import has_journal, journal_place
+from .object_journal import has_journal, journal_contents, journal_place
 from .pipeline import PreparedRun
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ def prepare_segment(
     )
     examples = read_examples(config.detection, config, progress)
     found = input_images(inputs, output, progress, stdin=stdin, null_separated=null_separated)
+    place = None if output == STDIN else path_or_address(output)
+    journal = None if place is None else journal_place(place, config.journal)
+    before = None if journal is None or config.overwrite else journal_contents(journal)
+    if before is not None and shard is None:  # the shard of an image depends on its name
+        found = named_as_before(found, before)
     are_remote = any(image.location is not None for image in found.images)
     check_places(config.formats, output, are_remote)
     prompts = config.prompts
@@ -137,7 +142,6 @@ def prepare_segment(
         )
     checkpoint, model_sha256 = _find_model(config.model, progress, may_fetch=may_fetch)
     config = replace(config, mask_output=config.mask_output or _default_mask_output(checkpoint, exported))
-    place = None if output == STDIN else path_or_address(output)
     images = found.images if shard is None else shard.images(found.images)
     job = Job(
         images=stamped(images) if are_remote and place is not None else images,
@@ -158,14 +162,14 @@ def prepare_segment(
         },
         segmentation=config.polygons.segmentation,
         max_errors=errors_allowed(config.max_errors, len(found.images)),
-        journal=None if place is None else journal_place(place, config.journal),
+        journal=journal,
         stream=sys.stdout.buffer if place is None and on_result is None else None,
         on_result=on_result,
         writers=mask_writers(config.cutout.background),
     )
 
     outputs = job.outputs()
-    plan = make_plan(job, outputs)
+    plan = make_plan(job, outputs, before)
     if plan.has_results or (config.overwrite and job.journal is not None and has_journal(job.journal)):
         check_speaks(given)
 

@@ -12,7 +12,6 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from ..configs import SegmentConfig
-from ..configs.option import is_default
 from ..errors import ImageError
 from ..formats.coco import make_detection
 from ..formats.polygons import mask_polygons
@@ -137,7 +136,7 @@ class Segment:
         if not all(math.isfinite(instance.predicted_iou) for instance in results):
             raise ImageError("the model's output overflowed", file=item.source.path, remedy="use `dtype` float32")
         cleaning, tolerance = self.config.cleaning, self.config.polygons.tolerance
-        if not is_default(cleaning):
+        if not cleaning.raw:
             results = [replace(own, mask=clean(own.mask, cleaning)) for own in results]
         if cleaning.exclusive:
             results = exclusive(results)

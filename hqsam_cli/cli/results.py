@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,8 @@ from ..errors import UsageError
 from ..io.addresses import path_or_address
 from .console import print_json, print_table
 from .from_config import option_of
-from .options import OverwriteEditedOption, OverwriteOption, PruneOption, QuietOption
+from .options import OverwriteEditedOption, PruneOption, QuietOption
+from .plain import complete_choices
 from .reporter import ConsoleReporter
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ StrictOption = Annotated[
     bool, typer.Option("--strict", help="Exit with code 3 if any entry is left out or gets another id.")
 ]
 ExclusiveOption = Annotated[bool, option_of(SegmentConfig, "exclusive")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
 RenumberOption = Annotated[bool, typer.Option("--renumber", help="Renumber images and annotations from 1.")]
 
 
@@ -77,25 +80,50 @@ def filter_results(
     files: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep only the images listed in this file, one name per line.")
     ] = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep only the annotations marked in a report: its CSV or COCO "
+            "export, or annotation ids, one per line.",
+        ),
+    ] = None,
+    drop: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Drop the marked annotations; files as in --only.")
+    ] = None,
+    max_suspicion: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", min=0, max=1, help="Maximum suspicion, 0 to 1, in the report of a run (hqsam report)."
+        ),
+    ] = None,
     exclusive: ExclusiveOption = False,
     renumber: RenumberOption = False,
     strict: StrictOption = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Filter annotations by score, category and area, and images by name; then make masks exclusive, if asked for.
+    """Filter annotations by score, category, area, id and suspicion, and images by name; then apply --exclusive.
 
     Images without remaining annotations are kept, and so are annotations without a score.
     """
     from ..results.edit import Choice, choose
     from ..results.exclusive import exclusive as exclusive_masks
+    from ..results.marks import marked_ids, suspicious_ids
 
     wanted = None if categories is None else frozenset(filter(None, map(str.strip, ",".join(categories).split(","))))
-    choice = Choice(min_score, wanted, min_area, max_area, None if files is None else _names(files))
-    if choice == Choice() and not exclusive:
-        raise UsageError("no filter", remedy="pass --min-score, --categories, --min-area, --files or --exclusive")
+    names = None if files is None else _names(files)
+    ids, dropped = None if only is None else marked_ids(only), frozenset() if drop is None else marked_ids(drop)
+    choice = Choice(min_score, wanted, min_area, max_area, names, ids, dropped)
+    if choice == Choice() and max_suspicion is None and not exclusive:
+        raise UsageError(
+            "no filter", remedy="pass --min-score, --categories, --min-area, --files, --drop or --exclusive"
+        )
     reporter = ConsoleReporter(quiet=quiet)
-    found = choose(_opened(given, reporter), choice)
+    found = _opened(given, reporter)
+    if max_suspicion is not None:
+        choice = replace(choice, dropped=dropped | suspicious_ids(found, Path(given), max_suspicion))
+    found = choose(found, choice)
     found = exclusive_masks(found) if exclusive else found
     with _telling(found, reporter, strict):
         _write(found, output, renumber, overwrite, reporter)
@@ -186,6 +214,7 @@ def convert(
             "--format",
             "-f",
             metavar="|".join((*FILES, *FOLDERS)),
+            autocompletion=complete_choices((*FILES, *FOLDERS)),
             help="Output format, as in hqsam segment and detect.",
         ),
     ] = None,
@@ -193,6 +222,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="|".join(LAYOUTS),
+            autocompletion=complete_choices(LAYOUTS),
             help="Instead of a format: the folder that this program opens, with links to the images.",
         ),
     ] = None,

@@ -31,8 +31,11 @@ hqsam show photo.jpg
 hqsam show photo.jpg --boxes dets.json --compare --output compared.png
 
 hqsam show hqsam_out --output pictures
+
+hqsam show instances.json --images ./imgs --output pictures
 """
 PROMPTS = ("boxes", "box", "point", "box_format", "salient", "detector", "score_threshold", "max_det", "classes")
+RESULTS_SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz")
 OPTIONS = (*PROMPTS, "model", "mask_output", "device", "dtype", "exif", "max_pixels")
 
 
@@ -57,7 +60,9 @@ def show(
     images: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", rich_help_panel=RESULTS, help="Folder of the images of a run, if they were moved."
+            metavar="FOLDER",
+            rich_help_panel=RESULTS,
+            help="Folder of the images of a results file, or of a run, if they were moved.",
         ),
     ] = None,
     quiet: QuietOption = False,
@@ -65,16 +70,17 @@ def show(
 ) -> None:
     """Draw masks over images: outlines, boxes, labels and scores, with a color per instance.
 
-    INPUT is images, which are segmented first, or the output folder of a run.
+    INPUT is images, which are segmented first; the output folder of a run; or a results file (COCO, NDJSON) with
+    --images FOLDER.
     """
     reporter = ConsoleReporter(quiet=quiet, verbose=verbose)
     config = replace(config, compare_sam=compare)
-    run = _run_folder(inputs)
+    run = _results_of(inputs)
     try:
         if run is None:
             drawn, code = _draw_images(inputs, output, config, reporter)
         elif changed(config.prompts) or config.detection.detector or config.detection.like:
-            raise UsageError(f"{run} is a run, so its own masks are drawn", remedy="omit the prompt options")
+            raise UsageError(f"the masks in {run} are drawn", remedy="omit the prompt options, or pass images")
         else:
             drawn, code = _draw_run(run, images, output, config, reporter)
     finally:
@@ -122,14 +128,16 @@ def _picture_path(output: Path, name: str, count: int) -> Path:
     return output / f"{name if count > 1 else os.path.basename(name)}.jpg"
 
 
-def _run_folder(inputs: list[str]) -> Path | str | None:
-    """The output folder of a run, or its URL, if the input is one."""
+def _results_of(inputs: list[str]) -> Path | str | None:
+    """The results file, or the output folder of a run, or its URL, if the input is one."""
     from ..batch.object_journal import has_journal, journal_of
     from ..formats.coco import INSTANCES
     from ..io.address_folder import AddressFolder
     from ..io.images import READ_SUFFIXES
 
     folder = path_or_address(inputs[0])
+    if len(inputs) == 1 and isinstance(folder, Path) and folder.name.lower().endswith(RESULTS_SUFFIXES):
+        return folder
     # HTTP servers do not list journals, and an image is not a folder.
     name = inputs[0].lower()
     if len(inputs) > 1 or name == STDIN or name.startswith("http") or name.endswith(READ_SUFFIXES):

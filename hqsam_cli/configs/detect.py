@@ -43,7 +43,8 @@ class DetectorConfig:
         compared=True,
     )
     iou: float | None = option(
-        None, f"NMS IoU threshold of the detector; {IOU} or its own default.", ADVANCED, metavar="IOU", min=0, max=1,
+        None, f"NMS IoU threshold of the detector; by default that of its file, or {IOU}.", ADVANCED, metavar="IOU",
+        min=0, max=1,
         compared=True,
     )  # fmt: skip
     classes: tuple[str, ...] = option(
@@ -65,8 +66,8 @@ class DetectorConfig:
         metavar="PATH",
     )  # fmt: skip
     imgsz: int | None = option(
-        None, "Input size of the detector, longest side; its own by default.", ADVANCED, metavar="PIXELS", min=32,
-        compared=True,
+        None, "Input size of the detector, longest side; by default that of its file.", ADVANCED, metavar="PIXELS",
+        min=32, compared=True,
     )  # fmt: skip
     half: bool = option(False, "Run the detector in float16 (GPU only).", ADVANCED, compared=True)
     trust_detector: bool = option(False, "Load a .pt of unknown origin; a pickle can run arbitrary code.", DETECTOR)

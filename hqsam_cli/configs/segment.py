@@ -50,8 +50,8 @@ class PromptConfig:
     )
     crowds: Crowds | None = option(
         None,
-        "Annotations with iscrowd 1: keep them as objects, or drop them; by default dropped, except RLE if nearly all "
-        "of a class or several in an image have it.",
+        "Annotations with iscrowd 1: keep them as objects, or drop them; by default they are dropped, except RLEs that "
+        "are nearly all of a class, or several of a class in one image.",
         ADVANCED,
     )
     images_json: str | None = option(
@@ -171,13 +171,14 @@ class CleanConfig:
     fill_holes: str | None = option(
         None, "Fill holes smaller than N pixels, or P% of the mask area.", RESULTS, metavar="N|P%", compared=True
     )
-    min_region: str | None = option(
-        None,
+    min_region: str = option(
+        "0.1%",
         "Remove disconnected regions smaller than N pixels, or P% of the mask area; the largest is kept.",
         RESULTS,
         metavar="N|P%",
         compared=True,
     )
+    raw: bool = option(False, "Keep masks as predicted, without removing small regions.", RESULTS, compared=True)
     largest_part: bool = option(False, "Keep only the largest connected region of a mask.", RESULTS, compared=True)
     exclusive: bool = option(
         False,

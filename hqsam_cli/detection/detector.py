@@ -34,7 +34,8 @@ class Detector:
         examples: objects that are the classes of a YOLOE, instead of its own or of text prompts.
 
     Attributes:
-        categories: COCO categories; ids are the model's class indices plus one, or those of the examples.
+        categories: COCO categories of the requested classes, else of all; ids are the model's class indices plus one,
+            or those of the examples.
         config: the settings, with the model's defaults for unset values.
         sha256: of the model file.
         identity: digests of what its boxes depend on, by option: the model with its text encoder, and the examples.
@@ -81,14 +82,14 @@ class Detector:
             self.identity["detector"] += f"+{encoder[:16]}"
             names = dict(enumerate(new_classes))
             settings = replace(settings, classes=tuple(new_classes))
-        self.categories: list[Category] = (
-            [{"id": n + 1, "name": name} for n, name in sorted(names.items())]
-            if examples is None
-            else examples.categories
-        )
         conf = defaults.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
         iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou
         chosen = _class_indices(settings.classes, names, path)
+        self.categories: list[Category] = (
+            [{"id": n + 1, "name": names[n]} for n in chosen or sorted(names)]
+            if examples is None
+            else examples.categories
+        )
         most = settings.max_det or MAX_DET
         kept = tuple(names[index] for index in chosen)
         settings = replace(settings, score_threshold=conf, iou=iou, classes=kept, max_det=most)

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..records import MaskCrop
+
 FILL = 0.45  # opacity of a mask
 DARK, LIGHT = (20, 20, 20), (255, 255, 255)
 
@@ -40,7 +42,7 @@ def overlay(
             x, y, w, h = (round(n) for n in box)
             for shade, width in ((DARK, line + 2), (instance_color(index), line)):
                 cv2.rectangle(drawn, (x, y), (x + w - 1, y + h - 1), shade, width)
-    return drawn if not labels else _labeled(drawn, masks, labels)
+    return drawn if not labels else _labeled(drawn, masks, labels, boxes)
 
 
 def instance_color(index: int) -> tuple[int, int, int]:
@@ -62,19 +64,48 @@ def titled(image: np.ndarray, title: str) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def _labeled(drawn: np.ndarray, masks: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
-    """Draw labels on dark plates with a colored rim, at the top of each mask and within the image."""
+def _labeled(
+    drawn: np.ndarray,
+    masks: Sequence[np.ndarray],
+    labels: Sequence[str],
+    boxes: Sequence[Sequence[float] | None] | None,
+) -> np.ndarray:
+    """Draw labels on dark plates with a colored rim, each at its mask, or box if that is empty, within the image.
+
+    Those of large objects come first; a label for which there is no place free of others is left out.
+    """
     height, width = drawn.shape[:2]
     canvas = Image.fromarray(drawn)
     pen = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(max(11.0, max(height, width) / 55))
-    for index, (mask, label) in enumerate(zip(masks, labels, strict=True)):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
+    frames = [_frame(mask, box) for mask, box in zip(masks, boxes or [None] * len(masks), strict=True)]
+    taken: list[tuple[int, int, int, int]] = []
+    for index in sorted(range(len(frames)), key=lambda n: -frames[n][2] * frames[n][3]):
+        x, y, w, h = frames[index]
+        if not w or not labels[index]:
             continue
-        left, top, right, bottom = pen.textbbox((0, 0), label, font, anchor="la")
-        x = min(max(int(columns[0]), 2), max(2, width - int(right - left) - 6))
-        y = max(int(rows[0]) - int(bottom - top) - 8, 2)
-        pen.rectangle((x - 2, y - 2, x + right - left + 4, y + bottom - top + 4), DARK, instance_color(index))
-        pen.text((x + 1 - left, y + 1 - top), label, LIGHT, font)
+        left, top, right, bottom = (int(n) for n in pen.textbbox((0, 0), labels[index], font, anchor="la"))
+        plate_w, plate_h = right - left + 6, bottom - top + 6
+        # Above the object, in its upper, middle and lower part, and below it.
+        for y0 in (y - plate_h, y + 2, y + (h - plate_h) // 2, y + h - plate_h - 2, y + h):
+            x0, y0 = max(min(x, width - plate_w - 1), 0), max(min(y0, height - plate_h - 1), 0)
+            plate = (x0, y0, x0 + plate_w, y0 + plate_h)
+            if not any(_meet(plate, other) for other in taken):
+                taken.append(plate)
+                pen.rectangle(plate, DARK, instance_color(index))
+                pen.text((x0 + 3 - left, y0 + 3 - top), labels[index], LIGHT, font)
+                break
     return np.asarray(canvas)
+
+
+def _frame(mask: np.ndarray, box: Sequence[float] | None) -> tuple[int, int, int, int]:
+    """x, y, width and height of a mask, or of the box if it is empty; 0 without any."""
+    x, y, w, h = MaskCrop.whole(mask).tight_box()
+    if not w and box is not None:
+        x, y, w, h = (round(n) for n in box)
+    return x, y, w, h
+
+
+def _meet(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Whether two plates x0, y0, x1, y1 overlap."""
+    return all(first[n] <= second[n + 2] and second[n] <= first[n + 2] for n in (0, 1))

@@ -16,6 +16,7 @@ from .image_writer import ImageResult, ImageWriter
 from .overlay import overlay
 
 JPEG_QUALITY, THUMBNAIL_QUALITY = 92, 80
+UNNAMED = "object"  # the category of prompts without one
 LONGEST_SIDE = 480  # of a thumbnail, pixels
 
 
@@ -72,17 +73,20 @@ def draw(
 ) -> np.ndarray:
     """Draw masks, prompt boxes and labels on a photo: uint8 RGB of the same size.
 
+    The default category, which says nothing, is not in labels with a score. Annotations without a mask have their box.
+
     Args:
         masks: one per annotation, bool (H, W).
         names: category names by id.
     """
-    labels = []
-    for annotation in annotations:
-        category = annotation.get("category_id", 0)
+    labels, boxes = [], []
+    for annotation, mask in zip(annotations, masks, strict=True):
+        category, score = annotation.get("category_id", 0), annotation.get("score")
         name = names.get(category, f"category {category}")
-        score = annotation.get("score")
-        labels.append(name if score is None else f"{name} {score:.2f}")
-    return overlay(photo, masks, labels, [annotation.get("prompt_box") for annotation in annotations])
+        shown = [name] if score is None or name != UNNAMED else []
+        labels.append(" ".join([*shown, *([] if score is None else [f"{score:.2f}"])]))
+        boxes.append(annotation.get("prompt_box") or (None if mask.any() else annotation.get("bbox")))
+    return overlay(photo, masks, labels, boxes)
 
 
 def write_picture(path: Path, pixels: np.ndarray, quality: int = JPEG_QUALITY) -> None:

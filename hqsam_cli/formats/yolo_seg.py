@@ -1,4 +1,4 @@
-"""Segmentation dataset for ultralytics: `yolo-seg/data.yaml`, labels, classes, and links to images."""
+"""Segmentation dataset for ultralytics: `yolo-seg/data.yaml`, labels, classes, parts, and links to images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 
 from ..configs import digest
 from ..io.atomic import write_file
+from ..io.digest import hash_fraction
 from ..io.links import link_image
 from ..io.output_folder import ImageFiles, LocalFolder
 from ..records import Annotation, Category, ImageRecord
@@ -21,6 +22,7 @@ from .rasterize import Parts
 from .yolo import CLASSES, LABELS, class_lines
 
 IMAGES = "images"  # ultralytics replaces it by `labels` in the path of an image
+TRAIN = 0.8  # of the images, those of `hqsam results split --parts train=0.8,val=0.2`; the others are for validation
 DECIMALS = 6  # about a hundredth of a pixel in a large image
 
 
@@ -42,6 +44,7 @@ class YoloSegWriter(LabelWriter):
         super().__init__(output, categories)
         self.root = output / self.name
         self.folder = LocalFolder(self.root / LABELS)
+        self._images: dict[str, str] = {}  # linked paths below the folder, by name
 
     def label(self, record: ImageRecord, place: str) -> bytes:
         """See `LabelWriter`."""
@@ -61,7 +64,9 @@ class YoloSegWriter(LabelWriter):
 
     def beside(self, record: ImageRecord, name: str) -> None:
         """Link the image under the name of its label, or copy it if the file system has no links."""
-        link_image(self._image(name, record.file_name), record.path)
+        link = self._image(name, record.file_name)
+        link_image(link, record.path)
+        self._images[record.file_name] = link.relative_to(self.root).as_posix()
 
     def note(self, record: ImageRecord, files: ImageFiles, *, is_new: bool) -> None:
         """See `LabelWriter`."""
@@ -79,11 +84,23 @@ class YoloSegWriter(LabelWriter):
         super().close(run)
         write_file(self.root / CLASSES, class_lines(run))
         # Without `path`, the root is the folder of this file, so it can be moved.
-        data = {"train": IMAGES, "val": IMAGES, "names": dict(enumerate(self.names.values()))}
-        comment = b"# The same images twice: split them before you trust what training says of itself.\n"
-        write_file(
-            self.root / "data.yaml", comment + yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
-        )
+        data = {**self._write_parts(), "names": dict(enumerate(self.names.values()))}
+        write_file(self.root / "data.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode())
+
+    def _write_parts(self) -> dict[str, str]:
+        """Write lists of images for training and validation; return their names, or the folder of all images for both.
+
+        One list would be empty if there are few images. Names that a line of UTF-8 cannot hold, or that ultralytics
+        reads as two, are only found in a folder.
+        """
+        parts: dict[str, list[str]] = {"train": [], "val": []}
+        for name, path in self._images.items():
+            parts["train" if hash_fraction(f"0/{name}") < TRAIN else "val"].append(path)
+        if not all(parts.values()) or not all(map(_is_line, self._images.values())):
+            return dict.fromkeys(parts, IMAGES)
+        for part, paths in parts.items():
+            write_file(self.root / f"{part}.txt", "".join(f"./{path}\n" for path in paths).encode())
+        return {part: f"{part}.txt" for part in parts}
 
     def _remove_links(self, file_name: str) -> None:
         for name in self.label_names(file_name):
@@ -99,6 +116,11 @@ class YoloSegWriter(LabelWriter):
         """See `LabelWriter`; without folders named `images`, of which ultralytics replaces the last."""
         name = "/".join(part for part in file_name.split("/") if part != IMAGES)
         return *super().label_names(name)[:2], f"{name}.{digest(file_name)}{self.suffix}"
+
+
+def _is_line(path: str) -> bool:
+    """Whether a list of ultralytics can hold a path."""
+    return path.isprintable() and path == path.strip() and "./" not in path
 
 
 def joined(parts: Parts) -> np.ndarray:

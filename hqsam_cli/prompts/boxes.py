@@ -16,6 +16,7 @@ Size: TypeAlias = tuple[int, int]  # width, height
 NORMALIZED: dict[BoxFormat, int] = {"xyxyn": 1, "cxcywhn": 1, "xyxy1000": 1000, "yxyx1000": 1000}
 TOLERANCE = 0.01  # of normalized coordinates outside 0 to 1
 MOST = 0.9  # of the boxes; a few outliers are allowed
+ALIKE = 0.5  # IoU of a box and the one around its segmentation
 # The sides of the input of Qwen2.5-VL are multiples of a factor, and its area is limited, as in its checkpoints.
 FACTOR, SMALLEST_INPUT, LARGEST_INPUT = 28, 56 * 56, 12_845_056
 
@@ -96,6 +97,43 @@ def check_box_format(boxes: Sequence[tuple[Sequence[float], Size | None]], box_f
         if size is not None and (box_format == "xywh" or is_within(n))
     ]
     check_pixels(known, box_format, f"of {len(known)}", path)
+
+
+def check_stated_format(
+    boxes: Sequence[tuple[Sequence[float], Box, Size | None]], box_format: BoxFormat, path: str
+) -> None:
+    """Raise an HqsamError if boxes in a format that the user states are not those around their segmentations.
+
+    Args:
+        boxes: four numbers, the box around the segmentation in pixels, and the image size if known.
+    """
+
+    def agreeing(form: BoxFormat) -> int:
+        return sum(_is_read(numbers, form, around, size) for numbers, around, size in boxes)
+
+    if not boxes or 2 * agreeing(box_format) >= len(boxes):
+        return
+    best = max(("xywh", "xyxy", *NORMALIZED), key=agreeing)
+    known = f"pass `box_format` {best}" if 2 * agreeing(best) >= len(boxes) else "omit `box_format`"
+    raise HqsamError(
+        f"{len(boxes) - agreeing(box_format)} of {len(boxes)} boxes are not around their segmentation as {box_format}",
+        file=path,
+        remedy=f"{known}, or remove `segmentation` from the file",
+    )
+
+
+def _is_read(numbers: Sequence[float], box_format: BoxFormat, around: Box, size: Size | None) -> bool:
+    """Whether a box, read in a format, is about the one around its segmentation."""
+    try:
+        read = corners(numbers, box_format)
+    except ValueError:
+        return False
+    if box_format in NORMALIZED and size is not None:
+        read = (read[0] * size[0], read[1] * size[1], read[2] * size[0], read[3] * size[1])
+    width, height = (min(read[n + 2], around[n + 2]) - max(read[n], around[n]) for n in (0, 1))
+    common = max(width, 0) * max(height, 0)
+    both = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (read, around))
+    return common >= ALIKE * (both - common)
 
 
 def check_pixels(boxes: Sequence[tuple[Box, Size]], box_format: BoxFormat, total: str, path: str | None = None) -> None:

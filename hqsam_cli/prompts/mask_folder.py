@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..configs.formats import LABEL_SUFFIXES
-from ..formats.image_writer import IdMapWriter
-from ..formats.values import dict_or_empty, integer, list_or_empty
+from ..formats.image_writer import IdMapWriter, PngWriter
+from ..formats.values import dict_or_empty, identifier, integer, list_or_empty, number_or_none
 from ..io.find import is_junk
 from ..io.images import READ_SUFFIXES
 from ..io.run_folder import JOURNAL
 from ..records import MappedObject
+from .prompt_file import FileAnnotation, PromptFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,18 @@ class MaskFolder:
     Attributes:
         paths: relative paths of masks, with `/`, by path without suffix; PNG takes precedence.
         twins: ignored masks whose name exists with another suffix.
-        annotation_ids: of the id maps of a run, the ids of values 1, 2, … by the name of the image.
         is_labeled: whether label files are beside images, which then are no masks.
+        run: the categories of the run that wrote the folder, if one did.
+        objects: of that run, the objects of each image by id, with category and score; the order is that of the values
+            1, 2, … of its id maps.
     """
 
     folder: Path
     paths: Mapping[str, str]
     twins: tuple[str, ...] = ()
-    annotation_ids: Mapping[str, Sequence[int]] = field(default_factory=dict)
     is_labeled: bool = False
+    run: PromptFile = field(default_factory=lambda: PromptFile("", None))
+    objects: Mapping[str, Mapping[int, FileAnnotation]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path) -> MaskFolder:
@@ -44,7 +48,7 @@ class MaskFolder:
         for path in sorted(found, key=lambda path: (path.suffix.lower() != ".png", path)):
             paths.setdefault(path.with_suffix("").as_posix(), path.as_posix())
         twins = tuple(sorted({path.as_posix() for path in found}.difference(paths.values())))
-        return cls(folder, paths, twins, _annotation_ids(folder.absolute()), not labels.isdisjoint(paths))
+        return cls(folder, paths, twins, not labels.isdisjoint(paths), *_read_run(folder.absolute()))
 
     def of_images(self, names: Sequence[str]) -> Iterator[tuple[str, int | None, str, Path | MappedObject]]:
         """Yield the image, the annotation id (None for the whole image), the relative path and the mask of objects."""
@@ -58,28 +62,33 @@ class MaskFolder:
             whole = next((self.paths[stem] for stem in (name, os.path.splitext(name)[0]) if stem in self.paths), None)
             if name in within:
                 yield from ((name, n, path, self.folder / path) for n, path in sorted(within[name].items()))
-            elif whole is not None and name in self.annotation_ids:
-                for value, number in enumerate(self.annotation_ids[name], 1):
+            elif whole is not None and name in self.objects:
+                for value, number in enumerate(self.objects[name], 1):
                     yield name, number, whole, MappedObject(self.folder / whole, value, listed=True)
             elif whole is not None:
                 yield name, None, whole, self.folder / whole
 
 
-def _annotation_ids(folder: Path) -> dict[str, list[int]]:
-    """The annotation ids of the objects in the id maps of a run, by its journal; empty for other folders."""
+def _read_run(folder: Path) -> tuple[PromptFile, dict[str, dict[int, FileAnnotation]]]:
+    """The categories of the run that wrote a folder, and its objects as in `MaskFolder`; none of other folders."""
     journal = folder.parent / JOURNAL
-    if folder.name != IdMapWriter.folder or not journal.is_file():
-        return {}
-    found: dict[str, list[int]] = {}
+    run, found = PromptFile(str(journal), None), dict[str, dict[int, FileAnnotation]]()
+    if folder.name not in (PngWriter.folder, IdMapWriter.folder) or not journal.is_file():
+        return run, found
     for line in journal.read_text("utf-8", "replace").split("\n"):
         try:
             record = dict_or_empty(json.loads(line or "{}"))
         except ValueError:
             continue  # of a run that was killed
-        ids = [integer(dict_or_empty(own).get("id")) for own in list_or_empty(record.get("annotations"))]
+        if categories := list_or_empty(dict_or_empty(record.get("began")).get("categories")):
+            run.categories = categories
         if isinstance(name := record.get("file_name"), str):
-            found[name] = [number for number in ids if number is not None]
-    return found
+            found[name] = {}
+            for own in map(dict_or_empty, list_or_empty(record.get("annotations"))):
+                if (number := integer(own.get("id"))) is not None:
+                    category, score = identifier(own.get("category_id")), number_or_none(own.get("score"))
+                    found[name][number] = FileAnnotation(name, "mask", None, number, category, score=score)
+    return run, found
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:

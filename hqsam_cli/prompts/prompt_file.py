@@ -17,7 +17,7 @@ from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
 from ..formats.values import FileCategory, Identifier, identifier, integer, note, number_or_none, read_numbers, short
 from ..formats.yolo import LABELS
-from ..records import MappedObject, NormalizedPolygon
+from ..records import Box, MappedObject, NormalizedPolygon
 from .boxes import NORMALIZED, Size, corners
 from .class_names import ClassNames
 
@@ -65,6 +65,7 @@ class FileAnnotation:
         category_name: name next to the category id, if the annotation has one.
         crowd: what a crowd annotation has, or None if it is not one.
         numbers: four numbers of a box in the default format of the file, of which `value` is made.
+        around: the box around its segmentation, to compare a box in a given format with; see `PromptFile.outlined`.
     """
 
     key: Identifier
@@ -76,6 +77,7 @@ class FileAnnotation:
     score: float | None = None
     crowd: Literal["rle", "box"] | None = None
     numbers: list[float] | None = None
+    around: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,15 @@ class PromptFile:
     def ambiguous(self) -> list[tuple[list[float], Size | None]]:
         """The numbers of boxes in the default format of the file, with the image size."""
         return [(a.numbers, self.images[a.key].size) for a in self.annotations if a.numbers is not None]
+
+    @property
+    def outlined(self) -> list[tuple[list[float], Box, Size | None]]:
+        """The numbers of boxes in a given format, with those around their segmentations, and the image size."""
+        return [
+            (a.numbers, a.around, self.images[a.key].size)
+            for a in self.annotations
+            if a.numbers is not None and a.around is not None
+        ]
 
     @property
     def says_nothing(self) -> bool:
@@ -308,7 +319,10 @@ class PromptFile:
                 None if not crowd else "rle" if isinstance(segmentation, dict) else "box"
             )
             numbers = None if crowd or box_format is not None else numbers
-            own = FileAnnotation(key, field, value, number, own_category, category_name, confidence, region, numbers)
+            around = None if numbers is None else self._around(segmentation, key)
+            own = FileAnnotation(
+                key, field, value, number, own_category, category_name, confidence, region, numbers, around
+            )
             self.annotations.append(own)
             self._groups |= {} if part is None else {part: len(self.annotations) - 1}
         elif self.use == "mask":
@@ -316,6 +330,16 @@ class PromptFile:
         else:
             whole = self.annotations[known]
             self.annotations[known] = replace(whole, value=enclosing_box([*whole.value, *value]))
+
+    def _around(self, segmentation: object, image: Identifier) -> Box | None:
+        """The box around a segmentation; None if a box in the given format cannot be compared with it.
+
+        That is the case for pixels of another size, and for normalized coordinates in an image of unknown size.
+        """
+        size = self.images[image].size
+        if self.given_format in (None, "qwen2.5") or (size is None and self.given_format in NORMALIZED):
+            return None
+        return bounding_box(segmentation, size)
 
     def _read_value(
         self,

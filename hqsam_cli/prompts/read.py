@@ -25,7 +25,7 @@ from ..io.file_types import HEAD, describe_placeholder, unzipped
 from ..io.files import read_bytes
 from ..io.names import relative_name
 from ..records import RawPrompt
-from .boxes import MOST, NORMALIZED, check_box_format
+from .boxes import MOST, NORMALIZED, check_box_format, check_stated_format
 from .class_names import ClassNames
 from .describe import describe_content, describe_document
 from .mask_folder import MaskFolder, files_below
@@ -148,7 +148,9 @@ def read_prompt_file(
         except ValueError as error:
             raise HqsamError(str(error), file=file.path) from None
     settle_crowds(file, crowds)
-    if box_format is None and file.box_format not in NORMALIZED:
+    if box_format is not None:
+        check_stated_format(file.outlined, box_format, file.path)
+    elif file.box_format not in NORMALIZED:
         check_box_format(file.ambiguous, file.box_format, file.path)
     # An empty file may be intended.
     if file.says_nothing and file.kind != "COCO results" and (file.images or file.lost):

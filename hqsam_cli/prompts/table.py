@@ -163,7 +163,8 @@ class _Binder:
     def __init__(self, sources: PromptSources) -> None:
         self.notes, self.outside = Notes(), list[str]()
         self.joined: dict[str, _Joined] = defaultdict(_Joined)
-        self.categories = Categories(sources.files)
+        # The run of coarse masks is the last file.
+        self.categories = Categories([*sources.files, *([] if sources.masks is None else [sources.masks.run])])
         self._owners: dict[int, str] = {}  # images by kept prompt ids
         for file in filter(None, [sources.listed]):
             self._add_notes(file)
@@ -220,7 +221,7 @@ class _Binder:
 
     def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
         """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""
-        found = list(masks.of_images(names))
+        found, last = list(masks.of_images(names)), len(self.categories.unnamed) - 1
         counts, zeros = Counter(number for _, number, _, _ in found), list[str]()
         for name, number, path, mask in found:
             own = self.joined[name]
@@ -239,6 +240,9 @@ class _Binder:
                 zeros.append(str(path))
             if number is not None and key not in own.prompts and counts[number] == 1 and self._can_stay(number, name):
                 own.kept[key] = number
+            made = None if number is None else masks.objects.get(name, {}).get(number)
+            if made is not None and key not in own.prompts:
+                own.prompts[key] = RawPrompt(0, self.categories.number(last, made), score=made.score)
             self.add_part(name, key, "mask", mask)
         note(
             self.notes.remarks,

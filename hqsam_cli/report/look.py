@@ -31,7 +31,7 @@ class LookedAt:
     """An image and its measured masks.
 
     Attributes:
-        annotations: validated annotations; see `_validated`.
+        annotations: validated annotations; see `validated`.
         measured: float (n, measures), see `suspicion.measure_masks`.
         thumbnail, url: of the photo, relative to the report, or None.
         problem: why both are missing.
@@ -65,7 +65,7 @@ def look_at(photo: Photo, number: int, report: Path, max_pixels: int) -> LookedA
     except ImageError as error:
         pixels, at_hand = None if small is None else read_thumbnail(small, record.size), False
         problem = None if pixels is not None else str(error)
-    pairs = [_validated(annotation, record.file_name, record.size) for annotation in record.annotations]
+    pairs = [validated(annotation, record.file_name, record.size) for annotation in record.annotations]
     annotations = [annotation for annotation, _ in pairs]
     measured = measure_masks(
         # Without a prompt box, `bbox` may be it, if it is not the box of the mask.
@@ -92,7 +92,7 @@ def look_at(photo: Photo, number: int, report: Path, max_pixels: int) -> LookedA
     return LookedAt(photo, annotations, measured, _url(small, report), url)
 
 
-def _validated(annotation: Annotation, file_name: str, size: tuple[int, int]) -> tuple[Annotation, MaskCrop]:
+def validated(annotation: Annotation, file_name: str, size: tuple[int, int]) -> tuple[Annotation, MaskCrop]:
     """An annotation with recomputed RLE, area and box, and its mask."""
     mask = _decoded(annotation, file_name, size)
     found: dict[str, Any] = {name: identifier(annotation.get(name)) for name in ("id", "category_id")}

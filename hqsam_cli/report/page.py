@@ -28,15 +28,16 @@ from ..errors import HqsamError
 from ..formats.values import Identifier, identifier
 from ..io.atomic import write_file
 from ..progress import Progress
+from ..results.marks import REPORT, TABLE
 from ..results.stream import Results
 from .look import LookedAt, look_at
 from .photos import Photo
 from .suspicion import PARTS, join_parts, suspicion_parts, unusual_sizes
 
-PAGE, TABLE = "index.html", "instances.csv"
+PAGE = "index.html"
 PHOTOS_A_FILE, SHAPES_A_FILE = 500, 500
 STATIC = ("report.css", "rle.js", "draw.js", "charts.js", "gallery.js", "viewer.js", "marks.js", "report.js")
-FOLDERS = ("data", "thumbnails", "photos")  # subfolders of a report, recreated each time
+FOLDERS = ("data", "thumbnails", "photos", "against")  # subfolders of a report, recreated each time
 AHEAD = 8  # images queued per thread
 # Columns of the table, before the parts of the suspicion.
 _NAMES = ("file_name", "path", "mask", "image_id", "annotation_id", "category_id", "category")
@@ -71,7 +72,7 @@ def write_report(
     Raises:
         HqsamError: `report` exists and is not a report, or it cannot be written.
     """
-    report = run / "report"
+    report = run / REPORT
     if report.exists() and not (report / STATIC[0]).is_file() and (not report.is_dir() or any(report.iterdir())):
         raise HqsamError("already exists, and is not a report of hqsam", file=report, remedy="rename it")
     try:

@@ -6,14 +6,16 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from ..batch.object_journal import journal_contents
-from ..errors import ImageError
-from ..io.images import read_image
-from ..records import ImageRecord
+from ..errors import ImageError, UsageError
+from ..formats.values import integer
+from ..io.find import find_images
+from ..io.images import read_header, read_image
+from ..records import CocoImage, ImageRecord
 from ..results.group import by_image
 from ..results.stream import Results
 
@@ -55,8 +57,11 @@ def read_photos(results: Results, images: Path | None = None) -> list[Photo]:
         images: image folder, if images were moved or there is no journal.
 
     Raises:
+        UsageError: a COCO results list without a folder of images.
         HqsamError: the results or the journal are damaged.
     """
+    if results.kind == "COCO results":
+        results = _with_images(results, images)
     with tempfile.TemporaryFile() as spool:
         found = {record.file_name: Photo(record) for record in by_image(results, spool)()}
     photos: dict[str, Photo] = {}
@@ -73,3 +78,24 @@ def read_photos(results: Results, images: Path | None = None) -> list[Photo]:
     if images is None:
         return every
     return [replace(photo, path=os.path.abspath(images / photo.record.file_name)) for photo in every]
+
+
+def _with_images(results: Results, images: Path | None) -> Results:
+    """Give a COCO results list images: files whose stem is their id, with or without leading zeros.
+
+    Raises:
+        UsageError: there is no folder of images.
+    """
+    if images is None:
+        reason, remedy = "a COCO results list, which names no images", "pass their folder as `images`"
+        raise UsageError(reason, file=results.path, remedy=remedy)
+    known: dict[int | None, str] = {}
+    for image in find_images([str(images)]).images:
+        known.setdefault(integer(PurePosixPath(image.file_name).stem.lstrip("0") or "0"), image.file_name)
+    listed: list[CocoImage] = []
+    for number in dict.fromkeys(annotation["image_id"] for annotation in results.annotations()):
+        header = read_header(str(images / known[number])) if number in known else None
+        if header is not None:
+            width, height = header.size("apply")
+            listed.append({"id": number, "file_name": known[number], "width": width, "height": height})
+    return replace(results, kind="COCO instances", images=lambda: iter(listed))

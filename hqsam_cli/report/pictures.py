@@ -39,7 +39,7 @@ def draw_image(photo: Photo, path: Path, names: Mapping[int, str], *, compare: b
     assert record.size is not None
     pixels = photo.read(max_pixels)
     try:
-        masks = [decode_segmentation(annotation["segmentation"], *record.size) for annotation in record.annotations]
+        masks = [_mask(annotation, *record.size) for annotation in record.annotations]
         picture = (
             compared(pixels, masks, record.annotations) if compare else draw(pixels, record.annotations, masks, names)
         )
@@ -47,6 +47,13 @@ def draw_image(photo: Photo, path: Path, names: Mapping[int, str], *, compare: b
         raise HqsamError(f"a segmentation {error}", file=record.file_name, remedy="run hqsam segment again") from None
     with writing(path):
         write_picture(path, picture)
+
+
+def _mask(annotation: Mapping[str, Any], width: int, height: int) -> np.ndarray:
+    """The mask of an annotation, bool (height, width); an empty one of a box."""
+    if not annotation.get("segmentation"):
+        return np.zeros((height, width), bool)
+    return decode_segmentation(annotation["segmentation"], width, height)
 
 
 def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -16,6 +16,9 @@ from ..records import RLE, Annotation, MaskCrop
 from .photo_measures import SIDE, photo_measures, resized
 
 FEWEST = 8  # minimum number of masks of a category for its median area
+# Masks that another mask consists of: the fraction of a part within it, and outside of each other part; their sizes.
+WITHIN, APART = 0.9, 0.8
+LEAST_PART, MOST_PART = 0.1, 0.85
 
 
 class Ramp(NamedTuple):
@@ -35,6 +38,7 @@ class Ramp(NamedTuple):
 PARTS = {
     "empty": Ramp(0.0, 1.0, 1.0, "is empty"),
     "confidence": Ramp(0.2, 0.6, 0.6, "has a low predicted IoU"),
+    "score": Ramp(0.5, 0.95, 0.5, "has a low score"),
     "disagreement": Ramp(0.15, 0.6, 0.7, "SAM and HQ-SAM disagree"),
     "box": Ramp(0.12, 0.26, 0.95, "exceeds the prompt box, or fills little of it"),
     "contact": Ramp(0.75, 1.0, 0.5, "touches its box along all sides"),
@@ -42,6 +46,7 @@ PARTS = {
     "fragments": Ramp(0.12, 0.5, 0.2, "is in fragments"),
     "ragged": Ramp(0.45, 1.0, 0.3, "has a ragged boundary"),
     "duplicate": Ramp(0.6, 0.9, 0.9, "is a near-duplicate of another mask"),
+    "merged": Ramp(0.5, 0.9, 0.8, "consists of several other masks"),
     "size": Ramp(2.0, 8.0, 0.4, "has an unusual size for its category"),
     "edges": Ramp(0.3, 0.6, 0.9, "its boundary is not on edges of the image"),
     "gap": Ramp(0.7, 0.78, 0.8, "a part of its boundary is not on an edge of the image"),
@@ -54,13 +59,19 @@ def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], 
     """The measures of the masks of one image, float (n, measures), in the order of `PARTS`; NaN where unknown.
 
     Args:
-        annotations: COCO annotations, with `predicted_iou`, `prompt_box` and `prompt_id` if known.
+        annotations: COCO annotations, with `predicted_iou`, `score`, `prompt_box` and `prompt_id` if known.
         photo: uint8 RGB (H, W, 3), or None.
     """
     measured = np.full((len(masks), len(PARTS)), np.nan)
-    duplicates = _duplicates(annotations, masks)
-    for row, annotation, mask, duplicate in zip(measured, annotations, masks, duplicates, strict=True):
-        values = {"confidence": 1 - annotation.get("predicted_iou", np.nan), "duplicate": duplicate}
+    duplicates, merged = _overlaps(annotations)
+    for row, annotation, mask, duplicate, parts in zip(measured, annotations, masks, duplicates, merged, strict=True):
+        score = annotation.get("score")
+        values = {
+            "confidence": 1 - annotation.get("predicted_iou", np.nan),
+            "score": np.nan if score is None else 1 - score,
+            "duplicate": duplicate,
+            "merged": parts,
+        }
         if "sam" in annotation:
             values["disagreement"] = 1 - _iou(annotation["segmentation"], annotation["sam"]["segmentation"])
         values["box"] = _box_distance(annotation.get("prompt_box"), mask.tight_box())
@@ -71,17 +82,31 @@ def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], 
     return measured
 
 
-def _duplicates(annotations: Sequence[Annotation], masks: Sequence[MaskCrop]) -> np.ndarray:
-    """The largest IoU of each mask with a mask of another prompt, float (n,)."""
+def _overlaps(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each mask, the largest IoU with a mask of another prompt, and the fraction that several of these fill, (n,).
+
+    These are disjoint masks within it, each of a tenth of its area or more.
+    """
     from pycocotools import mask as coco_mask
 
-    if len(masks) < 2:
-        return np.zeros(len(masks))
+    if len(annotations) < 2:
+        return np.zeros(len(annotations)), np.zeros(len(annotations))
     rles = [annotation["segmentation"] for annotation in annotations]
-    ious = np.asarray(coco_mask.iou(rles, rles, [0] * len(rles)))
     prompts = np.array([annotation.get("prompt_id", -1 - n) for n, annotation in enumerate(annotations)])
-    ious[prompts[:, None] == prompts] = 0
-    return np.asarray(ious.max(axis=1))
+    ious, within = (np.asarray(coco_mask.iou(rles, rles, [crowd] * len(rles))) for crowd in (0, 1))
+    for table in (ious, within):  # `within` is the fraction of the row's mask in that of the column
+        table[prompts[:, None] == prompts] = 0
+    areas = coco_mask.area(rles).astype(float)
+    largest_first = np.argsort(-areas, kind="stable")
+    merged = np.zeros(len(areas))
+    for whole, area in enumerate(areas):
+        inside = (within[:, whole] >= WITHIN) & (areas >= LEAST_PART * area) & (areas <= MOST_PART * area)
+        parts: list[int] = []
+        for part in largest_first[inside[largest_first]]:
+            if all(within[part, other] <= 1 - APART for other in parts):
+                parts.append(int(part))
+        merged[whole] = areas[parts].sum() / area if len(parts) > 1 else 0.0
+    return np.asarray(ious.max(axis=1)), merged
 
 
 def _iou(first: RLE, second: RLE) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from ..batch.object_journal import journal_contents
 from ..errors import UsageError
 from ..formats.values import number_or_none, read_numbers
-from ..io.digest import hash_number
+from ..io.digest import hash_fraction
 from ..records import Annotation, Category, CocoImage
 from .check import Size, differ, size_of, two_sizes
 from .stream import Results
@@ -27,6 +27,7 @@ class Choice:
         categories: category names.
         min_area, max_area: in pixels.
         files: image names.
+        ids, dropped: annotation ids that are kept, and that are not.
     """
 
     min_score: float | None = None
@@ -34,13 +35,16 @@ class Choice:
     min_area: float | None = None
     max_area: float | None = None
     files: frozenset[str] | None = None
+    ids: frozenset[int] | None = None
+    dropped: frozenset[int] = frozenset()
 
 
 def choose(results: Results, choice: Choice) -> Results:
     """Filter results. Selected images are kept even if no annotation is left.
 
     Raises:
-        UsageError: a category is unknown, or images or categories are selected in a results list, which has no names.
+        UsageError: a category or all ids are unknown, or images or categories are selected in a results list, which
+            has no names.
     """
     if results.kind == "COCO results" and (choice.files is not None or choice.categories is not None):
         raise UsageError("a COCO results list has no names", remedy="pass COCO instances, or omit names")
@@ -48,6 +52,9 @@ def choose(results: Results, choice: Choice) -> Results:
     if unknown := sorted((choice.categories or frozenset()) - set(names.values())):
         known = ", ".join(sorted(set(names.values()))) or "none"
         raise UsageError("no such category", option="categories", value=unknown[0], remedy=f"there are {known}")
+    named = (choice.ids or frozenset()) | choice.dropped
+    if named and named.isdisjoint(annotation.get("id") for annotation in results.annotations()):
+        raise UsageError("has none of the annotation ids", file=results.path, remedy="pass marks of these results")
     numbers = {number for number, name in names.items() if choice.categories is None or name in choice.categories}
 
     def stays(annotation: Annotation) -> bool:
@@ -55,6 +62,8 @@ def choose(results: Results, choice: Choice) -> Results:
         return (
             (choice.min_score is None or score is None or score >= choice.min_score)
             and (choice.categories is None or annotation.get("category_id") in numbers)
+            and (choice.ids is None or annotation.get("id") in choice.ids)
+            and annotation.get("id") not in choice.dropped
             and (choice.min_area is None or area(annotation) >= choice.min_area)
             and (choice.max_area is None or area(annotation) <= choice.max_area)
         )
@@ -114,8 +123,7 @@ def split(
         return name if match is None else (match[1] if match.re.groups else match[0]) or match[0] or name
 
     def part_of(name: str) -> str:
-        key = f"{seed}/{group_of(name)}".encode("utf-8", "surrogateescape")
-        place, total = hash_number(key) / 2**64, 0.0
+        place, total = hash_fraction(f"{seed}/{group_of(name)}"), 0.0
         for part, fraction in fractions.items():
             total += fraction
             if place < total:

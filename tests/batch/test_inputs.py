@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hqsam_cli.batch.inputs import Shard, inputs_digest
+from hqsam_cli.batch.inputs import Shard, inputs_digest, named_as_before
+from hqsam_cli.batch.journal import Contents, Entry
 from hqsam_cli.errors import UsageError
-from hqsam_cli.io.find import SourceImage
+from hqsam_cli.io.find import Found, SourceImage
 
 IMAGES = [SourceImage(f"/x/{n:04d}.jpg", f"{n:04d}.jpg") for n in range(1000)]
 
@@ -34,3 +35,13 @@ def test_inputs_are_told_apart_by_names_and_order() -> None:
     digests = {inputs_digest(images) for images in (IMAGES, IMAGES[1:], IMAGES[::-1], [])}
     assert len(digests) == 4
     assert inputs_digest([SourceImage("/other/0000.jpg", "0000.jpg")]) == inputs_digest(IMAGES[:1])
+
+
+def test_an_earlier_name_is_not_taken_from_another_image() -> None:
+    before = Contents(
+        entries={"a.jpg": Entry("", "/x/a.jpg", None, 0, 1, 0), "b.jpg": Entry("", "/x/b.jpg", None, 0, 1, 0)}
+    )
+    images = [SourceImage("/x/a.jpg", "x/a.jpg"), SourceImage("/x/b.jpg", "x/b.jpg"), SourceImage("/y/b.jpg", "b.jpg")]
+    found = named_as_before(Found(images, beside={"x/a.jpg": b"[]"}), before)
+    assert [image.file_name for image in found.images] == ["a.jpg", "x/b.jpg", "b.jpg"]
+    assert found.beside == {"a.jpg": b"[]"}

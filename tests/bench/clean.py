@@ -28,18 +28,18 @@ from hqsam_cli.weights.checkpoints import load_model
 from hqsam_cli.weights.hub import find_checkpoint
 
 SETTINGS = {
-    "as the model makes them": CleanConfig(),
+    "--raw": CleanConfig(raw=True),
     "--min-region 10": CleanConfig(min_region="10"),
     "--min-region 20": CleanConfig(min_region="20"),
     "--min-region 0.1%": CleanConfig(min_region="0.1%"),
     "--min-region 1%": CleanConfig(min_region="1%"),
-    "--fill-holes 10": CleanConfig(fill_holes="10"),
-    "--fill-holes 20": CleanConfig(fill_holes="20"),
-    "--fill-holes 0.1%": CleanConfig(fill_holes="0.1%"),
-    "--fill-holes 1%": CleanConfig(fill_holes="1%"),
+    "--min-region 0 --fill-holes 10": CleanConfig(min_region="0", fill_holes="10"),
+    "--min-region 0 --fill-holes 20": CleanConfig(min_region="0", fill_holes="20"),
+    "--min-region 0 --fill-holes 0.1%": CleanConfig(min_region="0", fill_holes="0.1%"),
+    "--min-region 0 --fill-holes 1%": CleanConfig(min_region="0", fill_holes="1%"),
     "--min-region 0.1% --fill-holes 0.1%": CleanConfig(min_region="0.1%", fill_holes="0.1%"),
     "--largest-part": CleanConfig(largest_part=True),
-    "--smooth": CleanConfig(smooth=True),
+    "--min-region 0 --smooth": CleanConfig(min_region="0", smooth=True),
     "--smooth --min-region 0.1% --fill-holes 0.1%": CleanConfig(smooth=True, min_region="0.1%", fill_holes="0.1%"),
 }
 

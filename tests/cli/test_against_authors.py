@@ -53,7 +53,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def made(hqsam: Run, predictor: Any, *options: str | Path) -> list[dict[str, Any]]:
     folder = predictor.folder
     exact = ("--model", folder / "official.pth", "--dtype", "float32")
-    result = hqsam("segment", folder / "imgs", *exact, "-o", "-", *options)
+    result = hqsam("segment", folder / "imgs", "--raw", *exact, "-o", "-", *options)
     assert result.code == 0, result.err
     return [{**a, "mask": coco_mask.decode(a["segmentation"]).astype(bool)} for a in result.lines[0]["annotations"]]
 

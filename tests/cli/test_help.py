@@ -16,15 +16,17 @@ from tests.cli.conftest import Run
 
 def test_names_are_completed_in_the_shell(hqsam: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("vit_own.pth").touch()
-    for option, start, wanted in (
-        ("--model", "vit_", {"vit_l", "vit_own.pth"}),
-        ("--detector", "yolo11n", {"yolo11n.pt"}),
-        ("--format", "coco,c", {"coco,cvat", "coco,cutout", "coco,crop"}),
-        ("--dtype", "bf", {"bfloat16"}),
+    for words, start, wanted in (
+        ("segment --model", "vit_", {"vit_l", "vit_own.pth"}),
+        ("segment --detector", "yolo11n", {"yolo11n.pt"}),
+        ("segment --format", "coco,c", {"coco,cvat", "coco,cutout", "coco,crop"}),
+        ("segment --dtype", "bf", {"bfloat16"}),
+        ("results convert --format", "yolo-", {"yolo-seg", "yolo-obb"}),
+        ("results convert --layout", "f", {"fiftyone"}),
     ):
         monkeypatch.setenv("_HQSAM_COMPLETE", "complete_bash")
-        monkeypatch.setenv("COMP_WORDS", f"hqsam segment {option} {start}")
-        monkeypatch.setenv("COMP_CWORD", "3")
+        monkeypatch.setenv("COMP_WORDS", f"hqsam {words} {start}")
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) + 1))
         assert wanted <= set(hqsam().out.split())
 
 

@@ -70,6 +70,24 @@ def test_again_is_already_done_and_other_flags_are_refused_by_name(hqsam: Run, p
     assert Path("hqsam_out/instances.json").read_bytes() != before
 
 
+def test_images_of_an_earlier_command_keep_their_names_however_they_are_listed(
+    hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hqsam("segment", photos, "--boxes", "dets.json", "-o", "out")
+    images = json.loads(Path("out/instances.json").read_text())["images"]
+    again = hqsam("segment", photos / "a.jpg", photos / "sub/b.png", "--boxes", "dets.json", "-o", "out")
+    assert again.code == 0 and "2 of 2 images already done" in again.err, again.err
+    assert json.loads(Path("out/instances.json").read_text())["images"] == images
+    assert sorted(path.name for path in Path("out/masks").iterdir()) == ["a.jpg", "sub"]
+    monkeypatch.chdir(photos)
+    over = hqsam("segment", "sub/b.png", "--boxes", "../dets.json", "-o", "../again", "--overwrite")
+    moved = hqsam("segment", "sub", "--boxes", "../dets.json", "-o", "../again")  # b.png below this folder
+    assert over.code == moved.code == 0 and "already done" in moved.err, moved.err
+    assert [own["file_name"] for own in json.loads(Path("../again/instances.json").read_text())["images"]] == [
+        "sub/b.png"
+    ]
+
+
 def test_ndjson_on_stdout_alone(hqsam: Run, photos: Path) -> None:
     result = hqsam("segment", photos, "--boxes", "dets.json", "--output", "-")
     assert result.code == 0

@@ -96,7 +96,7 @@ def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> Non
         *("segment", photos, "--boxes", "dets.json", "--model", "random.safetensors"),
         *("--format", "coco", "--format", "png"),
     )
-    assert hqsam(*command, "--output", "raw").code == 0
+    assert hqsam(*command, "--raw", "--output", "raw").code == 0
     options = ("--largest-part", "--fill-holes", "5%", "--smooth")
     assert hqsam(*command, *options, "--output", "clean").code == 0
     raw, clean = (
@@ -113,8 +113,10 @@ def test_masks_are_clean_in_all_that_is_written(hqsam: Run, photos: Path) -> Non
             parts[folder] += cv2.connectedComponents(mask)[0] - 1
     assert parts["raw"] > parts["clean"] == 3
     assert [a["score"] for a in raw.values()] == [a["score"] for a in clean.values()]
-    changed = hqsam(*command, "--largest-part", "--output", "raw")
-    assert (changed.code, "--largest-part" in changed.err) == (2, True)
+    default = hqsam(*command, "--output", "raw")
+    assert (default.code, "--raw was True, is not given" in default.err) == (2, True)
+    changed = hqsam(*command, "--largest-part", "--output", "clean")
+    assert (changed.code, "--fill-holes" in changed.err) == (2, True)
 
 
 def test_exclusive_masks_overlap_in_no_format_and_empty_ones_are_counted(hqsam: Run, photos: Path) -> None:
@@ -152,6 +154,7 @@ def test_exclusive_masks_overlap_in_no_format_and_empty_ones_are_counted(hqsam: 
         (("--min-region", "much"), "--min-region much: not an area; pass pixels or a percentage, such as 0.5%"),
         (("--fill-holes", "-3"), "--fill-holes -3: not an area"),
         (("--largest-part", "--min-region", "9"), "omit --min-region"),
+        (("--raw", "--smooth"), "--raw: keeps masks as the model predicts them; omit --smooth"),
         (("--soft",), "--soft: applies to cut-outs only"),
         (("--background", "white"), "--background: applies to cut-outs and crops only"),
         (("--format", "cutout", "--background", "whiteish"), "--background whiteish: not a color"),

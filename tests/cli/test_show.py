@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,28 @@ def test_images_and_finished_runs_are_drawn(hqsam: Run, photos: Path, tmp_path: 
     refused = hqsam("show", "out", "--compare")
     assert refused.code == 2
     assert "run hqsam segment with --compare-sam" in " ".join(refused.err.split())
+
+
+def test_any_results_file_is_drawn(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "--format", "coco,ndjson")
+    annotations = json.loads(Path("out/instances.json").read_text())["annotations"]
+    (photos / "a.jpg").rename(photos / "0011.jpg")
+    (photos / "sub/b.png").rename(photos / "sub/12.png")
+    masks = [{key: own[key] for key in ("image_id", "category_id", "segmentation", "score")} for own in annotations]
+    boxes = [{"image_id": 11, "category_id": 3, "bbox": [25, 25, 70, 70], "score": 0.5}]
+    Path("masks.json").write_text(json.dumps(masks))
+    Path("boxes.json").write_text(json.dumps(boxes))
+    assert "pass their folder as --images" in " ".join(hqsam("show", "masks.json").err.split())
+    drawn = hqsam("show", "masks.json", "--images", photos, "-o", "drawn")
+    assert drawn.code == 0, drawn.err
+    assert min(changed(tmp_path / f"drawn/{name}.jpg", photos / name) for name in ("0011.jpg", "sub/12.png")) > 0.1
+    assert hqsam("show", "boxes.json", "--images", photos, "-o", "box.png").code == 0
+    assert 0.01 < changed(tmp_path / "box.png", photos / "0011.jpg") < 0.2
+    (photos / "0011.jpg").rename(photos / "a.jpg")
+    (photos / "sub/12.png").rename(photos / "sub/b.png")
+    for name in ("instances.json", "instances.ndjson"):
+        assert hqsam("show", f"out/{name}", "--images", photos, "-o", name).code == 0
+        assert changed(tmp_path / name / "sub/b.png.jpg", photos / "sub/b.png") > 0.1
 
 
 def test_sam_beside_hq_sam(hqsam: Run, photos: Path, tmp_path: Path) -> None:

@@ -172,7 +172,9 @@ def test_the_embedded_detector_is_small_and_detects_objects(name: str) -> None:
 def test_classes_are_names_or_indices_or_lists_of_them(saved_detector: SaveDetector) -> None:
     path = saved_detector("yolov8n")
     for classes in (("person", "Dog"), ("dog,person",), ("0", "16"), ("16, 0",), (" DOG ", "0")):
-        assert Detector(path, DetectorConfig(classes=classes), CPU).config.classes == ("person", "dog")
+        detector = Detector(path, DetectorConfig(classes=classes), CPU)
+        assert detector.config.classes == ("person", "dog")
+        assert detector.categories == [{"id": 1, "name": "person"}, {"id": 17, "name": "dog"}]
 
 
 def test_names_with_commas_or_digits_can_be_chosen() -> None:

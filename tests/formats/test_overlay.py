@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from hqsam_cli.formats.overlay import overlay
@@ -34,3 +35,23 @@ def test_boxes_and_labels_are_seen_on_light_and_dark() -> None:
 def test_an_empty_mask_draws_nothing() -> None:
     image = np.full((20, 30, 3), 100, np.uint8)
     assert np.array_equal(overlay(image, [np.zeros((20, 30), bool)], ["none"]), image)
+
+
+def plates(shown: np.ndarray, plain: np.ndarray) -> int:
+    """The number of connected changes."""
+    changed = (shown != plain).any(axis=2).astype(np.uint8)
+    return cv2.connectedComponents(cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)))[0] - 1
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    image = np.full((300, 400, 3), 100, np.uint8)
+    nested = np.zeros((30, 300, 400), bool)
+    for number, mask in enumerate(nested):
+        mask[100 + number : 200 - number, 100 + number : 300 - number] = True
+    plain = overlay(image, list(nested))
+    labeled = overlay(image, list(nested), [f"thing 0.{n}" for n in range(30)])
+    assert 3 <= plates(labeled, plain) <= 8
+    apart = np.zeros((3, 300, 400), bool)
+    for number, mask in enumerate(apart):
+        mask[20 + 100 * number : 60 + 100 * number, 50:150] = True
+    assert plates(overlay(image, list(apart), ["a 0.9", "b 0.8", "c 0.7"]), overlay(image, list(apart))) == 3

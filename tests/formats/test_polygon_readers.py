@@ -14,6 +14,9 @@ from pycocotools.coco import COCO
 
 from hqsam_cli.configs import SegmentationKind
 from hqsam_cli.formats import WRITERS
+from hqsam_cli.records import CocoImage
+from hqsam_cli.results.edit import split
+from hqsam_cli.results.stream import Results
 from tests.formats.readers import ask_readers
 from tests.formats.shapes import CATEGORIES, HEIGHT, WIDTH, a_run, drawn, iou, written
 
@@ -58,7 +61,8 @@ def united(parts: list[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
     return list(masks.values())
 
 
-def test_ultralytics_takes_the_data_set_for_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 9])  # of one image, a part would be empty
+def test_ultralytics_takes_the_data_set_for_training(tmp_path: Path, count: int) -> None:
     from hqsam_cli.detection.yolo import ultralytics
 
     ultralytics()  # before its parts, so that it leaves other libraries alone
@@ -66,16 +70,25 @@ def test_ultralytics_takes_the_data_set_for_training(tmp_path: Path) -> None:
     from ultralytics.data.build import build_yolo_dataset
     from ultralytics.data.utils import check_det_dataset, polygon2mask
 
-    names = ("a.jpg", "a.png", "train/images/b.jpg", "labels/c.jpg")
+    names = ("a.jpg", "a.png", "train/images/b.jpg", "labels/c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg", "h.jpg")[
+        :count
+    ]
     folder = written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs", names), tmp_path / "out")
     moved = folder.rename(tmp_path / "moved")
     data = check_det_dataset(str(moved / "data.yaml"), autodownload=False)
     assert data["names"] == dict(enumerate(NAMES))
     options: Any = get_cfg(overrides={"task": "segment"})
-    dataset: Any = build_yolo_dataset(options, data["val"], 1, data, mode="val")
-    assert sorted(Path(path).resolve() for path in dataset.im_files) == sorted(
-        (tmp_path / "imgs" / name).resolve() for name in names
-    )
+    parts: dict[str, list[str]] = {"train": list(names), "val": list(names)}
+    if count > 1:
+        listed = [CocoImage(id=n, file_name=own) for n, own in enumerate(names)]
+        names_of = Results(tmp_path, "COCO instances", images=lambda: iter(listed))
+        made = split(names_of, {"train": 0.8, "val": 0.2}, seed=0)
+        parts = {part: [own["file_name"] for own in of_part.images()] for part, of_part in made.items()}
+        assert all(parts.values())
+    for part, own in parts.items():
+        dataset: Any = build_yolo_dataset(options, data[part], 1, data, mode="val")
+        found = sorted(Path(path).resolve() for path in dataset.im_files)
+        assert found == sorted((tmp_path / "imgs" / name).resolve() for name in own), part
     for label in dataset.labels:
         assert label["cls"].ravel().tolist() == [0, 1, 0, 1, 0]
         outlines = [segment * [WIDTH, HEIGHT] for segment in label["segments"]]

@@ -91,6 +91,7 @@ def test_areas_are_in_pixels_or_percent_of_the_mask() -> None:
     total = int(bits.sum())
     for config, area in (
         (CleanConfig(), total),
+        (CleanConfig(raw=True, min_region="10"), total),
         (CleanConfig(min_region="9"), total - 1),
         (CleanConfig(min_region="10"), total - 10),
         (CleanConfig(min_region="2%"), total - 10),
@@ -110,6 +111,17 @@ def test_smoothing_a_crop_equals_smoothing_the_full_mask(x: int, y: int) -> None
     blobs = cv2.GaussianBlur(np.random.default_rng(0).random((30, 40)), (0, 0), 1.5) > 0.5
     mask = around(blobs, x, y)
     assert np.array_equal(clean(mask, CleanConfig(smooth=True)).full(), smooth(mask.full()))
+
+
+def test_specks_below_a_thousandth_of_a_mask_are_removed_by_default() -> None:
+    bits = np.zeros((60, 60), bool)
+    bits[:50, :44] = bits[58:, 58:] = bits[55, 55] = True  # 2200 pixels, a part of 4 and one of 1
+    bits[10:12, 10:12] = bits[20, 20] = False  # holes stay
+    kept = bits.copy()
+    kept[55, 55] = False
+    mask = around(bits, 20, 10)
+    assert np.array_equal(clean(mask, CleanConfig()).full(), around(kept, 20, 10).full())
+    assert np.array_equal(clean(mask, CleanConfig(raw=True)).full(), mask.full())
 
 
 def test_cleaning_never_empties_a_mask() -> None:

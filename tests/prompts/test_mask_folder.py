@@ -93,3 +93,20 @@ def test_panoptic_json_is_read_with_the_images_beside_it(tmp_path: Path, count: 
     expected = {n: n for n in range(1, 1 + count)}
     assert fitted(bound(tmp_path, coarse_masks=path)) == (expected, [])
     assert fitted(bound(tmp_path, boxes=path, coarse_masks=path)) == (expected, [])
+
+
+def test_masks_of_a_run_keep_its_classes_and_scores(tmp_path: Path) -> None:
+    maps = id_maps(tmp_path, None)
+    objects = [{"id": 8, "category_id": 4, "score": 0.75}, {"id": 3, "category_id": 2, "score": 0.5}]
+    categories = [{"id": 2, "name": "cat"}, {"id": 4, "name": "dog"}]
+    lines = [{"began": {"categories": categories}}, {"file_name": "a.jpg", "annotations": objects}]
+    (tmp_path / "out/journal.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "out/masks/a.jpg").mkdir(parents=True)
+    for value, own in enumerate(objects, 1):
+        Image.fromarray(np.where(value == VALUES, 255, 0).astype(np.uint8)).save(
+            tmp_path / f"out/masks/a.jpg/{own['id']}.png"
+        )
+    for folder in (maps, tmp_path / "out/masks"):
+        table = bound(tmp_path, folder)
+        prompts = sorted((own.annotation_id, own.category_id, own.score) for own in table.for_image("a.jpg").prompts)
+        assert prompts == [(3, 2, 0.5), (8, 4, 0.75)] and table.categories == categories, folder

@@ -262,6 +262,21 @@ def test_boxes_that_cannot_be_pixels_are_refused_and_read_as_said() -> None:
     assert len(read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format="xywh").annotations) == 3
 
 
+@pytest.mark.parametrize("size", [(200, 150), None])
+def test_a_stated_format_that_segmentations_contradict_is_refused_whole(size: tuple[int, int] | None) -> None:
+    image = {"id": 1, "file_name": "a.jpg", **({} if size is None else {"width": size[0], "height": size[1]})}
+    outlines = [(10, 20, 60, 90), (100, 20, 130, 40), (5, 100, 80, 140)]  # as corners, two boxes have no area
+    annotations = [
+        {"id": n, "image_id": 1, "bbox": [x0, y0, x1 - x0, y1 - y0], "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]]}
+        for n, (x0, y0, x1, y1) in enumerate(outlines, 1)
+    ]
+    content = json.dumps({"images": [image], "annotations": annotations}).encode()
+    with pytest.raises(HqsamError, match=r"[23] of 3 boxes are not around .* as xyxy; pass `box_format` xywh"):
+        read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format="xyxy")
+    file = read_prompt_file("-", "box", stdin=io.BytesIO(content), box_format="xywh")
+    assert [own.value for own in file.annotations] == outlines
+
+
 def test_lines_name_the_classes_of_their_boxes() -> None:
     boxes = [box(1, 2, 3, 4, category_id=n, category=name) for n, name in ((7, "dog"), (1, "person"), (7, "dog"))]
     file = read({"file_name": "a.jpg", "annotations": boxes})

@@ -85,6 +85,7 @@ def test_a_bad_mask_is_suspicious_for_its_reason(name: str) -> None:
 
 def test_what_the_model_says() -> None:
     assert parts_of(GOOD, predicted_iou=0.5)[0]["confidence"] > 0.3
+    assert [parts_of(GOOD, score=score)[0]["score"] > 0.2 for score in (0.9, 0.5, 0.2)] == [False, False, True]
     sam = {"segmentation": MaskCrop(eroded(), 0, 0, WIDTH, HEIGHT).rle}
     same = {"segmentation": MaskCrop(GOOD, 0, 0, WIDTH, HEIGHT).rle}
     assert parts_of(GOOD, sam=sam)[0]["disagreement"] > 0.2
@@ -94,6 +95,16 @@ def test_what_the_model_says() -> None:
 def test_a_mask_twice_is_suspicious_unless_it_answers_the_same_prompt() -> None:
     assert [parts["duplicate"] > 0.8 for parts in parts_of(GOOD, GOOD)] == [True, True]
     assert [parts["duplicate"] for parts in parts_of(GOOD, GOOD, prompt_id=7)] == [0, 0]
+
+
+def test_a_mask_that_several_others_fill_is_suspicious() -> None:
+    left, right = GOOD & (np.arange(WIDTH) < 105), GOOD & (np.arange(WIDTH) >= 115)
+    assert [parts["merged"] > 0.5 for parts in parts_of(GOOD, left, right)] == [True, False, False]
+    assert [parts["merged"] for parts in parts_of(GOOD, left)] == [0, 0], "a part of an object"
+    nested = disc(110, 100, 40)
+    assert parts_of(GOOD, nested, disc(110, 100, 30))[0]["merged"] == 0, "parts of each other"
+    assert parts_of(GOOD, left, disc(180, 100, 40))[0]["merged"] == 0, "one of them reaches beyond it"
+    assert parts_of(GOOD, left, right, prompt_id=7)[0]["merged"] == 0
 
 
 def test_sizes_are_unusual_for_their_category() -> None:

@@ -86,7 +86,7 @@ def test_nothing_is_overwritten_and_missing_packages_are_named(
 def test_models_of_sam2_are_refused(tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ARCHITECTURES, "hiera_t", hiera_architecture(16, 1, (1, 1, 2, 1), (3,)))
     model = random_model(tmp_path / "plain.safetensors", "hiera_t", 64, has_hq=False)
-    with pytest.raises(UsageError, match="plain.safetensors: models of the SAM 2 family cannot be exported"):
+    with pytest.raises(UsageError, match=r"plain\.safetensors: models of the SAM 2 family cannot be exported"):
         export_model(str(model), tmp_path / "out", [photo])
 
 
