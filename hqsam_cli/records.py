@@ -166,9 +166,7 @@ class ImageRecord:
     def from_dict(cls, line: Mapping[str, Any]) -> ImageRecord:
         """Create from a line of the journal; see `batch.journal`."""
         size = (line["width"], line["height"]) if line["width"] else None
-        failure = None
-        if line["error"] is not None:
-            failure = Failure(*line["failure"]) if "failure" in line else Failure("", line["error"])
+        failure = None if line["error"] is None else Failure(*line.get("failure", ("", line["error"])))
         annotations = cast(list[Annotation], line["annotations"])
         origin = Origin(line["fingerprint"], line["lost"], line.get("seconds"), line.get("files"))
         return cls(line["file_name"], line["image_id"], size, annotations, failure, line.get("path", ""), origin)
@@ -394,11 +392,8 @@ class Instance:
         if prompt.box is not None:
             x0, y0, x1, y1 = prompt.box
             annotation["prompt_box"] = [round(float(n), 2) for n in (x0, y0, x1 - x0, y1 - y0)]
-        if self.sam is not None:
-            annotation["sam"] = {
-                "segmentation": self.sam.mask.rle,
-                "predicted_iou": round(self.sam.predicted_iou, DECIMALS),
-            }
+        if (sam := self.sam) is not None:
+            annotation["sam"] = {"segmentation": sam.mask.rle, "predicted_iou": round(sam.predicted_iou, DECIMALS)}
         if multimask:
             annotation["prompt_id"], annotation["mask_index"] = prompt.annotation_id, self.mask_index
         return cast(Annotation, {**annotation, **self.more})
