@@ -348,7 +348,7 @@ def test_debug_shows_where_it_went_wrong(hqsam: Run, photos: Path, monkeypatch: 
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("hqsam_cli.inference.predictor.mask_crops", fails)
+    monkeypatch.setattr("hqsam_cli.inference.prediction.mask_crops", fails)
     arguments = ("segment", photos, "--boxes", "dets.json")
     plain = hqsam(*arguments, "--overwrite")
     assert plain.code == 3 and "no such kernel" in plain.err and "Traceback" not in plain.err
