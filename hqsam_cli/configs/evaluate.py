@@ -48,7 +48,7 @@ class EvalConfig:
     coarse_masks: Path | None = option(None, "PNG masks for --prompt mask, named as the images.", DATA, metavar="DIR")
     protocol: Protocol | None = option(
         None, "paper: the authors' evaluation of the four data sets, and the default for them. deploy: what hqsam "
-        "segment does, and the default elsewhere.", PROTOCOL, compared=True,
+        "segment --raw does, and the default elsewhere.", PROTOCOL, compared=True,
     )  # fmt: skip
     prompt: str = option(
         "box", "Prompt: box, box-noise:0.2, points:1,3,5,5+5 (foreground+background), mask, or clicks.", PROTOCOL,

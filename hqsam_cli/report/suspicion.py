@@ -63,7 +63,7 @@ def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], 
         photo: uint8 RGB (H, W, 3), or None.
     """
     measured = np.full((len(masks), len(PARTS)), np.nan)
-    duplicates, merged = _overlaps(annotations)
+    duplicates, merged = _overlaps(annotations, masks)
     for row, annotation, mask, duplicate, parts in zip(measured, annotations, masks, duplicates, merged, strict=True):
         score = annotation.get("score")
         values = {
@@ -82,7 +82,7 @@ def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], 
     return measured
 
 
-def _overlaps(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray]:
+def _overlaps(annotations: Sequence[Annotation], masks: Sequence[MaskCrop]) -> tuple[np.ndarray, np.ndarray]:
     """Of each mask, the largest IoU with a mask of another prompt, and the fraction that several of these fill, (n,).
 
     These are disjoint masks within it, each of a tenth of its area or more.
@@ -96,7 +96,7 @@ def _overlaps(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray
     ious, within = (np.asarray(coco_mask.iou(rles, rles, [crowd] * len(rles))) for crowd in (0, 1))
     for table in (ious, within):  # `within` is the fraction of the row's mask in that of the column
         table[prompts[:, None] == prompts] = 0
-    areas = coco_mask.area(rles).astype(float)
+    areas = np.array([np.count_nonzero(mask.bits) for mask in masks], float)
     largest_first = np.argsort(-areas, kind="stable")
     merged = np.zeros(len(areas))
     for whole, area in enumerate(areas):

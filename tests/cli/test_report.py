@@ -42,6 +42,29 @@ def test_a_page_and_a_table_of_a_run(hqsam: Run, photos: Path, tmp_path: Path) -
     assert hqsam("report", "out").code == 0
 
 
+def test_two_runs_side_by_side_and_a_choice_by_suspicion(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    for folder, options in (("out", ()), ("other", ("--mask-output", "sam"))):
+        assert hqsam("segment", photos, "--boxes", "dets.json", *options, "-o", folder).code == 0
+    refused = hqsam("results", "filter", "out", "--max-suspicion", "0.5", "-o", "good.json")
+    assert refused.code == 2 and "run hqsam report out first" in said(refused.err)
+    assert hqsam("report", "out", "--against", "gone").code == 4
+    result = hqsam("report", "out", "--against", "other")
+    assert result.code == 0 and "wrote out/report/against/index.html" in said(result.err), result.err
+    assert "out against other" in (tmp_path / "out/report/against/index.html").read_text()
+    with open(tmp_path / "out/report/instances.csv", newline="") as file:
+        suspicion = {int(row["annotation_id"]): float(row["suspicion"]) for row in csv.DictReader(file)}
+    most = sorted(suspicion.values())[1]
+    assert hqsam("results", "filter", "out", "--max-suspicion", str(most), "-o", "good.json").code == 0
+    kept = {own["id"] for own in json.loads((tmp_path / "good.json").read_text())["annotations"]}
+    assert kept == {own for own, value in suspicion.items() if value <= most} and kept
+    (tmp_path / "marked.txt").write_text("7\n")
+    assert hqsam("results", "filter", "dets.json", "--only", "marked.txt", "-o", "again.json").code == 0
+    again = hqsam("segment", photos, "--boxes", "again.json", "-o", "again")
+    assert again.code == 0 and "1 masks" in again.err, again.err
+    assert hqsam("report", "out").code == 0
+    assert not (tmp_path / "out/report/against").exists(), "of another report"
+
+
 def test_photos_that_were_moved(hqsam: Run, photos: Path, tmp_path: Path) -> None:
     hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "-f", "coco")
     photos.rename(tmp_path / "moved")

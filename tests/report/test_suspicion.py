@@ -119,3 +119,8 @@ def test_what_is_unknown_counts_nothing() -> None:
     crop = MaskCrop(GOOD, 0, 0, WIDTH, HEIGHT)
     parts = suspicion_parts(measure_masks([{"segmentation": crop.rle}], [crop], None))
     assert join_parts(parts)[0] == 0
+
+
+def test_an_image_may_have_hundreds_of_masks() -> None:
+    masks = [disc(110, 100, 60) & (np.arange(WIDTH) == n) for n in range(60, 160)] * 3  # pycocotools counts in a byte
+    assert {round(parts["duplicate"], 1) for parts in parts_of(*masks)} == {0.9}
