@@ -98,8 +98,7 @@ def _embeddings(model: Any, pixels: np.ndarray, prompts: Sequence[Prompt], imgsz
     weight = next(model.parameters())
     image = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1))).to(weight) / 255
     visuals = torch.from_numpy(np.stack(list(masks.values()))).to(weight)
-    with torch.no_grad():
-        return dict(zip(masks, model.get_visual_pe(image[None], visuals[None])[0], strict=True))
+    return dict(zip(masks, model.get_visual_pe(image[None], visuals[None])[0], strict=True))
 
 
 def _cells(
