@@ -9,18 +9,19 @@ from pathlib import Path
 from ..errors import HqsamError
 from ..inference.exported import ExportedModel
 from .hub import EXPORTED_FILE, file_hash
+from .registry import PACKAGED, WEIGHTS
 
 REMEDY = "export the model again: hqsam export MODEL DIR"
 
 
 def find_exported(model: str) -> ExportedModel | None:
-    """The description of the exported model in a folder; None if `model` is not such a folder.
+    """The description of the exported model in a folder; None if `model` is a name, or not such a folder.
 
     Raises:
         HqsamError: a file is damaged or missing.
     """
     path = Path(model, EXPORTED_FILE)
-    if not path.is_file():
+    if model in PACKAGED or model in WEIGHTS or not path.is_file():
         return None
     try:
         values = json.loads(path.read_bytes())

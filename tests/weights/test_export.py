@@ -90,6 +90,13 @@ def test_models_of_sam2_are_refused(tmp_path: Path, photo: np.ndarray, monkeypat
         export_model(str(model), tmp_path / "out", [photo])
 
 
+def test_names_take_precedence_over_folders(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lite").symlink_to(exported)
+    monkeypatch.chdir(tmp_path)
+    assert find_exported("lite") is None
+    assert find_exported("./lite") is not None
+
+
 def test_damaged_files_are_refused(exported: Path, tmp_path: Path) -> None:
     for path in exported.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
