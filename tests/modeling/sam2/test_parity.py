@@ -92,7 +92,7 @@ def test_masks_at_the_image_size_equal_theirs(pair: Pair, kind: str) -> None:
 @torch.no_grad()
 def test_a_stable_single_mask_is_kept(pair: Pair) -> None:
     """Unlike that of the random weights, which is replaced by the best of the other three."""
-    decoders: tuple[Any, Any] = pair.theirs.sam_mask_decoder, pair.ours.mask_decoder
+    decoders: list[Any] = [pair.theirs.sam_mask_decoder, pair.ours.mask_decoder]
     last = [decoder.output_hypernetworks_mlps[0].layers[-1] for decoder in decoders]
     unstable, _, given = predict(pair, "boxes", "single")
     three, iou, _ = predict(pair, "boxes", "all")
