@@ -14,7 +14,7 @@ Trained = Literal["hq", "sum", "both", "auto"]
 Init = Literal["random", "sam"]
 Augmentation = Literal["paper", "strong"]
 Schedule = Literal["step", "linear"]
-Learn = Literal["hq", "all", "decoder", "token"]
+Learn = Literal["hq", "score", "all", "decoder", "token"]
 Table = Literal["tokens", "fusion", "strategies"]
 
 
@@ -82,10 +82,18 @@ class TrainConfig:
         "full", "Output token or loss of the ablation.", ABLATIONS,
         metavar="full|context|token|scaled|boundary|hq-context",
     )  # fmt: skip
-    learn: Learn = _trained("hq", "Train a part of SAM instead of the HQ modules.", ABLATIONS)
+    learn: Learn = _trained(
+        "hq",
+        "Train the HQ modules; or only a head that predicts the IoU of their masks (score); or a part of SAM instead.",
+    )
     table: Table | None = option(None, "Train all rows of a table of the paper, and print it.", ABLATIONS)
     device: str = option("auto", DEVICE, SPEED, metavar="auto|cpu|cuda[:N]|mps")
     exif: Exif = _trained("apply", EXIF_OF_PAIRS, IMAGES)
+
+    @property
+    def trains_sam(self) -> bool:
+        """Whether a part of SAM is trained, in a model without HQ modules."""
+        return self.learn not in ("hq", "score")
 
     def total_steps(self, epoch_steps: int) -> int:
         """Number of steps of the training; `epoch_steps` per epoch."""

@@ -59,7 +59,8 @@ class InstanceTask(Task[GTImage, np.ndarray]):
                 for box, mask, estimate in zip(item.boxes, masks, estimates, strict=True)
             ]
             objects = [score(mask, gt) for mask, gt in zip(masks, gts, strict=True)] if self.from_gt else []
-            scores.append(Score("box", output, objects, empty=sum(not mask.any() for mask in masks)))
+            empty = sum(not mask.any() for mask in masks)
+            scores.append(Score("box", output, objects, empty=empty, predicted_iou=estimates if self.from_gt else []))
         return ImageScores(item.name, scores, detections, item.image_id)
 
     def _masks(self, item: GTImage, pixels: np.ndarray) -> dict[MaskOutput, Masks]:

@@ -17,7 +17,7 @@ from ..records import Prompt
 from .metrics import METRICS, boundary_iou, iou, score
 from .plots import Comparison
 from .prompts import CLICKS, TARGETS, PromptRule, clicks_until, draw_prompt, next_click, random_generator
-from .protocols import PreparedImage
+from .protocols import Masks, PreparedImage
 from .refine import REFINED, RefineMask
 from .rows import Row, Samples, select_scores, summarize
 from .scores import ImageScores, Metrics, Score, Task
@@ -76,29 +76,29 @@ class MaskSet(Task[Pair, LoadedPair]):
                     ious, mask = self._clicks(output, loaded.gt, prepared)
                     found.append(Score(rule.label, output, [{"IoU": ious[-1]}], ious, int(not mask.any())))
                 continue
-            for row, masks in self._masks(rule, loaded, prepared, rng).items():
+            for row, (masks, estimates) in self._masks(rule, loaded, prepared, rng).items():
                 trials = [score(mask, loaded.gt) for mask in masks]
                 means = {name: float(np.mean([own[name] for own in trials])) for name in METRICS}
                 widths = [[boundary_iou(mask, loaded.gt, r) for r in BOUNDARY_RATIOS] for mask in masks if self.curves]
                 curve = np.mean(widths, axis=0).tolist() if widths else []
-                found.append(Score(rule.label, row, [means], curve, sum(not mask.any() for mask in masks)))
+                empty = sum(not mask.any() for mask in masks)
+                predicted_iou = [float(np.mean(estimates))] if estimates else []
+                found.append(Score(rule.label, row, [means], curve, empty, predicted_iou))
         return ImageScores(item.name, sorted(found, key=lambda own: self.outputs.index(own.mask_output)))
 
     def _masks(
         self, rule: PromptRule, loaded: LoadedPair, prepared: PreparedImage, rng: np.random.Generator
-    ) -> dict[str, list[np.ndarray]]:
-        """Masks for each trial of a rule, bool (H, W), by mask output."""
+    ) -> dict[str, Masks]:
+        """Masks for each trial of a rule, by mask output; refined masks have no predicted IoUs."""
         inclusive = self.evaluator.protocol == "paper"
         prompts = [
             draw_prompt(rule, loaded.prompt_mask, rng, inclusive=inclusive, coarse=loaded.coarse)
             for _ in range(rule.trials)
         ]
-        masks: dict[str, list[np.ndarray]] = {
-            output: masks for output, (masks, _) in self.evaluator.masks(prepared, prompts).items()
-        }
+        found: dict[str, Masks] = dict(self.evaluator.masks(prepared, prompts).items())
         if self.refine is not None:
-            masks[REFINED] = [self.refine(loaded.image, mask) for mask in masks["sam"]]
-        return masks
+            found[REFINED] = [self.refine(loaded.image, mask) for mask in found["sam"][0]], []
+        return found
 
     def _clicks(self, output: MaskOutput, gt: np.ndarray, prepared: PreparedImage) -> tuple[list[float], np.ndarray]:
         """IoU after each of `CLICKS` clicks, each at the center of the largest error region, and the last mask."""
@@ -143,7 +143,7 @@ class MaskSet(Task[Pair, LoadedPair]):
         if rule.kind != "clicks":
             prepared = self.evaluator.prepare(loaded.image)
             masks = self._masks(rule, loaded, prepared, random_generator(self.seed, item.name))
-            outputs = {output: own[:1] for output, own in masks.items()}
+            outputs = {output: own[:1] for output, (own, _) in masks.items()}
         return Comparison(loaded.image, [loaded.gt], outputs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -87,6 +87,21 @@ def _contour(mask: np.ndarray) -> np.ndarray:
     contour[:, -1] = mask[:, -1] ^ south[:, -1]
     contour[-1, -1] = False
     return contour
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rank correlation of two samples, -1 to 1; None if one of them is constant."""
+    ranks = [_ranks(np.asarray(values)) for values in (first, second)]
+    if any(own.min() == own.max() for own in ranks):
+        return None
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks of values (N,); equal ones share their mean rank."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    means: np.ndarray = np.cumsum(counts) - (counts - 1) / 2
+    return means[places]
 
 
 Metric = Callable[[np.ndarray, np.ndarray], float]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..errors import HqsamError
+from .metrics import rank_correlation
 
 if TYPE_CHECKING:
     from .scores import ImageScores, Score
@@ -67,7 +68,10 @@ def select_scores(images: Iterable[ImageScores], prompt: str, output: str) -> di
 
 
 def summarize(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, Samples]]:
-    """Mean of each metric over all objects, in percent, and its samples."""
+    """Mean of each metric over all objects, in percent, and its samples.
+
+    `Spearman` is the rank correlation of predicted IoU and IoU over all objects; absent if undefined.
+    """
     objects = [own for score in scores.values() for own in score.objects]
     figures, samples = {}, {}
     for name in objects[0] if objects else ():
@@ -77,6 +81,10 @@ def summarize(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, 
             for image, score in scores.items()
             if score.objects
         }
+    estimates = [value for score in scores.values() for value in score.predicted_iou]
+    correlation = rank_correlation(estimates, [own["IoU"] for own in objects]) if estimates else None
+    if correlation is not None:
+        figures["Spearman"] = 100 * correlation
     return figures, samples
 
 
@@ -85,7 +93,8 @@ def mean_rows(name: str, sets: Sequence[Sequence[Row]]) -> list[Row]:
     rows = []
     for group in zip(*sets, strict=True):
         first = group[0]
-        figures = {m: float(np.mean([row.figures[m] for row in group])) for m in first.figures}
+        metrics = [metric for metric in first.figures if all(metric in row.figures for row in group)]
+        figures = {metric: float(np.mean([row.figures[metric] for row in group])) for metric in metrics}
         rows.append(Row(name, first.prompt, first.output, sum(row.n for row in group), figures))
     return rows
 
@@ -103,8 +112,8 @@ def table_of(rows: Sequence[Row]) -> Table:
         line = [*([row.model] if several else []), row.dataset, str(row.n), row.prompt, row.output]
         for metric in metrics:
             value = row.figures.get(metric, math.nan)
-            gain = "" if base is None or base is row else f" ({value - base.figures[metric]:+.1f})"
-            line.append("-" if math.isnan(value) else f"{value:.1f}{gain}")
+            gain = math.nan if base is None or base is row else value - base.figures.get(metric, math.nan)
+            line.append("-" if math.isnan(value) else f"{value:.1f}" + ("" if math.isnan(gain) else f" ({gain:+.1f})"))
         if with_paper:
             line.append(" / ".join(f"{row.paper[m]:.1f}" for m in metrics if m in row.paper))
         cells.append(line)

@@ -31,7 +31,8 @@ Metrics = dict[str, float]
 class Score:
     """Per-object metrics of an image, 0 to 1, for a prompt and mask output; means over sampled prompts.
 
-    `curve` is the boundary IoU at each width, or the IoU after each click; `empty` the number of masks without a pixel.
+    `curve` is the boundary IoU at each width, or the IoU after each click; `empty` the number of masks without a pixel;
+    `predicted_iou` the model's own score of each object's mask, if it has one.
     """
 
     prompt: str
@@ -39,6 +40,7 @@ class Score:
     objects: list[Metrics]
     curve: list[float] = field(default_factory=list)
     empty: int = 0
+    predicted_iou: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

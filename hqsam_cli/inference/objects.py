@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ..configs import ObjectsConfig
-from ..modeling.sam import stability_score
+from ..modeling.mask_quality import stability_score
 from ..records import Box, Instance, MaskCrop, Prompt
 from .everything import point_grid
 from .postprocess import SCALE

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import MLP, LayerNorm2d
+from .mask_quality import IoUHead
 from .transformer import TwoWayTransformer, flat_pixels, per_prompt
 
 MASK_TOKENS = 4  # 0 for single-mask output, 1 to 3 for whole, part and subpart
@@ -35,9 +36,10 @@ class MaskDecoder(nn.Module):
         embed_dim: channels C of the image embedding.
         interm_dim: channels of the early encoder features; 0 for HQ modules without features of the image.
         has_hq: whether to add the HQ modules; without them this is SAM's decoder.
+        has_iou_head: whether to add `hf_iou_head`, which `HQSam.predict` applies to masks; HQ-SAM has none.
     """
 
-    def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True) -> None:
+    def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True, has_iou_head: bool = False) -> None:
         super().__init__()
         width = embed_dim // 8
         self.transformer = TwoWayTransformer(embed_dim)
@@ -52,6 +54,7 @@ class MaskDecoder(nn.Module):
         )
         self.output_hypernetworks_mlps = nn.ModuleList(MLP(embed_dim, embed_dim, width, 3) for _ in range(MASK_TOKENS))
         self.iou_prediction_head = MLP(embed_dim, 256, MASK_TOKENS, 3)
+        self.hf_iou_head = IoUHead() if has_iou_head else None
         self.has_hq = has_hq
         if has_hq:
             self.hf_token = nn.Embedding(1, embed_dim)

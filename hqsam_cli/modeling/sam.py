@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..configs import MaskOutput
 from .mask_decoder import MaskDecoder, MaskLogits
+from .mask_quality import stability_score
 from .prompt_encoder import PromptBatch, PromptEncoder
 
 EMBED_DIM = 256
@@ -19,20 +20,14 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 MaskChoice = Literal["single", "best", "all"]
 # Stability scores of SAM's mask below which `auto` omits SAM's logits, and above which it adds them in full.
 UNSTABLE, STABLE = 0.8, 0.9
-ADDED = frozenset({"sum", "auto"})  # outputs made from both SAM's logits and those of the HQ token
-STABILITY_OFFSET = 1.0  # logits above and below the mask threshold, as in SAM's automatic mask generator
+# Outputs made from both SAM's logits and those of the HQ token.
+ADDED: frozenset[MaskOutput] = frozenset({"sum", "auto"})
 
 
 def normalize(pixels: Tensor) -> Tensor:
     """Normalize pixels 0 to 255, (..., 3, H, W), with SAM's mean and standard deviation, to float32."""
     mean = torch.tensor(PIXEL_MEAN, device=pixels.device).view(3, 1, 1)
     return (pixels - mean) / torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1)
-
-
-def stability_score(logits: Tensor, offset: float = STABILITY_OFFSET) -> Tensor:
-    """IoU of the masks of logits (..., h, w) thresholded at plus and minus `offset`: (...)."""
-    union = (logits > -offset).sum(dim=(-2, -1)).clamp(min=1)
-    return (logits > offset).sum(dim=(-2, -1)) / union
 
 
 def auto_weight(sam: Tensor) -> Tensor:
@@ -84,6 +79,7 @@ class HQSam(nn.Module):
         interm_dim: channels of the early features; 0 for HQ modules that fuse none.
         image_size: input size S in pixels.
         has_hq: False for a plain SAM, whose only mask output is `sam`.
+        has_iou_head: whether the HQ modules include a head that predicts the IoU of `sum` or `auto` masks.
 
     Attributes:
         mask_output: default of `Predictor`.
@@ -98,7 +94,13 @@ class HQSam(nn.Module):
     square_input = False
 
     def __init__(
-        self, image_encoder: nn.Module, interm_dim: int, *, image_size: int = 1024, has_hq: bool = True
+        self,
+        image_encoder: nn.Module,
+        interm_dim: int,
+        *,
+        image_size: int = 1024,
+        has_hq: bool = True,
+        has_iou_head: bool = False,
     ) -> None:
         super().__init__()
         self.image_size = image_size
@@ -107,7 +109,7 @@ class HQSam(nn.Module):
         self.mask_output: MaskOutput = "sum"
         self.image_encoder = image_encoder
         self.prompt_encoder = self.prompt_encoder_class(EMBED_DIM, image_size)
-        self.mask_decoder = self.mask_decoder_class(EMBED_DIM, interm_dim, has_hq=has_hq)
+        self.mask_decoder = self.mask_decoder_class(EMBED_DIM, interm_dim, has_hq=has_hq, has_iou_head=has_iou_head)
 
     @property
     def device(self) -> torch.device:
@@ -179,20 +181,22 @@ class HQSam(nn.Module):
             iou_threshold: logits of prompts without a predicted IoU above it are 0 and not computed.
 
         Returns:
-            Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K); K is 3 for `all`, else 1.
+            Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K); K is 3 for `all`, else 1. IoUs are SAM's predictions,
+            except for `single` masks of `sum` and `auto` if the model has a head for their IoU.
         """
+        head = self.mask_decoder.hf_iou_head if choice == "single" else None
         tokens = self.single_tokens if choice == "single" else (1, 2, 3)
         columns = slice(tokens[0], tokens[-1] + 1)
         needs_sam = not ADDED.isdisjoint(outputs) or (choice == "single" and len(tokens) > 1)
         found: dict[MaskOutput, tuple[Tensor, Tensor]] = {}
         for with_hq in sorted({output != "sam" for output in outputs}):
-            sam, hq, iou = self.decode(
+            sam, hq, sam_iou = self.decode(
                 features if with_hq else features._replace(hq=None),
                 prompts,
                 mask_tokens=tokens if needs_sam or not with_hq else (),
                 is_wanted=None if iou_threshold is None else lambda iou: iou[:, columns].amax(dim=1) > iou_threshold,
             )
-            iou = iou[:, columns]
+            iou = sam_iou[:, columns]
             chosen = self._chosen(sam, iou, choice)
             if chosen is not None:
                 iou = iou.gather(1, chosen)
@@ -204,10 +208,9 @@ class HQSam(nn.Module):
             if hq is None:
                 raise ValueError(f"the outputs {', '.join(outputs)} need HQ features")
             found["hq"] = hq.expand(-1, iou.shape[1], -1, -1), iou
-            if "sum" in outputs:
-                found["sum"] = sam + hq, iou
-            if "auto" in outputs:
-                found["auto"] = weighted_sum(sam, hq), iou
+            for output in ADDED.intersection(outputs):
+                logits = weighted_sum(sam, hq) if output == "auto" else sam + hq
+                found[output] = logits, iou if head is None else head(sam_iou, sam, hq, logits)
         return {output: found[output] for output in outputs}
 
     def _chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:

@@ -19,13 +19,16 @@ from .prompts import join_prompts, prompt_batch
 from .variants import VARIANTS
 
 SEEDS = 1_000_003  # exceeds the number of images of a run
+JITTER = 0.15  # of the boxes of SAM's proposals for a predicted IoU, as a fraction of their sides
+SMOOTH = 0.05  # errors of a predicted IoU above it have an L1 loss
 
 
 class Criterion(nn.Module):
     """HQ-SAM's training loss.
 
     `config.mask_output` selects the logits: the HQ logits as in the paper, their sum with SAM's, the mean of both
-    losses (`both`), that of the HQ logits and of `weighted_sum` (`auto`), or SAM's own if SAM itself is trained.
+    losses (`both`), that of the HQ logits and of `weighted_sum` (`auto`), or SAM's own if SAM itself is trained. If a
+    head for the IoU of masks is trained, the loss is that of its predictions.
     `config.keep_sam` weights a distillation loss towards SAM's masks, for box prompts of objects that SAM proposes. The
     image encoder has gradients only if it is trained.
     """
@@ -38,7 +41,7 @@ class Criterion(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, and values to log."""
-        model, hq = self.model, self.learn == "hq"
+        model, hq = self.model, self.learn in ("hq", "score")
         prompts, sam_masks = prompt_batch(batch), torch.zeros(0)
         if self.cache is None:
             with torch.set_grad_enabled(self.learn == "all"):
@@ -47,18 +50,23 @@ class Criterion(nn.Module):
         else:
             images = self._cached(batch, self.cache)
             outputs = zip(*(image.encoding for image in images), strict=True)
-            encoding = tuple(torch.stack([own.to(model.device) for own in output]) for output in outputs)
+            # In float32, since autocast to bfloat16 on a CPU does not stack float16.
+            encoding = tuple(torch.stack([own.to(model.device).float() for own in output]) for output in outputs)
             proposals = [(image.boxes, image.sam_masks) for image in images]
         if self.learn != "all":
             encoding = tuple(own.float() for own in encoding)
         if self.keep_sam:
-            boxes, sam_masks = _distillation_prompts(proposals, batch.picks, model.device)
+            jitter = JITTER if self.learn == "score" else 0.0
+            boxes, sam_masks = _distillation_prompts(proposals, batch.picks, model.device, jitter)
             prompts = join_prompts(prompts, boxes)
         features = model.fused(*encoding, hq=hq)
         mask_tokens = (0,) if self.learn != "hq" or self.trained != "hq" else ()
-        logits = self._logits(model.decode(features, prompts, mask_tokens=mask_tokens))
+        decoded = model.decode(features, prompts, mask_tokens=mask_tokens)
+        logits = self._logits(decoded)
         count = len(batch.masks)
         target = batch.masks.float() / 255
+        if self.learn == "score":
+            return self._score_loss(decoded, logits[-1][:, None], target[:, None], sam_masks[:, None])
         losses = [point_loss(own[:count], target, batch.draws, boundary_only=self.boundary_only) for own in logits]
         loss = torch.stack(losses).mean()
         small = functional.interpolate(target[:, None], logits[0].shape[-2:], mode="area")
@@ -69,9 +77,26 @@ class Criterion(nn.Module):
             log["distillation_loss"] = distillation.detach()
         return loss, log
 
+    def _score_loss(
+        self, decoded: MaskLogits, logits: Tensor, target: Tensor, sam_masks: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Smooth L1 loss of the predicted IoU of masks, (P, 1, h, w), and values to log.
+
+        The first masks are compared with `target` (N, 1, S, S), the others with those of SAM, (P - N, 1, h, w).
+        """
+        head, count = self.model.mask_decoder.hf_iou_head, len(target)
+        assert head is not None and decoded.hq is not None
+        upsampled = functional.interpolate(logits[:count].float(), target.shape[-2:], mode="bilinear")
+        iou = torch.cat([hard_iou(upsampled, target), hard_iou(logits[count:], sam_masks.float())])
+        error = functional.smooth_l1_loss(
+            head(decoded.iou, decoded.sam, decoded.hq, logits), iou, reduction="none", beta=SMOOTH
+        )
+        loss = (error[:count].sum() + self.keep_sam * error[count:].sum()) / count
+        return loss, {"iou": iou[:count].mean()}
+
     def _logits(self, decoded: MaskLogits) -> list[Tensor]:
         """The logits (P, h, w) to train."""
-        if self.learn != "hq":
+        if self.learn not in ("hq", "score"):
             return [decoded.sam[:, 0]]
         assert decoded.hq is not None
         found = [] if self.trained == "sum" else [decoded.hq[:, 0]]
@@ -107,14 +132,20 @@ class Criterion(nn.Module):
 
 
 def _distillation_prompts(
-    proposals: list[tuple[Tensor, Tensor]], picks: list[float], device: torch.device
+    proposals: list[tuple[Tensor, Tensor]], picks: list[float], device: torch.device, jitter: float
 ) -> tuple[PromptBatch, Tensor]:
-    """Sample a box from the proposals of each image, with SAM's masks for them, bool (M, h, w)."""
+    """Sample a box from the proposals of each image, with SAM's masks for them, bool (M, h, w).
+
+    Box corners are moved by up to `jitter` of the sides.
+    """
     places = [int(pick * len(boxes)) for pick, (boxes, _) in zip(picks, proposals, strict=True)]
     # Slices, since an image without proposals adds no box.
     boxes, sam_masks = (
         torch.cat([own[part][place : place + 1] for place, own in zip(places, proposals, strict=True)])
         for part in (0, 1)
     )
+    noise = [torch.rand(1, 4, generator=torch.Generator().manual_seed(int(SEEDS * pick))) for pick in picks]
+    moved = torch.cat([own for own, (found, _) in zip(noise, proposals, strict=True) if len(found)] or [boxes])
+    boxes = boxes + jitter * (2 * moved - 1) * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     rows = torch.tensor([row for row, (own, _) in enumerate(proposals) if len(own)], dtype=torch.long)
     return box_prompts(boxes, rows, device), sam_masks.to(device)

@@ -20,7 +20,7 @@ from ..io.masks import is_foreground
 from .augment import STRONG, color_jittered, composite, large_scale_jittered, mosaic, one_component, scaled_and_cropped
 from .encoding_cache import EncodedImage, EncodingCache
 from .losses import POINT_DRAWS
-from .prompts import paper_prompt, varied_prompt
+from .prompts import loose_prompt, paper_prompt, varied_prompt
 
 MAX_PAIRS = 50  # attempts per sample
 MAX_CROPS = 20  # attempts per pair
@@ -55,11 +55,20 @@ class Batch(NamedTuple):
 class Samples(Dataset[Batch]):
     """Augmented images with P prompts each; with fewer objects, several prompts share one.
 
-    `cache` holds a fixed number of augmented images; with None each sample has a new one.
+    `cache` holds a fixed number of augmented images; with None each sample has a new one. `loose` is the share of poor
+    prompts, see `loose_prompt`.
     """
 
-    def __init__(self, source: AugmentedPairs, seed: int, prompts: int = 1, cache: EncodingCache | None = None) -> None:
-        self.source, self.seed, self.prompts, self.cache = source, seed, prompts, cache
+    def __init__(
+        self,
+        source: AugmentedPairs,
+        seed: int,
+        prompts: int = 1,
+        cache: EncodingCache | None = None,
+        *,
+        loose: float = 0.0,
+    ) -> None:
+        self.source, self.seed, self.prompts, self.cache, self.loose = source, seed, prompts, cache, loose
 
     def __getitem__(self, index: int) -> Batch:
         number = index  # of the augmented image: the sample's own, or from a shuffle of the cache
@@ -81,7 +90,10 @@ class Samples(Dataset[Batch]):
         order = rng.permutation(len(masks))
         chosen = [masks[order[i % len(masks)]] for i in range(self.prompts)]
         draw_prompt = paper_prompt if self.source.augmentation == "paper" else varied_prompt
-        prompts = [draw_prompt(rng, mask) for mask in chosen]
+        prompts = [
+            loose_prompt(rng, mask, masks) if self.loose and rng.random() < self.loose else draw_prompt(rng, mask)
+            for mask in chosen
+        ]
         points, labels, coarse, has_coarse = (torch.from_numpy(np.stack(part)) for part in zip(*prompts, strict=True))
         draws = torch.from_numpy(rng.random((len(prompts), POINT_DRAWS, 2), np.float32))
         shown = [number], [image], [encoded], [objects], [pick], problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .data import Batch
 
 MAX_POINTS = 10
+LOOSE = 0.33  # greatest error of a loose box, as a fraction of its sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,25 @@ def varied_prompt(rng: np.random.Generator, mask: np.ndarray, mix: PromptMix = M
     return _padded(points, coarse, has_coarse)
 
 
+def loose_prompt(rng: np.random.Generator, mask: np.ndarray, others: Sequence[np.ndarray]) -> SampledPrompt:
+    """A poor prompt for a mask, uint8 0 to 255 (S, S): a box off by up to a third, also around one of the `others`."""
+    mask = is_foreground(mask).view(np.uint8)
+    size, sides = mask.shape[0], np.tile(cv2.boundingRect(mask)[2:], 2)
+    box = np.array(_corners(mask)) + rng.uniform(-LOOSE, LOOSE, 4) * sides
+    if len(others) > 1 and rng.random() < 0.3:
+        other = _corners(is_foreground(others[int(rng.integers(len(others)))]).view(np.uint8))
+        box = np.array([*np.minimum(box[:2], other[:2]), *np.maximum(box[2:], other[2:])])
+    x0, y0, x1, y1 = np.clip(box, 0, size)
+    corners = [(x0, y0, BOX_TOP_LEFT), (x1, y1, BOX_BOTTOM_RIGHT)]
+    return _padded(corners, np.zeros((size // 4, size // 4), np.float32), False)
+
+
+def _corners(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """The tight box of a mask, uint8 0 / 1: x0, y0, x1, y1."""
+    x, y, width, height = cv2.boundingRect(mask)
+    return x, y, x + width, y + height
+
+
 def paper_prompt(rng: np.random.Generator, mask: np.ndarray) -> SampledPrompt:
     """Sample HQ-SAM's training prompt: the tight box, ten points, or a noisy coarse mask, with equal probability.
 
@@ -107,8 +128,7 @@ def _padded(points: list[tuple[float, float, int]], coarse: np.ndarray, has_coar
 
 def _box(rng: np.random.Generator, mask: np.ndarray) -> list[tuple[float, float, int]]:
     """The tight box with probability 0.33, else a box with noise of about 5 %, rarely up to 20 %."""
-    x, y, width, height = cv2.boundingRect(mask)
-    box = np.array([x, y, x + width, y + height], np.float64)
+    box = np.array(_corners(mask), np.float64)
     sides = np.tile(box[2:] - box[:2], 2)
     kind = rng.random()
     if kind > 0.33:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from .. import __version__
 from ..configs import VERSION, MaskOutput, TrainConfig, digest, identity
@@ -22,7 +23,7 @@ from ..errors import UsageError
 from ..modeling.sam import HQSam
 from ..progress import SILENT, Progress
 from ..weights.checkpoints import load_checkpoint, read_state
-from ..weights.conversion import HQ_KEY
+from ..weights.conversion import HQ_KEY, is_hq
 from ..weights.hub import file_hash
 from ..weights.registry import ARCHITECTURES, infer_architecture
 from .ablations import BASELINE, TABLES, AblationScores
@@ -43,6 +44,7 @@ PLOT, CACHE = "metrics.png", "cache"
 RESULTS = (CHECKPOINT, HQ_ONLY, LEARNED_ONLY, PLOT)
 CACHE_FORMAT = 3
 STRIDE = 32  # the input size must be a multiple
+LOOSE_PROMPTS = 0.3  # share of poor prompts in the training of a head for the IoU of masks
 
 
 class TrainPlan(NamedTuple):
@@ -91,14 +93,14 @@ class TrainRun:
     @property
     def mask_output(self) -> MaskOutput:
         """The mask output to validate."""
-        if self.config.learn != "hq":
+        if self.config.trains_sam:
             return "sam"
         return "sum" if self.config.mask_output == "both" else self.config.mask_output
 
     @property
     def learned_file(self) -> Path:
         """Path of the best learned tensors."""
-        return self.output / (HQ_ONLY if self.config.learn == "hq" else LEARNED_ONLY)
+        return self.output / (LEARNED_ONLY if self.config.trains_sam else HQ_ONLY)
 
     def identity(self) -> dict[str, str]:
         """Options the weights depend on; the number of steps may grow if the learning rate does not depend on it."""
@@ -146,8 +148,8 @@ def train_run(run: TrainRun, world: World) -> TrainResult:
     cache = EncodingCache(run.cache_folder(), config.cache) if config.cache else None
     trainer = Trainer(
         model,
-        world.wrap(Criterion(model, config, cache), all_used=config.learn == "hq"),
-        Samples(pairs, config.seed, config.prompts, cache),
+        world.wrap(Criterion(model, config, cache), all_used=not config.trains_sam),
+        Samples(pairs, config.seed, config.prompts, cache, loose=LOOSE_PROMPTS if config.learn == "score" else 0.0),
         config,
         epoch_steps,
         identity=run.identity(),
@@ -249,19 +251,25 @@ def _end_epoch(run: TrainRun, trainer: Trainer, number: int) -> None:
     history.epochs.append(epoch)
     if trainer.world.is_main:
         if epoch is _best(history):
-            save_tensors(run.learned_file, trainer.result, _metadata(run, trainer, epoch))
+            save_tensors(run.learned_file, _learned(run, trainer), _metadata(run, trainer, epoch))
         trainer.save()
         trainer.write_metrics(epoch.to_dict())
         save_plot(trainer.metrics, history.epochs, run.output / PLOT)
 
 
+def _learned(run: TrainRun, trainer: Trainer) -> dict[str, Tensor]:
+    """The learned tensors, with the HQ modules whose masks a head was trained for."""
+    state = {} if run.config.trains_sam else trainer.model.state_dict()
+    return {key: tensor for key, tensor in state.items() if is_hq(key)} | trainer.result
+
+
 def _metadata(run: TrainRun, trainer: Trainer, epoch: Epoch) -> dict[str, str]:
     """Metadata needed to load the weights, and how they were trained."""
-    return {
+    needed = {
         "architecture": str(infer_architecture(trainer.model.state_dict())),
         "image_size": str(trainer.model.image_size),
-        "learned": run.config.learn,
-        **({"mask_output": "auto"} if run.config.mask_output == "auto" else {}),
+    }
+    own = {
         "base_sha256": file_hash(run.base),
         "data": ", ".join(f"{folder.name} ({len(folder.pairs)} x {folder.weight:g})" for folder in run.data),
         "command": run.command,
@@ -269,6 +277,11 @@ def _metadata(run: TrainRun, trainer: Trainer, epoch: Epoch) -> dict[str, str]:
         "images_per_second": f"{trainer.images_per_second:.2f}",
         "version": __version__,
     }
+    if run.config.mask_output == "auto":
+        needed["mask_output"] = "auto"
+    if run.config.learn == "score":  # the masks are still those of the base model
+        return read_state(run.base)[1] | needed | {f"score_{key}": value for key, value in own.items()}
+    return {**needed, "learned": run.config.learn, **own}
 
 
 def _sets_digest(folders: list[ImageMaskFolder]) -> str:

@@ -96,6 +96,11 @@ def check_options(config: TrainConfig, data: Sequence[object]) -> None:
         raise UsageError("`variant`, `fusion`, `learn` and `table` are one ablation each", remedy="pass one of them")
     if config.cache and config.learn == "all":
         raise UsageError("the encoder is trained, so its features change", option="cache", remedy="omit it")
+    if config.learn == "score":
+        if config.mask_output == "hq":
+            raise UsageError("`learn` score needs masks made with SAM's", remedy="pass `mask_output` auto or sum")
+        if config.val:
+            raise UsageError("`learn` score does not change masks", option="val", remedy="omit it, and run hqsam eval")
     if config.table is not None and not config.val:
         raise UsageError("`table` compares scores", remedy="pass `val` FOLDER")
 

@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from ..configs import Learn, TrainConfig
 from ..errors import UsageError
 from ..modeling.mask_decoder import MASK_TOKENS, MaskDecoder, products
+from ..modeling.mask_quality import IoUHead
 from ..modeling.sam import EMBED_DIM, HQSam
-from ..weights.conversion import HQ_MODULES, is_hq
+from ..weights.conversion import HQ_MODULES, IOU_HEAD, is_hq
 
 Token = Literal["hq", "context", "scaled"]
 Fusion = Literal["none", "decoder", "early", "final", "full"]
@@ -63,7 +64,8 @@ def is_learned(name: str, learn: Learn) -> bool:
     """Whether a parameter is trained; all others are frozen."""
     if learn == "hq":
         return is_hq(name)
-    return name.startswith({"all": ("",), "decoder": ("mask_decoder.",), "token": OUTPUT_TOKEN}[learn])
+    parts = {"score": (IOU_HEAD,), "all": ("",), "decoder": ("mask_decoder.",), "token": OUTPUT_TOKEN}
+    return name.startswith(parts[learn])
 
 
 class AblatedDecoder(MaskDecoder):
@@ -114,22 +116,30 @@ def prepare(model: HQSam, config: TrainConfig) -> None:
     """Replace the model's decoder by the one to train, and freeze all other parameters.
 
     SAM's weights are kept. HQ modules are new if the model has none, with `config.fresh`, and in ablations: initialized
-    by PyTorch, as in the paper, or by `init_as_sam`.
+    by PyTorch, as in the paper, or by `init_as_sam`. An IoU head is trained for the masks of the HQ modules, so it is
+    removed if these are trained.
 
     Raises:
-        UsageError: an ablation of a model whose HQ modules fuse no early features.
+        UsageError: an ablation of a model whose HQ modules fuse no early features, or a head for a model without any.
     """
     dim = model.interm_dim
     torch.manual_seed(config.seed)
     learn, variant = config.learn, VARIANTS[config.variant]
     decoder = model.mask_decoder
-    if learn != "hq":
+    if learn == "score":
+        if not model.has_hq:
+            raise UsageError("`learn` score: the base model has no HQ modules", remedy="train them first")
+        if config.fresh or decoder.hf_iou_head is None:
+            decoder.hf_iou_head = IoUHead()
+    else:
+        decoder.hf_iou_head = None
+    if config.trains_sam:
         decoder = model.mask_decoder_class(EMBED_DIM, dim, has_hq=False)
     elif variant != FULL:
         if not dim:
             raise UsageError("ablations are of HQ-SAM's early features and tokens", remedy="pass a SAM or HQ-SAM")
         decoder = AblatedDecoder(EMBED_DIM, dim, variant)
-    elif config.fresh or not model.has_hq:
+    elif learn == "hq" and (config.fresh or not model.has_hq):
         decoder = model.mask_decoder_class(EMBED_DIM, dim)
     if decoder is not model.mask_decoder:
         sam = {k: v for k, v in model.mask_decoder.state_dict().items() if k.split(".")[0] not in HQ_MODULES}

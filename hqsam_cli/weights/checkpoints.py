@@ -19,7 +19,16 @@ from ..errors import HqsamError, UsageError, first_line
 from ..inference.predictor import prepare_for_inference
 from ..io.file_types import HEAD, describe_placeholder
 from ..modeling.sam import HQSam
-from .conversion import DECODER, HQ_KEY, HQ_MODULES, is_hq, is_transformers, plain_names, to_official_state
+from .conversion import (
+    DECODER,
+    HQ_KEY,
+    HQ_MODULES,
+    has_iou_head,
+    is_hq,
+    is_transformers,
+    plain_names,
+    to_official_state,
+)
 from .hub import EXPORTED_FILE, find_checkpoint
 from .registry import ARCHITECTURES, PACKAGED, architecture_of_hq, build_model, infer_architecture
 
@@ -127,7 +136,7 @@ def _validated(path: Path, raw: dict[str, Tensor], metadata: dict[str, str]) -> 
     kind = "HQ-SAM" if HQ_KEY in state else "SAM"
     size = metadata.get("image_size", DEFAULT_IMAGE_SIZE)
     image_size = int(size if size.isdigit() else DEFAULT_IMAGE_SIZE)
-    model = build_model(architecture, has_hq=HQ_KEY in state, image_size=image_size)
+    model = build_model(architecture, has_hq=HQ_KEY in state, has_iou_head=has_iou_head(state), image_size=image_size)
     _check_tensors(path, f"{kind} {architecture}", model.state_dict(), state)
     return Checkpoint(kind, architecture, layout, state, metadata, model)
 
@@ -283,7 +292,8 @@ def _architecture_of_hq(path: Path, state: Mapping[str, Tensor], metadata: Mappi
             )
     else:
         architecture = architecture_of_hq(fusion.shape[0] if fusion.ndim else 0) or "vit_tiny"
-    wanted = {key: tensor for key, tensor in build_model(architecture).state_dict().items() if is_hq(key)}
+    model = build_model(architecture, has_iou_head=has_iou_head(state))
+    wanted = {key: tensor for key, tensor in model.state_dict().items() if is_hq(key)}
     hq_state = {key: tensor for key, tensor in state.items() if is_hq(key)}
     _check_tensors(path, f"HQ modules of {architecture}", wanted, hq_state)
     return architecture

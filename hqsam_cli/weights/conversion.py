@@ -19,7 +19,8 @@ from .registry import ARCHITECTURES, build_model, infer_architecture
 
 HQ_MODULES = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
 DECODER = "mask_decoder."
-HQ_PREFIXES = tuple(f"{DECODER}{module}." for module in HQ_MODULES)
+IOU_HEAD = f"{DECODER}hf_iou_head."  # optional
+HQ_PREFIXES = (*(f"{DECODER}{module}." for module in HQ_MODULES), IOU_HEAD)
 PREFIXES = ("module.", "model.", "sam.", "_orig_mod.")  # added by DDP, trainers, torch.compile
 BARE_DECODER = ("hf_token.weight", "transformer.")  # keys of the authors' training, which only saves the decoder
 HQ_KEY = "mask_decoder.hf_token.weight"
@@ -132,8 +133,13 @@ def is_transformers(state: Mapping[str, Tensor]) -> bool:
 
 
 def is_hq(key: str) -> bool:
-    """Whether an official key belongs to the HQ modules, which HQ-SAM adds to SAM."""
+    """Whether an official key belongs to the HQ modules, which HQ-SAM adds to SAM, or to their IoU head."""
     return key.startswith(HQ_PREFIXES)
+
+
+def has_iou_head(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state with official keys has an IoU head; the official HQ-SAM models have none."""
+    return any(key.startswith(IOU_HEAD) for key in state)
 
 
 def to_official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -165,7 +171,7 @@ def _from_sam2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
-    """Convert a state from the official to the `transformers` layout.
+    """Convert a state from the official to the `transformers` layout, which has no IoU head for the HQ masks.
 
     Raises:
         HqsamError: `transformers` does not support the architecture.
@@ -176,7 +182,7 @@ def transformers_state(state: Mapping[str, Tensor], architecture: str) -> dict[s
             f"the transformers layout does not support {architecture}, only {', '.join(vits)}",
             remedy="write a .pth or .safetensors",
         )
-    return {transformers_key(key): tensor for key, tensor in state.items()}
+    return {transformers_key(key): tensor for key, tensor in state.items() if not key.startswith(IOU_HEAD)}
 
 
 def transformers_config(architecture: str, *, has_hq: bool) -> dict[str, Any]:

@@ -219,7 +219,14 @@ WEIGHTS = {
 }
 
 
-def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 1024, device: str = "meta") -> HQSam:
+def build_model(
+    architecture: str,
+    *,
+    has_hq: bool = True,
+    has_iou_head: bool = False,
+    image_size: int = 1024,
+    device: str = "meta",
+) -> HQSam:
     """Build a model without trained weights.
 
     Args:
@@ -237,7 +244,8 @@ def build_model(architecture: str, *, has_hq: bool = True, image_size: int = 102
         raise ValueError(f"no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}")
     entry = ARCHITECTURES[architecture]
     with torch.device(device), Uninitialized() if device == "meta" else nullcontext():
-        return entry.model(entry.build(image_size), entry.interm_dim, image_size=image_size, has_hq=has_hq)
+        encoder, dim = entry.build(image_size), entry.interm_dim
+        return entry.model(encoder, dim, image_size=image_size, has_hq=has_hq, has_iou_head=has_iou_head)
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> str | None:

@@ -250,10 +250,39 @@ def test_a_table_is_printed_beside_the_papers(hqsam: Run, data: Path) -> None:
     assert "12.2" in shown.out
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_a_head_for_scores_is_killed_and_continued_and_changes_no_mask(hqsam: Run, data: Path, tmp_path: Path) -> None:
+    learn = ("--learn", "score", "--mask-output", "auto", "--keep-sam", "1", "--augmentation", "strong", "--cache", "8")
+    arguments = ("--data", data, "--steps", "20", "--checkpoint-steps", "1", "--ema-decay", "0.9", *learn, *SMALL)
+    killed = run_alone(*arguments, "-o", tmp_path / "killed")
+    state = tmp_path / "killed" / "train.pt"
+    while not state.exists():
+        assert killed.poll() is None, killed.communicate()[1].decode()
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    step = torch.load(state, weights_only=True)["step"]
+    assert 0 < step < 20
+    continued = hqsam("train", *arguments, "-o", "killed")
+    assert continued.code == 0, continued.err
+    assert f"{step} of 20 steps already done" in continued.err
+    assert hqsam("train", *arguments, "-o", "unbroken").code == 0
+    learned, whole = (tensors(tmp_path / "killed" / name) for name in ("hq_only.safetensors", "hqsam.safetensors"))
+    for name, made in (("hq_only.safetensors", learned), ("hqsam.safetensors", whole)):
+        assert equal(made, tensors(tmp_path / "unbroken" / name))
+    base = {key: value for key, value in tensors(PACKAGED["lite"]).items() if "hf_iou_head" not in key}
+    head = {key: value for key, value in whole.items() if key not in base}
+    assert len(head) == 4 and all(value.any() for value in head.values())
+    assert all(torch.equal(value.float(), whole[key].float()) for key, value in base.items())
+    assert learned.keys() == {key for key in whole if is_hq(key)}
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         ((), "--data FOLDER"),
+        (("--data", "DATA", "--learn", "score"), "--mask-output auto or sum"),
+        (("--data", "DATA", "--learn", "score", "--mask-output", "auto", "--val", "DATA"), "run hqsam eval"),
         (("--data", "nowhere"), "nowhere: no image-mask pairs"),
         (
             ("--data", str(ROOT / "sample_data")),

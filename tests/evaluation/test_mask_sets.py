@@ -133,6 +133,26 @@ def test_broken_pairs_are_named_and_counted_and_in_no_mean(run: Run, folder: Pat
     assert sum(bool(line.error) for line in results.lines) == 4
 
 
+def test_predicted_ious_are_compared_by_rank_with_those_of_the_masks(run: Run, folder: Path) -> None:
+    class Scored(KnownMasks):
+        def masks(self, photo: Any, prompts: Any, outputs: Any = None) -> Any:
+            found = super().masks(photo, prompts, outputs)
+            return {name: (masks, [mask.sum() / photo.size for mask in masks]) for name, (masks, _) in found.items()}
+
+    def part(image: np.ndarray, prompt: Prompt, output: str) -> np.ndarray:
+        """Most of the larger object and half of the other; for `sam` as many rows of both."""
+        assert prompt.box is not None
+        x0, y0, x1, y1 = (round(n) for n in prompt.box)
+        rows = 20 if output == "sam" else {40: 26, 20: 10}[y1 - y0]
+        mask = np.zeros(image.shape[:2], bool)
+        mask[y0 : y0 + rows, x0:x1] = True
+        return mask
+
+    sam, both = run(folder, Scored(part))[0].rows
+    assert both.figures["Spearman"] == pytest.approx(100)
+    assert "Spearman" not in sam.figures, "both masks of SAM have the same score"
+
+
 def test_masks_of_zero_and_one_count_as_any_other(run: Run, folder: Path, box_filler: KnownMasks) -> None:
     before, _ = run(folder, box_filler)
     for path in (folder / "masks").iterdir():

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hqsam_cli.evaluation.metrics import boundary, boundary_iou, boundary_width, contour_f, iou
+from hqsam_cli.evaluation.metrics import boundary, boundary_iou, boundary_width, contour_f, iou, rank_correlation
 
 
 def eroded_boundary(mask: np.ndarray, width: int) -> np.ndarray:
@@ -98,3 +98,11 @@ def test_contour_f_is_the_definition() -> None:
     empty = np.zeros((70, 90), bool)
     assert contour_f(empty, empty) == 1.0
     assert contour_f(empty, noise > 0) == 0.0
+
+
+def test_rank_correlation_is_that_of_mean_ranks() -> None:
+    assert rank_correlation([0.1, 0.2, 0.9], [1, 10, 11]) == pytest.approx(1)
+    assert rank_correlation([0.1, 0.2, 0.9], [3, 2, 1]) == pytest.approx(-1)
+    # Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: covariance 4.5, variances 4.5 and 5.
+    assert rank_correlation([0, 5, 5, 7], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+    assert rank_correlation([0.5, 0.5], [0, 1]) is None

@@ -23,7 +23,7 @@ from hqsam_cli.modeling.prompt_encoder import (
 )
 from hqsam_cli.training.augment import Strength, composite, large_scale_jittered, mosaic
 from hqsam_cli.training.data import AugmentedPairs, Samples, collate, step_batches
-from hqsam_cli.training.prompts import PromptMix, paper_prompt, prompt_batch, varied_prompt
+from hqsam_cli.training.prompts import PromptMix, loose_prompt, paper_prompt, prompt_batch, varied_prompt
 
 SIZE = 96
 
@@ -222,3 +222,13 @@ def test_a_matte_brings_no_old_background_along() -> None:
     expected = alpha[..., None] * [220, 0, 0] + (1 - alpha[..., None]) * [0, 0, 220]
     assert np.abs(mixed - expected).max() < 40
     assert mixed[..., 1].max() < 40
+
+
+def test_loose_prompts_are_boxes_off_the_object_or_around_two() -> None:
+    masks = [np.zeros((SIZE, SIZE), np.uint8) for _ in range(2)]
+    masks[0][10:30, 10:20], masks[1][40:60, 45:60] = 255, 255
+    boxes = [loose_prompt(np.random.default_rng(seed), masks[0], masks).points[:2].ravel() for seed in range(60)]
+    alone = [box for box in boxes if box[2] < 40]
+    assert 20 < len(alone) < 60
+    assert all(np.all(np.abs(box - [10, 10, 20, 30]) <= 0.34 * np.array([10, 20, 10, 20])) for box in alone)
+    assert all(box[2] >= 60 and box[3] >= 60 for box in boxes if box[2] >= 40)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hqsam_cli.configs import Learn, TrainConfig
+from hqsam_cli.errors import UsageError
 from hqsam_cli.modeling.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PromptBatch
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.training.ablations import TABLES
@@ -114,6 +115,24 @@ def test_a_plain_sam_gets_new_modules_and_an_hq_sam_keeps_its_own() -> None:
     assert torch.equal(model.mask_decoder.hf_token.weight, token)
     prepare(model, TrainConfig(fresh=True))
     assert not torch.equal(model.mask_decoder.hf_token.weight, token)
+
+
+def test_an_iou_head_is_trained_alone_and_belongs_to_its_hq_modules() -> None:
+    model = small_model()
+    before = copied(model)
+    prepare(model, TrainConfig(learn="score"))
+    assert equal(before, model.state_dict())
+    learned = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert len(learned) == 4 and all(name.startswith("mask_decoder.hf_iou_head.") for name in learned)
+    head = model.mask_decoder.hf_iou_head
+    prepare(model, TrainConfig(learn="score"))
+    assert model.mask_decoder.hf_iou_head is head
+    prepare(model, TrainConfig(learn="score", fresh=True))
+    assert model.mask_decoder.hf_iou_head not in (head, None)
+    prepare(model, TrainConfig())
+    assert model.state_dict().keys() == before.keys()
+    with pytest.raises(UsageError, match="no HQ modules"):
+        prepare(small_model(has_hq=False), TrainConfig(learn="score"))
 
 
 def test_tables_begin_with_sam_and_end_with_hq_sam() -> None:

@@ -244,6 +244,24 @@ def test_merging_replaces_hq_modules_and_keeps_metadata(tmp_path: Path) -> None:
         assert torch.equal(value, added[key] if is_hq(key) else lite.state[key])
 
 
+def test_an_iou_head_is_optional_and_read_strictly(tmp_path: Path, tiny: dict[str, Tensor]) -> None:
+    plain = load_checkpoint(rewritten(tmp_path / "plain.pth", tiny, {}, safetensors=False))
+    assert plain.mask_decoder.hf_iou_head is None
+    scored = build_model("vit_tiny", has_iou_head=True, device="cpu").state_dict()
+    path = rewritten(tmp_path / "scored.safetensors", scored, {}, safetensors=True)
+    assert same(path, scored)
+    hq_only = {key: value for key, value in scored.items() if is_hq(key)}
+    assert len(hq_only) == sum(map(is_hq, tiny)) + 4
+    merged = merge_checkpoint(path, rewritten(tmp_path / "hq.pth", hq_only, {}, safetensors=False))
+    assert merged.state.keys() == scored.keys()
+    without = {key: value for key, value in hq_only.items() if key in tiny}
+    merged = merge_checkpoint(path, rewritten(tmp_path / "hq.pth", without, {}, safetensors=False))
+    assert merged.state.keys() == tiny.keys(), "a head belongs to the HQ modules that it was trained for"
+    del scored["mask_decoder.hf_iou_head.mlp.layers.1.bias"]
+    with pytest.raises(HqsamError, match=r"1 keys missing, first mask_decoder\.hf_iou_head"):
+        load_checkpoint(rewritten(tmp_path / "part.pth", scored, {}, safetensors=False))
+
+
 def test_incompatible_files_are_not_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Tensor], parts: tuple[Path, Path]
 ) -> None:

@@ -100,6 +100,11 @@ def test_round_trip_keeps_tensors_and_logits(tmp_path: Path, state: dict[str, Te
     assert torch.equal(logits(tmp_path / "model.safetensors"), expected)
 
 
+def test_an_iou_head_is_left_out(state: dict[str, Tensor]) -> None:
+    scored = state | {"mask_decoder.hf_iou_head.mlp.layers.0.bias": torch.zeros(8)}
+    assert transformers_state(scored, "vit_b").keys() == transformers_state(state, "vit_b").keys()
+
+
 def test_a_plain_sam_is_converted_too(tmp_path: Path, state: dict[str, Tensor]) -> None:
     plain = transformers_state({key: value for key, value in state.items() if not is_hq(key)}, "vit_b")
     save_file(plain, tmp_path / "model.safetensors")

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..layers import MLP
 from ..mask_decoder import MASK_TOKENS, MaskDecoder
+from ..mask_quality import stability_score
 from ..prompt_encoder import ABSENT, BOX_TOP_LEFT, PADDING_POINT, PromptBatch, PromptEncoder
-from ..sam import HQSam, ImageFeatures, MaskChoice, stability_score
+from ..sam import HQSam, ImageFeatures, MaskChoice
 from ..transformer import per_prompt
 
 STABLE, OFFSET = 0.98, 0.05  # a single mask below this stability score, with logits this far from 0, is replaced
@@ -49,8 +50,8 @@ class Sam2MaskDecoder(MaskDecoder):
     depend on the order.
     """
 
-    def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True) -> None:
-        super().__init__(embed_dim, interm_dim, has_hq=has_hq)
+    def __init__(self, embed_dim: int, interm_dim: int, *, has_hq: bool = True, has_iou_head: bool = False) -> None:
+        super().__init__(embed_dim, interm_dim, has_hq=has_hq, has_iou_head=has_iou_head)
         self.obj_score_token = nn.Embedding(1, embed_dim)
         self.iou_prediction_head = SigmoidMLP(embed_dim, 256, MASK_TOKENS, 3)
 
