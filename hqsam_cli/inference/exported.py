@@ -144,7 +144,10 @@ class ExportedPredictor(BasePredictor):
                     found["sam"] = sam, iou
                     continue
                 weights = {"hq": np.float32(0), "sum": np.float32(1), "auto": made["weight"][:, columns, None, None]}
-                found |= {name: (weights[name] * sam + made["hq"], iou) for name in outputs if name != "sam"}
+                single = {} if self.choice == "all" else {name: made.get(f"iou_{name}", iou) for name in outputs}
+                found |= {
+                    name: (weights[name] * sam + made["hq"], single.get(name, iou)) for name in outputs if name != "sam"
+                }
             yield chunk, found
 
 

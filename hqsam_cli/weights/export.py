@@ -31,7 +31,7 @@ from ..inference.predictor import EncodedImages, Predictor
 from ..inference.preprocess import ResizeLongestSide
 from ..io.atomic import writing
 from ..modeling.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PromptBatch
-from ..modeling.sam import PIXEL_MEAN, PIXEL_STD, HQSam, auto_weight
+from ..modeling.sam import PIXEL_MEAN, PIXEL_STD, HQSam, auto_weight, weighted_sum
 from ..records import MaskCrop, Prompt
 from .checkpoints import load_checkpoint
 from .exported import write_description
@@ -44,6 +44,7 @@ MIN_IOU = {"float32": 0.999, "float16": 0.95, "int8": 0.5}  # mean IoU of an exp
 LARGEST_FILE = 2**31 - 2**24  # bytes; protobuf files end at 2 GiB, larger weights are stored beside the graph
 BOXES, GRID = 6, 3  # prompts in a photo on which masks are compared: boxes of objects, and points per side
 ENCODER_OUTPUTS = ("embedding", "hq_features")
+DECODER_OUTPUTS = ("sam", "iou", "hq", "weight", "iou_sum", "iou_auto")  # the first two of a plain SAM
 PROMPT_INPUTS = ("image_index", "points", "labels", "masks", "has_mask")
 
 
@@ -90,7 +91,8 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     """Features and prompts to the logits (P, 4, S / 4, S / 4) of all SAM's masks and their predicted IoUs (P, 4).
 
-    With HQ also to the logits of the HQ token, (P, 1, S / 4, S / 4), and the weights (P, 4) of SAM's logits in `auto`.
+    With HQ also to the logits of the HQ token, (P, 1, S / 4, S / 4), the weights (P, 4) of SAM's logits in `auto`, and the
+    predicted IoUs (P, 1) of single masks of `sum` and of `auto`.
     """
 
     def __init__(self, model: HQSam) -> None:
@@ -122,7 +124,12 @@ class _Decoder(nn.Module):
             mask_tokens=(0, 1, 2, 3),
             use_hq=use_hq,
         )
-        return (sam, iou) if hq is None else (sam, iou, hq, auto_weight(sam))
+        if hq is None:
+            return sam, iou
+        single, head = sam[:, :1], self.model.mask_decoder.hf_iou_head
+        sums = single + hq, weighted_sum(single, hq)
+        ious = (iou[:, :1] if head is None else head(iou, single, hq, logits) for logits in sums)
+        return sam, iou, hq, auto_weight(sam), *ious
 
 
 def export_model(
@@ -206,10 +213,10 @@ def _traced(model: HQSam, folder: Path) -> list[str]:
     embedding, *features = _Encoder(model)(images)
     given = (embedding, *prompts, *features, *([torch.tensor(True)] if hq else []))
     names = [ENCODER_OUTPUTS[0], *PROMPT_INPUTS, *([ENCODER_OUTPUTS[1], "use_hq"] if hq else [])]
-    logits = ("sam", "iou", "hq", "weight") if hq else ("sam", "iou")
-    dynamic |= {name: {0: "prompts"} for name in (*PROMPT_INPUTS, *logits)}
+    made = DECODER_OUTPUTS if hq else DECODER_OUTPUTS[:2]
+    dynamic |= {name: {0: "prompts"} for name in (*PROMPT_INPUTS, *made)}
     dynamic |= {name: {0: "prompts", 1: "points"} for name in ("points", "labels")}
-    _trace(_Decoder(model), given, folder / DECODER, names, logits, dynamic)
+    _trace(_Decoder(model), given, folder / DECODER, names, made, dynamic)
     return [ENCODER, DECODER]
 
 
