@@ -91,8 +91,8 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     """Features and prompts to the logits (P, 4, S / 4, S / 4) of all SAM's masks and their predicted IoUs (P, 4).
 
-    With HQ also to the logits of the HQ token, (P, 1, S / 4, S / 4), the weights (P, 4) of SAM's logits in `auto`, and the
-    predicted IoUs (P, 1) of single masks of `sum` and of `auto`.
+    With HQ also to the logits of the HQ token, (P, 1, S / 4, S / 4), the weights (P, 4) of SAM's logits in `auto`, and
+    the predicted IoUs (P, 1) of single masks of `sum` and of `auto`.
     """
 
     def __init__(self, model: HQSam) -> None:
