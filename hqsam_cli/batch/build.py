@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..configs import SegmentConfig
+from ..configs import DetectorConfig, SegmentConfig
 from ..detection.detector import Detector
 from ..errors import UsageError
 from ..formats.outputs import Outputs
@@ -20,6 +20,7 @@ from ..inference.predictor import Predictor, prepare_for_inference
 from ..progress import SILENT, Progress
 from ..records import Category
 from ..weights.checkpoints import load_checkpoint
+from ..weights.objectness import load_objectness
 from ..weights.registry import no_hq_message
 from .job import Job
 from .process_engine import ProcessEngine
@@ -66,14 +67,22 @@ def build_step(
     if config.everything:
         return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), config)
     if config.prompts.salient:
-        return SegmentSalient(ObjectPredictor(predictor, config.objects), categories, config)
+        objects = ObjectPredictor(predictor, replace(config.objects, min_score=0.0), load_objectness(predictor.model))
+        return SegmentSalient(objects, categories, config)
     if detector is None and models.detector is not None:
-        detector = Detector(models.detector, config.detection, models.compute.device)
+        detection = boxes_config(config.detection, finds_objects=models.finds_objects)
+        detector = Detector(models.detector, detection, models.compute.device)
     if detector is None:
         return Segment(predictor, categories, config)
     if models.finds_objects:
-        return SegmentObjects(detector, ObjectPredictor(predictor, config.objects), config)
+        objects = ObjectPredictor(predictor, config.objects, load_objectness(predictor.model))
+        return SegmentObjects(detector, objects, config)
     return DetectAndSegment(detector, predictor, config)
+
+
+def boxes_config(config: DetectorConfig, *, finds_objects: bool) -> DetectorConfig:
+    """Options of the detector itself; where it only proposes objects, threshold and number apply to the masks."""
+    return replace(config, score_threshold=None, max_det=None) if finds_objects else config
 
 
 def make_engine(
