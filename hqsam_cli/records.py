@@ -356,6 +356,7 @@ class Instance:
         more: additional keys of its annotation.
         probabilities: the probability map, if the predictor outputs it.
         sam: plain SAM's mask of the same prompt, if the predictor outputs it.
+        objectness: probability that the mask is one object, if the predictor outputs it.
     """
 
     prompt: Prompt
@@ -365,10 +366,13 @@ class Instance:
     more: Mapping[str, Any] = field(default_factory=dict)
     probabilities: ProbabilityCrop | None = None
     sam: Instance | None = None
+    objectness: float | None = None
 
     @property
     def score(self) -> float:
-        """The detector's confidence times the predicted IoU, clamped to 0 to 1."""
+        """The objectness; without it, the detector's confidence times the predicted IoU, clamped to 0 to 1."""
+        if self.objectness is not None:
+            return self.objectness
         detector = 1.0 if self.prompt.score is None else self.prompt.score
         return min(max(detector * self.predicted_iou, 0.0), 1.0)
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..configs import SegmentConfig
+from ..configs import DetectorConfig, SegmentConfig
 from ..errors import UsageError
 from ..formats.outputs import Outputs
 from ..inference.device import Compute, resolve_devices
@@ -75,19 +75,29 @@ def build_step(
         return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), config)
     if config.prompts.salient:
         from ..inference.objects import ObjectPredictor
+        from ..weights.objectness import load_objectness
 
-        return SegmentSalient(ObjectPredictor(predictor, config.objects), categories, config)
+        objects = ObjectPredictor(predictor, replace(config.objects, min_score=0.0), load_objectness(predictor.model))
+        return SegmentSalient(objects, categories, config)
     if detector is None and models.detector is not None:
         from ..detection.detector import Detector
 
-        detector = Detector(models.detector, config.detection, models.compute.device, examples=models.examples)
+        detection = boxes_config(config.detection, finds_objects=models.finds_objects)
+        detector = Detector(models.detector, detection, models.compute.device, examples=models.examples)
     if detector is None:
         return Segment(predictor, categories, config)
     if models.finds_objects:
         from ..inference.objects import ObjectPredictor
+        from ..weights.objectness import load_objectness
 
-        return SegmentObjects(detector, ObjectPredictor(predictor, config.objects), config)
+        objects = ObjectPredictor(predictor, config.objects, load_objectness(predictor.model))
+        return SegmentObjects(detector, objects, config)
     return DetectAndSegment(detector, predictor, config)
+
+
+def boxes_config(config: DetectorConfig, *, finds_objects: bool) -> DetectorConfig:
+    """Options of the detector itself; where it only proposes objects, threshold and number apply to the masks."""
+    return replace(config, score_threshold=None, max_det=None) if finds_objects else config
 
 
 def make_engine(

@@ -30,7 +30,7 @@ from ..prompts.read import read_prompts
 from ..prompts.table import PromptTable, Selection
 from ..weights.exported import find_exported
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
-from .build import Models, make_engine
+from .build import Models, boxes_config, make_engine
 from .check_config import check_exported, check_places, check_segment, errors_allowed, rgb_of
 from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
@@ -137,9 +137,8 @@ def prepare_segment(
     )
     detector, detector_path = None, None
     if config.detection.detector is not None:
-        detector_path, detector = load_detector(
-            config.detection, examples, compute.device, progress, may_fetch=may_fetch
-        )
+        detection = boxes_config(config.detection, finds_objects=finds_objects)
+        detector_path, detector = load_detector(detection, examples, compute.device, progress, may_fetch=may_fetch)
     checkpoint, model_sha256 = _find_model(config.model, progress, may_fetch=may_fetch)
     config = replace(config, mask_output=config.mask_output or _default_mask_output(checkpoint, exported))
     images = found.images if shard is None else shard.images(found.images)
@@ -220,7 +219,9 @@ def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
         f"no prompts: segmenting objects found by {points}the detector {EMBEDDED} of this package; "
         "use --everything for all masks, or --detector yolo11n.pt for classes"
     )
-    return replace(config, detection=replace(config.detection, detector=EMBEDDED))
+    threshold = config.detection.score_threshold
+    objects = config.objects if threshold is None else replace(config.objects, min_score=threshold)
+    return replace(config, detection=replace(config.detection, detector=EMBEDDED), objects=objects)
 
 
 def _check_no_detector(config: DetectorConfig) -> None:
@@ -264,7 +265,7 @@ def _identity(
     if config.prompts.salient:
         found_by = {DETECTOR: f"salient+{digest(asdict(config.objects))}"}
     own = identity(*parts, model=model_sha256[:16], **found_by)
-    if config.everything:
+    if config.everything or finds_objects:
         chosen = {"score_threshold": config.detection.score_threshold, "max_det": config.detection.max_det}
         own |= {name: str(value) for name, value in chosen.items() if value is not None}
     return {**own, "format": ",".join(sorted(config.formats))}

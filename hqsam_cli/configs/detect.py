@@ -11,6 +11,7 @@ from .run import ADVANCED, DETECTOR, RESULTS, RunConfig
 YOLOE = "yoloe-11l-seg.pt"  # the detector of objects by example
 # Defaults of ultralytics, for detectors without their own.
 CONF, IOU, MAX_DET = 0.25, 0.7, 300
+MIN_OBJECTNESS = 0.1  # of masks found without prompts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class DetectorConfig:
     )
     score_threshold: float | None = option(
         None,
-        f"Minimum score of boxes or found masks, 0 to 1; for a detector {CONF} or its own default.",
+        f"Minimum score of boxes or found masks, 0 to 1; for a detector {CONF} or its own default, without prompts "
+        f"{MIN_OBJECTNESS}.",
         DETECTOR,
         metavar="S",
         min=0,

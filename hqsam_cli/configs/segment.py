@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .detect import DetectorConfig
+from .detect import MIN_OBJECTNESS, DetectorConfig
 from .formats import COMMON_PROMPTS, EITHER_FORMATS, MASK_FORMATS, POLYGON_FORMATS
 from .names import (
     DEFAULT_MODEL,
@@ -150,6 +150,7 @@ class ObjectsConfig:
         grid_points: points per side of the grids, in order; a later grid skips points covered by a mask.
         grid_iou: minimum predicted IoU of masks from points.
         grid_stability: minimum stability score of masks from points.
+        min_score: minimum objectness of a mask, without `score_threshold`.
         duplicate_iou: NMS IoU threshold of masks; those from points come first, by descending score.
         part: a mask is dropped if more than this fraction of it lies in another mask
         part_size: and its area is less than this fraction of the other mask's.
@@ -158,6 +159,7 @@ class ObjectsConfig:
     grid_points: tuple[int, ...] = (4, 8)
     grid_iou: float = 0.85
     grid_stability: float = 0.75
+    min_score: float = MIN_OBJECTNESS
     duplicate_iou: float = 0.7
     part: float = 0.8
     part_size: float = 0.15

@@ -1,12 +1,14 @@
 """Object proposals without prompts, from a grid of points and a detector's boxes.
 
 Point prompts are cheap while only SAM's own three masks are needed, at decoder resolution. Masks with a high predicted
-IoU and stability score become box prompts, like a detector's boxes, unless they are duplicates.
+IoU and stability score become box prompts, like a detector's boxes, unless they are duplicates. Their masks are ordered
+and cut by their objectness.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,9 +17,11 @@ from ..configs import ObjectsConfig
 from ..modeling.mask_quality import stability_score
 from ..records import Box, Instance, MaskCrop, Prompt
 from .everything import point_grid
+from .objectness import Objectness
 from .postprocess import SCALE
 from .prediction import AnyImage
 from .predictor import EncodedImages, Predictor
+from .preprocess import ResizeLongestSide
 
 
 class ObjectPredictor:
@@ -28,10 +32,12 @@ class ObjectPredictor:
 
     Args:
         predictor: with `choice` `single`.
+        objectness: scores, orders and cuts the masks; None for all masks, those of points first.
     """
 
-    def __init__(self, predictor: Predictor, config: ObjectsConfig) -> None:
+    def __init__(self, predictor: Predictor, config: ObjectsConfig, objectness: Objectness | None) -> None:
         self.predictor, self.config, self.resize = predictor, config, predictor.resize
+        self.objectness = objectness
         self.at_points = Predictor(
             predictor.model,
             mask_output="sam",
@@ -48,10 +54,11 @@ class ObjectPredictor:
         encoded = self.predictor.encode(images)
         proposed = [[Prompt(box=box) for box in self.propose(encoded, row=row)] for row in range(len(images))]
         found = self.predictor.decode(encoded, [[*own, *others] for own, others in zip(proposed, prompts, strict=True)])
-        return [
+        kept = [
             [instances[n] for n in distinct([own.mask for own in instances], self.config, wholes=len(boxes))]
             for instances, boxes in zip(found, proposed, strict=True)
         ]
+        return [self._scored(encoded, row, instances) for row, instances in enumerate(kept)]
 
     def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = (), *, row: int = 0) -> list[Box]:
         """Propose boxes, in image pixels, from point prompts.
@@ -61,8 +68,8 @@ class ObjectPredictor:
             row: of the image in `encoded`.
         """
         resize = encoded.resizes[row]
-        height, width = (-(-length // SCALE) for length in (resize.input_height, resize.input_width))
-        known, proposed = [_to_low_res(mask, height, width) for mask in known], list[MaskCrop]()
+        height, width = _low_res_size(resize)
+        known, proposed = [MaskCrop.whole(to_low_res(mask, resize)) for mask in known], list[MaskCrop]()
         for side in self.config.grid_points:
             covered = np.zeros((height, width), bool)
             for mask in (*known, *proposed):
@@ -77,6 +84,15 @@ class ObjectPredictor:
             (x * scale_x, y * scale_y, min((x + w) * scale_x, resize.width), min((y + h) * scale_y, resize.height))
             for x, y, w, h in (mask.tight_box() for mask in proposed)
         ]
+
+    def _scored(self, encoded: EncodedImages, row: int, instances: list[Instance]) -> list[Instance]:
+        """Instances of an image with their objectness, by descending score, without those below `min_score`."""
+        if self.objectness is None:
+            return instances
+        masks = [to_low_res(own.mask, encoded.resizes[row]) for own in instances]
+        scores = self.objectness(encoded.features.embedding[row], masks, [own.predicted_iou for own in instances])
+        scored = [replace(own, objectness=float(score)) for own, score in zip(instances, scores, strict=True)]
+        return sorted((own for own in scored if own.score >= self.config.min_score), key=lambda own: -own.score)
 
     def _masks_at(
         self, encoded: EncodedImages, row: int, points: np.ndarray, height: int, width: int
@@ -128,7 +144,12 @@ def distinct(
     ]
 
 
-def _to_low_res(mask: MaskCrop, height: int, width: int) -> MaskCrop:
-    """Downscale a mask to decoder resolution."""
-    low_res = cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    return MaskCrop.whole(low_res.view(bool))
+def to_low_res(mask: MaskCrop, resize: ResizeLongestSide) -> np.ndarray:
+    """Downscale a mask to decoder resolution without padding, bool (h, w)."""
+    height, width = _low_res_size(resize)
+    return cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).view(bool)
+
+
+def _low_res_size(resize: ResizeLongestSide) -> tuple[int, int]:
+    """Height and width at decoder resolution, without padding."""
+    return -(-resize.input_height // SCALE), -(-resize.input_width // SCALE)

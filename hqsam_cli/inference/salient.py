@@ -14,7 +14,7 @@ SPREAD, CENTER, CONTACT = 0.2, 0.4, 4.0
 
 def most_salient(found: Sequence[Instance]) -> list[Instance]:
     """The instance with the highest salience; empty if there is none."""
-    return [max(found, key=lambda own: own.predicted_iou * salience(own.mask))] if found else []
+    return [max(found, key=lambda own: own.score * salience(own.mask))] if found else []
 
 
 def salience(mask: MaskCrop) -> float:

@@ -132,7 +132,7 @@ def finder(name: str, device: str) -> Find:
     compute = resolve_compute(device, "auto")
     model = load_model(name, compute.device, compute.dtype)
     predictor = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
-    objects = ObjectPredictor(predictor, FOUND)
+    objects = ObjectPredictor(predictor, FOUND, None)
 
     def find(image: np.ndarray, masks: Sequence[MaskCrop]) -> list[Box]:
         return likely_objects(objects.propose(predictor.encode([image], hq=False), masks), *image.shape[:2])

@@ -350,7 +350,7 @@ def _agreements(model: HQSam, folder: Path, described: ExportedModel, photos: Se
 def _prompts(predictor: Predictor, encoded: EncodedImages, photo: np.ndarray) -> list[Prompt]:
     """Boxes of objects in a photo, one of them with a coarse mask, and points."""
     height, width = photo.shape[:2]
-    boxes = ObjectPredictor(predictor, ObjectsConfig()).propose(encoded)[:BOXES]
+    boxes = ObjectPredictor(predictor, ObjectsConfig(), None).propose(encoded)[:BOXES]
     middle = np.zeros((height, width), bool)
     middle[height // 4 : -(height // 4) or None, width // 4 : -(width // 4) or None] = True
     points = point_grid(GRID) * [width, height]

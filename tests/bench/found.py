@@ -3,8 +3,9 @@
 A set is a folder with `images/` and `annotations.json` (COCO), or with `images/` and `masks/` of one object each. An
 object counts as found where a mask has an IoU of 0.5 with it, whatever its class; large are those of more than 96 × 96
 pixels. AR@10 and AR@100 are COCO's, class-agnostic, over all sizes. `detector` is the detector of this package,
-`grid-N` points of N × N without it, `grid-M+N` such points after M × M where these found nothing, `both-N` what `hqsam
-segment` does without prompts, with such grids, and `everything-N` is `--everything --points-per-side N`.
+`grid-N` points of N × N without it, `grid-M+N` such points after M × M where these found nothing, `both-N` such points
+and the detector, without objectness, `both-N@S` what `hqsam segment --score-threshold S` does without prompts,
+with such grids, and `everything-N` is `--everything --points-per-side N`.
 `everything-N+loose` is the same with the thresholds that `docs/segment.md` recommends for `lite`.
 `boxes-8` finds nothing: it is what a photo with eight boxes costs.
 """
@@ -44,6 +45,7 @@ from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.records import Instance
 from hqsam_cli.weights.checkpoints import load_model
+from hqsam_cli.weights.objectness import load_objectness
 
 LARGE = 96**2
 FOUND = 0.5  # IoU
@@ -57,6 +59,7 @@ WAYS = [
     "both-4",
     "both-8",
     "both-4+8",
+    "both-4+8@0.1",
     "everything-32",
 ]
 LOOSE: dict[str, Any] = {"pred_iou_thresh": 0.8, "stability_score_thresh": 0.85}
@@ -88,6 +91,7 @@ def load_set(folder: Path, limit: int) -> list[Photo]:
 def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> Find:
     """How objects are found by that name."""
     kind, _, points = name.partition("-")
+    points, _, min_score = points.partition("@")
     single = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
     if kind == "everything":
         best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
@@ -96,7 +100,8 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
         return lambda image: generator.generate([image])[0]
     predictor: PredictsMasks = single
     if kind in ("grid", "both"):
-        predictor = ObjectPredictor(single, ObjectsConfig(grid_points=tuple(map(int, points.split("+")))))
+        objects = ObjectsConfig(grid_points=tuple(map(int, points.split("+"))), min_score=float(min_score or 0))
+        predictor = ObjectPredictor(single, objects, load_objectness(model) if min_score else None)
 
     def find(image: np.ndarray) -> list[Instance]:
         if kind == "boxes":

@@ -89,7 +89,7 @@ def pooled(maps: dict[str, np.ndarray], mask: np.ndarray, scale: float) -> dict[
 
 def look(image: np.ndarray, objects: Objects, predictor: Encoder, detector: Detector) -> Photo:
     """Find candidates in an image, and pool features of all masks."""
-    finder = ObjectPredictor(predictor, ObjectsConfig())
+    finder = ObjectPredictor(predictor, ObjectsConfig(), None)
     instances = finder.predict_batch([image], detector.detect([image]))[0]
     features = predictor.kept.features
     assert features.hq is not None

@@ -24,6 +24,7 @@ from hqsam_cli.inference.salient import most_salient
 from hqsam_cli.io.masks import is_foreground
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
+from hqsam_cli.weights.objectness import load_objectness
 
 
 def main() -> None:
@@ -34,8 +35,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100)
     arguments = parser.parse_args()
     compute = resolve_compute("auto", "auto")
-    predictor = Predictor(load_model(arguments.model, compute.device, compute.dtype), dtype=compute.dtype)
-    objects = ObjectPredictor(predictor, ObjectsConfig())
+    model = load_model(arguments.model, compute.device, compute.dtype)
+    predictor = Predictor(model, dtype=compute.dtype)
+    objects = ObjectPredictor(predictor, ObjectsConfig(min_score=0.0), load_objectness(model))
     scores: dict[str, list[float]] = {"full-image box": [], "--salient": [], "best": []}
     for pair in tqdm(find_pairs(arguments.folder).pairs[: arguments.limit], disable=None):
         photo, gray = read_pair(pair)

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 
 from hqsam_cli.configs import changes
 from hqsam_cli.detection import files
+from hqsam_cli.detection.yolo import read_detector, write_detector
 from tests.cli.conftest import Run
 from tests.detection.conftest import object_detector  # noqa: F401 - a fixture
 
@@ -123,8 +124,10 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     object_detector: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    model = read_detector(object_detector).model
+    write_detector(object_detector, model, "yolo11n", imgsz=320, conf=0.001, iou=0.7)
     monkeypatch.setattr(files, "EMBEDDED_PATH", object_detector)
-    result = hqsam("segment", photos, "--score-threshold", "0.001", "-o", "-")
+    result = hqsam("segment", photos, "--score-threshold", "0", "-o", "-")
     assert result.code == 0
     found_by = "up to 8 x 8 points and the detector object of this package"
     assert f"no prompts: segmenting objects found by {found_by}" in result.err and "--everything" in result.err
@@ -134,6 +137,10 @@ def test_no_prompts_at_all_means_the_embedded_detector(
         assert alone["annotations"][0]["segmentation"] in [own["segmentation"] for own in line["annotations"]]
         ids = [annotation["id"] for annotation in line["annotations"]]
         assert ids == list(range(ids[0], ids[0] + len(ids))) and len(alone["annotations"]) == 1 < len(ids)
+    scores = [[own["score"] for own in line["annotations"]] for line in result.lines]
+    assert all(own == sorted(own, reverse=True) for own in scores)
+    sure = hqsam("segment", photos, "--score-threshold", f"{scores[0][1] - 1e-5:.6f}", "--max-det", "5", "-o", "-")
+    assert [own["score"] for own in sure.lines[0]["annotations"]] == scores[0][:2]
     assert hqsam("segment", photos, "--dry-run").out.count("boxes of the detector object") == 1
     found = hqsam("detect", photos, "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]

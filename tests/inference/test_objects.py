@@ -11,13 +11,14 @@ import torch
 
 from hqsam_cli.configs import EverythingConfig, ObjectsConfig
 from hqsam_cli.inference.everything import MaskGenerator
-from hqsam_cli.inference.objects import ObjectPredictor, distinct
+from hqsam_cli.inference.objectness import SHAPE, Objectness
+from hqsam_cli.inference.objects import ObjectPredictor, distinct, to_low_res
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.records import MaskCrop, Prompt
 from hqsam_cli.weights.registry import build_model
 
 SIDE = 100
-LOOSE = ObjectsConfig(grid_points=(2, 3), grid_iou=-1e9, grid_stability=0.0, duplicate_iou=1.0, part=1.0)
+LOOSE = ObjectsConfig(grid_points=(2, 3), grid_iou=-1e9, grid_stability=0.0, min_score=0.0, duplicate_iou=1.0, part=1.0)
 
 
 def square(x: int, y: int, side: int) -> MaskCrop:
@@ -65,7 +66,7 @@ def test_masks_of_points_precede_those_of_prompts_and_equal_the_predictors(
     predictor: Predictor, image: np.ndarray
 ) -> None:
     prompts = [Prompt(7, box=(5, 5, 60, 50)), Prompt(9, box=(20, 30, 90, 95))]
-    objects = ObjectPredictor(predictor, LOOSE)
+    objects = ObjectPredictor(predictor, LOOSE, None)
     boxes = objects.propose(predictor.encode([image], hq=True))
     (alone,) = predictor.predict_batch([image], [[*(Prompt(box=box) for box in boxes), *prompts]])
     (found,) = objects.predict_batch([image], [prompts])
@@ -75,10 +76,27 @@ def test_masks_of_points_precede_those_of_prompts_and_equal_the_predictors(
         assert np.array_equal(mine.mask.full(), other.mask.full())
 
 
+def test_masks_are_scored_ordered_and_cut_by_their_objectness(predictor: Predictor, image: np.ndarray) -> None:
+    by_size = Objectness(np.eye(len(SHAPE), dtype=np.float32)[SHAPE.index("size")], 0.0)
+    prompts = [Prompt(7, box=(5, 5, 60, 50), score=0.2), Prompt(9, box=(20, 30, 90, 95))]
+    (resize,) = predictor.encode([image], hq=False).resizes
+    (found,) = ObjectPredictor(predictor, LOOSE, by_size).predict_batch([image], [prompts])
+    scores = [own.score for own in found]
+    assert scores == sorted(scores, reverse=True) and {7, 9} <= {own.prompt.annotation_id for own in found}
+    for own in found:
+        size = np.sqrt(to_low_res(own.mask, resize).mean())
+        assert own.to_coco(1)["score"] == pytest.approx(1 / (1 + np.exp(-size)), abs=1e-5)
+        assert own.to_coco(1)["predicted_iou"] == pytest.approx(own.predicted_iou, abs=1e-5)
+    cut = replace(LOOSE, min_score=(scores[0] + scores[-1]) / 2)
+    (fewer,) = ObjectPredictor(predictor, cut, by_size).predict_batch([image], [prompts])
+    assert 0 < len(fewer) < len(found)
+    assert [own.score for own in fewer] == [score for score in scores if score >= cut.min_score]
+
+
 def test_images_of_a_batch_are_encoded_together_on_a_gpu(
     predictor: Predictor, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects, batches = ObjectPredictor(predictor, LOOSE), list[int]()
+    objects, batches = ObjectPredictor(predictor, LOOSE, None), list[int]()
     images, prompts = [image, image[:60, ::-1].copy()], [[Prompt(7, box=(5, 5, 60, 50))], []]
     alone = objects.predict_batch(images, prompts)
     encode = predictor.model.encode
@@ -103,7 +121,7 @@ def test_proposals_are_boxes_of_stable_masks_of_sam(predictor: Predictor, image:
     wide = np.concatenate([image, image], axis=1)
     encoded = predictor.encode([wide], hq=True)
     config = replace(LOOSE, grid_points=(3,))
-    boxes = ObjectPredictor(predictor, config).propose(encoded)
+    boxes = ObjectPredictor(predictor, config, None).propose(encoded)
     generator = MaskGenerator(
         Predictor(predictor.model, mask_output="sam", choice="all"),
         EverythingConfig(points_per_side=3, pred_iou_thresh=-1e9, stability_score_thresh=0.0, box_nms_thresh=1.0),
@@ -114,8 +132,8 @@ def test_proposals_are_boxes_of_stable_masks_of_sam(predictor: Predictor, image:
     for x0, y0, x1, y1 in boxes:  # to the resolution of low-resolution masks
         near = [max(abs(x0 - x), abs(y0 - y), abs(x1 - x - w), abs(y1 - y - h)) for x, y, w, h in theirs]
         assert min(near) <= 2 * 4 * 200 / 128
-    assert ObjectPredictor(predictor, replace(config, grid_iou=1e9)).propose(encoded) == []
-    assert ObjectPredictor(predictor, replace(config, grid_stability=1.1)).propose(encoded) == []
+    assert ObjectPredictor(predictor, replace(config, grid_iou=1e9), None).propose(encoded) == []
+    assert ObjectPredictor(predictor, replace(config, grid_stability=1.1), None).propose(encoded) == []
 
 
 def test_points_in_known_masks_are_skipped(predictor: Predictor, image: np.ndarray) -> None:
@@ -126,7 +144,8 @@ def test_points_in_known_masks_are_skipped(predictor: Predictor, image: np.ndarr
             counts.append(len(prompts))
             return super().logits(encoded, prompts, *arguments, **options)
 
-    objects, encoded = ObjectPredictor(predictor, replace(LOOSE, grid_points=(4,))), predictor.encode([image], hq=True)
+    objects = ObjectPredictor(predictor, replace(LOOSE, grid_points=(4,)), None)
+    encoded = predictor.encode([image], hq=True)
     objects.at_points = Counting(predictor.model, mask_output="sam", choice="all")
     left = MaskCrop(np.ones((SIDE, SIDE // 2), bool), 0, 0, SIDE, SIDE)
     for known in ([], [left], [left, square(0, 0, SIDE)]):
@@ -140,7 +159,7 @@ def test_duplicates_and_parts_of_known_masks_are_not_proposed(
     encoded = predictor.encode([image], hq=True)  # 100 pixels are 32 low-resolution ones
     found = [MaskCrop(np.ones((h, w), bool), x, y, 32, 32) for x, y, w, h in ((8, 8, 16, 16), (26, 26, 6, 6))]
     monkeypatch.setattr(ObjectPredictor, "_masks_at", lambda *_: found)
-    objects = ObjectPredictor(predictor, ObjectsConfig(grid_points=(1,)))
+    objects = ObjectPredictor(predictor, ObjectsConfig(grid_points=(1,)), None)
     middle, corner = (25, 25, 75, 75), (81.25, 81.25, 100, 100)
     assert objects.propose(encoded) == [middle, corner]
     assert objects.propose(encoded, [square(0, 0, 10)]) == [middle, corner]

@@ -1,0 +1,19 @@
+"""The embedded weights of the objectness score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..inference.objectness import Objectness
+from ..modeling.sam import HQSam
+from .registry import ARCHITECTURES
+
+OBJECTNESS = Path(__file__).parent / "objectness.safetensors"
+
+
+def load_objectness(model: HQSam) -> Objectness:
+    """The score for a model: with its image embedding if the encoder is MobileSAM's, else by shape alone."""
+    from safetensors.numpy import load_file
+
+    is_tiny = model.interm_dim == ARCHITECTURES["vit_tiny"].interm_dim
+    return Objectness.from_tensors(load_file(OBJECTNESS), with_embedding=is_tiny)
