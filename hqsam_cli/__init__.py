@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .evaluation.evaluate import Evaluation, evaluate
     from .inference.predictor import Prediction, Predictor
+    from .inference.windows import WindowPredictor
     from .io.images import read_image
     from .records import Prompt
     from .training.run import TrainResult
@@ -60,6 +61,7 @@ __all__ = [
     "Summary",
     "TrainConfig",
     "TrainResult",
+    "WindowPredictor",
     "__version__",
     "detect_images",
     "evaluate",
@@ -85,6 +87,7 @@ _MODULES = {
     "segment_images": "batch.segment",
     "Prediction": "inference.predictor",
     "Predictor": "inference.predictor",
+    "WindowPredictor": "inference.windows",
     "Prompt": "records",
     "TrainConfig": "configs",
     "TrainResult": "training.run",

@@ -17,6 +17,7 @@ from ..inference.device import Compute, resolve_devices
 from ..inference.everything import MaskGenerator, choice_at_points
 from ..inference.objects import ObjectPredictor
 from ..inference.predictor import Predictor, prepare_for_inference
+from ..inference.windows import make_predictor
 from ..progress import SILENT, Progress
 from ..records import Category
 from ..weights.checkpoints import load_checkpoint
@@ -112,8 +113,9 @@ def _predictor(config: SegmentConfig, models: Models) -> Predictor:
     if config.mask_output != "sam" and not hq_sam.has_hq:
         raise UsageError(no_hq_message(models.checkpoint, config.mask_output or "hq"))
     device, dtype = models.compute
-    return Predictor(
+    return make_predictor(
         prepare_for_inference(hq_sam, device, dtype),
+        config.windows,
         mask_output=config.mask_output,
         choice=choice_at_points(config.mask_output) if config.everything else "all" if config.multimask else "single",
         compare_sam=config.compare_sam,

@@ -88,10 +88,15 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class EncodedImages:
-    """Features of images, and each image's resize to the model's input."""
+    """Features of images, and the resized images themselves."""
 
     features: ImageFeatures
-    resizes: list[ResizeLongestSide]
+    images: list[ResizedImage]
+
+    @property
+    def resizes(self) -> list[ResizeLongestSide]:
+        """Resize of each image to the model's input."""
+        return [image.resize for image in self.images]
 
 
 class Predictor:
@@ -200,22 +205,29 @@ class Predictor:
     def decode(self, encoded: EncodedImages, prompts: Sequence[Sequence[Prompt]]) -> list[list[Instance]]:
         """Predict instances for the prompts of each encoded image."""
         outputs: list[MaskOutput] = [self.mask_output, "sam"] if self.compare_sam else [self.mask_output]
-        results: list[list[Instance]] = [[] for _ in prompts]
+        found = self.decode_outputs(encoded, prompts, outputs)
+        if not self.compare_sam:
+            return found[self.mask_output]
+        pairs = zip(found[self.mask_output], found["sam"], strict=True)
+        return [[replace(own, sam=sam) for own, sam in zip(instances, sams, strict=True)] for instances, sams in pairs]
+
+    def decode_outputs(
+        self, encoded: EncodedImages, prompts: Sequence[Sequence[Prompt]], outputs: Sequence[MaskOutput]
+    ) -> dict[MaskOutput, list[list[Instance]]]:
+        """Predict instances for the prompts of each encoded image, by mask output."""
+        found: dict[MaskOutput, list[list[Instance]]] = {name: [[] for _ in prompts] for name in outputs}
         flat = [(n, prompt) for n, image_prompts in enumerate(prompts) for prompt in image_prompts]
         for chunk, logits in self.logits(encoded, flat, outputs):
-            instances = _instances(chunk, encoded.resizes, *logits[self.mask_output], soft=self.soft)
-            if self.compare_sam:
-                sams = _instances(chunk, encoded.resizes, *logits["sam"])
-                pairs = zip(instances, sams, strict=True)
-                instances = [(n, replace(instance, sam=sam)) for (n, instance), (_, sam) in pairs]
-            for n, instance in instances:
-                results[n].append(instance)
-        return results
+            for name, results in found.items():
+                soft = self.soft and name == self.mask_output
+                for n, instance in to_instances(chunk, encoded.resizes, *logits[name], soft=soft):
+                    results[n].append(instance)
+        return found
 
     def resize(self, image: np.ndarray) -> ResizedImage:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
         resize = ResizeLongestSide.of(image.shape[0], image.shape[1], self.model.image_size)
-        return ResizedImage(resize.apply_image(image), resize)
+        return ResizedImage(resize.apply_image(image), resize, image)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[AnyImage], *, hq: bool | None = None) -> EncodedImages:
@@ -230,7 +242,7 @@ class Predictor:
         try:
             with self._autocast():
                 batch = normalize_batch([image.pixels for image in resized], model.image_size, model.device)
-                return EncodedImages(model.encode(batch, hq=hq), [image.resize for image in resized])
+                return EncodedImages(model.encode(batch, hq=hq), resized)
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
                 raise MemoryError("not enough device memory for one image: use a smaller `model`") from None
@@ -241,7 +253,7 @@ class Predictor:
         embedding = torch.cat([part.features.embedding for part in parts])
         hq_parts = [part.features.hq for part in parts if part.features.hq is not None]
         features = ImageFeatures(embedding, torch.cat(hq_parts) if hq_parts else None)
-        return EncodedImages(features, [image.resize for image in resized])
+        return EncodedImages(features, resized)
 
     @torch.inference_mode()
     def logits(
@@ -251,12 +263,14 @@ class Predictor:
         outputs: Sequence[MaskOutput],
         *,
         iou_threshold: float | None = None,
+        mask_logits: Tensor | None = None,
     ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Tensor, Tensor]]]]:
         """Yield batches of prompts, with the logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of each output.
 
         Args:
             prompts: (row of the encoded image, prompt), in ascending order of rows.
             outputs, iou_threshold: see `HQSam.predict`.
+            mask_logits: mask prompts of all prompts, (N, 1, S / 4, S / 4), instead of their own.
         """
         start = 0
         while start < len(prompts):
@@ -268,6 +282,8 @@ class Predictor:
                 [row - first for row, _ in chunk],
                 self.model.device,
             )
+            if mask_logits is not None:
+                batch = replace(batch, masks=mask_logits[start : start + len(chunk)], has_mask=None)
             try:
                 with self._autocast():
                     features = encoded.features.rows(first, last)
@@ -293,7 +309,7 @@ class Predictor:
         log.warning("out of device memory: continuing with %d prompts per batch", self.prompts_per_batch)
 
 
-def _instances(
+def to_instances(
     chunk: list[tuple[int, Prompt]],
     resizes: list[ResizeLongestSide],
     values: Tensor,
