@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import Evaluation, evaluate
     from .inference.prediction import Prediction
     from .inference.predictor import Predictor
+    from .inference.windows import WindowPredictor
     from .io.images import read_image
     from .records import Prompt
     from .training.run import TrainResult
@@ -61,6 +62,7 @@ __all__ = [
     "Summary",
     "TrainConfig",
     "TrainResult",
+    "WindowPredictor",
     "__version__",
     "detect_images",
     "evaluate",
@@ -86,6 +88,7 @@ _MODULES = {
     "segment_images": "batch.segment",
     "Prediction": "inference.prediction",
     "Predictor": "inference.predictor",
+    "WindowPredictor": "inference.windows",
     "Prompt": "records",
     "TrainConfig": "configs",
     "TrainResult": "training.run",

@@ -37,7 +37,7 @@ class KnownMasks:
         self.known = {own["id"]: own for own in json.loads(MASKS.read_text())}
 
     def resize(self, image: np.ndarray) -> ResizedImage:
-        return ResizedImage(image, ResizeLongestSide.of(image.shape[0], image.shape[1], 1024))
+        return ResizedImage(image, ResizeLongestSide.of(image.shape[0], image.shape[1], 1024), image)
 
     def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         return [[self._instance(prompt) for prompt in own] for own in prompts]

@@ -39,7 +39,9 @@ def test_its_names_are_these_and_all_there() -> None:
         "PromptConfig SegmentConfig TrainConfig"
     )
     functions = "detect_images evaluate load_model read_image segment_images train"
-    others = "Evaluation HqsamError ImageError Prediction Predictor Prompt Summary TrainResult __version__"
+    others = (
+        "Evaluation HqsamError ImageError Prediction Predictor Prompt Summary TrainResult WindowPredictor __version__"
+    )
     assert sorted(hqsam_cli.__all__) == sorted(f"{configs} {functions} {others}".split())
     assert all(hasattr(hqsam_cli, name) for name in hqsam_cli.__all__)
     with pytest.raises(AttributeError, match="nothing"):

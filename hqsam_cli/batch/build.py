@@ -143,7 +143,8 @@ def _predictor(config: SegmentConfig, models: Models) -> Any:
     if models.exported is not None:
         return ExportedPredictor(models.checkpoint.parent, models.exported, models.compute, **shared)
     from ..inference.everything import choice_at_points
-    from ..inference.predictor import Predictor, prepare_for_inference
+    from ..inference.predictor import prepare_for_inference
+    from ..inference.windows import make_predictor
     from ..weights.checkpoints import load_checkpoint
 
     hq_sam = load_checkpoint(models.checkpoint)
@@ -155,4 +156,4 @@ def _predictor(config: SegmentConfig, models: Models) -> Any:
     model = prepare_for_inference(hq_sam, device, dtype)
     if config.compile:
         model.image_encoder.compile()
-    return Predictor(model, dtype=dtype, **shared)
+    return make_predictor(model, config.windows, dtype=dtype, **shared)

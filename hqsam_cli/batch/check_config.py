@@ -63,6 +63,10 @@ def check_exported(model: ExportedModel, config: SegmentConfig, *, is_bare: bool
     if is_bare or config.everything or config.prompts.salient:
         remedy = "pass --boxes, --points, --coarse-masks or --detector, or the model that was exported"
         raise UsageError("an exported model needs prompts", option="model", value=config.model, remedy=remedy)
+    if config.windows == "on":
+        raise UsageError("an exported model segments whole images", option="windows", value="on", remedy="omit it")
+    if config.compile:
+        raise UsageError("an exported model runs in ONNX Runtime", option="compile", remedy="omit it")
     if config.devices is not None:
         raise UsageError("an exported model runs on one device", option="devices", remedy="pass `device`")
     if config.mask_output is not None and config.mask_output not in model.mask_outputs:

@@ -122,6 +122,7 @@ def prepare_segment(
     finds_objects = is_bare and not config.multimask  # else only by the detector
     if exported is not None:
         check_exported(exported, config, is_bare=is_bare)
+        config = replace(config, windows="off")
     if is_bare:
         config = _with_embedded(config, progress)
     table = PromptTable()

@@ -17,6 +17,7 @@ from .names import (
     Exif,
     MaskOutput,
     SegmentationKind,
+    Windows,
 )
 from .run import RunConfig
 from .run_identity import VERSION, changes, digest, identity
@@ -69,6 +70,7 @@ __all__ = [
     "Table",
     "TrainConfig",
     "Trained",
+    "Windows",
     "changes",
     "digest",
     "identity",

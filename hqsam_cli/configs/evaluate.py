@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .names import DEFAULT_MODEL, Exif
+from .names import DEFAULT_MODEL, Exif, Windows
 from .option import CHOICES, option, part
-from .run import DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, PROTOCOL, RESULTS, SPEED
+from .run import DATA, DEVICE, EXIF_OF_PAIRS, IMAGES, PROTOCOL, RESULTS, SPEED, WINDOWS
 
 Protocol = Literal["paper", "deploy"]
 
@@ -62,6 +62,7 @@ class EvalConfig:
         complete=CHOICES,
         compared=True,
     )
+    windows: Windows = option("auto", WINDOWS, PROTOCOL, compared=True)
     refine: bool = option(False, "Also score SAM's masks refined by CascadePSP.", PROTOCOL, compared=True)
     seed: int = option(42, "Random seed.", PROTOCOL, metavar="N", compared=True)
     resume: bool = option(False, "Resume an interrupted evaluation.", RESULTS)

@@ -10,6 +10,7 @@ BoxFormat = Literal["xywh", "xyxy", "xyxyn", "cxcywhn", "xyxy1000", "yxyx1000", 
 Crowds = Literal["keep", "drop"]
 SegmentationKind = Literal["rle", "polygon", "both"]
 Engine = Literal["local", "ray"]
+Windows = Literal["auto", "on", "off"]
 BoxFileFormat = Literal["coco", "results", "yolo", "ndjson"]
 
 DEFAULT_MAX_PIXELS = 200_000_000  # per image; larger images fail

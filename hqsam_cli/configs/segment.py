@@ -15,9 +15,10 @@ from .names import (
     Engine,
     MaskOutput,
     SegmentationKind,
+    Windows,
 )
 from .option import CHOICES, option, part
-from .run import ADVANCED, EVERYTHING, PROMPTS, RESULTS, SPEED, RunConfig
+from .run import ADVANCED, EVERYTHING, PROMPTS, RESULTS, SPEED, WINDOWS, RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +267,7 @@ class SegmentConfig(RunConfig):
         SPEED,
         compared=True,
     )
+    windows: Windows = option("auto", WINDOWS, SPEED, compared=True)
     dtype: str = option(
         "auto",
         "Precision; auto is bfloat16 if the device supports it, else float32.",

@@ -20,7 +20,8 @@ from ..configs import VERSION, EvalConfig, EvalOutput, MaskOutput, Protocol, dig
 from ..data.sets import HQ4, Dataset, dataset_pairs, find_dataset
 from ..errors import HqsamError, UsageError
 from ..inference.device import Compute, resolve_compute
-from ..inference.predictor import Predictor, prepare_for_inference
+from ..inference.predictor import prepare_for_inference
+from ..inference.windows import make_predictor
 from ..io.atomic import check_can_write, write_file
 from ..progress import SILENT, Progress
 from ..weights.checkpoints import load_checkpoint
@@ -90,6 +91,7 @@ class Evaluation:
             "seed": config.seed,
             "exif": config.exif,
             "refine": config.refine,
+            "windows": config.windows,
             "detections": None if config.detections is None else str(config.detections),
             "device": self.compute.type,
             "dtype": self.compute.dtype_name,
@@ -229,7 +231,9 @@ def load_evaluator(
     progress.say(f"{architecture} ({checkpoint.name}) on {compute.name} in {compute.dtype_name}")
     result.models.append(EvaluatedModel(name, architecture, file_hash(checkpoint), model.image_size))
     prepared = prepare_for_inference(model, compute.device, compute.dtype)
-    predictor = Predictor(prepared, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
+    predictor = make_predictor(
+        prepared, config.windows, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch
+    )
     outputs = [output for output in available if output in (config.mask_output or available)]
     return Evaluator(predictor, "deploy", outputs)
 

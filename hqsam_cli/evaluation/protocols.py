@@ -16,7 +16,6 @@ import torch
 from torch.nn import functional
 
 from ..configs import MaskOutput, Protocol
-from ..inference.postprocess import mask_crops
 from ..inference.predictor import EncodedImages, Predictor
 from ..io.masks import is_foreground
 from ..records import Prompt
@@ -61,19 +60,21 @@ class Evaluator:
     ) -> dict[MaskOutput, Masks]:
         """Predict masks and IoUs for prompts, by mask output (default: all of the evaluator's)."""
         wanted = self.outputs if outputs is None else tuple(outputs)
+        if self.protocol == "deploy":
+            decoded = self.predictor.decode_outputs(image.encoded, [prompts], wanted)
+            return {
+                name: ([own.mask.full() for own in instances], [own.predicted_iou for own in instances])
+                for name, (instances,) in decoded.items()
+            }
         result: dict[MaskOutput, Masks] = {name: ([], []) for name in wanted}
         for _, found in self.predictor.logits(image.encoded, [(0, prompt) for prompt in prompts], wanted):
             for name, (logits, predicted_iou) in found.items():
-                rows = logits[:, 0]
                 masks, estimates = result[name]
                 estimates += predicted_iou[:, 0].tolist()
-                if self.protocol == "deploy":
-                    masks += [crop.full() for crop in mask_crops(rows, image.encoded.resizes * len(rows))]
-                else:  # one at a time: logits of a 12-megapixel mask take 48 MB
-                    masks += [
-                        (functional.interpolate(row[None, None], image.size, mode="bilinear")[0, 0] > 0).cpu().numpy()
-                        for row in rows
-                    ]
+                masks += [  # one at a time: logits of a 12-megapixel mask take 48 MB
+                    (functional.interpolate(row[None, None], image.size, mode="bilinear")[0, 0] > 0).cpu().numpy()
+                    for row in logits[:, 0]
+                ]
         return result
 
 

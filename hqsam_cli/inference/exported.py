@@ -115,7 +115,7 @@ class ExportedPredictor(BasePredictor):
         side = self.image_size
         batch = np.zeros((len(images), 3, side, side), np.float32)
         mean, std = np.array(self.model.mean, np.float32), np.array(self.model.std, np.float32)
-        for row, (pixels, _) in zip(batch, resized, strict=True):
+        for row, (pixels, _, _) in zip(batch, resized, strict=True):
             row[:, : pixels.shape[0], : pixels.shape[1]] = ((pixels - mean) / std).transpose(2, 0, 1)
         return EncodedArrays(_run(self.encoder, {"images": batch}), [image.resize for image in resized])
 

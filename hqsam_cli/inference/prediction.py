@@ -180,25 +180,32 @@ class BasePredictor(ABC):
     def decode(self, encoded: Any, prompts: Sequence[Sequence[Prompt]]) -> list[list[Instance]]:
         """Predict instances for the prompts of each image; `encoded` is what `encode` returned."""
         outputs: list[MaskOutput] = [self.mask_output, "sam"] if self.compare_sam else [self.mask_output]
-        results: list[list[Instance]] = [[] for _ in prompts]
+        found = self.decode_outputs(encoded, prompts, outputs)
+        if not self.compare_sam:
+            return found[self.mask_output]
+        pairs = zip(found[self.mask_output], found["sam"], strict=True)
+        return [[replace(own, sam=sam) for own, sam in zip(instances, sams, strict=True)] for instances, sams in pairs]
+
+    def decode_outputs(
+        self, encoded: Any, prompts: Sequence[Sequence[Prompt]], outputs: Sequence[MaskOutput]
+    ) -> dict[MaskOutput, list[list[Instance]]]:
+        """Predict instances for the prompts of each encoded image, by mask output."""
+        found: dict[MaskOutput, list[list[Instance]]] = {name: [[] for _ in prompts] for name in outputs}
         flat = [(n, prompt) for n, image_prompts in enumerate(prompts) for prompt in image_prompts]
         for chunk, logits in self.logits(encoded, flat, outputs):
-            instances = _instances(chunk, encoded.resizes, *logits[self.mask_output], soft=self.soft)
-            if self.compare_sam:
-                sams = _instances(chunk, encoded.resizes, *logits["sam"])
-                pairs = zip(instances, sams, strict=True)
-                instances = [(n, replace(instance, sam=sam)) for (n, instance), (_, sam) in pairs]
-            for n, instance in instances:
-                results[n].append(instance)
-        return results
+            for name, results in found.items():
+                soft = self.soft and name == self.mask_output
+                for n, instance in to_instances(chunk, encoded.resizes, *logits[name], soft=soft):
+                    results[n].append(instance)
+        return found
 
     def resize(self, image: np.ndarray) -> ResizedImage:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
         resize = self.resize_type.of(image.shape[0], image.shape[1], self.image_size)
-        return ResizedImage(resize.apply_image(image), resize)
+        return ResizedImage(resize.apply_image(image), resize, image)
 
 
-def _instances(
+def to_instances(
     chunk: list[tuple[int, Prompt]],
     resizes: list[ResizeLongestSide],
     values: Any,

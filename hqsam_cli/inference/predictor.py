@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -43,10 +43,15 @@ def prepare_for_inference(model: HQSam, device: str | torch.device, dtype: torch
 
 @dataclass(frozen=True, slots=True)
 class EncodedImages:
-    """Features of images, and each image's resize to the model's input."""
+    """Features of images, and the resized images themselves."""
 
     features: ImageFeatures
-    resizes: list[ResizeLongestSide]
+    images: list[ResizedImage]
+
+    @property
+    def resizes(self) -> list[ResizeLongestSide]:
+        """Resize of each image to the model's input."""
+        return [image.resize for image in self.images]
 
 
 class Predictor(BasePredictor):
@@ -102,7 +107,7 @@ class Predictor(BasePredictor):
         try:
             with self._autocast():
                 batch = normalize_batch([image.pixels for image in resized], model.image_size, model.device)
-                return EncodedImages(model.encode(batch, hq=hq), [image.resize for image in resized])
+                return EncodedImages(model.encode(batch, hq=hq), resized)
         except torch.cuda.OutOfMemoryError:
             if len(images) == 1:
                 raise MemoryError("not enough device memory for one image: use a smaller `model`") from None
@@ -110,7 +115,7 @@ class Predictor(BasePredictor):
         torch.cuda.empty_cache()
         half = len(images) // 2
         parts = [self.encode(own, hq=hq).features for own in (resized[:half], resized[half:])]
-        return EncodedImages(ImageFeatures.cat(parts), [image.resize for image in resized])
+        return EncodedImages(ImageFeatures.cat(parts), resized)
 
     @torch.inference_mode()
     def logits(
@@ -120,12 +125,14 @@ class Predictor(BasePredictor):
         outputs: Sequence[MaskOutput],
         *,
         iou_threshold: float | None = None,
+        mask_logits: Tensor | None = None,
     ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Tensor, Tensor]]]]:
         """Yield batches of prompts, with the logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of each output.
 
         Args:
             prompts: (row of the encoded image, prompt), in ascending order of rows.
             outputs, iou_threshold: see `HQSam.predict`.
+            mask_logits: mask prompts of all prompts, (N, 1, S / 4, S / 4), instead of their own.
         """
         start = 0
         while start < len(prompts):
@@ -137,6 +144,8 @@ class Predictor(BasePredictor):
                 [row - first for row, _ in chunk],
                 self.model.device,
             )
+            if mask_logits is not None:
+                batch = replace(batch, masks=mask_logits[start : start + len(chunk)], has_mask=None)
             try:
                 with self._autocast():
                     features = encoded.features.rows(first, last)

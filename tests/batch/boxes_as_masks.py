@@ -40,7 +40,7 @@ class BoxPredictor:
 
     def resize(self, image: np.ndarray) -> ResizedImage:
         height, width = image.shape[:2]
-        return ResizedImage(image, ResizeLongestSide.of(height, width, max(height, width)))
+        return ResizedImage(image, ResizeLongestSide.of(height, width, max(height, width)), image)
 
     def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         self.groups.append(len(images))

@@ -118,6 +118,7 @@ class Bench:
             device=str(self.device),
             dtype="bfloat16",
             format=("coco",),
+            windows="off",
             overwrite=True,
             workers=self.sizes.workers,
             **options,

@@ -173,7 +173,8 @@ def make_plan(architecture: str, dtype: torch.dtype, images: int, boxes: int) ->
         predictor = Predictor(fake_model(architecture, dtype), dtype=dtype)
         side = predictor.model.image_size
         resize = ResizeLongestSide.of(height, width, side)
-        photo = ResizedImage(np.zeros((resize.input_height, resize.input_width, 3), np.uint8), resize)
+        pixels = np.zeros((resize.input_height, resize.input_width, 3), np.uint8)
+        photo = ResizedImage(pixels, resize, pixels)
         with Recorder(plan.stages["encode"]):
             encoded = encode(predictor, [photo] * images, hq=True)
         prompts = [(row, prompt) for row in range(images) for prompt in random_boxes(width, height, boxes)]

@@ -1,0 +1,38 @@
+"""Prompts made from a coarse mask alone: a box around its large parts, and its signed distances as mask logits.
+
+As in SAMRefiner (Lin et al., ICLR 2025), the box is enlarged, since coarse masks may lack the ends of an object, and
+the mask prompt is soft, since they are least certain at their outline.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..records import Box, Prompt
+
+LEAST_PART = 0.05  # smallest part of a mask in its box, as a fraction of the largest part
+ENLARGED = 0.05  # by which a box is enlarged on each side, as a fraction of its width and height
+SLOPE, MAX_LOGIT = 180.0, 15.0  # change of the logits over the square root of the mask's area, and their limit
+
+
+def prompt_box(prompt: Prompt) -> Box | None:
+    """The box of a prompt; of a coarse mask alone, that of the mask; None without either. In pixels of the image."""
+    if prompt.box is not None or prompt.points is not None or prompt.mask is None or not prompt.mask.any():
+        return prompt.box
+    height, width = prompt.mask.shape
+    _, _, parts, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(prompt.mask).view(np.uint8))
+    large = parts[1:][parts[1:, cv2.CC_STAT_AREA] >= LEAST_PART * parts[1:, cv2.CC_STAT_AREA].max()]
+    (x0, y0), (x1, y1) = large[:, :2].min(axis=0), (large[:, :2] + large[:, 2:4]).max(axis=0)
+    across, down = ENLARGED * (x1 - x0), ENLARGED * (y1 - y0)
+    return max(x0 - across, 0.0), max(y0 - down, 0.0), min(x1 + across, float(width)), min(y1 + down, float(height))
+
+
+def distance_logits(mask: np.ndarray, side: int) -> np.ndarray:
+    """Mask logits, float32 (side, side): signed distances from the outline of a bool mask (H, W) at the upper left."""
+    inside = cv2.distanceTransform(np.pad(mask.view(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    outside = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    logits = np.full((side, side), -MAX_LOGIT, np.float32)
+    values = SLOPE / max(mask.sum(), 1) ** 0.5 * (inside - outside)
+    logits[: mask.shape[0], : mask.shape[1]] = values.clip(-MAX_LOGIT, MAX_LOGIT)
+    return logits

@@ -1,0 +1,253 @@
+"""Windows: objects segmented again in a square part of the image, which the model sees larger than in the whole image.
+
+SAM resizes an image to its input size, so that an object of 40 pixels in an image of 8000 has five pixels. In its
+window, an object is prompted with its box, its points and its logits in the whole image, which tell it from others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..configs import MaskOutput, Windows
+from ..modeling.sam import HQSam
+from ..records import Box, Instance, MaskCrop, ProbabilityCrop, Prompt
+from .coarse_masks import prompt_box
+from .prediction import to_instances
+from .predictor import EncodedImages, Predictor
+from .preprocess import ResizeLongestSide
+
+LARGE_IMAGE = 1.5  # longer side, in input sizes of the model, of the images that `auto` has windows in
+# The side of a window: CONTEXT times the longer side of the object box, or up to CONTEXT_OF_SMALL times if that is less
+# than a third of the longer side of the image; and at least a quarter of the model's input.
+CONTEXT, CONTEXT_OF_SMALL, MOST_CONTEXT, LEAST_SIDE = 1.3, 4.0, 1 / 3, 1 / 4
+LARGEST = 0.9  # longer side of a window, as a fraction of the image's
+# An object shares the window of another one that is at most this many times as large as its own, if the window has this
+# many times its box.
+SHARED, SHARED_CONTEXT = 1.5, 2.0
+# The logits of the window are added to those of the whole image, unless the whole image does not show the object well:
+# its box is smaller than this fraction of the image, or the IoU of the two masks is lower than this.
+SMALL_OBJECT, SAME_OBJECT = 1 / 8, 0.7
+MAX_LOGIT = 32.0  # of a mask prompt, as in SAM's training
+WINDOWS_PER_BATCH = 8
+
+
+class Window(NamedTuple):
+    """Part of an image in pixels; the lower right corner is not part of it."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @classmethod
+    def around(cls, box: Box, side: float, height: int, width: int) -> Window:
+        """A square around the center of a box, moved and clipped into the image of (height, width)."""
+        x0, x1 = _interval(box[0], box[2], max(1, round(side)), width)
+        y0, y1 = _interval(box[1], box[3], max(1, round(side)), height)
+        return cls(x0, y0, x1, y1)
+
+    def contains(self, other: Window) -> bool:
+        """Whether another window is part of this one."""
+        return self.x0 <= other.x0 and self.y0 <= other.y0 and other.x1 <= self.x1 and other.y1 <= self.y1
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        """The box and the points of a prompt in pixels of the window; points outside of it are left out."""
+        box, points = prompt_box(prompt), prompt.points
+        if box is not None:
+            x, y = np.clip([box[0::2], box[1::2]], [[self.x0], [self.y0]], [[self.x1], [self.y1]]).tolist()
+            box = x[0] - self.x0, y[0] - self.y0, x[1] - self.x0, y[1] - self.y0
+        if points is not None:
+            inside = np.all((points[:, :2] >= self[:2]) & (points[:, :2] <= self[2:]), axis=1)
+            points = points[inside] - [self.x0, self.y0, 0]
+        return replace(prompt, box=box, points=points, mask=None)
+
+    def placed(self, instance: Instance, prompt: Prompt, height: int, width: int) -> Instance:
+        """An instance in the window as one of the image of (height, width), with its prompt in that image."""
+        mask, soft = instance.mask, instance.probabilities
+        return replace(
+            instance,
+            prompt=prompt,
+            mask=MaskCrop(mask.bits, mask.x + self.x0, mask.y + self.y0, width, height),
+            probabilities=soft and ProbabilityCrop(soft.values, soft.x + self.x0, soft.y + self.y0),
+        )
+
+
+def longer_side(box: Box) -> float:
+    """The longer side of a box, or of a window."""
+    return max(box[2] - box[0], box[3] - box[1])
+
+
+def plan_windows(boxes: Mapping[int, Box], shape: tuple[int, ...], side: int) -> dict[Window, list[int]]:
+    """Windows for the objects of an image of shape (H, W, ...), each with the keys of its boxes.
+
+    Args:
+        boxes: of the objects in pixels.
+        side: the model's input size in pixels.
+    """
+    height, width = shape[:2]
+    longest = max(height, width)
+    sides = {n: longer_side(box) for n, box in boxes.items()}
+    windows: dict[Window, list[int]] = {}
+    for n in sorted(sides, key=lambda n: -sides[n]):
+        context = min(CONTEXT_OF_SMALL * sides[n], MOST_CONTEXT * longest)
+        own = max(CONTEXT * sides[n], context, LEAST_SIDE * side)
+        if own > LARGEST * longest:
+            continue
+        near = Window.around(boxes[n], min(own, SHARED_CONTEXT * sides[n]), height, width)
+        shared = (window for window in windows if longer_side(window) <= SHARED * own and window.contains(near))
+        windows.setdefault(next(shared, Window.around(boxes[n], own, height, width)), []).append(n)
+    return windows
+
+
+class WindowPredictor(Predictor):
+    """A `Predictor` that also segments objects in windows.
+
+    Args:
+        windows: `auto` in images that are larger than the model's input, `on` in all images.
+        more: see `Predictor`.
+    """
+
+    def __init__(self, model: HQSam, *, windows: Literal["auto", "on"] = "auto", **more: Any) -> None:
+        super().__init__(model, **more)
+        self.smallest = LARGE_IMAGE * model.image_size if windows == "auto" else 0
+
+    def decode_outputs(
+        self, encoded: EncodedImages, prompts: Sequence[Sequence[Prompt]], outputs: Sequence[MaskOutput]
+    ) -> dict[MaskOutput, list[list[Instance]]]:
+        """See `Predictor.decode_outputs`."""
+        found = super().decode_outputs(encoded, prompts, outputs)
+        per_batch = 1 if self.on_cpu else WINDOWS_PER_BATCH  # see `predict_batch`
+        for row, image in enumerate(encoded.images):
+            if max(image.source.shape[:2]) < self.smallest:
+                continue
+            whole = EncodedImages(encoded.features.rows(row, row), [image])
+            shape = image.source.shape
+            extents = {name: _extents(prompts[row], instances[row]) for name, instances in found.items()}
+            plans = {name: plan_windows(boxes, shape, self.model.image_size) for name, boxes in extents.items()}
+            windows = list(dict.fromkeys(window for plan in plans.values() for window in plan))
+            for start in range(0, len(windows), per_batch):
+                batch = windows[start : start + per_batch]
+                views = self.encode(
+                    [image.source[y0:y1, x0:x1] for x0, y0, x1, y1 in batch], hq=encoded.features.hq is not None
+                )
+                for name, plan in plans.items():
+                    numbers = [(view, n) for view, window in enumerate(batch) for n in plan.get(window, ())]
+                    asked = [_Asked(view, prompts[row][n], extents[name][n]) for view, n in numbers]
+                    for (_, n), own in zip(numbers, self._in_windows(whole, views, batch, asked, name), strict=True):
+                        found[name][row][n * len(own) : (n + 1) * len(own)] = own
+        return found
+
+    @torch.inference_mode()
+    def _in_windows(
+        self,
+        encoded: EncodedImages,
+        views: EncodedImages,
+        windows: Sequence[Window],
+        asked: Sequence[_Asked],
+        output: MaskOutput,
+    ) -> list[list[Instance]]:
+        """Instances of each of the prompts of one image, in its pixels.
+
+        Args:
+            encoded: the image.
+            views: the encoded windows.
+        """
+        if not asked:
+            return []
+        (resize,) = encoded.resizes
+        first = self._answers(encoded, [(0, own.prompt) for own in asked], list({output, "sam"}))
+        maps = torch.tensor([_from_view(windows[own.view], views.resizes[own.view], resize) for own in asked])
+
+        def seen(logits: Tensor) -> Tensor:
+            """Logits of the whole image in the pixels of the windows."""
+            grid = functional.affine_grid(maps.to(logits.device), list(logits.shape), align_corners=False)
+            return functional.grid_sample(logits, grid, padding_mode="border", align_corners=False)
+
+        sam, scores = first["sam"]
+        best = scores.argmax(dim=1).view(-1, 1, 1, 1).expand(-1, 1, *sam.shape[2:])
+        guide = seen(sam.gather(1, best)).clamp(-MAX_LOGIT, MAX_LOGIT)
+        inside = [(own.view, windows[own.view].prompt(own.prompt)) for own in asked]
+        values, scores = self._answers(views, inside, [output], guide)[output]
+        whole = seen(first[output][0])
+        small = SMALL_OBJECT * max(resize.height, resize.width)
+        added = _iou(values > 0, whole > 0) >= SAME_OBJECT
+        added &= torch.tensor([[longer_side(own.box) >= small] for own in asked], device=added.device)
+        values = values + whole * added[..., None, None]
+        soft = self.soft and output == self.mask_output
+        instances = iter(to_instances(inside, views.resizes, values, scores, soft=soft))
+        return [
+            [
+                windows[own.view].placed(instance, own.prompt, resize.height, resize.width)
+                for _, instance in islice(instances, values.shape[1])
+            ]
+            for own in asked
+        ]
+
+    def _answers(
+        self,
+        encoded: EncodedImages,
+        prompts: list[tuple[int, Prompt]],
+        outputs: Sequence[MaskOutput],
+        mask_logits: Tensor | None = None,
+    ) -> dict[MaskOutput, tuple[Tensor, Tensor]]:
+        """Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of all prompts; see `logits`."""
+        batches = [found for _, found in self.logits(encoded, prompts, outputs, mask_logits=mask_logits)]
+        columns = {name: zip(*(found[name] for found in batches), strict=True) for name in outputs}
+        return {name: (torch.cat(logits), torch.cat(scores)) for name, (logits, scores) in columns.items()}
+
+
+class _Asked(NamedTuple):
+    """A prompt to answer in a window: the index of the window, the prompt and the object's box in the image."""
+
+    view: int
+    prompt: Prompt
+    box: Box
+
+
+def make_predictor(model: HQSam, windows: Windows, **more: Any) -> Predictor:
+    """The predictor of an option `windows`; `more` is passed to it."""
+    return Predictor(model, **more) if windows == "off" else WindowPredictor(model, windows=windows, **more)
+
+
+def _from_view(window: Window, view: ResizeLongestSide, image: ResizeLongestSide) -> list[list[float]]:
+    """Affine map (2, 3) from coordinates in the input of a window to those in the input of its image, both -1 to 1."""
+    across, down = image.input_width / image.width, image.input_height / image.height
+    x, y = across * (window.x1 - window.x0) / view.input_width, down * (window.y1 - window.y0) / view.input_height
+    left, top = (2 * start / image.side - 1 for start in (across * window.x0, down * window.y0))
+    return [[x, 0.0, left + x], [0.0, y, top + y]]
+
+
+def _iou(one: Tensor, other: Tensor) -> Tensor:
+    """IoU of masks (..., h, w)."""
+    union = (one | other).sum(dim=(-2, -1)).clamp(min=1)
+    return (one & other).sum(dim=(-2, -1)) / union
+
+
+def _extents(prompts: Sequence[Prompt], found: Sequence[Instance]) -> dict[int, Box]:
+    """Box of each object, by prompt: that of the prompt or else of the masks, and its foreground points, if any."""
+    masks = len(found) // max(len(prompts), 1)
+    extents: dict[int, Box] = {}
+    for n, prompt in enumerate(prompts):
+        box, tight = prompt_box(prompt), (own.mask.tight_box() for own in found[n * masks : (n + 1) * masks])
+        boxes: list[Box] = [(x, y, x + w, y + h) for x, y, w, h in tight if w] if box is None else [box]
+        if prompt.points is not None:
+            boxes += [(x, y, x, y) for x, y, label in prompt.points.tolist() if label > 0.5]
+        if boxes:
+            left, top, right, bottom = zip(*boxes, strict=True)
+            extents[n] = min(left), min(top), max(right), max(bottom)
+    return extents
+
+
+def _interval(low: float, high: float, side: int, length: int) -> tuple[int, int]:
+    """An interval of `side` pixels, at most `length`, around the middle of another, moved within 0 and `length`."""
+    own = min(side, length)
+    start = min(max(round((low + high - own) / 2), 0), length - own)
+    return start, start + own
