@@ -67,6 +67,8 @@ def test_segment_without_torch_has_torchs_masks(hqsam: Run, exported: Path, tmp_
         ([], "an exported model needs prompts; pass --boxes"),
         (["--boxes", "dets.json", "--dtype", "bfloat16"], "--dtype bfloat16: the model was exported in float32"),
         (["--boxes", "dets.json", "--device", "mps"], "--device mps: not available in this ONNX Runtime"),
+        (["--boxes", "dets.json", "--windows", "on"], "--windows on: an exported model segments whole images"),
+        (["--boxes", "dets.json", "--compile"], "--compile: an exported model runs in ONNX Runtime"),
         (["--boxes", "dets.json", "--devices", "cpu"], "--devices: an exported model runs on one device"),
     ],
 )
