@@ -17,7 +17,7 @@ from ..errors import redacted
 from .option import OPTION
 
 # Raised by hand when equal inputs and options give other masks or files; checked by `tests/test_golden.py`.
-RESULTS_REVISION = 2
+RESULTS_REVISION = 3
 REVISION, VERSION = "results_revision", "version"
 DETECTOR, NO_DETECTOR = "detector", "none"
 HASH = re.compile(r"[0-9a-f]{16}(\+[0-9a-f]+)?")
