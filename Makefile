@@ -85,7 +85,11 @@ lite: $(BIN)/hqsam ## train the next embedded model: make lite TRAIN=folder-of-s
 	$(BIN)/hqsam train --model $(BASE) --output $(OUT) $(foreach set,$(LITE_SETS),--data $(TRAIN)/$(set)) \
 		--init sam --mask-output both --keep-sam 1 --augmentation strong --prompts 3 --cache 4000 --epochs 5 \
 		--batch-size 8 --lr 4e-4 --lr-schedule linear --ema-decay 0.995 --dtype bfloat16 --workers 1
-	$(BIN)/hqsam weights convert --half --overwrite $(OUT)/hqsam.safetensors $(OUT)/lite.safetensors
+	$(BIN)/hqsam train --model $(OUT)/hqsam.safetensors --output $(OUT)/score \
+		$(foreach set,$(LITE_SETS),--data $(TRAIN)/$(set)) --learn score --mask-output auto --keep-sam 1 \
+		--augmentation strong --prompts 2 --cache 64 --steps 90 --batch-size 8 --lr 6e-3 --lr-schedule linear \
+		--ema-decay 0.95 --dtype bfloat16 --workers 1
+	$(BIN)/hqsam weights convert --half --overwrite $(OUT)/score/hqsam.safetensors $(OUT)/lite.safetensors
 
 detector: $(BIN)/hqsam ## train the embedded detector: make detector TRAIN=folder-of-sets VAL=folder OUT=folder
 	$(BIN)/python -m hqsam_cli.recipes.detector $(TRAIN) $(OUT) --val $(VAL)

@@ -277,10 +277,10 @@ def _metadata(run: TrainRun, trainer: Trainer, epoch: Epoch) -> dict[str, str]:
         "images_per_second": f"{trainer.images_per_second:.2f}",
         "version": __version__,
     }
-    if run.config.mask_output == "auto":
-        needed["mask_output"] = "auto"
     if run.config.learn == "score":  # the masks are still those of the base model
         return read_state(run.base)[1] | needed | {f"score_{key}": value for key, value in own.items()}
+    if run.config.mask_output == "auto":
+        needed["mask_output"] = "auto"
     return {**needed, "learned": run.config.learn, **own}
 
 
