@@ -46,6 +46,12 @@ def positive_regions(logits: Tensor) -> list[Region | None]:
     return [(top, bottom, left, right) if some else None for top, bottom, left, right, some in bounds.tolist()]
 
 
+def mask_iou(one: Tensor, other: Tensor) -> Tensor:
+    """IoU of bool masks (..., h, w): (...); 0 if both are empty."""
+    union = (one | other).sum(dim=(-2, -1)).clamp(min=1)
+    return (one & other).sum(dim=(-2, -1)) / union
+
+
 class LogitCrop(NamedTuple):
     """Logits minus a threshold at the original image size, cropped; negative outside the crop.
 

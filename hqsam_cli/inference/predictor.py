@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from ..configs import MaskOutput
 from ..modeling.sam import HQSam, ImageFeatures, MaskChoice
 from ..records import Annotation, Box, Instance, Prompt
-from .postprocess import mask_crops, probability_crops
+from .coarse_masks import SAME_OBJECT, distance_logits, is_mask_alone, prompt_box
+from .postprocess import mask_crops, mask_iou, probability_crops
 from .preprocess import ResizedImage, ResizeLongestSide, make_prompt_batch, normalize_batch
 
 log = logging.getLogger(__name__)
@@ -294,8 +296,28 @@ class Predictor:
             except torch.cuda.OutOfMemoryError:
                 self._halve_prompts()
                 continue
-            yield chunk, result
+            yield chunk, result if mask_logits is not None else self._refined(encoded, chunk, result)
             start += len(chunk)
+
+    def _refined(
+        self,
+        encoded: EncodedImages,
+        prompts: Sequence[tuple[int, Prompt]],
+        found: dict[MaskOutput, tuple[Tensor, Tensor]],
+    ) -> dict[MaskOutput, tuple[Tensor, Tensor]]:
+        """Add the logits of a second prompt to those of coarse masks alone, if the masks agree; see `coarse_masks`."""
+        alone = {n: own for n, own in enumerate(prompts) if is_mask_alone(own[1])}
+        if alone:
+            boxes = [(row, Prompt(box=prompt_box(own))) for row, own in alone.values()]
+            masks = [distance_logits(own, encoded.resizes[row]) for row, own in alone.values()]
+            rows, device = iter(alone), self.model.device
+            for chunk, more in self.logits(encoded, boxes, list(found), mask_logits=torch.stack(masks).to(device)):
+                places = torch.tensor(list(islice(rows, len(chunk))), device=device)
+                for name, (values, predicted_iou) in list(found.items()):
+                    added = more[name][0]
+                    agree = mask_iou(values[places] > 0, added > 0) >= SAME_OBJECT
+                    found[name] = values.index_add(0, places, added * agree[..., None, None]), predicted_iou
+        return found
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.model.device.type, self.dtype, enabled=self.dtype != torch.float32)

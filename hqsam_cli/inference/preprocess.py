@@ -26,7 +26,6 @@ from ..modeling.prompt_encoder import (
 )
 from ..modeling.sam import normalize
 from ..records import Prompt
-from .coarse_masks import distance_logits, prompt_box
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +89,12 @@ def normalize_batch(images: list[np.ndarray], side: int, device: torch.device) -
     return batch
 
 
-def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide, *, alone: bool) -> Tensor:
-    """Convert a coarse mask, bool (H, W), to a mask prompt, float (S / 4, S / 4).
-
-    Args:
-        alone: there are no box and points: logits, see `distance_logits`; else 0 or 255, as in HQ-SAM's training.
-    """
+def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> Tensor:
+    """Convert a coarse mask, bool (H, W), to a mask prompt as in HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
     resized = resize.apply_image(mask.astype(np.uint8) * 255)
-    size = (resize.side // 4, resize.side // 4)
-    if alone:
-        logits = distance_logits(resized > 127, resize.side)
-        return functional.interpolate(logits[None, None], size, mode="area")[0, 0]
     padded = torch.zeros(1, 1, resize.side, resize.side)
     padded[0, 0, : resized.shape[0], : resized.shape[1]] = torch.from_numpy(resized / np.float32(255))
+    size = (resize.side // 4, resize.side // 4)
     low_res = functional.interpolate(padded, size, mode="bilinear", align_corners=False)[0, 0]
     return (low_res > 0.5) * 255.0
 
@@ -121,8 +113,8 @@ def make_prompt_batch(
     for prompt in prompts:
         points = [] if prompt.points is None else prompt.points.tolist()
         rows.append([(x, y, FOREGROUND_POINT if label > 0.5 else BACKGROUND_POINT) for x, y, label in points])
-        if (box := prompt_box(prompt)) is not None:
-            x0, y0, x1, y1 = box
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
             rows[-1] += [(x0, y0, BOX_TOP_LEFT), (x1, y1, BOX_BOTTOM_RIGHT)]
         elif points:
             rows[-1].append((0, 0, PADDING_POINT))
@@ -138,8 +130,7 @@ def make_prompt_batch(
         masks = torch.zeros(len(prompts), 1, side, side)
         for target_mask, prompt, resize in zip(masks, prompts, resizes, strict=True):
             if prompt.mask is not None:
-                alone = prompt.box is None and prompt.points is None
-                target_mask[0] = resize_mask_prompt(prompt.mask, resize, alone=alone)
+                target_mask[0] = resize_mask_prompt(prompt.mask, resize)
         masks = masks.to(device)
     labeled = torch.from_numpy(padded.astype(np.float32)).to(device)
     return PromptBatch(
