@@ -170,6 +170,8 @@ def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: It
         raise UsageError("use auto, sum, hq or sam", option="mask_output", value=unknown[0])
     if clicks and "paper" in protocols:
         raise UsageError("`prompt` clicks: clicks are placed on the image itself", remedy="omit `protocol` paper")
+    if config.windows == "on" and "paper" in protocols:
+        raise UsageError("applies to `protocol` deploy only", option="windows", value="on")
     if config.refine and (clicks or (wanted and "sam" not in wanted)):
         remedy = "omit `prompt` clicks, or add `mask_output` sam"
         raise UsageError("refines SAM's masks", option="refine", remedy=remedy)

@@ -120,7 +120,12 @@ class ExportedPredictor(BasePredictor):
         return EncodedArrays(_run(self.encoder, {"images": batch}), [image.resize for image in resized])
 
     def logits(
-        self, encoded: EncodedArrays, prompts: list[tuple[int, Prompt]], outputs: Sequence[MaskOutput]
+        self,
+        encoded: EncodedArrays,
+        prompts: list[tuple[int, Prompt]],
+        outputs: Sequence[MaskOutput],
+        *,
+        mask_logits: np.ndarray | None = None,
     ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[np.ndarray, np.ndarray]]]]:
         """See `BasePredictor`."""
         columns = slice(0, 1) if self.choice == "single" else slice(1, 4)
@@ -134,7 +139,9 @@ class ExportedPredictor(BasePredictor):
                 **arrays._asdict(),
                 "image_index": np.array([row - first for row, _ in chunk]),
             }
-            if arrays.masks is None:
+            if mask_logits is not None:
+                given |= {"masks": mask_logits[start : start + len(chunk)], "has_mask": np.ones(len(chunk), bool)}
+            elif arrays.masks is None:
                 given["masks"] = np.zeros((len(chunk), 1, side, side), np.float32)
             found: dict[MaskOutput, tuple[np.ndarray, np.ndarray]] = {}
             for use_hq in sorted({output != "sam" for output in outputs}):
@@ -148,7 +155,7 @@ class ExportedPredictor(BasePredictor):
                 found |= {
                     name: (weights[name] * sam + made["hq"], single.get(name, iou)) for name in outputs if name != "sam"
                 }
-            yield chunk, found
+            yield chunk, found if mask_logits is not None else self.refined(encoded, chunk, found)
 
 
 def _session(path: Path, compute: Compute) -> Any:

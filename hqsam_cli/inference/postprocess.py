@@ -32,6 +32,12 @@ MAX_BATCH_PIXELS = 2**26  # full-size logits on the device; each takes four byte
 Logits = TypeVar("Logits", "Tensor", np.ndarray)
 
 
+def mask_iou(one: Any, other: Any) -> Any:
+    """IoU of bool masks (..., h, w), tensors or arrays: (...); 0 if both are empty."""
+    union = (one | other).sum(axis=(-2, -1))
+    return (one & other).sum(axis=(-2, -1)) / (union + (union == 0))
+
+
 def mask_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
     """Masks (logits > 0) at the original size of each image.
 

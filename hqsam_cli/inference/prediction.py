@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ..configs import MaskOutput
 from ..records import Annotation, Box, Instance, Prompt
-from .postprocess import mask_crops, probability_crops
+from .coarse_masks import SAME_OBJECT, distance_logits, is_mask_alone, prompt_box
+from .postprocess import mask_crops, mask_iou, probability_crops
 from .preprocess import ResizedImage, ResizeLongestSide
 
 if TYPE_CHECKING:
@@ -105,13 +107,39 @@ class BasePredictor(ABC):
 
     @abstractmethod
     def logits(
-        self, encoded: Any, prompts: list[tuple[int, Prompt]], outputs: Sequence[MaskOutput]
+        self,
+        encoded: Any,
+        prompts: list[tuple[int, Prompt]],
+        outputs: Sequence[MaskOutput],
+        *,
+        mask_logits: Any = None,
     ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Any, Any]]]]:
         """Yield batches of prompts, with the logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of each output.
 
         Args:
             prompts: (row of the encoded image, prompt), in ascending order of rows.
+            mask_logits: mask prompts of all prompts, (N, 1, S / 4, S / 4), instead of their own; else logits are
+                `refined`.
         """
+
+    def refined(
+        self, encoded: Any, prompts: Sequence[tuple[int, Prompt]], found: dict[MaskOutput, tuple[Any, Any]]
+    ) -> dict[MaskOutput, tuple[Any, Any]]:
+        """Add the logits of a second prompt to those of coarse masks alone, if the masks agree; see `coarse_masks`."""
+        alone = {n: own for n, own in enumerate(prompts) if is_mask_alone(own[1])}
+        if not alone:
+            return found
+        boxes = [(row, Prompt(box=prompt_box(own))) for row, own in alone.values()]
+        masks = np.stack([distance_logits(own, encoded.resizes[row]) for row, own in alone.values()])
+        rows = iter(alone)
+        for chunk, more in self.logits(encoded, boxes, list(found), mask_logits=masks):
+            places = list(islice(rows, len(chunk)))
+            for name, (values, predicted_iou) in list(found.items()):
+                first, second = values[places], more[name][0]
+                agree = mask_iou(first > 0, second > 0) >= SAME_OBJECT
+                values[places] = first + second * agree[..., None, None]
+                found[name] = values, predicted_iou
+        return found
 
     def predict(
         self,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -125,14 +126,14 @@ class Predictor(BasePredictor):
         outputs: Sequence[MaskOutput],
         *,
         iou_threshold: float | None = None,
-        mask_logits: Tensor | None = None,
+        mask_logits: Tensor | np.ndarray | None = None,
     ) -> Iterator[tuple[list[tuple[int, Prompt]], dict[MaskOutput, tuple[Tensor, Tensor]]]]:
         """Yield batches of prompts, with the logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of each output.
 
         Args:
             prompts: (row of the encoded image, prompt), in ascending order of rows.
             outputs, iou_threshold: see `HQSam.predict`.
-            mask_logits: mask prompts of all prompts, (N, 1, S / 4, S / 4), instead of their own.
+            mask_logits: see `BasePredictor`.
         """
         start = 0
         while start < len(prompts):
@@ -145,7 +146,8 @@ class Predictor(BasePredictor):
                 self.model.device,
             )
             if mask_logits is not None:
-                batch = replace(batch, masks=mask_logits[start : start + len(chunk)], has_mask=None)
+                own = mask_logits[start : start + len(chunk)]
+                batch = replace(batch, masks=torch.as_tensor(own, device=self.model.device), has_mask=None)
             try:
                 with self._autocast():
                     features = encoded.features.rows(first, last)
@@ -156,7 +158,7 @@ class Predictor(BasePredictor):
             except torch.cuda.OutOfMemoryError:
                 self._halve_prompts()
                 continue
-            yield chunk, result
+            yield chunk, result if mask_logits is not None else self.refined(encoded, chunk, result)
             start += len(chunk)
 
     def _autocast(self) -> torch.autocast:

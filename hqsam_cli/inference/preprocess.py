@@ -22,7 +22,6 @@ from ..modeling.prompt_labels import (
     PADDING_POINT,
 )
 from ..records import Prompt
-from .coarse_masks import distance_logits, prompt_box
 
 if TYPE_CHECKING:
     import torch
@@ -132,8 +131,8 @@ def prompt_arrays(prompts: Sequence[Prompt], resizes: Sequence[ResizeLongestSide
     for prompt in prompts:
         points = [] if prompt.points is None else prompt.points.tolist()
         rows.append([(x, y, FOREGROUND_POINT if label > 0.5 else BACKGROUND_POINT) for x, y, label in points])
-        if (box := prompt_box(prompt)) is not None:
-            x0, y0, x1, y1 = box
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
             rows[-1] += [(x0, y0, BOX_TOP_LEFT), (x1, y1, BOX_BOTTOM_RIGHT)]
         elif points:
             rows[-1].append((0, 0, PADDING_POINT))
@@ -148,23 +147,14 @@ def prompt_arrays(prompts: Sequence[Prompt], resizes: Sequence[ResizeLongestSide
         masks = np.zeros((len(prompts), 1, side, side), np.float32)
         for target_mask, prompt, resize in zip(masks, prompts, resizes, strict=True):
             if prompt.mask is not None:
-                alone = prompt.box is None and prompt.points is None
-                target_mask[0] = resize_mask_prompt(prompt.mask, resize, alone=alone)
+                target_mask[0] = resize_mask_prompt(prompt.mask, resize)
     has_mask = np.array([prompt.mask is not None for prompt in prompts])
     return PromptArrays(padded[..., :2].astype(np.float32), padded[..., 2].astype(np.int64), masks, has_mask)
 
 
-def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide, *, alone: bool) -> np.ndarray:
-    """Convert a coarse mask, bool (H, W), to a mask prompt, float32 (S / 4, S / 4).
-
-    Args:
-        alone: there are no box and points: logits, see `distance_logits`; else 0 or 255, as in HQ-SAM's training.
-    """
+def resize_mask_prompt(mask: np.ndarray, resize: ResizeLongestSide) -> np.ndarray:
+    """Convert a coarse mask, bool (H, W), to a mask prompt as in HQ-SAM's training: 0 or 255, float (S / 4, S / 4)."""
     resized = resize.apply_image(mask.astype(np.uint8) * 255)
-    if alone:
-        logits = distance_logits(resized > 127, resize.side)
-        means: np.ndarray = logits.reshape(resize.side // 4, 4, resize.side // 4, 4).mean(axis=(1, 3))
-        return means
     padded = np.zeros((resize.side, resize.side), np.float32)
     padded[: resized.shape[0], : resized.shape[1]] = resized
     # Bilinear downscaling by four averages the middle two of four pixels on each axis.

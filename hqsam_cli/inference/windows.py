@@ -32,9 +32,9 @@ LARGEST = 0.9  # longer side of a window, as a fraction of the image's
 # An object shares the window of another one that is at most this many times as large as its own, if the window has this
 # many times its box.
 SHARED, SHARED_CONTEXT = 1.5, 2.0
-# The logits of the window are added to those of the whole image, unless the whole image does not show the object well:
-# its box is smaller than this fraction of the image, or the IoU of the two masks is lower than this.
-SMALL_OBJECT, SAME_OBJECT = 1 / 8, 0.7
+# The logits of both passes are added, unless the whole image does not show the object well: the longer side of its box
+# is smaller than this fraction of the image's.
+SMALL_OBJECT = 1 / 8
 MAX_LOGIT = 32.0  # of a mask prompt, as in SAM's training
 WINDOWS_PER_BATCH = 8
 
@@ -178,9 +178,8 @@ class WindowPredictor(Predictor):
         values, scores = self._answers(views, inside, [output], guide)[output]
         whole = seen(first[output][0])
         small = SMALL_OBJECT * max(resize.height, resize.width)
-        added = _iou(values > 0, whole > 0) >= SAME_OBJECT
-        added &= torch.tensor([[longer_side(own.box) >= small] for own in asked], device=added.device)
-        values = values + whole * added[..., None, None]
+        added = torch.tensor([longer_side(own.box) >= small for own in asked], device=whole.device)
+        values = values + whole * added.view(-1, 1, 1, 1)
         soft = self.soft and output == self.mask_output
         instances = iter(to_instances(inside, views.resizes, values, scores, soft=soft))
         return [
@@ -223,12 +222,6 @@ def _from_view(window: Window, view: ResizeLongestSide, image: ResizeLongestSide
     x, y = across * (window.x1 - window.x0) / view.input_width, down * (window.y1 - window.y0) / view.input_height
     left, top = (2 * start / image.side - 1 for start in (across * window.x0, down * window.y0))
     return [[x, 0.0, left + x], [0.0, y, top + y]]
-
-
-def _iou(one: Tensor, other: Tensor) -> Tensor:
-    """IoU of masks (..., h, w)."""
-    union = (one | other).sum(dim=(-2, -1)).clamp(min=1)
-    return (one & other).sum(dim=(-2, -1)) / union
 
 
 def _extents(prompts: Sequence[Prompt], found: Sequence[Instance]) -> dict[int, Box]:

@@ -8,6 +8,7 @@ import pytest
 
 from hqsam_cli.inference.coarse_masks import distance_logits, prompt_box
 from hqsam_cli.inference.predictor import Predictor
+from hqsam_cli.inference.preprocess import ResizeLongestSide
 from hqsam_cli.records import Box, Prompt
 from hqsam_cli.weights.checkpoints import load_model
 
@@ -36,11 +37,13 @@ def test_the_box_is_that_of_the_large_parts(prompt: Prompt, box: Box | None) -> 
 
 
 def test_logits_grow_from_the_outline() -> None:
-    logits = distance_logits(_mask((40, 20, 80, 60)), 256)
-    assert logits.shape == (256, 256)
-    assert np.array_equal(logits > 0, np.pad(_mask((40, 20, 80, 60)), ((0, 156), (0, 56))))
+    logits = distance_logits(Prompt(mask=_mask((40, 20, 80, 60))), ResizeLongestSide.of(100, 200, 800))[0]
+    assert logits.shape == (200, 200)
+    expected = np.zeros((200, 200), bool)
+    expected[20:60, 40:80] = True
+    assert np.array_equal(logits > 0, expected)
     assert logits.max() == -logits.min() == 15
-    assert np.all(np.diff(logits[40, 30:60]) >= 0)
+    assert np.all(np.diff(logits[40, 20:60]) >= 0)
     assert 0 < logits[40, 40] < logits[40, 41] < 15
 
 
