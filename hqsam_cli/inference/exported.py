@@ -155,7 +155,7 @@ class ExportedPredictor(BasePredictor):
                 found |= {
                     name: (weights[name] * sam + made["hq"], single.get(name, iou)) for name in outputs if name != "sam"
                 }
-            yield chunk, found if mask_logits is not None else self.refined(encoded, chunk, found)
+            yield chunk, found
 
 
 def _session(path: Path, compute: Compute) -> Any:

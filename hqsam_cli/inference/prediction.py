@@ -118,8 +118,7 @@ class BasePredictor(ABC):
 
         Args:
             prompts: (row of the encoded image, prompt), in ascending order of rows.
-            mask_logits: mask prompts of all prompts, (N, 1, S / 4, S / 4), instead of their own; else logits are
-                `refined`.
+            mask_logits: mask prompts of all prompts, (N, 1, S / 4, S / 4), instead of their own.
         """
 
     def refined(
@@ -220,7 +219,8 @@ class BasePredictor(ABC):
         """Predict instances for the prompts of each encoded image, by mask output."""
         found: dict[MaskOutput, list[list[Instance]]] = {name: [[] for _ in prompts] for name in outputs}
         flat = [(n, prompt) for n, image_prompts in enumerate(prompts) for prompt in image_prompts]
-        for chunk, logits in self.logits(encoded, flat, outputs):
+        for chunk, raw in self.logits(encoded, flat, outputs):
+            logits = self.refined(encoded, chunk, raw)
             for name, results in found.items():
                 soft = self.soft and name == self.mask_output
                 for n, instance in to_instances(chunk, encoded.resizes, *logits[name], soft=soft):

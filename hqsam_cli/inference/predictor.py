@@ -158,7 +158,7 @@ class Predictor(BasePredictor):
             except torch.cuda.OutOfMemoryError:
                 self._halve_prompts()
                 continue
-            yield chunk, result if mask_logits is not None else self.refined(encoded, chunk, result)
+            yield chunk, result
             start += len(chunk)
 
     def _autocast(self) -> torch.autocast:

@@ -197,8 +197,11 @@ class WindowPredictor(Predictor):
         outputs: Sequence[MaskOutput],
         mask_logits: Tensor | None = None,
     ) -> dict[MaskOutput, tuple[Tensor, Tensor]]:
-        """Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of all prompts; see `logits`."""
-        batches = [found for _, found in self.logits(encoded, prompts, outputs, mask_logits=mask_logits)]
+        """Logits (P, K, S / 4, S / 4) and predicted IoUs (P, K) of all prompts; see `logits` and `refined`."""
+        batches = [
+            self.refined(encoded, chunk, found) if mask_logits is None else found
+            for chunk, found in self.logits(encoded, prompts, outputs, mask_logits=mask_logits)
+        ]
         columns = {name: zip(*(found[name] for found in batches), strict=True) for name in outputs}
         return {name: (torch.cat(logits), torch.cat(scores)) for name, (logits, scores) in columns.items()}
 
