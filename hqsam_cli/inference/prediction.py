@@ -136,8 +136,9 @@ class BasePredictor(ABC):
             for name, (values, predicted_iou) in list(found.items()):
                 first, second = values[places], more[name][0]
                 agree = mask_iou(first > 0, second > 0) >= SAME_OBJECT
-                values[places] = first + second * agree[..., None, None]
-                found[name] = values, predicted_iou
+                added = values + 0  # a copy, since tensors of inference mode cannot be changed in place
+                added[places] = first + second * agree[..., None, None]
+                found[name] = added, predicted_iou
         return found
 
     def predict(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
-import ultralytics
 
 from hqsam_cli.errors import HqsamError, UsageError
 from hqsam_cli.inference.device import Compute
@@ -31,7 +31,9 @@ def model(small_lite: Path) -> HQSam:
 @pytest.fixture(scope="module")
 def images() -> list[np.ndarray]:
     """Scenes, and photos, in several shapes."""
-    photos = sorted((Path(ultralytics.__file__).parent / "assets").glob("*.jpg"))
+    package = find_spec("ultralytics")  # importing it would patch Pillow for all tests of this process
+    assert package is not None and package.origin is not None
+    photos = sorted((Path(package.origin).parent / "assets").glob("*.jpg"))
     return [read_image(str(path)) for path in [*photos, SAMPLES / "images/kites.jpg", SAMPLES / "images/hair.jpg"]]
 
 
