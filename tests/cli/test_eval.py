@@ -72,7 +72,7 @@ def test_deploy_scores_are_those_of_the_masks_that_segment_writes(hqsam: Run, tm
         box = [x0, y0, x1 - x0 + 1, y1 - y0 + 1]
         boxes["annotations"].append({"id": n, "image_id": n, "category_id": 1, "bbox": box})
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
-    assert hqsam("segment", photos, "--boxes", "boxes.json", "-o", "out").code == 0
+    assert hqsam("segment", photos, "--boxes", "boxes.json", "--raw", "-o", "out").code == 0
     scores = []
     for n, (stem, gt) in enumerate(sorted(gts.items()), 1):
         mask = read_mask(tmp_path / f"out/masks/{stem}.jpg/{n}.png")
