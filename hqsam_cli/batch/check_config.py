@@ -192,6 +192,9 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
             f"--{name} cannot be combined with other prompts",
             remedy="omit --boxes, --points, --coarse-masks, --salient, --everything and --detector",
         )
+    if prompts.box and prompts.box_format is not None:
+        reason = "applies to files; --box takes corners in pixels"
+        raise UsageError(reason, option="box_format", remedy="omit it")
     if prompts.images_json is not None and not files:
         reason = "applies to a COCO results list, and none is given"
         raise UsageError(reason, option="images_json", remedy="add --boxes")

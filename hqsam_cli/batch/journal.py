@@ -350,9 +350,11 @@ def check_identity(place: Path | str, contents: Contents, identity: dict[str, st
         made = f", made by: {command}" if command else ""
         earlier = any(text.startswith(REVISION) for text in changed)
         version = "continue with the version of hqsam that wrote them, " if earlier else ""
+        only_form = all(text.startswith(("`format`", "`segmentation`", "`tolerance`")) for text in changed)
+        convert = f"; hqsam results convert {place} writes these results as other labels" if only_form else ""
         raise UsageError(
             f"{place} contains results of another run ({'; '.join(changed)}{made})",
-            remedy=f"{version}pass `overwrite` to start over, or choose another `output`",
+            remedy=f"{version}pass `overwrite` to start over, or choose another `output`{convert}",
         )
 
 

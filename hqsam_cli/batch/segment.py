@@ -186,7 +186,7 @@ def prepare_segment(
         engine=engine,
         plan=plan,
         lost=bool(found.broken or table.outside or (prompts.strict and table.notes.lost)),
-        describe=partial(_describe, job, config),
+        describe=partial(_describe, job, config, finds_objects=finds_objects),
         strict=prompts.strict,
         has_files=bool(given.files or given.masks),
     )
@@ -272,8 +272,10 @@ def _identity(
     return {**own, "format": ",".join(sorted(config.formats))}
 
 
-def _describe(job: Job, config: SegmentConfig) -> str:
+def _describe(job: Job, config: SegmentConfig, *, finds_objects: bool) -> str:
     """Describe the prompts of a job."""
+    if finds_objects and not config.multimask:
+        return f"a point grid, and boxes of the detector {config.detection.detector}"
     if config.detection.detector is not None:
         return f"boxes of the detector {config.detection.detector}"
     if config.prompts.salient:

@@ -80,8 +80,10 @@ def evaluate(
     if show_list:
         print_list(config.data_root)
         return
-    if compare or files:
-        if not compare or len(files or ()) < 2 or dataset:
+    if files and not compare:
+        raise UsageError("files are for --compare", value=files[0], remedy="pass data sets as --dataset")
+    if compare:
+        if len(files or ()) < 2 or dataset:
             raise UsageError("requires two or more files written by --json, and no --dataset", option="compare")
         compare_files(files or [], config.seed, reporter)
         return

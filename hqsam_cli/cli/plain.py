@@ -72,6 +72,9 @@ def usage_sentence(error: Any) -> str:
     text = error.format_message().strip().rstrip(".?").replace(". Did you mean", ", did you mean")
     context = getattr(error, "ctx", None)
     path = "hqsam" if context is None else context.command_path
+    unknown = re.fullmatch(r"No such command '(.+?)'.*", text)
+    if unknown is not None and Path(unknown[1]).exists():
+        return f"no such command '{unknown[1]}'; for images: hqsam segment {unknown[1]}"
     if text.startswith("Invalid value for "):
         name, _, reason = text.removeprefix("Invalid value for ").partition(": ")
         text = f"{name.strip(chr(39))}: {reason.removeprefix('Value error, ').replace('Input should be', 'must be')}"

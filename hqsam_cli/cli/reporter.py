@@ -60,7 +60,7 @@ class ConsoleReporter:
         if title:
             self.say(f"{title}: {total} {unit}s")
         if done:
-            self.say(f"{done} of {total} {unit}s already done; continuing with the rest")
+            self.say(f"{done} of {total} {unit}s already done" + ("; continuing with the rest" if done < total else ""))
         self.total, self.done, self.unit = total, done, unit
         self.began = self.spoke = time.monotonic()
         self.before, self.count, self.failed = done, 0, 0
@@ -159,6 +159,7 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
     Raises:
         HqsamError: results cannot be written, or too many images failed.
     """
+    from ..batch.object_journal import has_journal
     from ..formats.values import some_of
 
     job = run.job
@@ -174,6 +175,8 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
             "gone": plan.gone,
             "of earlier commands": plan.others,
         }
+        if job.config.overwrite and job.journal is not None and has_journal(job.journal):
+            rows.append(("overwritten", f"all earlier results in {output}"))
         rows += [(what, f"{len(names)} ({some_of(names)})") for what, names in named.items() if names]
         rows += [
             ("prompts", run.describe()),

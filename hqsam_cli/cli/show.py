@@ -153,8 +153,8 @@ def _draw_run(
     """Write a picture of each image of a run; returns the number of pictures and the exit code.
 
     Raises:
-        UsageError: several images for one file, or no SAM masks to compare.
-        HqsamError: no image could be drawn, or a picture cannot be written.
+        UsageError: several images for one file, no paths of images, or no SAM masks to compare.
+        HqsamError: there are no images, none could be drawn, or a picture cannot be written.
     """
     from ..report.photos import read_photos
     from ..report.pictures import draw_image
@@ -165,6 +165,11 @@ def _draw_run(
         reporter.on_problem(text)
     names = {category["id"]: category["name"] for category in results.categories}
     photos = [photo for photo in read_photos(results, images) if photo.record.size is not None]
+    if not photos:
+        remedy = "" if results.journal is None else f"see hqsam status {run}"
+        raise HqsamError("contains no images that were segmented", file=run, remedy=remedy)
+    if all(photo.path is None for photo in photos):
+        raise UsageError("contains no paths of images", file=run, remedy="pass their folder as `images`")
     _picture_path(output, "", len(photos))
     if config.compare_sam and not any(
         "sam" in annotation for photo in photos for annotation in photo.record.annotations

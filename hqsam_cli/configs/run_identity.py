@@ -46,6 +46,8 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The options by which two identities differ, with their values; the package version is not compared."""
     before, now = _renamed(before), _renamed(now)
     different = [name for name in sorted({*before, *now} - {VERSION}) if before.get(name) != now.get(name)]
+    if {DETECTOR, "score_threshold"} <= {*different} and _of_detector(before) == _of_detector(now):
+        different.remove(DETECTOR)  # its digest includes the threshold
     if DETECTOR in different and NO_DETECTOR in (before.get(DETECTOR), now.get(DETECTOR)):
         # Its options differ too, and are not named.
         origins = ["found in the images", "given"]
@@ -59,6 +61,11 @@ def _change(name: str, before: str, now: str) -> str:
     if HASH.fullmatch(before) and HASH.fullmatch(now):
         return f"{named} is another"
     return f"{named} was {before}, is {now}"
+
+
+def _of_detector(identity: Mapping[str, str]) -> str:
+    """The hash of the detector, without that of the options of found objects."""
+    return identity.get(DETECTOR, "").partition("+")[0]
 
 
 def _renamed(identity: Mapping[str, str]) -> dict[str, str]:

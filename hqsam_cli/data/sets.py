@@ -115,10 +115,9 @@ def find_dataset(name: str, root: Path) -> Dataset:
         placed = _below(dataset, root)
         missing = [path for path in (placed.images, placed.gt) if not Path(path).exists()]
         if missing:
-            remedy = (
-                f"download {dataset.archive} ({dataset.size}) from {dataset.source}, extract it so that `data_root` "
-            )
-            remedy += f"contains {dataset.images}/ and {dataset.gt}"
+            folders = " and ".join(dict.fromkeys((dataset.images, dataset.gt)))
+            source = f"{dataset.archive} ({dataset.size}) from {dataset.source}"
+            remedy = f"download {source}, extract it so that `data_root` contains {folders}"
             raise HqsamError(f"{missing[0]} does not exist", option="dataset", value=name, remedy=remedy)
         return placed
     folder = Path(name)

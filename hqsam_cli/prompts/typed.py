@@ -29,7 +29,7 @@ def read_typed(config: PromptConfig) -> tuple[RawPrompt, ...]:
 
 def _box(text: str) -> Box:
     numbers = _numbers(text)
-    if len(numbers) != 4 or numbers[2] <= numbers[0] or numbers[3] <= numbers[1]:
+    if len(numbers) != 4 or numbers[2] <= numbers[0] or numbers[3] <= numbers[1] or max(numbers) <= 1:
         remedy = "pass X0,Y0,X1,Y1: left, top, right and bottom in pixels"
         raise UsageError("not a box", option="box", value=text, remedy=remedy)
     x0, y0, x1, y1 = numbers

@@ -38,7 +38,7 @@ class Ramp(NamedTuple):
 PARTS = {
     "empty": Ramp(0.0, 1.0, 1.0, "is empty"),
     "confidence": Ramp(0.2, 0.6, 0.6, "has a low predicted IoU"),
-    "score": Ramp(0.5, 0.95, 0.5, "has a low score"),
+    "low_score": Ramp(0.5, 0.95, 0.5, "has a low score"),
     "disagreement": Ramp(0.15, 0.6, 0.7, "SAM and HQ-SAM disagree"),
     "box": Ramp(0.12, 0.26, 0.95, "exceeds the prompt box, or fills little of it"),
     "contact": Ramp(0.75, 1.0, 0.5, "touches its box along all sides"),
@@ -68,7 +68,7 @@ def measure_masks(annotations: Sequence[Annotation], masks: Sequence[MaskCrop], 
         score = annotation.get("score")
         values = {
             "confidence": 1 - annotation.get("predicted_iou", np.nan),
-            "score": np.nan if score is None else 1 - score,
+            "low_score": np.nan if score is None else 1 - score,
             "duplicate": duplicate,
             "merged": parts,
         }

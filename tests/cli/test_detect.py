@@ -141,7 +141,7 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     assert all(own == sorted(own, reverse=True) for own in scores)
     sure = hqsam("segment", photos, "--score-threshold", f"{scores[0][1] - 1e-5:.6f}", "--max-det", "5", "-o", "-")
     assert [own["score"] for own in sure.lines[0]["annotations"]] == scores[0][:2]
-    assert hqsam("segment", photos, "--dry-run").out.count("boxes of the detector object") == 1
+    assert hqsam("segment", photos, "--dry-run").out.count("a point grid, and boxes of the detector object") == 1
     found = hqsam("detect", photos, "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]
 
@@ -310,3 +310,9 @@ def test_a_refusal_names_no_hashes() -> None:
     assert changes(found, given) == ["prompts were found in the images, are given"]
     assert changes(given, found) == ["prompts were given, are found in the images"]
     assert changes(given, {**given, "model": "fedcba9876543210"}) == ["`model` is another"]
+    # The threshold is part of the second hash; the detector is the same.
+    limited = {**found, "detector": "0123456789abcdef+fedcba9876543210"}
+    assert changes({**found, "score_threshold": "0.1"}, {**limited, "score_threshold": "0.3"}) == [
+        "`score_threshold` was 0.1, is 0.3"
+    ]
+    assert changes(found, limited) == ["`detector` is another"]

@@ -239,6 +239,9 @@ def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:
     ("options", "code", "message"),
     [
         ([], 2, "--dataset: required; see --list"),
+        (["photos"], 2, "photos: files are for --compare; pass data sets as --dataset"),
+        (["--compare", "one.json"], 2, "--compare: requires two or more files"),
+        (["--dataset", "ecssd"], 1, "so that --data-root contains cascade_psp/ecssd\n"),
         (["--dataset", "hrsod"], 1, "download thin_object_detection.zip (2.45 GB)"),
         (["--dataset", "nothing"], 2, "neither a folder nor one of dis"),
         (["--dataset", "dis", "--prompt", "boxes"], 2, "use box, box-noise:0.2"),

@@ -61,11 +61,13 @@ def test_again_is_already_done_and_other_flags_are_refused_by_name(hqsam: Run, p
     before = Path("hqsam_out/instances.json").read_bytes()
     again = hqsam(*arguments)
     assert again.code == 0
-    assert "2 of 2 images already done" in again.err
+    assert "2 of 2 images already done" in again.err and "continuing" not in again.err
     assert Path("hqsam_out/instances.json").read_bytes() == before
+    other = hqsam(*arguments, "--format", "yolo-seg")
+    assert other.code == 2 and "hqsam results convert hqsam_out writes these results as other labels" in other.err
     changed = hqsam(*arguments, "--mask-output", "hq")
     assert changed.code == 2
-    assert "--mask-output was sum, is hq" in changed.err
+    assert "--mask-output was sum, is hq" in changed.err and "results convert" not in changed.err
     assert hqsam(*arguments, "--mask-output", "hq", "--overwrite").code == 0
     assert Path("hqsam_out/instances.json").read_bytes() != before
 
@@ -100,6 +102,11 @@ def test_ndjson_on_stdout_alone(hqsam: Run, photos: Path) -> None:
     assert not Path("hqsam_out").exists()
     refused = hqsam("segment", photos, "--boxes", "dets.json", "--output", "-", "--format", "png")
     assert refused.code == 2
+
+
+def test_images_without_a_command_name_the_command(hqsam: Run, photos: Path) -> None:
+    assert "no such command 'imgs'; for images: hqsam segment imgs\n" in hqsam("imgs").err
+    assert "no such command 'gone'; see hqsam --help\n" in hqsam("gone").err
 
 
 def test_paths_and_boxes_through_pipes(hqsam: Run, photos: Path) -> None:
@@ -211,6 +218,8 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
         (["imgs", "--boxs", "dets.json"], 2, "--boxes"),
         (["imgs", "--box", "1,2,9,9"], 2, "--box: applies to one image, and there are 2"),
         (["imgs/a.jpg", "--box", "9,9,1,2"], 2, "--box 9,9,1,2: not a box; pass X0,Y0,X1,Y1"),
+        (["imgs/a.jpg", "--box", "0.1,0.2,0.6,0.7"], 2, "--box 0.1,0.2,0.6,0.7: not a box"),
+        (["imgs/a.jpg", "--box", "1,2,9,9", "--box-format", "xywh"], 2, "--box-format: applies to files"),
         (["imgs/a.jpg", "--box", "1,2,9,9", "--boxes", "dets.json"], 2, "--box cannot be combined"),
         (["imgs/a.jpg", "--point", "1,2,7"], 2, "--point 1,2,7: not a point"),
         (["imgs/a.jpg", "--point", "1,2", "--box", "1,2,9,9", "--box", "1,2,8,8"], 2, "several boxes"),
@@ -244,6 +253,7 @@ def test_a_dry_run_says_what_is_done_and_left_and_what_would_be_refused(hqsam: R
     assert not Path("hqsam_out").exists()
     assert hqsam(*command).code == 0
     assert plan()["done"] == "2" and plan("--overwrite")["done"] == "0"
+    assert "overwritten" not in plan() and plan("--overwrite")["overwritten"] == "all earlier results in hqsam_out"
     refused = hqsam(*command, "--dry-run", "--mask-output", "sam")
     assert refused.code == 2 and "--mask-output was sum, is sam" in refused.err
 

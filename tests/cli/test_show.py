@@ -79,4 +79,12 @@ def test_what_fails_is_said(hqsam: Run, photos: Path, tmp_path: Path) -> None:
     assert "torn.jpg" in result.err
     assert sorted(path.name for path in (tmp_path / "shown").rglob("*.jpg")) == ["a.jpg.jpg", "b.png.jpg"]
     assert hqsam("show", "none.jpg").code == 4
+    assert hqsam("segment", photos / "torn.jpg", "--salient", "-o", "failed").code == 3
+    assert "failed: contains no images that were segmented; see hqsam status failed" in hqsam("show", "failed").err
+    Path("results.json").write_text(
+        json.dumps({"images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}], "annotations": []})
+    )
+    unplaced = hqsam("show", "results.json")
+    assert unplaced.code == 2
+    assert "results.json: contains no paths of images; pass their folder as --images" in unplaced.err
     assert hqsam("segment", photos, "--salient", "--overlay", "-o", "-").code == 2

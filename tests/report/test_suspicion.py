@@ -85,7 +85,7 @@ def test_a_bad_mask_is_suspicious_for_its_reason(name: str) -> None:
 
 def test_what_the_model_says() -> None:
     assert parts_of(GOOD, predicted_iou=0.5)[0]["confidence"] > 0.3
-    assert [parts_of(GOOD, score=score)[0]["score"] > 0.2 for score in (0.9, 0.5, 0.2)] == [False, False, True]
+    assert [parts_of(GOOD, score=score)[0]["low_score"] > 0.2 for score in (0.9, 0.5, 0.2)] == [False, False, True]
     sam = {"segmentation": MaskCrop(eroded(), 0, 0, WIDTH, HEIGHT).rle}
     same = {"segmentation": MaskCrop(GOOD, 0, 0, WIDTH, HEIGHT).rle}
     assert parts_of(GOOD, sam=sam)[0]["disagreement"] > 0.2
