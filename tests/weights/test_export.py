@@ -53,6 +53,23 @@ def test_a_vit_and_a_plain_sam(
     assert description.source["name"] == "small.safetensors" and description.source["license"] is None
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_large_weights_are_beside_the_graphs(
+    precision: module.Precision, tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "vit_small", vit_architecture(32, 3, 2, (1,)))
+    monkeypatch.setattr(module, "LARGEST_FILE", 2**16)
+    monkeypatch.setitem(module.MIN_IOU, "int8", 0.0)  # of random weights
+    model = random_model(tmp_path / "small.safetensors", "vit_small", 240)
+    export_model(str(model), tmp_path / "out", [photo], precision)
+    graphs = {"encoder.onnx", "decoder.onnx"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "model.json", *graphs, *(f"{name}.data" for name in graphs)
+    }  # fmt: skip
+    assert find_exported(str(tmp_path / "out")) is not None
+    assert all((tmp_path / "out" / name).stat().st_size < 2**20 for name in graphs)
+
+
 @pytest.mark.parametrize(("precision", "share", "least"), [("float16", 0.6, 0.99), ("int8", 0.8, 0.8)])
 def test_smaller_files_cost_little(
     precision: module.Precision, share: float, least: float, small_lite: Path, tmp_path: Path, photo: np.ndarray
