@@ -9,14 +9,17 @@ logits are upsampled in two steps. An image is encoded once for SAM, HQ-SAM and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ..configs import MaskOutput, Protocol
 from ..inference.predictor import EncodedImages, Predictor
+from ..inference.preprocess import resize_mask_prompt
 from ..io.masks import is_foreground
 from ..records import Prompt
 
@@ -67,7 +70,9 @@ class Evaluator:
                 for name, (instances,) in decoded.items()
             }
         result: dict[MaskOutput, Masks] = {name: ([], []) for name in wanted}
-        for _, found in self.predictor.logits(image.encoded, [(0, prompt) for prompt in prompts], wanted):
+        mask_logits = self._mask_prompts(image.encoded, prompts)
+        asked = [(0, prompt if mask_logits is None else replace(prompt, mask=None)) for prompt in prompts]
+        for _, found in self.predictor.logits(image.encoded, asked, wanted, mask_logits=mask_logits):
             for name, (logits, predicted_iou) in found.items():
                 masks, estimates = result[name]
                 estimates += predicted_iou[:, 0].tolist()
@@ -76,6 +81,12 @@ class Evaluator:
                     for row in logits[:, 0]
                 ]
         return result
+
+    def _mask_prompts(self, encoded: EncodedImages, prompts: Sequence[Prompt]) -> Tensor | None:
+        """Coarse masks as the authors prompt with them, 0 or 255 without a box, (P, 1, S / 4, S / 4); None without."""
+        (resize,) = encoded.resizes
+        masks = [resize_mask_prompt(own.mask, resize, alone=False) for own in prompts if own.mask is not None]
+        return torch.from_numpy(np.stack(masks)[:, None]).to(self.predictor.model.device) if masks else None
 
 
 def resize_square(image: np.ndarray, side: int) -> np.ndarray:
