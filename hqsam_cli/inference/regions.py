@@ -17,7 +17,7 @@ def has_several_regions(values: np.ndarray) -> bool:
     Counting outlines is many times faster than labeling pixels, and most masks have one.
     """
     _, tree = cv2.findContours(values, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return tree is not None and np.count_nonzero(tree[0, :, 3] < 0) > 1
+    return tree is not None and int(np.count_nonzero(tree[0, :, 3] < 0)) > 1
 
 
 def remove_small_regions(bits: np.ndarray, area: float, *, keep_largest: bool) -> tuple[np.ndarray, int]:
