@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -124,9 +125,11 @@ def test_damaged_files_are_refused(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "decoder.onnx").unlink()
     with pytest.raises(HqsamError, match=r"decoder\.onnx: missing file"):
         find_exported(str(tmp_path))
-    (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(HqsamError, match=r"model\.json: not the description"):
-        find_exported(str(tmp_path))
+    described = json.loads((tmp_path / "model.json").read_text())
+    for damaged in ({}, [], described | {"files": []}, described | {"files": {"../encoder.onnx": ""}}):
+        (tmp_path / "model.json").write_text(json.dumps(damaged))
+        with pytest.raises(HqsamError, match=r"model\.json: not the description"):
+            find_exported(str(tmp_path))
 
 
 def test_the_documented_example_runs_without_this_package(exported: Path, tmp_path: Path) -> None:
