@@ -351,7 +351,7 @@ class Instance:
     Attributes:
         prompt: its prompt.
         mask: the predicted mask.
-        predicted_iou: SAM's estimate of the mask's IoU; not clamped.
+        predicted_iou: the model's estimate of the mask's IoU; not clamped.
         mask_index: 0, or 0 to 2 among the three masks of multimask output.
         more: additional keys of its annotation.
         probabilities: the probability map, if the predictor outputs it.

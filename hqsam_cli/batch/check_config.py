@@ -20,7 +20,7 @@ from ..weights.registry import check_hq
 log = logging.getLogger(__name__)
 AREA = re.compile(r"\d+(\.\d+)?%?")
 LINES = "ndjson"  # the stdout format
-CPP_COMPILERS = ("g++", "clang++", "cl")  # one of which torch.compile needs, on a CPU as on a GPU
+COMPILERS = ("g++", "clang++", "gcc", "clang", "cl")  # torch.compile needs one: of C++ on a CPU, of C on a GPU
 
 
 def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, formats: Collection[str]) -> SegmentConfig:
@@ -209,7 +209,8 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
         if config.multimask:
             raise UsageError("--everything selects from the masks of a point by itself", remedy="omit --multimask")
         if config.windows == "on":
-            raise UsageError("--everything has crops instead", option="windows", remedy="use --crop-n-layers")
+            reason = "--everything has crop layers instead"
+            raise UsageError(reason, option="windows", value="on", remedy="omit it, or pass --crop-n-layers")
     if prompts.salient and files:
         raise UsageError(
             "--salient cannot be combined with prompts", remedy="omit --boxes, --points and --coarse-masks"
@@ -230,5 +231,5 @@ def _check_engine(config: SegmentConfig) -> None:
     unused = "address" if config.address is not None else "actors" if config.actors is not None else None
     if config.engine == "local" and unused is not None:
         raise UsageError("applies to Ray clusters only", option=unused, remedy="add --engine ray")
-    if config.compile and not any(map(shutil.which, CPP_COMPILERS)):
-        raise UsageError("needs a C++ compiler", option="compile", remedy="install g++, or omit it")
+    if config.compile and not any(map(shutil.which, COMPILERS)):
+        raise UsageError("needs a C or C++ compiler", option="compile", remedy="install g++, or omit it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -85,11 +85,12 @@ class Detector:
         conf = defaults.get("conf", CONF) if settings.score_threshold is None else settings.score_threshold
         iou = defaults.get("iou", IOU) if settings.iou is None else settings.iou
         chosen = _class_indices(settings.classes, names, path)
-        self.categories: list[Category] = (
-            [{"id": n + 1, "name": names[n]} for n in chosen or sorted(names)]
+        self._by_index: dict[int, Category] = (
+            {n: {"id": n + 1, "name": name} for n, name in names.items()}
             if examples is None
-            else examples.categories
+            else dict(enumerate(examples.categories))
         )
+        self.categories = [self._by_index[n] for n in chosen or sorted(names)]
         most = settings.max_det or MAX_DET
         kept = tuple(names[index] for index in chosen)
         settings = replace(settings, score_threshold=conf, iou=iou, classes=kept, max_det=most)
@@ -118,7 +119,7 @@ class Detector:
             return []
         keep_threads()
         results = self._predict([np.ascontiguousarray(image[..., ::-1]) for image in images])
-        return [_prompts(result, self.categories) for result in results]
+        return [_prompts(result, self._by_index) for result in results]
 
 
 def _loaded(path: Path) -> Any:
@@ -170,8 +171,12 @@ def _class_indices(wanted: tuple[str, ...], names: dict[int, str], path: Path) -
     return sorted(chosen)
 
 
-def _prompts(result: Any, categories: Sequence[Category]) -> list[Prompt]:
-    """Convert the boxes of a result to prompts, rounded to 0.01 pixels, so that a file reproduces them."""
+def _prompts(result: Any, categories: Mapping[int, Category]) -> list[Prompt]:
+    """Convert the boxes of a result to prompts, rounded to 0.01 pixels, so that a file reproduces them.
+
+    Args:
+        categories: by the model's class index.
+    """
     height, width = result.orig_shape
     corners = result.boxes.xyxy.double().cpu().numpy().clip(0, [width, height, width, height])
     prompts: list[Prompt] = []

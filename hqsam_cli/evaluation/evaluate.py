@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
@@ -163,15 +163,16 @@ def evaluate(datasets: Sequence[str], config: EvalConfig | None = None, progress
     return result
 
 
-def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: Iterable[Protocol]) -> None:
+def check_options(config: EvalConfig, rules: Sequence[PromptRule], protocols: Collection[Protocol]) -> None:
     """Raise a UsageError for conflicting options, before anything is loaded."""
     clicks, wanted = rules[0].kind == "clicks", config.mask_output
     if unknown := [name for name in wanted if name not in get_args(MaskOutput)]:
         raise UsageError("use auto, sum, hq or sam", option="mask_output", value=unknown[0])
     if clicks and "paper" in protocols:
         raise UsageError("`prompt` clicks: clicks are placed on the image itself", remedy="omit `protocol` paper")
-    if config.windows == "on" and "paper" in protocols:
-        raise UsageError("applies to `protocol` deploy only", option="windows", value="on")
+    if config.windows == "on" and "deploy" not in protocols:
+        remedy = "omit it, or pass `protocol` deploy"
+        raise UsageError("`protocol` paper segments whole images", option="windows", value="on", remedy=remedy)
     if config.refine and (clicks or (wanted and "sam" not in wanted)):
         remedy = "omit `prompt` clicks, or add `mask_output` sam"
         raise UsageError("refines SAM's masks", option="refine", remedy=remedy)

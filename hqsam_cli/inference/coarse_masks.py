@@ -12,6 +12,7 @@ import numpy as np
 
 from ..records import Box, Prompt
 from .preprocess import ResizeLongestSide
+from .regions import has_several_regions
 
 LEAST_PART = 0.05  # smallest part of a mask in its box, as a fraction of the largest part
 ENLARGED = 0.05  # by which a box is enlarged on each side, as a fraction of its width and height
@@ -29,9 +30,14 @@ def prompt_box(prompt: Prompt) -> Box | None:
     if prompt.mask is None or not is_mask_alone(prompt):
         return prompt.box
     height, width = prompt.mask.shape
-    _, _, parts, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(prompt.mask).view(np.uint8))
-    large = parts[1:][parts[1:, cv2.CC_STAT_AREA] >= LEAST_PART * parts[1:, cv2.CC_STAT_AREA].max()]
-    (x0, y0), (x1, y1) = large[:, :2].min(axis=0), (large[:, :2] + large[:, 2:4]).max(axis=0)
+    bits = np.ascontiguousarray(prompt.mask).view(np.uint8)
+    x0, y0, w, h = cv2.boundingRect(bits)
+    x1, y1 = x0 + w, y0 + h
+    if has_several_regions(bits[y0:y1, x0:x1]):
+        _, _, parts, _ = cv2.connectedComponentsWithStats(bits[y0:y1, x0:x1])
+        large = parts[1:][parts[1:, cv2.CC_STAT_AREA] >= LEAST_PART * parts[1:, cv2.CC_STAT_AREA].max()]
+        (left, top), (right, bottom) = large[:, :2].min(axis=0), (large[:, :2] + large[:, 2:4]).max(axis=0)
+        x0, y0, x1, y1 = x0 + left, y0 + top, x0 + right, y0 + bottom
     across, down = ENLARGED * (x1 - x0), ENLARGED * (y1 - y0)
     return max(x0 - across, 0.0), max(y0 - down, 0.0), min(x1 + across, float(width)), min(y1 + down, float(height))
 

@@ -11,6 +11,15 @@ from ..records import MaskCrop
 WINDOW = 5  # size of the median filter, in pixels
 
 
+def has_several_regions(values: np.ndarray) -> bool:
+    """Whether a mask, uint8 0 / 1 (h, w), has several 8-connected components.
+
+    Counting outlines is many times faster than labeling pixels, and most masks have one.
+    """
+    _, tree = cv2.findContours(values, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return tree is not None and int(np.count_nonzero(tree[0, :, 3] < 0)) > 1
+
+
 def remove_small_regions(bits: np.ndarray, area: float, *, keep_largest: bool) -> tuple[np.ndarray, int]:
     """Remove the 8-connected components of a bool mask (H, W) smaller than `area` pixels.
 
@@ -23,10 +32,8 @@ def remove_small_regions(bits: np.ndarray, area: float, *, keep_largest: bool) -
     if not bits.size:  # OpenCV crashes on empty arrays
         return bits, 0
     values = bits.view(np.uint8)
-    if keep_largest:  # counting outlines is many times faster than labeling pixels, and most masks have one
-        _, tree = cv2.findContours(values, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        if tree is None or np.count_nonzero(tree[0, :, 3] < 0) < 2:
-            return bits, 0
+    if keep_largest and not has_several_regions(values):
+        return bits, 0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(values, connectivity=8)
     sizes = stats[:, cv2.CC_STAT_AREA]
     kept = sizes >= area

@@ -111,7 +111,7 @@ class WindowPredictor(Predictor):
     """A `Predictor` that also segments objects in windows.
 
     Args:
-        windows: `auto` in images that are larger than the model's input, `on` in all images.
+        windows: `auto` in images at least `LARGE_IMAGE` times as large as the model's input, `on` in all images.
         more: see `Predictor`.
     """
 

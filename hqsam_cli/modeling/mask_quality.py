@@ -38,8 +38,8 @@ class IoUHead(nn.Module):
         """Predict the IoU of one mask per prompt.
 
         Args:
-            iou: (P, 4) predicted IoUs of SAM's masks.
-            sam: (P, 1, h, w) logits of SAM's first mask token.
+            iou: (P, 4) predicted IoUs of `sam` and of SAM's mask tokens 1 to 3.
+            sam: (P, 1, h, w) logits of SAM's mask.
             hq: (P, 1, h, w) logits of the HQ token.
             logits: (P, 1, h, w) logits of the mask.
 

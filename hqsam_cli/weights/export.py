@@ -162,9 +162,10 @@ def export_model(
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:
-            written = Path(temporary, folder.name)
+            traced, written = Path(temporary, "traced"), Path(temporary, "written")
+            traced.mkdir()
             written.mkdir()
-            sizes = {name: _write(written / name, precision) for name in _traced(hq_sam, written)}
+            sizes = {name: _write(traced / name, written / name, precision) for name in _traced(hq_sam, traced)}
             described = _describe(hq_sam, checkpoint, precision, written)
             write_description(written, described)
             result = Export(sizes, _agreements(hq_sam, written, described, photos))
@@ -243,22 +244,18 @@ def _trace(
         )
 
 
-def _write(path: Path, precision: Precision) -> tuple[int, int]:
-    """Convert a traced graph to a precision, in place, and return its size in bytes before and after."""
+def _write(source: Path, path: Path, precision: Precision) -> tuple[int, int]:
+    """Convert a traced graph, `source`, to a precision, and return its size in bytes before and after."""
     import onnx
 
-    traced = onnx.load(path)
+    traced = onnx.load(source)
     before = _size(traced)
-
     if precision == "int8":
-        traced = _quantized(traced, path)
+        traced = _quantized(traced, source)
     if precision == "float16":
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         traced = convert_float_to_float16(traced, keep_io_types=True, node_block_list=_positional(traced.graph))
-    for other in path.parent.iterdir():  # weights of large models are files of their own
-        if other.name not in (ENCODER, DECODER) or other == path:
-            other.unlink()
     after = _size(traced)
     onnx.save(traced, path, save_as_external_data=after > LARGEST_FILE, location=f"{path.name}.data")
     return before, after

@@ -26,10 +26,10 @@ def find_exported(model: str) -> ExportedModel | None:
     try:
         values = json.loads(path.read_bytes())
         found = ExportedModel(**{own.name: values[own.name] for own in fields(ExportedModel)})
-    except (ValueError, KeyError, TypeError) as error:
+        files = {path.with_name(name): sha256 for name, sha256 in found.files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HqsamError(f"not the description of an exported model ({error!r})", file=path, remedy=REMEDY) from None
-    for name, sha256 in found.files.items():
-        file = path.with_name(name)
+    for file, sha256 in files.items():
         if not file.is_file():
             raise HqsamError("missing file of an exported model", file=file, remedy=REMEDY)
         if file_hash(file) != sha256:

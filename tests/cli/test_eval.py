@@ -246,7 +246,7 @@ def test_a_plain_sam_has_one_row(hqsam: Run, tmp_path: Path) -> None:
         (["--dataset", "nothing"], 2, "neither a folder nor one of dis"),
         (["--dataset", "dis", "--prompt", "boxes"], 2, "use box, box-noise:0.2"),
         (["--dataset", "dis", "--prompt", "clicks", "--protocol", "paper"], 2, "omit --protocol paper"),
-        (["--dataset", "dis", "--windows", "on"], 2, "--windows on: applies to --protocol deploy only"),
+        (["--dataset", "dis", "--windows", "on"], 2, "--windows on: --protocol paper segments whole images"),
         (["--dataset", "dis", "--plot", "curve.xyz"], 2, "use .png, .pdf or .svg"),
         (["--dataset", "dis", "--data-root", str(SAMPLES), "--detections", "d.json"], 2, "--detections: only for"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -95,6 +96,14 @@ def test_classes_are_filtered_ignoring_case(saved_detector: SaveDetector, photos
     found = Detector(path, settings, CPU).detect(photos)
     assert {prompt.category_id for own in found for prompt in own} <= {1, 17}
     assert all(found)
+
+
+def test_boxes_of_chosen_classes_have_their_categories(saved_detector: SaveDetector, photos: list[np.ndarray]) -> None:
+    path, settings = saved_detector("yolov8n"), DetectorConfig(score_threshold=0.0, imgsz=160)
+    ids = sorted({prompt.category_id for own in Detector(path, settings, CPU).detect(photos) for prompt in own})[-2:]
+    detector = Detector(path, replace(settings, classes=tuple(str(n - 1) for n in ids)), CPU)
+    assert [category["id"] for category in detector.categories] == ids and ids[0] > 2
+    assert {prompt.category_id for own in detector.detect(photos) for prompt in own} == set(ids)
 
 
 def test_similar_classes_are_suggested_for_an_unknown_one(saved_detector: SaveDetector) -> None:

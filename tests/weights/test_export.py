@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -51,6 +52,23 @@ def test_a_vit_and_a_plain_sam(
     description = find_exported(str(tmp_path / "out"))
     assert description is not None and list(description.mask_outputs) == outputs and description.image_size == 240
     assert description.source["name"] == "small.safetensors" and description.source["license"] is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_large_weights_are_beside_the_graphs(
+    precision: module.Precision, tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "vit_small", vit_architecture(32, 3, 2, (1,)))
+    monkeypatch.setattr(module, "LARGEST_FILE", 2**16)
+    monkeypatch.setitem(module.MIN_IOU, "int8", 0.0)  # of random weights
+    model = random_model(tmp_path / "small.safetensors", "vit_small", 240)
+    export_model(str(model), tmp_path / "out", [photo], precision)
+    graphs = {"encoder.onnx", "decoder.onnx"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "model.json", *graphs, *(f"{name}.data" for name in graphs)
+    }  # fmt: skip
+    assert find_exported(str(tmp_path / "out")) is not None
+    assert all((tmp_path / "out" / name).stat().st_size < 2**20 for name in graphs)
 
 
 @pytest.mark.parametrize(("precision", "share", "least"), [("float16", 0.6, 0.99), ("int8", 0.8, 0.8)])
@@ -107,9 +125,12 @@ def test_damaged_files_are_refused(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "decoder.onnx").unlink()
     with pytest.raises(HqsamError, match=r"decoder\.onnx: missing file"):
         find_exported(str(tmp_path))
-    (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(HqsamError, match=r"model\.json: not the description"):
-        find_exported(str(tmp_path))
+    described = json.loads((tmp_path / "model.json").read_text())
+    contents: list[object] = [{}, [], described | {"files": []}, described | {"files": {"../encoder.onnx": ""}}]
+    for damaged in contents:
+        (tmp_path / "model.json").write_text(json.dumps(damaged))
+        with pytest.raises(HqsamError, match=r"model\.json: not the description"):
+            find_exported(str(tmp_path))
 
 
 def test_the_documented_example_runs_without_this_package(exported: Path, tmp_path: Path) -> None:

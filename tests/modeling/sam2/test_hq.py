@@ -14,6 +14,7 @@ from hqsam_cli import Predictor
 from hqsam_cli.configs import MaskOutput
 from hqsam_cli.inference.predictor import prepare_for_inference
 from hqsam_cli.modeling.layers import MLP, LayerNorm2d
+from hqsam_cli.modeling.mask_quality import IoUHead
 from hqsam_cli.modeling.sam import HQSam, weighted_sum
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_checkpoint, read_checkpoint
@@ -90,6 +91,8 @@ def test_the_sum_the_hq_mask_and_three_masks(pair: Pair, hq_part: nn.ModuleDict,
         ours, own_iou = predicted(model, pair.image, output)  # type: ignore[arg-type]
         close(ours[0], logits)
         assert float(own_iou[0]) == pytest.approx(float(iou[best]), abs=TOLERANCE)
+    model.mask_decoder.hf_iou_head = IoUHead()  # untrained, it predicts what SAM does for the mask that is chosen
+    assert float(predicted(model, pair.image, "sum")[1][0]) == pytest.approx(float(iou[best]), abs=TOLERANCE)
     three, three_iou = predicted(model, pair.image, "sum", "all")
     close(three, sam[1:] + hq)
     torch.testing.assert_close(three_iou, iou[1:], atol=TOLERANCE, rtol=0)
