@@ -53,6 +53,8 @@ def test_any_results_file_is_drawn(hqsam: Run, photos: Path, tmp_path: Path) -> 
     Path("masks.json").write_text(json.dumps(masks))
     Path("boxes.json").write_text(json.dumps(boxes))
     assert "pass their folder as --images" in " ".join(hqsam("show", "masks.json").err.split())
+    elsewhere = hqsam("show", "masks.json", "--images", "out", "-o", "drawn")
+    assert (elsewhere.code, "no image is named by an image id" in " ".join(elsewhere.err.split())) == (2, True)
     drawn = hqsam("show", "masks.json", "--images", photos, "-o", "drawn")
     assert drawn.code == 0, drawn.err
     assert min(changed(tmp_path / f"drawn/{name}.jpg", photos / name) for name in ("0011.jpg", "sub/12.png")) > 0.1
