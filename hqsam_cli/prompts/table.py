@@ -163,8 +163,10 @@ class _Binder:
     def __init__(self, sources: PromptSources) -> None:
         self.notes, self.outside = Notes(), list[str]()
         self.joined: dict[str, _Joined] = defaultdict(_Joined)
-        # The run of coarse masks is the last file.
-        self.categories = Categories([*sources.files, *([] if sources.masks is None else [sources.masks.run])])
+        # The run of coarse masks is the last file. With others, its categories are added only if masks have them.
+        runs = [] if sources.masks is None else [sources.masks.run]
+        runs = [replace(run, categories=()) for run in runs] if sources.files else runs
+        self.categories = Categories([*sources.files, *runs])
         self._owners: dict[int, str] = {}  # images by kept prompt ids
         for file in filter(None, [sources.listed]):
             self._add_notes(file)
