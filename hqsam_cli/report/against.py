@@ -73,7 +73,7 @@ class Compared:
     Attributes:
         differences: the largest first.
         equal: number of objects whose masks are equal.
-        alone: number of images that only one run has, or of another size.
+        alone: number of images that only one run has, that failed in one, or of another size.
     """
 
     differences: list[Difference]
@@ -92,7 +92,7 @@ def compare_runs(photos: Sequence[Photo], others: Sequence[Photo]) -> Compared:
     equal = alone = 0
     for photo in photos:
         record, other = photo.record, known.pop(photo.record.file_name, None)
-        if record.size is None or other is None or other.size != record.size:
+        if record.size is None or other is None or other.size != record.size or record.failure or other.failure:
             alone += 1
             continue
         size = record.size
