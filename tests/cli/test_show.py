@@ -67,6 +67,19 @@ def test_any_results_file_is_drawn(hqsam: Run, photos: Path, tmp_path: Path) -> 
         assert changed(tmp_path / name / "sub/b.png.jpg", photos / "sub/b.png") > 0.1
 
 
+def test_pictures_of_images_elsewhere_stay_in_the_output(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    names = ["../a.jpg", str(photos / "sub/b.png")]
+    images = [{"id": n, "file_name": name, "width": 160, "height": 120} for n, name in enumerate(names)]
+    for image in images:
+        with Image.open(photos / str(image["file_name"]).removeprefix("../")) as photo:
+            image["width"], image["height"] = photo.size
+    Path("names.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    assert hqsam("show", "names.json", "--images", photos / "sub", "-o", "all/drawn").code == 0
+    drawn = tmp_path / "all/drawn"
+    assert sorted((tmp_path / "all").rglob("*.jpg")) == sorted((drawn / "a.jpg.jpg", drawn / f"{names[1][1:]}.jpg"))
+    assert not Path(f"{names[1]}.jpg").exists()
+
+
 def test_sam_beside_hq_sam(hqsam: Run, photos: Path, tmp_path: Path) -> None:
     result = hqsam("show", photos / "a.jpg", "--boxes", "dets.json", "--compare", "-o", "both.png")
     assert result.code == 0, result.err
