@@ -63,7 +63,12 @@ def named_as_before(found: Found, before: Contents) -> Found:
     changed = {name: own for name, own in names.items() if own not in names}
     return replace(
         found,
-        images=[replace(image, file_name=changed.get(image.file_name, image.file_name)) for image in found.images],
+        images=[
+            replace(image, file_name=changed[image.file_name], listed=image.file_name)
+            if image.file_name in changed
+            else image
+            for image in found.images
+        ],
         beside={changed.get(name, name): content for name, content in found.beside.items()},
     )
 

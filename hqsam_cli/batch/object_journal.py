@@ -268,9 +268,9 @@ def is_finished(place: Path | str) -> bool:
     return contents.last is None or contents.outcome == "finished"
 
 
-def journal_contents(place: Path | str, identity: dict[str, str] | None = None) -> Contents:
+def journal_contents(place: Path | str) -> Contents:
     """Read the contents of a journal in a file or at a URL; see `read_journal`."""
-    return read_journal(local_journal(place), identity, named=place if isinstance(place, str) else None)
+    return read_journal(local_journal(place), named=place if isinstance(place, str) else None)
 
 
 def local_journal(place: Path | str) -> Path:

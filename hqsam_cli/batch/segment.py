@@ -266,7 +266,7 @@ def _identity(
     if config.prompts.salient:
         found_by = {DETECTOR: f"salient+{digest(asdict(config.objects))}"}
     own = identity(*parts, model=model_sha256[:16], **found_by)
-    if config.everything or finds_objects:
+    if config.everything or config.prompts.salient or finds_objects:
         chosen = {"score_threshold": config.detection.score_threshold, "max_det": config.detection.max_det}
         own |= {name: str(value) for name, value in chosen.items() if value is not None}
     return {**own, "format": ",".join(sorted(config.formats))}

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from ..configs import SegmentConfig
+from ..configs import CleanConfig, SegmentConfig
 from ..errors import ImageError
 from ..formats.coco import make_detection
 from ..formats.polygons import mask_polygons
@@ -137,7 +137,7 @@ class Segment:
             raise ImageError("the model's output overflowed", file=item.source.path, remedy="use `dtype` float32")
         cleaning, tolerance = self.config.cleaning, self.config.polygons.tolerance
         if not cleaning.raw:
-            results = [replace(own, mask=clean(own.mask, cleaning)) for own in results]
+            results = [_cleaned(own, cleaning) for own in results]
         if cleaning.exclusive:
             results = exclusive(results)
         annotations = [own.to_coco(item.given.image_id, multimask=self.config.multimask) for own in results]
@@ -145,6 +145,12 @@ class Segment:
             for own, annotation in zip(results, annotations, strict=True):
                 annotation["polygons"] = mask_polygons(own.mask, tolerance, self.config.polygon_formats)
         return results, annotations
+
+
+def _cleaned(instance: Instance, config: CleanConfig) -> Instance:
+    """An instance whose mask, and that of plain SAM, are cleaned alike, so that both remain comparable."""
+    sam = None if instance.sam is None else _cleaned(instance.sam, config)
+    return replace(instance, mask=clean(instance.mask, config), sam=sam)
 
 
 class Detect:

@@ -74,7 +74,7 @@ def report(
             )
             pages.append(page)
             if compared.alone:
-                reporter.say(f"images of one run only, or of two sizes, not compared: {compared.alone}", "yellow")
+                reporter.say(f"images of one run, failed, or of two sizes, not compared: {compared.alone}", "yellow")
     finally:
         reporter.close()
     if missing:

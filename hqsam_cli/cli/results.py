@@ -122,7 +122,7 @@ def filter_results(
     reporter = ConsoleReporter(quiet=quiet)
     found = _opened(given, reporter)
     if max_suspicion is not None:
-        choice = replace(choice, dropped=dropped | suspicious_ids(found, Path(given), max_suspicion))
+        choice = replace(choice, dropped=dropped | suspicious_ids(found, path_or_address(given), max_suspicion))
     found = choose(found, choice)
     found = exclusive_masks(found) if exclusive else found
     with _telling(found, reporter, strict):

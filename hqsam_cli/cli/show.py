@@ -118,14 +118,15 @@ def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporte
 
 
 def _picture_path(output: Path, name: str, count: int) -> Path:
-    """The path of the picture of one of `count` images; a UsageError if several would share one file."""
+    """The path of the picture of one of `count` images, within the output; a UsageError if several would share one."""
+    from ..io.names import relative_name
     from ..report.pictures import PICTURE_SUFFIXES
 
     if output.suffix.lower() in PICTURE_SUFFIXES:
         if count > 1:
             raise UsageError(f"one file for {count} images", option="output", remedy="pass a folder")
         return output
-    return output / f"{name if count > 1 else os.path.basename(name)}.jpg"
+    return output / f"{relative_name(name) if count > 1 else os.path.basename(name)}.jpg"
 
 
 def _results_of(inputs: list[str]) -> Path | str | None:

@@ -59,7 +59,7 @@ def titled(image: np.ndarray, title: str) -> np.ndarray:
     canvas = Image.fromarray(page)
     size = 0.62 * height
     size *= min(1.0, (page.shape[1] - 12) / max(ImageFont.load_default(size).getlength(title), 1))
-    font = ImageFont.load_default(size)
+    font = ImageFont.load_default(max(size, 1.0))  # FreeType refuses smaller ones
     ImageDraw.Draw(canvas).text((6, height / 2), title, DARK, font, anchor="lm")
     return np.asarray(canvas)
 

@@ -38,11 +38,13 @@ class SourceImage:
         path: its path or URL; undecodable bytes are surrogate escapes.
         file_name: its name in the results: relative, with `/`, without `..`.
         location: where its bytes are; None for a local file.
+        listed: its name by the inputs, if it has another one in earlier results.
     """
 
     path: str
     file_name: str
     location: Location | None = None
+    listed: str | None = None
 
     @property
     def absolute(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..configs.formats import LABEL_SUFFIXES
 from ..formats.image_writer import IdMapWriter, PngWriter
-from ..formats.values import dict_or_empty, identifier, integer, list_or_empty, number_or_none
+from ..formats.values import Identifier, dict_or_empty, identifier, integer, list_or_empty, number_or_none
 from ..io.find import is_junk
 from ..io.images import READ_SUFFIXES
 from ..io.run_folder import JOURNAL
@@ -75,19 +75,23 @@ def _read_run(folder: Path) -> tuple[PromptFile, dict[str, dict[int, FileAnnotat
     run, found = PromptFile(str(journal), None), dict[str, dict[int, FileAnnotation]]()
     if folder.name not in (PngWriter.folder, IdMapWriter.folder) or not journal.is_file():
         return run, found
-    for line in journal.read_text("utf-8", "replace").split("\n"):
-        try:
-            record = dict_or_empty(json.loads(line or "{}"))
-        except ValueError:
-            continue  # of a run that was killed
-        if categories := list_or_empty(dict_or_empty(record.get("began")).get("categories")):
-            run.categories = categories
-        if isinstance(name := record.get("file_name"), str):
-            found[name] = {}
-            for own in map(dict_or_empty, list_or_empty(record.get("annotations"))):
-                if (number := integer(own.get("id"))) is not None:
-                    category, score = identifier(own.get("category_id")), number_or_none(own.get("score"))
-                    found[name][number] = FileAnnotation(name, "mask", None, number, category, score=score)
+    names: dict[Identifier | None, str] = {}
+    with open(journal, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                record = dict_or_empty(json.loads(line))
+            except ValueError:
+                continue  # of a run that was killed
+            if categories := list_or_empty(dict_or_empty(record.get("began")).get("categories")):
+                run.categories, names = categories, {own["id"]: own["name"] for own in categories}
+            if isinstance(name := record.get("file_name"), str):
+                found[name] = {}
+                for own in map(dict_or_empty, list_or_empty(record.get("annotations"))):
+                    if (number := integer(own.get("id"))) is not None:
+                        category, score = identifier(own.get("category_id")), number_or_none(own.get("score"))
+                        found[name][number] = FileAnnotation(
+                            name, "mask", None, number, category, names.get(category), score
+                        )
     return run, found
 
 

@@ -45,8 +45,20 @@ def match_images(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
     one that ends with it (`val/a.jpg` in the file, `a.jpg` in the run). Paths without suffix, as from label files,
     match any suffix. An image without a name matches by its id as the stem, with or without leading zeros. If nothing
     else matches, names are compared normalized: backslashes, URLs, Unicode form and letter case. Images that are still
-    not found are looked for by the names that they had before an export.
+    not found are looked for by the names that they had before an export. If images have other names in earlier
+    results, all match by these, or by those of the inputs if more match then.
     """
+    matches = _match_names(file, images)
+    if all(image.listed is None for image in images):
+        return matches
+    listed = {image.listed or image.file_name: image for image in images}
+    others = _match_names(file, [replace(image, file_name=name) for name, image in listed.items()])
+    if len(others.names) <= len(matches.names):
+        return matches
+    return replace(others, names={key: listed[name].file_name for key, name in others.names.items()})
+
+
+def _match_names(file: PromptFile, images: Sequence[SourceImage]) -> Matches:
     matches = Matches()
     _match(file.path, list(file.images.values()), images, matches)
     renamed = [

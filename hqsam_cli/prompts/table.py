@@ -124,7 +124,7 @@ def bind_prompts(
         binder.add_file(number, file, images)
     names = [image.file_name for image in images]
     if sources.masks is not None:
-        binder.add_masks(sources.masks, names)
+        binder.add_masks(sources.masks, images)
     for name in names if sources.typed else ():
         prompts = enumerate(sources.typed)
         binder.joined[name].prompts.update(
@@ -163,8 +163,10 @@ class _Binder:
     def __init__(self, sources: PromptSources) -> None:
         self.notes, self.outside = Notes(), list[str]()
         self.joined: dict[str, _Joined] = defaultdict(_Joined)
-        # The run of coarse masks is the last file.
-        self.categories = Categories([*sources.files, *([] if sources.masks is None else [sources.masks.run])])
+        # The run of coarse masks is the last file. With others, its categories are added only if masks have them.
+        runs = [] if sources.masks is None else [sources.masks.run]
+        runs = [replace(run, categories=()) for run in runs] if sources.files else runs
+        self.categories = Categories([*sources.files, *runs])
         self._owners: dict[int, str] = {}  # images by kept prompt ids
         for file in filter(None, [sources.listed]):
             self._add_notes(file)
@@ -219,11 +221,19 @@ class _Binder:
         note(self.notes.remarks, what, renumbered)
         note(self.notes.remarks, f"{file.path}: classes whose name is not found", list(self.categories.unnamed[number]))
 
-    def add_masks(self, masks: MaskFolder, names: Sequence[str]) -> None:
-        """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt."""
-        found, last = list(masks.of_images(names)), len(self.categories.unnamed) - 1
-        counts, zeros = Counter(number for _, number, _, _ in found), list[str]()
-        for name, number, path, mask in found:
+    def add_masks(self, masks: MaskFolder, images: Sequence[SourceImage]) -> None:
+        """Join coarse masks to prompts by id; a mask of the whole image belongs to its only prompt.
+
+        As in `match_images`, all images have their names in earlier results, or those by the inputs.
+        """
+        names = {image.file_name: image.file_name for image in images}
+        listed = {image.listed or image.file_name: image.file_name for image in images}
+        each = [(own, list(masks.of_images(list(own)))) for own in (names, listed)]
+        known, found = max(each, key=lambda pair: len(pair[1]))
+        last, zeros = len(self.categories.unnamed) - 1, list[str]()
+        counts = Counter(number for _, number, _, _ in found)
+        for written, number, path, mask in found:
+            name = known[written]
             own = self.joined[name]
             if number is None and len(own.prompts) > 1:
                 mapped = [key for key in own.prompts if isinstance(key, int)]
@@ -240,7 +250,7 @@ class _Binder:
                 zeros.append(str(path))
             if number is not None and key not in own.prompts and counts[number] == 1 and self._can_stay(number, name):
                 own.kept[key] = number
-            made = None if number is None else masks.objects.get(name, {}).get(number)
+            made = None if number is None else masks.objects.get(written, {}).get(number)
             if made is not None and key not in own.prompts:
                 own.prompts[key] = RawPrompt(0, self.categories.number(last, made), score=made.score)
             self.add_part(name, key, "mask", mask)

@@ -24,10 +24,12 @@ from ..progress import Progress
 from ..records import Annotation
 from .look import QUALITY, validated
 from .photos import Photo
+from .pictures import enlarged
 
 PAGE, TABLE = "index.html", "differences.csv"
 SHOWN = 200  # differences with a picture
 SURROUNDINGS = 0.4  # of the size of the object, on each side of its picture
+PANEL = 480  # minimum longer side of a panel in pixels
 EQUAL = 0.999  # IoU of masks that are not listed
 STYLE = "body{font:15px sans-serif;margin:2em}figure{margin:0 0 2em}img{max-width:100%}figcaption{color:#444}"
 COLUMNS = (
@@ -71,7 +73,7 @@ class Compared:
     Attributes:
         differences: the largest first.
         equal: number of objects whose masks are equal.
-        alone: number of images that only one run has, or of another size.
+        alone: number of images that only one run has, that failed in one, or of another size.
     """
 
     differences: list[Difference]
@@ -90,7 +92,7 @@ def compare_runs(photos: Sequence[Photo], others: Sequence[Photo]) -> Compared:
     equal = alone = 0
     for photo in photos:
         record, other = photo.record, known.pop(photo.record.file_name, None)
-        if record.size is None or other is None or other.size != record.size:
+        if record.size is None or other is None or other.size != record.size or record.failure or other.failure:
             alone += 1
             continue
         size = record.size
@@ -177,7 +179,8 @@ def _picture(own: Difference, photo: np.ndarray, titles: Sequence[str]) -> np.nd
     panels = []
     for annotation, title in zip(own.pair, titles, strict=True):
         masks = [] if annotation is None else [decode_segmentation(annotation["segmentation"], width, height)[place]]
-        panels.append(titled(overlay(photo[place], masks), title if masks else f"{title}: no such mask"))
+        drawn = overlay(*enlarged(photo[place], masks, PANEL))
+        panels.append(titled(drawn, title if masks else f"{title}: no such mask"))
     return np.hstack(panels)
 
 

@@ -84,7 +84,7 @@ def _with_images(results: Results, images: Path | None) -> Results:
     """Give a COCO results list images: files whose stem is their id, with or without leading zeros.
 
     Raises:
-        UsageError: there is no folder of images.
+        UsageError: there is no folder of images, or it has none of them.
     """
     if images is None:
         reason, remedy = "a COCO results list, which names no images", "pass their folder as `images`"
@@ -98,4 +98,7 @@ def _with_images(results: Results, images: Path | None) -> Results:
         if header is not None:
             width, height = header.size("apply")
             listed.append({"id": number, "file_name": known[number], "width": width, "height": height})
+    if not listed:
+        remedy = "pass the folder of images such as 000000000139.jpg"
+        raise UsageError(f"no image is named by an image id of {results.path}", file=images, remedy=remedy)
     return replace(results, kind="COCO instances", images=lambda: iter(listed))

@@ -64,10 +64,8 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
     """
     height, width = photo.shape[:2]
     plain = [decode_segmentation(annotation["sam"]["segmentation"], width, height) for annotation in annotations]
-    if (scale := PANEL / max(height, width)) > 1:  # before drawing, so that lines stay thin
-        enlarge = partial(cv2.resize, dsize=None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        photo = enlarge(photo)
-        masks, plain = ([enlarge(m.astype(np.float32)) > 0.5 for m in those] for those in (masks, plain))
+    photo, both = enlarged(photo, [*masks, *plain], PANEL)
+    masks, plain = both[: len(masks)], both[len(masks) :]
     only_hq, only_sam = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
     for own, sam in zip(masks, plain, strict=True):
         only_hq |= own & ~sam
@@ -82,6 +80,14 @@ def compared(photo: np.ndarray, masks: list[np.ndarray], annotations: Sequence[M
         "only SAM: orange, only HQ-SAM: blue": difference,
     }
     return np.hstack([titled(with_insets(image, parts), title) for title, image in panels.items()])
+
+
+def enlarged(photo: np.ndarray, masks: list[np.ndarray], side: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Enlarge a photo and its masks to a longer side of at least `side`, before drawing, so that lines stay thin."""
+    if (scale := side / max(photo.shape[:2])) <= 1:
+        return photo, masks
+    enlarge = partial(cv2.resize, dsize=None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return enlarge(photo), [enlarge(mask.astype(np.float32)) > 0.5 for mask in masks]
 
 
 def where_most(differs: np.ndarray) -> list[tuple[int, int, int]]:

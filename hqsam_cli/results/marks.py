@@ -22,12 +22,12 @@ def marked_ids(path: Path) -> frozenset[int]:
         HqsamError: the JSON is no results file.
     """
     if path.suffix.lower() in (".json", ".ndjson"):
-        ids: list[object] = [annotation["id"] for annotation in open_results(path).annotations()]
+        ids: list[object] = [own["id"] for own in open_results(path).annotations() if "id" in own]
     else:
         text = _text(path, "pass the CSV or COCO export of a report, or a text file with an annotation id per line")
-        header = text.partition("\n")[0]
-        if COLUMN in header.split(","):
-            ids = [row[COLUMN] for row in csv.DictReader(io.StringIO(text)) if row[COLUMN]]
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        if COLUMN in (rows.fieldnames or ()):
+            ids = [row[COLUMN] for row in rows if row[COLUMN]]
         else:
             ids = [line.strip() for line in text.split("\n") if line.strip()]
     numbers = {own: integer(identifier(own)) for own in ids}
@@ -38,12 +38,18 @@ def marked_ids(path: Path) -> frozenset[int]:
     return frozenset(number for number in numbers.values() if number is not None)
 
 
-def suspicious_ids(results: Results, run: Path, most: float) -> frozenset[int]:
+def suspicious_ids(results: Results, given: Path | str, most: float) -> frozenset[int]:
     """Annotation ids whose suspicion in the report of a run exceeds a value.
+
+    Args:
+        given: the output folder of the run, or a results file in it.
 
     Raises:
         UsageError: there is no report, or it lacks masks of the results.
     """
+    if isinstance(given, str):
+        raise UsageError("reports are local", option="max_suspicion", remedy="pass a local copy of the run")
+    run = given if given.is_dir() else given.parent
     path = run / REPORT / TABLE
     rows = csv.DictReader(io.StringIO(_text(path, f"run hqsam report {run} first")))
     suspicion = {integer(row[COLUMN]): number_or_none(row["suspicion"]) or 0.0 for row in rows}

@@ -118,3 +118,9 @@ def test_compiling_without_a_compiler_is_refused(hqsam: Run, photos: Path, monke
     monkeypatch.setenv("PATH", "")
     refused = hqsam("segment", photos, "--boxes", "dets.json", "--compile")
     assert refused.code == 2 and "--compile: needs a C or C++ compiler" in refused.err
+
+
+def test_the_threshold_of_salient_objects_is_an_option_of_the_run(hqsam: Run, photos: Path) -> None:
+    assert hqsam("segment", photos, "--salient", "-o", "out").code == 0
+    other = hqsam("segment", photos, "--salient", "--score-threshold", "0.99", "-o", "out")
+    assert (other.code, "--score-threshold" in other.err) == (2, True), other.err

@@ -53,6 +53,8 @@ def test_any_results_file_is_drawn(hqsam: Run, photos: Path, tmp_path: Path) -> 
     Path("masks.json").write_text(json.dumps(masks))
     Path("boxes.json").write_text(json.dumps(boxes))
     assert "pass their folder as --images" in " ".join(hqsam("show", "masks.json").err.split())
+    elsewhere = hqsam("show", "masks.json", "--images", "out", "-o", "drawn")
+    assert (elsewhere.code, "no image is named by an image id" in " ".join(elsewhere.err.split())) == (2, True)
     drawn = hqsam("show", "masks.json", "--images", photos, "-o", "drawn")
     assert drawn.code == 0, drawn.err
     assert min(changed(tmp_path / f"drawn/{name}.jpg", photos / name) for name in ("0011.jpg", "sub/12.png")) > 0.1
@@ -63,6 +65,19 @@ def test_any_results_file_is_drawn(hqsam: Run, photos: Path, tmp_path: Path) -> 
     for name in ("instances.json", "instances.ndjson"):
         assert hqsam("show", f"out/{name}", "--images", photos, "-o", name).code == 0
         assert changed(tmp_path / name / "sub/b.png.jpg", photos / "sub/b.png") > 0.1
+
+
+def test_pictures_of_images_elsewhere_stay_in_the_output(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    names = ["../a.jpg", str(photos / "sub/b.png")]
+    images = [{"id": n, "file_name": name, "width": 160, "height": 120} for n, name in enumerate(names)]
+    for image in images:
+        with Image.open(photos / str(image["file_name"]).removeprefix("../")) as photo:
+            image["width"], image["height"] = photo.size
+    Path("names.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    assert hqsam("show", "names.json", "--images", photos / "sub", "-o", "all/drawn").code == 0
+    drawn = tmp_path / "all/drawn"
+    assert sorted((tmp_path / "all").rglob("*.jpg")) == sorted((drawn / "a.jpg.jpg", drawn / f"{names[1][1:]}.jpg"))
+    assert not Path(f"{names[1]}.jpg").exists()
 
 
 def test_sam_beside_hq_sam(hqsam: Run, photos: Path, tmp_path: Path) -> None:

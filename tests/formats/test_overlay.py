@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from hqsam_cli.formats.overlay import overlay
+from hqsam_cli.formats.overlay import overlay, titled
 
 
 def test_masks_are_painted_where_they_are_and_nowhere_else() -> None:
@@ -55,3 +55,7 @@ def test_labels_do_not_cover_each_other() -> None:
     for number, mask in enumerate(apart):
         mask[20 + 100 * number : 60 + 100 * number, 50:150] = True
     assert plates(overlay(image, list(apart), ["a 0.9", "b 0.8", "c 0.7"]), overlay(image, list(apart))) == 3
+
+
+def test_a_long_title_of_a_narrow_image_fits() -> None:
+    assert titled(np.zeros((200, 4, 3), np.uint8), "a title " * 20).shape[1] == 10

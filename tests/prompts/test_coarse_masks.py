@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hqsam_cli.configs import PromptConfig
+from hqsam_cli.io.find import SourceImage
 from hqsam_cli.prompts.fit import fit_prompts
-from hqsam_cli.prompts.table import first_id
+from hqsam_cli.prompts.read import read_prompts
+from hqsam_cli.prompts.table import bind_prompts, first_id
 from tests.prompts.tables import ids, instances
 
 
@@ -74,3 +77,14 @@ def test_panoptic_segments_are_boxes_and_their_map_is_the_coarse_masks(bound: An
     fitted, lost = fit_prompts(table.for_image("a.jpg"), 60, 40)
     assert [(p.annotation_id, p.box) for p in fitted] == [(3_226_956, (5, 5, 20, 10)), (6_979_964, (30, 20, 50, 30))]
     assert [np.array_equal(p.mask, ids_of_pixels == p.annotation_id) for p in fitted] == [True, True] and not lost  # type: ignore[arg-type]
+
+
+def test_masks_are_named_as_in_earlier_results_or_as_listed(tmp_path: Path) -> None:
+    images = [SourceImage(str(tmp_path / "photos/a/x.jpg"), "a/x.jpg", listed="x.jpg")]
+    for name in ("x.png", "a/x.png"):
+        path = tmp_path / name.replace("/", "_") / name
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.full((4, 4), 255, np.uint8)).save(path)
+        folder = tmp_path / name.replace("/", "_")
+        table = bind_prompts(read_prompts(PromptConfig(coarse_masks=str(folder))), images)
+        assert [own.mask for own in table.for_image("a/x.jpg").prompts] == [path], name

@@ -110,3 +110,11 @@ def test_masks_of_a_run_keep_its_classes_and_scores(tmp_path: Path) -> None:
         table = bound(tmp_path, folder)
         prompts = sorted((own.annotation_id, own.category_id, own.score) for own in table.for_image("a.jpg").prompts)
         assert prompts == [(3, 2, 0.5), (8, 4, 0.75)] and table.categories == categories, folder
+    boxes = tmp_path / "boxes.json"
+    named = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 4, "name": "kite"}]}
+    for ids, expected, names in (([3, 8], [(3, 4), (8, 4)], ["kite"]), ([8], [(3, 2), (8, 4)], ["kite", "cat"])):
+        given = [{"id": n, "image_id": 1, "category_id": 4, "bbox": [0, 0, 4, 4]} for n in ids]
+        boxes.write_text(json.dumps({**named, "annotations": given}))
+        table = bound(tmp_path, tmp_path / "out/masks", boxes)
+        assert sorted((own.annotation_id, own.category_id) for own in table.for_image("a.jpg").prompts) == expected
+        assert [own["name"] for own in table.categories] == names

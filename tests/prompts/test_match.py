@@ -93,3 +93,18 @@ def test_one_image_written_in_several_ways() -> None:
 @pytest.mark.parametrize("written", ["C:a.jpg", "a.jpg ", "a.jpg\n"])
 def test_careless_names(written: str) -> None:
     assert match([written], ["a.jpg"]).names == {0: "a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (["x.jpg"], {0: "a/x.jpg"}),  # as they are listed now
+        (["sub/x.jpg", "x.jpg"], {0: "a/sub/x.jpg", 1: "a/x.jpg"}),
+        (["a/x.jpg", "a/sub/x.jpg", "b/x.jpg"], {0: "a/x.jpg", 1: "a/sub/x.jpg"}),  # as in earlier results
+        (["sub/x.jpg", "a/sub/x.jpg"], {1: "a/sub/x.jpg"}),
+    ],
+)
+def test_names_of_earlier_results_and_of_the_inputs(written: list[str], expected: dict[int, str]) -> None:
+    file = PromptFile("/data/dets.json", "box", {n: FileImage(n, name) for n, name in enumerate(written)})
+    listed = [SourceImage(f"/data/imgs/a/{name}", f"a/{name}", listed=name) for name in ("x.jpg", "sub/x.jpg")]
+    assert match_images(file, listed).names == expected

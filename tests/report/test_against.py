@@ -12,8 +12,9 @@ from PIL import Image
 
 from hqsam_cli.formats.values import identifier
 from hqsam_cli.progress import SILENT
+from hqsam_cli.records import Failure, ImageRecord
 from hqsam_cli.report.against import compare_runs, write_against
-from hqsam_cli.report.photos import read_photos
+from hqsam_cli.report.photos import Photo, read_photos
 from hqsam_cli.results.stream import open_results
 from tests.report.conftest import annotation, disc
 
@@ -69,3 +70,20 @@ def test_runs_that_agree_differ_in_nothing(tmp_path: Path, masks: int) -> None:
     photos = read_photos(open_results(saved(tmp_path, {"a.jpg": [(60, 60, 30)] * masks})))
     compared = compare_runs(photos, photos)
     assert (compared.differences, compared.equal) == ([], masks)
+
+
+def test_images_that_failed_in_a_run_are_not_compared(tmp_path: Path) -> None:
+    photos = read_photos(open_results(saved(tmp_path, {"a.jpg": [(60, 60, 30)]})))
+    failed = [Photo(ImageRecord("a.jpg", 1, (160, 120), [], Failure("a.jpg", "broken image")))]
+    for runs in ((photos, failed), (failed, photos)):
+        compared = compare_runs(*runs)
+        assert (compared.differences, compared.alone) == ([], 1)
+
+
+def test_small_objects_are_enlarged_below_long_titles(tmp_path: Path) -> None:
+    photos = read_photos(open_results(saved(tmp_path, {"a.jpg": [(60, 60, 3)]})), tmp_path / "imgs")
+    compared = compare_runs(photos, [Photo(ImageRecord("a.jpg", 1, (160, 120), []))])
+    titles = (str(tmp_path / "outputs" / ("long " * 20)), "other")
+    page = write_against(compared, tmp_path / "against", titles, ({}, {}), max_pixels=10**6, progress=SILENT)
+    with Image.open(page.with_name("0.jpg")) as picture:
+        assert picture.width > 2 * 480

@@ -21,8 +21,15 @@ def test_each_export_of_marks_has_their_ids(coco: Path, tmp_path: Path) -> None:
     assert marked_ids(tmp_path / "m.csv") == marked_ids(tmp_path / "m.txt") == {5, 7}
     ids = [own["id"] for own in json.loads(coco.read_text())["annotations"]]
     assert marked_ids(coco) == set(ids)
+    (tmp_path / "column.csv").write_text("area,annotation_id\r\n9,5\r\n", newline="")
+    assert marked_ids(tmp_path / "column.csv") == {5}
+    (tmp_path / "list.json").write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4]}]))
     (tmp_path / "files.txt").write_text("/imgs/a.jpg\n")
-    for name, reason in (("files.txt", "not an annotation id: /imgs/a.jpg"), ("m.json", "no annotation ids")):
+    for name, reason in (
+        ("files.txt", "not an annotation id: /imgs/a.jpg"),
+        ("m.json", "no annotation ids"),
+        ("list.json", "no annotation ids"),
+    ):
         with pytest.raises(UsageError, match=reason):
             marked_ids(tmp_path / name)
     with pytest.raises(UsageError, match="cannot be read"):
@@ -48,7 +55,10 @@ def test_suspicion_is_that_of_the_report(coco: Path, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     lines = ["annotation_id,suspicion", *(f"{own},{place / 10}" for place, own in enumerate(ids, 1))]
     (tmp_path / "report/instances.csv").write_text("\n".join(lines))
-    assert suspicious_ids(results, tmp_path, 0.1) == set(ids[1:])
+    for given in (tmp_path, tmp_path / "instances.json"):
+        assert suspicious_ids(results, given, 0.1) == set(ids[1:])
+    with pytest.raises(UsageError, match="are local"):
+        suspicious_ids(results, "s3://bucket/out", 0.1)
     (tmp_path / "report/instances.csv").write_text("\n".join(lines[:-1]))
     with pytest.raises(UsageError, match="lacks 1 masks"):
         suspicious_ids(results, tmp_path, 0.1)
