@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from ..errors import HqsamError
-from ..inference.exported import ExportedModel
+from ..inference.exported import DECODER, ENCODER, ExportedModel
 from .hub import EXPORTED_FILE, file_hash
 from .registry import PACKAGED, WEIGHTS
 
@@ -26,7 +26,7 @@ def find_exported(model: str) -> ExportedModel | None:
     try:
         values = json.loads(path.read_bytes())
         found = ExportedModel(**{own.name: values[own.name] for own in fields(ExportedModel)})
-        files = {path.with_name(name): sha256 for name, sha256 in found.files.items()}
+        files = {path.with_name(name): found.files[name] for name in (ENCODER, DECODER, *found.files)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HqsamError(f"not the description of an exported model ({error!r})", file=path, remedy=REMEDY) from None
     for file, sha256 in files.items():
