@@ -127,6 +127,7 @@ def test_damaged_files_are_refused(exported: Path, tmp_path: Path) -> None:
         find_exported(str(tmp_path))
     described = json.loads((tmp_path / "model.json").read_text())
     contents: list[object] = [{}, [], described | {"files": []}, described | {"files": {"../encoder.onnx": ""}}]
+    contents.append(described | {"files": {"encoder.onnx": described["files"]["encoder.onnx"]}})
     for damaged in contents:
         (tmp_path / "model.json").write_text(json.dumps(damaged))
         with pytest.raises(HqsamError, match=r"model\.json: not the description"):
