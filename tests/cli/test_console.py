@@ -13,12 +13,14 @@ import sys
 import termios
 import time
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from hqsam_cli.cli.console import sentence
 from hqsam_cli.cli.reporter import ConsoleReporter
 from hqsam_cli.records import Failure, ImageRecord
+from tests.cli.conftest import Run
 
 
 @pytest.fixture
@@ -114,3 +116,29 @@ warnings.warn("outdated")
     assert ended.stdout == ""
     for said in ("no credentials", "Unclosed", "outdated"):
         assert (said in ended.stderr) is debug
+
+
+def test_a_reader_that_leaves_and_a_closed_stderr_are_no_failures(photos: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    script = Path(__file__).parent / "hqsam_process.py"
+    command = 'exec "$@" 2>&-'
+    arguments = [sys.executable, script, "segment", photos, "--boxes", "dets.json", "--output", "-"]
+    ended = subprocess.run(["sh", "-c", command, "sh", *map(str, arguments)], stdout=write, cwd=photos.parent)
+    os.close(write)
+    assert ended.returncode == 141
+
+
+def test_debug_shows_where_it_went_wrong(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr("hqsam_cli.inference.prediction.mask_crops", fails)
+    arguments = ("segment", photos, "--boxes", "dets.json")
+    plain = hqsam(*arguments, "--overwrite")
+    assert plain.code == 3 and "no such kernel" in plain.err and "Traceback" not in plain.err
+    debug = hqsam("--debug", *arguments, "--overwrite")
+    assert debug.code == 3 and "Traceback" in debug.err and "in fails" in debug.err
+    monkeypatch.setenv("HQSAM_DEBUG", "1")
+    refused = hqsam("segment", photos, "--boxes", "gone.json")
+    assert refused.code == 1 and "Traceback" in refused.err

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -341,32 +339,6 @@ def test_an_output_among_the_inputs_is_none_of_them(hqsam: Run, photos: Path) ->
     arguments = ("segment", photos, "--boxes", "dets.json", "--format", "png", "--output", photos)
     assert hqsam(*arguments).code == 0
     assert "2 of 2 images already done" in hqsam(*arguments).err
-
-
-def test_a_reader_that_leaves_and_a_closed_stderr_are_no_failures(photos: Path) -> None:
-    read, write = os.pipe()
-    os.close(read)
-    script = Path(__file__).parent / "hqsam_process.py"
-    command = 'exec "$@" 2>&-'
-    arguments = [sys.executable, script, "segment", photos, "--boxes", "dets.json", "--output", "-"]
-    ended = subprocess.run(["sh", "-c", command, "sh", *map(str, arguments)], stdout=write, cwd=photos.parent)
-    os.close(write)
-    assert ended.returncode == 141
-
-
-def test_debug_shows_where_it_went_wrong(hqsam: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise RuntimeError("no such kernel")
-
-    monkeypatch.setattr("hqsam_cli.inference.prediction.mask_crops", fails)
-    arguments = ("segment", photos, "--boxes", "dets.json")
-    plain = hqsam(*arguments, "--overwrite")
-    assert plain.code == 3 and "no such kernel" in plain.err and "Traceback" not in plain.err
-    debug = hqsam("--debug", *arguments, "--overwrite")
-    assert debug.code == 3 and "Traceback" in debug.err and "in fails" in debug.err
-    monkeypatch.setenv("HQSAM_DEBUG", "1")
-    refused = hqsam("segment", photos, "--boxes", "gone.json")
-    assert refused.code == 1 and "Traceback" in refused.err
 
 
 def test_boxes_need_no_ultralytics_and_a_detector_says_so(
