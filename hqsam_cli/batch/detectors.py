@@ -1,17 +1,14 @@
-"""The detector of a run, and the examples of objects that it finds."""
+"""The detector of a run, and the examples of objects that it finds; importing this module does not import torch."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from ..configs import STDIN, YOLOE, DetectorConfig, RunConfig, digest
-from ..detection.detector import Detector
 from ..detection.files import detector_file
-from ..detection.visual_prompts import Examples, check_takes_examples
 from ..errors import UsageError
 from ..formats.values import some_of
 from ..io.find import find_images
@@ -21,6 +18,12 @@ from ..prompts.fit import fit_prompts
 from ..prompts.read import PromptSources, read_prompt_file
 from ..prompts.table import Selection
 from .inputs import bind
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..detection.detector import Detector
+    from ..detection.visual_prompts import Examples
 
 
 def with_yoloe(config: DetectorConfig) -> DetectorConfig:
@@ -38,6 +41,8 @@ def with_yoloe(config: DetectorConfig) -> DetectorConfig:
         raise UsageError("cannot be stdin", option="like", value=STDIN, remedy="pass files or folders")
     config = replace(config, detector=config.detector or YOLOE)
     assert config.detector is not None
+    from ..detection.visual_prompts import check_takes_examples
+
     check_takes_examples(config.detector)
     return config
 
@@ -51,6 +56,8 @@ def read_examples(config: DetectorConfig, run: RunConfig, progress: Progress) ->
     """
     if config.like_boxes is None:
         return None
+    from ..detection.visual_prompts import Examples
+
     images = find_images(list(config.like)).images
     gone = [image.path for image in images if image.location is None and not os.path.isfile(image.path)]
     if gone or not images:
@@ -88,6 +95,8 @@ def load_detector(
     config: DetectorConfig, examples: Examples | None, device: torch.device, progress: Progress, *, may_fetch: bool
 ) -> tuple[Path, Detector]:
     """Load a detector, and report it; also returns its file."""
+    from ..detection.detector import Detector
+
     assert config.detector is not None
     path = detector_file(config.detector, trusted=config.trust_detector, may_fetch=may_fetch)
     detector = Detector(path, config, device, may_fetch=may_fetch, examples=examples)

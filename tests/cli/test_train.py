@@ -82,7 +82,7 @@ def test_from_photos_to_a_model_that_segments(hqsam: Run, tmp_path: Path) -> Non
     with Image.open(tmp_path / "run" / "metrics.png") as plot:
         assert plot.width > 500
 
-    options = ("--windows", "off", "--device", "cpu", "--json", "-")
+    options = ("--windows", "off", "--device", "cpu", "--json", "-")  # training validates on whole images
     by_eval = hqsam("eval", "--dataset", SAMPLES, "--model", "run/hqsam.safetensors", *options)
     (hq,) = [row for row in json.loads(by_eval.out)["rows"] if row["mask_output"] == "hq"]
     assert (hq["figures"]["mIoU"], hq["figures"]["mBIoU"]) == (result["miou"], result["mbiou"])
