@@ -256,6 +256,7 @@ def _write(source: Path, path: Path, precision: Precision) -> tuple[int, int]:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         traced = convert_float_to_float16(traced, keep_io_types=True, node_block_list=_positional(traced.graph))
+        _remove_repeated_nodes(traced.graph)
     after = _size(traced)
     onnx.save(traced, path, save_as_external_data=after > LARGEST_FILE, location=f"{path.name}.data")
     return before, after
@@ -280,6 +281,17 @@ def _quantized(traced: Any, path: Path) -> Any:
     finally:
         logging.disable(logging.NOTSET)
     return onnx.load(path)
+
+
+def _remove_repeated_nodes(graph: Any) -> None:
+    """Keep the first of equal casts, which ONNX Runtime 1.28 inserts for each use of an output, and then refuses."""
+    made, repeated = set[str](), list[int]()
+    for number, node in enumerate(graph.node):
+        if made.issuperset(node.output):
+            repeated.append(number)
+        made.update(node.output)
+    for number in reversed(repeated):
+        del graph.node[number]
 
 
 def _size(graph: Any) -> int:
