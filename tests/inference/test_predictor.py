@@ -125,6 +125,7 @@ def test_convolutions_of_the_small_encoder_stay_in_float32_on_a_cpu() -> None:
     assert first.dtype == torch.float32
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 @pytest.mark.parametrize("architecture", ["vit_tiny", "vit_b"])
 def test_encoders_compile_to_one_graph_with_the_same_features(architecture: str) -> None:
     model = prepare_for_inference(build_model(architecture, image_size=128, device="cpu"), "cpu")
