@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from ..records import Prompt
 from .device import Compute
 from .prediction import AnyImage, BasePredictor
 from .preprocess import ResizedImage, ResizeLongestSide, prompt_arrays
-
-if TYPE_CHECKING:
-    from ..modeling.sam import MaskChoice
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 
@@ -88,19 +85,9 @@ class ExportedPredictor(BasePredictor):
         compute: Compute,
         *,
         mask_output: MaskOutput | None = None,
-        choice: MaskChoice = "single",
-        compare_sam: bool = False,
-        prompts_per_batch: int = 32,
-        soft: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            model.image_size,
-            mask_output=mask_output or model.mask_output,
-            choice=choice,
-            compare_sam=compare_sam,
-            prompts_per_batch=prompts_per_batch,
-            soft=soft,
-        )
+        super().__init__(model.image_size, mask_output=mask_output or model.mask_output, **options)
         self.model, self.compute = model, compute
         self.encoder, self.decoder = (_session(folder / name, compute) for name in (ENCODER, DECODER))
 

@@ -84,10 +84,10 @@ class BasePredictor(ABC):
         image_size: int,
         *,
         mask_output: MaskOutput,
-        choice: MaskChoice,
-        compare_sam: bool,
-        prompts_per_batch: int,
-        soft: bool,
+        choice: MaskChoice = "single",
+        compare_sam: bool = False,
+        prompts_per_batch: int = 32,
+        soft: bool = False,
     ) -> None:
         self.image_size = image_size
         self.mask_output: MaskOutput = mask_output
@@ -130,16 +130,16 @@ class BasePredictor(ABC):
             return found
         boxes = [(row, Prompt(box=prompt_box(own))) for row, own in alone.values()]
         masks = np.stack([distance_logits(own, encoded.resizes[row]) for row, own in alone.values()])
+        # Sums are copies, since tensors of inference mode cannot be changed in place.
+        sums = {name: (values + 0, predicted_iou) for name, (values, predicted_iou) in found.items()}
         rows = iter(alone)
         for chunk, more in self.logits(encoded, boxes, list(found), mask_logits=masks):
             places = list(islice(rows, len(chunk)))
-            for name, (values, predicted_iou) in list(found.items()):
+            for name, (values, _) in sums.items():
                 first, second = values[places], more[name][0]
                 agree = mask_iou(first > 0, second > 0) >= SAME_OBJECT
-                added = values + 0  # a copy, since tensors of inference mode cannot be changed in place
-                added[places] = first + second * agree[..., None, None]
-                found[name] = added, predicted_iou
-        return found
+                values[places] = first + second * agree[..., None, None]
+        return sums
 
     def predict(
         self,
