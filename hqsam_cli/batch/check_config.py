@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ..configs import DEFAULT_TOLERANCE, STDIN, SegmentConfig
+from ..configs import DEFAULT_TOLERANCE, STDIN, RunConfig, SegmentConfig
 from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
@@ -37,6 +37,9 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     if output == STDIN:
         config = _to_stdout(config)
     config = _with_tolerance(config)
+    check_redo(config, None if output == STDIN else output)
+    if config.redo and config.shard is not None:
+        raise UsageError("applies to a whole run", option="redo", remedy="merge its shards first, and omit --shard")
     _check_cleaning(config)
     _check_cutout(config)
     _check_prompts(config, inputs)
@@ -52,6 +55,18 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
             remedy="omit --everything and --mask-output sam",
         )
     return config
+
+
+def check_redo(config: RunConfig, output: object) -> None:
+    """Raise a UsageError if there is nothing to make again.
+
+    Args:
+        output: None for stdout.
+    """
+    if config.redo and config.overwrite:
+        raise UsageError("cannot be combined with --overwrite", option="redo", remedy="omit one of them")
+    if config.redo and output is None:
+        raise UsageError("needs the output of a run", option="redo", remedy="pass its folder as --output")
 
 
 def check_exported(model: ExportedModel, config: SegmentConfig, *, is_bare: bool) -> None:

@@ -21,7 +21,7 @@ from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
 from ..prompts.read import read_prompt_file
 from ..prompts.table import PromptTable, Selection, number_images
-from .check_config import errors_allowed
+from .check_config import check_redo, errors_allowed
 from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
 from .inputs import Inputs, input_images, input_paths, named_as_before
@@ -120,6 +120,7 @@ def _check(config: DetectConfig, form: BoxFileFormat, inputs: Sequence[str], pat
     """Raise a UsageError for conflicting options."""
     if path is None and form != "ndjson":
         raise UsageError("--output - writes only NDJSON", remedy=f"omit --format {form}, or pass a path")
+    check_redo(config, path)
     if config.save_conf and form != "yolo":
         raise UsageError("applies to YOLO labels only", option="save_conf", remedy="add --format yolo")
     if config.images_json is not None and [*inputs, config.images_json].count(STDIN) > 1:

@@ -56,13 +56,16 @@ def take_fingerprint(file: InputFile, prompts: ImagePrompts) -> Fingerprint:
     return Fingerprint(_readable(file.stamp), _readable(file.digest)[:LENGTH], prompts_digest(prompts))
 
 
-def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | None:
+def renewed(known: str, source: SourceImage, prompts: ImagePrompts | None) -> str | None:
     """Return a fingerprint with the image's current stamp, or None if the image changed.
 
     The file is only read if the stamp changed.
+
+    Args:
+        prompts: of the image; None if they do not count.
     """
     old = Fingerprint.parse(known)
-    if old is None or old.prompts != prompts_digest(prompts) or old.content == UNREADABLE:
+    if old is None or old.content == UNREADABLE or (prompts is not None and old.prompts != prompts_digest(prompts)):
         return None
     stamp = _readable(source.file().stamp)
     if old.stamp == stamp != UNKNOWN:
@@ -70,6 +73,12 @@ def renewed(known: str, source: SourceImage, prompts: ImagePrompts) -> str | Non
     if old.content != _readable(source.file().digest)[:LENGTH]:
         return None
     return known if stamp in (UNKNOWN, UNREADABLE) else str(old._replace(stamp=stamp))
+
+
+def has_same_file(known: str, other: str) -> bool:
+    """Whether two fingerprints are of files with the same content."""
+    one, two = Fingerprint.parse(known), Fingerprint.parse(other)
+    return one is not None and two is not None and one.content == two.content
 
 
 def stamped(images: Sequence[SourceImage]) -> list[SourceImage]:

@@ -22,7 +22,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 from ..configs import changes
-from ..configs.run_identity import REVISION
+from ..configs.run_identity import FORM, REVISION, fixed
 from ..errors import HqsamError, UsageError
 from ..formats.coco import json_line
 from ..records import Category, Failure, ImageRecord
@@ -39,6 +39,7 @@ class Entry(NamedTuple):
         lost: number of its prompts, or parts of them, that did not fit it.
         results: number of its masks or boxes.
         offset: of its record in the file.
+        identity: of the command that made it, if it differs from that of the first run.
     """
 
     fingerprint: str
@@ -47,6 +48,7 @@ class Entry(NamedTuple):
     lost: int
     results: int
     offset: int
+    identity: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +57,10 @@ class Beginning:
 
     Attributes:
         images: number of images; `done` and `failed` count those of earlier runs, which are not processed again.
+        others: how many of all these are not among the inputs of this command.
         inputs: digest of the names of all input images, including other shards.
         categories: COCO categories of the results.
+        identity: of this command, if it redoes images of a run with other options.
         began: ISO 8601, UTC.
         host, process, start: where it runs; see `lock.start_of`.
     """
@@ -64,8 +68,10 @@ class Beginning:
     images: int
     done: int = 0
     failed: int = 0
+    others: int = 0
     inputs: str = ""
     categories: list[Category] = field(default_factory=list)
+    identity: dict[str, str] = field(default_factory=dict)
     began: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
@@ -123,7 +129,8 @@ class Contents:
     def add(self, record: ImageRecord, offset: int) -> None:
         """Add an image, whose line begins at an offset."""
         origin, results = record.origin, len(record.annotations)
-        entry = Entry(origin.fingerprint, record.path, record.failure, origin.lost, results, offset)
+        identity = {} if self.last is None else self.last.identity
+        entry = Entry(origin.fingerprint, record.path, record.failure, origin.lost, results, offset, identity)
         self.entries[record.file_name] = entry
         self.done += entry.failure is None
         self.failed += entry.failure is not None
@@ -149,6 +156,7 @@ class Journal:
         path: journal file; its folder is created if needed.
         identity: everything results depend on, by option; see `configs.run_identity`.
         overwrite: discard earlier runs.
+        redo: the earlier run may have other options; see `check_identity`.
         info: model, command and date; those of the first run are kept.
         named: name in messages, if not the path.
 
@@ -167,6 +175,7 @@ class Journal:
         identity: dict[str, str],
         *,
         overwrite: bool,
+        redo: bool = False,
         info: Mapping[str, Any] | None = None,
         named: str | None = None,
     ) -> None:
@@ -182,7 +191,7 @@ class Journal:
                 with suppress(HqsamError):  # it may be damaged, and is discarded anyway
                     self._keep_former()
                 self._clear()
-            self._read(identity)
+            self._read(identity, redo=redo)
         except BaseException:
             self.close()
             raise
@@ -286,22 +295,25 @@ class Journal:
         except OSError as error:
             raise cannot_write(self.path, error) from None
 
-    def _read(self, identity: dict[str, str]) -> None:
+    def _read(self, identity: dict[str, str], *, redo: bool) -> None:
         """Index the lines, truncate an incomplete last one, and write the first line of an empty file."""
-        self.contents = read_journal(self.path, identity, named=self._named)
+        self.contents = read_journal(self.path, identity, redo=redo, named=self._named)
         self._file.truncate(self.contents.end)
         if self.contents.end == 0:
             self._write(json_line({"identity": identity, "info": self.info}))
+            self.contents.identity = identity
         else:
             self.info = self.contents.info
 
 
-def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: str | None = None) -> Contents:
+def read_journal(
+    path: Path, identity: dict[str, str] | None = None, *, redo: bool = False, named: str | None = None
+) -> Contents:
     """Read a journal; empty contents if there is none.
 
     Args:
         identity: the expected identity.
-        named: as in `Journal`.
+        redo, named: as in `Journal`.
 
     Raises:
         UsageError: the earlier run had another identity.
@@ -320,7 +332,7 @@ def read_journal(path: Path, identity: dict[str, str] | None = None, *, named: s
                     else:
                         contents.identity, contents.info = record["identity"], record.get("info", {})
                         if identity is not None:
-                            check_identity(named or path.parent, contents, identity)
+                            check_identity(named or path.parent, contents, identity, redo=redo)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     reason = f"line {number + 1} is not a journal entry"
                     raise HqsamError(reason, file=named or path, remedy="pass `overwrite` to start over") from None
@@ -343,18 +355,24 @@ def _noted(file: IO[bytes], entry: Entry) -> frozenset[str] | None:
     return None if files is None else frozenset(files.split())
 
 
-def check_identity(place: Path | str, contents: Contents, identity: dict[str, str]) -> None:
-    """Raise a UsageError if the results in an output have another identity."""
-    if changed := changes(contents.identity, identity):
+def check_identity(place: Path | str, contents: Contents, identity: dict[str, str], *, redo: bool = False) -> None:
+    """Raise a UsageError if the results in an output have another identity.
+
+    Args:
+        redo: the command makes images again with other options, so that only what all images share is compared.
+    """
+    before, now = (fixed(contents.identity), fixed(identity)) if redo else (contents.identity, identity)
+    if changed := changes(before, now):
         command = contents.info.get("command")
         made = f", made by: {command}" if command else ""
         earlier = any(text.startswith(REVISION) for text in changed)
         version = "continue with the version of hqsam that wrote them, " if earlier else ""
-        only_form = all(text.startswith(("`format`", "`segmentation`", "`tolerance`")) for text in changed)
+        again = "" if changes(fixed(before), fixed(now)) else "`redo` to process only the given images again, "
+        only_form = all(text.startswith(tuple(f"`{name}`" for name in FORM)) for text in changed)
         convert = f"; hqsam results convert {place} writes these results as other labels" if only_form else ""
         raise UsageError(
             f"{place} contains results of another run ({'; '.join(changed)}{made})",
-            remedy=f"{version}pass `overwrite` to start over, or choose another `output`{convert}",
+            remedy=f"{version}pass {again}`overwrite` to start over, or choose another `output`{convert}",
         )
 
 

@@ -23,6 +23,7 @@ from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..io.tars import gone_images
 from ..records import ImageRecord
 from .all_images import all_records
+from .fingerprint import has_same_file
 from .inputs import Shard
 from .job import Summary, check_categories
 from .journal import (
@@ -170,9 +171,9 @@ def _read_part(folder: Path | str) -> Part:
         raise UsageError("not the output of a shard", file=folder, remedy="create it with hqsam segment --shard I/N")
     if contents.outcome != "finished":
         raise UsageError("this shard is not finished", file=folder, remedy="run its command again to continue it")
-    if len(contents.entries) != beginning.images:
+    if len(contents.entries) != (inputs := beginning.images - beginning.others):
         raise UsageError(
-            f"has results of {len(contents.entries)} images, but its last command had {beginning.images} inputs",
+            f"has results of {len(contents.entries)} images, but its last command had {inputs} inputs",
             file=folder,
             remedy="run it again with the inputs of the other shards and `overwrite`",
         )
@@ -207,10 +208,12 @@ def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int)
 
 
 def _left(part: Part, journal: Journal, outputs: Outputs) -> list[str]:
-    """Images of a shard that are missing, different or incomplete in the output."""
+    """Images of a shard that are missing, different or incomplete in the output, except those redone in it."""
     left = []
     for name, entry in part.contents.entries.items():
         there = journal.entries.get(name)
+        if there is not None and there.identity and has_same_file(there.fingerprint, entry.fingerprint):
+            continue  # made again since, with other options
         if (
             there is None
             or there._replace(offset=entry.offset) != entry

@@ -177,14 +177,20 @@ class ObjectJournal(Journal):
     """
 
     def __init__(
-        self, address: str, identity: dict[str, str], *, overwrite: bool, info: Mapping[str, Any] | None = None
+        self,
+        address: str,
+        identity: dict[str, str],
+        *,
+        overwrite: bool,
+        redo: bool = False,
+        info: Mapping[str, Any] | None = None,
     ) -> None:
         self._copy = copy_of(address)
         self._waiting = bytearray()
         self._put_at = -SECONDS
         if overwrite:
             self._check_alone(journal_contents(address))
-        super().__init__(self._copy.path, identity, overwrite=overwrite, info=info, named=address)
+        super().__init__(self._copy.path, identity, overwrite=overwrite, redo=redo, info=info, named=address)
         try:
             self._check_alone(self.contents)
         except HqsamError:
@@ -239,12 +245,17 @@ class ObjectJournal(Journal):
 
 
 def open_journal(
-    place: Path | str, identity: dict[str, str], *, overwrite: bool, info: Mapping[str, Any] | None = None
+    place: Path | str,
+    identity: dict[str, str],
+    *,
+    overwrite: bool,
+    redo: bool = False,
+    info: Mapping[str, Any] | None = None,
 ) -> Journal:
     """Open a run's journal in a file or at a URL; see `Journal`."""
     if isinstance(place, Path):
-        return Journal(place, identity, overwrite=overwrite, info=info)
-    return ObjectJournal(place, identity, overwrite=overwrite, info=info)
+        return Journal(place, identity, overwrite=overwrite, redo=redo, info=info)
+    return ObjectJournal(place, identity, overwrite=overwrite, redo=redo, info=info)
 
 
 def has_journal(place: Path | str) -> bool:

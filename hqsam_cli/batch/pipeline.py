@@ -5,7 +5,8 @@ A `Worker` processes an image, an `Engine` decides where and when; only this mod
 Remaining images are processed in batches of `batch_size`. An image is done while its pixels and prompts are unchanged
 and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the results of an image
 do not depend on its batch; on a GPU the last bits of a float may. Deleted images are removed from the results, with
-their outputs. Images that are not among the inputs keep their results.
+their outputs. Images that are not among the inputs keep their results, and so do images that an earlier command redid
+with other options (`redo`), until their file changes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from ..configs import changes
 from ..errors import HqsamError, ReaderGoneError
 from ..formats.coco import json_line, shown
 from ..formats.outputs import Outputs
@@ -73,7 +75,9 @@ class PreparedRun:
         engine = self.engine()
         began = time.monotonic()
         if job.journal is not None:
-            journal = open_journal(job.journal, job.remembered, overwrite=job.config.overwrite, info=job.info)
+            journal = open_journal(
+                job.journal, job.remembered, overwrite=job.config.overwrite, redo=job.config.redo, info=job.info
+            )
         try:
             with Interrupt() as interrupt:
                 summary = _Run(job, self.outputs, engine, progress, journal, interrupt).process(self.plan)
@@ -215,21 +219,27 @@ class _Run:
             self.progress.on_problem(
                 f"images that no prompt file mentions, results kept: {len(names)} ({some_of(names)})"
             )
+        if plan.redone:
+            names = plan.redone
+            self.progress.say(f"images redone with other options, results kept: {len(names)} ({some_of(names)})")
         if plan.others:
             names = plan.others
             self.progress.say(f"images of earlier commands, results kept: {len(names)} ({some_of(names)})")
         if self.journal is not None:
+            failed = sum(self.journal.entries[name].failure is not None for name in plan.others)
             for name in plan.gone:
                 self._remove(name)
             self.journal.forget(plan.gone)
             self.journal.touch(plan.touched)
             self.journal.begin(
                 Beginning(
-                    images=len(job.images),
-                    done=summary.already_done,
-                    failed=summary.failed_before,
+                    images=len(job.images) + len(plan.others),
+                    done=summary.already_done + len(plan.others) - failed,
+                    failed=summary.failed_before + failed,
+                    others=len(plan.others),
                     inputs=job.inputs or inputs_digest(job.images),
                     categories=self.categories,
+                    identity=job.remembered if changes(self.journal.contents.identity, job.remembered) else {},
                 )
             )
         self.progress.on_start(len(job.images), summary.already_done)

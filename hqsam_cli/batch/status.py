@@ -40,7 +40,7 @@ class RunStatus:
     Attributes:
         state: `running`, `finished`, `interrupted`, `stopped` by failures, `killed`, or `on HOST` if only that machine
             knows whether it runs.
-        images: those of the last command; `done`, `failed` and `left` add up to it.
+        images: those of all commands on the output; `done`, `failed` and `left` add up to it.
         results: number of masks or boxes.
         rate: images per second of the last command, None before the first.
         seconds_left: at that rate, None if it is not running.

@@ -23,7 +23,15 @@ DEVICE = "Device; auto is CUDA if available, else MPS, else the CPU."
 class RunConfig:
     """The options that `segment` and `detect` share."""
 
-    overwrite: bool = option(False, "Overwrite existing output and start from the beginning.", RESULTS)
+    overwrite: bool = option(
+        False, "Delete the results in the output, of all images, and start from the beginning.", RESULTS
+    )
+    redo: bool = option(
+        False,
+        "Process the given images again, with options that may differ from those of the run; other images keep their "
+        "results.",
+        RESULTS,
+    )
     overwrite_edited: bool = option(False, "Also overwrite and delete result files that were edited by hand.", ADVANCED)
     prune: bool = option(
         False,

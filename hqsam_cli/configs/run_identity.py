@@ -20,6 +20,8 @@ from .option import OPTION
 RESULTS_REVISION = 3
 REVISION, VERSION = "results_revision", "version"
 DETECTOR, NO_DETECTOR = "detector", "none"
+FORM = ("format", "segmentation", "tolerance")  # of the files, which is one for all images of an output
+FIXED = (REVISION, *FORM, "shard", "output")  # what even a run that redoes images shares with the earlier ones
 HASH = re.compile(r"[0-9a-f]{16}(\+[0-9a-f]+)?")
 
 
@@ -54,6 +56,11 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         was, now_is = origins if now.get(DETECTOR) == NO_DETECTOR else reversed(origins)
         return [f"prompts were {was}, are {now_is}"]
     return [_change(name, before.get(name, "not given"), now.get(name, "not given")) for name in different]
+
+
+def fixed(identity: Mapping[str, str]) -> dict[str, str]:
+    """The part of an identity that all images of an output share."""
+    return {name: identity[name] for name in FIXED if name in identity}
 
 
 def _change(name: str, before: str, now: str) -> str:

@@ -28,7 +28,7 @@ from hqsam_cli.progress import Progress, Silent
 from hqsam_cli.records import Category, ImagePrompts, ImageRecord, Instance, MaskCrop, Prompt, RawPrompt
 
 # Options of a run that `make_job` puts into its config.
-RUN_OPTIONS = {"exif", "max_pixels", "overwrite", "overwrite_edited", "prune", "retry_failed"}
+RUN_OPTIONS = {"exif", "max_pixels", "overwrite", "overwrite_edited", "prune", "redo", "retry_failed"}
 
 
 class BoxPredictor:

@@ -1,0 +1,38 @@
+"""`hqsam segment --redo` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+def test_one_photo_of_a_run_with_a_typed_box(hqsam: Run, photos: Path) -> None:
+    assert hqsam("segment", photos, "--boxes", "dets.json", "-o", "out").code == 0
+    one = ("segment", photos / "a.jpg", "--box", "30,30,90,90", "-o", "out", "--mask-output", "hq")
+    refused = hqsam(*one)
+    assert refused.code == 2 and "--redo to process only the given images again" in refused.err, refused.err
+    assert hqsam(*one, "--redo").code == 0
+    coco = json.loads(Path("out/instances.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == ["a.jpg", "sub/b.png"]
+    assert "prompt_box" in coco["annotations"][0] and coco["annotations"][0]["prompt_box"] == [30, 30, 60, 60]
+    status = json.loads(hqsam("status", "out", "--json").out)
+    assert (status["images"], status["done"], status["left"]) == (2, 2, 0)
+    plan = hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "--dry-run")
+    assert "redone with other options  1 (a.jpg)" in plan.out, plan.out
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--overwrite",), "--redo: cannot be combined with --overwrite"),
+        (("--output", "-"), "--redo: needs the output of a run"),
+        (("--shard", "1/2"), "--redo: applies to a whole run; merge its shards first"),
+    ],
+)
+def test_where_nothing_can_be_redone(hqsam: Run, photos: Path, more: tuple[str, ...], reason: str) -> None:
+    refused = hqsam("segment", photos, "--boxes", "dets.json", "--redo", *more)
+    assert refused.code == 2 and reason in refused.err, refused.err
