@@ -57,7 +57,10 @@ def input_images(
 
 
 def named_as_before(found: Found, before: Contents) -> Found:
-    """Give images the names that they have in the journal of earlier commands, which may have listed other folders."""
+    """Give images the names that they have in the journal of earlier commands, which may have listed other folders.
+
+    Also those that failed, so that they count as failed and are not tried again under another name.
+    """
     known = {entry.path: name for name, entry in before.entries.items()}
     names = {image.file_name: known.get(image.absolute, image.file_name) for image in found.images}
     changed = {name: own for name, own in names.items() if own not in names}

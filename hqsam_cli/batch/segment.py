@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, MaskOutput, SegmentConfig, digest, identity
 from ..configs.option import changed, is_default
-from ..configs.run_identity import DETECTOR, NO_DETECTOR, made_by
+from ..configs.run_identity import DETECTOR, NO_DETECTOR, SALIENT, made_by
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
 from ..formats import WRITERS
@@ -264,10 +264,12 @@ def _identity(
     if finds_objects:
         found_by = {DETECTOR: f"{found_by[DETECTOR]}+{digest(asdict(config.objects))}"}
     if config.prompts.salient:
-        found_by = {DETECTOR: f"salient+{digest(asdict(config.objects))}"}
+        found_by = {DETECTOR: f"{SALIENT}+{digest(asdict(config.objects))}"}
     own = identity(*parts, model=model_sha256[:16], **found_by)
-    if config.everything or config.prompts.salient or finds_objects:
-        chosen = {"score_threshold": config.detection.score_threshold, "max_det": config.detection.max_det}
+    if config.everything or config.prompts.salient or finds_objects:  # those of the masks, not of the detector
+        threshold = config.objects.min_score if finds_objects else config.detection.score_threshold
+        chosen = {"score_threshold": threshold, "max_det": config.detection.max_det}
+        own = {name: value for name, value in own.items() if name not in chosen}
         own |= {name: str(value) for name, value in chosen.items() if value is not None}
     return {**own, "format": ",".join(sorted(config.formats))}
 

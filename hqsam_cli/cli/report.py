@@ -45,7 +45,7 @@ def report(
     """
     from ..formats.values import identifier
     from ..report.against import compare_runs, write_against
-    from ..report.page import write_report
+    from ..report.page import AGAINST, write_report
     from ..report.photos import read_photos
     from ..results.marks import REPORT
     from ..results.stream import open_results
@@ -62,13 +62,13 @@ def report(
     pages = []
     try:
         page, missing = write_report(
-            every[0], photos, folder, max_pixels=max_pixels, workers=workers, progress=reporter
+            every[0], photos, folder, max_pixels=max_pixels, workers=workers, progress=reporter, against=against
         )
         pages.append(page)
         if others:
             names = [{identifier(own["id"]): str(own["name"]) for own in results.categories} for results in every]
             compared = compare_runs(photos, others[0])
-            place, titles = folder / REPORT / "against", (str(folder), str(against))
+            place, titles = folder / REPORT / AGAINST, (str(folder), str(against))
             page = write_against(
                 compared, place, titles, (names[0], names[1]), max_pixels=max_pixels, progress=reporter
             )

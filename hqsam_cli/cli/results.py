@@ -370,12 +370,15 @@ def _fractions(text: str) -> dict[str, float]:
 
 
 def _print_counts(counts: dict[str, Any]) -> None:
-    print_table((), [(key.replace("_", " "), str(value)) for key, value in counts.items() if key != "categories"])
-    if counts["categories"]:
+    totals = {key.replace("_", " "): str(value) for key, value in counts.items() if key != "categories"}
+    used = sum(own["annotations"] > 0 for own in counts["categories"].values())
+    print_table((), [*totals.items(), ("categories", f"{used} of {len(counts['categories'])}")])
+    if counts["annotations"]:
         print()
         rows = [
             (name, str(own["annotations"]), _range(own["area"], 0), _range(own["score"], 3))
             for name, own in counts["categories"].items()
+            if own["annotations"]
         ]
         print_table(("category", "annotations", "area: 5 %, median, 95 %", "score"), rows)
 

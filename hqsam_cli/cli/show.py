@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +37,6 @@ hqsam show hqsam_out --output pictures
 hqsam show instances.json --images ./imgs --output pictures
 """
 PROMPTS = ("boxes", "box", "point", "box_format", "salient", "detector", "score_threshold", "max_det", "classes")
-RESULTS_SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz")
 OPTIONS = (*PROMPTS, "model", "mask_output", "device", "dtype", "exif", "max_pixels")
 
 
@@ -104,29 +105,43 @@ def _draw_images(inputs: list[str], output: Path, config: SegmentConfig, reporte
             picture = compared(result.pixels, masks, result.annotations)
         else:
             picture = draw(result.pixels, result.annotations, masks, names)
-        path = _picture_path(output, result.file_name, len(run.job.images))
-        with writing(path):
-            write_picture(path, picture)
+        with writing(paths[result.file_name]):
+            write_picture(paths[result.file_name], picture)
 
     run = prepare_segment(inputs, STDIN, config, reporter, stdin=sys.stdin.buffer, on_result=draw_result)
     names = {category["id"]: str(category["name"]) for category in run.job.categories}
-    _picture_path(output, "", len(run.job.images))
+    paths = _picture_paths(output, {image.file_name: image.path for image in run.job.images})
     summary = run.run(reporter)
     if not summary.done and not summary.interrupted:
         raise HqsamError("no image could be drawn", remedy="see above")
     return summary.done, summary.exit_code
 
 
-def _picture_path(output: Path, name: str, count: int) -> Path:
-    """The path of the picture of one of `count` images, within the output; a UsageError if several would share one."""
+def _picture_paths(output: Path, images: Mapping[str, str | None]) -> dict[str, Path]:
+    """The path of the picture of each image, within the output; images that differ only in their suffix keep it.
+
+    Args:
+        images: their paths, by name.
+
+    Raises:
+        UsageError: several would share one path, or one would replace its image.
+    """
     from ..io.names import relative_name
     from ..report.pictures import PICTURE_SUFFIXES
 
     if output.suffix.lower() in PICTURE_SUFFIXES:
-        if count > 1:
-            raise UsageError(f"one file for {count} images", option="output", remedy="pass a folder")
-        return output
-    return output / f"{relative_name(name) if count > 1 else os.path.basename(name)}.jpg"
+        if len(images) > 1:
+            raise UsageError(f"one file for {len(images)} images", option="output", remedy="pass a folder")
+        paths = dict.fromkeys(images, output)
+    else:
+        own = {name: relative_name(name) if len(images) > 1 else os.path.basename(name) for name in images}
+        stems = {name: os.path.splitext(place)[0] for name, place in own.items()}
+        counts = Counter(stems.values())
+        paths = {name: output / f"{own[name] if counts[stem] > 1 else stem}.jpg" for name, stem in stems.items()}
+    for name, path in paths.items():
+        if path.exists() and os.path.realpath(path) == os.path.realpath(images[name] or ""):
+            raise UsageError("would replace this image", option="output", value=path, remedy="pass another folder")
+    return paths
 
 
 def _results_of(inputs: list[str]) -> Path | str | None:
@@ -135,6 +150,7 @@ def _results_of(inputs: list[str]) -> Path | str | None:
     from ..formats.coco import INSTANCES
     from ..io.address_folder import AddressFolder
     from ..io.images import READ_SUFFIXES
+    from ..results.stream import RESULTS_SUFFIXES
 
     folder = path_or_address(inputs[0])
     if len(inputs) == 1 and isinstance(folder, Path) and folder.name.lower().endswith(RESULTS_SUFFIXES):
@@ -162,16 +178,16 @@ def _draw_run(
     from ..results.stream import open_results
 
     results = open_results(run)
-    for text in (text for problems in results.problems for text in problems):
-        reporter.on_problem(text)
     names = {category["id"]: category["name"] for category in results.categories}
     photos = [photo for photo in read_photos(results, images) if photo.record.size is not None]
+    for text in (text for problems in results.problems for text in problems):
+        reporter.on_problem(text)
     if not photos:
         remedy = "" if results.journal is None else f"see hqsam status {run}"
         raise HqsamError("contains no images that were segmented", file=run, remedy=remedy)
     if all(photo.path is None for photo in photos):
         raise UsageError("contains no paths of images", file=run, remedy="pass their folder as `images`")
-    _picture_path(output, "", len(photos))
+    paths = _picture_paths(output, {photo.record.file_name: photo.path for photo in photos})
     if config.compare_sam and not any(
         "sam" in annotation for photo in photos for annotation in photo.record.annotations
     ):
@@ -180,8 +196,9 @@ def _draw_run(
     reporter.on_start(len(photos), 0)
     for photo in photos:
         try:
-            path = _picture_path(output, photo.record.file_name, len(photos))
-            draw_image(photo, path, names, compare=config.compare_sam, max_pixels=config.max_pixels)
+            draw_image(
+                photo, paths[photo.record.file_name], names, compare=config.compare_sam, max_pixels=config.max_pixels
+            )
             drawn += 1
         except HqsamError as error:
             reporter.on_failure(str(error))

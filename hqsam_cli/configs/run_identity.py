@@ -19,7 +19,7 @@ from .option import OPTION
 # Raised by hand when equal inputs and options give other masks or files; checked by `tests/test_golden.py`.
 RESULTS_REVISION = 3
 REVISION, VERSION = "results_revision", "version"
-DETECTOR, NO_DETECTOR = "detector", "none"
+DETECTOR, NO_DETECTOR, SALIENT = "detector", "none", "salient"
 FORM = ("format", "segmentation", "tolerance")  # of the files, which is one for all images of an output
 FIXED = (REVISION, *FORM, "shard", "output")  # what even a run that redoes images shares with the earlier ones
 HASH = re.compile(r"[0-9a-f]{16}(\+[0-9a-f]+)?")
@@ -50,10 +50,8 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     different = [name for name in sorted({*before, *now} - {VERSION}) if before.get(name) != now.get(name)]
     if {DETECTOR, "score_threshold"} <= {*different} and _of_detector(before) == _of_detector(now):
         different.remove(DETECTOR)  # its digest includes the threshold
-    if DETECTOR in different and NO_DETECTOR in (before.get(DETECTOR), now.get(DETECTOR)):
-        # Its options differ too, and are not named.
-        origins = ["found in the images", "given"]
-        was, now_is = origins if now.get(DETECTOR) == NO_DETECTOR else reversed(origins)
+    was, now_is = _origin(before), _origin(now)
+    if was != now_is and different:  # their options differ too, and are not named
         return [f"prompts were {was}, are {now_is}"]
     return [_change(name, before.get(name, "not given"), now.get(name, "not given")) for name in different]
 
@@ -68,6 +66,18 @@ def _change(name: str, before: str, now: str) -> str:
     if HASH.fullmatch(before) and HASH.fullmatch(now):
         return f"{named} is another"
     return f"{named} was {before}, is {now}"
+
+
+def _origin(identity: Mapping[str, str]) -> str:
+    """Where the prompts of a run come from."""
+    found_by = identity.get(DETECTOR, NO_DETECTOR)
+    if "points_per_side" in identity:
+        return "a grid of points"
+    if found_by == NO_DETECTOR:
+        return "given"
+    if found_by.startswith(SALIENT):
+        return "those of the most salient object"
+    return "found in the images" if "+" in found_by else "boxes of a detector"
 
 
 def _of_detector(identity: Mapping[str, str]) -> str:

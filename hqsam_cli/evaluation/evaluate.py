@@ -231,7 +231,8 @@ def load_evaluator(
     if absent := set(config.mask_output) - set(available):
         raise UsageError(no_hq_message(checkpoint, min(absent)))
     architecture = infer_architecture(model.state_dict()) or ""
-    progress.say(f"{architecture} ({checkpoint.name}) on {compute.name} in {compute.dtype_name}")
+    kind = "" if name == architecture else f" ({architecture})"
+    progress.say(f"model {name}{kind} on {compute.name} in {compute.dtype_name}")
     result.models.append(EvaluatedModel(name, architecture, file_hash(checkpoint), model.image_size))
     prepared = prepare_for_inference(model, compute.device, compute.dtype)
     predictor = make_predictor(

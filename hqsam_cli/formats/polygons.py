@@ -7,7 +7,6 @@ small for `pycocotools`. Outlines here run a quarter of a pixel inside the borde
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -31,8 +30,8 @@ class PolygonCost:
     """
 
     masks: int = 0
-    ious: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    lowest: dict[str, float] = field(default_factory=lambda: defaultdict(lambda: 1.0))
+    ious: dict[str, float] = field(default_factory=dict)
+    lowest: dict[str, float] = field(default_factory=dict)
     dropped: int = 0
     replaced: int = 0
 
@@ -42,8 +41,8 @@ class PolygonCost:
             self.masks += 1
             self.dropped += polygons["dropped"]
             for form, iou in polygons["ious"].items():
-                self.ious[form] += iou
-                self.lowest[form] = min(self.lowest[form], iou)
+                self.ious[form] = self.ious.get(form, 0.0) + iou
+                self.lowest[form] = min(self.lowest.get(form, 1.0), iou)
 
     def lines(self) -> list[str]:
         """The summary for the user; empty without polygons."""

@@ -97,6 +97,8 @@ class YoloSegWriter(LabelWriter):
         for name, path in self._images.items():
             parts["train" if hash_fraction(f"0/{name}") < TRAIN else "val"].append(path)
         if not all(parts.values()) or not all(map(_is_line, self._images.values())):
+            for part in parts:
+                (self.root / f"{part}.txt").unlink(missing_ok=True)
             return dict.fromkeys(parts, IMAGES)
         for part, paths in parts.items():
             write_file(self.root / f"{part}.txt", "".join(f"./{path}\n" for path in paths).encode())

@@ -162,6 +162,7 @@ def write_against(
     )
     heading = html.escape(f"{titles[0]} against {titles[1]}")
     page = f"<!doctype html><meta charset=utf-8><title>{heading}</title><style>{STYLE}</style><h1>{heading}</h1>"
+    page += f'<p><a href="../{PAGE}">Report of {html.escape(titles[0])}</a></p>'
     write_file(folder / PAGE, f"{page}<p>{summary}</p>{''.join(figures)}".encode("utf-8", "replace"))
     return folder / PAGE
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import html
 import io
 import json
 import os
@@ -34,10 +35,10 @@ from .look import LookedAt, look_at
 from .photos import Photo
 from .suspicion import PARTS, join_parts, suspicion_parts, unusual_sizes
 
-PAGE = "index.html"
+PAGE, AGAINST = "index.html", "against"
 PHOTOS_A_FILE, SHAPES_A_FILE = 500, 500
 STATIC = ("report.css", "rle.js", "draw.js", "charts.js", "gallery.js", "viewer.js", "marks.js", "report.js")
-FOLDERS = ("data", "thumbnails", "photos", "against")  # subfolders of a report, recreated each time
+FOLDERS = ("data", "thumbnails", "photos", AGAINST)  # subfolders of a report, recreated each time
 AHEAD = 8  # images queued per thread
 # Columns of the table, before the parts of the suspicion.
 _NAMES = ("file_name", "path", "mask", "image_id", "annotation_id", "category_id", "category")
@@ -62,12 +63,20 @@ class Judged:
 
 
 def write_report(
-    results: Results, photos: Sequence[Photo], run: Path, *, max_pixels: int, workers: int, progress: Progress
+    results: Results,
+    photos: Sequence[Photo],
+    run: Path,
+    *,
+    max_pixels: int,
+    workers: int,
+    progress: Progress,
+    against: Path | None = None,
 ) -> tuple[Path, int]:
     """Write `report/` into the output folder; return the path of the page, and the number of unreadable photos.
 
     Args:
         photos: the images of the results.
+        against: another run, to whose comparison the page links.
 
     Raises:
         HqsamError: `report` exists and is not a report, or it cannot be written.
@@ -92,7 +101,9 @@ def write_report(
         _write_table(report / TABLE, looked, judged, names, run)
         scripts = _write_data(report / "data", looked, judged, names, results.info, run)
         tags = "\n".join(f'<script src="data/{name}"></script>' for name in scripts)
-        write_file(report / PAGE, _static(PAGE).replace(b"<!-- DATA -->", tags.encode()))
+        link = f'<p><a href="{AGAINST}/{PAGE}">Side by side with {html.escape(str(against))}</a></p>' if against else ""
+        page = _static(PAGE).replace(b"<!-- DATA -->", tags.encode())
+        write_file(report / PAGE, page.replace(b"<!-- AGAINST -->", link.encode("utf-8", "replace")))
     except OSError as error:
         raise HqsamError(f"cannot be written ({error.strerror})", file=error.filename or report) from None
     return report / PAGE, sum(seen.problem is not None for seen in looked)

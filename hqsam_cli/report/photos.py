@@ -95,7 +95,9 @@ def _with_images(results: Results, images: Path | None) -> Results:
     listed: list[CocoImage] = []
     for number in dict.fromkeys(annotation["image_id"] for annotation in results.annotations()):
         header = read_header(str(images / known[number])) if number in known else None
-        if header is not None:
+        if header is None:
+            results.problems[0].add(f"image ids that name no image in {images}", str(number))
+        else:
             width, height = header.size("apply")
             listed.append({"id": number, "file_name": known[number], "width": width, "height": height})
     if not listed:

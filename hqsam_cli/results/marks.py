@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..formats.values import identifier, integer, number_or_none
-from .stream import Results, open_results
+from .stream import RESULTS_SUFFIXES, Results, open_results
 
 REPORT, TABLE = "report", "instances.csv"  # in the output folder of a run, and in the report
 COLUMN = "annotation_id"
@@ -21,7 +21,7 @@ def marked_ids(path: Path) -> frozenset[int]:
         UsageError: the file cannot be read, or has no ids.
         HqsamError: the JSON is no results file.
     """
-    if path.suffix.lower() in (".json", ".ndjson"):
+    if path.name.lower().endswith(RESULTS_SUFFIXES):
         ids: list[object] = [own["id"] for own in open_results(path).annotations() if "id" in own]
     else:
         text = _text(path, "pass the CSV or COCO export of a report, or a text file with an annotation id per line")

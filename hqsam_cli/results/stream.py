@@ -21,6 +21,8 @@ from ..records import Annotation, Category, CocoImage, Failure, ImageRecord
 from .check import CheckedEntries, Size, size_of
 from .problems import Problems
 
+RESULTS_SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz")
+
 
 @dataclass(frozen=True, slots=True)
 class Results:

@@ -35,6 +35,7 @@ PROGRAM = [sys.executable, "-m", "tests.batch.boxes_as_masks"]
 def test_a_whole_run(images: Path, tmp_path: Path) -> None:
     summary, reporter = run(images, tmp_path / "out")
     assert (summary.exit_code, summary.done, summary.masks) == (0, 7, 14)
+    assert "lambda" not in repr(summary)
     names = [record.file_name for record in reporter.records]
     assert names == ["000.jpg", "002.jpg", "004.jpg", "006.jpg", "sub/001.png", "sub/003.png", "sub/005.png"]
     coco = COCO(str(tmp_path / "out/instances.json"))

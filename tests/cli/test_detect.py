@@ -309,6 +309,11 @@ def test_a_refusal_names_no_hashes() -> None:
     given = {"detector": "none", "model": "0123456789abcdef"}
     assert changes(found, given) == ["prompts were found in the images, are given"]
     assert changes(given, found) == ["prompts were given, are found in the images"]
+    assert changes(given, {**given, "points_per_side": "32"}) == ["prompts were given, are a grid of points"]
+    salient = {**given, "detector": "salient+0123456789abcdef"}
+    assert changes(found, salient) == ["prompts were found in the images, are those of the most salient object"]
+    boxes = {**found, "detector": "0123456789abcdef"}
+    assert changes(boxes, found) == ["prompts were boxes of a detector, are found in the images"]
     assert changes(given, {**given, "model": "fedcba9876543210"}) == ["`model` is another"]
     # The threshold is part of the second hash; the detector is the same.
     limited = {**found, "detector": "0123456789abcdef+fedcba9876543210"}

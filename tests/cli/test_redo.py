@@ -25,6 +25,17 @@ def test_one_photo_of_a_run_with_a_typed_box(hqsam: Run, photos: Path) -> None:
     assert "redone with other options  1 (a.jpg)" in plan.out, plan.out
 
 
+def test_a_refusal_names_the_options_of_the_masks_not_of_the_detector(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos / "a.jpg", "-o", "out", "-f", "coco")
+    assert hqsam(*command).code == 0
+    for more, reason in (
+        ("--score-threshold 0.3", "--score-threshold was 0.1, is 0.3"),
+        ("--max-det 9", "was not given, is 9"),
+    ):
+        refused = hqsam(*command, *more.split())
+        assert refused.code == 2 and f"{reason}, made by" in refused.err, refused.err
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

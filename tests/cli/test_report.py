@@ -52,7 +52,11 @@ def test_two_runs_side_by_side_and_a_choice_by_suspicion(hqsam: Run, photos: Pat
     assert hqsam("report", "out", "--against", "gone").code == 4
     result = hqsam("report", "out", "--against", "other")
     assert result.code == 0 and "wrote out/report/against/index.html" in said(result.err), result.err
-    assert "out against other" in (tmp_path / "out/report/against/index.html").read_text()
+    assert "out against other" in (page := (tmp_path / "out/report/against/index.html").read_text())
+    assert 'href="../index.html"' in page
+    assert (
+        '<a href="against/index.html">Side by side with other</a>' in (tmp_path / "out/report/index.html").read_text()
+    )
     with open(tmp_path / "out/report/instances.csv", newline="") as file:
         suspicion = {int(row["annotation_id"]): float(row["suspicion"]) for row in csv.DictReader(file)}
     most = sorted(suspicion.values())[1]
@@ -65,6 +69,7 @@ def test_two_runs_side_by_side_and_a_choice_by_suspicion(hqsam: Run, photos: Pat
     assert again.code == 0 and "1 masks" in again.err, again.err
     assert hqsam("report", "out").code == 0
     assert not (tmp_path / "out/report/against").exists(), "of another report"
+    assert "against/" not in (tmp_path / "out/report/index.html").read_text()
 
 
 def test_photos_that_were_moved(hqsam: Run, photos: Path, tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
     assert [line.split() for line in shown.out.splitlines() if line.startswith("dog")] == [
         ["dog", "2", "50,", "50,", "50", "0.750,", "0.750,", "0.750"]
     ]
+    own = json.loads(Path("1.json").read_text())
+    own["categories"].append({"id": 99, "name": "unused"})
+    Path("more.json").write_text(json.dumps(own))
+    more = hqsam("results", "stats", "more.json").out
+    assert (
+        "unused" not in more and f"categories        {len(own['categories']) - 1} of {len(own['categories'])}" in more
+    )
     assert json.loads(hqsam("results", "stats", "1.json", "--json").out)["images"] == 2
 
 

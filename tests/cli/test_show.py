@@ -36,7 +36,7 @@ def test_images_and_finished_runs_are_drawn(hqsam: Run, photos: Path, tmp_path: 
 
     assert hqsam("show", "out", "-o", "drawn").code == 0
     for name in names:
-        assert changed(tmp_path / "drawn" / f"{name}.jpg", photos / name) > 0.1
+        assert changed((tmp_path / "drawn" / name).with_suffix(".jpg"), photos / name) > 0.1
     assert hqsam("show", "out", "-o", "drawn.png").code == 2
     refused = hqsam("show", "out", "--compare")
     assert refused.code == 2
@@ -57,14 +57,18 @@ def test_any_results_file_is_drawn(hqsam: Run, photos: Path, tmp_path: Path) -> 
     assert (elsewhere.code, "no image is named by an image id" in " ".join(elsewhere.err.split())) == (2, True)
     drawn = hqsam("show", "masks.json", "--images", photos, "-o", "drawn")
     assert drawn.code == 0, drawn.err
-    assert min(changed(tmp_path / f"drawn/{name}.jpg", photos / name) for name in ("0011.jpg", "sub/12.png")) > 0.1
+    pairs = {"drawn/0011.jpg": "0011.jpg", "drawn/sub/12.jpg": "sub/12.png"}
+    assert min(changed(tmp_path / picture, photos / name) for picture, name in pairs.items()) > 0.1
+    Path("more.json").write_text(json.dumps([*masks, {**masks[0], "image_id": 99}]))
+    fewer = hqsam("show", "more.json", "--images", photos, "-o", "drawn")
+    assert fewer.code == 0 and f"image ids that name no image in {photos}: 1 (99)" in fewer.err, fewer.err
     assert hqsam("show", "boxes.json", "--images", photos, "-o", "box.png").code == 0
     assert 0.01 < changed(tmp_path / "box.png", photos / "0011.jpg") < 0.2
     (photos / "0011.jpg").rename(photos / "a.jpg")
     (photos / "sub/12.png").rename(photos / "sub/b.png")
     for name in ("instances.json", "instances.ndjson"):
         assert hqsam("show", f"out/{name}", "--images", photos, "-o", name).code == 0
-        assert changed(tmp_path / name / "sub/b.png.jpg", photos / "sub/b.png") > 0.1
+        assert changed(tmp_path / name / "sub/b.jpg", photos / "sub/b.png") > 0.1
 
 
 def test_pictures_of_images_elsewhere_stay_in_the_output(hqsam: Run, photos: Path, tmp_path: Path) -> None:
@@ -76,8 +80,23 @@ def test_pictures_of_images_elsewhere_stay_in_the_output(hqsam: Run, photos: Pat
     Path("names.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
     assert hqsam("show", "names.json", "--images", photos / "sub", "-o", "all/drawn").code == 0
     drawn = tmp_path / "all/drawn"
-    assert sorted((tmp_path / "all").rglob("*.jpg")) == sorted((drawn / "a.jpg.jpg", drawn / f"{names[1][1:]}.jpg"))
-    assert not Path(f"{names[1]}.jpg").exists()
+    assert sorted((tmp_path / "all").rglob("*.jpg")) == sorted(
+        (drawn / "a.jpg", (drawn / names[1][1:]).with_suffix(".jpg"))
+    )
+    assert not Path(names[1]).with_suffix(".jpg").exists()
+
+
+def test_a_picture_is_named_after_its_image_and_never_replaces_it(hqsam: Run, photos: Path, tmp_path: Path) -> None:
+    before = (photos / "a.jpg").read_bytes()
+    assert hqsam("show", photos / "a.jpg", "--boxes", "dets.json").code == 0
+    assert [path.name for path in (tmp_path / "hqsam_shown").iterdir()] == ["a.jpg"]
+    for output in (photos, photos / "a.jpg"):
+        refused = hqsam("show", photos / "a.jpg", "--boxes", "dets.json", "-o", output)
+        assert refused.code == 2 and "would replace this image; pass another folder" in refused.err, refused.err
+    assert (photos / "a.jpg").read_bytes() == before
+    (photos / "a.png").write_bytes((photos / "sub/b.png").read_bytes())
+    assert hqsam("show", photos / "a.jpg", photos / "a.png", "--salient", "-o", "two").code == 0
+    assert sorted(path.name for path in (tmp_path / "two").rglob("*.jpg")) == ["a.jpg.jpg", "a.png.jpg"]
 
 
 def test_sam_beside_hq_sam(hqsam: Run, photos: Path, tmp_path: Path) -> None:
@@ -92,7 +111,7 @@ def test_what_fails_is_said(hqsam: Run, photos: Path, tmp_path: Path) -> None:
     result = hqsam("show", photos, "--boxes", "dets.json", "-o", "shown")
     assert result.code == 3
     assert "torn.jpg" in result.err
-    assert sorted(path.name for path in (tmp_path / "shown").rglob("*.jpg")) == ["a.jpg.jpg", "b.png.jpg"]
+    assert sorted(path.name for path in (tmp_path / "shown").rglob("*.jpg")) == ["a.jpg", "b.jpg"]
     assert hqsam("show", "none.jpg").code == 4
     assert hqsam("segment", photos / "torn.jpg", "--salient", "-o", "failed").code == 3
     assert "failed: contains no images that were segmented; see hqsam status failed" in hqsam("show", "failed").err

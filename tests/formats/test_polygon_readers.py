@@ -96,6 +96,15 @@ def test_ultralytics_takes_the_data_set_for_training(tmp_path: Path, count: int)
         check([polygon2mask((HEIGHT, WIDTH), [outline.ravel()]) for outline in outlines], 0.97)
 
 
+def test_lists_of_an_earlier_run_with_more_images_do_not_stay(tmp_path: Path) -> None:
+    names = ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg", "h.jpg")
+    folder = written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs", names), tmp_path)
+    assert (folder / "train.txt").is_file() and (folder / "val.txt").is_file()
+    written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs", names[:1]), tmp_path)
+    assert not list(folder.glob("train.txt")) and not list(folder.glob("val.txt"))
+    assert "train: images\n" in (folder / "data.yaml").read_text()
+
+
 def test_supervision_reads_the_data_set(tmp_path: Path) -> None:
     supervision = pytest.importorskip("supervision")
     folder = written(WRITERS["yolo-seg"], a_run(tmp_path / "imgs"), tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def test_each_export_of_marks_has_their_ids(coco: Path, tmp_path: Path) -> None:
     assert marked_ids(tmp_path / "m.csv") == marked_ids(tmp_path / "m.txt") == {5, 7}
     ids = [own["id"] for own in json.loads(coco.read_text())["annotations"]]
     assert marked_ids(coco) == set(ids)
+    (tmp_path / "m.json.gz").write_bytes(gzip.compress(coco.read_bytes()))
+    line = {"file_name": "a.jpg", "annotations": [{"id": 5, "bbox": [0, 0, 4, 4]}]}
+    (tmp_path / "m.jsonl").write_text(json.dumps(line))
+    assert marked_ids(tmp_path / "m.json.gz") == set(ids)
+    assert marked_ids(tmp_path / "m.jsonl") == {5}
     (tmp_path / "column.csv").write_text("area,annotation_id\r\n9,5\r\n", newline="")
     assert marked_ids(tmp_path / "column.csv") == {5}
     (tmp_path / "list.json").write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4]}]))
