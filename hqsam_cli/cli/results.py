@@ -66,12 +66,14 @@ def merge(
 
 
 @results.command(
-    "filter", epilog="[bold]Example[/bold]\n\nhqsam results filter hqsam_out --min-score 0.5 --output sure.json"
+    "filter", epilog="[bold]Example[/bold]\n\nhqsam results filter hqsam_out --score-threshold 0.5 --output sure.json"
 )
 def filter_results(
     given: SetArgument,
     output: OutputOption,
-    min_score: Annotated[float | None, typer.Option(metavar="S", min=0, max=1, help="Minimum score, 0 to 1.")] = None,
+    score_threshold: Annotated[
+        float | None, typer.Option(metavar="S", min=0, max=1, help="Minimum score, 0 to 1, as in hqsam segment.")
+    ] = None,
     categories: Annotated[
         list[str] | None, typer.Option(metavar="NAME,...", help="Keep only these categories; repeatable.")
     ] = None,
@@ -114,10 +116,11 @@ def filter_results(
     wanted = None if categories is None else frozenset(filter(None, map(str.strip, ",".join(categories).split(","))))
     names = None if files is None else _names(files)
     ids, dropped = None if only is None else marked_ids(only), frozenset() if drop is None else marked_ids(drop)
-    choice = Choice(min_score, wanted, min_area, max_area, names, ids, dropped)
+    choice = Choice(score_threshold, wanted, min_area, max_area, names, ids, dropped)
     if choice == Choice() and max_suspicion is None and not exclusive:
         raise UsageError(
-            "no filter", remedy="pass --min-score, --categories, --min-area, --files, --drop or --exclusive"
+            "no filter",
+            remedy="pass --score-threshold, --categories, --min-area, --files, --drop, --max-suspicion or --exclusive",
         )
     reporter = ConsoleReporter(quiet=quiet)
     found = _opened(given, reporter)

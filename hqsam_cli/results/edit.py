@@ -23,14 +23,14 @@ class Choice:
     """Which images and annotations are kept; None keeps all.
 
     Attributes:
-        min_score: minimum score; annotations without a score are kept.
+        score_threshold: minimum score; annotations without a score are kept.
         categories: category names.
         min_area, max_area: in pixels.
         files: image names.
         ids, dropped: annotation ids that are kept, and that are not.
     """
 
-    min_score: float | None = None
+    score_threshold: float | None = None
     categories: frozenset[str] | None = None
     min_area: float | None = None
     max_area: float | None = None
@@ -60,7 +60,7 @@ def choose(results: Results, choice: Choice) -> Results:
     def stays(annotation: Annotation) -> bool:
         score = number_or_none(annotation.get("score"))
         return (
-            (choice.min_score is None or score is None or score >= choice.min_score)
+            (choice.score_threshold is None or score is None or score >= choice.score_threshold)
             and (choice.categories is None or annotation.get("category_id") in numbers)
             and (choice.ids is None or annotation.get("id") in choice.ids)
             and annotation.get("id") not in choice.dropped

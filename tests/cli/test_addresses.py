@@ -234,7 +234,7 @@ def test_results_are_read_from_addresses_and_written_to_them(
         assert hqsam("results", "stats", source).out == hqsam("results", "stats", local).out != ""
     pairs = [
         (("merge", "{}", "{}/instances.ndjson"), "all.json"),
-        (("filter", "{}", "--min-score", "0.1"), "sure.json"),
+        (("filter", "{}", "--score-threshold", "0.1"), "sure.json"),
         (("convert", "{}", "--format", "ndjson"), "lines.ndjson"),
         (("convert", "{}", "--format", "results"), "list.json"),
     ]
@@ -253,7 +253,7 @@ def test_results_are_read_from_addresses_and_written_to_them(
     assert hqsam(*split).code == 0 and len(memory.ls("/bucket/parts")) == 2
     refused = hqsam("results", "convert", out, "-f", "voc", "--images", photos, "-o", "memory://bucket/voc")
     assert refused.code == 2 and "a URL, which is not supported for voc" in refused.err
-    refused = hqsam("results", "filter", out, "--min-score", "0.1", "-o", out)
+    refused = hqsam("results", "filter", out, "--score-threshold", "0.1", "-o", out)
     assert refused.code == 2 and "memory://bucket/out: is a folder" in refused.err
     memory.pipe_file("/bucket/odd.json", b'{"images": [{"id": 1}]}')
     told = hqsam("results", "stats", "memory://bucket/odd.json").err

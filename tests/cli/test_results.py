@@ -79,7 +79,7 @@ def test_stats_for_people_and_for_programs(hqsam: Run, sets: None) -> None:
     "verb",
     [
         "merge bad.json -o x",
-        "filter bad.json --min-score 0 -o x",
+        "filter bad.json --score-threshold 0 -o x",
         "split bad.json --parts a=1 -o parts",
         "convert bad.json -f yolo -o labels",
         "stats bad.json",
@@ -113,7 +113,7 @@ def test_every_verb_takes_an_unfinished_run(hqsam: Run, verb: str) -> None:
     ("arguments", "said"),
     [
         ("merge 1.json 2.json -o 2.json", "2.json: already exists; pass --overwrite"),
-        ("filter 1.json -o x.json", "no filter; pass --min-score"),
+        ("filter 1.json -o x.json", "no filter; pass --score-threshold"),
         ("filter 1.json --categories bird -o x.json", "--categories bird: no such category; there are cat, dog"),
         ("split 1.json --parts train=0.8 -o x", "--parts: fractions sum to 0.8, not 1"),
         (
@@ -140,7 +140,7 @@ def test_mistakes_are_usage(hqsam: Run, sets: None, arguments: str, said: str) -
     "arguments",
     [
         "merge 1.json -o /proc/x.json",
-        "filter 1.json --min-score 0 -o /proc/new/x.json",
+        "filter 1.json --score-threshold 0 -o /proc/new/x.json",
         "split 1.json --parts a=1 -o /proc/new",
         "convert 1.json -f coco -o /proc/x.json",
         "convert 1.json -f labelme --images imgs -o /proc/new",

@@ -136,7 +136,7 @@ def test_keys_stand_in_any_order(ndjson: Path, coco: Path, tmp_path: Path) -> No
 def test_choices(coco: Path) -> None:
     whole = open_results(coco)
     for choice, kept in (
-        (Choice(min_score=0.6), [11, 13, 15, 17]),
+        (Choice(score_threshold=0.6), [11, 13, 15, 17]),
         (Choice(categories=frozenset({"cat"})), [10, 12, 14, 16]),
         (Choice(min_area=7), [11, 13, 15, 17]),
         (Choice(max_area=7, files=frozenset({"a.jpg", "d.jpg"})), [10, 16]),
