@@ -93,8 +93,7 @@ class Failure:
 
     Attributes:
         path: path of the image, as given.
-        reason: the problem without details, equal for all images with the same problem.
-        detail: details.
+        reason, detail: the problem, equal for all images with the same problem, and its details.
         remedy: suggested fix, or "".
     """
 
@@ -208,8 +207,7 @@ class RawPrompt:
         category_id: COCO category of the result.
         box: (x0, y0, x1, y1) in pixels.
         points: float array (n, 3) of x, y, label; label 1 is foreground, 0 background.
-        mask: coarse mask to refine: a COCO segmentation, a normalized polygon, the path of a mask file, or an object of
-            an id map.
+        mask: coarse mask to refine: COCO segmentation, normalized polygon, path of a mask file, or object of an id map.
         xyxyn: (x0, y0, x1, y1) in normalized coordinates.
         input_box: (x0, y0, x1, y1) in pixels of the size to which Qwen2.5-VL resizes the image.
         score: the detector's confidence, or None.
@@ -323,8 +321,8 @@ class MaskCrop:
             starts, ends = positions[::2], positions[1::2]
             apart = starts[1:] != ends[:-1]
             starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
-            borders = np.stack([starts, ends], axis=1).ravel()
-            counts = np.diff(borders, prepend=0, append=counts[0]).tolist()  # in column-major order, background first
+            # In column-major order, background first.
+            counts = np.diff(np.stack([starts, ends], axis=1).ravel(), prepend=0, append=counts[0]).tolist()
             counts = counts if counts[-1] else counts[:-1]
         rle = coco_mask.frPyObjects({"size": size, "counts": counts}, *size)
         return {"size": size, "counts": rle["counts"].decode("ascii")}
@@ -349,8 +347,7 @@ class Instance:
     """One predicted mask.
 
     Attributes:
-        prompt: its prompt.
-        mask: the predicted mask.
+        prompt, mask: its prompt, and the predicted mask.
         predicted_iou: the model's estimate of the mask's IoU; not clamped.
         mask_index: 0, or 0 to 2 among the three masks of multimask output.
         more: additional keys of its annotation.

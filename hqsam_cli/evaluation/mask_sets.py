@@ -13,8 +13,9 @@ from ..configs import MaskOutput
 from ..data.pairs import Pair, check_mask, read_pair
 from ..errors import ImageError
 from ..io.masks import is_foreground, read_mask_values
+from ..modeling.overlap import iou
 from ..records import Prompt
-from .metrics import METRICS, boundary_iou, iou, score
+from .metrics import METRICS, boundary_iou, score
 from .plots import Comparison
 from .prompts import CLICKS, TARGETS, PromptRule, clicks_until, draw_prompt, next_click, random_generator
 from .protocols import Masks, PreparedImage

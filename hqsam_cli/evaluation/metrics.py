@@ -7,14 +7,10 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from ..modeling.overlap import iou
+
 DILATION_RATIO = 0.02
 CONTOUR_RATIO = 0.008
-
-
-def iou(predicted: np.ndarray, gt: np.ndarray) -> float:
-    """Intersection over union of two bool masks (H, W); 1 if both are empty."""
-    union = np.count_nonzero(predicted | gt)
-    return np.count_nonzero(predicted & gt) / union if union else 1.0
 
 
 def boundary_width(height: int, width: int, ratio: float = DILATION_RATIO) -> int:

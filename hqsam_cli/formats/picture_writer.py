@@ -14,9 +14,9 @@ from ..io.images import read_image
 from ..records import Annotation
 from .image_writer import ImageResult, ImageWriter
 from .overlay import overlay
+from .values import UNNAMED
 
 JPEG_QUALITY, THUMBNAIL_QUALITY = 92, 80
-UNNAMED = "object"  # the category of prompts without one
 LONGEST_SIDE = 480  # of a thumbnail, pixels
 
 

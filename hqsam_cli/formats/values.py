@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, TypedDict
 
 EXAMPLES = 3  # shown of a longer list
+UNNAMED = "object"  # the category of objects without one
 LARGEST_NUMBER = 1e9  # larger coordinates are invalid
 LARGEST_ID = 2**53  # represented exactly by every JSON reader
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

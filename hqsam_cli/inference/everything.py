@@ -18,7 +18,7 @@ from ..configs import EverythingConfig, MaskOutput
 from ..modeling.sam import MaskChoice
 from ..progress import SILENT
 from ..records import Instance, MaskCrop, Prompt
-from .postprocess import windows
+from .postprocess import extents
 from .predictor import Predictor
 from .preprocess import ResizeLongestSide
 from .regions import remove_small_regions
@@ -137,15 +137,15 @@ class MaskGenerator:
         """Mask of logits (S / 4, S / 4) in an image of `size` (H, W); None if unstable or near a crop edge."""
         offset = self.config.stability_score_offset
         logits = logits + offset
-        (window,) = windows(logits[None], [resize])
-        values = window.upsampled(logits)
+        (extent,) = extents(logits[None], [resize])
+        values = extent.upsampled(logits)
         union = int((values > 0).sum())
         stability = int((values > 2 * offset).sum()) / union if union else math.nan
         if not stability >= self.config.stability_score_thresh:
             return None
         x0, y0, x1, y1 = crop
         bits = (values > offset).cpu().numpy()
-        mask = MaskCrop(bits, window.columns.start + x0, window.rows.start + y0, size[1], size[0])
+        mask = MaskCrop(bits, extent.columns.start + x0, extent.rows.start + y0, size[1], size[0])
         x, y, w, h = mask.tight_box()
         box = (x, y, x + w - 1, y + h - 1) if w else (x0, y0, x0, y0)
         if is_box_near_crop_edge(box, crop, size):

@@ -32,12 +32,6 @@ MAX_BATCH_PIXELS = 2**26  # full-size logits on the device; each takes four byte
 Logits = TypeVar("Logits", "Tensor", np.ndarray)
 
 
-def mask_iou(one: Any, other: Any) -> Any:
-    """IoU of bool masks (..., h, w), tensors or arrays: (...); 0 if both are empty."""
-    union = (one | other).sum(axis=(-2, -1))
-    return (one & other).sum(axis=(-2, -1)) / (union + (union == 0))
-
-
 def mask_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[MaskCrop]:
     """Masks (logits > 0) at the original size of each image.
 
@@ -51,7 +45,7 @@ def mask_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[MaskCro
         MaskCrop(
             np.asarray(own.upsampled(row) > 0), own.columns.start, own.rows.start, own.resize.width, own.resize.height
         )
-        for row, own in zip(logits, windows(logits, resizes), strict=True)
+        for row, own in zip(logits, extents(logits, resizes), strict=True)
     ]
 
 
@@ -64,7 +58,7 @@ def mask_crops_by_full_upsampling(logits: Tensor, resizes: list[ResizeLongestSid
 
     if not resizes:
         return []
-    places = windows(logits, resizes)
+    places = extents(logits, resizes)
     bits: list[Tensor] = []
     for resize, group in groupby(range(len(resizes)), key=resizes.__getitem__):
         indices = list(group)
@@ -90,7 +84,7 @@ def probability_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[
     logits = logits - MIN_LOGIT
     return [
         ProbabilityCrop(_probabilities(own.upsampled(row) + MIN_LOGIT), own.columns.start, own.rows.start)
-        for row, own in zip(logits, windows(logits, resizes), strict=True)
+        for row, own in zip(logits, extents(logits, resizes), strict=True)
     ]
 
 
@@ -133,8 +127,8 @@ def _beside(logits: Logits, array: np.ndarray) -> Logits:
     return torch.from_numpy(array).to(logits.device)
 
 
-def windows(logits: Logits, resizes: list[ResizeLongestSide]) -> list[Window]:
-    """Windows around the positive logits of each of (N, S / 4, S / 4)."""
+def extents(logits: Logits, resizes: list[ResizeLongestSide]) -> list[Extent]:
+    """Extents of the positive logits of each of (N, S / 4, S / 4)."""
     positive: Any = logits > 0
     side = logits.shape[-1]
     if isinstance(logits, np.ndarray):
@@ -146,7 +140,7 @@ def windows(logits: Logits, resizes: list[ResizeLongestSide]) -> list[Window]:
     firsts, ends = lines.argmax(2), (side - lines[..., ::-1].argmax(2)) * lines.any(2)
     bounds = np.stack([firsts[0], ends[0], firsts[1], ends[1]], axis=1)
     return [
-        Window(
+        Extent(
             _Axis(top, bottom, side, resize.input_height, resize.height, resize.logit_stride),
             _Axis(left, right, side, resize.input_width, resize.width, resize.logit_stride),
             resize,
@@ -155,7 +149,7 @@ def windows(logits: Logits, resizes: list[ResizeLongestSide]) -> list[Window]:
     ]
 
 
-class Window(NamedTuple):
+class Extent(NamedTuple):
     """The part of an image around the positive logits of a mask, possibly without pixels."""
 
     rows: _Axis
@@ -171,7 +165,7 @@ class Window(NamedTuple):
         if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
             return _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
         low_res = logits[None, rows.first : rows.last, columns.first : columns.last]
-        # The window starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
+        # The extent starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
         # clamped differently are next to negative logits only.
         at_input = _at_input(low_res, resize)[0]
         low, high, weight = (_beside(logits, own) for own in columns.taps())
@@ -183,7 +177,7 @@ class Window(NamedTuple):
 
 
 class _Axis:
-    """One axis of a window: its logits and the pixels of the original image it covers.
+    """One axis of an extent: its logits and the pixels of the original image it covers.
 
     Args:
         first, end: bounds of the positive logits; `end` is 0 if there are none.
@@ -197,7 +191,7 @@ class _Axis:
         self.first, self.last = max(first - MARGIN, 0), min(end + MARGIN, samples) if end else 0  # last is exclusive
         self.upsampling, self.inner = SCALE // stride, inner // stride
         self.scale = self.inner / length
-        # Pixels with both taps inside the window.
+        # Pixels with both taps inside the extent.
         begin, end = self.first * self.upsampling, min(self.last * self.upsampling, self.inner)
         low = 0 if self.first == 0 else int(np.ceil((begin + 0.5) / self.scale - 0.5))
         high = length if end >= self.inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
@@ -206,7 +200,7 @@ class _Axis:
         self.pixels, self.count = slice(self.start, self.stop), self.stop - self.start
 
     def taps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Lower tap, upper tap (indices into the window at input resolution) and weight of the upper tap, per pixel."""
+        """Lower tap, upper tap (indices into the extent at input resolution) and weight of the upper tap, per pixel."""
         pixel = np.arange(self.start, self.stop, dtype=np.float32)
         source = np.maximum(np.float32(self.scale) * (pixel + np.float32(0.5)) - np.float32(0.5), 0)
         low = np.minimum(np.floor(source), self.inner - 1)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..configs import MaskOutput
+from ..modeling.overlap import mask_iou
 from ..records import Annotation, Box, Instance, Prompt
 from .coarse_masks import SAME_OBJECT, distance_logits, is_mask_alone, prompt_box
-from .postprocess import mask_crops, mask_iou, probability_crops
+from .postprocess import mask_crops, probability_crops
 from .preprocess import ResizedImage, ResizeLongestSide
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import MLP
+from .overlap import mask_iou
 
 STABILITY_OFFSET = 1.0  # logits above and below the mask threshold, as in SAM's automatic mask generator
 HIDDEN = 8
@@ -48,10 +49,17 @@ class IoUHead(nn.Module):
         """
         mask, sam_mask = logits > 0, sam > 0
         area = mask.float().mean(dim=(-2, -1))
-        agreement = (mask & sam_mask).sum(dim=(-2, -1)) / (mask | sam_mask).sum(dim=(-2, -1)).clamp(min=1)
         best = iou[:, 1:].amax(dim=1, keepdim=True)
         shares = torch.stack(
-            [iou[:, :1], best, stability_score(sam), stability_score(hq), stability_score(logits), agreement], dim=-1
+            [
+                iou[:, :1],
+                best,
+                stability_score(sam),
+                stability_score(hq),
+                stability_score(logits),
+                mask_iou(mask, sam_mask),
+            ],
+            dim=-1,
         )
         # Shares are mostly over a half, and areas of all magnitudes: both are scaled to about -1 to 1.
         measures = torch.cat([4 * shares.float() - 3, ((area + 1e-3).log() / 2 + 1.5)[..., None]], dim=-1)

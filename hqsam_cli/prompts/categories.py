@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from ..formats.values import LARGEST_ID, FileCategory, Identifier, integer
+from ..formats.values import LARGEST_ID, UNNAMED, FileCategory, Identifier, integer
 from ..records import Category
 from .prompt_file import FileAnnotation, PromptFile
 
-DEFAULT_CATEGORY: Category = {"id": 1, "name": "object"}
+DEFAULT_CATEGORY: Category = {"id": 1, "name": UNNAMED}
 
 
 class Categories:
@@ -60,14 +60,14 @@ class Categories:
         """The category id of prompts without one: the only category, else a separate one."""
         if self._count == 1:
             return int(self.listed[0]["id"])
-        return self._named(DEFAULT_CATEGORY["name"], 1)
+        return self._named(UNNAMED, 1)
 
     def _numbered(self, number: int, name: str | None) -> int:
         known = self._by_id.get(number)
         if known is not None and name in (None, known["name"]):
             return number
         if name is None:
-            name = str(DEFAULT_CATEGORY["name"]) if number == DEFAULT_CATEGORY["id"] else f"category {number}"
+            name = UNNAMED if number == DEFAULT_CATEGORY["id"] else f"category {number}"
         return self._named(name, number)
 
     def _named(self, name: str, number: int | None = None) -> int:

@@ -30,6 +30,7 @@ from ..inference.postprocess import mask_crops
 from ..inference.predictor import EncodedImages, Predictor
 from ..inference.preprocess import ResizeLongestSide
 from ..io.atomic import writing
+from ..modeling.overlap import iou
 from ..modeling.prompt_encoder import ABSENT, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND_POINT, PromptBatch
 from ..modeling.sam import PIXEL_MEAN, PIXEL_STD, HQSam, auto_weight, weighted_sum
 from ..records import MaskCrop, Prompt
@@ -352,7 +353,7 @@ def _agreements(model: HQSam, folder: Path, described: ExportedModel, photos: Se
             for (_, expected), (_, actual) in zip(*made, strict=True):
                 for output in outputs:
                     pairs = zip(*(_masks(own[output][0], resize) for own in (expected, actual)), strict=True)
-                    found[output] += [_iou(one.full(), other.full()) for one, other in pairs]
+                    found[output] += [iou(one.full(), other.full()) for one, other in pairs]
     return [Agreement(name, len(own), float(np.mean(own)), min(own)) for name, own in found.items()]
 
 
@@ -374,8 +375,3 @@ def _masks(logits: Any, resize: ResizeLongestSide) -> list[MaskCrop]:
     """Masks of logits (P, K, S / 4, S / 4) of one photo."""
     flat: Any = logits.reshape(-1, *logits.shape[2:])
     return mask_crops(flat, [resize] * len(flat))
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    union = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / union if union else 1.0

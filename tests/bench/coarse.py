@@ -15,8 +15,8 @@ import numpy as np
 from suspicion import eroded
 
 from hqsam_cli.data.pairs import find_pairs
-from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.io.masks import read_mask
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.records import MaskCrop
 from hqsam_cli.training.prompts import noisy_mask
 

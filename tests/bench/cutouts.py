@@ -18,13 +18,14 @@ from rich.table import Table
 from tqdm import tqdm
 
 from hqsam_cli.data.pairs import find_pairs, read_pair
-from hqsam_cli.evaluation.metrics import boundary_iou, iou
+from hqsam_cli.evaluation.metrics import boundary_iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.formats.cutouts import object_alpha
 from hqsam_cli.formats.overlay import titled
 from hqsam_cli.inference.device import resolve_compute
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.io.masks import is_foreground
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 

@@ -35,11 +35,11 @@ from tqdm import tqdm
 from hqsam_cli.configs import DetectorConfig, ObjectsConfig
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.files import EMBEDDED_PATH
-from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.inference.device import resolve_compute
 from hqsam_cli.inference.objects import ObjectPredictor
 from hqsam_cli.inference.predictor import EncodedImages, Predictor
 from hqsam_cli.io.images import read_image
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.weights.checkpoints import load_model
 
 LEAST_PHOTOS, LEAST_AREA, FOUND, HALF = 4, 32**2, 0.5, 0.5

@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from hqsam_cli.data.pairs import read_pair
 from hqsam_cli.data.sets import dataset_pairs, find_dataset
-from hqsam_cli.evaluation.metrics import boundary_iou, iou
+from hqsam_cli.evaluation.metrics import boundary_iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.io.masks import is_foreground
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.weights.checkpoints import load_model
 
 

@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from hqsam_cli.configs import ObjectsConfig
 from hqsam_cli.data.pairs import find_pairs, read_pair
-from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.inference.device import resolve_compute
 from hqsam_cli.inference.objects import ObjectPredictor
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.inference.salient import most_salient
 from hqsam_cli.io.masks import is_foreground
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 from hqsam_cli.weights.objectness import load_objectness

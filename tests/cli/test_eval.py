@@ -18,10 +18,11 @@ import torch
 from safetensors.torch import save_file
 
 from hqsam_cli.configs import MaskOutput
-from hqsam_cli.evaluation.metrics import METRICS, boundary_iou, iou
+from hqsam_cli.evaluation.metrics import METRICS, boundary_iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.evaluation.protocols import Evaluator, Masks, PreparedImage
 from hqsam_cli.io.masks import read_mask
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.registry import build_model
 

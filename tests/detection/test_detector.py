@@ -18,11 +18,11 @@ from hqsam_cli.detection.detector import Detector, _class_indices
 from hqsam_cli.detection.files import EMBEDDED_PATH
 from hqsam_cli.detection.yolo import read_detector, ultralytics, write_detector
 from hqsam_cli.errors import HqsamError, UsageError
-from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import tight_box
 from hqsam_cli.formats.coco import make_detection
 from hqsam_cli.io.images import read_image
 from hqsam_cli.io.masks import read_mask
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.prompts.fit import fit_prompts
 from hqsam_cli.records import ImagePrompts, RawPrompt
 from tests.detection.conftest import SaveDetector

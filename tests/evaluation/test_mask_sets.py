@@ -15,10 +15,11 @@ from hqsam_cli.configs import EvalConfig, EvalOutput
 from hqsam_cli.errors import HqsamError
 from hqsam_cli.evaluation import evaluate as module
 from hqsam_cli.evaluation.evaluate import EvaluatedModel, Evaluation, evaluate
-from hqsam_cli.evaluation.metrics import boundary_iou, iou
+from hqsam_cli.evaluation.metrics import boundary_iou
 from hqsam_cli.evaluation.paper import paper_figures
 from hqsam_cli.evaluation.protocols import PreparedImage
 from hqsam_cli.evaluation.rows import Row, mean_rows
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.progress import Silent
 from hqsam_cli.records import Prompt
 

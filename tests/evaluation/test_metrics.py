@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hqsam_cli.evaluation.metrics import boundary, boundary_iou, boundary_width, contour_f, iou, rank_correlation
+from hqsam_cli.evaluation.metrics import boundary, boundary_iou, boundary_width, contour_f, rank_correlation
+from hqsam_cli.modeling.overlap import iou
 
 
 def eroded_boundary(mask: np.ndarray, width: int) -> np.ndarray:

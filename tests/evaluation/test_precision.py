@@ -13,9 +13,10 @@ from pycocotools import mask as coco_mask
 
 from hqsam_cli.evaluation import precision
 from hqsam_cli.evaluation.coco_set import CocoSet, read_coco_set
-from hqsam_cli.evaluation.metrics import boundary, boundary_width, iou
+from hqsam_cli.evaluation.metrics import boundary, boundary_width
 from hqsam_cli.evaluation.precision import NAMES, limit_notes, precision_figures
 from hqsam_cli.evaluation.scores import ImageScores
+from hqsam_cli.modeling.overlap import iou
 
 from .conftest import dataset, encoded
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hqsam_cli.evaluation.metrics import iou
 from hqsam_cli.evaluation.prompts import draw_prompt, prompt_rules, random_generator
 from hqsam_cli.evaluation.protocols import Evaluator
 from hqsam_cli.inference.predictor import Predictor
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.records import Prompt
 from hqsam_cli.weights.checkpoints import load_model
 

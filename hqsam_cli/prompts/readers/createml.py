@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import dict_or_empty, first_of, list_or_empty, numbers_of
+from ...formats.values import UNNAMED, dict_or_empty, first_of, list_or_empty, numbers_of
 from ..prompt_file import PromptFile
 
 IMAGES, LISTS = ("image", "imagefilename"), ("annotations", "annotation")
@@ -30,6 +30,6 @@ def read_createml(document: Any, file: PromptFile) -> bool:
             if box is not None:
                 x, y, w, h = box
                 box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
-            label = str(item.get("label") or "object")
+            label = str(item.get("label") or UNNAMED)
             file.add(key, f"annotation {place}", label, box=box, box_format="xyxy")
     return True

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...formats.values import number_or_none, numbers_of, read_numbers
+from ...formats.values import UNNAMED, number_or_none, numbers_of, read_numbers
 from ..boxes import Size, rotated_box
 from ..prompt_file import PromptFile
 from ..run_lengths import expand
@@ -31,7 +31,7 @@ def read_cvat(root: ElementTree.Element, file: PromptFile) -> bool:
         file.add_image(key, image.get("name"), key, size)
         for place, element in enumerate((element for element in image if element.tag != "tag"), 1):
             shape = _read_shape(element, file.size_of(key))
-            own_id, label = f"{key} shape {place}", element.get("label") or "object"
+            own_id, label = f"{key} shape {place}", element.get("label") or UNNAMED
             group = None if element.get("group_id") == "0" else element.get("group_id")
             where = f"{element.tag} {place} of {image.get('name')}"
             others = "shapes that are not boxes, polygons or masks"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...formats.values import JsonObject, dict_or_empty, list_or_empty, number_or_none, numbers_of
+from ...formats.values import UNNAMED, JsonObject, dict_or_empty, list_or_empty, number_or_none, numbers_of
 from ..boxes import Size
 from ..prompt_file import PromptFile
 from ..run_lengths import decode_raster
@@ -35,7 +35,7 @@ def read_darwin(document: Any, file: PromptFile) -> bool:
             continue  # of the whole image, or the pixels of all masks
         own_mask = masks.get(str(annotation.get("id")))
         shape = _shape(annotation, size) if own_mask is None or size is None else placed(own_mask, 0, 0, size)
-        label = str(annotation.get("name") or "object")
+        label = str(annotation.get("name") or UNNAMED)
         others = "annotations that are not boxes, polygons, ellipses, masks or key points"
         add_shape(file, key, f"annotation {number}", label, shape, others)
     return True

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...formats.labelstudio import LOCAL_FILES
-from ...formats.values import JsonObject, dict_or_empty, dicts_of, integer, number_or_none, numbers_of
+from ...formats.values import UNNAMED, JsonObject, dict_or_empty, dicts_of, integer, number_or_none, numbers_of
 from ...io.images import READ_SUFFIXES
 from ...io.names import plain_name
 from ..boxes import rotated_box
@@ -51,7 +51,7 @@ def read_tasks(document: Any, file: PromptFile) -> bool:
                 continue  # text, choices or relations
             mark = OBJECT.fullmatch(_first(dict_or_empty(region.get("meta")).get("text")))
             own_id, group = (mark[1], mark[1]) if mark else (f"{key} region {place}", None)
-            label = _first(next((own for name, own in value.items() if name.endswith(LABELS)), None)) or "object"
+            label = _first(next((own for name, own in value.items() if name.endswith(LABELS)), None)) or UNNAMED
             others = "regions that are not rectangles, polygons, ellipses, brushes or key points"
             score, where = region.get("score"), f"region {place} of {key}"
             add_shape(file, key, own_id, label, shape, others, where=where, score=score, group=group)

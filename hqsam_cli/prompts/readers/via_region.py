@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...formats.segmentation import enclosing_box
-from ...formats.values import JsonObject, dict_or_empty, read_numbers
+from ...formats.values import UNNAMED, JsonObject, dict_or_empty, read_numbers
 from ..prompt_file import PromptFile
 from ..shapes import Shape, add_shape, ellipse, point, polygon
 
@@ -44,4 +44,4 @@ def class_name(attributes: JsonObject, options: JsonObject) -> str:
         chosen = next((key for key, own in value.items() if own), "") if isinstance(value, dict) else str(value)
         if chosen:
             return str(dict_or_empty(dict_or_empty(options.get(name)).get("options")).get(chosen) or chosen)
-    return "object"
+    return UNNAMED
