@@ -45,6 +45,7 @@ class RunConfig:
         metavar="auto|cpu|cuda[:N]|mps",
         compared=True,
     )
+    # Not compared: it changes results by rounding at most, and only on a GPU, and a resumed run has other batches anyway.
     batch_size: int | None = option(None, "Images per batch; 4 by default, 1 on a CPU.", ADVANCED, metavar="N", min=1)
     workers: int = option(
         4, "Number of threads that decode images, and of threads that write results.", ADVANCED, metavar="N", min=1

@@ -276,6 +276,7 @@ class SegmentConfig(RunConfig):
         complete=CHOICES,
         compared=True,
     )
+    # Not compared: it changes results by rounding only, scores by about 1e-6.
     compile: bool = option(
         False, "Compile the image encoder with torch.compile, which takes a minute or more at the start.", ADVANCED
     )
