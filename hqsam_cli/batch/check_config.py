@@ -8,14 +8,15 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ..configs import DEFAULT_TOLERANCE, STDIN, RunConfig, SegmentConfig
+from ..configs import DEFAULT_TOLERANCE, STDIN, DetectorConfig, PromptConfig, RunConfig, SegmentConfig
 from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
 from ..inference.exported import ExportedModel
 from ..io.addresses import is_address
 from ..prompts.typed import read_typed
-from ..weights.registry import check_hq
+from ..weights.hub import local_path
+from ..weights.registry import WEIGHTS, check_hq
 
 log = logging.getLogger(__name__)
 AREA = re.compile(r"\d+(\.\d+)?%?")
@@ -45,6 +46,8 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     _check_prompts(config, inputs)
     _check_engine(config)
     errors_allowed(config.max_errors, 0)
+    if config.model not in WEIGHTS:
+        local_path(config.model)
     check_hq(config.model, config.mask_output or "hq")
     if config.exif == "ignore" and (turning := sorted(config.formats & {"labelme", "yolo-seg", "yolo-obb"})):
         log.warning("%s: its readers apply EXIF orientation; labels of rotated images do not fit", ", ".join(turning))
@@ -235,8 +238,26 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
     if detector is not None and (prompts.salient or files):
         name = "like" if config.detection.like else "detector"
         raise UsageError(f"--{name} predicts the boxes", remedy="omit --boxes, --points, --coarse-masks and --salient")
+    if detector is not None or prompts.salient or config.everything:
+        check_no_files(prompts)
+    if detector is None and (files or prompts.box or prompts.point or prompts.salient or config.everything):
+        check_no_detector(config.detection)
     if [*inputs, *files, prompts.images_json].count(STDIN) > 1:
         raise UsageError("stdin can only be read once: only one of INPUT and the prompt files may be -")
+
+
+def check_no_detector(config: DetectorConfig) -> None:
+    """Raise a UsageError for options that require a detector."""
+    if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
+        named = ", ".join(f"`{name}`" for name in unused)
+        raise UsageError("applies to a detector, and none is used", value=named, remedy="add --detector, or omit it")
+
+
+def check_no_files(config: PromptConfig) -> None:
+    """Raise a UsageError for options that require files of prompts."""
+    for name in ("box_format", "crowds"):
+        if getattr(config, name) is not None:
+            raise UsageError("applies to files of prompts, and none is given", option=name, remedy="add --boxes")
 
 
 def _check_engine(config: SegmentConfig) -> None:

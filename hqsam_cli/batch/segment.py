@@ -10,8 +10,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..configs import DEFAULT_MODEL, STDIN, DetectorConfig, MaskOutput, SegmentConfig, digest, identity
-from ..configs.option import changed, is_default
+from ..configs import DEFAULT_MODEL, STDIN, MaskOutput, SegmentConfig, digest, identity
+from ..configs.option import is_default
 from ..configs.run_identity import DETECTOR, NO_DETECTOR, SALIENT, made_by
 from ..detection.files import EMBEDDED, has_embedded
 from ..errors import UsageError
@@ -31,7 +31,15 @@ from ..prompts.table import PromptTable, Selection
 from ..weights.exported import find_exported
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
 from .build import Models, boxes_config, make_engine
-from .check_config import check_exported, check_places, check_segment, errors_allowed, rgb_of
+from .check_config import (
+    check_exported,
+    check_no_detector,
+    check_no_files,
+    check_places,
+    check_segment,
+    errors_allowed,
+    rgb_of,
+)
 from .detectors import load_detector, read_examples, with_yoloe
 from .fingerprint import stamped
 from .inputs import Inputs, Shard, bind, input_images, input_paths, inputs_digest, named_as_before
@@ -124,10 +132,11 @@ def prepare_segment(
         check_exported(exported, config, is_bare=is_bare)
         config = replace(config, windows="off")
     if is_bare:
+        check_no_files(prompts)
         config = _with_embedded(config, progress)
     table = PromptTable()
     if config.detection.detector is None and not config.everything and not prompts.salient:
-        _check_no_detector(config.detection)
+        check_no_detector(config.detection)  # of prompts in tars, which are known only now
         selection = Selection(config.detection.score_threshold, config.detection.max_det)
         table = bind(given, found.images, selection, config.exif, progress)
     config = replace(
@@ -223,12 +232,6 @@ def _with_embedded(config: SegmentConfig, progress: Progress) -> SegmentConfig:
     threshold = config.detection.score_threshold
     objects = config.objects if threshold is None else replace(config.objects, min_score=threshold)
     return replace(config, detection=replace(config.detection, detector=EMBEDDED), objects=objects)
-
-
-def _check_no_detector(config: DetectorConfig) -> None:
-    """Raise a UsageError for options that require a detector."""
-    if unused := sorted(set(changed(config)) - {"score_threshold", "max_det"}):
-        raise UsageError("applies to a detector, and none is used", value=", ".join(f"`{name}`" for name in unused))
 
 
 def _default_mask_output(checkpoint: Path | None, exported: ExportedModel | None) -> MaskOutput:

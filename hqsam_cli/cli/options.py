@@ -23,9 +23,7 @@ InputsArgument = Annotated[
 ]
 NullOption = Annotated[
     bool,
-    typer.Option(
-        "--null", "-0", rich_help_panel=IMAGES, help="Paths on stdin are NUL-separated, as find -print0 writes them."
-    ),
+    typer.Option("--null", "-0", help="Paths on stdin are NUL-separated, as find -print0 writes them."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]

@@ -72,7 +72,7 @@ class DetectorConfig:
         min=32, compared=True,
     )  # fmt: skip
     half: bool = option(False, "Run the detector in float16 (GPU only).", ADVANCED, compared=True)
-    trust_detector: bool = option(False, "Load a .pt of unknown origin; a pickle can run arbitrary code.", DETECTOR)
+    trust_detector: bool = option(False, "Load a .pt of unknown origin; a pickle can run arbitrary code.", ADVANCED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

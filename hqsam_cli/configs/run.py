@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from .names import DEFAULT_MAX_PIXELS, Exif
 from .option import option
 
-PROMPTS, EVERYTHING, DETECTOR = "Prompts", "Everything", "Detector"
+PROMPTS, DETECTOR = "Prompts", "Detector"
 DATA, PROTOCOL, TRAINING, ABLATIONS = "Data", "Protocol", "Training", "Ablations"
 RESULTS, SPEED, IMAGES, ADVANCED = "Results", "Model and speed", "Images", "Advanced"
-PANELS = (PROMPTS, EVERYTHING, DETECTOR, DATA, PROTOCOL, TRAINING, ABLATIONS, RESULTS, SPEED, IMAGES, ADVANCED)
+PANELS = (PROMPTS, DETECTOR, DATA, PROTOCOL, TRAINING, ABLATIONS, RESULTS, SPEED, IMAGES, ADVANCED)
 EXIF_OF_PAIRS = "EXIF orientation of photos whose masks fit both orientations: apply or ignore it."
 WINDOWS = (
     "Segment objects again in windows around them: in images at least 1.5 times as large as the model's input (auto), "
@@ -45,7 +45,7 @@ class RunConfig:
         metavar="auto|cpu|cuda[:N]|mps",
         compared=True,
     )
-    # Not compared: it changes results by rounding at most, and only on a GPU, and a resumed run has other batches anyway.
+    # Not compared: on a GPU it changes results by rounding, as a resumed run does, whose batches are others.
     batch_size: int | None = option(None, "Images per batch; 4 by default, 1 on a CPU.", ADVANCED, metavar="N", min=1)
     workers: int = option(
         4, "Number of threads that decode images, and of threads that write results.", ADVANCED, metavar="N", min=1

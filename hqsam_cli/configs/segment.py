@@ -18,7 +18,7 @@ from .names import (
     Windows,
 )
 from .option import CHOICES, option, part
-from .run import ADVANCED, EVERYTHING, PROMPTS, RESULTS, SPEED, WINDOWS, RunConfig
+from .run import ADVANCED, PROMPTS, RESULTS, SPEED, WINDOWS, RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class EverythingConfig:
     """Parameters of everything mode, with the names and defaults of SAM's automatic mask generator."""
 
     points_per_side: int = option(
-        32, "Number of points per side of the image.", EVERYTHING, metavar="N", min=1, compared=True
+        32, "Number of points per side of the image.", ADVANCED, metavar="N", min=1, compared=True
     )
     pred_iou_thresh: float = option(0.88, "Minimum predicted IoU of a mask.", ADVANCED, metavar="X", compared=True)
     stability_score_thresh: float = option(
@@ -170,7 +170,7 @@ class ObjectsConfig:
 class CleanConfig:
     """Postprocessing of masks."""
 
-    smooth: bool = option(False, "Smooth mask outlines; thin structures are kept.", RESULTS, compared=True)
+    smooth: bool = option(False, "Smooth mask outlines; thin structures are kept.", ADVANCED, compared=True)
     fill_holes: str | None = option(
         None, "Fill holes smaller than N pixels, or P% of the mask area.", RESULTS, metavar="N|P%", compared=True
     )
@@ -182,7 +182,7 @@ class CleanConfig:
         compared=True,
     )
     raw: bool = option(False, "Keep masks as predicted, without removing small regions.", RESULTS, compared=True)
-    largest_part: bool = option(False, "Keep only the largest connected region of a mask.", RESULTS, compared=True)
+    largest_part: bool = option(False, "Keep only the largest connected region of a mask.", ADVANCED, compared=True)
     exclusive: bool = option(
         False,
         "Non-overlapping masks: each pixel belongs to the mask with the highest score, of equal scores the smallest.",
@@ -232,7 +232,7 @@ class SegmentConfig(RunConfig):
     """Options of `hqsam segment`, except its inputs and its output."""
 
     prompts: PromptConfig = part(PromptConfig)
-    everything: bool = option(False, "Segment everything: masks from a grid of points, without prompts.", EVERYTHING)
+    everything: bool = option(False, "Segment everything: masks from a grid of points, without prompts.", PROMPTS)
     generator: EverythingConfig = part(EverythingConfig)
     detection: DetectorConfig = part(DetectorConfig)
     objects: ObjectsConfig = part(ObjectsConfig)

@@ -166,6 +166,10 @@ def test_no_prompts_at_all_means_the_embedded_detector(
             "--iou: applies to a detector",
         ),
         (["segment", "imgs", "--detector", "object.safetensors", "--half"], 2, "--half"),
+        (["segment", "imgs", "--everything", "--classes", "dog"], 2, "--classes: applies to a detector"),
+        (["segment", "imgs", "--salient", "--box-format", "xyxy"], 2, "--box-format: applies to files of prompts"),
+        (["segment", "imgs", "--crowds", "keep"], 2, "--crowds: applies to files of prompts"),
+        (["segment", "imgs", "--boxes", "gone.json", "--model", "gone"], 2, "gone: neither a checkpoint nor"),
     ],
 )
 def test_mistakes_end_in_one_line_and_their_exit_code(
