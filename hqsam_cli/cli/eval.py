@@ -51,8 +51,8 @@ def evaluate(
         typer.Option(
             metavar="NAME|DIR",
             rich_help_panel=DATA,
-            help="A data set of the paper (see --list), hq4 for its four and their mean, or a folder with images/ and "
-            "masks/, im/ and gt/, or images/ and annotations.json. Repeatable.",
+            help="Data set of the paper (see --list), hq4 for its four main sets and their mean, or a folder with "
+            "images/ and masks/, im/ and gt/, or images/ and annotations.json. Repeatable.",
             autocompletion=complete_names(_dataset_names),
         ),
     ] = None,

@@ -72,7 +72,7 @@ def _version(*distributions: str) -> str | None:
 
 
 def _devices() -> tuple[list[dict[str, Any]], str]:
-    """Devices that torch sees, with the precisions of `--dtype`, and what `auto` selects."""
+    """Devices available to torch, with the precisions of `--dtype`, and what `auto` selects."""
     try:
         import torch
 

@@ -226,7 +226,7 @@ def convert(
         typer.Option(
             metavar="|".join(LAYOUTS),
             autocompletion=complete_choices(LAYOUTS),
-            help="Instead of a format: the folder that this program opens, with links to the images.",
+            help="Folder layout that this program opens, with links to the images; instead of --format.",
         ),
     ] = None,
     images: Annotated[

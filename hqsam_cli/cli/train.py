@@ -44,7 +44,7 @@ def train(
             metavar="FOLDER[:WEIGHT]",
             rich_help_panel=DATA,
             help="Training set: a folder with images/ and masks/, im/ and gt/, or .jpg and .png files; repeatable. "
-            "WEIGHT: how often a pair is seen per epoch.",
+            "WEIGHT: how many times each pair is used per epoch.",
         ),
     ] = None,
     strict: Annotated[

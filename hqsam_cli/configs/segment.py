@@ -33,13 +33,13 @@ class PromptConfig:
         metavar="PATH",
     )
     box: tuple[str, ...] = option(
-        (), "Box prompt of the only image, corners in pixels; repeatable, one object each.", PROMPTS,
+        (), "Box prompt of a single image, corners in pixels; repeatable, one object per box.", PROMPTS,
         metavar="X0,Y0,X1,Y1",
     )  # fmt: skip
     point: tuple[str, ...] = option(
         (),
-        "Point prompt of the only image, in pixels; label 1 foreground (default), 0 background; repeatable, all of one "
-        "object, with its box if --box is given.",
+        "Point prompt of a single image, in pixels; label 1 foreground (default), 0 background; repeatable. All points "
+        "prompt one object, together with --box if given.",
         PROMPTS,
         metavar="X,Y[,LABEL]",
     )
@@ -185,7 +185,7 @@ class CleanConfig:
     largest_part: bool = option(False, "Keep only the largest connected region of a mask.", ADVANCED, compared=True)
     exclusive: bool = option(
         False,
-        "Non-overlapping masks: each pixel belongs to the mask with the highest score, of equal scores the smallest.",
+        "Non-overlapping masks: each pixel belongs to the mask with the highest score, on ties to the smallest.",
         RESULTS,
         compared=True,
     )
@@ -262,8 +262,8 @@ class SegmentConfig(RunConfig):
     )
     mask_output: MaskOutput | None = option(
         None,
-        "Logits that masks are made from: SAM's, weighted by their stability, plus HQ (auto), SAM's plus HQ (sum), HQ "
-        "only, or plain SAM; auto for lite, sum for other models by default.",
+        "Mask logits: SAM + HQ (sum), the same with SAM weighted by its stability score (auto), HQ only (hq), or plain "
+        "SAM (sam); auto for lite, sum for other models by default.",
         SPEED,
         compared=True,
     )

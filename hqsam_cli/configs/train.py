@@ -57,7 +57,7 @@ class TrainConfig:
     )
     prompts: int = _trained(1, "Number of prompts per image.", metavar="N", min=1)
     keep_sam: float = _trained(
-        0.0, "Weight of a distillation loss that keeps the masks of other objects as SAM's.", metavar="WEIGHT", min=0
+        0.0, "Weight of a distillation loss that keeps SAM's masks of other objects.", metavar="WEIGHT", min=0
     )
     cache: int = _trained(
         0,

@@ -151,7 +151,7 @@ def _session(path: Path, compute: Compute) -> Any:
     on_gpu = [] if compute.type == "cpu" else [("CUDAExecutionProvider", {"device_id": device_id})]
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # its optimizer warns of each node that it leaves as it is
+    options.log_severity_level = 3  # its optimizer warns of each node that it does not change
     try:
         return onnxruntime.InferenceSession(path, options, providers=[*on_gpu, "CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common class

@@ -1,4 +1,4 @@
-"""Windows: objects segmented again in a square part of the image, which the model sees larger than in the whole image.
+"""Windows: objects segmented again in a square part of the image, at a higher resolution than in the whole image.
 
 SAM resizes an image to its input size, so that an object of 40 pixels in an image of 8000 has five pixels. In its
 window, an object is prompted with its box, its points and its logits in the whole image, which tell it from others.

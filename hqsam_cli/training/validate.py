@@ -23,7 +23,7 @@ def validate(
 ) -> tuple[dict[str, Scores], list[str]]:
     """Score each folder as `hqsam eval` scores it by default; also returns the errors of pairs that cannot be scored.
 
-    The model stays as it is: scored is a copy, prepared for inference in the default precision of an evaluation.
+    The model is unchanged: a copy is scored, prepared for inference in the default precision of an evaluation.
     Folders of equal names get a number. Raises an HqsamError if no pair of a folder can be scored.
     """
     config, device = EvalConfig(), model.device
