@@ -35,9 +35,10 @@ $(VENV)/.test: $(BIN)/hqsam
 
 demo: $(BIN)/hqsam ## masks of the sample scenes and of two real photos, and a picture of them
 	@rm -rf $(DEMO)
-	$(BIN)/hqsam segment sample_data/images --boxes sample_data/boxes.json --output $(DEMO)/scenes
+	$(BIN)/hqsam segment sample_data/images --boxes sample_data/boxes.json --mask-output hq --windows on \
+		--output $(DEMO)/scenes
 	@photos=$$($(BIN)/python -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("ultralytics").origin).parent / "assets")'); \
-	set -x; $(BIN)/hqsam segment $$photos --boxes sample_data/photos.json --output $(DEMO)/photos && \
+	set -x; $(BIN)/hqsam segment $$photos --boxes sample_data/photos.json --min-region 1% --output $(DEMO)/photos && \
 	$(BIN)/python -m hqsam_cli.recipes.contact_sheet $(DEMO)/contact_sheet.png \
 		--images $$photos $(DEMO)/photos \
 		--images sample_data/images $(DEMO)/scenes

@@ -76,7 +76,7 @@ def main() -> None:
             _write(out / "masks" / file_name / f"{annotations[-1]['id']}.png", pixels, [cv2.IMWRITE_PNG_BILEVEL, 1])
     boxes = [{key: value for key, value in a.items() if key not in ("segmentation", "area")} for a in annotations]
     _write_coco(out / "boxes.json", images, boxes)
-    _write_coco(out / "instances.json", images, annotations)
+    _write_coco(out / "annotations.json", images, annotations)
     for number in range(6):
         scene = single_scene(number)
         stem = f"{number + 1:02d}_{scene.names[0]}"

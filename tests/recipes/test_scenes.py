@@ -44,7 +44,7 @@ def test_the_sample_data_is_what_the_script_draws() -> None:
     scene = sample_scene(name)
     stored = np.asarray(cv2.imread(str(SAMPLE_DATA / "images" / f"{name}.jpg")))[..., ::-1]
     assert np.abs(stored.astype(int) - scene.image).mean() < 4  # JPEG
-    gt = json.loads((SAMPLE_DATA / "instances.json").read_text())
+    gt = json.loads((SAMPLE_DATA / "annotations.json").read_text())
     boxes = json.loads((SAMPLE_DATA / "boxes.json").read_text())
     own = [a for a in gt["annotations"] if a["image_id"] == 1]
     assert len(own) == len(scene.masks)
