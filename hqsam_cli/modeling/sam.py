@@ -27,7 +27,7 @@ ADDED: frozenset[MaskOutput] = frozenset({"sum", "auto"})
 def normalize(pixels: Tensor) -> Tensor:
     """Normalize pixels 0 to 255, (..., 3, H, W), with SAM's mean and standard deviation, to float32."""
     mean = torch.tensor(PIXEL_MEAN, device=pixels.device).view(3, 1, 1)
-    return (pixels - mean) / torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1)
+    return (pixels - mean).div_(torch.tensor(PIXEL_STD, device=pixels.device).view(3, 1, 1))
 
 
 def auto_weight(sam: Tensor) -> Tensor:

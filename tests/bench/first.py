@@ -24,15 +24,25 @@ MEGAPIXELS = (1.0, 1.0)
 COLUMNS = ("", "CPU, s", "of import torch", "faster", "elapsed, s", "peak, GB")
 
 
+# Linux counts the memory of the process that starts another as the peak of both, so a small one is in between.
+STARTER = """
+import os, subprocess, sys
+_, status, used = os.wait4(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid, 0)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def measure(code: str, arguments: list[str], checkout: Path, environment: dict[str, str]) -> tuple[float, float, float]:
     """CPU time and elapsed time in seconds, and peak memory in GB, of Python code in a process."""
     command = [sys.executable, "-c", code, *arguments]
     began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, cwd=checkout)  # from which `-c` imports
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
+    starter = [sys.executable, "-c", STARTER, *command]
+    ended = subprocess.run(starter, env=environment, cwd=checkout, stdout=subprocess.PIPE)  # `-c` imports from there
+    if ended.returncode:
         sys.exit(f"failed: {' '.join(command)}")
-    return used.ru_utime + used.ru_stime, time.perf_counter() - began, used.ru_maxrss / 1e6
+    cpu, memory = map(float, ended.stdout.split())
+    return cpu, time.perf_counter() - began, memory / 1e6
 
 
 def main() -> None:

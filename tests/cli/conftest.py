@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqsam_cli.cli import main
+from hqsam_cli.cli import run_command
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def hqsam(
         monkeypatch.setattr(sys, "argv", ["hqsam", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         with pytest.raises(SystemExit) as ended:
-            main()
+            run_command()
         sys.stdout.flush()
         out, err = capfdbinary.readouterr()
         code = ended.value.code
