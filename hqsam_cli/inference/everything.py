@@ -101,7 +101,7 @@ class MaskGenerator:
     ) -> list[list[_Candidate]]:
         """Candidates of each crop (image index, box, layer)."""
         cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
-        encoded = self.predictor.encode(cropped)
+        encoded = self.predictor.encode(cropped).without_padding()
         prompts = [
             (row, Prompt(points=np.array([[x, y, 1.0]])))
             for row, (pixels, (_, _, layer)) in enumerate(zip(cropped, crops, strict=True))
@@ -138,14 +138,13 @@ class MaskGenerator:
         offset = self.config.stability_score_offset
         logits = logits + offset
         (window,) = windows(logits[None], [resize])
-        values = window.upsampled(logits)
-        union = int((values > 0).sum())
-        stability = int((values > 2 * offset).sum()) / union if union else math.nan
+        values = window.upsampled(logits).cpu().numpy()
+        union = np.count_nonzero(values > 0)
+        stability = np.count_nonzero(values > 2 * offset) / union if union else math.nan
         if not stability >= self.config.stability_score_thresh:
             return None
         x0, y0, x1, y1 = crop
-        bits = (values > offset).cpu().numpy()
-        mask = MaskCrop(bits, window.columns.start + x0, window.rows.start + y0, size[1], size[0])
+        mask = MaskCrop(values > offset, window.columns.start + x0, window.rows.start + y0, size[1], size[0])
         x, y, w, h = mask.tight_box()
         box = (x, y, x + w - 1, y + h - 1) if w else (x0, y0, x0, y0)
         if is_box_near_crop_edge(box, crop, size):
