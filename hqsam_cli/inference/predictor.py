@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ..configs import MaskOutput
 from ..modeling.sam import HQSam, ImageFeatures, MaskChoice
 from ..records import Prompt
-from .prediction import AnyImage, BasePredictor
 from .postprocess import SCALE
+from .prediction import AnyImage, BasePredictor
 from .preprocess import ResizedImage, ResizeLongestSide, ResizeSquare, make_prompt_batch, normalize_batch
 
 log = logging.getLogger(__name__)
