@@ -78,10 +78,22 @@ class PromptConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EverythingConfig:
-    """Parameters of everything mode, with the names and defaults of SAM's automatic mask generator."""
+    """Parameters of everything mode, with the names and defaults of SAM's automatic mask generator.
+
+    SAM has no `coarse_points_per_side`.
+    """
 
     points_per_side: int = option(
         32, "Number of points per side of the image.", ADVANCED, metavar="N", min=1, compared=True
+    )
+    coarse_points_per_side: int | None = option(
+        None,
+        "First prompt a grid of N points per side, such as 16, and skip all points that a mask already covers: several "
+        "times faster, with nearly the same objects.",
+        PROMPTS,
+        metavar="N",
+        min=1,
+        compared=True,
     )
     pred_iou_thresh: float = option(0.88, "Minimum predicted IoU of a mask.", ADVANCED, metavar="X", compared=True)
     stability_score_thresh: float = option(

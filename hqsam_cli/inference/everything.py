@@ -1,7 +1,8 @@
 """Automatic mask generation from a grid of point prompts, as in SAM's automatic mask generator.
 
 The steps and their order are SAM's (SAM, appendix B), so the masks are the same. Masks that are filtered out by a score
-are never computed, and the others are upsampled only around the mask.
+are never computed, and the others are upsampled only around the mask. Only with a coarse grid first, which SAM does not
+have, points that a mask already covers are skipped.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from .preprocess import ResizeLongestSide
 from .regions import remove_small_regions
 
 EDGE_TOLERANCE = 20.0  # pixels
+# Points of a crop that are prompted before the masks of others may cover them: a constant, so that masks depend neither
+# on `prompts_per_batch` nor on other images.
+POINTS_AT_ONCE = 8
 
 CropBox = tuple[int, int, int, int]  # x0, y0, x1, y1
 
@@ -67,7 +71,7 @@ class MaskGenerator:
             return [self.generate([image])[0] for image in images]
         crops = [(n, box, layer) for n, image in enumerate(images) for box, layer in self._crop_boxes(image)]
         found: list[list[_Candidate]] = [[] for _ in images]
-        points, done = sum(self._points_per_side(layer) ** 2 for _, _, layer in crops), 0
+        points, done = sum(len(self._points(layer)) for _, _, layer in crops), 0
 
         def on_points(count: int) -> None:
             nonlocal done
@@ -101,29 +105,48 @@ class MaskGenerator:
     ) -> list[list[_Candidate]]:
         """Candidates of each crop (image index, box, layer)."""
         cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
-        encoded = self.predictor.encode(cropped)
-        prompts = [
-            (row, Prompt(points=np.array([[x, y, 1.0]])))
-            for row, (pixels, (_, _, layer)) in enumerate(zip(cropped, crops, strict=True))
-            for x, y in point_grid(self._points_per_side(layer)) * [pixels.shape[1], pixels.shape[0]]
+        encoded = self.predictor.encode(cropped).without_padding()
+        waiting = [
+            self._points(layer) * [pixels.shape[1], pixels.shape[0]]
+            for pixels, (_, _, layer) in zip(cropped, crops, strict=True)
         ]
         found: list[list[_Candidate]] = [[] for _ in crops]
         output, threshold = self.predictor.mask_output, self.config.pred_iou_thresh
-        for chunk, outputs in self.predictor.logits(encoded, prompts, [output], iou_threshold=threshold):
-            logits, predicted_iou = outputs[output]
-            for n, k in (predicted_iou > threshold).nonzero().tolist():
-                row, prompt = chunk[n]
-                image, box, _ = crops[row]
-                size = images[image].shape[:2]
-                candidate = self._candidate(
-                    logits[n, k], float(predicted_iou[n, k]), prompt, encoded.resizes[row], box, size
-                )
-                found[row] += [] if candidate is None else [candidate]
-            on_points(len(chunk))
+        skips = self.config.coarse_points_per_side is not None
+        while count := sum(map(len, waiting)):
+            step = POINTS_AT_ONCE if skips else count
+            prompts = [
+                (row, Prompt(points=np.array([[x, y, 1.0]]))) for row, own in enumerate(waiting) for x, y in own[:step]
+            ]
+            waiting, asked = [own[step:] for own in waiting], len(prompts)
+            for chunk, outputs in self.predictor.logits(encoded, prompts, [output], iou_threshold=threshold):
+                logits, predicted_iou = outputs[output]
+                for n, k in (predicted_iou > threshold).nonzero().tolist():
+                    row, prompt = chunk[n]
+                    image, box, _ = crops[row]
+                    size = images[image].shape[:2]
+                    candidate = self._candidate(
+                        logits[n, k], float(predicted_iou[n, k]), prompt, encoded.resizes[row], box, size
+                    )
+                    if candidate is None:
+                        continue
+                    found[row].append(candidate)
+                    if skips:
+                        covered = _covers(candidate.instance.mask, waiting[row] + box[:2])
+                        waiting[row] = waiting[row][~covered]
+                asked -= len(chunk)
+                left = asked + sum(map(len, waiting))
+                on_points(count - left)
+                count = left
         return found
 
-    def _points_per_side(self, layer: int) -> int:
-        return int(self.config.points_per_side / self.config.crop_n_points_downscale_factor**layer)
+    def _points(self, layer: int) -> np.ndarray:
+        """Points (n, 2) of crops of a layer in normalized coordinates, in the order in which they are prompted."""
+        sides = self.config.coarse_points_per_side, self.config.points_per_side
+        return np.concatenate([point_grid(self._downscaled(side, layer)) for side in sides if side is not None])
+
+    def _downscaled(self, points_per_side: int, layer: int) -> int:
+        return int(points_per_side / self.config.crop_n_points_downscale_factor**layer)
 
     def _candidate(
         self,
@@ -138,14 +161,13 @@ class MaskGenerator:
         offset = self.config.stability_score_offset
         logits = logits + offset
         (extent,) = extents(logits[None], [resize])
-        values = extent.upsampled(logits)
-        union = int((values > 0).sum())
-        stability = int((values > 2 * offset).sum()) / union if union else math.nan
+        values = extent.upsampled(logits).cpu().numpy()
+        union = np.count_nonzero(values > 0)
+        stability = np.count_nonzero(values > 2 * offset) / union if union else math.nan
         if not stability >= self.config.stability_score_thresh:
             return None
         x0, y0, x1, y1 = crop
-        bits = (values > offset).cpu().numpy()
-        mask = MaskCrop(bits, extent.columns.start + x0, extent.rows.start + y0, size[1], size[0])
+        mask = MaskCrop(values > offset, extent.columns.start + x0, extent.rows.start + y0, size[1], size[0])
         x, y, w, h = mask.tight_box()
         box = (x, y, x + w - 1, y + h - 1) if w else (x0, y0, x0, y0)
         if is_box_near_crop_edge(box, crop, size):
@@ -188,6 +210,15 @@ def point_grid(points_per_side: int) -> np.ndarray:
     """Evenly spaced points (n, 2), x and y in normalized coordinates, row by row."""
     line = (np.arange(points_per_side) + 0.5) / points_per_side
     return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+
+
+def _covers(mask: MaskCrop, points: np.ndarray) -> np.ndarray:
+    """Whether a mask covers each of the points (n, 2), x and y in pixels of its image: bool (n,)."""
+    height, width = mask.bits.shape
+    x, y = np.floor(points - [mask.x, mask.y]).astype(int).T
+    covered = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    covered[covered] = mask.bits[y[covered], x[covered]]
+    return covered
 
 
 def is_box_near_crop_edge(box: tuple[int, int, int, int], crop: CropBox, size: tuple[int, int]) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -129,14 +129,14 @@ def _beside(logits: Logits, array: np.ndarray) -> Logits:
 
 def extents(logits: Logits, resizes: list[ResizeLongestSide]) -> list[Extent]:
     """Extents of the positive logits of each of (N, S / 4, S / 4)."""
-    positive: Any = logits > 0
     side = logits.shape[-1]
     if isinstance(logits, np.ndarray):
-        lines = np.stack([positive.any(axis=2), positive.any(axis=1)])
+        lines = np.stack([logits.max(axis=2), logits.max(axis=1)]) > 0
     else:
         import torch
 
-        lines = torch.stack([positive.any(dim=2), positive.any(dim=1)]).cpu().numpy()  # one transfer
+        # One transfer; and torch is many times faster at maxima than at `any`.
+        lines = torch.stack([logits.amax(dim=2), logits.amax(dim=1)]).cpu().numpy() > 0
     firsts, ends = lines.argmax(2), (side - lines[..., ::-1].argmax(2)) * lines.any(2)
     bounds = np.stack([firsts[0], ends[0], firsts[1], ends[1]], axis=1)
     return [

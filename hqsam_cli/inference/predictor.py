@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..configs import MaskOutput
 from ..modeling.sam import HQSam, ImageFeatures, MaskChoice
 from ..records import Prompt
+from .postprocess import SCALE
 from .prediction import AnyImage, BasePredictor
 from .preprocess import ResizedImage, ResizeLongestSide, ResizeSquare, make_prompt_batch, normalize_batch
 
@@ -53,6 +54,18 @@ class EncodedImages:
     def resizes(self) -> list[ResizeLongestSide]:
         """Resize of each image to the model's input."""
         return [image.resize for image in self.images]
+
+    def without_padding(self) -> EncodedImages:
+        """Without the HQ features that no image pixel depends on; logits of the HQ token are background there."""
+        hq = self.features.hq
+        if hq is None:
+            return self
+        # Upsampling reaches one logit beyond.
+        height, width = (
+            1 + max(-(-side // SCALE) for side in sides)
+            for sides in zip(*((own.input_height, own.input_width) for own in self.resizes), strict=True)
+        )
+        return replace(self, features=self.features._replace(hq=hq[..., :height, :width]))
 
 
 class Predictor(BasePredictor):

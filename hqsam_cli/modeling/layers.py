@@ -29,14 +29,16 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape in channels-last; statistics are computed in float32."""
-        last = x.permute(0, 2, 3, 1)
-        # Only CPU kernels accept float32 weights with inputs of another dtype.
-        dtype = torch.float32 if x.is_cpu else x.dtype
-        weight, bias = self.weight.to(dtype), self.bias.to(dtype)
-        # Autocast would cast everything to float32 and back; meta tensors have no autocast.
-        with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
-            normed = functional.layer_norm(last, weight.shape, weight, bias, self.eps)
-        return normed.permute(0, 3, 1, 2)
+        return layer_norm(x.permute(0, 2, 3, 1), self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Layer norm over the last axis of (..., C), with the statistics in float32, to the same shape and dtype."""
+    # Only CPU kernels accept float32 weights with inputs of another dtype.
+    dtype = torch.float32 if x.is_cpu else x.dtype
+    # Autocast would cast everything to float32 and back; meta tensors have no autocast.
+    with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
+        return functional.layer_norm(x, weight.shape, weight.to(dtype), bias.to(dtype), eps)
 
 
 class MLP(nn.Module):

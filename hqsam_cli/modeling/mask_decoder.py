@@ -12,6 +12,7 @@ from .layers import MLP, LayerNorm2d
 from .mask_quality import IoUHead
 from .transformer import TwoWayTransformer, flat_pixels, per_prompt
 
+BACKGROUND = -32.0  # logit of pixels outside of the image
 MASK_TOKENS = 4  # 0 for single-mask output, 1 to 3 for whole, part and subpart
 
 
@@ -139,6 +140,7 @@ class MaskDecoder(nn.Module):
             flat_pixels(pixel_pe),
             image_index if pixels_per_image else None,
             valid,
+            outputs=own.shape[1],
         )
         iou = self.iou_prediction_head(hidden[:, 0])
         if is_wanted is None:
@@ -192,19 +194,26 @@ class MaskDecoder(nn.Module):
 
         The last convolution of `embedding_maskfeature` is linear, so its weight is multiplied with the token and one
         output channel remains: nine matrix products and nine shifted additions per prompt.
+
+        Logits are those of `hq_features`, and background right of these and below, where an image is padded.
         """
         first, norm, gelu, last = self.embedding_maskfeature
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         weights = torch.einsum("po,oikl->pkli", token, last.weight).flatten(1, 2)
-        taps = products(gelu(norm(first(upscaled))), weights)
-        height, width = taps.shape[-2:]
-        taps = nn.functional.pad(taps, (1, 1, 1, 1))
+        height, width = hq_features.shape[-2:]
+        right, below = upscaled.shape[-1] - width, upscaled.shape[-2] - height
+        # Two convolutions reach two pixels beyond.
+        taps = products(gelu(norm(first(upscaled[..., : height + 2, : width + 2]))), weights)
+        taps = nn.functional.pad(taps.contiguous(), (1, 1, 1, 1))  # the sums are twice as fast in contiguous memory
         constant = (token @ last.bias).view(-1, 1, 1, 1)
-        logits = products(per_prompt(hq_features, image_index), token.unsqueeze(1)) + constant
+        if hq_features.shape[0] == 1:
+            logits = products(hq_features, token.unsqueeze(0)).transpose(0, 1).contiguous() + constant
+        else:
+            logits = products(per_prompt(hq_features, image_index), token.unsqueeze(1)) + constant
         for tap in range(9):
             row, column = divmod(tap, 3)
             logits = logits + taps[:, tap : tap + 1, row : row + height, column : column + width]
-        return logits
+        return nn.functional.pad(logits, (0, right, 0, below), value=BACKGROUND) if right or below else logits
 
 
 def products(features: Tensor, weights: Tensor) -> Tensor:

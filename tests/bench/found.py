@@ -5,8 +5,9 @@ object counts as found where a mask has an IoU of 0.5 with it, whatever its clas
 pixels. AR@10 and AR@100 are COCO's, class-agnostic, over all sizes. `detector` is the detector of this package,
 `grid-N` points of N × N without it, `grid-M+N` such points after M × M where these found nothing, `both-N` such points
 and the detector, without objectness, `both-N@S` what `hqsam segment --score-threshold S` does without prompts,
-with such grids, and `everything-N` is `--everything --points-per-side N`.
-`everything-N+loose` is the same with the thresholds that `docs/segment.md` recommends for `lite`.
+with such grids, `everything-N` is `--everything --points-per-side N`, and `everything-M+N` the same with
+`--coarse-points-per-side M`.
+`everything-N+loose` is everything mode with the thresholds that `docs/segment.md` recommends for `lite`.
 `boxes-8` finds nothing: it is what a photo with eight boxes costs.
 """
 
@@ -95,8 +96,10 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
     single = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
     if kind == "everything":
         best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
-        side, _, loose = points.partition("+")
-        generator = MaskGenerator(best, EverythingConfig(points_per_side=int(side), **(LOOSE if loose else {})))
+        *coarse, side = points.removesuffix("+loose").split("+")
+        grids = {"points_per_side": int(side), "coarse_points_per_side": int(coarse[0]) if coarse else None}
+        loose = LOOSE if points.endswith("+loose") else {}
+        generator = MaskGenerator(best, EverythingConfig(**grids, **loose))
         return lambda image: generator.generate([image])[0]
     predictor: PredictsMasks = single
     if kind in ("grid", "both"):

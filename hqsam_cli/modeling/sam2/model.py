@@ -81,6 +81,7 @@ class HQSam2(HQSam):
         """See `HQSam`; there are no HQ features of images, zeros stand for them."""
         embedding, *high_res = encoding
         zeros = embedding.new_zeros(embedding.shape[0], embedding.shape[1] // 8, 1, 1)
+        zeros = zeros.expand(-1, -1, *(4 * side for side in embedding.shape[-2:]))
         return ImageFeatures(embedding, zeros if hq else None, tuple(high_res))
 
     def _chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:
