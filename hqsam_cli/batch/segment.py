@@ -264,7 +264,7 @@ def _identity(
     if finds_objects:
         found_by = {DETECTOR: f"{found_by[DETECTOR]}+{digest(asdict(config.objects))}"}
     if config.prompts.salient:
-        found_by = {DETECTOR: f"salient+{digest(asdict(config.objects))}"}
+        found_by = {DETECTOR: "salient"}
     own = identity(*parts, model=model_sha256[:16], **found_by)
     if config.everything or config.prompts.salient or finds_objects:
         chosen = {"score_threshold": config.detection.score_threshold, "max_det": config.detection.max_det}
