@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hqsam_cli.inference.prediction import AnyImage
 from hqsam_cli.inference.predictor import EncodedImages, Predictor
 from hqsam_cli.inference.preprocess import ResizeLongestSide
 from hqsam_cli.inference.salient import SalientPredictor, saliency_features, salient_prompt
@@ -47,7 +48,7 @@ def test_the_prompt_is_a_box_around_the_large_parts_of_the_salient_region() -> N
     saliency[22, 30] = 0.9
     prompt = salient_prompt(saliency, resize)
     assert prompt.box == pytest.approx((80, 40, 160, 200), abs=12)
-    assert prompt.box[0] < 80 and prompt.box[2] > 160  # enlarged
+    assert prompt.box is not None and prompt.box[0] < 80 and prompt.box[2] > 160  # enlarged
     assert prompt.score == pytest.approx((64 * 0.8 + 32 * 0.6 + 0.9) / 97)
 
 
@@ -72,7 +73,7 @@ def test_each_image_has_the_mask_of_a_box_around_its_salient_region(predictor: P
     encoder = None if side is None else predictor_of(side)
     salient = SalientPredictor(predictor, TopRight(), encoder)  # type: ignore[arg-type]
     assert salient.predict_batch([], []) == []
-    images = [photo(0), salient.resize(photo(1))]
+    images: list[AnyImage] = [photo(0), salient.resize(photo(1))]
     for image, found in zip(images, salient.predict_batch(images, [[], []]), strict=True):
         (instance,) = found
         assert instance.prompt.box == pytest.approx((100, 0, 200, 50), abs=15)
