@@ -9,7 +9,7 @@ BASE ?= mobile_sam
 LITE_SETS := ecssd duts_tr camo ccp_fashion:0.4 cod10k_part:3 carrot_weed_tiles:0.8 powerlines:1.5 crackforest_thin:2 \
 	cwfid_plants:2 balloon product_alpha:12 adobe_alpha:12 scenes:0.75
 
-.PHONY: help demo test lint coverage docs bench gpu scores found lite detector objectness clean
+.PHONY: help demo test lint coverage docs bench gpu scores found lite detector objectness saliency clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -97,6 +97,9 @@ detector: $(BIN)/hqsam ## train the embedded detector: make detector TRAIN=folde
 
 objectness: $(BIN)/hqsam ## fit the objectness score: make objectness TRAIN=folder-of-sets OUT=folder
 	$(BIN)/python -m hqsam_cli.recipes.objectness $(TRAIN) $(OUT)
+
+saliency: $(BIN)/hqsam ## train the saliency head: make saliency TRAIN=folder-of-sets OUT=folder
+	$(BIN)/python -m hqsam_cli.recipes.saliency $(TRAIN) $(OUT)
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache *.egg-info

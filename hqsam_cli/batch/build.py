@@ -74,11 +74,9 @@ def build_step(
 
         return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), config)
     if config.prompts.salient:
-        from ..inference.objects import ObjectPredictor
-        from ..weights.objectness import load_objectness
+        from ..weights.saliency import make_salient_predictor
 
-        objects = ObjectPredictor(predictor, replace(config.objects, min_score=0.0), load_objectness(predictor.model))
-        return SegmentSalient(objects, categories, config)
+        return SegmentSalient(make_salient_predictor(predictor), categories, config)
     if detector is None and models.detector is not None:
         from ..detection.detector import Detector
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..configs import DEFAULT_TOLERANCE, STDIN, DetectorConfig, PromptConfig, RunConfig, SegmentConfig
+from ..configs.detect import LIKELY_OBJECT
 from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
@@ -44,6 +45,7 @@ def check_segment(config: SegmentConfig, inputs: Sequence[str], output: str, for
     _check_cleaning(config)
     _check_cutout(config)
     _check_prompts(config, inputs)
+    config = _with_objects(config)
     _check_engine(config)
     errors_allowed(config.max_errors, 0)
     if config.model not in WEIGHTS:
@@ -201,6 +203,14 @@ def rgb_of(color: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def _with_objects(config: SegmentConfig) -> SegmentConfig:
+    """The config with the score threshold of `objects`, unless another is given."""
+    prompts, detection = config.prompts, config.detection
+    if not prompts.objects or detection.score_threshold is not None:
+        return config
+    return replace(config, detection=replace(detection, score_threshold=LIKELY_OBJECT))
+
+
 def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
     prompts, detector = config.prompts, config.detection.detector
     files = [path for path in (prompts.boxes, prompts.points, prompts.coarse_masks) if path is not None]
@@ -242,6 +252,12 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
         check_no_files(prompts)
     if detector is None and (files or prompts.box or prompts.point or prompts.salient or config.everything):
         check_no_detector(config.detection)
+    others = (*files, *read_typed(prompts), prompts.salient, config.everything, detector, config.detection.like)
+    if prompts.objects and (any(others) or config.multimask):
+        raise UsageError(
+            "--objects selects from the masks found without prompts",
+            remedy="omit prompts, --salient, --everything, --detector, --like and --multimask",
+        )
     if [*inputs, *files, prompts.images_json].count(STDIN) > 1:
         raise UsageError("stdin can only be read once: only one of INPUT and the prompt files may be -")
 

@@ -267,7 +267,7 @@ def _identity(
     if finds_objects:
         found_by = {DETECTOR: f"{found_by[DETECTOR]}+{digest(asdict(config.objects))}"}
     if config.prompts.salient:
-        found_by = {DETECTOR: f"{SALIENT}+{digest(asdict(config.objects))}"}
+        found_by = {DETECTOR: SALIENT}
     own = identity(*parts, model=model_sha256[:16], **found_by)
     if config.everything or config.prompts.salient or finds_objects:  # those of the masks, not of the detector
         threshold = config.objects.min_score if finds_objects else config.detection.score_threshold

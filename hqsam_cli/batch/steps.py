@@ -19,7 +19,6 @@ from ..formats.values import FileCategory
 from ..inference.exclusive import exclusive
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
-from ..inference.salient import most_salient
 from ..io.find import SourceImage
 from ..io.output_folder import ImageFiles
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
@@ -214,7 +213,7 @@ class SegmentObjects(DetectAndSegment):
 
 
 class SegmentSalient(Segment):
-    """Predicts one mask per image, of the most salient of the objects proposed by point grids."""
+    """Predicts one mask per image, of its most salient object."""
 
     def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
         """See `Step`."""
@@ -225,7 +224,7 @@ class SegmentSalient(Segment):
         images = [item.resized for item in group if item.resized is not None]
         found = self.predictor.predict_batch(images, [[] for _ in images])
         pairs = zip(group, found, strict=True)
-        return [self.selection.number_masks(item.source.file_name, most_salient(own)) for item, own in pairs]
+        return [self.selection.number_masks(item.source.file_name, own) for item, own in pairs]
 
 
 class SegmentEverything(Segment):

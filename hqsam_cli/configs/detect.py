@@ -11,7 +11,7 @@ from .run import ADVANCED, DETECTOR, RESULTS, RunConfig
 YOLOE = "yoloe-11l-seg.pt"  # the detector of objects by example
 # Defaults of ultralytics, for detectors without their own.
 CONF, IOU, MAX_DET = 0.25, 0.7, 300
-MIN_OBJECTNESS = 0.1  # of masks found without prompts
+MIN_OBJECTNESS, LIKELY_OBJECT = 0.1, 0.3  # of masks found without prompts, by default and with `objects`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .detect import MIN_OBJECTNESS, DetectorConfig
+from .detect import LIKELY_OBJECT, MIN_OBJECTNESS, DetectorConfig
 from .formats import COMMON_PROMPTS, EITHER_FORMATS, MASK_FORMATS, POLYGON_FORMATS
 from .names import (
     DEFAULT_MODEL,
@@ -71,6 +71,11 @@ class PromptConfig:
         "annotation id.",
         PROMPTS,
         metavar="PATH",
+    )
+    objects: bool = option(
+        False,
+        f"Without prompts: only masks that are likely to be one object, as with --score-threshold {LIKELY_OBJECT}.",
+        PROMPTS,
     )
     salient: bool = option(False, "Segment only the most salient object, one mask per image, without prompts.", PROMPTS)
     strict: bool = option(False, "Exit with code 3 if any prompt is skipped.", ADVANCED)

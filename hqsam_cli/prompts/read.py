@@ -107,7 +107,7 @@ def read_prompts(
             own = read_prompt_file(path, use, stdin=stdin, listed=listed, box_format=box_format, crowds=config.crowds)
             files.append(own)
     typed = read_typed(config)
-    if beside and not files and masks is None and not config.salient and not typed:
+    if beside and not files and masks is None and not typed and not (config.salient or config.objects):
         found = _read_beside(beside, config.box_format)
         settle_crowds(found, config.crowds)
         files += [found] if found.entries or found.lost else []

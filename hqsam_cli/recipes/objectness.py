@@ -1,21 +1,22 @@
 """Fit the objectness score: `python -m hqsam_cli.recipes.objectness DATA OUT`.
 
 DATA holds one folder per dataset, with `images/` and `masks/`; OUT receives the measures of the masks found in each
-mosaic of photos, and `objectness.safetensors`. Mosaics have several objects of all sizes, as everyday photos do, where
-each photo of these datasets has one. An interrupted run is resumed.
+scene, and `objectness.safetensors`. Scenes are photos and mosaics of them: these have several objects of all sizes, as
+everyday photos do, where each photo of these datasets has one. An interrupted run is resumed.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from ..configs import ObjectsConfig
 from ..data.pairs import Pair, find_pairs, read_pair
@@ -27,10 +28,12 @@ from ..io.masks import is_foreground
 from ..records import Instance, MaskCrop, Prompt
 from ..weights.checkpoints import load_model
 from .detector import SETS, separate_objects
+from .saliency import evenly_spaced
 
 WIDTH, HEIGHT = 640, 480  # of a mosaic
 SIDES = (1, 2, 3)  # photos per side of a mosaic
-# All candidates of a run, and more: those below its thresholds, parts and near-duplicates.
+PHOTOS = {"ecssd": 60, "duts_tr": 60, "camo": 30, "ccp_fashion": 30, "balloon": 20}  # that are scenes themselves
+# In mosaics, all candidates of a run, and more: those below its thresholds, parts and near-duplicates.
 FOUND = ObjectsConfig(grid_iou=0.8, grid_stability=0.65, duplicate_iou=0.85, part_size=0.0)
 WRONG, RIGHT = 0.4, 0.7  # IoU with an object up to which a mask is none, and from which it is one
 APART = 0.1  # of a mask and an object, in each other: such a mask may be an object that has no ground truth
@@ -40,15 +43,37 @@ FOLDS = 5
 
 
 class Rows(NamedTuple):
-    """Measures (n, m), targets 0 to 1 and weights (n,) of the masks of one or more mosaics."""
+    """Measures (n, m), targets 0 to 1 and weights (n,) of the masks of one or more scenes."""
 
     measures: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
 
 
-def mosaic(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[np.ndarray, list[MaskCrop]]:
-    """A mosaic of random photos, RGB uint8 (HEIGHT, WIDTH, 3), and the masks of its objects."""
+class Scene(NamedTuple):
+    """An image, RGB uint8 (H, W, 3), the masks of its objects, and how the masks to learn from are found.
+
+    Attributes:
+        found: finds them.
+        by_truth: boxes of the objects find more.
+    """
+
+    image: np.ndarray
+    objects: list[MaskCrop]
+    found: ObjectsConfig
+    by_truth: bool
+
+
+def photo_scene(pair: Pair) -> Scene:
+    """A photo, with the masks that a run has to choose from."""
+    photo, gray = read_pair(pair)
+    mask = is_foreground(gray).astype(np.uint8)
+    return Scene(photo, separate_objects(mask) if mask.any() else [], ObjectsConfig(), by_truth=False)
+
+
+def mosaic(pairs: Sequence[Pair], seed: int) -> Scene:
+    """A mosaic of random photos, of (HEIGHT, WIDTH)."""
+    rng = np.random.default_rng(seed)
     side = int(rng.choice(SIDES))
     image, objects = np.zeros((HEIGHT, WIDTH, 3), np.uint8), list[MaskCrop]()
     rows, columns = (np.linspace(0, length, side + 1).astype(int) for length in (HEIGHT, WIDTH))
@@ -60,7 +85,7 @@ def mosaic(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[np.ndarray,
         mask = _covering(is_foreground(gray).astype(np.uint8), height, width)
         for own in separate_objects(mask) if mask.any() else []:
             objects.append(MaskCrop(own.full(), int(x), int(y), WIDTH, HEIGHT))
-    return image, objects
+    return Scene(image, objects, FOUND, by_truth=True)
 
 
 def _covering(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -87,32 +112,40 @@ def target_rows(found: Sequence[Instance], objects: Sequence[MaskCrop], measures
 
 
 def collect(data: Path, out: Path, *, mosaics: int, model: str, device: str) -> list[Rows]:
-    """The rows of each mosaic; those in `out` are not computed again."""
-    pairs = [pair for name in SETS if (data / name).is_dir() for pair in find_pairs(data / name).pairs]
+    """The rows of each scene; those in `out` are not computed again."""
+    sets = {name: find_pairs(data / name).pairs for name in SETS if (data / name).is_dir()}
+    pairs = [pair for own in sets.values() for pair in own]
+    scenes: dict[str, Callable[[], Scene]] = {f"{seed:04d}": partial(mosaic, pairs, seed) for seed in range(mosaics)}
+    for name in PHOTOS.keys() & sets.keys():
+        for pair in evenly_spaced(sets[name], PHOTOS[name]):
+            scenes[f"{name}-{pair.name}"] = partial(photo_scene, pair)
     compute = resolve_compute(device, "auto")
     predictor = Predictor(
         load_model(model, compute.device, compute.dtype),
         dtype=compute.dtype,
         prompts_per_batch=compute.prompts_per_batch,
     )
-    finder, collected = ObjectPredictor(predictor, FOUND, None), list[Rows]()
+    collected = list[Rows]()
     out.mkdir(parents=True, exist_ok=True)
-    for number in range(mosaics):
-        path = out / f"{number:04d}.npz"
+    for name, make in tqdm(sorted(scenes.items()), desc="scenes", disable=None):
+        path = out / f"{name}.npz"
         if not path.is_file():
-            image, objects = mosaic(pairs, np.random.default_rng(number))
-            boxes = [(x, y, x + w, y + h) for x, y, w, h in (own.tight_box() for own in objects)]
-            encoded = predictor.encode([image])
-            prompts = [Prompt(box=box) for box in (*finder.propose(encoded), *boxes)]
-            (found,) = predictor.decode(encoded, [prompts])
-            found = [found[n] for n in distinct([own.mask for own in found], FOUND)]
-            masks = [to_low_res(own.mask, encoded.resizes[0]) for own in found]
-            measures = measure_masks(encoded.features.embedding[0], masks, [own.predicted_iou for own in found])
-            np.savez(path, **target_rows(found, objects, measures)._asdict())
-            print(f"mosaic {number + 1} of {mosaics}: {len(found)} masks", file=sys.stderr, flush=True)
+            np.savez(path, **_found_rows(predictor, make())._asdict())
         with np.load(path) as saved:
             collected.append(Rows(**saved))
     return collected
+
+
+def _found_rows(predictor: Predictor, scene: Scene) -> Rows:
+    encoded = predictor.encode([scene.image])
+    boxes = ObjectPredictor(predictor, scene.found, None).propose(encoded)
+    if scene.by_truth:
+        boxes += [(x, y, x + w, y + h) for x, y, w, h in (own.tight_box() for own in scene.objects)]
+    (found,) = predictor.decode(encoded, [[Prompt(box=box) for box in boxes]])
+    found = [found[n] for n in distinct([own.mask for own in found], FOUND)]
+    masks = [to_low_res(own.mask, encoded.resizes[0]) for own in found]
+    measures = measure_masks(encoded.features.embedding[0], masks, [own.predicted_iou for own in found])
+    return target_rows(found, scene.objects, measures)
 
 
 def fit(rows: Rows) -> tuple[np.ndarray, float]:
@@ -139,7 +172,7 @@ def fit(rows: Rows) -> tuple[np.ndarray, float]:
 
 
 def cross_validated_auc(collected: Sequence[Rows], measures: int) -> float:
-    """AUC of the first measures, on mosaics that the regression was not fitted to; masks weigh as in the fit."""
+    """AUC of the first measures, on scenes that the regression was not fitted to; masks weigh as in the fit."""
     logits, rights, counts = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
     for fold in range(FOLDS):
         weight, bias = fit(joined([own for n, own in enumerate(collected) if n % FOLDS != fold], measures))
@@ -154,7 +187,7 @@ def cross_validated_auc(collected: Sequence[Rows], measures: int) -> float:
 
 
 def joined(collected: Sequence[Rows], measures: int) -> Rows:
-    """The rows of several mosaics, with the first measures."""
+    """The rows of several scenes, with the first measures."""
     together = Rows(*(np.concatenate(parts) for parts in zip(*collected, strict=True)))
     return together._replace(measures=together.measures[:, :measures])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..inference.objectness import Objectness
 from ..modeling.sam import HQSam
-from .registry import ARCHITECTURES
+from .registry import has_tiny_encoder
 
 OBJECTNESS = Path(__file__).parent / "objectness.safetensors"
 
@@ -15,5 +15,4 @@ def load_objectness(model: HQSam) -> Objectness:
     """The score for a model: with its image embedding if the encoder is MobileSAM's, else by shape alone."""
     from safetensors.numpy import load_file
 
-    is_tiny = model.interm_dim == ARCHITECTURES["vit_tiny"].interm_dim
-    return Objectness.from_tensors(load_file(OBJECTNESS), with_embedding=is_tiny)
+    return Objectness.from_tensors(load_file(OBJECTNESS), with_embedding=has_tiny_encoder(model))

@@ -258,6 +258,11 @@ def architecture_of_hq(interm_dim: int) -> str | None:
     return next((name for name, entry in ARCHITECTURES.items() if entry.interm_dim == interm_dim), None)
 
 
+def has_tiny_encoder(model: HQSam) -> bool:
+    """Whether a model has the image encoder of MobileSAM, to whose embedding the embedded heads were fitted."""
+    return model.interm_dim == ARCHITECTURES["vit_tiny"].interm_dim
+
+
 def check_hq(model: str, output: str) -> None:
     """Raise a UsageError, before any download, if a named model is a plain SAM without such masks."""
     if output != "sam" and model in WEIGHTS and not WEIGHTS[model].has_hq:

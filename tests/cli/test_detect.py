@@ -141,6 +141,9 @@ def test_no_prompts_at_all_means_the_embedded_detector(
     assert all(own == sorted(own, reverse=True) for own in scores)
     sure = hqsam("segment", photos, "--score-threshold", f"{scores[0][1] - 1e-5:.6f}", "--max-det", "5", "-o", "-")
     assert [own["score"] for own in sure.lines[0]["annotations"]] == scores[0][:2]
+    likely = hqsam("segment", photos / "a.jpg", "--objects", "-o", "-")
+    expected = [own for own in scores[0] if own >= 0.3]
+    assert [own["score"] for own in likely.lines[0]["annotations"]] == expected and 0 < len(expected) < len(scores[0])
     assert hqsam("segment", photos, "--dry-run").out.count("a point grid, and boxes of the detector object") == 1
     found = hqsam("detect", photos, "--score-threshold", "0.001", "--max-det", "1", "-o", "-")
     assert [len(line["annotations"]) for line in found.lines] == [1, 1]

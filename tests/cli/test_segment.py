@@ -199,6 +199,9 @@ def test_boxes_of_another_size_and_names_that_leave_the_folder(hqsam: Run, photo
     ("arguments", "code", "said"),
     [
         (["imgs", "--boxes", "dets.json", "--salient"], 2, "--salient"),
+        (["imgs", "--boxes", "dets.json", "--objects"], 2, "--objects selects from the masks found without prompts"),
+        (["imgs/a.jpg", "--point", "9,9", "--objects"], 2, "--objects selects"),
+        (["imgs", "--salient", "--objects"], 2, "--objects selects"),
         (["imgs", "--boxes", "gone.json"], 1, "gone.json"),
         (["imgs", "--boxes", "imgs/a.jpg"], 1, "an image (JPEG)"),
         (["nothing*.jpg", "--salient"], 4, "no image"),

@@ -40,12 +40,12 @@ def crop(x: int, y: int, width: int, height: int) -> MaskCrop:
 def test_a_mosaic_has_an_object_per_photo_in_its_place(data: Path) -> None:
     pairs, counts = find_pairs(data / "ecssd").pairs, set()
     for seed in range(12):
-        image, objects = mosaic(pairs, np.random.default_rng(seed))
-        assert image.shape == (HEIGHT, WIDTH, 3)
-        white = image[..., 0] > 127
-        seen = np.any([own.full() for own in objects], axis=0)
+        scene = mosaic(pairs, seed)
+        assert scene.image.shape == (HEIGHT, WIDTH, 3)
+        white = scene.image[..., 0] > 127
+        seen = np.any([own.full() for own in scene.objects], axis=0)
         assert (seen != white).mean() < 0.02
-        counts.add(len(objects))
+        counts.add(len(scene.objects))
     assert counts == {1, 4, 9}
 
 
@@ -78,6 +78,8 @@ def test_the_file_is_written_and_rows_are_computed_once(
     monkeypatch.setattr(objectness, "load_model", lambda *_: model)
     every = ObjectsConfig(grid_points=(2,), grid_iou=-1e9, grid_stability=0.0, duplicate_iou=1.0, part_size=0.0)
     monkeypatch.setattr(objectness, "FOUND", every)
+    monkeypatch.setattr(objectness, "ObjectsConfig", lambda: every)
+    monkeypatch.setattr(objectness, "PHOTOS", {"ecssd": 4, "balloon": 2})
 
     def alternating(_found: object, _objects: object, measures: np.ndarray) -> Rows:
         """A model without training finds no object."""
@@ -89,8 +91,12 @@ def test_the_file_is_written_and_rows_are_computed_once(
     monkeypatch.setattr(sys, "argv", arguments)
     objectness.main()
     printed = capsys.readouterr()
-    assert "embedding: AUC" in printed.out and "shape: AUC" in printed.out and "mosaic 5 of 5" in printed.err
+    assert "embedding: AUC" in printed.out and "shape: AUC" in printed.out
+    assert {path.stem for path in (out / "rows").iterdir()} == {
+        *(f"000{n}" for n in range(5)),
+        *(f"ecssd-{n}" for n in (0, 3, 5, 8)),
+    }
     tensors = load_file(out / "objectness.safetensors")
     assert tensors["embedding.weight"].shape == (len(SHAPE) + 256,) and tensors["shape.weight"].shape == (len(SHAPE),)
+    monkeypatch.setattr(objectness, "_found_rows", lambda *_: pytest.fail("computed again"))
     objectness.main()
-    assert "mosaic" not in capsys.readouterr().err
