@@ -37,6 +37,7 @@ MASK_FORMATS = {
     "labelstudio": MaskFormat("labelstudio.write_tasks", "polygons", file="labelstudio.json", beside=".xml"),
     "cvat": MaskFormat("cvat.write_cvat", "polygons", file="cvat.xml"),
     "cvat-obb": MaskFormat("cvat.write_rotated", "rle", file="cvat_boxes.xml"),
+    "geojson": MaskFormat("geojson.GeoJsonWriter", "rle"),
     "cutout": MaskFormat("cutouts.CutoutWriter", "masks"),
     "crop": MaskFormat("cutouts.CropWriter", "masks"),
 }
