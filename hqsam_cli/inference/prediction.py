@@ -14,7 +14,7 @@ from ..configs import MaskOutput
 from ..records import Annotation, Box, Instance, Prompt
 from .coarse_masks import SAME_OBJECT, distance_logits, is_mask_alone, prompt_box
 from .postprocess import mask_crops, mask_iou, probability_crops
-from .preprocess import ResizedImage, ResizeLongestSide
+from .preprocess import ResizedImage, ResizeLongestSide, WindowedImage
 
 if TYPE_CHECKING:
     from ..modeling.sam import MaskChoice
@@ -228,10 +228,11 @@ class BasePredictor(ABC):
                     results[n].append(instance)
         return found
 
-    def resize(self, image: np.ndarray) -> ResizedImage:
+    def resize(self, image: np.ndarray | WindowedImage) -> ResizedImage:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
         resize = self.resize_type.of(image.shape[0], image.shape[1], self.image_size)
-        return ResizedImage(resize.apply_image(image), resize, image)
+        whole = image if isinstance(image, np.ndarray) else image.resized(resize.input_height, resize.input_width)
+        return ResizedImage(resize.apply_image(whole), resize, image)
 
 
 def to_instances(

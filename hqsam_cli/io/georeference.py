@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import ImageError
+from .rasters import opened
 
 WGS84, EQUAL_AREA = "EPSG:4326", "EPSG:6933"
 DECIMALS = 9  # of degrees: a tenth of a millimeter
@@ -35,17 +35,15 @@ class Georeference(NamedTuple):
             ImageError: there is no such file.
         """
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+        from rasterio.errors import RasterioIOError
 
         if not os.path.isfile(path):
             raise ImageError("no such file", file=path, remedy="pass the folder of its image as `images`")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            try:
-                with rasterio.open(path) as raster:
-                    return cls(raster.transform, raster.crs)
-            except RasterioIOError:  # a format that GDAL does not read
-                return cls(rasterio.Affine.identity(), None)
+        try:
+            with opened(path) as source:
+                return cls(source.transform, source.crs)
+        except RasterioIOError:  # a format that GDAL does not read
+            return cls(rasterio.Affine.identity(), None)
 
     def to_wgs84(self, shapes: Sequence[Polygons]) -> list[Polygons]:
         """Longitudes and latitudes of polygons in map coordinates, cut at the antimeridian; requires `crs`."""
