@@ -69,7 +69,7 @@ def in_memory(pixels: np.ndarray | Raster) -> np.ndarray:
     """The pixels of an image that was decoded as a whole; an ImageError for others."""
     if isinstance(pixels, Raster):
         height, width, _ = pixels.shape
-        remedy = "pass boxes or points, raise `max_pixels`, or cut it into tiles"
+        remedy = "pass boxes, raise `max_pixels`, or cut it into tiles"
         raise ImageError("too large without prompts", detail=f"{width} x {height} pixels", remedy=remedy)
     return pixels
 

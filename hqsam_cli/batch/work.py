@@ -102,8 +102,11 @@ class Worker:
     def _check_windowed(self, item: WorkItem) -> None:
         """Raise an ImageError for an image that is read in windows, if something needs all its pixels at once."""
         need = next((own.folder for own in self.writers if own.draws), "") or ("show" if self.job.on_result else "")
-        if any(prompt.mask is not None for prompt in item.given.prompts):
-            need = "coarse masks"
+        for prompt in item.given.prompts:
+            if prompt.mask is not None:
+                need = "coarse masks"
+            elif prompt.box is None and prompt.xyxyn is None and prompt.input_box is None:
+                need = "points without boxes"  # in the reduced image, they may be of anything around the object
         if need:
             remedy = "omit them, raise `max_pixels`, or cut it into tiles"
             raise ImageError(f"too large for {need}", file=item.source.path, remedy=remedy)

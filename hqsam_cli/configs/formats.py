@@ -80,6 +80,7 @@ JSON_PROMPTS = {
     "COCO results": "coco.read_results",
     "Label Studio": "labelstudio.read_tasks",
     "labelme": "labelme.read_labelme",
+    "GeoJSON": "geojson.read_geojson",
     "SageMaker": "sagemaker.read_manifest",
     "Vertex AI": "mapped.VERTEX_AI",
     "Ultralytics NDJSON": "ultralytics_ndjson.read_dataset",
@@ -133,4 +134,4 @@ COMMON_PROMPTS = (
     "Label Studio",
     "CSV",
 )
-LABEL_SUFFIXES = (".txt", ".xml", ".json")  # of the files that are read from a folder
+LABEL_SUFFIXES = (".txt", ".xml", ".json", ".geojson")  # of the files that are read from a folder

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
-from ..errors import ImageError
+import numpy as np
+
+from ..errors import HqsamError, ImageError
 from .rasters import opened
 
 WGS84, EQUAL_AREA = "EPSG:4326", "EPSG:6933"
@@ -44,6 +46,25 @@ class Georeference(NamedTuple):
                 return cls(source.transform, source.crs)
         except RasterioIOError:  # a format that GDAL does not read
             return cls(rasterio.Affine.identity(), None)
+
+    def to_pixels(self, points: np.ndarray, *, crs: str = WGS84) -> np.ndarray:
+        """Pixels (n, 2) of coordinates (n, 2); without a `crs` of the image, they are those of its transform.
+
+        Raises:
+            HqsamError: GDAL does not know the coordinate reference system.
+        """
+        from rasterio.errors import CRSError
+        from rasterio.warp import transform
+
+        x, y = points.T
+        if self.crs is not None:
+            try:
+                x, y = np.array(transform(crs, self.crs, x, y))
+            except CRSError:
+                raise HqsamError(f"unknown coordinate reference system {crs}", remedy=f"use {WGS84}") from None
+        inverse = ~self.transform
+        columns, rows = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+        return np.stack([columns, rows], axis=1)
 
     def to_wgs84(self, shapes: Sequence[Polygons]) -> list[Polygons]:
         """Longitudes and latitudes of polygons in map coordinates, cut at the antimeridian; requires `crs`."""

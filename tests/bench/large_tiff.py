@@ -37,8 +37,9 @@ def main() -> None:
     across, down = WIDTH // width, HEIGHT // height
     row = np.tile(bands, (1, 1, across + 1))[..., :WIDTH]
     form = {"driver": "GTiff", "width": WIDTH, "height": HEIGHT, "count": 3, "dtype": "uint8", "BIGTIFF": "YES"}
+    place = {"crs": "EPSG:32633", "transform": rasterio.Affine(0.5, 0.0, 400_000.0, 0.0, -0.5, 5_200_000.0)}
     path = arguments.out / "large.tif"
-    with rasterio.open(path, "w", interleave="pixel", **form, **LAYOUTS[arguments.layout]) as target:
+    with rasterio.open(path, "w", interleave="pixel", **form, **place, **LAYOUTS[arguments.layout]) as target:
         for top in range(0, HEIGHT, height):
             part = row[:, : HEIGHT - top]
             target.write(part, window=((top, top + part.shape[1]), (0, WIDTH)))

@@ -49,14 +49,15 @@ def test_masks_of_windows_of_a_file_are_those_of_the_photo(hqsam: Run, scene: li
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "too large without prompts (160 x 120 pixels); pass boxes or points, raise --max-pixels, or cut it"),
+        ((), "too large without prompts (160 x 120 pixels); pass boxes, raise --max-pixels, or cut it"),
         (("--everything",), "too large without prompts"),
         (("--salient",), "too large without prompts"),
         (("--boxes", "a.json", "--format", "crop"), "too large for crops; omit them, raise --max-pixels, or cut it"),
         (("--boxes", "a.json", "--overlay"), "too large for overlays"),
         (("--coarse-masks", "masks.json"), "too large for coarse masks"),
+        (("--point", "60,60"), "too large for points without boxes"),
     ],
-    ids=["bare", "everything", "salient", "crops", "overlays", "coarse masks"],
+    ids=["bare", "everything", "salient", "crops", "overlays", "coarse masks", "points"],
 )
 def test_what_needs_all_pixels_at_once_says_so(
     hqsam: Run, scene: list[str], options: tuple[str, ...], reason: str
