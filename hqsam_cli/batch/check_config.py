@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 
 from ..configs import DEFAULT_TOLERANCE, STDIN, DetectorConfig, PromptConfig, RunConfig, SegmentConfig
 from ..configs.detect import LIKELY_OBJECT
@@ -100,18 +101,21 @@ def _listed(formats: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_formats(formats: Sequence[str], known: Collection[str]) -> None:
-    """Raise a UsageError for an unknown format."""
+    """Raise a UsageError for an unknown format, or one whose package is not installed."""
     for name in formats:
         if name not in known:
             raise UsageError("unknown format", option="format", value=name, remedy=f"choose from {', '.join(known)}")
+    if "geojson" in formats and find_spec("rasterio") is None:
+        raise UsageError("geojson needs rasterio", option="format", remedy="pip install 'hqsam-cli[geo]'")
 
 
 def check_places(formats: Collection[str], output: str, images_elsewhere: bool) -> None:
     """Raise a UsageError if a format needs local images, or a local output."""
     linked = sorted({"yolo-seg", "yolo-obb"} & set(formats))
-    if linked and images_elsewhere:
+    local = sorted({*linked, *({"geojson"} & set(formats))})
+    if local and images_elsewhere:
         raise UsageError(
-            f"{linked[0]} needs local image files", remedy="download the images first, or use another --format"
+            f"{local[0]} needs local image files", remedy="download the images first, or use another --format"
         )
     beside = sorted({*linked, *({"labelme"} & set(formats))})
     if beside and is_address(output):

@@ -21,6 +21,7 @@ from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..io.output_folder import ImageFiles
+from ..io.rasters import Raster
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.table import Selection
 from ..records import Annotation, Category, Failure, ImagePrompts, Instance, Prompt
@@ -36,7 +37,7 @@ class WorkItem:
         given: its prompts in files.
         files: its files in the output.
         fingerprint: of its pixels and prompts; see `fingerprint`.
-        pixels: RGB uint8 (H, W, 3).
+        pixels: RGB uint8 (H, W, 3), or a file that is read in windows.
         resized: the image at the model's input size, if the step needs it.
         prompts: fit to the image.
         problems: messages about skipped prompts.
@@ -48,7 +49,7 @@ class WorkItem:
     given: ImagePrompts
     files: ImageFiles
     fingerprint: str = ""
-    pixels: np.ndarray | None = None
+    pixels: np.ndarray | Raster | None = None
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -63,6 +64,15 @@ class WorkItem:
         self.seconds[stage] = round(time.monotonic() - began, 4)
 
 
+def in_memory(pixels: np.ndarray | Raster) -> np.ndarray:
+    """The pixels of an image that was decoded as a whole; an ImageError for others."""
+    if isinstance(pixels, Raster):
+        height, width, _ = pixels.shape
+        remedy = "pass boxes, raise `max_pixels`, or cut it into tiles"
+        raise ImageError("too large without prompts", detail=f"{width} x {height} pixels", remedy=remedy)
+    return pixels
+
+
 class Step(Protocol[Result]):
     """Processing of decoded images.
 
@@ -72,8 +82,12 @@ class Step(Protocol[Result]):
 
     categories: list[Category]
 
-    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
-        """Resize a decoded image, if the step needs it; called from several threads."""
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage | None:
+        """Resize a decoded image, if the step needs it; called from several threads.
+
+        Raises:
+            ImageError: the image is too large for the step.
+        """
 
     def results(self, group: list[WorkItem]) -> list[list[Result]]:
         """Compute the results of each image of a batch; all images are decoded. Models may raise any exception."""
@@ -89,7 +103,7 @@ class Step(Protocol[Result]):
 class PredictsMasks(Protocol):
     """The part of `Predictor` used by a step."""
 
-    def resize(self, image: np.ndarray) -> ResizedImage: ...
+    def resize(self, image: np.ndarray | Raster) -> ResizedImage: ...
 
     def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]: ...
 
@@ -120,7 +134,7 @@ class Segment:
         self.predictor, self.categories, self.config = predictor, categories, config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
-    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage | None:
         """See `Step`."""
         return self.predictor.resize(pixels) if prompts else None
 
@@ -169,12 +183,13 @@ class Detect:
         self.numbers, self.categories = renumber_categories(detector.categories, known)
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
-    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> None:
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> None:
         """See `Step`: nothing to do."""
+        in_memory(pixels)
 
     def results(self, group: list[WorkItem]) -> list[list[Prompt]]:
         """See `Step`."""
-        found = self.detector.detect([item.pixels for item in group if item.pixels is not None])
+        found = self.detector.detect([item.pixels for item in group if isinstance(item.pixels, np.ndarray)])
         renumbered = [[replace(p, category_id=self.numbers[p.category_id]) for p in own] for own in found]
         pairs = zip(group, renumbered, strict=True)
         return [self.selection.number(item.source.file_name, own) for item, own in pairs]
@@ -191,9 +206,9 @@ class DetectAndSegment(Segment):
         super().__init__(predictor, detector.categories, config)
         self.detection = Detect(detector, self.selection)
 
-    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage | None:
         """See `Step`."""
-        return self.predictor.resize(pixels)
+        return self.predictor.resize(in_memory(pixels))
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
@@ -207,7 +222,7 @@ class SegmentObjects(DetectAndSegment):
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
-        boxes = self.detection.detector.detect([item.pixels for item in group if item.pixels is not None])
+        boxes = self.detection.detector.detect([item.pixels for item in group if isinstance(item.pixels, np.ndarray)])
         found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
@@ -215,9 +230,9 @@ class SegmentObjects(DetectAndSegment):
 class SegmentSalient(Segment):
     """Predicts one mask per image, of its most salient object."""
 
-    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> ResizedImage | None:
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage | None:
         """See `Step`."""
-        return self.predictor.resize(pixels)
+        return self.predictor.resize(in_memory(pixels))
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
@@ -234,10 +249,11 @@ class SegmentEverything(Segment):
         self.generator, self.categories, self.config = generator, [DEFAULT_CATEGORY], config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
-    def prepare(self, pixels: np.ndarray, prompts: list[Prompt]) -> None:
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> None:
         """See `Step`: nothing to do, because crops are resized one by one."""
+        in_memory(pixels)
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        found = self.generator.generate([item.pixels for item in group if item.pixels is not None])
+        found = self.generator.generate([item.pixels for item in group if isinstance(item.pixels, np.ndarray)])
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]

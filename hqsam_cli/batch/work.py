@@ -12,11 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from ..errors import ImageError, first_line
 from ..formats.image_writer import ImageResult
 from ..formats.outputs import Outputs
-from ..io.images import mask_turn, read_oriented
+from ..io.images import mask_turn
 from ..io.output_folder import ImageFiles
+from ..io.rasters import Raster, read_or_open
 from ..prompts.fit import fit_prompts
 from ..records import Failure, ImageRecord, Origin
 from .fingerprint import take_fingerprint
@@ -83,7 +86,9 @@ class Worker:
         item.fingerprint = str(take_fingerprint(file, item.given))
         try:
             with item.timed("decode"):
-                pixels, orientation = read_oriented(file, exif=config.exif, max_pixels=config.max_pixels)
+                pixels, orientation = read_or_open(file, exif=config.exif, max_pixels=config.max_pixels)
+            if isinstance(pixels, Raster):
+                self._check_windowed(item)
             if item.given.prompts:
                 (height, width), turn = pixels.shape[:2], mask_turn(orientation, config.exif)
                 item.prompts, item.problems = fit_prompts(item.given, width, height, turn)
@@ -93,6 +98,18 @@ class Worker:
         except ImageError as error:
             item.failure = Failure.of(error, item.source.path)
         return item
+
+    def _check_windowed(self, item: WorkItem) -> None:
+        """Raise an ImageError for an image that is read in windows, if something needs all its pixels at once."""
+        need = next((own.folder for own in self.writers if own.draws), "") or ("show" if self.job.on_result else "")
+        for prompt in item.given.prompts:
+            if prompt.mask is not None:
+                need = "coarse masks"
+            elif prompt.box is None and prompt.xyxyn is None and prompt.input_box is None:
+                need = "points without boxes"  # in the reduced image, they may be of anything around the object
+        if need:
+            remedy = "omit them, raise `max_pixels`, or cut it into tiles"
+            raise ImageError(f"too large for {need}", file=item.source.path, remedy=remedy)
 
     def results(self, group: list[WorkItem]) -> list[list[Any]]:
         """Run the step on a batch; if that fails, on each image separately, so that one cannot fail the others."""
@@ -108,7 +125,9 @@ class Worker:
                 return [self.results([item])[0] for item in group]
             (item,), made = usable, [[]]
             remedy = "run with `debug`, and report it"
-            item.failure = Failure(item.source.path, "the model failed", first_line(error), remedy)
+            if not isinstance(error, ImageError):
+                error = ImageError("the model failed", detail=first_line(error), remedy=remedy)
+            item.failure = Failure.of(error, item.source.path)
         for item in group:
             item.seconds["model"] = round((time.monotonic() - began) / len(group), 4)
         by_name = {item.source.file_name: own for item, own in zip(usable, made, strict=True)}
@@ -124,7 +143,8 @@ class Worker:
             try:
                 results, annotations = self.step.finish(item, results)
                 record = replace(record, annotations=annotations)
-                result = ImageResult(record, results, pixels, item.files)
+                whole = pixels if isinstance(pixels, np.ndarray) else None
+                result = ImageResult(record, results, whole, item.files)
                 with item.timed("write"):
                     for writer in self.writers:
                         writer.write(result)

@@ -31,6 +31,7 @@ results = typer.Typer(
 )
 READ = "COCO instances, COCO results, NDJSON, or the output folder of a run; or its URL (s3://…)."
 TOLERANCE = 1e-6  # of the sum of fractions
+WITH_IMAGES = ("yolo-seg", "yolo-obb", "labelme", "labelstudio", "voc", "geojson")  # formats that refer to image files
 
 SetArgument = Annotated[str, typer.Argument(metavar="RESULTS", help=READ)]
 OutputOption = Annotated[
@@ -268,7 +269,7 @@ def convert(
         raise UsageError(
             "applies to COCO and NDJSON only", option="segmentation", remedy="use --format coco, or omit it"
         )
-    if images is None and (layout is not None or form in ("yolo-seg", "yolo-obb", "labelme", "labelstudio", "voc")):
+    if images is None and (layout is not None or form in WITH_IMAGES):
         raise UsageError(f"{layout or form} refers to image files", remedy="pass --images DIR")
     place = path_or_address(output)
     is_folder = layout is not None or form not in FILES

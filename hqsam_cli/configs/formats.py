@@ -37,6 +37,7 @@ MASK_FORMATS = {
     "labelstudio": MaskFormat("labelstudio.write_tasks", "polygons", file="labelstudio.json", beside=".xml"),
     "cvat": MaskFormat("cvat.write_cvat", "polygons", file="cvat.xml"),
     "cvat-obb": MaskFormat("cvat.write_rotated", "rle", file="cvat_boxes.xml"),
+    "geojson": MaskFormat("geojson.GeoJsonWriter", "rle"),
     "cutout": MaskFormat("cutouts.CutoutWriter", "masks"),
     "crop": MaskFormat("cutouts.CropWriter", "masks"),
 }
@@ -79,6 +80,7 @@ JSON_PROMPTS = {
     "COCO results": "coco.read_results",
     "Label Studio": "labelstudio.read_tasks",
     "labelme": "labelme.read_labelme",
+    "GeoJSON": "geojson.read_geojson",
     "SageMaker": "sagemaker.read_manifest",
     "Vertex AI": "mapped.VERTEX_AI",
     "Ultralytics NDJSON": "ultralytics_ndjson.read_dataset",
@@ -132,4 +134,4 @@ COMMON_PROMPTS = (
     "Label Studio",
     "CSV",
 )
-LABEL_SUFFIXES = (".txt", ".xml", ".json")  # of the files that are read from a folder
+LABEL_SUFFIXES = (".txt", ".xml", ".json", ".geojson")  # of the files that are read from a folder

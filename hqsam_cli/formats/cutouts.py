@@ -25,6 +25,8 @@ class PhotoWriter(ImageWriter):
         background: color around the object, or None.
     """
 
+    draws = True
+
     def __init__(self, output: Path | str, categories: list[Category], *, background: Color | None = None) -> None:
         super().__init__(output, categories)
         self.background = background

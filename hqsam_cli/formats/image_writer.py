@@ -31,7 +31,7 @@ class ImageResult:
     Attributes:
         record: its record in the journal.
         instances: masks in the order of `record.annotations`.
-        pixels: the image, uint8 RGB (H, W, 3), for writers that draw.
+        pixels: the image, uint8 RGB (H, W, 3), for writers that draw; None if it was read in windows.
         files: its output files.
     """
 
@@ -71,10 +71,12 @@ class ImageWriter:
 
     Attributes:
         path: folder shown to the user.
+        draws: whether it needs the pixels of the image.
     """
 
     folder: ClassVar[str]
     suffix: ClassVar[str | None] = None
+    draws: ClassVar[bool] = False
 
     def __init__(self, output: Path | str, categories: list[Category]) -> None:
         self.path = below(output, self.folder)
@@ -148,7 +150,9 @@ class PngWriter(ImageWriter):
     def pictures(self, result: ImageResult) -> Iterator[bytes]:
         """See `ImageWriter`."""
         for instance in result.instances:
-            yield png_bytes(instance.mask.full().astype(np.uint8) * 255, (cv2.IMWRITE_PNG_BILEVEL, 1))
+            values = instance.mask.full().view(np.uint8)
+            values *= 255
+            yield png_bytes(values, (cv2.IMWRITE_PNG_BILEVEL, 1))
 
 
 class IdMapWriter(ImageWriter):

@@ -25,6 +25,7 @@ class OverlayWriter(ImageWriter):
 
     folder = "overlays"
     suffix = ".jpg"
+    draws = True
 
     def pictures(self, result: ImageResult) -> list[bytes]:
         """See `ImageWriter`."""
@@ -39,6 +40,7 @@ class ThumbnailWriter(ImageWriter):
 
     folder = "thumbnails"
     suffix = ".jpg"
+    draws = True
 
     def pictures(self, result: ImageResult) -> list[bytes]:
         """See `ImageWriter`."""

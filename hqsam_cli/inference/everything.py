@@ -216,7 +216,7 @@ def _covers(mask: MaskCrop, points: np.ndarray) -> np.ndarray:
     """Whether a mask covers each of the points (n, 2), x and y in pixels of its image: bool (n,)."""
     height, width = mask.bits.shape
     x, y = np.floor(points - [mask.x, mask.y]).astype(int).T
-    covered = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    covered: np.ndarray = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     covered[covered] = mask.bits[y[covered], x[covered]]
     return covered
 

@@ -12,6 +12,7 @@ Logits are tensors, or arrays of an exported model: importing this module does n
 from __future__ import annotations
 
 import math
+from copy import copy
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -29,6 +30,7 @@ MIN_LOGIT = math.log(0.5 / 254.5)  # the logit whose probability is 0.5 / 255
 SCALE = 4  # from low-resolution logits to the model's input
 FULL_UPSAMPLING_SHARE = 0.2  # fraction of the image area; for larger crops torch's full upsampling is faster
 MAX_BATCH_PIXELS = 2**26  # full-size logits on the device; each takes four bytes, and four more during upsampling
+BLOCK_PIXELS = 2**22  # upsampled at once of an image with more pixels than that
 Logits = TypeVar("Logits", "Tensor", np.ndarray)
 
 
@@ -39,12 +41,10 @@ def mask_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[MaskCro
         logits: (N, S / 4, S / 4) float.
         resizes: of the image of each row.
     """
-    if not isinstance(logits, np.ndarray) and not logits.is_cpu:
+    if not isinstance(logits, np.ndarray) and not logits.is_cpu and not any(map(_is_large, resizes)):
         return mask_crops_by_full_upsampling(logits, resizes)
     return [
-        MaskCrop(
-            np.asarray(own.upsampled(row) > 0), own.columns.start, own.rows.start, own.resize.width, own.resize.height
-        )
+        MaskCrop(own.mask(row), own.columns.start, own.rows.start, own.resize.width, own.resize.height)
         for row, own in zip(logits, extents(logits, resizes), strict=True)
     ]
 
@@ -86,6 +86,11 @@ def probability_crops(logits: Logits, resizes: list[ResizeLongestSide]) -> list[
         ProbabilityCrop(_probabilities(own.upsampled(row) + MIN_LOGIT), own.columns.start, own.rows.start)
         for row, own in zip(logits, extents(logits, resizes), strict=True)
     ]
+
+
+def _is_large(resize: ResizeLongestSide) -> bool:
+    """Whether logits at the original size take too much memory."""
+    return resize.width * resize.height > MAX_BATCH_PIXELS
 
 
 def _probabilities(logits: Tensor | np.ndarray) -> np.ndarray:
@@ -156,22 +161,33 @@ class Extent(NamedTuple):
     columns: _Axis
     resize: ResizeLongestSide
 
+    def mask(self, logits: Logits) -> np.ndarray:
+        """The pixels whose logits are positive, bool (h, w); of a large image, upsampled in blocks of rows."""
+        rows, columns, resize = self
+        step = max(BLOCK_PIXELS // max(columns.count, 1), 1) if _is_large(resize) else max(rows.count, 1)
+        starts = range(rows.start, max(rows.stop, rows.start + 1), step)
+        blocks = [self._replace(rows=rows.part(start, start + step)).upsampled(logits) > 0 for start in starts]
+        on_host = [own if isinstance(own, np.ndarray) else own.cpu().numpy() for own in blocks]
+        return on_host[0] if len(on_host) == 1 else np.concatenate(on_host)
+
     def upsampled(self, logits: Logits) -> Logits:
         """Logits (S / 4, S / 4) at the original size: (h, w), (0, 0) without pixels."""
         rows, columns, resize = self
         area = rows.count * columns.count
         if not area:
             return logits[:0, :0]
-        if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height:
+        if area > FULL_UPSAMPLING_SHARE * resize.width * resize.height and not _is_large(resize):
             return _upsampled(logits[None], resize)[0, rows.pixels, columns.pixels]
         low_res = logits[None, rows.first : rows.last, columns.first : columns.last]
         # The extent starts on a sample, so upsampling by four keeps the phase of the full upsampling; values that are
         # clamped differently are next to negative logits only.
         at_input = _at_input(low_res, resize)[0]
+        above, below, share = rows.taps()
+        top = int(above[0])
+        at_input = at_input[top : int(below[-1]) + 1]
         low, high, weight = (_beside(logits, own) for own in columns.taps())
         across = at_input[:, low] * (1 - weight) + at_input[:, high] * weight
-        low, high, weight = (_beside(logits, own) for own in rows.taps())
-        weight = weight[:, None]
+        low, high, weight = (_beside(logits, own) for own in (above - top, below - top, share[:, None]))
         upsampled: Logits = across[low] * (1 - weight) + across[high] * weight
         return upsampled
 
@@ -197,7 +213,22 @@ class _Axis:
         high = length if end >= self.inner else int(np.ceil((end - 0.5) / self.scale - 0.5))
         self.start = max(low, 0)
         self.stop = max(self.start, min(high, length))
-        self.pixels, self.count = slice(self.start, self.stop), self.stop - self.start
+
+    @property
+    def pixels(self) -> slice:
+        """Its pixels."""
+        return slice(self.start, self.stop)
+
+    @property
+    def count(self) -> int:
+        """Number of its pixels."""
+        return self.stop - self.start
+
+    def part(self, start: int, stop: int) -> _Axis:
+        """The same axis with only the pixels from `start` to `stop`."""
+        own = copy(self)
+        own.start, own.stop = start, min(stop, self.stop)
+        return own
 
     def taps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower tap, upper tap (indices into the extent at input resolution) and weight of the upper tap, per pixel."""

@@ -15,12 +15,12 @@ from ..modeling.overlap import mask_iou
 from ..records import Annotation, Box, Instance, Prompt
 from .coarse_masks import SAME_OBJECT, distance_logits, is_mask_alone, prompt_box
 from .postprocess import mask_crops, probability_crops
-from .preprocess import ResizedImage, ResizeLongestSide
+from .preprocess import ResizedImage, ResizeLongestSide, WindowedImage
 
 if TYPE_CHECKING:
     from ..modeling.sam import MaskChoice
 
-AnyImage: TypeAlias = np.ndarray | ResizedImage
+AnyImage: TypeAlias = np.ndarray | WindowedImage | ResizedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +229,11 @@ class BasePredictor(ABC):
                     results[n].append(instance)
         return found
 
-    def resize(self, image: np.ndarray) -> ResizedImage:
+    def resize(self, image: np.ndarray | WindowedImage) -> ResizedImage:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
         resize = self.resize_type.of(image.shape[0], image.shape[1], self.image_size)
-        return ResizedImage(resize.apply_image(image), resize, image)
+        whole = image if isinstance(image, np.ndarray) else image.resized(resize.input_height, resize.input_width)
+        return ResizedImage(resize.apply_image(whole), resize, image)
 
 
 def to_instances(

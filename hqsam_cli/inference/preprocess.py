@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -90,6 +90,19 @@ class ResizeSquare(ResizeLongestSide):
         return resized.permute(1, 2, 0).numpy().reshape(*size, *image.shape[2:])
 
 
+class WindowedImage(Protocol):
+    """An image that is too large for memory: `image[y0:y1, x0:x1]` reads RGB uint8 (h, w, 3); see `io.rasters`."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3)."""
+
+    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray: ...
+
+    def resized(self, height: int, width: int) -> np.ndarray:
+        """The whole image at a smaller size, RGB uint8 (height, width, 3)."""
+
+
 class ResizedImage(NamedTuple):
     """An image at the model's input resolution.
 
@@ -101,7 +114,7 @@ class ResizedImage(NamedTuple):
 
     pixels: np.ndarray
     resize: ResizeLongestSide
-    source: np.ndarray
+    source: np.ndarray | WindowedImage
 
 
 class PromptArrays(NamedTuple):

@@ -7,10 +7,11 @@ import zlib
 
 from ..errors import HqsamError
 
+TIFF_SUFFIXES = (".tif", ".tiff")
 HEIF_SUFFIXES = (".heic", ".heif", ".hif", ".heics")
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo"),
-    *(".png", ".apng", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif", ".avifs", ".dib"),
+    *(".png", ".apng", ".bmp", *TIFF_SUFFIXES, ".webp", ".gif", ".avif", ".avifs", ".dib"),
     *(".jp2", ".j2k", ".j2c", ".jpf", ".jpx"),
 )
 OTHER_IMAGES = (

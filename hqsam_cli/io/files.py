@@ -14,8 +14,10 @@ from typing import Any, BinaryIO, TypeVar
 
 from ..errors import HqsamError, ImageError, first_line
 from .addresses import TRY_AGAIN, file_system, info_of, is_address, is_transient, stamp_of, with_retries
+from .digest import file_digest
 
 T = TypeVar("T")
+LARGE = 1 << 28  # bytes
 HEAD = 1 << 16  # bytes that contain the size and EXIF orientation of most images
 # URLs that failed after all retries. They are requested again, but without retries.
 _unavailable: set[str] = set()
@@ -69,7 +71,9 @@ class InputFile:
         return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
     def digest(self) -> str:
-        """SHA-256 of the content, 64 hexadecimal digits."""
+        """SHA-256 of the content, 64 hexadecimal digits; a large local file is not kept in memory."""
+        if not is_address(self.path) and os.path.isfile(self.path) and os.path.getsize(self.path) > LARGE:
+            return file_digest(self.path)
         return hashlib.sha256(self.content).hexdigest()
 
 

@@ -8,7 +8,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from importlib.util import find_spec
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
@@ -16,7 +17,7 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedIm
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError, first_line
 from . import tiff
-from .file_types import HEAD, HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES, describe_placeholder
+from .file_types import HEAD, HEIF_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGES, TIFF_SUFFIXES, describe_placeholder
 from .files import InputFile, input_file
 from .repair import png_depth, repaired
 
@@ -111,6 +112,8 @@ def open_image(file: InputFile, *, exif: str, max_pixels: int) -> Iterator[Image
         raise
     except Image.DecompressionBombError:
         remedy = "raise `max_pixels` if you trust the file"
+        if path.lower().endswith(TIFF_SUFFIXES) and find_spec("rasterio") is None:
+            remedy += ", or pip install 'hqsam-cli[geo]' to read it in windows"
         raise ImageError(f"more than {max_pixels} pixels", file=path, remedy=remedy) from None
     except UnidentifiedImageError:
         raise ImageError(_unidentified(file), file=path) from None
@@ -194,9 +197,18 @@ def read_header(path: str | InputFile) -> ImageHeader | None:
     """Read the header of an image, and the rest only if needed; None if it has no valid header."""
     file = input_file(path)
     for opened in (file.head, lambda: io.BytesIO(file.content), lambda: io.BytesIO(repaired(file.content) or b"")):
-        with suppress(Exception), opened() as stream, Image.open(stream, formats=FORMATS) as image:
+        with suppress(Exception), opened() as stream, _headed(stream) as image:
             return ImageHeader(*image.size, _orientation(image))
     return None
+
+
+def _headed(stream: IO[bytes]) -> Image.Image:
+    """An image that is not to be loaded; of a TIFF, Pillow's limit of pixels does not matter."""
+    try:
+        return Image.open(stream, formats=FORMATS)
+    except Image.DecompressionBombError:
+        stream.seek(0)
+        return TiffImagePlugin.TiffImageFile(stream)
 
 
 def mask_turn(orientation: int, exif: str) -> Image.Transpose | None:

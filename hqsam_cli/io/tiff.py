@@ -18,7 +18,7 @@ from ..errors import ImageError
 Tags: TypeAlias = Mapping[int, Any]
 WIDTH, HEIGHT, BITS, COMPRESSION, BANDS, LARGEST, FORMAT = 256, 257, 258, 259, 277, 281, 339
 PHOTOMETRIC, PLANES, EXTRA = 262, 284, 338
-MIN_IS_WHITE, ALPHAS = 0, (1, 2)
+MIN_IS_WHITE, MIN_IS_BLACK, ALPHAS = 0, 1, (1, 2)
 KINDS = {1: "whole", 2: "signed", 3: "float", 5: "complex", 6: "complex"}  # of sample formats
 JPEG_2000 = "JPEG 2000"
 COMPRESSIONS = {33003: JPEG_2000, 33005: JPEG_2000, 34712: JPEG_2000, 50000: "ZSTD", 50001: "WebP", 52546: "JPEG XL"}
@@ -53,6 +53,8 @@ def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image |
         raise Image.DecompressionBombError
     known = tags.get(BANDS, 1) <= MAX_BANDS and tags.get(PLANES, 1) == 1
     known = known and tags.get(COMPRESSION, 1) in OPENCV_COMPRESSIONS
+    # OpenCV would read the first of bands that are no colors.
+    known = known and not (tags.get(BANDS, 1) > 2 and tags.get(PHOTOMETRIC) == MIN_IS_BLACK)
     if known and not _is_complete(tags, len(content)):
         raise ImageError("broken image", file=path, detail="truncated TIFF", remedy="download it again")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if known else None

@@ -15,7 +15,17 @@ import numpy as np
 
 from ..configs import BoxFormat
 from ..formats.segmentation import bounding_box, enclosing_box
-from ..formats.values import FileCategory, Identifier, identifier, integer, note, number_or_none, read_numbers, short
+from ..formats.values import (
+    FileCategory,
+    Identifier,
+    JsonObject,
+    identifier,
+    integer,
+    note,
+    number_or_none,
+    read_numbers,
+    short,
+)
 from ..formats.yolo import LABELS
 from ..records import Box, MappedObject, NormalizedPolygon
 from .boxes import NORMALIZED, Size, corners
@@ -106,6 +116,7 @@ class PromptFile:
         numbered: whether annotation ids come from the file; otherwise they only join prompts of a file that is read
             twice.
         entries: number of annotations, valid or not.
+        features: GeoJSON by the key of its raster, which is to be known before its features are added.
         unread: images whose objects are missing or unreadable.
         lost, remarks: places by message; see `Notes`.
     """
@@ -125,6 +136,7 @@ class PromptFile:
     unlisted: bool = False
     numbered: bool = True
     entries: int = 0
+    features: dict[Identifier, JsonObject] = field(default_factory=dict)
     unread: set[Identifier] = field(default_factory=set)
     lost: dict[str, list[str]] = field(default_factory=dict)
     remarks: dict[str, list[str]] = field(default_factory=dict)
@@ -239,6 +251,7 @@ class PromptFile:
         for a in part.annotations:
             category = None if a.category is None else categories.get(a.category, a.category)
             self.annotations.append(replace(a, key=images[a.key], category=category) if changed else a)
+        self.features |= {images[key]: own for key, own in part.features.items()}
         self.unread |= {images[key] for key in part.unread}
         self.entries += part.entries
         self.numbered, self.box_format, self.unlisted = part.numbered, part.box_format, part.unlisted

@@ -12,7 +12,7 @@ import numpy as np
 from ..configs import DEFAULT_MAX_PIXELS
 from ..errors import ImageError
 from ..formats.segmentation import enclosing_box, even_odd
-from ..formats.values import read_numbers
+from ..formats.values import Identifier, read_numbers
 from ..io.files import InputFile
 from ..io.images import open_image
 from ..records import Box, MaskCrop, Segmentation
@@ -32,7 +32,7 @@ class Shape(NamedTuple):
 
 def add_shape(
     file: PromptFile,
-    key: str,
+    key: Identifier,
     own_id: str,
     label: str,
     shape: Shape | None,

@@ -20,6 +20,7 @@ from .mask_folder import MaskFolder
 from .match import match_images
 from .prompt_file import Notes, PromptFile
 from .read import PromptSources
+from .readers.geojson import add_features
 from .units import settle_sizes, settle_units
 
 LARGEST_ANNOTATION_ID = 2**53 // 3  # of a prompt; its three masks have separate ids
@@ -184,8 +185,10 @@ class _Binder:
             )
         sources = {image.file_name: image for image in images}
         settle = settle_sizes if file.unsettled else settle_units if file.box_format == "qwen2.5" else None
-        if settle is not None and (decision := settle(file, {k: sources[name] for k, name in matches.names.items()})):
+        matched_images = {key: sources[name] for key, name in matches.names.items()}
+        if settle is not None and (decision := settle(file, matched_images)):
             self.notes.remarks.append(decision)
+        add_features(file, matched_images)
         self._add_notes(file)
         silent = file.silent
         for image_key, name in matches.names.items():

@@ -20,7 +20,7 @@ from hqsam_cli.batch.steps import Segment, Step
 from hqsam_cli.batch.work import Engine, LocalEngine, Worker
 from hqsam_cli.configs import PolygonConfig, RunConfig, SegmentConfig
 from hqsam_cli.formats.outputs import Outputs
-from hqsam_cli.inference.preprocess import ResizedImage, ResizeLongestSide
+from hqsam_cli.inference.preprocess import ResizedImage, ResizeLongestSide, WindowedImage
 from hqsam_cli.io.addresses import is_address
 from hqsam_cli.io.find import find_images
 from hqsam_cli.io.run_folder import JOURNAL, JOURNAL_FOLDER
@@ -38,9 +38,9 @@ class BoxPredictor:
         self.seconds = seconds
         self.groups: list[int] = []
 
-    def resize(self, image: np.ndarray) -> ResizedImage:
+    def resize(self, image: np.ndarray | WindowedImage) -> ResizedImage:
         height, width = image.shape[:2]
-        return ResizedImage(image, ResizeLongestSide.of(height, width, max(height, width)), image)
+        return ResizedImage(image[:, :], ResizeLongestSide.of(height, width, max(height, width)), image)
 
     def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         self.groups.append(len(images))

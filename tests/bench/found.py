@@ -97,9 +97,11 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
     if kind == "everything":
         best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
         *coarse, side = points.removesuffix("+loose").split("+")
-        grids = {"points_per_side": int(side), "coarse_points_per_side": int(coarse[0]) if coarse else None}
+        first = int(coarse[0]) if coarse else None
         loose = LOOSE if points.endswith("+loose") else {}
-        generator = MaskGenerator(best, EverythingConfig(**grids, **loose))
+        generator = MaskGenerator(
+            best, EverythingConfig(points_per_side=int(side), coarse_points_per_side=first, **loose)
+        )
         return lambda image: generator.generate([image])[0]
     predictor: PredictsMasks = single
     if kind in ("grid", "both"):

@@ -40,6 +40,7 @@ def test_every_format_is_written_and_the_same_command_keeps_it(hqsam: Run, photo
         "labelstudio.json",
         "labelstudio.xml",
         "cvat.xml",
+        "geojson/sub/b.geojson",
         "cutouts/a.jpg/5.png",
         "crops/sub/b.png/8.png",
     ):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
 from torch.nn import functional
 
 from hqsam_cli.inference.postprocess import mask_crops, mask_crops_by_full_upsampling, probability_crops
@@ -64,6 +66,36 @@ def test_every_pixel_equals_full_upsampling(
         assert np.array_equal(crop.full(), (plain_logits(logits, resize) > 0).numpy())
         assert np.array_equal(crop.full(), other.full())
         assert crop.bits.size == other.bits.size
+
+
+@pytest.mark.parametrize("size", [(480, 640), (1, 300), (97, 31), (750, 1000)], ids=str)
+@pytest.mark.parametrize("kind", [ResizeLongestSide, ResizeSquare])
+@pytest.mark.parametrize("on_arrays", [False, True], ids=["tensors", "arrays"])
+def test_blocks_of_rows_of_a_large_image_equal_full_upsampling(
+    size: tuple[int, int], kind: type[ResizeLongestSide], on_arrays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hqsam_cli.inference.postprocess.MAX_BATCH_PIXELS", size[0] * size[1] - 1)
+    monkeypatch.setattr("hqsam_cli.inference.postprocess.BLOCK_PIXELS", 10_000)
+    resize = kind.of(*size, 1024)
+    rows = torch.stack([random_logits(seed, 256) for seed in range(9)])
+    crops = mask_crops(rows.numpy(), [resize] * 9) if on_arrays else mask_crops(rows, [resize] * 9)
+    for logits, crop in zip(rows, crops, strict=True):
+        assert np.array_equal(crop.full(), (plain_logits(logits, resize) > 0).numpy())
+
+
+@pytest.mark.parametrize(("side", "most"), [(2, 2**25), (60, 2**28)], ids=["small object", "large object"])
+def test_a_mask_in_a_gigapixel_image_takes_about_its_own_pixels(side: int, most: int) -> None:
+    logits = np.full((1, 256, 256), -5, np.float32)
+    logits[0, 80 : 80 + side, 100 : 100 + side] = 5
+    tracemalloc.start()
+    try:
+        (crop,) = mask_crops(logits, [ResizeLongestSide.of(25_000, 40_000, 1024)])
+        area = coco_mask.area(crop.rle) if side < 10 else crop.bits.sum()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert area == pytest.approx((side * 40_000 / 256) ** 2, rel=0.2)
+    assert peak < most
 
 
 def test_masks_of_several_images_in_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:

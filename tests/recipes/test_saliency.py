@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from hqsam_cli.evaluation.metrics import iou
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.modeling.saliency import SaliencyHead
 from hqsam_cli.recipes import saliency

@@ -21,6 +21,8 @@ from hqsam_cli.results.write import write_as, write_same
 from tests.formats.shapes import HEIGHT, WIDTH, a_run, drawn, iou, written
 from tests.results.conftest import document
 
+LABEL_SUFFIXES = (".txt", ".xml", ".json", ".geojson")
+
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
@@ -38,7 +40,7 @@ def test_labels_are_those_that_the_run_would_have_written(tmp_path: Path, made: 
         assert path.read_text() == run.read_text()
         return
     labels, expected = (
-        {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.suffix in (".txt", ".xml", ".json")}
+        {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.suffix in LABEL_SUFFIXES}
         for folder in (path, run)
     )
     assert labels == expected
@@ -120,6 +122,9 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path, made: Path, form:
     value["images"][1]["file_name"] = "../outside/b.png"
     value["images"][2] = {"id": 99, "file_name": str(tmp_path / "c.jpg"), "width": WIDTH, "height": HEIGHT}
     made.write_text(json.dumps(value))
+    (tmp_path / "outside").mkdir()
+    for photo in ("outside/b.png", "c.jpg"):  # GeoJSON has the coordinates of its rasters
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / photo)
     before = set(tmp_path.rglob("*"))
     path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)
     new = set(tmp_path.rglob("*")) - before
@@ -135,7 +140,7 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path, made: Path, form:
         assert {name.rsplit("../", 1)[1] for name in shown} == {"imgs/a.jpg", "outside/b.png", "c.jpg"}
 
 
-@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc", "geojson"])
 def test_labels_that_are_there_are_written_anew(tmp_path: Path, made: Path, form: str) -> None:
     images = tmp_path / "imgs"
 
@@ -175,7 +180,7 @@ def test_labels_that_somebody_edited_stay(
     assert written(edited=True) == ours
 
 
-@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc"])
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "labelme", "voc", "geojson"])
 def test_labels_of_images_that_failed_go(tmp_path: Path, made: Path, form: str) -> None:
     images = tmp_path / "imgs"
     path, _ = write_as(form, tmp_path / "new", open_results(made), {}, images=images, tolerance=DEFAULT_TOLERANCE)

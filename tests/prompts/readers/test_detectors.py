@@ -126,7 +126,7 @@ def test_the_mode_of_boxes_of_detectron2_is_followed(tmp_path: Path) -> None:
         ([{"file": "a.jpg", "annotations": [{"bbox": [1, 2, 3, 4], "bbox_mode": 0}]}], "records of detectron2"),
         ({"Labels": [{"Name": "x", "Instances": [{"BoundingBox": {"Left": 0.1}}]}]}, "labels of AWS Rekognition"),
         ({"items": [{"id": "a", "annotations": [{"label_id": 0}]}], "categories": {}}, "a data set of datumaro"),
-        ({"type": "FeatureCollection", "features": [{"geometry": {}}]}, "GeoJSON"),
+        ({"type": "Feature", "properties": {}, "geometry": {"type": "Point"}}, "GeoJSON"),
         ({"classes": [{"title": "cat"}], "tags": [], "projectType": "images"}, "the classes of a Supervisely project"),
     ],
 )

@@ -1,0 +1,71 @@
+"""`hqsam segment` of TIFFs that are too large to be decoded as a whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from tests.cli.conftest import Run
+
+pytest.importorskip("rasterio", exc_type=ImportError)
+LIMIT = ("--max-pixels", "19199")
+
+
+@pytest.fixture
+def scene(photos: Path, tmp_path: Path) -> list[str]:
+    """A command on the first of the photos as a TIFF of 160 x 120 pixels."""
+    Image.open(photos / "a.jpg").save(tmp_path / "a.tif", compression="tiff_lzw")
+    document = json.loads((tmp_path / "dets.json").read_text())
+    document["images"], document["annotations"] = document["images"][:1], document["annotations"][:1]
+    document["images"][0]["file_name"] = "a.tif"
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    return ["segment", "a.tif"]
+
+
+def masks_in(folder: str) -> list[Any]:
+    return [own["segmentation"] for own in json.loads(Path(folder, "instances.json").read_text())["annotations"]]
+
+
+@pytest.mark.parametrize("windows", ["on", "off"])
+def test_masks_of_windows_of_a_file_are_those_of_the_photo(hqsam: Run, scene: list[str], windows: str) -> None:
+    options = ("--boxes", "a.json", "--windows", windows, "--format", "coco,png,geojson")
+    assert hqsam(*scene, *options, "--output", "whole").code == 0
+    result = hqsam(*scene, *options, *LIMIT, "--output", "read")
+    assert result.code == 0 and "1 of 1 images, 1 masks" in result.err
+    (whole,), (read,) = masks_in("whole"), masks_in("read")
+    assert coco_mask.iou([read], [whole], [0]) > 0.97  # GDAL's resize is not Pillow's
+    mask = np.asarray(Image.open("read/masks/a.tif/5.png"))
+    assert np.array_equal(mask > 0, coco_mask.decode(read))
+    assert json.loads(Path("read/geojson/a.geojson").read_text())["features"][0]["properties"]["category"] == "disc"
+    assert "1 of 1 images already done" in hqsam(*scene, *options, *LIMIT, "--output", "read").err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ((), "too large without prompts (160 x 120 pixels); pass boxes, raise --max-pixels, or cut it"),
+        (("--everything",), "too large without prompts"),
+        (("--salient",), "too large without prompts"),
+        (("--boxes", "a.json", "--format", "crop"), "too large for crops; omit them, raise --max-pixels, or cut it"),
+        (("--boxes", "a.json", "--overlay"), "too large for overlays"),
+        (("--coarse-masks", "masks.json"), "too large for coarse masks"),
+        (("--point", "60,60"), "too large for points without boxes"),
+    ],
+    ids=["bare", "everything", "salient", "crops", "overlays", "coarse masks", "points"],
+)
+def test_what_needs_all_pixels_at_once_says_so(
+    hqsam: Run, scene: list[str], options: tuple[str, ...], reason: str
+) -> None:
+    document = json.loads(Path("a.json").read_text())
+    document["annotations"][0]["segmentation"] = [[25, 25, 95, 25, 95, 95]]
+    Path("masks.json").write_text(json.dumps(document))
+    result = hqsam(*scene, *options, *LIMIT)
+    assert result.code == 3
+    (line,) = [line for line in result.err.splitlines() if "a.tif:" in line]
+    assert f"a.tif: {reason}" in line
