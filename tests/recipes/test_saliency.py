@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.inference.predictor import Predictor
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.modeling.saliency import SaliencyHead
 from hqsam_cli.recipes import saliency
 from hqsam_cli.recipes.saliency import Sample, loss_of, train

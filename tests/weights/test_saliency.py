@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.inference.predictor import Predictor
+from hqsam_cli.modeling.overlap import iou
 from hqsam_cli.weights import saliency
 from hqsam_cli.weights.checkpoints import load_model
 from hqsam_cli.weights.registry import build_model
