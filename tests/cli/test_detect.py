@@ -316,6 +316,10 @@ def test_a_refusal_names_no_hashes() -> None:
     assert changes(given, {**given, "points_per_side": "32"}) == ["prompts were given, are a grid of points"]
     salient = {**given, "detector": "salient+0123456789abcdef"}
     assert changes(found, salient) == ["prompts were found in the images, are those of the most salient object"]
+    assert changes({**found, "format": "png"}, {**given, "format": "coco"}) == [
+        "prompts were found in the images, are given",
+        "`format` was png, is coco",
+    ]
     boxes = {**found, "detector": "0123456789abcdef"}
     assert changes(boxes, found) == ["prompts were boxes of a detector, are found in the images"]
     assert changes(given, {**given, "model": "fedcba9876543210"}) == ["`model` is another"]
