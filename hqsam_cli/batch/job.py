@@ -196,9 +196,8 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
     if contents is None:
         contents = Contents()
     elif contents.end:
-        assert job.journal is not None
-        place = job.journal.parent if isinstance(job.journal, Path) else job.journal
-        check_identity(place, contents, job.remembered, redo=job.config.redo)
+        assert job.output is not None
+        check_identity(job.output, contents, job.remembered, redo=job.config.redo)
     elif outputs is not None:
         outputs.check_not_foreign()
     entries = contents.entries

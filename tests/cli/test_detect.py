@@ -225,6 +225,7 @@ def test_it_goes_on_where_it_stopped_and_does_new_photos_alone(hqsam: Run, photo
     assert [image for image in after["images"] if image["file_name"] != "0.png"] == before["images"]
     changed = hqsam(*command, "--score-threshold", "0.5")
     assert changed.code == 2 and "--score-threshold was 0.001, is 0.5" in changed.err
+    assert f"{detected} contains results of another run" in changed.err
     assert json.loads(detected.read_text())["info"]["detector_sha256"] == after["info"]["detector_sha256"]
 
 
