@@ -16,6 +16,8 @@ from pycocotools import mask as coco_mask
 
 import hqsam_cli
 from hqsam_cli import HqsamError, PolygonConfig, Predictor, SegmentConfig, detect_images, segment_images
+from hqsam_cli.batch.check_config import check_segment
+from hqsam_cli.batch.segment import mask_writers
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.weights.registry import build_model
 
@@ -127,6 +129,13 @@ def test_images_are_rgb_or_gray_arrays(model: HQSam, image: np.ndarray) -> None:
             predictor.predict(wrong, boxes=boxes)
 
 
+def test_one_format_is_a_name_or_a_tuple() -> None:
+    one: Any = "png"
+    for given, wanted in ((one, ("png",)), (("coco,png", "png"), ("coco", "png"))):
+        checked = check_segment(SegmentConfig(format=given), ["imgs"], "out", mask_writers())
+        assert checked.format == wanted
+
+
 def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -> None:
     box, inside = np.array([[5, 5, 60, 50]]), [np.array([[30, 30, 1]])]
     predictor = Predictor(model)
@@ -138,6 +147,10 @@ def test_what_is_given_together_is_one_prompt(model: HQSam, image: np.ndarray) -
     assert (len(none), none.mask.shape, none.xyxy.shape) == (0, (0, 60, 90), (0, 4))
     with pytest.raises(ValueError, match="with the same length"):
         predictor.predict(image, boxes=box, points=inside * 2)
+    with pytest.raises(ValueError, match=r"boxes: \(4,\); pass \(n, 4\) corners"):
+        predictor.predict(image, boxes=np.array([5, 5, 40, 40]))
+    with pytest.raises(ValueError, match="points: pass n arrays"):
+        predictor.predict(image, points=[np.array([[5, 5]])])
     with pytest.raises(ValueError, match="pass boxes"):
         predictor.predict(image)
 

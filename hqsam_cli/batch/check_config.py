@@ -97,7 +97,8 @@ def check_exported(model: ExportedModel, config: SegmentConfig, *, is_bare: bool
 
 def _listed(formats: Sequence[str]) -> tuple[str, ...]:
     """Formats given one by one or separated by commas, without repetitions."""
-    return tuple(dict.fromkeys(name.strip() for text in formats for name in text.split(",")))
+    given = [formats] if isinstance(formats, str) else formats  # one name, in Python
+    return tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",")))
 
 
 def check_formats(formats: Sequence[str], known: Collection[str]) -> None:

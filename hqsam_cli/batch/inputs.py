@@ -21,6 +21,7 @@ from ..progress import Progress
 from ..prompts.fit import check_fits, check_used
 from ..prompts.read import PromptSources
 from ..prompts.table import PromptTable, Selection, bind_prompts
+from ..records import Category
 from .journal import Contents
 
 Inputs: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -101,14 +102,22 @@ def _nothing(inputs: Sequence[str], found: Found) -> str:
 
 
 def bind(
-    given: PromptSources, images: list[SourceImage], selection: Selection, exif: Exif, progress: Progress
+    given: PromptSources,
+    images: list[SourceImage],
+    selection: Selection,
+    exif: Exif,
+    progress: Progress,
+    known: Sequence[Category] = (),
 ) -> PromptTable:
     """Match prompts to images; reports detected formats and skipped prompts.
+
+    Args:
+        known: as in `Categories`.
 
     Raises:
         HqsamError: no prompt is usable, or the box format is implausible.
     """
-    table = bind_prompts(given, images, selection)
+    table = bind_prompts(given, images, selection, known)
     for text in given.recognized:
         progress.say(text)
     for text in table.outside:

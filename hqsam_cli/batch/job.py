@@ -153,7 +153,7 @@ class Plan:
         rewritten: names of other images in `left` with results: their prompts changed, or outputs are missing.
         emptied: names of images in `rewritten` that no longer have prompts, as a file states.
         unmentioned: names of images in `done` that have results but are in no prompt file.
-        redone: names of images in `done` whose results an earlier command made with other options, by `redo`.
+        redone: names of images in `done` whose results an earlier command made with `redo`.
         gone: names of images of earlier runs that were deleted.
         others: names of images of earlier runs that exist, or may exist, and are not among the inputs.
         touched: new fingerprints, by name, of images with a new modification time but the same content.
@@ -196,9 +196,8 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
     if contents is None:
         contents = Contents()
     elif contents.end:
-        assert job.journal is not None
-        place = job.journal.parent if isinstance(job.journal, Path) else job.journal
-        check_identity(place, contents, job.remembered, redo=job.config.redo)
+        assert job.output is not None
+        check_identity(job.output, contents, job.remembered, redo=job.config.redo)
     elif outputs is not None:
         outputs.check_not_foreign()
     entries = contents.entries
@@ -211,7 +210,7 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
     plan = Plan(contents.end, len(entries), has_results, gone=gone)
     inputs = {image.absolute for image in job.images}  # may have other names
     plan.others = sorted(name for name in others.keys() - set(gone) if others[name] not in inputs)
-    for source, fingerprint in _fingerprints(job, contents):
+    for source, fingerprint in _fingerprints(job, entries):
         name = source.file_name
         entry = entries.get(name)
         if entry is None:
@@ -228,7 +227,7 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
             (plan.rewritten if _are_others(entry, prompts) else plan.changed).append(name)
             if prompts.mentioned and not prompts.prompts and entry.results:
                 plan.emptied.append(name)
-        elif _is_redone(entry, contents, job) and (job.config.redo or entry.failure is not None):
+        elif _is_outdated(entry, contents, job) or (_is_redone(entry, job) and entry.failure is not None):
             plan.left.append(source)
             plan.rewritten += [name] if entry.results else []
         elif entry.failure is not None:
@@ -238,7 +237,7 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
                 plan.failed.append(name)
         elif outputs is None or outputs.is_complete(name, entry.results):
             plan.done.append(name)
-            plan.redone += [name] if _is_redone(entry, contents, job) else []
+            plan.redone += [name] if _is_redone(entry, job) else []
         else:
             plan.left.append(source)
             plan.rewritten.append(name)
@@ -248,27 +247,31 @@ def make_plan(job: Job, outputs: Outputs | None, contents: Contents | None = Non
     return plan
 
 
-def _is_redone(entry: Entry, contents: Contents, job: Job) -> bool:
-    """Whether an image has results with other options than those of a job, which only `redo` makes possible."""
-    made_with = entry.identity or contents.identity
-    return bool((job.config.redo or entry.identity) and changes(made_with, job.remembered))
+def _is_outdated(entry: Entry, contents: Contents, job: Job) -> bool:
+    """Whether a job that redoes images has other options than the results of one."""
+    return job.config.redo and bool(changes(entry.identity or contents.identity, job.remembered))
 
 
-def _fingerprints(job: Job, contents: Contents) -> Iterator[tuple[SourceImage, str | None]]:
+def _is_redone(entry: Entry, job: Job) -> bool:
+    """Whether an earlier command redid an image, and this job does not."""
+    return bool(entry.identity) and not job.config.redo
+
+
+def _fingerprints(job: Job, entries: Mapping[str, Entry]) -> Iterator[tuple[SourceImage, str | None]]:
     """Yield each image with its current fingerprint, None if pixels or prompts changed.
 
-    The prompts of images that were redone with other options do not count, so that these keep their results. Remote
+    The prompts of images that an earlier command redid do not count, so that these keep their results. Remote
     files with a new modification time are read in parallel.
     """
 
     def known(source: SourceImage) -> str | None:
-        entry = contents.entries.get(source.file_name)
+        entry = entries.get(source.file_name)
         if entry is None:
             return None
         prompts = job.prompts.for_image(source.file_name)
         if prompts.mentioned is False and entry.results:
             return None
-        return renewed(entry.fingerprint, source, None if _is_redone(entry, contents, job) else prompts)
+        return renewed(entry.fingerprint, source, None if _is_redone(entry, job) else prompts)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, len(job.images), TOGETHER):

@@ -39,7 +39,7 @@ class Entry(NamedTuple):
         lost: number of its prompts, or parts of them, that did not fit it.
         results: number of its masks or boxes.
         offset: of its record in the file.
-        identity: of the command that made it, if it differs from that of the first run.
+        identity: of the command that redid it; empty if none did.
     """
 
     fingerprint: str
@@ -60,7 +60,7 @@ class Beginning:
         others: how many of all these are not among the inputs of this command.
         inputs: digest of the names of all input images, including other shards.
         categories: COCO categories of the results.
-        identity: of this command, if it redoes images of a run with other options.
+        identity: of this command, if it redoes images of a run; else empty.
         began: ISO 8601, UTC.
         host, process, start: where it runs; see `lock.start_of`.
     """

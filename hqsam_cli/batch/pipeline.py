@@ -6,7 +6,7 @@ Remaining images are processed in batches of `batch_size`. An image is done whil
 and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the results of an image
 do not depend on its batch; on a GPU the last bits of a float may. Deleted images are removed from the results, with
 their outputs. Images that are not among the inputs keep their results, and so do images that an earlier command redid
-with other options (`redo`), until their file changes.
+(`redo`), until their file changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from ..configs import changes
 from ..errors import HqsamError, ReaderGoneError
 from ..formats.coco import json_line, shown
 from ..formats.outputs import Outputs
@@ -221,7 +220,7 @@ class _Run:
             )
         if plan.redone:
             names = plan.redone
-            self.progress.say(f"images redone with other options, results kept: {len(names)} ({some_of(names)})")
+            self.progress.say(f"images redone earlier, results kept: {len(names)} ({some_of(names)})")
         if plan.others:
             names = plan.others
             self.progress.say(f"images of earlier commands, results kept: {len(names)} ({some_of(names)})")
@@ -239,7 +238,7 @@ class _Run:
                     others=len(plan.others),
                     inputs=job.inputs or inputs_digest(job.images),
                     categories=self.categories,
-                    identity=job.remembered if changes(self.journal.contents.identity, job.remembered) else {},
+                    identity=job.remembered if job.config.redo and self.known else {},
                 )
             )
         self.progress.on_start(len(job.images), summary.already_done)

@@ -138,7 +138,8 @@ def prepare_segment(
     if config.detection.detector is None and not config.everything and not prompts.salient:
         check_no_detector(config.detection)  # of prompts in tars, which are known only now
         selection = Selection(config.detection.score_threshold, config.detection.max_det)
-        table = bind(given, found.images, selection, config.exif, progress)
+        known = before.categories if config.redo and before is not None else ()
+        table = bind(given, found.images, selection, config.exif, progress, known)
     config = replace(
         config,
         device=compute.type,

@@ -173,7 +173,7 @@ def run_and_exit(run: PreparedRun, reporter: ConsoleReporter, *, dry_run: bool, 
             "without prompts": plan.emptied,
             "not in prompt files": plan.unmentioned,
             "gone": plan.gone,
-            "redone with other options": plan.redone,
+            "redone earlier": plan.redone,
             "of earlier commands": plan.others,
         }
         if job.config.overwrite and job.journal is not None and has_journal(job.journal):

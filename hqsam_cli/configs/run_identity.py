@@ -52,8 +52,9 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         different.remove(DETECTOR)  # its digest includes the threshold
     was, now_is = _origin(before), _origin(now)
     if was != now_is and different:  # their options differ too, and are not named
-        return [f"prompts were {was}, are {now_is}"]
-    return [_change(name, before.get(name, "not given"), now.get(name, "not given")) for name in different]
+        fixed_too = [name for name in different if name in FIXED]
+        return [f"prompts were {was}, are {now_is}", *(_change(name, before, now) for name in fixed_too)]
+    return [_change(name, before, now) for name in different]
 
 
 def fixed(identity: Mapping[str, str]) -> dict[str, str]:
@@ -61,11 +62,12 @@ def fixed(identity: Mapping[str, str]) -> dict[str, str]:
     return {name: identity[name] for name in FIXED if name in identity}
 
 
-def _change(name: str, before: str, now: str) -> str:
+def _change(name: str, before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    was, now_is = before.get(name, "not given"), now.get(name, "not given")
     named = name if name == REVISION else f"`{name}`"
-    if HASH.fullmatch(before) and HASH.fullmatch(now):
+    if HASH.fullmatch(was) and HASH.fullmatch(now_is):
         return f"{named} is another"
-    return f"{named} was {before}, is {now}"
+    return f"{named} was {was}, is {now_is}"
 
 
 def _origin(identity: Mapping[str, str]) -> str:

@@ -171,12 +171,16 @@ class BasePredictor(ABC):
         if len(counts) != 1 or (boxes is None and points is None and masks is None):
             raise ValueError("pass boxes, points or masks, with the same length")
         count = counts.pop()
+        if boxes is not None and np.shape(boxes) != (count, 4):
+            raise ValueError(f"boxes: {np.shape(boxes)}; pass (n, 4) corners x0, y0, x1, y1 in pixels")
+        if any(np.ndim(own) != 2 or np.shape(own)[1] != 3 for own in (() if points is None else points)):
+            raise ValueError("points: pass n arrays (k, 3) of x, y and label, 1 foreground, 0 background")
         prompts = [
             Prompt(
                 annotation_id=n + 1,
                 category_id=1 if class_id is None else int(class_id[n]),
                 box=None if boxes is None else _box(boxes[n]),
-                points=None if points is None else np.asarray(points[n], np.float64).reshape(-1, 3),
+                points=None if points is None else np.asarray(points[n], np.float64),
                 mask=None if masks is None else np.asarray(masks[n], bool),
                 score=None if scores is None else float(scores[n]),
             )

@@ -19,9 +19,10 @@ class Categories:
 
     Args:
         files: the prompt files.
+        known: categories of results that stay; categories of the same name have their ids.
     """
 
-    def __init__(self, files: Sequence[PromptFile]) -> None:
+    def __init__(self, files: Sequence[PromptFile], known: Sequence[Category] = ()) -> None:
         self.listed: list[Category] = []
         self._by_id: dict[int, Category] = {}
         self._by_name: dict[str, Category] = {}
@@ -29,6 +30,9 @@ class Categories:
         named = [category["id"] for file in files for category in file.categories]
         used = [a.category for file in files for a in file.annotations]
         self._reserved = {n for n in (*named, *used) if isinstance(n, int) and n < LARGEST_ID}
+        for category in known:
+            self._add(category)
+        self._known = frozenset(self._by_name)
         for file in files:
             self._files.append({c["id"]: self._listed(c) for c in file.categories})
         self._count = len(self.listed)
@@ -82,7 +86,9 @@ class Categories:
         """The category id of an entry of a file's list."""
         number, name = integer(category["id"]), category["name"]
         known = self._by_name.get(name)
-        if known is not None and (number is None or known["id"] == number or number in self._by_id):
+        if known is not None and (
+            name in self._known or number is None or known["id"] == number or number in self._by_id
+        ):
             return int(known["id"])
         if number is None or number in self._by_id:
             number = self._free()

@@ -188,7 +188,7 @@ def _content(path: str, stdin: BinaryIO | None) -> bytes:
     try:
         return unzipped(read_bytes(path) if is_address(path) else Path(path).read_bytes(), path)
     except OSError as error:
-        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy=KINDS_OF_FILES) from None
+        raise HqsamError(f"cannot be read ({error.strerror})", file=path, remedy="check the path") from None
 
 
 def read_content(content: bytes, file: PromptFile) -> str:

@@ -109,18 +109,24 @@ class _Joined:
 
 
 def bind_prompts(
-    sources: PromptSources, images: Sequence[SourceImage], selection: Selection | None = None
+    sources: PromptSources,
+    images: Sequence[SourceImage],
+    selection: Selection | None = None,
+    known: Sequence[Category] = (),
 ) -> PromptTable:
     """Combine the prompts of each image of the run; entries with equal ids are one prompt.
 
     An id is kept if it is an integer and used by one image; others are derived from the image name and the index of the
     prompt. So the results of an image do not depend on other images of the run.
 
+    Args:
+        known: as in `Categories`.
+
     Raises:
         HqsamError: no image id of a results list without images is the stem of an image.
     """
     selection = selection or Selection()
-    binder = _Binder(sources)
+    binder = _Binder(sources, known)
     for number, file in enumerate(sources.files):
         binder.add_file(number, file, images)
     names = [image.file_name for image in images]
@@ -161,13 +167,13 @@ def bind_prompts(
 class _Binder:
     """Joins the content of files to the prompts of each image."""
 
-    def __init__(self, sources: PromptSources) -> None:
+    def __init__(self, sources: PromptSources, known: Sequence[Category]) -> None:
         self.notes, self.outside = Notes(), list[str]()
         self.joined: dict[str, _Joined] = defaultdict(_Joined)
         # The run of coarse masks is the last file. With others, its categories are added only if masks have them.
         runs = [] if sources.masks is None else [sources.masks.run]
         runs = [replace(run, categories=()) for run in runs] if sources.files else runs
-        self.categories = Categories([*sources.files, *runs])
+        self.categories = Categories([*sources.files, *runs], known)
         self._owners: dict[int, str] = {}  # images by kept prompt ids
         for file in filter(None, [sources.listed]):
             self._add_notes(file)

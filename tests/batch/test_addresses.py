@@ -186,7 +186,7 @@ def test_other_runs_and_other_peoples_objects_are_refused(
     ):
         run(imgs, "memory://bucket/out")
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].exit_code == 0
-    with pytest.raises(UsageError, match="memory://bucket/out/journal contains results of another run"):
+    with pytest.raises(UsageError, match="memory://bucket/out contains results of another run"):
         run(imgs, "memory://bucket/out", identity={"model": "other", "mask_output": "sum"})
     assert run(imgs, "memory://bucket/out", overwrite=True)[0].done == COUNT
     assert len(journal_of(memory, "/bucket/out")) == 1

@@ -68,11 +68,21 @@ def test_again_it_continues_and_other_commands_keep_what_was_redone(images: Path
     assert (summary.done, summary.already_done) == (0, 2)
     summary, heard = run(images, out)
     assert (summary.done, summary.already_done) == (0, 7)
-    assert any("images redone with other options, results kept: 2 (002.jpg, 004.jpg)" in own for own in heard.said)
+    assert any("images redone earlier, results kept: 2 (002.jpg, 004.jpg)" in own for own in heard.said)
     assert contents(out) == made
     Image.new("RGB", (40, 30), (9, 9, 9)).save(images / "004.jpg")  # another photo, for the run's options
     summary, _ = run(images, out)
     assert (summary.done, masks_per_image(out)["002.jpg"], masks_per_image(out)["004.jpg"]) == (1, 1, 2)
+
+
+def test_other_prompts_are_kept_too(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(images, out)
+    assert run(images, out, prompts=OneBox(), redo=True, **these(images, "002.jpg"))[0].done == 1
+    assert run(images, out)[0].already_done == 7
+    assert masks_per_image(out)["002.jpg"] == 1
+    assert run(images, out, redo=True)[0].done == 1, "the prompts of the run again"
+    assert masks_per_image(out)["002.jpg"] == 2
 
 
 def test_with_the_options_of_the_run_it_is_as_before(images: Path, tmp_path: Path) -> None:

@@ -228,6 +228,7 @@ def test_it_goes_on_where_it_stopped_and_does_new_photos_alone(hqsam: Run, photo
     assert [image for image in after["images"] if image["file_name"] != "0.png"] == before["images"]
     changed = hqsam(*command, "--score-threshold", "0.5")
     assert changed.code == 2 and "--score-threshold was 0.001, is 0.5" in changed.err
+    assert f"{detected} contains results of another run" in changed.err
     assert json.loads(detected.read_text())["info"]["detector_sha256"] == after["info"]["detector_sha256"]
 
 
@@ -319,6 +320,10 @@ def test_a_refusal_names_no_hashes() -> None:
     assert changes(given, {**given, "points_per_side": "32"}) == ["prompts were given, are a grid of points"]
     salient = {**given, "detector": "salient+0123456789abcdef"}
     assert changes(found, salient) == ["prompts were found in the images, are those of the most salient object"]
+    assert changes({**found, "format": "png"}, {**given, "format": "coco"}) == [
+        "prompts were found in the images, are given",
+        "`format` was png, is coco",
+    ]
     boxes = {**found, "detector": "0123456789abcdef"}
     assert changes(boxes, found) == ["prompts were boxes of a detector, are found in the images"]
     assert changes(given, {**given, "model": "fedcba9876543210"}) == ["`model` is another"]

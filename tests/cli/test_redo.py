@@ -18,11 +18,26 @@ def test_one_photo_of_a_run_with_a_typed_box(hqsam: Run, photos: Path) -> None:
     assert hqsam(*one, "--redo").code == 0
     coco = json.loads(Path("out/instances.json").read_text())
     assert [image["file_name"] for image in coco["images"]] == ["a.jpg", "sub/b.png"]
-    assert "prompt_box" in coco["annotations"][0] and coco["annotations"][0]["prompt_box"] == [30, 30, 60, 60]
+    assert coco["annotations"][0]["prompt_box"] == [30, 30, 60, 60]
+    assert {own["category_id"] for own in coco["annotations"]} == {3}, "the only category of the run"
     status = json.loads(hqsam("status", "out", "--json").out)
     assert (status["images"], status["done"], status["left"]) == (2, 2, 0)
     plan = hqsam("segment", photos, "--boxes", "dets.json", "-o", "out", "--dry-run")
-    assert "redone with other options  1 (a.jpg)" in plan.out, plan.out
+    assert "redone earlier  1 (a.jpg)" in plan.out, plan.out
+
+
+def test_classes_of_redone_photos_get_ids_that_no_other_class_has(hqsam: Run, photos: Path) -> None:
+    document = json.loads(Path("dets.json").read_text())
+    found = {**document, "categories": [{"id": 3, "name": "object"}]}
+    Path("found.json").write_text(json.dumps(found))
+    assert hqsam("segment", photos, "--boxes", "found.json", "-o", "out", "-f", "coco").code == 0
+    command = ("segment", photos / "a.jpg", "--boxes", "dets.json", "--mask-output", "hq", "-o", "out", "-f", "coco")
+    assert hqsam(*command, "--redo").code == 0
+    coco = json.loads(Path("out/instances.json").read_text())
+    assert coco["categories"] == [{"id": 3, "name": "object"}, {"id": 4, "name": "disc"}]
+    of_a = {own["category_id"] for own in coco["annotations"] if own["image_id"] == 11}
+    assert of_a == {4} and {own["category_id"] for own in coco["annotations"]} == {3, 4}
+    assert "1 of 1 images already done" in hqsam(*command, "--redo").err
 
 
 def test_a_refusal_names_the_options_of_the_masks_not_of_the_detector(hqsam: Run, photos: Path) -> None:

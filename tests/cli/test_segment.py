@@ -375,7 +375,8 @@ def test_prompts_that_are_all_lost_are_a_failure_before_the_model_is_loaded(
     for image in document["images"]:
         image["file_name"] = f"other/{image['id']}.jpg"
     (tmp_path / "other.json").write_text(json.dumps(document))
-    lost = hqsam("segment", photos, "--boxes", "other.json", "--model", "gone.pth")
+    (tmp_path / "broken.pth").write_bytes(b"no model")
+    lost = hqsam("segment", photos, "--boxes", "other.json", "--model", "broken.pth")
     assert lost.code == 1
     (line,) = [line for line in lost.err.splitlines() if "error:" in line]
     assert all(part in line for part in ("other.json", "3 prompts", "other/11.jpg", "a.jpg, sub/b.png"))
