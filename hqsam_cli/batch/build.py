@@ -149,7 +149,7 @@ def _predictor(config: SegmentConfig, models: Models) -> Any:
     if config.mask_output != "sam" and not hq_sam.has_hq:
         raise UsageError(no_hq_message(models.checkpoint, config.mask_output or "hq"))
     if config.everything:
-        shared["choice"] = choice_at_points(config.mask_output)
+        shared["choice"] = choice_at_points(config.mask_output, config.generator)
     device, dtype = models.compute.device, models.compute.dtype
     model = prepare_for_inference(hq_sam, device, dtype)
     if config.compile:

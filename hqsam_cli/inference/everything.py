@@ -25,8 +25,8 @@ from .preprocess import ResizeLongestSide
 from .regions import remove_small_regions
 
 EDGE_TOLERANCE = 20.0  # pixels
-# Points of a crop that are prompted before the masks of others may cover them: a constant, so that masks depend neither
-# on `prompts_per_batch` nor on other images.
+# Points of a crop, after the coarse grid, that are prompted before their masks may cover others: a constant, so that
+# masks depend neither on `prompts_per_batch` nor on other images.
 POINTS_AT_ONCE = 8
 
 CropBox = tuple[int, int, int, int]  # x0, y0, x1, y1
@@ -41,9 +41,12 @@ class _Candidate:
     crop: CropBox
 
 
-def choice_at_points(mask_output: MaskOutput | None) -> MaskChoice:
-    """Masks to keep per point: HQ-SAM's generator keeps the best of three, SAM's keeps all."""
-    return "all" if mask_output == "sam" else "best"
+def choice_at_points(mask_output: MaskOutput | None, config: EverythingConfig) -> MaskChoice:
+    """Masks to keep per point: HQ-SAM's generator keeps the best of three, SAM's keeps all.
+
+    All are also kept where points are skipped: the object at such a point may be larger than the mask that covers it.
+    """
+    return "all" if mask_output == "sam" or config.coarse_points_per_side is not None else "best"
 
 
 class MaskGenerator:
@@ -71,7 +74,7 @@ class MaskGenerator:
             return [self.generate([image])[0] for image in images]
         crops = [(n, box, layer) for n, image in enumerate(images) for box, layer in self._crop_boxes(image)]
         found: list[list[_Candidate]] = [[] for _ in images]
-        points, done = sum(len(self._points(layer)) for _, _, layer in crops), 0
+        points, done = sum(len(grid) for _, _, layer in crops for grid in self._grids(layer)), 0
 
         def on_points(count: int) -> None:
             nonlocal done
@@ -107,18 +110,21 @@ class MaskGenerator:
         cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
         encoded = self.predictor.encode(cropped).without_padding()
         waiting = [
-            self._points(layer) * [pixels.shape[1], pixels.shape[0]]
+            np.concatenate(self._grids(layer)) * [pixels.shape[1], pixels.shape[0]]
             for pixels, (_, _, layer) in zip(cropped, crops, strict=True)
         ]
         found: list[list[_Candidate]] = [[] for _ in crops]
         output, threshold = self.predictor.mask_output, self.config.pred_iou_thresh
         skips = self.config.coarse_points_per_side is not None
+        steps = [len(self._grids(layer)[0]) for _, _, layer in crops]
         while count := sum(map(len, waiting)):
-            step = POINTS_AT_ONCE if skips else count
             prompts = [
-                (row, Prompt(points=np.array([[x, y, 1.0]]))) for row, own in enumerate(waiting) for x, y in own[:step]
+                (row, Prompt(points=np.array([[x, y, 1.0]])))
+                for row, (own, step) in enumerate(zip(waiting, steps, strict=True))
+                for x, y in own[:step]
             ]
-            waiting, asked = [own[step:] for own in waiting], len(prompts)
+            waiting, asked = [own[step:] for own, step in zip(waiting, steps, strict=True)], len(prompts)
+            steps = [POINTS_AT_ONCE] * len(crops)
             for chunk, outputs in self.predictor.logits(encoded, prompts, [output], iou_threshold=threshold):
                 logits, predicted_iou = outputs[output]
                 for n, k in (predicted_iou > threshold).nonzero().tolist():
@@ -140,13 +146,11 @@ class MaskGenerator:
                 count = left
         return found
 
-    def _points(self, layer: int) -> np.ndarray:
-        """Points (n, 2) of crops of a layer in normalized coordinates, in the order in which they are prompted."""
+    def _grids(self, layer: int) -> list[np.ndarray]:
+        """Grids of points (n, 2) in normalized coordinates of a crop, in the order in which they are prompted."""
         sides = self.config.coarse_points_per_side, self.config.points_per_side
-        return np.concatenate([point_grid(self._downscaled(side, layer)) for side in sides if side is not None])
-
-    def _downscaled(self, points_per_side: int, layer: int) -> int:
-        return int(points_per_side / self.config.crop_n_points_downscale_factor**layer)
+        downscale = self.config.crop_n_points_downscale_factor**layer
+        return [point_grid(int(side / downscale)) for side in sides if side is not None]
 
     def _candidate(
         self,

@@ -37,7 +37,7 @@ from hqsam_cli.data.pairs import find_pairs, read_pair
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.files import EMBEDDED, detector_file
 from hqsam_cli.inference.device import Compute, resolve_compute
-from hqsam_cli.inference.everything import MaskGenerator
+from hqsam_cli.inference.everything import MaskGenerator, choice_at_points
 from hqsam_cli.inference.objects import ObjectPredictor
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.inference.speed import random_boxes
@@ -95,13 +95,13 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
     points, _, min_score = points.partition("@")
     single = Predictor(model, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
     if kind == "everything":
-        best = Predictor(model, choice="best", dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
         *coarse, side = points.removesuffix("+loose").split("+")
         first = int(coarse[0]) if coarse else None
         loose = LOOSE if points.endswith("+loose") else {}
-        generator = MaskGenerator(
-            best, EverythingConfig(points_per_side=int(side), coarse_points_per_side=first, **loose)
-        )
+        config = EverythingConfig(points_per_side=int(side), coarse_points_per_side=first, **loose)
+        choice = choice_at_points(model.mask_output, config)
+        at_points = Predictor(model, choice=choice, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
+        generator = MaskGenerator(at_points, config)
         return lambda image: generator.generate([image])[0]
     predictor: PredictsMasks = single
     if kind in ("grid", "both"):

@@ -11,7 +11,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from hqsam_cli.configs import EverythingConfig
-from hqsam_cli.inference.everything import POINTS_AT_ONCE, MaskGenerator, point_grid
+from hqsam_cli.inference import everything
+from hqsam_cli.inference.everything import MaskGenerator, choice_at_points, point_grid
 from hqsam_cli.inference.predictor import Predictor
 from hqsam_cli.records import Instance
 from hqsam_cli.weights.registry import build_model
@@ -101,21 +102,21 @@ def test_progress_within_images_goes_by_points(ours: Predictor, photo: np.ndarra
 
 
 def test_points_that_a_mask_covers_are_skipped_after_a_coarse_grid(
-    ours: Predictor, photo: np.ndarray, chosen: dict[str, Any]
+    ours: Predictor, photo: np.ndarray, chosen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(everything, "POINTS_AT_ONCE", 1)
     options = chosen | {"pred_iou_thresh": -1e9, "stability_score_thresh": 0, "points_per_side": 3}
-    parts: list[float] = []
-    (found,) = MaskGenerator(ours, EverythingConfig(**options, coarse_points_per_side=2), parts.append).generate(
-        [photo]
-    )
-    points = np.concatenate([point_grid(2), point_grid(3)]) * [WIDTH, HEIGHT]
+    config, parts = EverythingConfig(**options, coarse_points_per_side=2), list[float]()
+    (found,) = MaskGenerator(ours, config, parts.append).generate([photo])
     masks = {tuple(own.more["point_coords"][0]): own.mask.full() for own in found}
-    first, later = points[:POINTS_AT_ONCE], points[POINTS_AT_ONCE:]
-    for x, y in later:
-        covered = any(masks[tuple(point)][int(y), int(x)] for point in first)
+    seen = [masks[tuple(point)] for point in point_grid(2) * [WIDTH, HEIGHT]]
+    for x, y in point_grid(3) * [WIDTH, HEIGHT]:
+        covered = any(mask[int(y), int(x)] for mask in seen)
         assert ((x, y) in masks) != covered
-    assert len(first) <= len(masks) < len(points)
+        seen += [] if covered else [masks[x, y]]
+    assert len(masks) < 4 + 9
     assert parts == sorted(parts) and parts[-1] == 1
+    assert choice_at_points("sum", config) == "all" and choice_at_points("sum", EverythingConfig()) == "best"
 
 
 def test_no_masks_is_an_empty_list(ours: Predictor, photo: np.ndarray) -> None:

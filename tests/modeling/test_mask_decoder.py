@@ -64,6 +64,19 @@ def test_shared_and_contracted_equals_plain(decoder: MaskDecoder, inputs: dict[s
 
 
 @torch.no_grad()
+def test_hq_logits_are_those_of_the_given_features_and_background_beyond(
+    decoder: MaskDecoder, inputs: dict[str, Tensor]
+) -> None:
+    whole = decoder(**inputs, valid=None, pixels_per_image=True, mask_tokens=(0,))
+    height, width = 2 * SIDE, 3 * SIDE + 1
+    part = dict(inputs, hq_features=inputs["hq_features"][..., :height, :width])
+    made = decoder(**part, valid=None, pixels_per_image=True, mask_tokens=(0,))
+    torch.testing.assert_close(made.hq[..., :height, :width], whole.hq[..., :height, :width], rtol=1e-4, atol=1e-4)
+    assert (made.hq[..., height:, :] < -30).all() and (made.hq[..., width:] < -30).all()
+    assert torch.equal(made.sam, whole.sam)
+
+
+@torch.no_grad()
 def test_padding_tokens_are_ignored(decoder: MaskDecoder, inputs: dict[str, Tensor]) -> None:
     plain = decoder(**inputs, valid=None, pixels_per_image=True, mask_tokens=(0,))
     padded = dict(inputs, tokens=torch.cat([inputs["tokens"], torch.full((PROMPTS, 4, 256), 9.0)], dim=1))
