@@ -68,8 +68,8 @@ def in_memory(pixels: np.ndarray | Raster) -> np.ndarray:
     """The pixels of an image that was decoded as a whole; an ImageError for others."""
     if isinstance(pixels, Raster):
         height, width, _ = pixels.shape
-        remedy = "pass boxes, raise `max_pixels`, or cut it into tiles"
-        raise ImageError("too large without prompts", detail=f"{width} x {height} pixels", remedy=remedy)
+        remedy = "pass their boxes, raise `max_pixels`, or cut it into tiles"
+        raise ImageError("too large to find objects in", detail=f"{width} x {height} pixels", remedy=remedy)
     return pixels
 
 

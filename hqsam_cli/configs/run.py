@@ -58,7 +58,7 @@ class RunConfig:
     )
     max_pixels: int = option(
         DEFAULT_MAX_PIXELS,
-        "Maximum number of pixels per image; larger images fail.",
+        "Maximum number of pixels per image; larger images fail, except TIFFs, which are read in windows.",
         ADVANCED,
         metavar="N",
         min=1,

@@ -49,9 +49,9 @@ def test_masks_of_windows_of_a_file_are_those_of_the_photo(hqsam: Run, scene: li
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "too large without prompts (160 x 120 pixels); pass boxes, raise --max-pixels, or cut it"),
-        (("--everything",), "too large without prompts"),
-        (("--salient",), "too large without prompts"),
+        ((), "too large to find objects in (160 x 120 pixels); pass their boxes, raise --max-pixels, or cut it"),
+        (("--everything",), "too large to find objects in"),
+        (("--salient",), "too large to find objects in"),
         (("--boxes", "a.json", "--format", "crop"), "too large for crops; omit them, raise --max-pixels, or cut it"),
         (("--boxes", "a.json", "--overlay"), "too large for overlays"),
         (("--coarse-masks", "masks.json"), "too large for coarse masks"),
