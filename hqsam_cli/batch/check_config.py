@@ -116,7 +116,7 @@ def check_places(formats: Collection[str], output: str, images_elsewhere: bool) 
     local = sorted({*linked, *({"geojson"} & set(formats))})
     if local and images_elsewhere:
         raise UsageError(
-            f"{local[0]} needs local image files", remedy="download the images first, or use another --format"
+            f"{local[0]} needs local image files", remedy="download or unpack the images first, or use another --format"
         )
     beside = sorted({*linked, *({"labelme"} & set(formats))})
     if beside and is_address(output):

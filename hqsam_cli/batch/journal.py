@@ -362,6 +362,10 @@ def check_identity(place: Path | str, contents: Contents, identity: dict[str, st
         redo: the command makes images again with other options, so that only what all images share is compared.
     """
     before, now = (fixed(contents.identity), fixed(identity)) if redo else (contents.identity, identity)
+    if redo and before.get("shard") != now.get("shard"):
+        raise UsageError(
+            f"{place} is the output of a shard", remedy="merge the shards, and redo images of their output"
+        )
     if changed := changes(before, now):
         command = contents.info.get("command")
         made = f", made by: {command}" if command else ""

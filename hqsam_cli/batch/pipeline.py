@@ -238,7 +238,7 @@ class _Run:
                     others=len(plan.others),
                     inputs=job.inputs or inputs_digest(job.images),
                     categories=self.categories,
-                    identity=job.remembered if job.config.redo and self.known else {},
+                    identity=job.remembered if job.config.redo and self.journal.contents.end else {},
                 )
             )
         self.progress.on_start(len(job.images), summary.already_done)

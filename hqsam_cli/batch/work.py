@@ -108,7 +108,7 @@ class Worker:
             elif prompt.box is None and prompt.xyxyn is None and prompt.input_box is None:
                 need = "points without boxes"  # in the reduced image, they may be of anything around the object
         if need:
-            remedy = "omit them, raise `max_pixels`, or cut it into tiles"
+            remedy = ("" if need == "show" else "omit them, ") + "raise `max_pixels`, or cut it into tiles"
             raise ImageError(f"too large for {need}", file=item.source.path, remedy=remedy)
 
     def results(self, group: list[WorkItem]) -> list[list[Any]]:

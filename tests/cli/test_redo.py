@@ -26,6 +26,15 @@ def test_one_photo_of_a_run_with_a_typed_box(hqsam: Run, photos: Path) -> None:
     assert "redone earlier  1 (a.jpg)" in plan.out, plan.out
 
 
+def test_redone_photos_are_done_though_the_run_had_no_results(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos / "a.jpg", "--boxes", "dets.json", "-o", "out", "-f", "coco")
+    assert hqsam(*command, "--max-pixels", "100").code != 0
+    assert hqsam(*command, "--mask-output", "hq", "--redo").code == 0
+    assert "1 of 1 images already done" in hqsam(*command, "--mask-output", "hq", "--redo").err
+    plan = hqsam(*command, "--max-pixels", "100", "--dry-run")
+    assert "redone earlier  1 (a.jpg)" in plan.out, plan.out
+
+
 def test_classes_of_redone_photos_get_ids_that_no_other_class_has(hqsam: Run, photos: Path) -> None:
     document = json.loads(Path("dets.json").read_text())
     found = {**document, "categories": [{"id": 3, "name": "object"}]}
@@ -62,3 +71,10 @@ def test_a_refusal_names_the_options_of_the_masks_not_of_the_detector(hqsam: Run
 def test_where_nothing_can_be_redone(hqsam: Run, photos: Path, more: tuple[str, ...], reason: str) -> None:
     refused = hqsam("segment", photos, "--boxes", "dets.json", "--redo", *more)
     assert refused.code == 2 and reason in refused.err, refused.err
+
+
+def test_a_shard_is_merged_first(hqsam: Run, photos: Path) -> None:
+    command = ("segment", photos, "--boxes", "dets.json", "-o", "out", "-f", "coco")
+    assert hqsam(*command, "--shard", "1/2").code == 0
+    refused = hqsam(*command, "--mask-output", "hq", "--redo")
+    assert refused.code == 2 and "is the output of a shard; merge the shards" in refused.err, refused.err
