@@ -32,7 +32,7 @@ def test_redone_photos_are_done_though_the_run_had_no_results(hqsam: Run, photos
     assert hqsam(*command, "--mask-output", "hq", "--redo").code == 0
     assert "1 of 1 images already done" in hqsam(*command, "--mask-output", "hq", "--redo").err
     plan = hqsam(*command, "--max-pixels", "100", "--dry-run")
-    assert "redone earlier  1 (a.jpg)" in plan.out, plan.out
+    assert "redone earlier  1 (imgs/a.jpg)" in plan.out, plan.out
 
 
 def test_classes_of_redone_photos_get_ids_that_no_other_class_has(hqsam: Run, photos: Path) -> None:
