@@ -15,18 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-
-from hqsam_cli.weights.checkpoints import read_checkpoint
-from hqsam_cli.weights.registry import PACKAGED
 
 PHOTOS, BOXES, ROUNDS, MEGAPIXELS = 16, 8, 2, (1.0, 12.0)
 
 
 def authors(folder: Path) -> None:
-    """Encode the masks of all boxes with the authors' package, into theirs.json."""
+    """Encode the masks of all boxes with the authors' package, into theirs.json.
+
+    Not `speed.authors`, because importing that module imports this package, whose time would be the authors'.
+    """
+    import numpy as np
+    from PIL import Image
     from pycocotools.mask import encode
     from segment_anything_hq import SamPredictor, sam_model_registry
 
@@ -47,6 +47,9 @@ def main() -> None:
     """Print medians and ratios of elapsed times."""
     environment = dict(os.environ)  # before ultralytics, imported for its photos, sets the number of threads
     from files import write_photos
+
+    from hqsam_cli.weights.checkpoints import read_checkpoint
+    from hqsam_cli.weights.registry import PACKAGED
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
