@@ -113,7 +113,7 @@ def check_formats(formats: Sequence[str], known: Collection[str]) -> None:
 def check_places(formats: Collection[str], output: str, images_elsewhere: bool) -> None:
     """Raise a UsageError if a format needs local images, or a local output."""
     linked = sorted({"yolo-seg", "yolo-obb"} & set(formats))
-    local = sorted({*linked, *({"geojson"} & set(formats))})
+    local = sorted({"yolo-seg", "yolo-obb", "geojson"} & set(formats))
     if local and images_elsewhere:
         raise UsageError(
             f"{local[0]} needs local image files", remedy="download or unpack the images first, or use another --format"
@@ -219,7 +219,8 @@ def _with_objects(config: SegmentConfig) -> SegmentConfig:
 def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
     prompts, detector = config.prompts, config.detection.detector
     files = [path for path in (prompts.boxes, prompts.points, prompts.coarse_masks) if path is not None]
-    if read_typed(prompts) and (files or prompts.salient or config.everything or detector is not None):
+    typed = read_typed(prompts)
+    if typed and (files or prompts.salient or config.everything or detector is not None):
         name = "box" if prompts.box else "point"
         raise UsageError(
             f"--{name} cannot be combined with other prompts",
@@ -255,10 +256,10 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
         raise UsageError(f"--{name} predicts the boxes", remedy="omit --boxes, --points, --coarse-masks and --salient")
     if detector is not None or prompts.salient or config.everything:
         check_no_files(prompts)
-    if detector is None and (files or prompts.box or prompts.point or prompts.salient or config.everything):
+    is_prompted = bool(files or typed or prompts.salient or config.everything)
+    if detector is None and is_prompted:
         check_no_detector(config.detection)
-    others = (*files, *read_typed(prompts), prompts.salient, config.everything, detector, config.detection.like)
-    if prompts.objects and (any(others) or config.multimask):
+    if prompts.objects and (is_prompted or detector is not None or config.detection.like or config.multimask):
         raise UsageError(
             "--objects selects from the masks found without prompts",
             remedy="omit prompts, --salient, --everything, --detector, --like and --multimask",

@@ -73,6 +73,11 @@ def in_memory(pixels: np.ndarray | Raster) -> np.ndarray:
     return pixels
 
 
+def _decoded(group: Sequence[WorkItem]) -> list[np.ndarray]:
+    """The pixels of images that passed `in_memory`."""
+    return [item.pixels for item in group if isinstance(item.pixels, np.ndarray)]
+
+
 class Step(Protocol[Result]):
     """Processing of decoded images.
 
@@ -189,7 +194,7 @@ class Detect:
 
     def results(self, group: list[WorkItem]) -> list[list[Prompt]]:
         """See `Step`."""
-        found = self.detector.detect([item.pixels for item in group if isinstance(item.pixels, np.ndarray)])
+        found = self.detector.detect(_decoded(group))
         renumbered = [[replace(p, category_id=self.numbers[p.category_id]) for p in own] for own in found]
         pairs = zip(group, renumbered, strict=True)
         return [self.selection.number(item.source.file_name, own) for item, own in pairs]
@@ -222,7 +227,7 @@ class SegmentObjects(DetectAndSegment):
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
-        boxes = self.detection.detector.detect([item.pixels for item in group if isinstance(item.pixels, np.ndarray)])
+        boxes = self.detection.detector.detect(_decoded(group))
         found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
 
@@ -255,5 +260,5 @@ class SegmentEverything(Segment):
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        found = self.generator.generate([item.pixels for item in group if isinstance(item.pixels, np.ndarray)])
+        found = self.generator.generate(_decoded(group))
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]

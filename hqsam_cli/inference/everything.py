@@ -109,14 +109,14 @@ class MaskGenerator:
         """Candidates of each crop (image index, box, layer)."""
         cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
         encoded = self.predictor.encode(cropped).without_padding()
+        grids = [self._grids(layer) for _, _, layer in crops]
         waiting = [
-            np.concatenate(self._grids(layer)) * [pixels.shape[1], pixels.shape[0]]
-            for pixels, (_, _, layer) in zip(cropped, crops, strict=True)
+            np.concatenate(own) * [pixels.shape[1], pixels.shape[0]] for pixels, own in zip(cropped, grids, strict=True)
         ]
         found: list[list[_Candidate]] = [[] for _ in crops]
         output, threshold = self.predictor.mask_output, self.config.pred_iou_thresh
         skips = self.config.coarse_points_per_side is not None
-        steps = [len(self._grids(layer)[0]) for _, _, layer in crops]
+        steps = [len(own[0]) for own in grids]
         while count := sum(map(len, waiting)):
             prompts = [
                 (row, Prompt(points=np.array([[x, y, 1.0]])))

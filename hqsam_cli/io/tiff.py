@@ -53,7 +53,7 @@ def read_other_tiff(content: bytes, path: str, max_pixels: int) -> Image.Image |
         raise Image.DecompressionBombError
     known = tags.get(BANDS, 1) <= MAX_BANDS and tags.get(PLANES, 1) == 1
     known = known and tags.get(COMPRESSION, 1) in OPENCV_COMPRESSIONS
-    # OpenCV would read the first of bands that are no colors.
+    # OpenCV would mix bands that are no colors to gray, as if they were red, green and blue.
     known = known and not (tags.get(BANDS, 1) > 2 and tags.get(PHOTOMETRIC) == MIN_IS_BLACK)
     if known and not _is_complete(tags, len(content)):
         raise ImageError("broken image", file=path, detail="truncated TIFF", remedy="download it again")

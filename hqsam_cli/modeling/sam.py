@@ -210,8 +210,9 @@ class HQSam(nn.Module):
             found["hq"] = hq.expand(-1, iou.shape[1], -1, -1), iou
             for output in ADDED.intersection(outputs):
                 logits = weighted_sum(sam, hq) if output == "auto" else sam + hq
-                ious = torch.cat([iou, sam_iou[:, 1:]], dim=1)
-                found[output] = logits, iou if head is None else head(ious, sam, hq, logits)
+                found[output] = logits, iou
+                if head is not None:
+                    found[output] = logits, head(torch.cat([iou, sam_iou[:, 1:]], dim=1), sam, hq, logits)
         return {output: found[output] for output in outputs}
 
     def _chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:

@@ -32,6 +32,7 @@ from ..io.masks import is_foreground
 from ..records import Annotation, CocoImage, MaskCrop
 from ..weights.checkpoints import load_model
 from .scenes import render_scene
+from .sets import evenly_spaced, find_sets
 
 ARCHITECTURE, CLASS = "yolo11n", "object"
 # Most epochs use the lower resolution, where they are cheap.
@@ -150,12 +151,12 @@ def prepared_data(data: Path, val: Path, out: Path, *, photos: int, scenes: int,
     yaml = out / "data" / "data.yaml"
     if yaml.is_file():
         return yaml
-    sets = {name: find_pairs(data / name).pairs for name in SETS if (data / name).is_dir()}
+    sets = find_sets(data, SETS)
     share = min(1.0, photos / max(sum(map(len, sets.values())), 1))
     finds = find()
     for name, pairs in sets.items():
-        places = np.linspace(0, len(pairs) - 1, math.ceil(share * len(pairs))).round().astype(int)
-        count = write_set(out / "data" / "train", [pairs[place] for place in places], name, finds)
+        chosen = evenly_spaced(pairs, math.ceil(share * len(pairs)))
+        count = write_set(out / "data" / "train", chosen, name, finds)
         _say(f"{name}: {count} images")
     write_scenes(out / "data" / "train", scenes)
     _say(f"validation: {write_set(out / 'data' / 'val', find_pairs(val).pairs, 'val', finds)} images")

@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from ..configs import ObjectsConfig
-from ..data.pairs import Pair, find_pairs, read_pair
+from ..data.pairs import Pair, read_pair
 from ..inference.device import resolve_compute
 from ..inference.objectness import SHAPE, measure_masks
 from ..inference.objects import ObjectPredictor, distinct, to_low_res
@@ -28,7 +28,7 @@ from ..io.masks import is_foreground
 from ..records import Instance, MaskCrop, Prompt
 from ..weights.checkpoints import load_model
 from .detector import SETS, separate_objects
-from .saliency import evenly_spaced
+from .sets import evenly_spaced, find_sets
 
 WIDTH, HEIGHT = 640, 480  # of a mosaic
 SIDES = (1, 2, 3)  # photos per side of a mosaic
@@ -113,7 +113,7 @@ def target_rows(found: Sequence[Instance], objects: Sequence[MaskCrop], measures
 
 def collect(data: Path, out: Path, *, mosaics: int, model: str, device: str) -> list[Rows]:
     """The rows of each scene; those in `out` are not computed again."""
-    sets = {name: find_pairs(data / name).pairs for name in SETS if (data / name).is_dir()}
+    sets = find_sets(data, SETS)
     pairs = [pair for own in sets.values() for pair in own]
     scenes: dict[str, Callable[[], Scene]] = {f"{seed:04d}": partial(mosaic, pairs, seed) for seed in range(mosaics)}
     for name in PHOTOS.keys() & sets.keys():

@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from ..data.pairs import Pair, find_pairs, read_pair
+from ..data.pairs import read_pair
 from ..inference.device import resolve_compute
 from ..inference.predictor import Predictor
 from ..inference.salient import CELL, saliency_features
 from ..io.masks import is_foreground
 from ..modeling.saliency import SaliencyHead
 from ..weights.checkpoints import load_model
+from .sets import evenly_spaced, find_sets
 
 SETS = ("ecssd", "duts_tr", "camo", "ccp_fashion", "balloon")
 BATCH, WARMUP = 16, 50  # photos per step; steps
@@ -39,17 +40,11 @@ class Sample(NamedTuple):
     target: Tensor
 
 
-def evenly_spaced(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """At most `count` of the pairs."""
-    places = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
-    return [pairs[n] for n in places]
-
-
 def collect(data: Path, out: Path, *, photos: int, model: str, device: str) -> list[Sample]:
     """The samples of `photos` of each set; those in `out` are not computed again."""
     compute = resolve_compute(device, "auto")
     predictor = Predictor(load_model(model, compute.device, compute.dtype), dtype=compute.dtype)
-    sets = {name: find_pairs(data / name).pairs for name in SETS if (data / name).is_dir()}
+    sets = find_sets(data, SETS)
     chosen = [(name, pair) for name, pairs in sets.items() for pair in evenly_spaced(pairs, photos)]
     out.mkdir(parents=True, exist_ok=True)
     samples = list[Sample]()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...formats.values import Identifier, JsonObject, dict_or_empty, first_of, list_or_empty, read_numbers
+from ...formats.values import UNNAMED, Identifier, JsonObject, dict_or_empty, first_of, list_or_empty, read_numbers
 from ...io.find import SourceImage
 from ...io.georeference import WGS84, Georeference
 from ...io.images import read_header
@@ -56,7 +56,7 @@ def add_features(file: PromptFile, images: Mapping[Identifier, SourceImage]) -> 
             properties = dict_or_empty(feature.get("properties"))
             shape = _shape(dict_or_empty(feature.get("geometry")), to_pixels, size)
             own_id = str(first_of({**feature, **properties}, ("id",)) or f"feature {number}")
-            name, score = str(first_of(properties, CLASS) or "object"), first_of(properties, SCORE)
+            name, score = str(first_of(properties, CLASS) or UNNAMED), first_of(properties, SCORE)
             add_shape(file, key, own_id, name, shape, OTHERS, where=f"feature {number} of {label}", score=score)
 
 
