@@ -14,7 +14,7 @@ from ..errors import HqsamError, UsageError, first_line
 from ..records import Prompt
 from .device import Compute
 from .prediction import AnyImage, BasePredictor
-from .preprocess import ResizedImage, ResizeLongestSide, prompt_arrays
+from .preprocess import ResizedImage, ResizeLongestSide, ResizeSquare, prompt_arrays
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 
@@ -25,6 +25,7 @@ class ExportedModel:
 
     Attributes:
         image_size: input size S in pixels.
+        square_input: whether images are resized to (S, S), as in SAM 2; otherwise the longest side is resized to S.
         mean, std: of pixels 0 to 255, RGB.
         precision: of the computation: `float32`, `float16` or `int8`.
         mask_outputs: the supported ones; `mask_output` is the default.
@@ -33,6 +34,7 @@ class ExportedModel:
     """
 
     image_size: int
+    square_input: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     precision: str
@@ -89,6 +91,8 @@ class ExportedPredictor(BasePredictor):
     ) -> None:
         super().__init__(model.image_size, mask_output=mask_output or model.mask_output, **options)
         self.model, self.compute = model, compute
+        if model.square_input:
+            self.resize_type = ResizeSquare
         self.encoder, self.decoder = (_session(folder / name, compute) for name in (ENCODER, DECODER))
 
     @property

@@ -80,14 +80,14 @@ class ResizeSquare(ResizeLongestSide):
         return cls(height, width, side, side, side)
 
     def apply_image(self, image: np.ndarray) -> np.ndarray:
-        """Resize an image, uint8 (H, W) or (H, W, 3), to float32 0 to 255, bilinear and anti-aliased."""
-        import torch
-        from torch.nn import functional
+        """Resize an image, uint8 (H, W) or (H, W, 3), to float32 0 to 255.
 
-        planes = torch.from_numpy(np.atleast_3d(image).astype(np.float32)).permute(2, 0, 1)[None]
+        Of floats, Pillow's bilinear filter is that of torch with `antialias`, as in SAM 2.
+        """
         size = (self.side, self.side)
-        resized = functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)[0]
-        return resized.permute(1, 2, 0).numpy().reshape(*size, *image.shape[2:])
+        planes = [Image.fromarray(own.astype(np.float32)) for own in np.moveaxis(np.atleast_3d(image), -1, 0)]
+        resized = [np.asarray(own.resize(size, Image.Resampling.BILINEAR)) for own in planes]
+        return np.stack(resized, axis=-1).reshape(*size, *image.shape[2:])
 
 
 class WindowedImage(Protocol):

@@ -14,6 +14,7 @@ from .transformer import TwoWayTransformer, flat_pixels, per_prompt
 
 BACKGROUND = -32.0  # logit of pixels outside of the image
 MASK_TOKENS = 4  # 0 for single-mask output, 1 to 3 for whole, part and subpart
+HQ_TOKEN = 1 + MASK_TOKENS  # its place among the output tokens, after that of the IoU
 
 
 class MaskLogits(NamedTuple):
@@ -132,7 +133,7 @@ class MaskDecoder(nn.Module):
         if valid is not None:
             seen = valid.new_ones(own.shape[:2])
             if use_hq is not None:
-                seen = torch.cat([seen[:, :-1], use_hq.expand_as(seen[:, :1])], dim=1)
+                seen = seen & (use_hq | (torch.arange(own.shape[1], device=seen.device) != HQ_TOKEN))
             valid = torch.cat([seen, valid], dim=1)
         hidden, pixels = self.transformer(
             torch.cat([own, tokens], dim=1),
@@ -186,7 +187,7 @@ class MaskDecoder(nn.Module):
 
     def _hq_weights(self, hidden: Tensor) -> Tensor:
         """Output of the HQ token's MLP, (P, C / 8), from the transformer's tokens (P, 6 + T, C)."""
-        out: Tensor = self.hf_mlp(hidden[:, 1 + MASK_TOKENS])
+        out: Tensor = self.hf_mlp(hidden[:, HQ_TOKEN])
         return out
 
     def _hq_logits(self, token: Tensor, upscaled: Tensor, hq_features: Tensor, image_index: Tensor) -> Tensor:

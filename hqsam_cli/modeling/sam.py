@@ -197,7 +197,7 @@ class HQSam(nn.Module):
                 is_wanted=None if iou_threshold is None else lambda iou: iou[:, columns].amax(dim=1) > iou_threshold,
             )
             iou = sam_iou[:, columns]
-            chosen = self._chosen(sam, iou, choice)
+            chosen = self.chosen(sam, iou, choice)
             if chosen is not None:
                 iou = iou.gather(1, chosen)
                 if sam.shape[1]:
@@ -215,7 +215,7 @@ class HQSam(nn.Module):
                     found[output] = logits, head(torch.cat([iou, sam_iou[:, 1:]], dim=1), sam, hq, logits)
         return {output: found[output] for output in outputs}
 
-    def _chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:
+    def chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:
         """Index of the mask to keep, long (P, 1), of those with logits `sam` (P, K, h, w) and IoUs (P, K); None: all.
 
         `sam` has no masks if only the HQ token's are wanted and the choice does not depend on them.

@@ -44,7 +44,7 @@ OPSET = 17  # the first with LayerNormalization
 MIN_IOU = {"float32": 0.999, "float16": 0.95, "int8": 0.5}  # mean IoU of an exported model's masks with torch's
 LARGEST_FILE = 2**31 - 2**24  # bytes; protobuf files end at 2 GiB, larger weights are stored beside the graph
 BOXES, GRID = 6, 3  # prompts in a photo on which masks are compared: boxes of objects, and points per side
-ENCODER_OUTPUTS = ("embedding", "hq_features")
+HIGH_RES = ("high_res_8", "high_res_4")  # of a SAM 2
 DECODER_OUTPUTS = ("sam", "iou", "hq", "weight", "iou_sum", "iou_auto")  # the first two of a plain SAM
 PROMPT_INPUTS = ("image_index", "points", "labels", "masks", "has_mask")
 
@@ -78,7 +78,7 @@ class Export:
 
 
 class _Encoder(nn.Module):
-    """Images (B, 3, S, S) to `ENCODER_OUTPUTS`; only the embedding of a plain SAM."""
+    """Images (B, 3, S, S) to their features, those of `feature_names`."""
 
     def __init__(self, model: HQSam) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         features = self.model.encode(images, hq=self.model.has_hq)
-        return tuple(x for x in (features.embedding, features.hq) if x is not None)
+        return tuple(x for x in (features.embedding, features.hq, *features.high_res) if x is not None)
 
 
 class _Decoder(nn.Module):
@@ -108,13 +108,13 @@ class _Decoder(nn.Module):
         labels: Tensor,
         masks: Tensor,
         has_mask: Tensor,
-        hq_features: Tensor | None = None,
-        use_hq: Tensor | None = None,
+        *features: Tensor,
     ) -> tuple[Tensor, ...]:
-        encoder = self.model.prompt_encoder
+        model, encoder = self.model, self.model.prompt_encoder
+        hq_features, *high_res = features[:-1] if model.has_hq else (None, *features)
         prompts = PromptBatch(image_index, points, labels, masks, has_mask, ragged=True)
         tokens, valid = encoder.sparse_tokens(prompts)
-        sam, hq, iou = self.model.mask_decoder(
+        sam, hq, iou = model.mask_decoder(
             embedding[image_index] + encoder.dense_embeddings(prompts),
             encoder.pe_layer.grid(*embedding.shape[-2:]),
             hq_features,
@@ -123,11 +123,17 @@ class _Decoder(nn.Module):
             valid,
             pixels_per_image=False,
             mask_tokens=(0, 1, 2, 3),
-            use_hq=use_hq,
+            high_res=tuple(high_res),
+            use_hq=features[-1] if model.has_hq else None,
         )
+        chosen = model.chosen(sam, iou, "single")
+        if chosen is not None:
+            maps = chosen[..., None, None].expand(-1, 1, *sam.shape[2:])
+            sam = torch.cat([sam.gather(1, maps), sam[:, 1:]], dim=1)
+            iou = torch.cat([iou.gather(1, chosen), iou[:, 1:]], dim=1)
         if hq is None:
             return sam, iou
-        single, head = sam[:, :1], self.model.mask_decoder.hf_iou_head
+        single, head = sam[:, :1], model.mask_decoder.hf_iou_head
         sums = single + hq, weighted_sum(single, hq)
         ious = (iou[:, :1] if head is None else head(iou, single, hq, logits) for logits in sums)
         return sam, iou, hq, auto_weight(sam), *ious
@@ -150,7 +156,7 @@ def export_model(
         precision: `int8` quantizes the weights of matrix products to 8 bits, and their inputs as they are computed.
 
     Raises:
-        UsageError: the folder is not empty, a package of the extra `onnx` is missing, or it is a SAM 2.
+        UsageError: the folder is not empty, or a package of the extra `onnx` is missing.
         HqsamError: the checkpoint cannot be loaded, the masks differ, or files cannot be written.
     """
     _check_packages()
@@ -158,8 +164,6 @@ def export_model(
         raise UsageError("already exists", file=folder, remedy="choose a new folder, or delete it")
     checkpoint = find_checkpoint(model, say)
     hq_sam = load_checkpoint(checkpoint)
-    if hq_sam.square_input:
-        raise UsageError("models of the SAM 2 family cannot be exported", file=checkpoint, remedy="use a SAM or HQ-SAM")
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:
@@ -198,9 +202,11 @@ def _traced(model: HQSam, folder: Path) -> list[str]:
     """Write the float32 graphs of a model, and return their names."""
     side, hq = model.image_size, model.has_hq
     images = torch.zeros(2, 3, side, side)
-    outputs = ENCODER_OUTPUTS if hq else ENCODER_OUTPUTS[:1]
+    encoder = _Encoder(model)
+    features = encoder(images)
+    outputs = ["embedding", *(["hq_features"] if hq else []), *HIGH_RES][: len(features)]
     dynamic = {name: {0: "images"} for name in ("images", *outputs)}
-    _trace(_Encoder(model), (images,), folder / ENCODER, ["images"], outputs, dynamic)
+    _trace(encoder, (images,), folder / ENCODER, ["images"], outputs, dynamic)
 
     # Two rows with padding, so that nothing depends on the number of tokens.
     labels = torch.tensor([[BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, ABSENT], [FOREGROUND_POINT, -1, ABSENT], [1, 2, 3]])
@@ -212,9 +218,8 @@ def _traced(model: HQSam, folder: Path) -> list[str]:
         masks,
         torch.tensor([True, False, True]),
     )
-    embedding, *features = _Encoder(model)(images)
-    given = (embedding, *prompts, *features, *([torch.tensor(True)] if hq else []))
-    names = [ENCODER_OUTPUTS[0], *PROMPT_INPUTS, *([ENCODER_OUTPUTS[1], "use_hq"] if hq else [])]
+    given = (features[0], *prompts, *features[1:], *([torch.tensor(True)] if hq else []))
+    names = [outputs[0], *PROMPT_INPUTS, *outputs[1:], *(["use_hq"] if hq else [])]
     made = DECODER_OUTPUTS if hq else DECODER_OUTPUTS[:2]
     dynamic |= {name: {0: "prompts"} for name in (*PROMPT_INPUTS, *made)}
     dynamic |= {name: {0: "prompts", 1: "points"} for name in ("points", "labels")}
@@ -326,6 +331,7 @@ def _describe(model: HQSam, checkpoint: Path, precision: Precision, folder: Path
     outputs: tuple[MaskOutput, ...] = ("auto", "sum", "hq", "sam") if model.has_hq else ("sam",)
     return ExportedModel(
         image_size=model.image_size,
+        square_input=model.square_input,
         mean=PIXEL_MEAN,
         std=PIXEL_STD,
         precision=precision,

@@ -15,7 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from hqsam_cli.errors import HqsamError, UsageError
+from hqsam_cli.inference.device import Compute
+from hqsam_cli.inference.exported import ExportedPredictor
+from hqsam_cli.inference.predictor import Predictor
+from hqsam_cli.records import Prompt
 from hqsam_cli.weights import export as module
+from hqsam_cli.weights.checkpoints import load_model
 from hqsam_cli.weights.export import export_model
 from hqsam_cli.weights.exported import find_exported
 from hqsam_cli.weights.registry import ARCHITECTURES, build_model, hiera_architecture, vit_architecture
@@ -101,11 +106,35 @@ def test_nothing_is_overwritten_and_missing_packages_are_named(
         export_model("lite", exported.parent / "new", [photo])
 
 
-def test_models_of_sam2_are_refused(tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("has_hq", [True, False], ids=["HQ-SAM 2", "SAM 2"])
+def test_a_sam2(has_hq: bool, tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ARCHITECTURES, "hiera_t", hiera_architecture(16, 1, (1, 1, 2, 1), (3,)))
-    model = random_model(tmp_path / "plain.safetensors", "hiera_t", 64, has_hq=False)
-    with pytest.raises(UsageError, match=r"plain\.safetensors: models of the SAM 2 family cannot be exported"):
-        export_model(str(model), tmp_path / "out", [photo])
+    path = random_model(tmp_path / "small.safetensors", "hiera_t", 128, has_hq=has_hq)
+    made = export_model(str(path), tmp_path / "out", [photo])
+    assert all(own.mean >= 0.999 and own.masks >= 40 for own in made.agreements)
+    description = find_exported(str(tmp_path / "out"))
+    assert description is not None and description.square_input
+    ours, theirs = (
+        ExportedPredictor(tmp_path / "out", description, Compute("cpu", "float32")),
+        Predictor(load_model(path)),
+    )
+    boxes = [Prompt(box=(10.0 * k, 5.0 * k, 90 + 9.0 * k, 150)) for k in range(9)]
+    coarse = np.zeros(photo.shape[:2], bool)
+    coarse[30:90, 40:160] = True
+    # The second photo is the same in another shape, and the mask has neither points nor a box.
+    prompts = [(0, own) for own in boxes] + [(1, Prompt(points=np.array([[50.0, 60, 1], [9, 9, 0]])))]
+    outputs = description.mask_outputs
+    predictors = ours, theirs
+    encoded = [own.encode([photo, photo[:90]]) for own in predictors]
+    for asked in (prompts, [(1, Prompt(mask=coarse[:90]))]):
+        for ours.choice in ("single", "all"):
+            theirs.choice = ours.choice
+            pairs = zip(predictors, encoded, strict=True)
+            (_, actual), (_, expected) = (next(own.logits(features, asked, outputs)) for own, features in pairs)
+            for output in outputs:
+                (logits, iou), (their_logits, their_iou) = actual[output], expected[output]
+                np.testing.assert_allclose(logits, their_logits, atol=1e-4 * np.ptp(their_logits.numpy()))
+                np.testing.assert_allclose(iou, their_iou, atol=1e-4)
 
 
 def test_names_take_precedence_over_folders(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..layers import MLP
 from ..mask_decoder import MASK_TOKENS, MaskDecoder
@@ -30,7 +31,7 @@ class Sam2PromptEncoder(PromptEncoder):
             return super().sparse_tokens(prompts)
         has_box = (labels == BOX_TOP_LEFT).any(dim=1, keepdim=True)
         padding = torch.where(has_box, PADDING_POINT, ABSENT).to(labels.dtype)
-        points = torch.cat([points, torch.zeros_like(points[:, :1])], dim=1)
+        points = functional.pad(points, (0, 0, 0, 1))
         padded = replace(prompts, points=points, labels=torch.cat([labels, padding], dim=1), ragged=True)
         return super().sparse_tokens(padded)
 
@@ -84,10 +85,10 @@ class HQSam2(HQSam):
         zeros = zeros.expand(-1, -1, *(4 * side for side in embedding.shape[-2:]))
         return ImageFeatures(embedding, zeros if hq else None, tuple(high_res))
 
-    def _chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:
+    def chosen(self, sam: Tensor, iou: Tensor, choice: MaskChoice) -> Tensor | None:
         """See `HQSam`; an unstable single mask is replaced by the best of the other three."""
         if choice != "single":
-            return super()._chosen(sam, iou, choice)
+            return super().chosen(sam, iou, choice)
         single = sam[:, :1]
         is_stable = stability_score(single, OFFSET) >= STABLE
         is_empty = single.amax(dim=(-2, -1)) <= -OFFSET
