@@ -17,12 +17,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..configs import MaskOutput, Windows
+from ..modeling.overlap import mask_iou
 from ..modeling.sam import HQSam
 from ..records import Box, Instance, MaskCrop, ProbabilityCrop, Prompt
 from .coarse_masks import prompt_box
+from .postprocess import SCALE
 from .prediction import to_instances
 from .predictor import EncodedImages, Predictor
 from .preprocess import ResizeLongestSide
+from .tiles import better_explained, tent
 
 LARGE_IMAGE = 1.5  # longer side, in input sizes of the model, of the images that `auto` has windows in
 # The side of a window: CONTEXT times the longer side of the object box, or up to CONTEXT_OF_SMALL times if that is less
@@ -37,6 +40,10 @@ SHARED, SHARED_CONTEXT = 1.5, 2.0
 SMALL_OBJECT = 1 / 8
 MAX_LOGIT = 32.0  # of a mask prompt, as in SAM's training
 WINDOWS_PER_BATCH = 8
+# An object whose box is at least this large, as a fraction of the image's longer side, is segmented in tiles too if the
+# IoU of SAM's mask with that of the HQ token is below ALIKE. The side of a tile, as a fraction of that of the box.
+TILED: frozenset[MaskOutput] = frozenset({"auto", "hq"})  # `sum` has filled gaps in tiles too
+LARGE_OBJECT, ALIKE, TILE = 0.3, 0.65, 0.62
 
 
 class Window(NamedTuple):
@@ -57,6 +64,10 @@ class Window(NamedTuple):
     def contains(self, other: Window) -> bool:
         """Whether another window is part of this one."""
         return self.x0 <= other.x0 and self.y0 <= other.y0 and other.x1 <= self.x1 and other.y1 <= self.y1
+
+    def within(self, other: Window) -> Window:
+        """This window in pixels of another one."""
+        return Window(self.x0 - other.x0, self.y0 - other.y0, self.x1 - other.x0, self.y1 - other.y0)
 
     def prompt(self, prompt: Prompt) -> Prompt:
         """The box and the points of a prompt in pixels of the window; points outside of it are left out."""
@@ -107,6 +118,19 @@ def plan_windows(boxes: Mapping[int, Box], shape: tuple[int, ...], side: int) ->
     return windows
 
 
+def plan_tiles(box: Box, shape: tuple[int, ...]) -> list[Window]:
+    """One, two or four squares that cover the box of an object in an image of shape (H, W, ...)."""
+    side = TILE * longer_side(box)
+    margin = 0.01 * side
+
+    def centers(low: float, high: float) -> tuple[float, ...]:
+        ends = low - margin + side / 2, high + margin - side / 2
+        return ends if high - low > side else ((low + high) / 2,)
+
+    x, y = centers(box[0], box[2]), centers(box[1], box[3])
+    return [Window.around((left, top, left, top), side, *shape[:2]) for top in y for left in x]
+
+
 class WindowPredictor(Predictor):
     """A `Predictor` that also segments objects in windows.
 
@@ -143,6 +167,8 @@ class WindowPredictor(Predictor):
                     asked = [_Asked(view, prompts[row][n], extents[name][n]) for view, n in numbers]
                     for (_, n), own in zip(numbers, self._in_windows(whole, views, batch, asked, name), strict=True):
                         found[name][row][n * len(own) : (n + 1) * len(own)] = own
+            if self.choice == "single":
+                self._refine_in_tiles(whole, prompts[row], [found[name][row] for name in found if name in TILED])
         return found
 
     @torch.inference_mode()
@@ -164,19 +190,13 @@ class WindowPredictor(Predictor):
             return []
         (resize,) = encoded.resizes
         first = self._answers(encoded, [(0, own.prompt) for own in asked], list({output, "sam"}))
-        maps = torch.tensor([_from_view(windows[own.view], views.resizes[own.view], resize) for own in asked])
-
-        def seen(logits: Tensor) -> Tensor:
-            """Logits of the whole image in the pixels of the windows."""
-            grid = functional.affine_grid(maps.to(logits.device), list(logits.shape), align_corners=False)
-            return functional.grid_sample(logits, grid, padding_mode="border", align_corners=False)
-
+        maps = [_from_view(windows[own.view], views.resizes[own.view], resize) for own in asked]
         sam, scores = first["sam"]
         best = scores.argmax(dim=1).view(-1, 1, 1, 1).expand(-1, 1, *sam.shape[2:])
-        guide = seen(sam.gather(1, best)).clamp(-MAX_LOGIT, MAX_LOGIT)
+        guide = _sampled(sam.gather(1, best), maps, resize).clamp(-MAX_LOGIT, MAX_LOGIT)
         inside = [(own.view, windows[own.view].prompt(own.prompt)) for own in asked]
         values, scores = self._answers(views, inside, [output], guide)[output]
-        whole = seen(first[output][0])
+        whole = _sampled(first[output][0], maps, resize)
         small = SMALL_OBJECT * max(resize.height, resize.width)
         added = torch.tensor([longer_side(own.box) >= small for own in asked], device=whole.device)
         values = values + whole * added.view(-1, 1, 1, 1)
@@ -189,6 +209,50 @@ class WindowPredictor(Predictor):
             ]
             for own in asked
         ]
+
+    @torch.inference_mode()
+    def _refine_in_tiles(
+        self, whole: EncodedImages, prompts: Sequence[Prompt], outputs: Sequence[list[Instance]]
+    ) -> None:
+        """Replace masks of an image by those of tiles, if these are better explained by its colors; see `tiles`.
+
+        Args:
+            outputs: instances of the prompts, by mask output.
+        """
+        (image,), shape = whole.images, whole.images[0].source.shape
+        least = LARGE_OBJECT * max(shape[:2])
+        boxes = {n: own.box for n, own in enumerate(prompts) if own.box is not None}
+        large = [n for n, box in boxes.items() if longer_side(box) >= least]
+        if not large or not outputs:
+            return
+        first = self._answers(whole, [(0, prompts[n]) for n in large], ["sam", "hq"])
+        for n, sam, hq in zip(large, first["sam"][0], first["hq"][0], strict=True):
+            if mask_iou(sam > 0, hq > 0) >= ALIKE:
+                continue
+            tiles = plan_tiles(boxes[n], shape)
+            area = Window(*tiles[0][:2], *tiles[-1][2:])
+            canvas = self.resize_type.of(area.y1 - area.y0, area.x1 - area.x0, 2 * self.image_size)
+            logits = _sampled(hq[None], [_from_view(area, canvas, image.resize)], canvas)
+            sums, weights = torch.zeros_like(logits), torch.zeros_like(logits)
+            for tile in tiles:
+                view = self.encode([image.source[tile.y0 : tile.y1, tile.x0 : tile.x1]], hq=True)
+                (resize,) = view.resizes
+                guide = _sampled(sam[None], [_from_view(tile, resize, image.resize)], resize)
+                asked = [(0, tile.prompt(prompts[n]))]
+                found, _ = self._answers(view, asked, ["hq"], guide.clamp(-MAX_LOGIT, MAX_LOGIT))["hq"]
+                share = tent(resize).to(found.device)
+                maps = [_from_view(area.within(tile), canvas, resize)]
+                sums += _sampled(found * share, maps, canvas, "zeros")
+                weights += _sampled(share, maps, canvas, "zeros")
+            logits = logits + sums / weights.clamp(min=1e-6)
+            prompt = [(0, prompts[n])]
+            ((_, instance),) = to_instances(prompt, [canvas], logits, torch.zeros(1, 1), soft=self.soft)
+            other, part = (
+                area.placed(instance, prompts[n], *shape[:2]),
+                (slice(area.y0, area.y1), slice(area.x0, area.x1)),
+            )
+            for instances in outputs:
+                instances[n] = better_explained(instances[n], other, image.source[part], part)
 
     def _answers(
         self,
@@ -223,8 +287,16 @@ def _from_view(window: Window, view: ResizeLongestSide, image: ResizeLongestSide
     """Affine map (2, 3) from coordinates in the input of a window to those in the input of its image, both -1 to 1."""
     across, down = image.input_width / image.width, image.input_height / image.height
     x, y = across * (window.x1 - window.x0) / view.input_width, down * (window.y1 - window.y0) / view.input_height
+    x, y = (own * view.side / image.side for own in (x, y))
     left, top = (2 * start / image.side - 1 for start in (across * window.x0, down * window.y0))
     return [[x, 0.0, left + x], [0.0, y, top + y]]
+
+
+def _sampled(logits: Tensor, maps: list[list[list[float]]], view: ResizeLongestSide, padding: str = "border") -> Tensor:
+    """Logits (N, K, h, w) of images at the logits of N views of them; see `_from_view`."""
+    size = [len(maps), 1, view.side // SCALE, view.side // SCALE]
+    grid = functional.affine_grid(torch.tensor(maps, device=logits.device), size, align_corners=False)
+    return functional.grid_sample(logits, grid, padding_mode=padding, align_corners=False)
 
 
 def _extents(prompts: Sequence[Prompt], found: Sequence[Instance]) -> dict[int, Box]:
