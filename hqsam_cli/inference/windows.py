@@ -220,6 +220,8 @@ class WindowPredictor(Predictor):
             outputs: instances of the prompts, by mask output.
         """
         (image,), shape = whole.images, whole.images[0].source.shape
+        if not isinstance(image.source, np.ndarray):  # its pixels do not fit into memory
+            return
         least = LARGE_OBJECT * max(shape[:2])
         boxes = {n: own.box for n, own in enumerate(prompts) if own.box is not None}
         large = [n for n, box in boxes.items() if longer_side(box) >= least]
