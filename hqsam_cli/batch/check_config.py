@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from ..configs import DEFAULT_TOLERANCE, STDIN, DetectorConfig, PromptConfig, RunConfig, SegmentConfig
 from ..configs.detect import LIKELY_OBJECT
-from ..configs.formats import EITHER_FORMATS, MASK_FORMATS
+from ..configs.formats import EITHER_FORMATS
 from ..configs.option import changed
 from ..errors import UsageError
 from ..inference.exported import ExportedModel
@@ -105,8 +105,7 @@ def check_formats(formats: Sequence[str], known: Collection[str]) -> None:
     """Raise a UsageError for an unknown format, or one whose package is not installed."""
     for name in formats:
         if name not in known:
-            choices = ", ".join(own for own in known if own in MASK_FORMATS)  # overlays have an option of their own
-            raise UsageError("unknown format", option="format", value=name, remedy=f"choose from {choices}")
+            raise UsageError("unknown format", option="format", value=name, remedy=f"choose from {', '.join(known)}")
     if "geojson" in formats and find_spec("rasterio") is None:
         raise UsageError("geojson needs rasterio", option="format", remedy="pip install 'hqsam-cli[geo]'")
 

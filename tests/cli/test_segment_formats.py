@@ -162,7 +162,6 @@ def test_exclusive_masks_overlap_in_no_format_and_empty_ones_are_counted(hqsam: 
         (("--format", "png", "--segmentation", "polygon"), "--segmentation: applies to COCO and NDJSON only"),
         (("--tolerance", "1"), "--tolerance: applies to polygons only"),
         (("--format", "yolo"), "choose from coco, png, idmap, ndjson, yolo-seg"),
-        (("--format", "yolo"), "geojson, cutout, crop\n"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(
