@@ -60,7 +60,7 @@ def build_step(
     """Load the models and build the step that predicts masks.
 
     Args:
-        categories: of prompts from files; a detector has its own.
+        categories: of the results; see `Detect` for those of a detector.
         detector: the detector, if already loaded.
         progress: receives the progress within an image, if it takes long.
 
@@ -72,7 +72,7 @@ def build_step(
     if config.everything:
         from ..inference.everything import MaskGenerator
 
-        return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), config)
+        return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), categories, config)
     if config.prompts.salient:
         from ..weights.saliency import make_salient_predictor
 
@@ -89,8 +89,8 @@ def build_step(
         from ..weights.objectness import load_objectness
 
         objects = ObjectPredictor(predictor, config.objects, load_objectness(predictor.model))
-        return SegmentObjects(detector, objects, config)
-    return DetectAndSegment(detector, predictor, config)
+        return SegmentObjects(detector, objects, categories, config)
+    return DetectAndSegment(detector, predictor, categories, config)
 
 
 def boxes_config(config: DetectorConfig, *, finds_objects: bool) -> DetectorConfig:

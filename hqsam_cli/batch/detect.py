@@ -19,6 +19,7 @@ from ..formats.yolo import YoloWriter
 from ..inference.device import resolve_compute
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
+from ..prompts.categories import Categories, renumber_categories
 from ..prompts.read import read_prompt_file
 from ..prompts.table import PromptTable, Selection, number_images
 from .check_config import check_redo, errors_allowed
@@ -88,7 +89,9 @@ def prepare_detect(
     compute = resolve_compute(config.device, "auto")
     settings = replace(settings, detector=settings.detector or EMBEDDED)
     _, detector = load_detector(settings, examples, compute.device, progress, may_fetch=may_fetch)
-    step = Detect(detector, Selection(), () if listed is None else listed.categories)
+    known = [] if before is None else before.known_categories(redo=config.redo)
+    known = known if listed is None else Categories([listed], known).listed
+    step = Detect(detector, Selection(), renumber_categories(detector.categories, known))
     config = replace(config, format=form, device=compute.type)
     job = Job(
         images=found.images if path is None else stamped(found.images),

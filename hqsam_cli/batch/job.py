@@ -302,6 +302,11 @@ def check_categories(before: Sequence[Category], now: Sequence[Category], kept: 
             )
 
 
+def in_order(before: Sequence[Category], now: Sequence[Category]) -> list[Category]:
+    """Keep the order of the last command's categories, which its labels use, and append new ones."""
+    return list({**{own["id"]: own for own in before}, **{own["id"]: own for own in now}}.values())
+
+
 def _gone(images: Sequence[SourceImage], others: Mapping[str, str]) -> list[str]:
     """Images of earlier runs that were deleted.
 

@@ -113,6 +113,14 @@ class Contents:
         """Categories of the results of the last command."""
         return [] if self.last is None else self.last.categories
 
+    def known_categories(self, *, redo: bool) -> list[Category]:
+        """Categories to which those of the next command are matched by name: of an output with redone images.
+
+        Args:
+            redo: the next command redoes images.
+        """
+        return self.categories if redo or any(entry.identity for entry in self.entries.values()) else []
+
     def take(self, line: dict[str, Any], offset: int = 0) -> None:
         """Apply a line after the first; that of an image begins at an offset."""
         if "began" in line:

@@ -21,11 +21,11 @@ from ..io.find import walk_order
 from ..io.output_folder import ImageFiles
 from ..io.run_folder import JOURNAL, JOURNAL_FOLDER
 from ..io.tars import gone_images
-from ..records import ImageRecord
+from ..records import Category, ImageRecord
 from .all_images import all_records
 from .fingerprint import has_same_file
 from .inputs import Shard
-from .job import Summary, check_categories
+from .job import Summary, check_categories, in_order
 from .journal import (
     Beginning,
     Contents,
@@ -102,12 +102,15 @@ def merge_shards(
         gone = _gone(journal, names)
         check_removal(len(journal.entries), gone, prune=prune)
         others = set(with_results(journal.entries)).difference(names, gone)
-        check_categories(journal.categories, categories, sorted(others))
+        redone = {name for name, entry in journal.entries.items() if entry.identity}
+        check_categories(journal.categories, categories, sorted(others | redone))
+        categories = in_order(journal.categories, categories)
         known = dict.fromkeys(with_results(journal.entries))
         former = with_results(journal.former)
         left = [_left(part, journal, outputs) for part in parts]
         changed = {name for own in left for name in own}
-        journal.begin(_beginning(first, journal, [name for name in names if name not in changed], len(changed)))
+        same = [name for name in names if name not in changed]
+        journal.begin(_beginning(first, journal, same, len(changed), categories))
         tell_removed("images that no longer exist", gone)
         failed = [name for part in parts for name in part.failed if name in changed and name in known]
         tell_removed("images that failed", failed)
@@ -195,7 +198,9 @@ def _check_alike(first: Part, part: Part) -> None:
         )
 
 
-def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int) -> Beginning:
+def _beginning(
+    first: Part, journal: Journal, same: Sequence[str], changed: int, categories: list[Category]
+) -> Beginning:
     """Start of a merge, for the journal; `same` images are not merged again."""
     done = sum(journal.entries[name].failure is None for name in same)
     return Beginning(
@@ -203,7 +208,7 @@ def _beginning(first: Part, journal: Journal, same: Sequence[str], changed: int)
         done=done,
         failed=len(same) - done,
         inputs=first.beginning.inputs,
-        categories=first.beginning.categories,
+        categories=categories,
     )
 
 

@@ -6,13 +6,13 @@ Remaining images are processed in batches of `batch_size`. An image is done whil
 and its outputs exist. Unchanged images that failed are skipped unless `retry_failed`. On a CPU the results of an image
 do not depend on its batch; on a GPU the last bits of a float may. Deleted images are removed from the results, with
 their outputs. Images that are not among the inputs keep their results, and so do images that an earlier command redid
-(`redo`), until their file changes.
+(`redo`), until their file changes. An image that fails loses its earlier results, unless it was being redone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,12 +25,12 @@ from ..formats.ownership import tell_kept, tell_removed
 from ..formats.values import some_of
 from ..io.output_folder import ImageFiles
 from ..progress import Progress
-from ..records import Category, ImageRecord
+from ..records import ImageRecord
 from .all_images import all_records
 from .fingerprint import is_unknown
 from .inputs import inputs_digest
 from .interrupt import Interrupt
-from .job import Job, Plan, Summary, make_plan
+from .job import Job, Plan, Summary, in_order, make_plan
 from .journal import Beginning, Journal, cannot_write, with_results
 from .object_journal import check_writable, open_journal
 from .steps import WorkItem
@@ -93,11 +93,6 @@ class PreparedRun:
         return summary
 
 
-def _in_order(before: Sequence[Category], now: Sequence[Category]) -> list[Category]:
-    """Keep the order of the last command's categories, which its labels use, and append new ones."""
-    return list({**{own["id"]: own for own in before}, **{own["id"]: own for own in now}}.values())
-
-
 def _print_lines(stream: BinaryIO, lines: Iterable[bytes]) -> None:
     try:
         stream.write(b"".join(lines))
@@ -118,7 +113,7 @@ class _Run:
         left: number of images not yet processed.
         known: images with earlier results.
         kept: files edited by the user.
-        bare: failed images that lose earlier results.
+        bare: failed images that lose earlier results; `spared` ones keep them.
         categories: COCO categories, those of earlier runs first.
     """
 
@@ -133,6 +128,7 @@ class _Run:
     known: set[str] = field(default_factory=set)
     kept: list[str] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)
+    spared: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.names = [image.file_name for image in self.job.images]
@@ -174,6 +170,9 @@ class _Run:
             raise
         finally:
             tell_removed("images that failed", self.bare)
+            if self.spared:
+                names = self.spared
+                self.progress.on_problem(f"images that failed, earlier results kept: {len(names)} ({some_of(names)})")
             tell_kept(self.kept)
         summary.interrupted = self.interrupt.wanted and self.left > 0
         summary.stopped = self._too_many_failed()
@@ -193,7 +192,7 @@ class _Run:
             return
         names = with_results(self.journal.entries)
         former = dict.fromkeys([*with_results(self.journal.former), *self.names]) if self.job.config.overwrite else {}
-        self.known, self.categories = set(names), _in_order(self.journal.categories, self.job.categories)
+        self.known, self.categories = set(names), in_order(self.journal.categories, self.job.categories)
         try:
             self.outputs.begin([*former, *names], self.categories)
         except OSError as error:
@@ -255,7 +254,7 @@ class _Run:
         return self.job.max_errors is not None and len(self.summary.failed) > self.job.max_errors
 
     def _commit(self, outcomes: list[Outcome]) -> None:
-        """Record images whose outputs are written, or print their lines; failed images lose earlier outputs."""
+        """Record images whose outputs are written, or print their lines."""
         noted = [record for outcome in outcomes if (record := self._settled(outcome)) is not None]
         if self.journal is not None:
             self.journal.append(noted)
@@ -269,6 +268,12 @@ class _Run:
             self.summary.count(outcome.record)
             self.progress.on_record(outcome.record)
 
+    def _is_spared(self, outcome: Outcome) -> bool:
+        """Whether a failed image keeps its earlier results: if it may be readable later, or was to be redone."""
+        record = outcome.record
+        is_untouched = self.job.config.redo and not outcome.files.written
+        return is_untouched or is_unknown(record.origin.fingerprint, record.path)
+
     def _settled(self, outcome: Outcome) -> ImageRecord | None:
         """Update an image's labels and files, and return what to journal; None if nothing changed."""
         record, files = outcome.record, outcome.files
@@ -279,7 +284,8 @@ class _Run:
             for labels in self.outputs.labels:
                 labels.note(record, files, is_new=name not in self.known)
             self.kept += files.kept
-        elif name in self.known and is_unknown(record.origin.fingerprint, record.path):
+        elif name in self.known and self._is_spared(outcome):
+            self.spared.append(name)
             return None
         elif name in self.known:
             self._remove(name, files.written)

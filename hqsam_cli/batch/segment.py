@@ -24,7 +24,7 @@ from ..inference.device import resolve_compute, resolve_devices
 from ..inference.exported import ExportedModel, resolve_exported
 from ..io.addresses import path_or_address
 from ..progress import SILENT, Progress
-from ..prompts.categories import DEFAULT_CATEGORY
+from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.fit import check_speaks
 from ..prompts.read import read_prompts
 from ..prompts.table import PromptTable, Selection
@@ -134,11 +134,10 @@ def prepare_segment(
     if is_bare:
         check_no_files(prompts)
         config = _with_embedded(config, progress)
-    table = PromptTable()
+    table, known = PromptTable(), () if before is None else before.known_categories(redo=config.redo)
     if config.detection.detector is None and not config.everything and not prompts.salient:
         check_no_detector(config.detection)  # of prompts in tars, which are known only now
         selection = Selection(config.detection.score_threshold, config.detection.max_det)
-        known = before.categories if config.redo and before is not None else ()
         table = bind(given, found.images, selection, config.exif, progress, known)
     config = replace(
         config,
@@ -161,7 +160,8 @@ def prepare_segment(
         output=place,
         formats=config.formats,
         batch_size=config.batch_size or compute.batch_size,
-        categories=detector.categories if detector else table.categories or [DEFAULT_CATEGORY],
+        categories=table.categories
+        or renumber_categories(detector.categories if detector else [DEFAULT_CATEGORY], known),
         identity=_identity(config, detector, model_sha256, finds_objects=finds_objects),
         info={
             "model": config.model,

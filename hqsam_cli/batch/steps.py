@@ -15,14 +15,12 @@ from ..configs import CleanConfig, SegmentConfig
 from ..errors import ImageError
 from ..formats.coco import make_detection
 from ..formats.polygons import mask_polygons
-from ..formats.values import FileCategory
 from ..inference.exclusive import exclusive
 from ..inference.preprocess import ResizedImage
 from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..io.output_folder import ImageFiles
 from ..io.rasters import Raster
-from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.table import Selection
 from ..records import Annotation, Category, Failure, ImagePrompts, Instance, Prompt
 
@@ -164,6 +162,13 @@ class Segment:
                 annotation["polygons"] = mask_polygons(own.mask, tolerance, self.config.polygon_formats)
         return results, annotations
 
+    def _selected(self, group: Sequence[WorkItem], found: Sequence[list[Instance]]) -> list[list[Instance]]:
+        """Select masks without a prompt from a file, which have ids of their own and the only category."""
+        category_id = self.categories[0]["id"]
+        categorized = [[replace(m, prompt=replace(m.prompt, category_id=category_id)) for m in own] for own in found]
+        pairs = zip(group, categorized, strict=True)
+        return [self.selection.number_masks(item.source.file_name, own) for item, own in pairs]
+
 
 def _cleaned(instance: Instance, config: CleanConfig) -> Instance:
     """An instance whose mask, and that of plain SAM, are cleaned alike, so that both remain comparable."""
@@ -175,17 +180,13 @@ class Detect:
     """Predicts boxes with a detector.
 
     Args:
-        known: categories of another file, whose ids are used for those of the same name.
+        categories: of the results, those of the detector in its order; see `renumber_categories`.
     """
 
-    def __init__(
-        self,
-        detector: DetectsObjects,
-        selection: Selection,
-        known: Sequence[FileCategory] = (),
-    ) -> None:
-        self.detector, self.selection = detector, selection
-        self.numbers, self.categories = renumber_categories(detector.categories, known)
+    def __init__(self, detector: DetectsObjects, selection: Selection, categories: list[Category]) -> None:
+        self.detector, self.selection, self.categories = detector, selection, categories
+        pairs = zip(detector.categories, categories, strict=True)
+        self.numbers = {category["id"]: renumbered["id"] for category, renumbered in pairs}
         self.names = {category["id"]: category.get("name") for category in self.categories}
 
     def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> None:
@@ -207,9 +208,11 @@ class Detect:
 class DetectAndSegment(Segment):
     """Predicts masks for a detector's boxes, in one pass."""
 
-    def __init__(self, detector: DetectsObjects, predictor: PredictsMasks, config: SegmentConfig) -> None:
-        super().__init__(predictor, detector.categories, config)
-        self.detection = Detect(detector, self.selection)
+    def __init__(
+        self, detector: DetectsObjects, predictor: PredictsMasks, categories: list[Category], config: SegmentConfig
+    ) -> None:
+        super().__init__(predictor, categories, config)
+        self.detection = Detect(detector, self.selection, categories)
 
     def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage | None:
         """See `Step`."""
@@ -229,7 +232,7 @@ class SegmentObjects(DetectAndSegment):
         """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
         boxes = self.detection.detector.detect(_decoded(group))
         found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+        return self._selected(group, found)
 
 
 class SegmentSalient(Segment):
@@ -242,16 +245,14 @@ class SegmentSalient(Segment):
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
         images = [item.resized for item in group if item.resized is not None]
-        found = self.predictor.predict_batch(images, [[] for _ in images])
-        pairs = zip(group, found, strict=True)
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in pairs]
+        return self._selected(group, self.predictor.predict_batch(images, [[] for _ in images]))
 
 
 class SegmentEverything(Segment):
     """Predicts the masks of everything mode."""
 
-    def __init__(self, generator: GeneratesMasks, config: SegmentConfig) -> None:
-        self.generator, self.categories, self.config = generator, [DEFAULT_CATEGORY], config
+    def __init__(self, generator: GeneratesMasks, categories: list[Category], config: SegmentConfig) -> None:
+        self.generator, self.categories, self.config = generator, categories, config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
     def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> None:
@@ -260,5 +261,4 @@ class SegmentEverything(Segment):
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        found = self.generator.generate(_decoded(group))
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+        return self._selected(group, self.generator.generate(_decoded(group)))

@@ -36,6 +36,7 @@ class Categories:
         for file in files:
             self._files.append({c["id"]: self._listed(c) for c in file.categories})
         self._count = len(self.listed)
+        self._usual = {n for own in self._files for n in own.values()} or {own["id"] for own in known}
         self.unnamed: list[dict[str, None]] = [{} for _ in files]  # classes without a name, for each file
 
     def number(self, file: int, annotation: FileAnnotation) -> int:
@@ -61,9 +62,9 @@ class Categories:
         return [*self.listed[: self._count], *rest] or [DEFAULT_CATEGORY]
 
     def default(self) -> int:
-        """The category id of prompts without one: the only category, else a separate one."""
-        if self._count == 1:
-            return int(self.listed[0]["id"])
+        """The category id of prompts without one: the only category of the files, or of the results, else another."""
+        if len(self._usual) == 1:
+            return next(iter(self._usual))
         return self._named(UNNAMED, 1)
 
     def _numbered(self, number: int, name: str | None) -> int:
@@ -105,22 +106,19 @@ class Categories:
         return max(taken, default=0) + 1
 
 
-def renumber_categories(
-    own: Sequence[Category], known: Sequence[FileCategory]
-) -> tuple[dict[int, int], list[Category]]:
-    """Renumber categories by the names of another file; categories it lacks are appended.
+def renumber_categories(own: Sequence[Category], known: Sequence[Category]) -> list[Category]:
+    """The categories of a detector, in their order, with the ids and names of known ones; new names get higher ids.
 
-    Returns:
-        New ids by old ids, and the categories with new ids.
+    Names are compared without case. Without known categories, nothing changes.
     """
     if not known:
-        return {category["id"]: category["id"] for category in own}, list(own)
-    places = {str(category["name"]).casefold(): integer(category["id"]) for category in known}
-    last = max((n for n in places.values() if n is not None), default=0)
-    numbers: dict[int, int] = {}
+        return list(own)
+    by_name = {category["name"].casefold(): category for category in known}
+    last = max(category["id"] for category in known)
+    renumbered = []
     for category in own:
-        number = places.get(str(category["name"]).casefold())
-        if number is None:
-            number = last = last + 1
-        numbers[category["id"]] = number
-    return numbers, [cast(Category, {**category, "id": numbers[category["id"]]}) for category in own]
+        same = by_name.get(category["name"].casefold())
+        last += same is None
+        new = {"id": last} if same is None else {"id": same["id"], "name": same["name"]}
+        renumbered.append(cast(Category, {**category, **new}))
+    return renumbered

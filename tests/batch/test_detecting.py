@@ -53,9 +53,9 @@ def detecting(images: Path, output: Path | None, **changes: Any) -> tuple[Any, H
     predictor = changes.pop("predictor", BoxPredictor())
     reporter, detector = Heard(), CornerDetector()
     if predictor is None:
-        step: Any = Detect(detector, Selection())
+        step: Any = Detect(detector, Selection(), detector.categories)
     else:
-        step = DetectAndSegment(detector, predictor, SegmentConfig())
+        step = DetectAndSegment(detector, predictor, detector.categories, SegmentConfig())
     job = make_job(images, output, PromptTable(), **{"categories": step.categories, **changes})
     return run_job(job, step, 2, reporter), reporter, detector
 

@@ -96,14 +96,28 @@ def test_with_the_options_of_the_run_it_is_as_before(images: Path, tmp_path: Pat
     assert run(images, out)[0].already_done == 7
 
 
-def test_what_failed_when_it_was_redone_is_tried_by_the_next_command(images: Path, tmp_path: Path) -> None:
+def test_what_fails_when_it_is_redone_keeps_its_results_and_is_tried_again(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(images, out)
-    summary, _ = run(
-        images, out, identity={**OTHER, "max_pixels": "9"}, max_pixels=9, redo=True, **these(images, "002.jpg")
-    )
-    assert (summary.exit_code, "002.jpg" in masks_per_image(out)) == (3, False)
-    assert run(images, out)[0].done == 1
+    before = contents(out)
+    too_small: dict[str, Any] = {"identity": {**OTHER, "max_pixels": "9"}, "max_pixels": 9, "redo": True}
+    for _ in range(2):
+        summary, heard = run(images, out, **too_small, **these(images, "002.jpg"))
+        assert (summary.exit_code, len(summary.failed)) == (3, 1)
+        assert "images that failed, earlier results kept: 1 (002.jpg)" in heard.problems
+    assert contents(out) == before
+    status = read_status(out)
+    assert (status.done, status.failed, status.left) == (6, 0, 1)
+    assert run(images, out)[0].already_done == 7
+
+
+def test_what_failed_before_and_fails_again_is_tried_by_the_next_command(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    small: dict[str, Any] = {"max_pixels": 9}
+    run(images, out, **small)
+    run(images, out, **small, identity=OTHER, redo=True, **these(images, "002.jpg"))
+    summary, _ = run(images, out)
+    assert (summary.done, summary.failed_before) == (1, 6)
     assert masks_per_image(out)["002.jpg"] == 2
 
 
