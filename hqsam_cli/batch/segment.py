@@ -30,6 +30,7 @@ from ..prompts.read import read_prompts
 from ..prompts.table import PromptTable, Selection
 from ..weights.exported import find_exported
 from ..weights.hub import file_hash, find_checkpoint, official_sha256
+from ..weights.registry import OBJECTNESS, SALIENCY
 from .build import Models, boxes_config, make_engine
 from .check_config import (
     check_exported,
@@ -266,9 +267,9 @@ def _identity(
         parts.append(config.polygons)
     found_by = {DETECTOR: NO_DETECTOR} if detector is None else detector.identity
     if finds_objects:
-        found_by = {DETECTOR: f"{found_by[DETECTOR]}+{digest(asdict(config.objects))}"}
+        found_by = {DETECTOR: f"{found_by[DETECTOR]}+{digest(asdict(config.objects), file_hash(OBJECTNESS))}"}
     if config.prompts.salient:
-        found_by = {DETECTOR: SALIENT}
+        found_by = {DETECTOR: f"{SALIENT}+{file_hash(SALIENCY)[:16]}"}
     own = identity(*parts, model=model_sha256[:16], **found_by)
     if config.everything or config.prompts.salient or finds_objects:  # those of the masks, not of the detector
         threshold = config.objects.min_score if finds_objects else config.detection.score_threshold

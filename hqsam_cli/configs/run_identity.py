@@ -17,12 +17,12 @@ from ..errors import redacted
 from .option import OPTION
 
 # Raised by hand when equal inputs and options give other masks or files; checked by `tests/test_golden.py`.
-RESULTS_REVISION = 3
+RESULTS_REVISION = 4
 REVISION, VERSION = "results_revision", "version"
 DETECTOR, NO_DETECTOR, SALIENT = "detector", "none", "salient"
 FORM = ("format", "segmentation", "tolerance")  # of the files, which is one for all images of an output
 FIXED = (REVISION, *FORM, "shard", "output")  # what even a run that redoes images shares with the earlier ones
-HASH = re.compile(r"[0-9a-f]{16}(\+[0-9a-f]+)?")
+HASH = re.compile(rf"([0-9a-f]{{16}}|{SALIENT})(\+[0-9a-f]+)?")
 
 
 def identity(*configs: Any, **files: str) -> dict[str, str]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..inference.objectness import Objectness
 from ..modeling.sam import HQSam
-from .registry import has_tiny_encoder
-
-OBJECTNESS = Path(__file__).parent / "objectness.safetensors"
+from .registry import OBJECTNESS, has_tiny_encoder
 
 
 def load_objectness(model: HQSam) -> Objectness:

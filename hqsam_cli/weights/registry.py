@@ -140,6 +140,7 @@ class WeightsFile:
 
 
 PACKAGED = {"lite": Path(__file__).parent / "lite.safetensors"}
+OBJECTNESS, SALIENCY = (PACKAGED["lite"].with_name(f"{name}.safetensors") for name in ("objectness", "saliency"))
 _HQ_SAM, _SAM, _MOBILE_SAM = "lkeab/hq-sam", "ybelkada/segment-anything", "dhkim2810/MobileSAM"
 WEIGHTS = {
     "vit_tiny": WeightsFile(

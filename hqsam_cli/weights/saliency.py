@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..inference.predictor import Predictor
 from ..inference.salient import SalientPredictor
 from ..modeling.saliency import SaliencyHead
 from .checkpoints import load_model
-from .registry import has_tiny_encoder
-
-SALIENCY = Path(__file__).parent / "saliency.safetensors"
+from .registry import SALIENCY, has_tiny_encoder
 
 
 def make_salient_predictor(predictor: Predictor) -> SalientPredictor:

@@ -124,3 +124,20 @@ def test_the_threshold_of_salient_objects_is_an_option_of_the_run(hqsam: Run, ph
     assert hqsam("segment", photos, "--salient", "-o", "out").code == 0
     other = hqsam("segment", photos, "--salient", "--score-threshold", "0.99", "-o", "out")
     assert (other.code, "--score-threshold" in other.err) == (2, True), other.err
+
+
+@pytest.mark.parametrize(("options", "head"), [(["--salient"], "SALIENCY"), ([], "OBJECTNESS")])
+def test_a_run_is_not_continued_with_other_weights_of_its_head(
+    hqsam: Run,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    options: list[str],
+    head: str,
+) -> None:
+    command = ("segment", photos, *options, "-o", "out")
+    assert hqsam(*command).code == 0
+    Path(tmp_path, "other").write_bytes(b"other weights")
+    monkeypatch.setattr(f"hqsam_cli.batch.segment.{head}", Path(tmp_path, "other"))
+    refused = hqsam(*command)
+    assert (refused.code, "--detector is another" in refused.err) == (2, True), refused.err
