@@ -24,7 +24,7 @@ from ..io.output_folder import ImageFiles
 from ..io.rasters import Raster
 from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
 from ..prompts.table import Selection
-from ..records import Annotation, Category, Failure, ImagePrompts, Instance, Prompt
+from ..records import Annotation, Category, Failure, GeoKeys, ImagePrompts, Instance, Prompt
 
 Result = TypeVar("Result")
 
@@ -38,6 +38,7 @@ class WorkItem:
         files: its files in the output.
         fingerprint: of its pixels and prompts; see `fingerprint`.
         pixels: RGB uint8 (H, W, 3), or a file that is read in windows.
+        geo: its georeference, if it is a GeoTIFF.
         resized: the image at the model's input size, if the step needs it.
         prompts: fit to the image.
         problems: messages about skipped prompts.
@@ -50,6 +51,7 @@ class WorkItem:
     files: ImageFiles
     fingerprint: str = ""
     pixels: np.ndarray | Raster | None = None
+    geo: GeoKeys = field(default_factory=GeoKeys)
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

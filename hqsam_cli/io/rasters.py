@@ -82,7 +82,7 @@ def read_or_open(file: InputFile, *, exif: str, max_pixels: int) -> tuple[np.nda
 def _open_raster(file: InputFile, exif: str, max_pixels: int) -> Raster | None:
     """A local TIFF of more than `max_pixels`; None for other files."""
     path = file.path
-    if isinstance(file, RemoteFile) or not path.lower().endswith(TIFF_SUFFIXES) or find_spec("rasterio") is None:
+    if not is_readable_tiff(file):
         return None
     header = read_header(file)
     if header is not None and header.width * header.height <= max_pixels:
@@ -116,6 +116,12 @@ def _open_raster(file: InputFile, exif: str, max_pixels: int) -> Raster | None:
         raise error("too large to be turned by its EXIF orientation", "pass `exif` ignore")
     bands = {1: (1,), 3: (1, 2, 3), 4: (1, 2, 3, 4) if kinds[-1] == ColorInterp.alpha else (1, 2, 3)}
     return Raster(path, (height, width, 3), bands[len(kinds)], depth)
+
+
+def is_readable_tiff(file: InputFile) -> bool:
+    """Whether a file is a local TIFF, and rasterio is installed."""
+    is_tiff = not isinstance(file, RemoteFile) and file.path.lower().endswith(TIFF_SUFFIXES)
+    return is_tiff and find_spec("rasterio") is not None
 
 
 def opened(path: str) -> Any:
