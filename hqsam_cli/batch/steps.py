@@ -22,7 +22,7 @@ from ..inference.regions import clean
 from ..io.find import SourceImage
 from ..io.output_folder import ImageFiles
 from ..io.rasters import Raster
-from ..prompts.categories import DEFAULT_CATEGORY, renumber_categories
+from ..prompts.categories import renumber_categories
 from ..prompts.table import Selection
 from ..records import Annotation, Category, Failure, GeoKeys, ImagePrompts, Instance, Prompt
 
@@ -124,9 +124,11 @@ class DetectsObjects(Protocol):
 
 
 class GeneratesMasks(Protocol):
-    """The part of `MaskGenerator` used by a step."""
+    """The part of `MaskGenerator`, `ObjectPredictor` and `SalientPredictor` used by a step."""
 
-    def generate(self, images: list[np.ndarray]) -> list[list[Instance]]: ...
+    def resize(self, image: np.ndarray | Raster) -> ResizedImage: ...
+
+    def generate(self, images: list[ResizedImage]) -> list[list[Instance]]: ...
 
 
 class Segment:
@@ -224,43 +226,26 @@ class DetectAndSegment(Segment):
         return super().results(group)
 
 
-class SegmentObjects(DetectAndSegment):
-    """Predicts masks for objects proposed by point grids, and for a detector's boxes."""
+class SegmentUnprompted(Segment):
+    """Predicts masks without prompts: of everything, or of objects."""
 
-    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
-        """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
-        boxes = self.detection.detector.detect(_decoded(group))
-        found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
-
-
-class SegmentSalient(Segment):
-    """Predicts one mask per image, of its most salient object."""
-
-    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage | None:
-        """See `Step`."""
-        return self.predictor.resize(in_memory(pixels))
-
-    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
-        """See `Step`."""
-        images = [item.resized for item in group if item.resized is not None]
-        found = self.predictor.predict_batch(images, [[] for _ in images])
-        pairs = zip(group, found, strict=True)
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in pairs]
-
-
-class SegmentEverything(Segment):
-    """Predicts the masks of everything mode."""
-
-    def __init__(self, generator: GeneratesMasks, config: SegmentConfig) -> None:
-        self.generator, self.categories, self.config = generator, [DEFAULT_CATEGORY], config
+    def __init__(self, generator: GeneratesMasks, categories: list[Category], config: SegmentConfig) -> None:
+        self.generator, self.categories, self.config = generator, categories, config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
-    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> None:
-        """See `Step`: nothing to do, because crops are resized one by one."""
-        in_memory(pixels)
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage:
+        """See `Step`."""
+        return self.generator.resize(pixels)
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        found = self.generator.generate(_decoded(group))
+        found = self.generator.generate([item.resized for item in group if item.resized is not None])
         return [self.selection.number_masks(item.source.file_name, own) for item, own in zip(group, found, strict=True)]
+
+
+class SegmentSalient(SegmentUnprompted):
+    """Predicts one mask per image, of its most salient object."""
+
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage:
+        """See `Step`."""
+        return super().prepare(in_memory(pixels), prompts)

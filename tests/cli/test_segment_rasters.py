@@ -12,10 +12,12 @@ from PIL import ExifTags, Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from hqsam_cli.detection.files import EMBEDDED
 from tests.cli.conftest import Run
 
 rasterio: Any = pytest.importorskip("rasterio", exc_type=ImportError)
 LIMIT = ("--max-pixels", "19199")
+LOOSE = ("--pred-iou-thresh", "0.5", "--stability-score-thresh", "0.5")
 
 
 @pytest.fixture
@@ -48,17 +50,28 @@ def test_masks_of_windows_of_a_file_are_those_of_the_photo(hqsam: Run, scene: li
 
 
 @pytest.mark.parametrize(
+    "options", [(), ("--everything", "--points-per-side", "2", *LOOSE)], ids=["bare", "everything"]
+)
+def test_objects_are_found_in_windows_of_a_file(hqsam: Run, scene: list[str], options: tuple[str, ...]) -> None:
+    for output, more in (("whole", ()), ("read", LIMIT)):
+        result = hqsam(*scene, *options, *more, "--windows", "on", "--format", "coco", "--output", output)
+        assert result.code == 0 and "1 of 1 images" in result.err
+    whole, read = masks_in("whole"), masks_in("read")
+    assert len(read) == len(whole) > 0
+    assert coco_mask.iou(read, whole, [0] * len(whole)).max(axis=1).min() > 0.9  # the detector sees the resized file
+
+
+@pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "too large to find objects in (160 x 120 pixels); pass their boxes, raise --max-pixels, or cut it"),
-        (("--everything",), "too large to find objects in"),
-        (("--salient",), "too large to find objects in"),
+        (("--salient",), "too large to find objects in (160 x 120 pixels); pass their boxes, raise --max-pixels, or"),
+        (("--detector", EMBEDDED), "too large to find objects in"),
         (("--boxes", "a.json", "--format", "crop"), "too large for crops; omit them, raise --max-pixels, or cut it"),
         (("--boxes", "a.json", "--overlay"), "too large for overlays"),
         (("--coarse-masks", "masks.json"), "too large for coarse masks"),
         (("--point", "60,60"), "too large for points without boxes"),
     ],
-    ids=["bare", "everything", "salient", "crops", "overlays", "coarse masks", "points"],
+    ids=["salient", "detector", "crops", "overlays", "coarse masks", "points"],
 )
 def test_what_needs_all_pixels_at_once_says_so(
     hqsam: Run, scene: list[str], options: tuple[str, ...], reason: str
