@@ -38,7 +38,18 @@ class Category(TypedDict):
     name: str
 
 
-class CocoImage(TypedDict, total=False):
+class GeoKeys(TypedDict, total=False):
+    """Where the pixels of a raster are on the ground; empty if unknown.
+
+    `crs` is a code such as EPSG:32633, or WKT. `transform` is a, b, c, d, e, f, from pixels to its coordinates:
+    x = a column + b row + c, y = d column + e row + f, from the upper left corner of the image.
+    """
+
+    crs: str
+    transform: list[float]
+
+
+class CocoImage(GeoKeys, total=False):
     """A COCO image; a failed image may have an `error` message."""
 
     id: int
@@ -46,6 +57,11 @@ class CocoImage(TypedDict, total=False):
     width: int
     height: int
     error: str
+
+
+def geo_keys(entry: Mapping[str, Any]) -> GeoKeys:
+    """The georeference in the entry of an image."""
+    return cast(GeoKeys, {key: entry[key] for key in GeoKeys.__annotations__ if key in entry})
 
 
 class SamAnnotation(TypedDict):
@@ -139,6 +155,7 @@ class ImageRecord:
         size: (width, height) in pixels, None if it could not be read.
         failure: why there are no annotations.
         path: absolute path or URL of the image; like `origin`, not written to NDJSON.
+        geo: its georeference, if it is a GeoTIFF.
     """
 
     file_name: str
@@ -148,6 +165,7 @@ class ImageRecord:
     failure: Failure | None = None
     path: str = ""
     origin: Origin = field(default_factory=Origin)
+    geo: GeoKeys = field(default_factory=GeoKeys)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as a line of NDJSON."""
@@ -157,6 +175,7 @@ class ImageRecord:
             "image_id": self.image_id,
             "width": width,
             "height": height,
+            **self.geo,
             "annotations": self.annotations,
             "error": None if self.failure is None else str(self.failure),
         }
@@ -168,13 +187,15 @@ class ImageRecord:
         failure = None if line["error"] is None else Failure(*line.get("failure", ("", line["error"])))
         annotations = cast(list[Annotation], line["annotations"])
         origin = Origin(line["fingerprint"], line["lost"], line.get("seconds"), line.get("files"))
-        return cls(line["file_name"], line["image_id"], size, annotations, failure, line.get("path", ""), origin)
+        path = line.get("path", "")
+        return cls(line["file_name"], line["image_id"], size, annotations, failure, path, origin, geo_keys(line))
 
     def to_coco(self) -> CocoImage:
         """The COCO image."""
         image: CocoImage = {"id": self.image_id, "file_name": self.file_name}
         if self.size is not None:
             image["width"], image["height"] = self.size
+        image = {**image, **self.geo}
         return image if self.failure is None else {**image, "error": str(self.failure)}
 
 

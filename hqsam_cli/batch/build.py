@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..configs import DetectorConfig, SegmentConfig
+from ..configs import DetectorConfig, SegmentConfig, Windows
 from ..errors import UsageError
 from ..formats.outputs import Outputs
 from ..inference.device import Compute, resolve_devices
@@ -22,7 +22,7 @@ from ..weights.registry import no_hq_message
 from .job import Job
 from .process_engine import ProcessEngine
 from .ray_engine import RayEngine
-from .steps import DetectAndSegment, Segment, SegmentEverything, SegmentObjects, SegmentSalient
+from .steps import DetectAndSegment, Segment, SegmentSalient, SegmentUnprompted
 from .work import Engine, LocalEngine, Worker
 
 if TYPE_CHECKING:
@@ -68,11 +68,14 @@ def build_step(
         HqsamError: a file is not a model.
         UsageError: the model does not support `mask_output`.
     """
-    predictor = _predictor(config, models)
+    windows = config.windows
+    # Those find objects in windows themselves.
+    predictor = _predictor(config, models, "off" if config.everything or models.finds_objects else windows)
     if config.everything:
         from ..inference.everything import MaskGenerator
 
-        return SegmentEverything(MaskGenerator(predictor, config.generator, progress.on_part), categories, config)
+        everything = MaskGenerator(predictor, config.generator, windows=windows, on_part=progress.on_part)
+        return SegmentUnprompted(everything, categories, config)
     if config.prompts.salient:
         from ..weights.saliency import make_salient_predictor
 
@@ -88,8 +91,15 @@ def build_step(
         from ..inference.objects import ObjectPredictor
         from ..weights.objectness import load_objectness
 
-        objects = ObjectPredictor(predictor, config.objects, load_objectness(predictor.model))
-        return SegmentObjects(detector, objects, categories, config)
+        objects = ObjectPredictor(
+            predictor,
+            config.objects,
+            load_objectness(predictor.model),
+            detector.detect,
+            windows=windows,
+            on_part=progress.on_part,
+        )
+        return SegmentUnprompted(objects, categories, config)
     return DetectAndSegment(detector, predictor, categories, config)
 
 
@@ -129,7 +139,7 @@ def _build_worker(config: SegmentConfig, models: Models, job: Job, *, device: st
     return Worker(job, job.outputs(), build_step(config, models, job.categories))
 
 
-def _predictor(config: SegmentConfig, models: Models) -> Any:
+def _predictor(config: SegmentConfig, models: Models, windows: Windows) -> Any:
     """The `Predictor` of a checkpoint, or the `ExportedPredictor` of an exported model."""
     shared: dict[str, Any] = {
         "mask_output": config.mask_output,
@@ -154,4 +164,4 @@ def _predictor(config: SegmentConfig, models: Models) -> Any:
     model = prepare_for_inference(hq_sam, device, dtype)
     if config.compile:
         model.image_encoder.compile()
-    return make_predictor(model, config.windows, dtype=dtype, **shared)
+    return make_predictor(model, windows, dtype=dtype, **shared)

@@ -242,9 +242,9 @@ def _check_prompts(config: SegmentConfig, inputs: Sequence[str]) -> None:
             )
         if config.multimask:
             raise UsageError("--everything selects from the masks of a point by itself", remedy="omit --multimask")
-        if config.windows == "on":
-            reason = "--everything has crop layers instead"
-            raise UsageError(reason, option="windows", value="on", remedy="omit it, or pass --crop-n-layers")
+        if config.windows == "on" and config.generator.crop_n_layers:
+            reason = "--crop-n-layers has other crops"
+            raise UsageError(reason, option="windows", value="on", remedy="omit one of them")
     if prompts.salient and files:
         raise UsageError(
             "--salient cannot be combined with prompts", remedy="omit --boxes, --points and --coarse-masks"

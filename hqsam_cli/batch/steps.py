@@ -22,7 +22,7 @@ from ..io.find import SourceImage
 from ..io.output_folder import ImageFiles
 from ..io.rasters import Raster
 from ..prompts.table import Selection
-from ..records import Annotation, Category, Failure, ImagePrompts, Instance, Prompt
+from ..records import Annotation, Category, Failure, GeoKeys, ImagePrompts, Instance, Prompt
 
 Result = TypeVar("Result")
 
@@ -36,6 +36,7 @@ class WorkItem:
         files: its files in the output.
         fingerprint: of its pixels and prompts; see `fingerprint`.
         pixels: RGB uint8 (H, W, 3), or a file that is read in windows.
+        geo: its georeference, if it is a GeoTIFF.
         resized: the image at the model's input size, if the step needs it.
         prompts: fit to the image.
         problems: messages about skipped prompts.
@@ -48,6 +49,7 @@ class WorkItem:
     files: ImageFiles
     fingerprint: str = ""
     pixels: np.ndarray | Raster | None = None
+    geo: GeoKeys = field(default_factory=GeoKeys)
     resized: ResizedImage | None = None
     prompts: list[Prompt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -120,9 +122,11 @@ class DetectsObjects(Protocol):
 
 
 class GeneratesMasks(Protocol):
-    """The part of `MaskGenerator` used by a step."""
+    """The part of `MaskGenerator`, `ObjectPredictor` and `SalientPredictor` used by a step."""
 
-    def generate(self, images: list[np.ndarray]) -> list[list[Instance]]: ...
+    def resize(self, image: np.ndarray | Raster) -> ResizedImage: ...
+
+    def generate(self, images: list[ResizedImage]) -> list[list[Instance]]: ...
 
 
 class Segment:
@@ -225,40 +229,25 @@ class DetectAndSegment(Segment):
         return super().results(group)
 
 
-class SegmentObjects(DetectAndSegment):
-    """Predicts masks for objects proposed by point grids, and for a detector's boxes."""
-
-    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
-        """See `Step`; masks are numbered instead of boxes, because not all come from the detector."""
-        boxes = self.detection.detector.detect(_decoded(group))
-        found = self.predictor.predict_batch([own.resized for own in group if own.resized is not None], boxes)
-        return self._selected(group, found)
-
-
-class SegmentSalient(Segment):
-    """Predicts one mask per image, of its most salient object."""
-
-    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage | None:
-        """See `Step`."""
-        return self.predictor.resize(in_memory(pixels))
-
-    def results(self, group: list[WorkItem]) -> list[list[Instance]]:
-        """See `Step`."""
-        images = [item.resized for item in group if item.resized is not None]
-        return self._selected(group, self.predictor.predict_batch(images, [[] for _ in images]))
-
-
-class SegmentEverything(Segment):
-    """Predicts the masks of everything mode."""
+class SegmentUnprompted(Segment):
+    """Predicts masks without prompts: of everything, or of objects."""
 
     def __init__(self, generator: GeneratesMasks, categories: list[Category], config: SegmentConfig) -> None:
         self.generator, self.categories, self.config = generator, categories, config
         self.selection = Selection(config.detection.score_threshold, config.detection.max_det)
 
-    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> None:
-        """See `Step`: nothing to do, because crops are resized one by one."""
-        in_memory(pixels)
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage:
+        """See `Step`."""
+        return self.generator.resize(pixels)
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        return self._selected(group, self.generator.generate(_decoded(group)))
+        return self._selected(group, self.generator.generate([own.resized for own in group if own.resized is not None]))
+
+
+class SegmentSalient(SegmentUnprompted):
+    """Predicts one mask per image, of its most salient object."""
+
+    def prepare(self, pixels: np.ndarray | Raster, prompts: list[Prompt]) -> ResizedImage:
+        """See `Step`."""
+        return super().prepare(in_memory(pixels), prompts)

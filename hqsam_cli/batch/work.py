@@ -17,7 +17,8 @@ import numpy as np
 from ..errors import ImageError, first_line
 from ..formats.image_writer import ImageResult
 from ..formats.outputs import Outputs
-from ..io.images import mask_turn
+from ..io.georeference import geotiff_keys
+from ..io.images import TURNS, mask_turn
 from ..io.output_folder import ImageFiles
 from ..io.rasters import Raster, read_or_open
 from ..prompts.fit import fit_prompts
@@ -87,6 +88,8 @@ class Worker:
         try:
             with item.timed("decode"):
                 pixels, orientation = read_or_open(file, exif=config.exif, max_pixels=config.max_pixels)
+            if config.exif == "ignore" or orientation not in TURNS:  # GDAL does not turn coordinates
+                item.geo = geotiff_keys(file)
             if isinstance(pixels, Raster):
                 self._check_windowed(item)
             if item.given.prompts:
@@ -137,7 +140,9 @@ class Worker:
         """Write the files of an image."""
         source, pixels = item.source, item.pixels
         size = None if pixels is None else (pixels.shape[1], pixels.shape[0])
-        record = ImageRecord(source.file_name, item.given.image_id, size, [], item.failure, source.absolute)
+        record = ImageRecord(
+            source.file_name, item.given.image_id, size, [], item.failure, source.absolute, geo=item.geo
+        )
         item.pixels = item.resized = None
         if record.failure is None:
             try:

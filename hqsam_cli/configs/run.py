@@ -13,8 +13,9 @@ RESULTS, SPEED, IMAGES, ADVANCED = "Results", "Model and speed", "Images", "Adva
 PANELS = (PROMPTS, DETECTOR, DATA, PROTOCOL, TRAINING, ABLATIONS, RESULTS, SPEED, IMAGES, ADVANCED)
 EXIF_OF_PAIRS = "EXIF orientation of photos whose masks fit both orientations: apply or ignore it."
 WINDOWS = (
-    "Refine masks in windows around the objects, for small objects in large images: in images at least 1.5 times as "
-    "large as the model's input (auto), in all images (on), or never (off)."
+    "Refine masks in windows around the objects, for small objects in large images; without prompts, find objects in "
+    "overlapping windows: in images at least 1.5 times as large as the model's input (auto), in all images (on), or "
+    "never (off)."
 )
 DEVICE = "Device; auto is CUDA if available, else MPS, else the CPU."
 

@@ -9,36 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ..configs import EverythingConfig, MaskOutput
+from ..configs import EverythingConfig, MaskOutput, Windows
 from ..modeling.sam import MaskChoice
 from ..progress import SILENT
 from ..records import Instance, MaskCrop, Prompt
+from .crops import Crop, Found, Window, in_crops, is_too_large, merged, nms, sam_crops, source_of, view, window_crops
 from .postprocess import extents
+from .prediction import AnyImage, Source
 from .predictor import Predictor
 from .preprocess import ResizeLongestSide
 from .regions import remove_small_regions
 
-EDGE_TOLERANCE = 20.0  # pixels
 # Points of a crop, after the coarse grid, that are prompted before their masks may cover others: a constant, so that
 # masks depend neither on `prompts_per_batch` nor on other images.
 POINTS_AT_ONCE = 8
-
-CropBox = tuple[int, int, int, int]  # x0, y0, x1, y1
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A mask that passed the score filters: its box in image pixels, corners inclusive, and its crop."""
-
-    instance: Instance
-    box: tuple[int, int, int, int]
-    crop: CropBox
 
 
 def choice_at_points(mask_output: MaskOutput | None, config: EverythingConfig) -> MaskChoice:
@@ -54,6 +43,7 @@ class MaskGenerator:
 
     Args:
         predictor: its `choice` must match `choice_at_points`.
+        windows: see `window_crops`, of images without `crop_n_layers`.
         on_part: is passed the fraction of points that are done of the current images, after each batch of points.
     """
 
@@ -61,59 +51,53 @@ class MaskGenerator:
         self,
         predictor: Predictor,
         config: EverythingConfig,
+        *,
+        windows: Windows = "off",
         on_part: Callable[[float], None] = SILENT.on_part,
     ) -> None:
-        self.predictor, self.config, self.on_part = predictor, config, on_part
+        self.predictor, self.config, self.on_part, self.windows = predictor, config, on_part, windows
+        self.resize = predictor.resize
 
-    def generate(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
-        """Generate instances for images, RGB uint8 (H, W, 3), by descending predicted IoU within a crop.
+    def generate(self, images: Sequence[AnyImage]) -> list[list[Instance]]:
+        """Generate instances for images, by descending predicted IoU within a crop.
 
         Their prompts are the points; `more` holds SAM's `point_coords`, `stability_score` and `crop_box`.
         """
         if len(images) > 1 and self.predictor.on_cpu:  # see `Predictor.predict_batch`
             return [self.generate([image])[0] for image in images]
-        crops = [(n, box, layer) for n, image in enumerate(images) for box, layer in self._crop_boxes(image)]
-        found: list[list[_Candidate]] = [[] for _ in images]
-        points, done = sum(len(grid) for _, _, layer in crops for grid in self._grids(layer)), 0
+        layouts = [list(self._crops(source_of(image).shape)) for image in images]
+        points, done = sum(len(grid) for layout in layouts for _, layer in layout for grid in self._grids(layer)), 0
 
         def on_points(count: int) -> None:
             nonlocal done
             done += count
             self.on_part(done / points)
 
-        for start in range(0, len(crops), len(images)):
-            batch = crops[start : start + len(images)]
-            for (n, _, _), own in zip(batch, self._process_crops(images, batch, on_points), strict=True):
-                scores = [candidate.instance.predicted_iou for candidate in own]
-                found[n] += _nms(own, scores, self.config.box_nms_thresh)
-        return [[candidate.instance for candidate in self._merged(own)] for own in found]
+        def find(crops: Sequence[Crop]) -> list[list[Found]]:
+            made = self._process_crops(images, crops, on_points)
+            threshold = self.config.box_nms_thresh
+            return [nms(own, [mask.instance.predicted_iou for mask in own], threshold) for own in made]
 
-    def _crop_boxes(self, image: np.ndarray) -> Iterator[tuple[CropBox, int]]:
-        """Yield the full image box and the crop boxes, each with its layer."""
-        height, width = image.shape[:2]
-        yield (0, 0, width, height), 0
-        for layer in range(1, self.config.crop_n_layers + 1):
-            per_side = 2**layer
-            overlap = int(self.config.crop_overlap_ratio * min(height, width) * (2 / per_side))
-            w, h = (math.ceil((overlap * (per_side - 1) + length) / per_side) for length in (width, height))
-            for x0 in (int((w - overlap) * n) for n in range(per_side)):
-                for y0 in (int((h - overlap) * n) for n in range(per_side)):
-                    yield (x0, y0, min(x0 + w, width), min(y0 + h, height)), layer
+        return in_crops(layouts, find, self._merged)
+
+    def _crops(self, shape: tuple[int, ...]) -> Iterator[tuple[Window, int]]:
+        """The crops of an image of shape (H, W, 3), with their layers; see `sam_crops`."""
+        if layers := self.config.crop_n_layers:
+            return sam_crops(shape, layers, self.config.crop_overlap_ratio)
+        return window_crops(shape, self.predictor.image_size, self.windows)
 
     def _process_crops(
-        self,
-        images: Sequence[np.ndarray],
-        crops: Sequence[tuple[int, CropBox, int]],
-        on_points: Callable[[int], None],
-    ) -> list[list[_Candidate]]:
-        """Candidates of each crop (image index, box, layer)."""
-        cropped = [images[n][box[1] : box[3], box[0] : box[2]] for n, box, _ in crops]
-        encoded = self.predictor.encode(cropped).without_padding()
-        grids = [self._grids(layer) for _, _, layer in crops]
+        self, images: Sequence[AnyImage], crops: Sequence[Crop], on_points: Callable[[int], None]
+    ) -> list[list[Found]]:
+        """Masks of each crop that pass the filters."""
+        views = [view(images[crop.row], crop.window) for crop in crops]
+        encoded = self.predictor.encode(views).without_padding()
+        grids = [self._grids(crop.layer) for crop in crops]
         waiting = [
-            np.concatenate(own) * [pixels.shape[1], pixels.shape[0]] for pixels, own in zip(cropped, grids, strict=True)
+            np.concatenate(own) * [resize.width, resize.height]
+            for resize, own in zip(encoded.resizes, grids, strict=True)
         ]
-        found: list[list[_Candidate]] = [[] for _ in crops]
+        found: list[list[Found]] = [[] for _ in crops]
         output, threshold = self.predictor.mask_output, self.config.pred_iou_thresh
         skips = self.config.coarse_points_per_side is not None
         steps = [len(own[0]) for own in grids]
@@ -129,16 +113,15 @@ class MaskGenerator:
                 logits, predicted_iou = outputs[output]
                 for n, k in (predicted_iou > threshold).nonzero().tolist():
                     row, prompt = chunk[n]
-                    image, box, _ = crops[row]
-                    size = images[image].shape[:2]
-                    candidate = self._candidate(
-                        logits[n, k], float(predicted_iou[n, k]), prompt, encoded.resizes[row], box, size
+                    window, source = crops[row].window, source_of(images[crops[row].row])
+                    mask = self._mask(
+                        logits[n, k], float(predicted_iou[n, k]), prompt, encoded.resizes[row], window, source
                     )
-                    if candidate is None:
+                    if mask is None:
                         continue
-                    found[row].append(candidate)
+                    found[row].append(mask)
                     if skips:
-                        covered = _covers(candidate.instance.mask, waiting[row] + box[:2])
+                        covered = _covers(mask.instance.mask, waiting[row] + window[:2])
                         waiting[row] = waiting[row][~covered]
                 asked -= len(chunk)
                 left = asked + sum(map(len, waiting))
@@ -152,62 +135,56 @@ class MaskGenerator:
         downscale = self.config.crop_n_points_downscale_factor**layer
         return [point_grid(int(side / downscale)) for side in sides if side is not None]
 
-    def _candidate(
+    def _mask(
         self,
         logits: Tensor,
         predicted_iou: float,
         prompt: Prompt,
         resize: ResizeLongestSide,
-        crop: CropBox,
-        size: tuple[int, int],
-    ) -> _Candidate | None:
-        """Mask of logits (S / 4, S / 4) in an image of `size` (H, W); None if unstable or near a crop edge."""
+        crop: Window,
+        source: Source,
+    ) -> Found | None:
+        """Mask of logits (S / 4, S / 4) in a crop of an image; None if unstable, cut by a crop edge or too large."""
         offset = self.config.stability_score_offset
         logits = logits + offset
         (extent,) = extents(logits[None], [resize])
+        if is_too_large(extent.rows.count * extent.columns.count, source):
+            return None
         values = extent.upsampled(logits).cpu().numpy()
         union = np.count_nonzero(values > 0)
         stability = np.count_nonzero(values > 2 * offset) / union if union else math.nan
         if not stability >= self.config.stability_score_thresh:
             return None
-        x0, y0, x1, y1 = crop
-        mask = MaskCrop(values > offset, extent.columns.start + x0, extent.rows.start + y0, size[1], size[0])
-        x, y, w, h = mask.tight_box()
-        box = (x, y, x + w - 1, y + h - 1) if w else (x0, y0, x0, y0)
-        if is_box_near_crop_edge(box, crop, size):
-            return None
+        height, width = source.shape[:2]
+        mask = MaskCrop(values > offset, extent.columns.start + crop.x0, extent.rows.start + crop.y0, width, height)
         assert prompt.points is not None
-        points = prompt.points + np.array([x0, y0, 0])
+        points = prompt.points + np.array([crop.x0, crop.y0, 0])
         more = {
             "point_coords": points[:, :2].tolist(),
             "stability_score": round(stability, 6),
-            "crop_box": [x0, y0, x1 - x0, y1 - y0],
+            "crop_box": [crop.x0, crop.y0, crop.x1 - crop.x0, crop.y1 - crop.y0],
         }
-        return _Candidate(Instance(replace(prompt, points=points), mask, predicted_iou, more=more), box, crop)
+        found = Found.of(Instance(replace(prompt, points=points), mask, predicted_iou, more=more), crop)
+        return None if found.is_cut else found
 
-    def _merged(self, found: list[_Candidate]) -> list[_Candidate]:
-        """Merge the candidates of all crops of an image, without duplicates and small regions."""
-        if self.config.crop_n_layers:
-            scores = [1 / ((c.crop[2] - c.crop[0]) * (c.crop[3] - c.crop[1])) for c in found]
-            found = _nms(found, scores, self.config.crop_nms_thresh)
+    def _merged(self, found: list[Found], crops: int) -> list[Found]:
+        """Merge the masks of all crops of an image, without duplicates and small regions."""
+        if crops > 1:
+            found = merged(found, self.config.crop_nms_thresh)
         return self._without_small_regions(found) if self.config.min_mask_region_area else found
 
-    def _without_small_regions(self, found: list[_Candidate]) -> list[_Candidate]:
+    def _without_small_regions(self, found: list[Found]) -> list[Found]:
         """Remove small holes and regions; among resulting duplicates the unchanged mask is kept."""
-        area, cleaned, scores = self.config.min_mask_region_area, [], []
-        for candidate in found:
-            full = candidate.instance.mask.full()
+        area, cleaned, scores = self.config.min_mask_region_area, list[Found](), list[float]()
+        for own in found:
+            full = own.instance.mask.full()
             without_holes = ~remove_small_regions(~full, area, keep_largest=False)[0]
             bits = remove_small_regions(without_holes, area, keep_largest=True)[0]
             unchanged = bool((bits == full).all())
             scores.append(float(unchanged))
-            if not unchanged:
-                mask = MaskCrop.whole(bits)
-                x, y, w, h = mask.tight_box()
-                box = (x, y, x + max(w, 1) - 1, y + max(h, 1) - 1)
-                candidate = replace(candidate, instance=replace(candidate.instance, mask=mask), box=box)
-            cleaned.append(candidate)
-        return _nms(cleaned, scores, max(self.config.box_nms_thresh, self.config.crop_nms_thresh))
+            changed = replace(own.instance, mask=MaskCrop.whole(bits))
+            cleaned.append(own if unchanged else Found.of(changed, own.crop))
+        return nms(cleaned, scores, max(self.config.box_nms_thresh, self.config.crop_nms_thresh))
 
 
 def point_grid(points_per_side: int) -> np.ndarray:
@@ -223,17 +200,3 @@ def _covers(mask: MaskCrop, points: np.ndarray) -> np.ndarray:
     covered: np.ndarray = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     covered[covered] = mask.bits[y[covered], x[covered]]
     return covered
-
-
-def is_box_near_crop_edge(box: tuple[int, int, int, int], crop: CropBox, size: tuple[int, int]) -> bool:
-    """Whether a box side is near a crop edge that is not near an edge of the image of `size` (H, W)."""
-    edges = zip(box, crop, (0, 0, size[1], size[0]), strict=True)
-    return any(abs(side - edge) <= EDGE_TOLERANCE < abs(side - border) for side, edge, border in edges)
-
-
-def _nms(found: list[_Candidate], scores: list[float], iou_threshold: float) -> list[_Candidate]:
-    """Box-based non-maximum suppression; returns the kept candidates by descending score."""
-    from torchvision.ops import nms  # lazy, because the import is slow
-
-    boxes = torch.tensor([candidate.box for candidate in found], dtype=torch.float32).reshape(len(found), 4)
-    return [found[n] for n in nms(boxes, torch.tensor(scores), iou_threshold).tolist()]

@@ -7,25 +7,29 @@ and cut by their objectness.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
-import cv2
 import numpy as np
 
-from ..configs import ObjectsConfig
+from ..configs import ObjectsConfig, Windows
 from ..modeling.mask_quality import stability_score
+from ..progress import SILENT
 from ..records import Box, Instance, MaskCrop, Prompt
+from .crops import Crop, Found, Window, in_crops, is_too_large, merged, source_of, view, window_crops
 from .everything import point_grid
 from .objectness import Objectness
 from .postprocess import SCALE
 from .prediction import AnyImage
 from .predictor import EncodedImages, Predictor
-from .preprocess import ResizeLongestSide
+from .preprocess import ResizedImage, ResizeLongestSide
+
+Detect: TypeAlias = Callable[[list[np.ndarray]], list[list[Prompt]]]
 
 
 class ObjectPredictor:
-    """Predicts masks of the objects proposed by a grid of points, and of prompts that are not among them.
+    """Segments the objects proposed by a grid of points, and those of a detector that are not among them.
 
     Point proposals come first because their boxes are tight: a small detector's box of the same object is looser, and
     its box of a group hides the members.
@@ -33,11 +37,24 @@ class ObjectPredictor:
     Args:
         predictor: with `choice` `single`.
         objectness: scores, orders and cuts the masks; None for all masks, those of points first.
+        detect: returns the boxes in images, RGB uint8 (H, W, 3); None without a detector.
+        windows: see `window_crops`.
+        on_part: is passed the fraction of crops that are done of the current images, if they have several.
     """
 
-    def __init__(self, predictor: Predictor, config: ObjectsConfig, objectness: Objectness | None) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        config: ObjectsConfig,
+        objectness: Objectness | None,
+        detect: Detect | None = None,
+        *,
+        windows: Windows = "off",
+        on_part: Callable[[float], None] = SILENT.on_part,
+    ) -> None:
         self.predictor, self.config, self.resize = predictor, config, predictor.resize
-        self.objectness = objectness
+        self.objectness, self.detect = objectness, detect
+        self.windows, self.on_part = windows, on_part
         self.at_points = Predictor(
             predictor.model,
             mask_output="sam",
@@ -46,19 +63,53 @@ class ObjectPredictor:
             prompts_per_batch=predictor.prompts_per_batch,
         )
 
-    def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
-        """See `Predictor.predict_batch`; all images are encoded, in one batch except on a CPU."""
-        if len(images) != 1 and (not images or self.predictor.on_cpu):
-            pairs = zip(images, prompts, strict=True)
-            return [self.predict_batch([image], [image_prompts])[0] for image, image_prompts in pairs]
+    def generate(self, images: Sequence[AnyImage]) -> list[list[Instance]]:
+        """Generate instances for images, by descending objectness if there is one; a batch is encoded at once on a GPU.
+
+        Their prompts are the boxes. Masks of several crops are merged as in `MaskGenerator`.
+        """
+        if len(images) > 1 and self.predictor.on_cpu:  # see `Predictor.predict_batch`
+            return [self.generate([image])[0] for image in images]
+        shapes = [source_of(image).shape for image in images]
+        layouts = [list(window_crops(shape, self.predictor.image_size, self.windows)) for shape in shapes]
+        total, done = sum(map(len, layouts)), 0
+
+        def find(crops: Sequence[Crop]) -> list[list[Found]]:
+            nonlocal done
+            views = [view(images[crop.row], crop.window) for crop in crops]
+            made = [
+                [_placed(own, crop.window, shapes[crop.row]) for own in instances]
+                for crop, instances in zip(crops, self._in_views(views), strict=True)
+            ]
+            done += len(crops)
+            if total > len(images):
+                self.on_part(done / total)
+            return [[own for own in masks if not own.is_cut] for masks in made]
+
+        return in_crops(layouts, find, self._merged)
+
+    def _in_views(self, images: Sequence[AnyImage]) -> list[list[Instance]]:
+        """Instances of images, in their own pixels."""
         encoded = self.predictor.encode(images)
+        detected = [[] for _ in images] if self.detect is None else _detected(self.detect, encoded.images)
         proposed = [[Prompt(box=box) for box in self.propose(encoded, row=row)] for row in range(len(images))]
-        found = self.predictor.decode(encoded, [[*own, *others] for own, others in zip(proposed, prompts, strict=True)])
+        prompts = [
+            [[own for own in prompts if not is_too_large(_area(own), image.source)] for prompts in both]
+            for image, *both in zip(encoded.images, proposed, detected, strict=True)
+        ]
+        found = self.predictor.decode(encoded, [[*points, *boxes] for points, boxes in prompts])
         kept = [
-            [instances[n] for n in distinct([own.mask for own in instances], self.config, wholes=len(boxes))]
-            for instances, boxes in zip(found, proposed, strict=True)
+            [instances[n] for n in distinct([own.mask for own in instances], self.config, wholes=len(points))]
+            for instances, (points, _) in zip(found, prompts, strict=True)
         ]
         return [self._scored(encoded, row, instances) for row, instances in enumerate(kept)]
+
+    def _merged(self, found: list[Found], crops: int) -> list[Found]:
+        """Merge the masks of all crops of an image, without duplicates."""
+        if crops == 1:
+            return found
+        found = merged(sorted(found, key=lambda own: -own.instance.score), self.config.duplicate_iou)
+        return found if self.objectness is None else sorted(found, key=lambda own: -own.instance.score)
 
     def propose(self, encoded: EncodedImages, known: Sequence[MaskCrop] = (), *, row: int = 0) -> list[Box]:
         """Propose boxes, in image pixels, from point prompts.
@@ -110,6 +161,37 @@ class ObjectPredictor:
         return [MaskCrop.whole(bits) for _, bits in found]
 
 
+def _detected(detect: Detect, images: Sequence[ResizedImage]) -> list[list[Prompt]]:
+    """Boxes of a detector, which sees those images as resized that are not in memory."""
+    seen = [own.source if isinstance(own.source, np.ndarray) else own.pixels.astype(np.uint8) for own in images]
+    found = []
+    for image, pixels, prompts in zip(images, seen, detect(seen), strict=True):
+        y, x = (length / own for length, own in zip(image.source.shape[:2], pixels.shape[:2], strict=True))
+        found.append(
+            [
+                replace(own, box=(own.box[0] * x, own.box[1] * y, own.box[2] * x, own.box[3] * y))
+                for own in prompts
+                if own.box
+            ]
+        )
+    return found
+
+
+def _area(prompt: Prompt) -> float:
+    """Pixels of the box of a prompt."""
+    assert prompt.box is not None
+    x0, y0, x1, y1 = prompt.box
+    return (x1 - x0) * (y1 - y0)
+
+
+def _placed(instance: Instance, crop: Window, shape: tuple[int, ...]) -> Found:
+    """An instance in a crop as one of its image of shape (H, W, 3)."""
+    assert instance.prompt.box is not None
+    x0, y0, x1, y1 = instance.prompt.box
+    box = x0 + crop.x0, y0 + crop.y0, x1 + crop.x0, y1 + crop.y0
+    return Found.of(crop.placed(instance, replace(instance.prompt, box=box), *shape[:2]), crop)
+
+
 def distinct(
     masks: Sequence[MaskCrop], config: ObjectsConfig, *, known: int = 0, wholes: int | None = None
 ) -> list[int]:
@@ -145,9 +227,20 @@ def distinct(
 
 
 def to_low_res(mask: MaskCrop, resize: ResizeLongestSide) -> np.ndarray:
-    """Downscale a mask to decoder resolution without padding, bool (h, w)."""
+    """Downscale a mask to decoder resolution without padding, bool (h, w), to the nearest pixel as in OpenCV."""
     height, width = _low_res_size(resize)
-    return cv2.resize(mask.full().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).view(bool)
+    low_res = np.zeros((height, width), bool)
+    rows, y = _samples(height, mask.height, mask.y, mask.bits.shape[0])
+    columns, x = _samples(width, mask.width, mask.x, mask.bits.shape[1])
+    low_res[rows, columns] = mask.bits[y[:, None], x]
+    return low_res
+
+
+def _samples(count: int, length: int, start: int, size: int) -> tuple[slice, np.ndarray]:
+    """Of `count` samples of an axis of `length` pixels, those in `size` pixels from `start`, and their places there."""
+    places = np.floor(np.arange(count) * (1 / (count / length))).astype(int) - start
+    first, end = np.searchsorted(places, [0, size])
+    return slice(first, end), places[first:end]
 
 
 def _low_res_size(resize: ResizeLongestSide) -> tuple[int, int]:

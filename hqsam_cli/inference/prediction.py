@@ -20,7 +20,8 @@ from .preprocess import ResizedImage, ResizeLongestSide, WindowedImage
 if TYPE_CHECKING:
     from ..modeling.sam import MaskChoice
 
-AnyImage: TypeAlias = np.ndarray | WindowedImage | ResizedImage
+Source: TypeAlias = np.ndarray | WindowedImage  # RGB uint8 (H, W, 3)
+AnyImage: TypeAlias = Source | ResizedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +234,10 @@ class BasePredictor(ABC):
                     results[n].append(instance)
         return found
 
-    def resize(self, image: np.ndarray | WindowedImage) -> ResizedImage:
+    def resize(self, image: Source) -> ResizedImage:
         """Resize an image, RGB uint8 (H, W, 3), for `predict_batch`; thread-safe, because large images take long."""
         resize = self.resize_type.of(image.shape[0], image.shape[1], self.image_size)
-        whole = image if isinstance(image, np.ndarray) else image.resized(resize.input_height, resize.input_width)
+        whole = image if isinstance(image, np.ndarray) else image.reduced(resize.input_height, resize.input_width)
         return ResizedImage(resize.apply_image(whole), resize, image)
 
 

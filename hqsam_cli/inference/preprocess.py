@@ -91,16 +91,19 @@ class ResizeSquare(ResizeLongestSide):
 
 
 class WindowedImage(Protocol):
-    """An image that is too large for memory: `image[y0:y1, x0:x1]` reads RGB uint8 (h, w, 3); see `io.rasters`."""
+    """An image, or a window of one, that may be too large for memory: `image[y0:y1, x0:x1]` is a window of it.
+
+    See `io.rasters`.
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, 3)."""
 
-    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray: ...
+    def __getitem__(self, window: tuple[slice, slice]) -> WindowedImage: ...
 
-    def resized(self, height: int, width: int) -> np.ndarray:
-        """The whole image at a smaller size, RGB uint8 (height, width, 3)."""
+    def reduced(self, height: int, width: int) -> np.ndarray:
+        """Read it, RGB uint8 (h, w, 3); at the smaller size (height, width) if it has many pixels."""
 
 
 class ResizedImage(NamedTuple):

@@ -28,7 +28,7 @@ SALIENT = 0.5  # least saliency in the object, as a fraction of the highest
 
 
 class SalientPredictor:
-    """Predicts one mask per image, of its most salient object.
+    """Segments the most salient object of each image.
 
     Args:
         predictor: with `choice` `single`.
@@ -39,10 +39,10 @@ class SalientPredictor:
     def __init__(self, predictor: Predictor, head: SaliencyHead, encoder: Predictor | None = None) -> None:
         self.predictor, self.head, self.encoder, self.resize = predictor, head, encoder, predictor.resize
 
-    def predict_batch(self, images: Sequence[AnyImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
-        """See `Predictor.predict_batch`; prompts are ignored, and all images are encoded, as in `ObjectPredictor`."""
+    def generate(self, images: Sequence[AnyImage]) -> list[list[Instance]]:
+        """Generate one instance for each image; all images are encoded in one batch, except on a CPU."""
         if len(images) != 1 and (not images or self.predictor.on_cpu):
-            return [self.predict_batch([image], [[]])[0] for image in images]
+            return [self.generate([image])[0] for image in images]
         encoded = self.predictor.encode(images)
         seen = encoded
         if self.encoder is not None:

@@ -7,7 +7,6 @@ window, an object is prompted with its box, its points and its logits in the who
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
@@ -19,19 +18,18 @@ from torch.nn import functional
 from ..configs import MaskOutput, Windows
 from ..modeling.overlap import mask_iou
 from ..modeling.sam import HQSam
-from ..records import Box, Instance, MaskCrop, ProbabilityCrop, Prompt
+from ..records import Box, Instance, Prompt
 from .coarse_masks import prompt_box
+from .crops import LARGE_IMAGE, LARGEST, Window, longer_side
 from .postprocess import SCALE
 from .prediction import to_instances
 from .predictor import EncodedImages, Predictor
 from .preprocess import ResizeLongestSide
 from .tiles import better_explained, tent
 
-LARGE_IMAGE = 1.5  # longer side, in input sizes of the model, of the images that `auto` has windows in
 # The side of a window: CONTEXT times the longer side of the object box, or up to CONTEXT_OF_SMALL times if that is less
 # than a third of the longer side of the image; and at least a quarter of the model's input.
 CONTEXT, CONTEXT_OF_SMALL, MOST_CONTEXT, LEAST_SIDE = 1.3, 4.0, 1 / 3, 1 / 4
-LARGEST = 0.9  # longer side of a window, as a fraction of the image's
 # An object shares the window of another one that is at most this many times as large as its own, if the window has this
 # many times its box.
 SHARED, SHARED_CONTEXT = 1.5, 2.0
@@ -44,56 +42,6 @@ WINDOWS_PER_BATCH = 8
 # IoU of SAM's mask with that of the HQ token is below ALIKE. The side of a tile, as a fraction of that of the box.
 TILED: frozenset[MaskOutput] = frozenset({"auto", "hq"})  # `sum` has filled gaps in tiles too
 LARGE_OBJECT, ALIKE, TILE = 0.3, 0.65, 0.62
-
-
-class Window(NamedTuple):
-    """Part of an image in pixels; the lower right corner is not part of it."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-
-    @classmethod
-    def around(cls, box: Box, side: float, height: int, width: int) -> Window:
-        """A square around the center of a box, moved and clipped into the image of (height, width)."""
-        x0, x1 = _interval(box[0], box[2], max(1, round(side)), width)
-        y0, y1 = _interval(box[1], box[3], max(1, round(side)), height)
-        return cls(x0, y0, x1, y1)
-
-    def contains(self, other: Window) -> bool:
-        """Whether another window is part of this one."""
-        return self.x0 <= other.x0 and self.y0 <= other.y0 and other.x1 <= self.x1 and other.y1 <= self.y1
-
-    def within(self, other: Window) -> Window:
-        """This window in pixels of another one."""
-        return Window(self.x0 - other.x0, self.y0 - other.y0, self.x1 - other.x0, self.y1 - other.y0)
-
-    def prompt(self, prompt: Prompt) -> Prompt:
-        """The box and the points of a prompt in pixels of the window; points outside of it are left out."""
-        box, points = prompt_box(prompt), prompt.points
-        if box is not None:
-            x, y = np.clip([box[0::2], box[1::2]], [[self.x0], [self.y0]], [[self.x1], [self.y1]]).tolist()
-            box = x[0] - self.x0, y[0] - self.y0, x[1] - self.x0, y[1] - self.y0
-        if points is not None:
-            inside = np.all((points[:, :2] >= self[:2]) & (points[:, :2] <= self[2:]), axis=1)
-            points = points[inside] - [self.x0, self.y0, 0]
-        return replace(prompt, box=box, points=points, mask=None)
-
-    def placed(self, instance: Instance, prompt: Prompt, height: int, width: int) -> Instance:
-        """An instance in the window as one of the image of (height, width), with its prompt in that image."""
-        mask, soft = instance.mask, instance.probabilities
-        return replace(
-            instance,
-            prompt=prompt,
-            mask=MaskCrop(mask.bits, mask.x + self.x0, mask.y + self.y0, width, height),
-            probabilities=soft and ProbabilityCrop(soft.values, soft.x + self.x0, soft.y + self.y0),
-        )
-
-
-def longer_side(box: Box) -> float:
-    """The longer side of a box, or of a window."""
-    return max(box[2] - box[0], box[3] - box[1])
 
 
 def plan_windows(boxes: Mapping[int, Box], shape: tuple[int, ...], side: int) -> dict[Window, list[int]]:
@@ -314,10 +262,3 @@ def _extents(prompts: Sequence[Prompt], found: Sequence[Instance]) -> dict[int, 
             left, top, right, bottom = zip(*boxes, strict=True)
             extents[n] = min(left), min(top), max(right), max(bottom)
     return extents
-
-
-def _interval(low: float, high: float, side: int, length: int) -> tuple[int, int]:
-    """An interval of `side` pixels, at most `length`, around the middle of another, moved within 0 and `length`."""
-    own = min(side, length)
-    start = min(max(round((low + high - own) / 2), 0), length - own)
-    return start, start + own

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..errors import HqsamError, ImageError
-from .rasters import opened
+from ..records import GeoKeys
+from .files import InputFile
+from .rasters import is_readable_tiff, opened
 
 WGS84, EQUAL_AREA = "EPSG:4326", "EPSG:6933"
 DECIMALS = 9  # of degrees: a tenth of a millimeter
@@ -47,6 +49,12 @@ class Georeference(NamedTuple):
         except RasterioIOError:  # a format that GDAL does not read
             return cls(rasterio.Affine.identity(), None)
 
+    @property
+    def keys(self) -> GeoKeys:
+        """The georeference as keys of the entry of an image; without any if coordinates are pixels."""
+        keys: GeoKeys = {} if self.crs is None else {"crs": self.crs.to_string()}
+        return {**keys, "transform": list(self.transform[:6])} if keys or not self.transform.is_identity else keys
+
     def to_pixels(self, points: np.ndarray, *, crs: str = WGS84) -> np.ndarray:
         """Pixels (n, 2) of coordinates (n, 2); without a `crs` of the image, they are those of its transform.
 
@@ -69,6 +77,11 @@ class Georeference(NamedTuple):
     def to_wgs84(self, shapes: Sequence[Polygons]) -> list[Polygons]:
         """Longitudes and latitudes of polygons in map coordinates, cut at the antimeridian; requires `crs`."""
         return _transformed(self.crs, WGS84, shapes, DECIMALS)
+
+
+def geotiff_keys(file: InputFile) -> GeoKeys:
+    """See `Georeference.keys`; of a local TIFF, if rasterio is installed, else none."""
+    return Georeference.read(file.path).keys if is_readable_tiff(file) else {}
 
 
 def square_meters(shapes: Sequence[Polygons]) -> list[float]:

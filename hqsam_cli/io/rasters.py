@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,45 +17,53 @@ from .tiff import eight_bits
 
 MAX_PIXELS = 2**31  # of a run in an RLE
 CACHE = 2**27  # bytes of decoded blocks that GDAL keeps
+LARGEST_READ = 2**24  # pixels of a window that is read as it is
 LARGEST_BLOCK = 2**28  # bytes of a decoded strip or tile
 
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """An image in a file, of which windows are read: `raster[y0:y1, x0:x1]` is uint8 RGB (h, w, 3).
+    """An image in a file, or a window of one, which `raster[y0:y1, x0:x1]` is too; nothing is read yet.
 
     Attributes:
         path: of the TIFF.
         shape: (H, W, 3).
         bands: its bands that are read: gray, RGB or RGBA.
         depth: significant bits of a sample.
+        left, top: its upper left corner in the file.
     """
 
     path: str
     shape: tuple[int, int, int]
     bands: tuple[int, ...]
     depth: int
+    left: int = 0
+    top: int = 0
 
-    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray:
+    def __getitem__(self, window: tuple[slice, slice]) -> Raster:
         (top, bottom, _), (left, right, _) = (own.indices(side) for own, side in zip(window, self.shape, strict=False))
-        return self._read(window=((top, bottom), (left, right)))
+        return replace(self, shape=(bottom - top, right - left, 3), left=self.left + left, top=self.top + top)
 
-    def resized(self, height: int, width: int) -> np.ndarray:
-        """The whole image at a smaller size, bilinear and anti-aliased, uint8 RGB (height, width, 3).
+    def reduced(self, height: int, width: int) -> np.ndarray:
+        """Read it, uint8 RGB (h, w, 3); of more than `LARGEST_READ` pixels (height, width), bilinear and anti-aliased.
 
-        It is read from overviews, if the file has them, else from all its pixels.
+        These are read from overviews, if the file has them, else from all its pixels.
         """
-        return self._read(out_shape=(len(self.bands), height, width))
+        rows, columns, _ = self.shape
+        return self._read(height, width) if rows * columns > LARGEST_READ else self._read(rows, columns)
 
-    def _read(self, **part: Any) -> np.ndarray:
+    def _read(self, height: int, width: int) -> np.ndarray:
         import rasterio
         from rasterio.enums import Resampling
         from rasterio.errors import RasterioError
 
+        rows, columns, _ = self.shape
+        window = (self.top, self.top + rows), (self.left, self.left + columns)
+        size = len(self.bands), height, width
         try:
             # Opened anew: a data set must not be shared by threads. GDAL keeps 5 % of the memory by default.
             with rasterio.Env(GDAL_CACHEMAX=CACHE), opened(self.path) as source:
-                values = source.read(self.bands, resampling=Resampling.bilinear, **part)
+                values = source.read(self.bands, window=window, out_shape=size, resampling=Resampling.bilinear)
         except RasterioError as error:
             remedy = "download it again"
             raise ImageError("broken image", file=self.path, detail=first_line(error), remedy=remedy) from None
@@ -82,7 +90,7 @@ def read_or_open(file: InputFile, *, exif: str, max_pixels: int) -> tuple[np.nda
 def _open_raster(file: InputFile, exif: str, max_pixels: int) -> Raster | None:
     """A local TIFF of more than `max_pixels`; None for other files."""
     path = file.path
-    if isinstance(file, RemoteFile) or not path.lower().endswith(TIFF_SUFFIXES) or find_spec("rasterio") is None:
+    if not is_readable_tiff(file):
         return None
     header = read_header(file)
     if header is not None and header.width * header.height <= max_pixels:
@@ -116,6 +124,12 @@ def _open_raster(file: InputFile, exif: str, max_pixels: int) -> Raster | None:
         raise error("too large to be turned by its EXIF orientation", "pass `exif` ignore")
     bands = {1: (1,), 3: (1, 2, 3), 4: (1, 2, 3, 4) if kinds[-1] == ColorInterp.alpha else (1, 2, 3)}
     return Raster(path, (height, width, 3), bands[len(kinds)], depth)
+
+
+def is_readable_tiff(file: InputFile) -> bool:
+    """Whether a file is a local TIFF, and rasterio is installed."""
+    is_tiff = not isinstance(file, RemoteFile) and file.path.lower().endswith(TIFF_SUFFIXES)
+    return is_tiff and find_spec("rasterio") is not None
 
 
 def opened(path: str) -> Any:

@@ -10,7 +10,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from ..formats.coco import json_line
-from ..records import Annotation, Failure, ImageRecord
+from ..records import Annotation, Failure, ImageRecord, geo_keys
 from .check import Size, size_of
 from .stream import Results
 
@@ -57,7 +57,8 @@ def by_image(
             error = image.get("error")
             # A failed image with annotations was processed again.
             failure = None if own or error is None else Failure("", error)
-            yield ImageRecord(image["file_name"], image["id"], size_of(image) or _mask_size(own), own, failure)
+            size = size_of(image) or _mask_size(own)
+            yield ImageRecord(image["file_name"], image["id"], size, own, failure, geo=geo_keys(image))
 
     return records
 

@@ -17,7 +17,7 @@ from ..formats.ndjson import INSTANCES as LINES
 from ..formats.values import identifier
 from ..io.copies import LocalCopy, below
 from ..io.run_folder import JOURNAL
-from ..records import Annotation, Category, CocoImage, Failure, ImageRecord
+from ..records import Annotation, Category, CocoImage, Failure, ImageRecord, geo_keys
 from .check import CheckedEntries, Size, size_of
 from .problems import Problems
 
@@ -193,4 +193,4 @@ def _lines(source: LocalCopy) -> Iterator[ImageRecord]:
                 own[size] = image_id
                 taken.add(image_id)
             failure = None if error is None else Failure("", str(error))
-            yield ImageRecord(name, own[size], size, annotations, failure)
+            yield ImageRecord(name, own[size], size, annotations, failure, geo=geo_keys(given))

@@ -40,7 +40,8 @@ class BoxPredictor:
 
     def resize(self, image: np.ndarray | WindowedImage) -> ResizedImage:
         height, width = image.shape[:2]
-        return ResizedImage(image[:, :], ResizeLongestSide.of(height, width, max(height, width)), image)
+        pixels = image if isinstance(image, np.ndarray) else image.reduced(height, width)
+        return ResizedImage(pixels, ResizeLongestSide.of(height, width, max(height, width)), image)
 
     def predict_batch(self, images: list[ResizedImage], prompts: list[list[Prompt]]) -> list[list[Instance]]:
         self.groups.append(len(images))

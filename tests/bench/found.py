@@ -8,7 +8,8 @@ and the detector, without objectness, `both-N@S` what `hqsam segment --score-thr
 with such grids, `everything-N` is `--everything --points-per-side N`, and `everything-M+N` the same with
 `--coarse-points-per-side M`.
 `everything-N+loose` is everything mode with the thresholds that `docs/segment.md` recommends for `lite`.
-`boxes-8` finds nothing: it is what a photo with eight boxes costs.
+`boxes-8` finds nothing: it is what a photo with eight boxes costs. `encoded` are the images, and windows of them, that
+the encoder gets.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from hqsam_cli.batch.steps import PredictsMasks
-from hqsam_cli.configs import DetectorConfig, EverythingConfig, ObjectsConfig
+from hqsam_cli.configs import DetectorConfig, EverythingConfig, ObjectsConfig, Windows
 from hqsam_cli.data.pairs import find_pairs, read_pair
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.files import EMBEDDED, detector_file
@@ -89,7 +89,7 @@ def load_set(folder: Path, limit: int) -> list[Photo]:
     return [Photo(read_image(str(folder / "images" / image["file_name"])), own[image["id"]]) for image in images]
 
 
-def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> Find:
+def make_way(name: str, model: HQSam, detector: Detector, compute: Compute, windows: Windows) -> Find:
     """How objects are found by that name."""
     kind, _, points = name.partition("-")
     points, _, min_score = points.partition("@")
@@ -101,19 +101,19 @@ def make_way(name: str, model: HQSam, detector: Detector, compute: Compute) -> F
         config = EverythingConfig(points_per_side=int(side), coarse_points_per_side=first, **loose)
         choice = choice_at_points(model.mask_output, config)
         at_points = Predictor(model, choice=choice, dtype=compute.dtype, prompts_per_batch=compute.prompts_per_batch)
-        generator = MaskGenerator(at_points, config)
+        generator = MaskGenerator(at_points, config, windows=windows)
         return lambda image: generator.generate([image])[0]
-    predictor: PredictsMasks = single
     if kind in ("grid", "both"):
-        objects = ObjectsConfig(grid_points=tuple(map(int, points.split("+"))), min_score=float(min_score or 0))
-        predictor = ObjectPredictor(single, objects, load_objectness(model) if min_score else None)
+        grids = ObjectsConfig(grid_points=tuple(map(int, points.split("+"))), min_score=float(min_score or 0))
+        detect = None if kind == "grid" else detector.detect
+        objectness = load_objectness(model) if min_score else None
+        objects = ObjectPredictor(single, grids, objectness, detect, windows=windows)
+        return lambda image: objects.generate([image])[0]
 
     def find(image: np.ndarray) -> list[Instance]:
-        if kind == "boxes":
-            prompts = random_boxes(image.shape[1], image.shape[0], int(points))
-        else:
-            prompts = [] if kind == "grid" else detector.detect([image])[0]
-        return predictor.predict_batch([predictor.resize(image)], [prompts])[0]
+        height, width = image.shape[:2]
+        prompts = random_boxes(width, height, int(points)) if kind == "boxes" else detector.detect([image])[0]
+        return single.predict_batch([image], [prompts])[0]
 
     return find
 
@@ -182,21 +182,37 @@ def main() -> None:
     parser.add_argument("--model", default="lite")
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--windows", choices=["auto", "on", "off"], default="off")
     parser.add_argument("--json", type=Path, help="also write what was found")
     arguments = parser.parse_args()
     compute = resolve_compute(arguments.device, "auto")
     model = load_model(arguments.model, compute.device, compute.dtype)
+    encoded: list[int] = []
+    model.image_encoder.register_forward_hook(lambda _, images, __: encoded.append(len(images[0])))
     detector = Detector(detector_file(EMBEDDED, trusted=False), DetectorConfig(), compute.device)
     written: dict[str, Any] = {}
     for folder in arguments.sets:
         photos = load_set(folder, arguments.limit)
         table = Table(title=f"{folder.name}, {len(photos)} photos, {arguments.model}")
-        for column in ("", "large", "all", "any", "right", "AR@10", "AR@100", "masks per image", "s per image"):
+        for column in (
+            "",
+            "large",
+            "all",
+            "any",
+            "right",
+            "AR@10",
+            "AR@100",
+            "masks per image",
+            "encoded",
+            "CPU s",
+            "s per image",
+        ):
             table.add_column(column, justify="right" if column else "left")
         for name in arguments.ways:
-            find = make_way(name, model, detector, compute)
-            find(photos[0].pixels)
-            found, seconds = [], 0.0
+            find = make_way(name, model, detector, compute, arguments.windows)
+            find(photos[0].pixels[:300, :300])
+            encoded.clear()
+            found, seconds, busy = [], 0.0, time.process_time()
             for photo in tqdm(photos, desc=f"{folder.name}, {name}", disable=None):
                 began = time.perf_counter()
                 instances = find(photo.pixels)
@@ -206,6 +222,8 @@ def main() -> None:
                 name,
                 *(f"{share:.1f}" for share in (*found_shares(photos, found), *recalls(photos, found))),
                 f"{np.mean([len(own) for own in found]):.1f}",
+                f"{sum(encoded) / len(photos):.1f}",
+                f"{(time.process_time() - busy) / len(photos):.2f}",
                 f"{seconds / len(photos):.2f}",
             )
             written[f"{folder.name}/{name}"] = found

@@ -89,8 +89,7 @@ def pooled(maps: dict[str, np.ndarray], mask: np.ndarray, scale: float) -> dict[
 
 def look(image: np.ndarray, objects: Objects, predictor: Encoder, detector: Detector) -> Photo:
     """Find candidates in an image, and pool features of all masks."""
-    finder = ObjectPredictor(predictor, ObjectsConfig(), None)
-    instances = finder.predict_batch([image], detector.detect([image]))[0]
+    (instances,) = ObjectPredictor(predictor, ObjectsConfig(), None, detector.detect).generate([image])
     features = predictor.kept.features
     assert features.hq is not None
     maps = {"embedding": features.embedding[0].float().numpy(), "hq": features.hq[0].float().numpy()}

@@ -41,7 +41,7 @@ def main() -> None:
         photo, gray = read_pair(pair)
         gt, (height, width) = is_foreground(gray), photo.shape[:2]
         began = time.perf_counter()
-        (found,) = salient.predict_batch([photo], [[]])
+        (found,) = salient.generate([photo])
         seconds += time.perf_counter() - began
         x, y, w, h = MaskCrop.whole(gt).tight_box()
         boxes = [Prompt(box=(0, 0, width, height)), Prompt(box=(x, y, x + w, y + h))]

@@ -33,7 +33,10 @@ def test_everything_needs_no_prompts(hqsam: Run, photos: Path) -> None:
         (["--everything", "--boxes", "dets.json"], "--everything takes no prompts"),
         (["--everything", "--detector", "object"], "--everything takes no prompts"),
         (["--everything", "--multimask"], "omit --multimask"),
-        (["--everything", "--windows", "on"], "--windows on: --everything has crop layers instead"),
+        (
+            ["--everything", "--windows", "on", "--crop-n-layers", "1"],
+            "--windows on: --crop-n-layers has other crops; omit one of them",
+        ),
         (["--boxes", "dets.json", "--points-per-side", "8"], "--points-per-side: applies to everything mode only"),
     ],
 )

@@ -97,7 +97,7 @@ def test_batched_images_equal_single_ones(ours: Predictor, photo: np.ndarray, ch
 def test_progress_within_images_goes_by_points(ours: Predictor, photo: np.ndarray) -> None:
     parts: list[float] = []
     few = Predictor(ours.model, choice=ours.choice, prompts_per_batch=4)
-    MaskGenerator(few, EverythingConfig(points_per_side=3), parts.append).generate([photo])
+    MaskGenerator(few, EverythingConfig(points_per_side=3), on_part=parts.append).generate([photo])
     assert parts == [4 / 9, 8 / 9, 1]
 
 
@@ -107,7 +107,7 @@ def test_points_that_a_mask_covers_are_skipped_after_a_coarse_grid(
     monkeypatch.setattr(everything, "POINTS_AT_ONCE", 1)
     options = chosen | {"pred_iou_thresh": -1e9, "stability_score_thresh": 0, "points_per_side": 3}
     config, parts = EverythingConfig(**options, coarse_points_per_side=2), list[float]()
-    (found,) = MaskGenerator(ours, config, parts.append).generate([photo])
+    (found,) = MaskGenerator(ours, config, on_part=parts.append).generate([photo])
     masks = {tuple(own.more["point_coords"][0]): own.mask.full() for own in found}
     seen = [masks[tuple(point)] for point in point_grid(2) * [WIDTH, HEIGHT]]
     for x, y in point_grid(3) * [WIDTH, HEIGHT]:

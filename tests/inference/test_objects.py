@@ -66,10 +66,10 @@ def test_masks_of_points_precede_those_of_prompts_and_equal_the_predictors(
     predictor: Predictor, image: np.ndarray
 ) -> None:
     prompts = [Prompt(7, box=(5, 5, 60, 50)), Prompt(9, box=(20, 30, 90, 95))]
-    objects = ObjectPredictor(predictor, LOOSE, None)
+    objects = ObjectPredictor(predictor, LOOSE, None, lambda _: [prompts])
     boxes = objects.propose(predictor.encode([image], hq=True))
     (alone,) = predictor.predict_batch([image], [[*(Prompt(box=box) for box in boxes), *prompts]])
-    (found,) = objects.predict_batch([image], [prompts])
+    (found,) = objects.generate([image])
     assert len(found) == len(alone) == len(boxes) + 2 > 2
     assert [instance.prompt for instance in found[-2:]] == prompts
     for mine, other in zip(found, alone, strict=True):
@@ -80,7 +80,7 @@ def test_masks_are_scored_ordered_and_cut_by_their_objectness(predictor: Predict
     by_size = Objectness(np.eye(len(SHAPE), dtype=np.float32)[SHAPE.index("size")], 0.0)
     prompts = [Prompt(7, box=(5, 5, 60, 50), score=0.2), Prompt(9, box=(20, 30, 90, 95))]
     (resize,) = predictor.encode([image], hq=False).resizes
-    (found,) = ObjectPredictor(predictor, LOOSE, by_size).predict_batch([image], [prompts])
+    (found,) = ObjectPredictor(predictor, LOOSE, by_size, lambda _: [prompts]).generate([image])
     scores = [own.score for own in found]
     assert scores == sorted(scores, reverse=True) and {7, 9} <= {own.prompt.annotation_id for own in found}
     for own in found:
@@ -88,7 +88,7 @@ def test_masks_are_scored_ordered_and_cut_by_their_objectness(predictor: Predict
         assert own.to_coco(1)["score"] == pytest.approx(1 / (1 + np.exp(-size)), abs=1e-5)
         assert own.to_coco(1)["predicted_iou"] == pytest.approx(own.predicted_iou, abs=1e-5)
     cut = replace(LOOSE, min_score=(scores[0] + scores[-1]) / 2)
-    (fewer,) = ObjectPredictor(predictor, cut, by_size).predict_batch([image], [prompts])
+    (fewer,) = ObjectPredictor(predictor, cut, by_size, lambda _: [prompts]).generate([image])
     assert 0 < len(fewer) < len(found)
     assert [own.score for own in fewer] == [score for score in scores if score >= cut.min_score]
 
@@ -96,9 +96,11 @@ def test_masks_are_scored_ordered_and_cut_by_their_objectness(predictor: Predict
 def test_images_of_a_batch_are_encoded_together_on_a_gpu(
     predictor: Predictor, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects, batches = ObjectPredictor(predictor, LOOSE, None), list[int]()
-    images, prompts = [image, image[:60, ::-1].copy()], [[Prompt(7, box=(5, 5, 60, 50))], []]
-    alone = objects.predict_batch(images, prompts)
+    images, prompts, batches = [image, image[:60, ::-1].copy()], [Prompt(7, box=(5, 5, 60, 50))], list[int]()
+    objects = ObjectPredictor(
+        predictor, LOOSE, None, lambda seen: [prompts if len(own) == SIDE else [] for own in seen]
+    )
+    alone = objects.generate(images)
     encode = predictor.model.encode
 
     def counting(x: torch.Tensor, *, hq: bool) -> Any:
@@ -107,14 +109,14 @@ def test_images_of_a_batch_are_encoded_together_on_a_gpu(
 
     monkeypatch.setattr(Predictor, "on_cpu", False)
     monkeypatch.setattr(predictor.model, "encode", counting)
-    together = objects.predict_batch(images, prompts)
+    together = objects.generate(images)
     assert batches == [2]
     for own, other in zip(alone, together, strict=True):
         assert len(own) == len(other) > 1
         for one, two in zip(own, other, strict=True):
             assert one.prompt.annotation_id == two.prompt.annotation_id
             assert (one.mask.full() != two.mask.full()).mean() < 1e-3
-    assert objects.predict_batch([], []) == []
+    assert objects.generate([]) == []
 
 
 def test_proposals_are_boxes_of_stable_masks_of_sam(predictor: Predictor, image: np.ndarray) -> None:

@@ -72,9 +72,9 @@ def test_each_image_has_the_mask_of_a_box_around_its_salient_region(predictor: P
     """Also if another encoder, of another input size, sees the image."""
     encoder = None if side is None else predictor_of(side)
     salient = SalientPredictor(predictor, TopRight(), encoder)  # type: ignore[arg-type]
-    assert salient.predict_batch([], []) == []
+    assert salient.generate([]) == []
     images: list[AnyImage] = [photo(0), salient.resize(photo(1))]
-    for image, found in zip(images, salient.predict_batch(images, [[], []]), strict=True):
+    for image, found in zip(images, salient.generate(images), strict=True):
         (instance,) = found
         assert instance.prompt.box == pytest.approx((100, 0, 200, 50), abs=15)
         ((expected,),) = predictor.predict_batch([image], [[Prompt(box=instance.prompt.box)]])
@@ -85,7 +85,7 @@ def test_each_image_has_the_mask_of_a_box_around_its_salient_region(predictor: P
 def test_images_of_a_batch_are_encoded_together_on_a_gpu(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     images, batches = [photo(0), photo(1)], list[int]()
     salient, encode = SalientPredictor(predictor, TopRight()), predictor.encode  # type: ignore[arg-type]
-    alone = salient.predict_batch(images, [[], []])
+    alone = salient.generate(images)
 
     def counted(own: list[np.ndarray]) -> EncodedImages:
         batches.append(len(own))
@@ -93,6 +93,6 @@ def test_images_of_a_batch_are_encoded_together_on_a_gpu(predictor: Predictor, m
 
     monkeypatch.setattr(Predictor, "on_cpu", False)
     monkeypatch.setattr(predictor, "encode", counted)
-    together = salient.predict_batch(images, [[], []])
+    together = salient.generate(images)
     assert batches == [2]
     assert [own.prompt.box for (own,) in together] == [own.prompt.box for (own,) in alone]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from hqsam_cli.inference.crops import Window
 from hqsam_cli.inference.predictor import Predictor
-from hqsam_cli.inference.windows import Window, WindowPredictor, plan_windows
+from hqsam_cli.inference.windows import WindowPredictor, plan_windows
 from hqsam_cli.modeling.prompt_encoder import PromptBatch
 from hqsam_cli.modeling.sam import HQSam
 from hqsam_cli.records import Box, Instance, Prompt

@@ -21,7 +21,7 @@ def test_a_prominent_object_is_found_wherever_it_is() -> None:
     for center, axes in (((130, 160), (60, 90)), ((270, 150), (90, 60))):
         disc = cv2.ellipse(np.zeros((height, width), np.uint8), center, axes, 0, 0, 360, 1, cv2.FILLED).astype(bool)
         image = np.where(disc[..., None], [190, 30, 40], np.broadcast_to(sky, (height, width, 3))).astype(np.uint8)
-        ((found,),) = salient.predict_batch([image], [[]])
+        ((found,),) = salient.generate([image])
         assert iou(found.mask.full(), disc) > 0.9
 
 
