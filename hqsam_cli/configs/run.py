@@ -14,8 +14,8 @@ PANELS = (PROMPTS, DETECTOR, DATA, PROTOCOL, TRAINING, ABLATIONS, RESULTS, SPEED
 EXIF_OF_PAIRS = "EXIF orientation of photos whose masks fit both orientations: apply or ignore it."
 WINDOWS = (
     "Refine masks in windows around the objects, for small objects in large images; without prompts, find objects in "
-    "overlapping windows: in images at least 1.5 times as large as the model's input (auto), in all images (on), or "
-    "never (off)."
+    "overlapping windows. auto: in images at least 1.5 times as large as the model's input, without prompts 6 times; "
+    "on: in all images; off: never."
 )
 DEVICE = "Device; auto is CUDA if available, else MPS, else the CPU."
 
