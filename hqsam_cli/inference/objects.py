@@ -24,6 +24,7 @@ from .postprocess import SCALE
 from .prediction import AnyImage
 from .predictor import EncodedImages, Predictor
 from .preprocess import ResizedImage, ResizeLongestSide
+from .windows import with_windows
 
 Detect: TypeAlias = Callable[[list[np.ndarray]], list[list[Prompt]]]
 
@@ -38,7 +39,8 @@ class ObjectPredictor:
         predictor: with `choice` `single`.
         objectness: scores, orders and cuts the masks; None for all masks, those of points first.
         detect: returns the boxes in images, RGB uint8 (H, W, 3); None without a detector.
-        windows: see `window_crops`.
+        windows: see `window_crops`; `auto` also segments the objects again in windows around them, as those of given
+            boxes, in large images that are not searched in windows.
         on_part: is passed the fraction of crops that are done of the current images, if they have several.
     """
 
@@ -55,6 +57,7 @@ class ObjectPredictor:
         self.predictor, self.config, self.resize = predictor, config, predictor.resize
         self.objectness, self.detect = objectness, detect
         self.windows, self.on_part = windows, on_part
+        self.refiner = with_windows(predictor, windows) if windows == "auto" else None
         self.at_points = Predictor(
             predictor.model,
             mask_output="sam",
@@ -77,9 +80,10 @@ class ObjectPredictor:
         def find(crops: Sequence[Crop]) -> list[list[Found]]:
             nonlocal done
             views = [view(images[crop.row], crop.window) for crop in crops]
+            are_whole = [len(layouts[crop.row]) == 1 for crop in crops]
             made = [
                 [_placed(own, crop.window, shapes[crop.row]) for own in instances]
-                for crop, instances in zip(crops, self._in_views(views), strict=True)
+                for crop, instances in zip(crops, self._in_views(views, are_whole), strict=True)
             ]
             done += len(crops)
             if total > len(images):
@@ -88,8 +92,12 @@ class ObjectPredictor:
 
         return in_crops(layouts, find, self._merged)
 
-    def _in_views(self, images: Sequence[AnyImage]) -> list[list[Instance]]:
-        """Instances of images, in their own pixels."""
+    def _in_views(self, images: Sequence[AnyImage], are_whole: Sequence[bool]) -> list[list[Instance]]:
+        """Instances of images, in their own pixels.
+
+        Args:
+            are_whole: whether each image is all that is searched, and not a window.
+        """
         encoded = self.predictor.encode(images)
         detected = [[] for _ in images] if self.detect is None else _detected(self.detect, encoded.images)
         proposed = [[Prompt(box=box) for box in self.propose(encoded, row=row)] for row in range(len(images))]
@@ -102,7 +110,27 @@ class ObjectPredictor:
             [instances[n] for n in distinct([own.mask for own in instances], self.config, wholes=len(points))]
             for instances, (points, _) in zip(found, prompts, strict=True)
         ]
-        return [self._scored(encoded, row, instances) for row, instances in enumerate(kept)]
+        scored = [self._scored(encoded, row, instances) for row, instances in enumerate(kept)]
+        return self._refined(encoded, scored, are_whole)
+
+    def _refined(
+        self, encoded: EncodedImages, found: list[list[Instance]], are_whole: Sequence[bool]
+    ) -> list[list[Instance]]:
+        """Instances with the masks of windows around them, in large images that are not windows themselves."""
+        if self.refiner is None:
+            return found
+        sizes = [max(image.source.shape[:2]) for image in encoded.images]
+        large = [is_whole and size >= self.refiner.smallest for is_whole, size in zip(are_whole, sizes, strict=True)]
+        if not any(large):
+            return found
+        prompts = [[own.prompt for own in found[row]] if is_large else [] for row, is_large in enumerate(large)]
+        again = self.refiner.decode(encoded, prompts)
+        return [
+            [replace(new, objectness=own.objectness) for own, new in zip(before, after, strict=True)]
+            if is_large
+            else before
+            for before, after, is_large in zip(found, again, large, strict=True)
+        ]
 
     def _merged(self, found: list[Found], crops: int) -> list[Found]:
         """Merge the masks of all crops of an image, without duplicates."""

@@ -233,6 +233,20 @@ def make_predictor(model: HQSam, windows: Windows, **more: Any) -> Predictor:
     return Predictor(model, **more) if windows == "off" else WindowPredictor(model, windows=windows, **more)
 
 
+def with_windows(predictor: Predictor, windows: Literal["auto", "on"]) -> WindowPredictor:
+    """A predictor with the model and the options of another one, and windows."""
+    return WindowPredictor(
+        predictor.model,
+        windows=windows,
+        mask_output=predictor.mask_output,
+        choice=predictor.choice,
+        compare_sam=predictor.compare_sam,
+        dtype=predictor.dtype,
+        prompts_per_batch=predictor.prompts_per_batch,
+        soft=predictor.soft,
+    )
+
+
 def _from_view(window: Window, view: ResizeLongestSide, image: ResizeLongestSide) -> list[list[float]]:
     """Affine map (2, 3) from coordinates in the input of a window to those in the input of its image, both -1 to 1."""
     across, down = image.input_width / image.width, image.input_height / image.height

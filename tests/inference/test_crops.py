@@ -107,6 +107,18 @@ def test_small_objects_of_a_large_image_are_found_once_each(predictor: Predictor
         assert all(x - 20 <= px <= x + w + 20 and y - 20 <= py <= y + h + 20 for px, py in inside) and inside
 
 
+def test_an_object_of_a_large_image_that_is_not_searched_is_segmented_again(predictor: Predictor) -> None:
+    image = np.zeros((300, 400, 3), np.uint8)
+    image[57:123, 143:217] = 255
+
+    def iou(windows: Windows) -> float:
+        ((mask,), _) = found_by("objects", predictor, image, windows)
+        own, gt = mask.mask.full(), image[..., 0] > 0
+        return float((own & gt).sum() / (own | gt).sum())
+
+    assert iou("auto") > iou("off") + 0.02
+
+
 @pytest.mark.parametrize("kind", ["everything", "objects"])
 def test_images_of_a_batch_have_the_masks_that_they_have_alone(
     predictor: Predictor, photo: np.ndarray, kind: str, monkeypatch: pytest.MonkeyPatch
