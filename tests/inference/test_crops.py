@@ -43,7 +43,7 @@ def squares_at(
             x0, y0, x1, y1 = (round(scale * n) for n in prompt.box)
             masks.append(np.pad(white[y0:y1, x0:x1], ((y0, SIDE // 4 - y1), (x0, SIDE // 4 - x1))))
             continue
-        _, labels = cv2.connectedComponents(white)
+        labels: np.ndarray = cv2.connectedComponents(white)[1]
         own = labels[int(scale * prompt.points[0, 1]), int(scale * prompt.points[0, 0])]
         masks.append((labels == own) * white)
     bits = torch.from_numpy(np.stack(masks) > 0)[:, None]
