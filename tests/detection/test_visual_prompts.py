@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from hqsam_cli.batch.build import Models, build_step
+from hqsam_cli.batch.steps import DetectAndSegment
 from hqsam_cli.configs import DetectorConfig, SegmentConfig
 from hqsam_cli.detection.detector import Detector
 from hqsam_cli.detection.visual_prompts import Examples, check_takes_examples, set_visual_classes
@@ -113,7 +114,9 @@ def test_worker_processes_are_given_the_examples(saved_yoloe: SaveDetector, save
     given = examples((saved_photos[0], [(7, BAG), (3, LADDER)]))
     models = Models(PACKAGED["lite"], resolve_compute("cpu", "float32"), saved_yoloe("yoloe-11s-seg"), given)
     sent = pickle.loads(pickle.dumps(models))
-    assert build_step(SegmentConfig(), sent, []).categories == CATEGORIES
+    step = build_step(SegmentConfig(), sent, CATEGORIES)
+    assert isinstance(step, DetectAndSegment)
+    assert step.detection.detector.categories == CATEGORIES
 
 
 def test_other_detectors_take_no_examples(
