@@ -177,12 +177,19 @@ class MaskGenerator:
         """Remove small holes and regions; among resulting duplicates the unchanged mask is kept."""
         area, cleaned, scores = self.config.min_mask_region_area, list[Found](), list[float]()
         for own in found:
-            full = own.instance.mask.full()
-            without_holes = ~remove_small_regions(~full, area, keep_largest=False)[0]
+            mask = own.instance.mask
+            height, width = mask.bits.shape
+            # A background with such a margin is not small, so that masks of huge images need not be unfolded.
+            x0, y0 = max(mask.x - area, 0), max(mask.y - area, 0)
+            x1, y1 = min(mask.x + width + area, mask.width), min(mask.y + height + area, mask.height)
+            left, top = mask.x - x0, mask.y - y0
+            around = np.zeros((y1 - y0, x1 - x0), bool)
+            around[top : top + height, left : left + width] = mask.bits
+            without_holes = ~remove_small_regions(~around, area, keep_largest=False)[0]
             bits = remove_small_regions(without_holes, area, keep_largest=True)[0]
-            unchanged = bool((bits == full).all())
+            unchanged = bool((bits == around).all())
             scores.append(float(unchanged))
-            changed = replace(own.instance, mask=MaskCrop.whole(bits))
+            changed = replace(own.instance, mask=MaskCrop(bits, x0, y0, mask.width, mask.height))
             cleaned.append(own if unchanged else Found.of(changed, own.crop))
         return nms(cleaned, scores, max(self.config.box_nms_thresh, self.config.crop_nms_thresh))
 

@@ -190,3 +190,19 @@ def test_masks_are_downscaled_as_by_opencv() -> None:
         size = low_res.shape[::-1]
         expected = cv2.resize(mask.full().view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         assert np.array_equal(low_res, expected.view(bool)) and low_res.any()
+
+
+def test_small_regions_of_a_huge_image() -> None:
+    """Small holes and regions are removed without an array of the whole image, which has 10¹² pixels."""
+    generator = MaskGenerator(
+        Predictor(build_model("vit_tiny", image_size=SIDE, device="cpu")), EverythingConfig(min_mask_region_area=5)
+    )
+    bits = np.zeros((20, 30), bool)
+    bits[2:18, 2:18] = True
+    bits[8, 8] = False  # a hole
+    bits[0, 29] = True  # a region
+    mask = MaskCrop(bits, 0, 999_980, 10**6, 10**6)
+    found = Found.of(Instance(Prompt(), mask, 0.9), Window(0, 0, 10**6, 10**6))
+    (cleaned,) = generator._merged([found], 1)
+    assert cleaned.box == (2, 999_982, 17, 999_997)
+    assert np.count_nonzero(cleaned.instance.mask.bits) == 16 * 16
