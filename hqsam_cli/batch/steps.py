@@ -166,13 +166,6 @@ class Segment:
                 annotation["polygons"] = mask_polygons(own.mask, tolerance, self.config.polygon_formats)
         return results, annotations
 
-    def _selected(self, group: Sequence[WorkItem], found: Sequence[list[Instance]]) -> list[list[Instance]]:
-        """Select masks without a prompt from a file, which have ids of their own and the only category."""
-        category_id = self.categories[0]["id"]
-        categorized = [[replace(m, prompt=replace(m.prompt, category_id=category_id)) for m in own] for own in found]
-        pairs = zip(group, categorized, strict=True)
-        return [self.selection.number_masks(item.source.file_name, own) for item, own in pairs]
-
 
 def _cleaned(instance: Instance, config: CleanConfig) -> Instance:
     """An instance whose mask, and that of plain SAM, are cleaned alike, so that both remain comparable."""
@@ -230,7 +223,7 @@ class DetectAndSegment(Segment):
 
 
 class SegmentUnprompted(Segment):
-    """Predicts masks without prompts: of everything, or of objects."""
+    """Predicts masks without prompts, which have ids of their own and the only category."""
 
     def __init__(self, generator: GeneratesMasks, categories: list[Category], config: SegmentConfig) -> None:
         self.generator, self.categories, self.config = generator, categories, config
@@ -242,7 +235,11 @@ class SegmentUnprompted(Segment):
 
     def results(self, group: list[WorkItem]) -> list[list[Instance]]:
         """See `Step`."""
-        return self._selected(group, self.generator.generate([own.resized for own in group if own.resized is not None]))
+        found = self.generator.generate([item.resized for item in group if item.resized is not None])
+        category_id = self.categories[0]["id"]
+        categorized = [[replace(m, prompt=replace(m.prompt, category_id=category_id)) for m in own] for own in found]
+        pairs = zip(group, categorized, strict=True)
+        return [self.selection.number_masks(item.source.file_name, own) for item, own in pairs]
 
 
 class SegmentSalient(SegmentUnprompted):

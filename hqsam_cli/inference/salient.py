@@ -17,10 +17,11 @@ from torch.nn import functional
 from ..modeling.saliency import SaliencyHead
 from ..records import Instance, Prompt
 from .coarse_masks import prompt_box
+from .crops import source_of
 from .postprocess import SCALE
 from .prediction import AnyImage
 from .predictor import EncodedImages, Predictor
-from .preprocess import ResizedImage, ResizeLongestSide
+from .preprocess import ResizeLongestSide
 
 POOL = 2  # cells of the image embedding per cell of the map, along each side
 CELL = 16 * POOL  # pixels of the model's input
@@ -46,8 +47,7 @@ class SalientPredictor:
         encoded = self.predictor.encode(images)
         seen = encoded
         if self.encoder is not None:
-            sources = [image.source if isinstance(image, ResizedImage) else image for image in images]
-            seen = self.encoder.encode(sources, hq=False)
+            seen = self.encoder.encode([source_of(image) for image in images], hq=False)
         return self.predictor.decode(encoded, [[self._prompt(seen, row)] for row in range(len(images))])
 
     @torch.inference_mode()

@@ -197,10 +197,8 @@ class WindowPredictor(Predictor):
             logits = logits + sums / weights.clamp(min=1e-6)
             prompt = [(0, prompts[n])]
             ((_, instance),) = to_instances(prompt, [canvas], logits, torch.zeros(1, 1), soft=self.soft)
-            other, part = (
-                area.placed(instance, prompts[n], *shape[:2]),
-                (slice(area.y0, area.y1), slice(area.x0, area.x1)),
-            )
+            other = area.placed(instance, prompts[n], *shape[:2])
+            part = slice(area.y0, area.y1), slice(area.x0, area.x1)
             for instances in outputs:
                 instances[n] = better_explained(instances[n], other, image.source[part], part)
 
